@@ -1,0 +1,139 @@
+"""JSON Schemas of the files that people edit in `.roadmap/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from esaa_git.core.events.spec import (
+    BOOLEAN,
+    NAME,
+    TASK_DEFINITION,
+    array,
+    choice,
+    integer,
+    line,
+    record,
+    text,
+)
+from esaa_git.core.state import SCHEMA_VERSION
+
+SEVERITIES = ("low", "medium", "high", "critical")
+ROLES = ("orchestrator", "approver", "admin")
+AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record")
+
+_VERSION = {"schema_version": choice(SCHEMA_VERSION)}
+_GLOBS = array(line(500), most=1000)
+_DURATION = line(40)
+_KEPT = choice("full", "digest", "none")
+_ACTION = choice("log", "flag", "block", "halt")
+
+
+def _named(entry: dict[str, Any], *, least: int = 1) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "propertyNames": NAME,
+        "additionalProperties": entry,
+        "minProperties": least,
+    }
+
+
+AGENT_CONTRACT = record(
+    {
+        **_VERSION,
+        "actions": array(choice(*AGENT_ACTIONS), least=1),
+        "kinds": _named(
+            record({"write": _GLOBS, "read": _GLOBS, "review": choice("none", "required")})
+        ),
+        "prohibitions": record(
+            {"paths": _GLOBS, "operations": array(choice("delete", "rename", "executable"))}
+        ),
+    }
+)
+
+_ROLES = array(choice(*ROLES), least=1)
+
+ORCHESTRATOR_CONTRACT = record(
+    {
+        **_VERSION,
+        "signing": {
+            "type": "object",
+            "required": ["default"],
+            "additionalProperties": _ROLES,
+        },
+        "invariants": array(line(20)),
+        "attribution": record({"assisted_by": BOOLEAN}),
+    }
+)
+
+RUNTIME_POLICY = record(
+    {
+        **_VERSION,
+        "attempts": record(
+            {"ttl": _DURATION, "max_per_task": integer(1, 1000), "cooldown": _DURATION}
+        ),
+        "escalation": record(
+            {**dict.fromkeys(SEVERITIES, _ACTION), "repeat_medium": integer(0, 1000)}
+        ),
+        "limits": record(
+            {
+                "max_output_bytes": integer(1, 1 << 30),
+                "max_files_per_proposal": integer(1, 10_000),
+                "max_patch_lines": integer(1),
+                "max_file_bytes": integer(1, 1 << 30),
+            }
+        ),
+        "verification": record(
+            {
+                "at_run_end": BOOLEAN,
+                "on_failure": choice("halt", "report"),
+                "snapshots_kept": integer(0, 1000),
+            }
+        ),
+        "run_end": record(
+            {
+                "success_when": choice("all_done", "none_left"),
+                "on_blocked": choice("failed", "wait"),
+            }
+        ),
+        "lessons": record({"max_in_request": integer(0, 1000)}),
+    }
+)
+
+STORAGE_POLICY = record(
+    {
+        **_VERSION,
+        "exchange": record({"request": _KEPT, "response": _KEPT, "max_bytes": integer(0)}),
+        "redact": array(text(1000, 1), most=200),
+    }
+)
+
+_AGENT = {
+    "type": "object",
+    "required": ["adapter"],
+    "properties": {"adapter": choice("scripted", "command")},
+    "oneOf": [
+        record({"adapter": choice("scripted"), "folder": line(1000)}, {"model": line()}),
+        record(
+            {"adapter": choice("command"), "command": array(text(10_000), least=1, most=1000)},
+            {"model": line(), "timeout": _DURATION, "env": array(line(200), most=200)},
+        ),
+    ],
+}
+
+SWARM = record({**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)})
+
+_PARAGRAPH = text(20_000)
+
+PARCER_PROFILE = record(
+    {},
+    {
+        "persona": _PARAGRAPH,
+        "audience": _PARAGRAPH,
+        "rules": array(_PARAGRAPH, most=200),
+        "context": _PARAGRAPH,
+        "execution": _PARAGRAPH,
+        "response": _PARAGRAPH,
+    },
+)
+
+PLAN = record({"project": line(100), "tasks": array(TASK_DEFINITION, most=100_000)})

@@ -1,0 +1,345 @@
+"""The contracts in force: what people declared in `.roadmap/`, typed, with every knob in use.
+
+`Contracts` is made from the bytes of the files that `run.init` pinned into the log. Each file is
+decoded when it is first asked for; `check` decodes all of them, which is done before they are
+pinned, so what is in force is known to be sound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+from esaa_git.core import contract_schemas as schemas
+from esaa_git.core.canonical import digest
+from esaa_git.core.documents import decode_yaml
+from esaa_git.core.globs import GlobSet
+from esaa_git.core.invariants import INVARIANTS
+from esaa_git.errors import ConfigurationError
+
+AGENT_CONTRACT = "AGENT_CONTRACT.yaml"
+ORCHESTRATOR_CONTRACT = "ORCHESTRATOR_CONTRACT.yaml"
+RUNTIME_POLICY = "RUNTIME_POLICY.yaml"
+STORAGE_POLICY = "STORAGE_POLICY.yaml"
+SWARM = "agents_swarm.yaml"
+PROJECTION_SPEC = "PROJECTION_SPEC.md"
+ALLOWED_SIGNERS = "allowed_signers"
+OPENPGP_SIGNERS = "openpgp_signers.yaml"
+
+REQUIRED_FILES = (
+    AGENT_CONTRACT,
+    ORCHESTRATOR_CONTRACT,
+    RUNTIME_POLICY,
+    STORAGE_POLICY,
+    PROJECTION_SPEC,
+    SWARM,
+    ALLOWED_SIGNERS,
+)
+_PROFILE = re.compile(r"PARCER_PROFILE\.([A-Za-z0-9][A-Za-z0-9._-]*)\.yaml")
+
+
+def is_contract_file(name: str) -> bool:
+    """Answer whether a file of `.roadmap/` belongs to the contracts that are pinned."""
+    return name in REQUIRED_FILES or name == OPENPGP_SIGNERS or bool(_PROFILE.fullmatch(name))
+
+
+@dataclass(frozen=True, slots=True)
+class KindContract:
+    """What an agent may do in a task of this kind. Globs are relative to the repository root."""
+
+    write: GlobSet
+    read: GlobSet
+    write_patterns: tuple[str, ...]
+    read_patterns: tuple[str, ...]
+    review: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentContract:
+    """AGENT_CONTRACT.yaml: allowed actions, boundaries by task kind, prohibitions."""
+
+    actions: frozenset[str]
+    kinds: Mapping[str, KindContract]
+    prohibited: GlobSet
+    prohibited_patterns: tuple[str, ...]
+    prohibited_operations: frozenset[str]
+
+    def kind(self, name: str) -> KindContract:
+        """Return the boundaries of a kind.
+
+        Raises:
+            ConfigurationError: if the contract does not know the kind.
+        """
+        try:
+            return self.kinds[name]
+        except KeyError:
+            raise ConfigurationError(
+                f"no task kind '{name}' in {AGENT_CONTRACT}",
+                cause=f"it knows {', '.join(sorted(self.kinds))}",
+                hint=f"add the kind to .roadmap/{AGENT_CONTRACT}, or correct the task",
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorContract:
+    """ORCHESTRATOR_CONTRACT.yaml: which role signs which action, and how effects are attributed."""
+
+    signing: Mapping[str, frozenset[str]]
+    assisted_by: bool
+
+    def signers_of(self, action: str) -> frozenset[str]:
+        """Return the roles whose keys may sign events of this action."""
+        return self.signing.get(action, self.signing["default"])
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimePolicy:
+    """RUNTIME_POLICY.yaml. Times are in milliseconds."""
+
+    ttl_ms: int
+    max_attempts: int
+    cooldown_ms: int
+    escalation: Mapping[str, str]
+    repeat_medium: int
+    max_output_bytes: int
+    max_files: int
+    max_patch_lines: int
+    max_file_bytes: int
+    verify_at_end: bool
+    verify_on_failure: str
+    snapshots_kept: int
+    success_when: str
+    on_blocked: str
+    lessons_in_request: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePolicy:
+    """STORAGE_POLICY.yaml: what of an exchange is kept, and what is blotted out of it."""
+
+    request: str
+    response: str
+    max_bytes: int
+    redact: tuple[re.Pattern[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEntry:
+    """One agent of agents_swarm.yaml; `settings` are those of its adapter."""
+
+    name: str
+    adapter: str
+    model: str | None
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """agents_swarm.yaml: who there is, and who does which kind of task."""
+
+    agents: Mapping[str, AgentEntry]
+    kinds: Mapping[str, str]
+
+    def agent(self, name: str) -> AgentEntry:
+        """Return an agent by name; an unknown one is a ConfigurationError that names the known."""
+        try:
+            return self.agents[name]
+        except KeyError:
+            known = ", ".join(sorted(self.agents)) or "none"
+            raise ConfigurationError(
+                f"unknown agent '{name}'",
+                cause=f"{SWARM} in force knows: {known}",
+                hint=f"add it to .roadmap/{SWARM}; it takes effect with the next run",
+            ) from None
+
+    def for_kind(self, kind: str) -> str:
+        """Return the name of the agent that does this kind of task."""
+        try:
+            return self.kinds[kind]
+        except KeyError:
+            raise ConfigurationError(
+                f"no agent does tasks of kind '{kind}'",
+                hint=f"name one under 'kinds' in .roadmap/{SWARM}, or use --agent NAME",
+            ) from None
+
+
+class Contracts:
+    """The contracts as one immutable value; `files` maps each file's name to its bytes."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = dict(sorted(files.items()))
+
+    def check(self) -> None:
+        """Decode everything.
+
+        Raises:
+            ConfigurationError: for a missing file or one that cannot be used as it stands.
+        """
+        for name in REQUIRED_FILES:
+            if name not in self.files:
+                raise ConfigurationError(
+                    f"'.roadmap/{name}' is missing",
+                    hint="run 'git esaa init' to write the missing contracts",
+                )
+        _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm, self.profiles)
+        for kind in self.swarm.kinds:
+            self.agent.kind(kind)
+        for agent in self.swarm.kinds.values():
+            self.swarm.agent(agent)
+
+    @cached_property
+    def pins(self) -> list[dict[str, str]]:
+        """Path and SHA-256 of every file, as `run.init` records them."""
+        return [{"path": name, "sha256": digest(data)} for name, data in self.files.items()]
+
+    @cached_property
+    def agent(self) -> AgentContract:
+        document = self._load(AGENT_CONTRACT, "AGENT_CONTRACT")
+        prohibitions = document["prohibitions"]
+        return AgentContract(
+            frozenset(document["actions"]),
+            {name: _kind(name, kind) for name, kind in document["kinds"].items()},
+            _globs(AGENT_CONTRACT, prohibitions["paths"]),
+            tuple(prohibitions["paths"]),
+            frozenset(prohibitions["operations"]),
+        )
+
+    @cached_property
+    def orchestrator(self) -> OrchestratorContract:
+        document = self._load(ORCHESTRATOR_CONTRACT, "ORCHESTRATOR_CONTRACT")
+        missing = INVARIANTS.keys() - set(document["invariants"])
+        if missing:
+            raise ConfigurationError(
+                f"{ORCHESTRATOR_CONTRACT} leaves out {', '.join(sorted(missing))}",
+                cause="the invariants cannot be switched off",
+                hint=f"list them under 'invariants' in .roadmap/{ORCHESTRATOR_CONTRACT}",
+            )
+        return OrchestratorContract(
+            {action: frozenset(roles) for action, roles in document["signing"].items()},
+            document["attribution"]["assisted_by"],
+        )
+
+    @cached_property
+    def policy(self) -> RuntimePolicy:
+        document = self._load(RUNTIME_POLICY, "RUNTIME_POLICY")
+        attempts, limits = document["attempts"], document["limits"]
+        escalation, verification = document["escalation"], document["verification"]
+        return RuntimePolicy(
+            ttl_ms=_duration(attempts["ttl"], RUNTIME_POLICY),
+            max_attempts=attempts["max_per_task"],
+            cooldown_ms=_duration(attempts["cooldown"], RUNTIME_POLICY),
+            escalation={level: escalation[level] for level in schemas.SEVERITIES},
+            repeat_medium=escalation["repeat_medium"],
+            max_output_bytes=limits["max_output_bytes"],
+            max_files=limits["max_files_per_proposal"],
+            max_patch_lines=limits["max_patch_lines"],
+            max_file_bytes=limits["max_file_bytes"],
+            verify_at_end=verification["at_run_end"],
+            verify_on_failure=verification["on_failure"],
+            snapshots_kept=verification["snapshots_kept"],
+            success_when=document["run_end"]["success_when"],
+            on_blocked=document["run_end"]["on_blocked"],
+            lessons_in_request=document["lessons"]["max_in_request"],
+        )
+
+    @cached_property
+    def storage(self) -> StoragePolicy:
+        document = self._load(STORAGE_POLICY, "STORAGE_POLICY")
+        exchange = document["exchange"]
+        patterns = []
+        for pattern in document["redact"]:
+            try:
+                patterns.append(re.compile(pattern))
+            except re.error as error:
+                raise ConfigurationError(
+                    f"{STORAGE_POLICY}: redact pattern '{pattern}': {error}",
+                    hint=f"correct the pattern in .roadmap/{STORAGE_POLICY}",
+                ) from error
+        return StoragePolicy(
+            exchange["request"], exchange["response"], exchange["max_bytes"], tuple(patterns)
+        )
+
+    @cached_property
+    def swarm(self) -> Swarm:
+        document = self._load(SWARM, "SWARM")
+        agents = {}
+        for name, entry in document["agents"].items():
+            settings = {
+                key: _duration(value, SWARM) if key == "timeout" else value
+                for key, value in entry.items()
+                if key not in ("adapter", "model")
+            }
+            agents[name] = AgentEntry(name, entry["adapter"], entry.get("model"), settings)
+        return Swarm(agents, document["kinds"])
+
+    @cached_property
+    def profiles(self) -> Mapping[str, Mapping[str, Any]]:
+        """PARCER profiles by agent: persona, audience, rules, context, execution, response."""
+        found = {}
+        for name in self.files:
+            match = _PROFILE.fullmatch(name)
+            if match:
+                found[match.group(1)] = self._load(name, "PARCER_PROFILE")
+        return found
+
+    def _load(self, name: str, schema: str) -> Any:
+        document = decode_yaml(self.files[name], f".roadmap/{name}")
+        return checked(document, schema, f".roadmap/{name}")
+
+
+def checked(document: Any, schema: str, name: str) -> Any:
+    """Return the document, if it meets the named schema of `contract_schemas`.
+
+    Raises:
+        ConfigurationError: saying where in the document what is wrong.
+    """
+    fault = next(_validator(schema).iter_errors(document), None)
+    if fault is not None:
+        where = "/".join(str(part) for part in fault.instance_path) or "the document"
+        raise ConfigurationError(
+            f"'{name}': {where}: {fault.message[:300]}",
+            hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
+        )
+    return document
+
+
+@cache
+def _validator(schema: str) -> Any:
+    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without contracts need not pay
+
+    return jsonschema_rs.Draft202012Validator(getattr(schemas, schema))
+
+
+def _kind(name: str, document: Mapping[str, Any]) -> KindContract:
+    where = f"{AGENT_CONTRACT}: kinds/{name}"
+    return KindContract(
+        _globs(where, document["write"]),
+        _globs(where, document["read"]),
+        tuple(document["write"]),
+        tuple(document["read"]),
+        document["review"] == "required",
+    )
+
+
+def _globs(where: str, patterns: list[str]) -> GlobSet:
+    try:
+        return GlobSet(patterns)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+
+
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+
+def _duration(text: str, name: str) -> int:
+    """Return the milliseconds of an ISO 8601 duration of days, hours, minutes and seconds."""
+    match = _DURATION.fullmatch(text)
+    if match is None or text in ("P", "PT") or text.endswith("T"):
+        raise ConfigurationError(
+            f"{name}: '{text}' is not a duration", hint="write it as in PT30M, PT1H30M or P1D"
+        )
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000

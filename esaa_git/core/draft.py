@@ -1,0 +1,178 @@
+"""A state being changed by one event: what an event's `evolve` reads and writes.
+
+The draft keeps the counters of `run` true and refuses what the invariants forbid whoever asks;
+`seal` gives the next state. The state it started from is untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from esaa_git.core.invariants import Violation
+from esaa_git.core.machine import IllegalTransition, next_state
+from esaa_git.core.state import Approval, Attempt, Issue, Lesson, Project, Run, State, Task
+
+
+class Draft:
+    """One event's changes to one state."""
+
+    __slots__ = (
+        "_touched",
+        "approvals",
+        "issues",
+        "lessons",
+        "project",
+        "run",
+        "supersessions",
+        "tasks",
+    )
+
+    def __init__(self, state: State) -> None:
+        self._touched: set[tuple[str, str]] = set()
+        self.project: Project = state.project
+        self.run: Run = state.run
+        self.supersessions = state.supersessions
+        self.tasks = state.tasks
+        self.issues = state.issues
+        self.lessons = state.lessons
+        self.approvals = state.approvals
+
+    # -- reading --------------------------------------------------------------------------
+
+    def task(self, task_id: str) -> Task:
+        """Return a task that the event names.
+
+        Raises:
+            Violation: INV-002, if there is no such task.
+        """
+        try:
+            return self.tasks[task_id]
+        except KeyError:
+            raise Violation("INV-002", f"there is no task '{task_id}'") from None
+
+    def attempt(self, task_id: str, attempt_id: str) -> tuple[Task, Attempt]:
+        """Return a task with its current attempt, which must be the one named (INV-002)."""
+        task = self.task(task_id)
+        if task.attempt is None or task.attempt.attempt_id != attempt_id:
+            raise Violation("INV-002", f"'{attempt_id}' is not the current attempt of '{task_id}'")
+        return task, task.attempt
+
+    def active_attempt(self, task_id: str, attempt_id: str) -> tuple[Task, Attempt]:
+        """Return a task with its current attempt, which must be the one named and active."""
+        task, attempt = self.attempt(task_id, attempt_id)
+        if not attempt.is_active:
+            raise Violation("INV-002", f"attempt '{attempt_id}' is {attempt.state}")
+        return task, attempt
+
+    def require_open_run(self) -> None:
+        """Refuse work outside a run."""
+        if not self.run.is_open:
+            raise Violation("INV-002", f"no run is open (the run is {self.run.state})")
+
+    # -- writing --------------------------------------------------------------------------
+
+    def put_task(self, task: Task) -> None:
+        """Store a task, keeping the counters; `done` never changes again (INV-001)."""
+        before = self.tasks.get(task.task_id)
+        if before is not None and before.is_done:
+            raise Violation("INV-001", f"task '{task.task_id}' is done")
+        self.tasks = self.tasks.with_record(task.task_id, task)
+        self._touched.add(("tasks", task.task_id))
+        if before is None:
+            self.change_run(
+                by_state=_count(self.run.by_state, task.state, +1),
+                by_kind=_count(self.run.by_kind, task.kind, +1),
+            )
+            return
+        if before.state != task.state:
+            by_state = _count(self.run.by_state, before.state, -1)
+            self.change_run(by_state=_count(by_state, task.state, +1))
+        if before.kind != task.kind:
+            by_kind = _count(self.run.by_kind, before.kind, -1)
+            self.change_run(by_kind=_count(by_kind, task.kind, +1))
+
+    def create_task(self, definition: Mapping[str, Any], action: str) -> Task:
+        """Store a new task in the state that the table gives."""
+        task = Task.from_json(definition)
+        if task.task_id in self.tasks:
+            raise Violation("INV-005", f"task '{task.task_id}' exists already")
+        task = replace(task, state=self.step("task", None, action))
+        self.put_task(task)
+        return task
+
+    def put_issue(self, issue: Issue) -> None:
+        """Store an issue, keeping the counts of open ones by severity."""
+        before = self.issues.get(issue.issue_id)
+        delta = int(issue.is_open) - int(before is not None and before.is_open)
+        self.issues = self.issues.with_record(issue.issue_id, issue)
+        self._touched.add(("issues", issue.issue_id))
+        if before is None:
+            self.change_run(issues=self.run.issues + 1)
+        if delta:
+            self.change_run(open_issues=_count(self.run.open_issues, issue.severity, delta))
+
+    def put_lesson(self, lesson: Lesson) -> None:
+        """Store a lesson."""
+        self.lessons = self.lessons.with_record(lesson.lesson_id, lesson)
+        self._touched.add(("lessons", lesson.lesson_id))
+        self.change_run(lessons=self.run.lessons + 1)
+
+    def put_approval(self, approval: Approval) -> None:
+        """Store an approval."""
+        if approval.approval_id not in self.approvals:
+            self.change_run(approvals=self.run.approvals + 1)
+        self.approvals = self.approvals.with_record(approval.approval_id, approval)
+        self._touched.add(("approvals", approval.approval_id))
+
+    def supersede(self, task_id: str, successor: str) -> None:
+        """Note that `successor` stands in for the done task, whose record stays as it is."""
+        by_task = dict(self.supersessions.by_task)
+        by_task[task_id] = successor
+        self.supersessions = replace(self.supersessions, by_task=tuple(sorted(by_task.items())))
+        self._touched.add(("", "supersessions"))
+
+    def change_run(self, **changes: Any) -> None:
+        """Change fields of the run."""
+        self.run = replace(self.run, **changes)
+        self._touched.add(("", "run"))
+
+    def change_project(self, project: Project) -> None:
+        """Change the project."""
+        if project != self.project:
+            self.project = project
+            self._touched.add(("", "project"))
+
+    def step(self, entity: str, source: str | None, action: str, cause: str | None = None) -> str:
+        """Return the next state by the table; a step that it lacks is a violation."""
+        try:
+            return next_state(entity, source, action, cause)
+        except IllegalTransition as error:
+            rule = "INV-001" if entity == "task" and source == "done" else "INV-002"
+            raise Violation(rule, str(error)) from error
+
+    def seal(self, seq: int, ts: str) -> State:
+        """Return the state after the event."""
+        return State(
+            seq=seq,
+            ts=ts,
+            project=self.project,
+            run=self.run,
+            supersessions=self.supersessions,
+            tasks=self.tasks,
+            issues=self.issues,
+            lessons=self.lessons,
+            approvals=self.approvals,
+            touched=frozenset(self._touched),
+        )
+
+
+def _count(
+    counts: tuple[tuple[str, int], ...], key: str, delta: int
+) -> tuple[tuple[str, int], ...]:
+    table = dict(counts)
+    table[key] = table.get(key, 0) + delta
+    if not table[key]:
+        del table[key]
+    return tuple(sorted(table.items()))

@@ -1,0 +1,336 @@
+"""The envelope: what an agent's raw output must be, byte for byte, before anyone reads it.
+
+`decode` is the one way in for bytes from an agent. It returns an `Envelope` or a `Rejected`,
+whatever the bytes are, and never raises (tests/properties/test_boundary.py holds it to that).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from esaa_git.core.canonical import MAX_INTEGER
+from esaa_git.core.events.spec import (
+    ATTEMPT_ID,
+    BOOLEAN,
+    NAME,
+    PATH,
+    SEVERITY,
+    SHA256,
+    TASK_ID,
+    Schema,
+    array,
+    choice,
+    integer,
+    line,
+    record,
+    text,
+)
+from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.state import SCHEMA_VERSION
+
+MAX_DEPTH = 32
+"""How deep an envelope may nest. The schema needs six levels; the rest is kindness."""
+
+_LESSON = record({"rule": text(1000, 1), "mistake": text(1000, 1)}, {"kinds": array(NAME, most=50)})
+_CONTENT: Schema = {"type": "string"}
+
+FILE_UPDATES: Mapping[str, Schema] = {
+    "write": record(
+        {"op": choice("write"), "path": PATH, "content": _CONTENT},
+        {"encoding": choice("utf-8", "base64"), "executable": BOOLEAN},
+    ),
+    "edit": record(
+        {
+            "op": choice("edit"),
+            "path": PATH,
+            "edits": array(
+                record({"old": _CONTENT, "new": _CONTENT}, {"all": BOOLEAN}), least=1, most=1000
+            ),
+        },
+        {"base_sha256": SHA256, "executable": BOOLEAN},
+    ),
+    "patch": record(
+        {"op": choice("patch"), "path": PATH, "patch": _CONTENT},
+        {"base_sha256": SHA256, "executable": BOOLEAN},
+    ),
+    "delete": record({"op": choice("delete"), "path": PATH}),
+    "rename": record(
+        {"op": choice("rename"), "from": PATH, "path": PATH},
+        {"content": _CONTENT, "encoding": choice("utf-8", "base64"), "executable": BOOLEAN},
+    ),
+    "chmod": record({"op": choice("chmod"), "path": PATH, "executable": BOOLEAN}),
+}
+"""The operations on files that a proposal may hold, each with its schema."""
+
+_UPDATE: Schema = {
+    "type": "object",
+    "required": ["op"],
+    "properties": {"op": choice(*FILE_UPDATES)},
+}
+
+PAYLOADS: Mapping[str, Schema] = {
+    "agent.result": record(
+        {"summary": text(4000, 1)},
+        {
+            "file_updates": array(_UPDATE),
+            "checks": array(text(500, 1), most=100),
+            "lessons": array(_LESSON, most=20),
+            "model": line(),
+            "usage": record(
+                {},
+                {
+                    "input_tokens": integer(),
+                    "output_tokens": integer(),
+                    "cost_microdollars": integer(),
+                },
+            ),
+        },
+    ),
+    "issue.report": record(
+        {"severity": SEVERITY, "title": line()}, {"description": text(20_000)}
+    ),
+    "agent.heartbeat": record({}, {"note": text(500)}),
+    "lesson.record": _LESSON,
+}
+"""The intentions of the vocabulary and the schema of what an agent says with each."""
+
+ENVELOPE: Schema = record(
+    {
+        "action": {"type": "string"},
+        "task_id": TASK_ID,
+        "attempt_id": ATTEMPT_ID,
+        "payload": {"type": "object"},
+    },
+    {"schema_version": choice(SCHEMA_VERSION), "idempotency_key": line(100)},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A well-formed intention: who means what is for the orchestrator to check."""
+
+    action: str
+    task_id: str
+    attempt_id: str
+    payload: Mapping[str, Any]
+    idempotency_key: str | None = None
+
+
+def published_schema() -> Schema:
+    """Return one JSON Schema for the whole envelope, as agents' authors are given it."""
+    result = dict(PAYLOADS["agent.result"])
+    properties = dict(result["properties"])
+    properties["file_updates"] = array({"oneOf": list(FILE_UPDATES.values())})
+    result["properties"] = properties
+    payloads = {**PAYLOADS, "agent.result": result}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "git-esaa agent envelope",
+        "oneOf": [
+            {
+                **ENVELOPE,
+                "properties": {
+                    **ENVELOPE["properties"],
+                    "action": choice(action),
+                    "payload": payload,
+                },
+            }
+            for action, payload in payloads.items()
+        ],
+    }
+
+
+def decode(output: bytes, *, max_bytes: int) -> Envelope | Rejected:
+    """Return the envelope in an agent's raw output, or the rejection it amounts to."""
+    if len(output) > max_bytes:
+        return Rejected(
+            RejectCode.OUTPUT_TOO_LARGE,
+            f"the output has {len(output)} bytes, {max_bytes} are allowed",
+            {"bytes": len(output), "allowed": max_bytes},
+        )
+    value = _parse(output)
+    if isinstance(value, Rejected):
+        return value
+    return _typed(value)
+
+
+def _typed(value: Any) -> Envelope | Rejected:
+    fault = _violation("envelope", value)
+    if fault is not None:
+        return fault
+    action = value["action"]
+    if action not in PAYLOADS:
+        known = ", ".join(PAYLOADS)
+        return Rejected(
+            RejectCode.UNKNOWN_ACTION,
+            f"'{action[:60]}' is not an action that an agent can take; use one of: {known}",
+            {"action": action[:200]},
+        )
+    payload = value["payload"]
+    fault = _violation(action, payload, "payload")
+    if fault is not None:
+        return fault
+    for index, update in enumerate(payload.get("file_updates", ())):
+        fault = _violation(f"op {update['op']}", update, f"payload/file_updates/{index}")
+        if fault is not None:
+            return fault
+    return Envelope(
+        action,
+        value["task_id"],
+        value["attempt_id"],
+        payload,
+        value.get("idempotency_key"),
+    )
+
+
+class _Found(Exception):
+    """Carries a rejection out of the JSON parser's hooks."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__()
+        self.rejected = rejected
+
+
+def _parse(output: bytes) -> Any:
+    """Return the JSON value in the output, or a Rejected."""
+    try:
+        source = output.decode()
+    except UnicodeDecodeError as error:
+        return Rejected(
+            RejectCode.NOT_UTF8,
+            f"byte {error.start} of the output is not UTF-8",
+            {"offset": error.start},
+        )
+    try:
+        value = _decoder.decode(source)
+        if _depth_exceeds(value, MAX_DEPTH):
+            raise RecursionError
+        json.dumps(value, ensure_ascii=False).encode()
+    except _Found as found:
+        return found.rejected
+    except json.JSONDecodeError as error:
+        return _not_json(source, error)
+    except RecursionError:
+        return Rejected(
+            RejectCode.NESTING_TOO_DEEP, f"the output nests deeper than {MAX_DEPTH} levels", {}
+        )
+    except UnicodeEncodeError:
+        return _invalid("a string holds half of a surrogate pair (\\ud800 to \\udfff)")
+    return value
+
+
+def _not_json(source: str, error: json.JSONDecodeError) -> Rejected:
+    message = f"the output is not one JSON value: {error.msg} at character {error.pos}"
+    if source.lstrip("\ufeff \t\r\n").startswith("```"):
+        message += "; send the bare JSON, without a Markdown fence around it"
+    elif error.msg == "Extra data":
+        message += "; send one envelope and nothing after it"
+    return Rejected(
+        RejectCode.INVALID_JSON,
+        message,
+        {"offset": error.pos, "line": error.lineno, "column": error.colno},
+    )
+
+
+def _invalid(message: str) -> Rejected:
+    return Rejected(RejectCode.INVALID_VALUE, message, {})
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                shown = key[:60].encode("utf-8", "replace").decode()
+                raise _Found(
+                    Rejected(
+                        RejectCode.DUPLICATE_KEY,
+                        f"the key '{shown}' stands twice in one object",
+                        {"key": shown},
+                    )
+                )
+            seen.add(key)
+    return value
+
+
+def _no_float(number: str) -> Any:
+    raise _Found(_invalid(f"'{number[:40]}' is not an integer; send integers only"))
+
+
+def _bounded(number: str) -> int:
+    if len(number) > 17 or abs(int(number)) > MAX_INTEGER:
+        raise _Found(_invalid(f"'{number[:40]}' is beyond 2^53 - 1"))
+    return int(number)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float, parse_int=_bounded
+)
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    """Answer by levels, so that no recursion limit of ours is in play."""
+    level = [value]
+    for _ in range(limit + 1):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _schema(name: str) -> Schema:
+    if name == "envelope":
+        return ENVELOPE
+    return FILE_UPDATES[name[3:]] if name.startswith("op ") else PAYLOADS[name]
+
+
+@cache
+def _validator(name: str) -> Any:
+    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without agents need not pay
+
+    return jsonschema_rs.Draft202012Validator(_schema(name))
+
+
+def _violation(name: str, value: Any, where: str = "") -> Rejected | None:
+    """Return what is wrong with the value, worded by jsonschema, or None.
+
+    The compiled validator decides and jsonschema only explains; should they ever disagree, the
+    decision stands and is explained in the compiled validator's words.
+    """
+    if _validator(name).is_valid(value):
+        return None
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 60 ms, and only to explain
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    fault = best_match(Draft202012Validator(_schema(name)).iter_errors(value))
+    if fault is None:
+        first = next(_validator(name).iter_errors(value))
+        path, words, keyword = list(first.instance_path), first.message, ""
+    else:
+        path, words, keyword = list(fault.absolute_path), fault.message, str(fault.validator)
+    place = "/".join(part for part in (where, *(str(item) for item in path)) if part)
+    if keyword == "pattern" and "\\x7f" in str(fault.validator_value if fault else ""):
+        return Rejected(
+            RejectCode.CONTROL_CHARACTER,
+            f"{place}: control characters and line separators do not belong in this text",
+            {"at": place},
+        )
+    return Rejected(
+        RejectCode.SCHEMA_VIOLATION, f"{place or 'envelope'}: {_short(words)}", {"at": place}
+    )
+
+
+def _short(words: str) -> str:
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in words)
+    return shown if len(shown) <= 400 else f"{shown[:200]} … {shown[-200:]}"

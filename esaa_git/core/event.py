@@ -1,0 +1,246 @@
+"""The event: its envelope, and the one decoder that fresh and stored events both pass.
+
+`seal` gives a new event its place after its predecessor and runs the bytes through `decode`, so
+nothing can be appended that could not be read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from esaa_git.core import canonical
+from esaa_git.core.events import ACTIONS
+from esaa_git.core.events.spec import (
+    ACTOR,
+    EVENT_ID,
+    GUARD,
+    ORCHESTRATOR,
+    TIMESTAMP,
+    ActionSpec,
+    choice,
+    integer,
+    line,
+    record,
+)
+from esaa_git.core.state import SCHEMA_VERSION
+
+NO_PREDECESSOR = "0" * 64
+"""Stands for the SHA-256 of the event before the first."""
+
+
+class MalformedEvent(ValueError):
+    """The bytes are not an event of this protocol version."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is decided and has no place in the log yet."""
+
+    action: str
+    actor: str
+    payload: Mapping[str, Any]
+    correlation_id: str | None = None
+    causation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, with the canonical bytes it was decoded from and their SHA-256."""
+
+    seq: int
+    ts: str
+    actor: str
+    action: str
+    payload: Mapping[str, Any]
+    data: bytes
+    sha256: str
+    correlation_id: str | None = None
+    causation_id: str | None = None
+
+    @property
+    def event_id(self) -> str:
+        return event_id(self.seq)
+
+    @property
+    def spec(self) -> ActionSpec:
+        return ACTIONS[self.action]
+
+    @property
+    def subject(self) -> str:
+        """The commit subject: the action, then what it says, on one line."""
+        return " ".join(f"{self.action} {self.spec.subject(self.payload)}".split())
+
+    @property
+    def task_id(self) -> str | None:
+        """The task that the event is about, where it is about one."""
+        if self.action == "task.create":
+            return str(self.payload["task"]["task_id"])
+        return self.payload.get("task_id")
+
+    @property
+    def attempt_id(self) -> str | None:
+        return self.payload.get("attempt_id")
+
+
+def event_id(seq: int) -> str:
+    """Return the id of the event with this sequence number, as in `EV-00000042`."""
+    return f"EV-{seq:08d}"
+
+
+def schema(action: str) -> dict[str, Any]:
+    """Return the JSON Schema of a whole event of this action."""
+    return record(
+        {
+            "schema_version": choice(SCHEMA_VERSION),
+            "event_id": EVENT_ID,
+            "event_seq": integer(1),
+            "ts": TIMESTAMP,
+            "actor": ACTOR,
+            "action": choice(action),
+            "payload": ACTIONS[action].payload,
+        },
+        {"correlation_id": line(100), "causation_id": line(100)},
+    )
+
+
+@cache
+def _validator(action: str) -> Any:
+    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without events need not pay
+
+    return jsonschema_rs.Draft202012Validator(schema(action))
+
+
+def decode(data: bytes) -> Event:
+    """Return the event in these canonical bytes.
+
+    Raises:
+        MalformedEvent: if they are not canonical JSON, not of a known action, do not meet its
+            schema, or the id does not belong to the sequence number.
+    """
+    try:
+        value = canonical.decode(data)
+    except canonical.NotCanonical as error:
+        raise MalformedEvent(f"not canonical JSON: {error}") from error
+    action = value.get("action") if isinstance(value, dict) else None
+    if not isinstance(action, str) or action not in ACTIONS:
+        raise MalformedEvent("the action is not in the vocabulary")
+    validator = _validator(action)
+    if not validator.is_valid(value):
+        fault = next(validator.iter_errors(value))
+        where = "/".join(str(part) for part in fault.instance_path) or "event"
+        raise MalformedEvent(f"{where}: {fault.message[:500]}")
+    seq = value["event_seq"]
+    if value["event_id"] != event_id(seq):
+        raise MalformedEvent(f"event_id {value['event_id']} is not that of event_seq {seq}")
+    if not is_timestamp(value["ts"]):
+        raise MalformedEvent(f"ts {value['ts']} is not a date")
+    return Event(
+        seq,
+        value["ts"],
+        value["actor"],
+        action,
+        value["payload"],
+        data,
+        canonical.digest(data),
+        value.get("correlation_id"),
+        value.get("causation_id"),
+    )
+
+
+def encode(event: Event) -> bytes:
+    """Return the canonical bytes of an event, built from its fields."""
+    return _encode(
+        event.seq,
+        event.ts,
+        NewEvent(
+            event.action, event.actor, event.payload, event.correlation_id, event.causation_id
+        ),
+    )
+
+
+def seal(new: NewEvent, *, after_seq: int, after_ts: str, now: str) -> Event:
+    """Return the event that `new` becomes after the event `after_seq`.
+
+    The timestamp is never before the predecessor's: a clock that jumps back is held.
+
+    Raises:
+        MalformedEvent: if it does not meet the schema of its action.
+    """
+    try:
+        return decode(_encode(after_seq + 1, max(now, after_ts), new))
+    except canonical.NotCanonical as error:
+        raise MalformedEvent(str(error)) from error
+
+
+def _encode(seq: int, ts: str, new: NewEvent) -> bytes:
+    envelope: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "event_id": event_id(seq),
+        "event_seq": seq,
+        "ts": ts,
+        "actor": new.actor,
+        "action": new.action,
+        "payload": new.payload,
+    }
+    if new.correlation_id is not None:
+        envelope["correlation_id"] = new.correlation_id
+    if new.causation_id is not None:
+        envelope["causation_id"] = new.causation_id
+    return canonical.encode(envelope)
+
+
+def actor_is_entitled(actor: str, spec: ActionSpec) -> bool:
+    """Answer whether this actor may emit this action (design: vocabulary, column "by").
+
+    Whether an agent is the holder of the attempt it names is a matter of state, and `evolve`
+    looks at that.
+    """
+    if actor == ORCHESTRATOR:
+        return ORCHESTRATOR in spec.by
+    if actor == GUARD:
+        return "guard" in spec.by
+    return bool(spec.by & {"agent", "person"})
+
+
+# -- time -----------------------------------------------------------------------------------
+
+
+def timestamp(moment: datetime) -> str:
+    """Return the moment as RFC 3339 in UTC with milliseconds, as in `2026-01-31T09:00:00.000Z`."""
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def instant(ts: str) -> datetime:
+    """Return the moment of a timestamp written by `timestamp`."""
+    return datetime.fromisoformat(ts)
+
+
+def after(ts: str, milliseconds: int) -> str:
+    """Return the timestamp this many milliseconds later."""
+    return timestamp(instant(ts) + timedelta(milliseconds=milliseconds))
+
+
+def is_timestamp(ts: str) -> bool:
+    """Answer whether the text, which meets the schema's pattern, is a day of the calendar."""
+    if ts[8:10] <= "28":
+        return True
+    try:
+        datetime.fromisoformat(ts)
+    except ValueError:
+        return False
+    return True
+
+
+def epoch_seconds(ts: str) -> int:
+    """Return the whole seconds since 1970 of a timestamp, as git writes them in a commit."""
+    return _day_epoch(ts[:10]) + int(ts[11:13]) * 3600 + int(ts[14:16]) * 60 + int(ts[17:19])
+
+
+@cache
+def _day_epoch(day: str) -> int:
+    return int(datetime.fromisoformat(day + "T00:00:00+00:00").timestamp())

@@ -1,0 +1,65 @@
+"""`output.rejected`: the typed reject signal for an output that broke a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from esaa_git.core.events.spec import (
+    ATTEMPT_ID,
+    DETAIL,
+    EXCHANGE,
+    SHA256,
+    TASK_ID,
+    ActionSpec,
+    choice,
+    integer,
+    record,
+    text,
+)
+from esaa_git.core.rejection import RejectCode
+from esaa_git.core.state import Rejection
+
+if TYPE_CHECKING:
+    from esaa_git.core.draft import Draft
+    from esaa_git.core.event import Event
+
+
+def evolve(draft: Draft, event: Event) -> None:
+    payload = event.payload
+    task = draft.task(payload["task_id"])
+    attempt = task.attempt
+    draft.change_run(rejected=draft.run.rejected + 1)
+    if attempt is None or attempt.attempt_id != payload["attempt_id"] or not attempt.is_active:
+        return  # An answer to an attempt that is over is put on record and changes nothing.
+    signal = Rejection(
+        attempt.attempt_id, payload["code"], payload["message"], payload["detail"] or None
+    )
+    state = draft.step("attempt", attempt.state, "output.rejected")
+    draft.put_task(replace(task, attempt=replace(attempt, state=state), rejection=signal))
+
+
+def subject(payload: Mapping[str, Any]) -> str:
+    return f"{payload['attempt_id']}: {payload['code']}"
+
+
+SPEC = ActionSpec(
+    "output.rejected",
+    frozenset({"orchestrator"}),
+    record(
+        {
+            "task_id": TASK_ID,
+            "attempt_id": ATTEMPT_ID,
+            "code": choice(*RejectCode),
+            "message": text(2000, 1),
+            "detail": DETAIL,
+            "output": record(
+                {"sha256": SHA256, "bytes": integer(), "preview": text(1000)},
+            ),
+        },
+        {"exchange": EXCHANGE},
+    ),
+    evolve,
+    subject,
+)

@@ -1,0 +1,134 @@
+"""What every event type is made of, and the schema fragments that they share.
+
+The patterns are written for JSON Schema's dialect of regular expressions (ECMA-262) and mean
+the same in Python's; `$` is never the last word of a pattern that Python runs, because Python
+lets it match before a final line feed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from esaa_git.core.canonical import MAX_INTEGER
+
+if TYPE_CHECKING:
+    from esaa_git.core.draft import Draft
+    from esaa_git.core.event import Event
+
+Schema = dict[str, Any]
+
+ORCHESTRATOR = "orchestrator"
+GUARD = "policy-guard"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One action of the vocabulary.
+
+    Attributes:
+        name: the action as it stands in the event.
+        by: who may be its actor: `orchestrator`, `agent` (the holder of the attempt, machine or
+            person), `guard` (the policy guard) or `person`.
+        payload: the JSON Schema of its payload.
+        evolve: applies it to a draft of the state.
+        subject: the commit subject after the action's name, for a person who reads the log.
+    """
+
+    name: str
+    by: frozenset[str]
+    payload: Schema
+    evolve: Callable[[Draft, Event], None]
+    subject: Callable[[Mapping[str, Any]], str]
+
+
+def record(required: Schema, optional: Schema | None = None) -> Schema:
+    """Return the schema of an object with exactly these keys."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": sorted(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def array(items: Schema, *, least: int = 0, most: int = 10_000) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+
+
+def line(most: int = 200, least: int = 1) -> Schema:
+    """Return the schema of text on one line, without control characters or line separators."""
+    return {
+        "type": "string",
+        "minLength": least,
+        "maxLength": most,
+        "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$(?!\\n)",
+    }
+
+
+def text(most: int = 4000, least: int = 0) -> Schema:
+    """Return the schema of text that may have several lines, without other control characters."""
+    return {
+        "type": "string",
+        "minLength": least,
+        "maxLength": most,
+        "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$(?!\\n)",
+    }
+
+
+def choice(*values: str) -> Schema:
+    """Return the schema of one of these strings."""
+    return {"type": "string", "enum": list(values)}
+
+
+def integer(least: int = 0, most: int = MAX_INTEGER) -> Schema:
+    """Return the schema of an integer."""
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _pattern(pattern: str, most: int) -> Schema:
+    return {"type": "string", "pattern": f"^{pattern}$(?!\\n)", "maxLength": most}
+
+
+BOOLEAN: Schema = {"type": "boolean"}
+TASK_ID = _pattern("[A-Za-z][A-Za-z0-9._-]{0,62}[A-Za-z0-9]", 64)
+ATTEMPT_ID = _pattern("[A-Za-z][A-Za-z0-9._-]{0,62}[A-Za-z0-9]-A[1-9][0-9]{0,6}", 73)
+RUN_ID = _pattern("RUN-[0-9]{4,9}", 13)
+ISSUE_ID = _pattern("ISS-[0-9]{4,9}", 13)
+LESSON_ID = _pattern("LES-[0-9]{4,9}", 13)
+APPROVAL_ID = _pattern("APR-[0-9]{4,9}", 13)
+EVENT_ID = _pattern("EV-[0-9]{8,16}", 19)
+NAME = _pattern("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", 64)
+ACTOR = _pattern("[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,63})?", 129)
+TIMESTAMP = _pattern(
+    "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\\.[0-9]{3}Z",
+    24,
+)
+OID = _pattern("[0-9a-f]{40}", 40)
+SHA256 = _pattern("[0-9a-f]{64}", 64)
+PATH = line(4096)
+SEVERITY = choice("low", "medium", "high", "critical")
+
+DETAIL: Schema = {"type": "object"}
+"""Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
+
+EXCHANGE_PART = record({"sha256": SHA256, "bytes": integer()}, {"blob": OID})
+EXCHANGE = record({}, {"request": EXCHANGE_PART, "response": EXCHANGE_PART})
+"""Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
+
+TASK_DEFINITION_OPTIONAL: Schema = {
+    "description": text(20_000),
+    "acceptance": array(text(2000, 1), most=100),
+    "depends_on": array(TASK_ID, most=1000),
+    "writes": array(line(500), most=100),
+    "agent": NAME,
+    "priority": integer(-1000, 1000),
+    "review": BOOLEAN,
+    "attempts_allowed": integer(1, 1000),
+}
+TASK_DEFINITION = record(
+    {"task_id": TASK_ID, "kind": NAME, "title": line()}, TASK_DEFINITION_OPTIONAL
+)

@@ -1,0 +1,406 @@
+"""The projected state: frozen records, and tables that load a record only when it is asked for.
+
+A state is what `project` makes of events. It is stored beside every event as one small JSON
+document per record (docs/FORMAT.md, "The state tree"), so a table may stand on a source that
+reads documents on demand: appending to a log of 5,000 tasks then costs what it costs with ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from rpds import HashTrieMap
+
+from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
+
+SCHEMA_VERSION = "0.3.0"
+
+
+class Record(Protocol):
+    """What can be stored as a document."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, _JsonRecord):
+        return value.to_json()
+    return value
+
+
+class _JsonRecord:
+    """A record whose document holds its fields, with those left at their default omitted."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {}
+        for name, default in _defaults(type(self)):
+            value = getattr(self, name)
+            if value != default:
+                document[name] = _plain(value)
+        return document
+
+
+_MISSING = object()
+_DEFAULTS: dict[type, tuple[tuple[str, Any], ...]] = {}
+
+
+def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
+    if cls not in _DEFAULTS:
+        _DEFAULTS[cls] = tuple(
+            (item.name, item.default if item.default is not item.default_factory else _MISSING)
+            for item in fields(cls)
+        )
+    return _DEFAULTS[cls]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(_JsonRecord):
+    """One agent's lease on one task: who, until when (RFC 3339), against which base commit."""
+
+    attempt_id: str
+    number: int
+    agent: str
+    state: str
+    opened: str
+    deadline: str
+    base: str
+    mode: str
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == AttemptState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection(_JsonRecord):
+    """The last reject signal, as the next attempt will be told it."""
+
+    attempt_id: str
+    code: str
+    message: str
+    detail: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked(_JsonRecord):
+    """Why a task is blocked, and by which issue or task where there is one."""
+
+    cause: str
+    reason: str
+    issue_id: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result(_JsonRecord):
+    """What an accepted attempt left behind; `effect_commit` is None where no file changed."""
+
+    attempt_id: str
+    agent: str
+    summary: str
+    paths: tuple[str, ...] = ()
+    effect_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note(_JsonRecord):
+    """A remark that a person left on a task."""
+
+    ts: str
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task(_JsonRecord):
+    """A task: its definition, as the plan gave it, and where it stands.
+
+    `attempts_used` counts against `attempts_allowed`, which is None where the policy's limit
+    applies; `attempts_total` numbers attempts and never goes back. `not_before` is the end of a
+    cooldown (RFC 3339). `pending_approval` names the approval that a reviewer still owes.
+    `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed.
+    """
+
+    task_id: str
+    kind: str
+    title: str
+    description: str = ""
+    acceptance: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    agent: str | None = None
+    priority: int = 0
+    review: bool = False
+    supersedes: str | None = None
+    issue_id: str | None = None
+    state: str = TaskState.TODO
+    attempts_used: int = 0
+    attempts_total: int = 0
+    attempts_allowed: int | None = None
+    attempt: Attempt | None = None
+    not_before: str | None = None
+    rejection: Rejection | None = None
+    pending_approval: str | None = None
+    effect: str | None = None
+    blocked: Blocked | None = None
+    result: Result | None = None
+    medium_issues: int = 0
+    notes: tuple[Note, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        document = _JsonRecord.to_json(self)
+        document["state"] = self.state
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        values = dict(document)
+        for name, build in _TASK_FIELDS:
+            if name in values:
+                values[name] = build(values[name])
+        return cls(**values)
+
+    @property
+    def is_done(self) -> bool:
+        return self.state == TaskState.DONE
+
+    @property
+    def active_attempt(self) -> Attempt | None:
+        return self.attempt if self.attempt is not None and self.attempt.is_active else None
+
+
+def _result(document: Mapping[str, Any]) -> Result:
+    return Result(**{**document, "paths": tuple(document.get("paths", ()))})
+
+
+def _notes(documents: list[Mapping[str, Any]]) -> tuple[Note, ...]:
+    return tuple(Note(**document) for document in documents)
+
+
+_TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("acceptance", tuple),
+    ("depends_on", tuple),
+    ("writes", tuple),
+    ("attempt", lambda document: Attempt(**document)),
+    ("rejection", lambda document: Rejection(**document)),
+    ("blocked", lambda document: Blocked(**document)),
+    ("result", _result),
+    ("notes", _notes),
+)
+
+DEFINITION_FIELDS = (
+    "kind",
+    "title",
+    "description",
+    "acceptance",
+    "depends_on",
+    "writes",
+    "agent",
+    "priority",
+    "review",
+    "attempts_allowed",
+)
+"""The fields of a task that a plan defines (besides its id); the others belong to the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue(_JsonRecord):
+    """A defect or blocker that somebody reported."""
+
+    issue_id: str
+    severity: str
+    title: str
+    reported_by: str
+    description: str = ""
+    task_id: str | None = None
+    attempt_id: str | None = None
+    reported_as: str | None = None
+    resolution: str | None = None
+    resolved_by: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolution is None
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson(_JsonRecord):
+    """A rule learnt from a mistake; it goes to the kinds of task it names, or to all."""
+
+    lesson_id: str
+    rule: str
+    mistake: str
+    recorded_by: str
+    kinds: tuple[str, ...] = ()
+    task_id: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**{**document, "kinds": tuple(document.get("kinds", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(_JsonRecord):
+    """A decision that a person owes: `pending`, `granted` or `denied`."""
+
+    approval_id: str
+    task_id: str
+    attempt_id: str
+    state: str
+    reason: str = ""
+    decided_by: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Run(_JsonRecord):
+    """The current run, and the counters that let `status` answer without reading every task."""
+
+    state: str = RunState.IDLE
+    run_id: str | None = None
+    number: int = 0
+    branch: str | None = None
+    base: str | None = None
+    first_seq: int = 0
+    reason: str = ""
+    by_state: tuple[tuple[str, int], ...] = ()
+    by_kind: tuple[tuple[str, int], ...] = ()
+    open_issues: tuple[tuple[str, int], ...] = ()
+    accepted: int = 0
+    rejected: int = 0
+    verified_seq: int = 0
+    issues: int = 0
+    lessons: int = 0
+    approvals: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        document = _JsonRecord.to_json(self)
+        for name in ("by_state", "by_kind", "open_issues"):
+            if name in document:
+                document[name] = dict(getattr(self, name))
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        values = dict(document)
+        for name in ("by_state", "by_kind", "open_issues"):
+            if name in values:
+                values[name] = tuple(sorted(values[name].items()))
+        return cls(**values)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_RUN
+
+
+@dataclass(frozen=True, slots=True)
+class Project(_JsonRecord):
+    """What the log is about."""
+
+    name: str = ""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+OVERRIDDEN = "-"
+"""The successor of a done task that was set aside with none created yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supersessions(_JsonRecord):
+    """Which task stands in for which done one; a done task's own record is never touched."""
+
+    by_task: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.by_task)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(tuple(sorted(document.items())))
+
+    def successor_of(self, task_id: str) -> str | None:
+        return dict(self.by_task).get(task_id)
+
+
+R = TypeVar("R")
+
+
+class Table(Mapping[str, R], Generic[R]):
+    """A persistent map from id to record, over an optional lazy source.
+
+    `with_record` returns a new table in logarithmic time and leaves this one as it was.
+    Iteration goes in order of id.
+    """
+
+    __slots__ = ("_changed", "_source")
+
+    def __init__(
+        self,
+        source: Mapping[str, R] | None = None,
+        changed: HashTrieMap[str, R] | None = None,
+    ) -> None:
+        self._source: Mapping[str, R] = {} if source is None else source
+        self._changed: HashTrieMap[str, R] = HashTrieMap() if changed is None else changed
+
+    def __getitem__(self, key: str) -> R:
+        found = self._changed.get(key)
+        return self._source[key] if found is None else found
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._changed or key in self._source
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._source, *self._changed}))
+
+    def __len__(self) -> int:
+        return len({*self._source, *self._changed})
+
+    def with_record(self, key: str, record: R) -> Table[R]:
+        return Table(self._source, self._changed.insert(key, record))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the events up to `seq` say.
+
+    `touched` names the documents that the last event changed, as `(table, id)`; it is how an
+    event log knows what to write, and no part of the state's identity.
+    """
+
+    seq: int = 0
+    ts: str = ""
+    project: Project = Project()
+    run: Run = Run()
+    supersessions: Supersessions = Supersessions()
+    tasks: Table[Task] = field(default_factory=Table)
+    issues: Table[Issue] = field(default_factory=Table)
+    lessons: Table[Lesson] = field(default_factory=Table)
+    approvals: Table[Approval] = field(default_factory=Table)
+    touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+
+    def document(self, table: str, key: str) -> Record:
+        """Return the record behind one entry of `touched`."""
+        if table == "":
+            record: Record = getattr(self, key)
+            return record
+        record = getattr(self, table)[key]
+        return record
+
+
+EMPTY = State()

@@ -1,0 +1,220 @@
+"""What the orchestrator needs of the world, as small protocols.
+
+Adapters (`esaa_git.git`, `esaa_git.agents`) implement them; `esaa_git.cli` wires them together.
+Ids of git objects are 40 hexadecimal digits, times are RFC 3339 as `esaa_git.core.event` writes
+them, contents are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event
+from esaa_git.core.state import State
+
+
+class Clock(Protocol):
+    """Time as an argument, so that a recorded run can be made again to the byte."""
+
+    def now(self) -> datetime:
+        """Return the present moment, with a time zone."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A regular file in a tree: mode `100644` or `100755`, and the blob with its content."""
+
+    mode: str
+    oid: str
+
+
+class NotAFile:
+    """Stands in a tree where a file was asked for: a symlink, a submodule or a directory."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """What travels in an event's tree beside the event: after-images, and the exchange.
+
+    `files` maps a path to its entry after the effect; `exchange` maps `request.json` and
+    `response` to blobs.
+    """
+
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    exchange: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the id of the commit that carries it."""
+
+    event: Event
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a log ends: the commit, and what the next event binds itself to."""
+
+    commit: str
+    seq: int
+    ts: str
+    event_sha256: str
+    log_id: str
+
+
+class LogTransaction(Protocol):
+    """A chain of events being written after one tip. Nothing counts until `commit`."""
+
+    def write(
+        self, event: Event, state: State, contracts: Contracts, attachments: Attachments
+    ) -> str:
+        """Write the objects of one event and return its commit id; no ref moves."""
+        ...
+
+    def commit(self, branch: BranchMove | None = None) -> None:
+        """Move the log's ref, and then the working branch, from where this transaction began.
+
+        Raises:
+            ConflictError: if either ref is not where it was, or is locked; nothing has moved.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMove:
+    """The working branch is to go from one commit to another, both ids."""
+
+    branch: str
+    old: str
+    new: str
+
+
+class EventLog(Protocol):
+    """The append-only log of one repository."""
+
+    def tip(self) -> Tip | None:
+        """Return where the log ends, or None where there is no log yet."""
+        ...
+
+    def load(self) -> tuple[State, Contracts]:
+        """Return the state and the contracts at the tip, both loaded as far as they are read."""
+        ...
+
+    def begin(self) -> LogTransaction:
+        """Start a transaction after the tip that the last `load` saw."""
+        ...
+
+    def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
+        """Yield the events."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Contents by id."""
+
+    def read(self, oid: str) -> bytes:
+        """Return the content of a blob."""
+        ...
+
+    def write(self, content: bytes) -> str:
+        """Store a content and return its id."""
+        ...
+
+
+class Trees(Protocol):
+    """Files of commits, without a checkout."""
+
+    def entry(self, commit: str, path: str) -> FileEntry | NotAFile | None:
+        """Return what stands at the path, or None where nothing does."""
+        ...
+
+    def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
+        """Yield every regular file of the commit, in order of path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A three-way merge that failed, with the conflicting hunks as git marks them."""
+
+    path: str
+    reason: str
+    hunks: str
+
+
+class Merger(Protocol):
+    """Three-way merges in memory."""
+
+    def merge_file(
+        self, path: str, base: FileEntry, ours: FileEntry, theirs: FileEntry
+    ) -> FileEntry | Conflict:
+        """Merge two changes of one file and return the entry of the merge."""
+        ...
+
+    def renamed_to(self, base: str, tip: str, path: str) -> str | None:
+        """Return where the path of `base` went by a rename on the way to `tip`, if it did."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an agent is asked: the purified view, as canonical JSON with its SHA-256."""
+
+    task_id: str
+    attempt_id: str
+    base: str
+    body: bytes
+    sha256: str
+    read: Sequence[str]
+    deadline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from an agent, unjudged.
+
+    `failure` says how the agent failed where it did (it could not be started, it left with an
+    error, it ran out of time), and `code` then is the reject code it amounts to.
+    """
+
+    output: bytes
+    latency_ms: int
+    failure: str | None = None
+    code: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    truncated: bool = False
+
+
+class AgentAdapter(Protocol):
+    """The proposer: the stochastic side of the boundary. It answers, and never writes."""
+
+    name: str
+    adapter: str
+    model: str | None
+    sandbox: str
+
+    def answer(self, request: Request) -> Answer:
+        """Ask the agent and return whatever came back.
+
+        Raises:
+            AgentError: if the agent cannot be asked at all (the program does not exist, the
+                folder of recorded answers is missing): no attempt should be spent on that.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Raise the AgentError that `answer` would raise, before an attempt is opened."""
+        ...
