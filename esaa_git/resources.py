@@ -1,0 +1,54 @@
+"""The folders that travel with the package: `hooks/` and `templates/`.
+
+Both lie at the top level of a checkout, beside the package, where people look for them. A wheel
+carries them inside the package, as `esaa_git/_data/hooks` and `esaa_git/_data/templates`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from esaa_git.errors import ConfigurationError
+
+ResourceKind = Literal["hooks", "templates"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def resource_path(kind: ResourceKind, *parts: str) -> Path:
+    """Find a file or folder that came with `git-esaa`, however it was installed.
+
+    Args:
+        kind: which of the two folders.
+        parts: the path below it, `resource_path("templates", "default")`.
+
+    Returns:
+        An absolute path that exists.
+
+    Raises:
+        ConfigurationError: the installation does not hold it.
+    """
+    candidates = [root.joinpath(kind, *parts) for root in _roots(_PACKAGE)]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    wanted = "/".join((kind, *parts))
+    raise ConfigurationError(
+        f"'{wanted}' is missing from this installation",
+        cause=f"looked for {' and '.join(str(candidate) for candidate in candidates)}",
+        hint="run 'python -m pip install --force-reinstall esaa-git', then repeat the command",
+    )
+
+
+def _roots(package: Path) -> list[Path]:
+    """Where the folders may lie: the wheel's place first.
+
+    The folder above an installed package is `site-packages`, which belongs to everybody, so it is
+    a candidate only where it is a checkout of ours.
+    """
+    roots = [package / "_data"]
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file():
+        roots.append(checkout)
+    return roots
