@@ -1,0 +1,322 @@
+"""The event log on git: signed commits on one ref, and one locked compare-and-swap.
+
+A transaction writes its objects first and moves refs last. Loading the state reads the tip alone
+and costs the same at event 10 and at event 1,000,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
+from esaa_git.core.state import EMPTY, State
+from esaa_git.errors import CorruptedError, KeyUnavailable, RefusedError, RepositoryError
+from esaa_git.git import commitform
+from esaa_git.git.keys import Signer
+from esaa_git.git.objects import (
+    BLOB,
+    COMMIT,
+    MODE_FILE,
+    MODE_TREE,
+    TREE,
+    Commit,
+    MalformedObject,
+    TreeEntry,
+    decode_commit,
+    decode_tree,
+    encode_tree,
+    sign_commit,
+)
+from esaa_git.git.refs import RefMove, move_refs
+from esaa_git.git.repository import Repository
+from esaa_git.git.signers import SignatureRefused, SignerSet
+from esaa_git.git.statetree import Reader, StateTree, load_state
+from esaa_git.git.trees import store_files
+from esaa_git.ports import Attachments, BranchMove, StoredEvent, Tip
+
+ROLES = frozenset({"orchestrator", "approver", "admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventCommit:
+    """One commit of the log, taken apart; nothing about it is verified yet."""
+
+    oid: str
+    commit: Commit
+    tree: dict[str, TreeEntry]
+    event: Event
+
+    @property
+    def trailers(self) -> dict[str, str]:
+        return dict(commitform.trailers(self.commit.message.decode(errors="replace")))
+
+    @property
+    def parent(self) -> str | None:
+        return self.commit.parents[0] if self.commit.parents else None
+
+
+def read_event_commit(reader: Reader, oid: str) -> EventCommit:
+    """Return the event commit with this id.
+
+    Raises:
+        CorruptedError: if it, its tree or its event cannot be read.
+    """
+    try:
+        kind, data = reader(oid)
+        if kind != COMMIT:
+            raise MalformedObject("not a commit")
+        commit = decode_commit(data)
+        tree = decode_tree(reader(commit.tree)[1])
+        kind, event = reader(tree["event.json"].oid)
+        return EventCommit(oid, commit, tree, decode(event))
+    except KeyError as error:
+        raise CorruptedError(
+            f"event commit {oid[:12]} is incomplete", cause=f"{error} is missing"
+        ) from error
+    except (MalformedObject, MalformedEvent) as error:
+        raise CorruptedError(
+            f"commit {oid[:12]} is not an event", cause=str(error), hint="run 'git esaa verify'"
+        ) from error
+
+
+def read_contracts(reader: Reader, oid: str) -> Contracts:
+    """Return the contracts pinned in a `contracts/` tree."""
+    entries = decode_tree(reader(oid)[1])
+    return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()})
+
+
+def signer_set(contracts: Contracts) -> SignerSet:
+    """Return who may sign under these contracts."""
+    return SignerSet.parse(
+        contracts.files.get(ALLOWED_SIGNERS, b""), contracts.files.get(OPENPGP_SIGNERS)
+    )
+
+
+class GitEventLog:
+    """The event log of one repository. `sign` is asked for a signer when one is first needed."""
+
+    def __init__(self, repository: Repository, sign: Callable[[], Signer]) -> None:
+        self.repository = repository
+        self.ref = repository.events_ref
+        self._sign = sign
+        self._loaded: _Loaded | None = None
+
+    @cached_property
+    def signer(self) -> Signer:
+        return self._sign()
+
+    def tip(self) -> Tip | None:
+        """Return where the log ends, read afresh from the ref."""
+        target = self.repository.ref_target(self.ref)
+        if target is None:
+            self._loaded = None
+            return None
+        return self._load(target).tip
+
+    def load(self) -> tuple[State, Contracts]:
+        """Return the state and the contracts at the tip.
+
+        Raises:
+            RepositoryError: if there is no log yet.
+            CorruptedError: if the tip is not an event.
+        """
+        target = self.repository.ref_target(self.ref)
+        if target is None:
+            raise RepositoryError(
+                "there is no event log in this repository yet",
+                hint="run 'git esaa init' for the contracts, then 'git esaa run'",
+            )
+        loaded = self._load(target)
+        return loaded.state, loaded.contracts
+
+    def begin(self, *, log_id: str | None = None) -> GitLogTransaction:
+        """Start a transaction after what was loaded last; with `log_id`, a log's first."""
+        if log_id is not None:
+            return GitLogTransaction(self, None, log_id)
+        if self._loaded is None:
+            self.load()
+        assert self._loaded is not None
+        return GitLogTransaction(self, self._loaded, self._loaded.tip.log_id)
+
+    def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
+        """Yield the events; from the oldest, ids of all commits are collected first."""
+        target = self.repository.ref_target(self.ref)
+        if newest_first:
+            yield from self._back_from(target)
+            return
+        oids = bytearray()
+        while target is not None:
+            oids += bytes.fromhex(target)
+            target = read_event_commit(self.repository.read, target).parent
+        for end in range(len(oids), 0, -20):
+            oid = oids[end - 20 : end].hex()
+            yield StoredEvent(read_event_commit(self.repository.read, oid).event, oid)
+
+    def _back_from(self, target: str | None) -> Iterator[StoredEvent]:
+        while target is not None:
+            found = read_event_commit(self.repository.read, target)
+            yield StoredEvent(found.event, target)
+            target = found.parent
+
+    def _load(self, target: str) -> _Loaded:
+        if self._loaded is None or self._loaded.tip.commit != target:
+            self._loaded = load_tip(self.repository, target)
+        return self._loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one tip says."""
+
+    tip: Tip
+    state: State
+    contracts: Contracts
+    contracts_tree: str
+    state_tree: str
+
+
+def load_tip(repository: Repository, target: str) -> _Loaded:
+    """Return what the event commit says of the log up to it."""
+    found = read_event_commit(repository.read, target)
+    event = found.event
+    try:
+        tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
+        roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
+        state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
+        return _Loaded(
+            tip, state, read_contracts(repository.read, contracts), contracts, roadmap
+        )
+    except (KeyError, MalformedObject) as error:
+        raise CorruptedError(
+            f"event commit {target[:12]} is incomplete",
+            cause=str(error),
+            hint="run 'git esaa verify'",
+        ) from error
+
+
+def _roles(contracts: Contracts, payload: bytes, armored: bytes) -> frozenset[str]:
+    """Return the roles that these contracts give to whoever made the signature."""
+    try:
+        return signer_set(contracts).verify(payload, armored).principals & ROLES
+    except SignatureRefused as error:
+        raise KeyUnavailable(
+            "the signing key is not trusted by the contracts in force",
+            cause=str(error),
+            hint="use the key that '.roadmap/allowed_signers' names, or have an admin add this "
+            "one; 'git esaa doctor' shows both",
+        ) from error
+
+
+class GitLogTransaction:
+    """A chain of event commits after one tip; the log's ref moves in `commit`, or not at all."""
+
+    def __init__(self, log: GitEventLog, start: _Loaded | None, log_id: str) -> None:
+        self._log = log
+        self._repository = log.repository
+        self._start = start
+        self._log_id = log_id
+        self._parent = None if start is None else start.tip.commit
+        self._previous = NO_PREDECESSOR if start is None else start.tip.event_sha256
+        self._contracts = None if start is None else start.contracts
+        self._contracts_tree = None if start is None else start.contracts_tree
+        self._state_tree = StateTree(
+            self._repository.read, None if start is None else start.state_tree
+        )
+        self._roles: tuple[Contracts, frozenset[str]] | None = None
+        self._last: _Loaded | None = None
+        self._subjects: list[str] = []
+
+    def write(
+        self, event: Event, state: State, contracts: Contracts, attachments: Attachments
+    ) -> str:
+        """Write the objects of one event and return its commit id; no ref moves.
+
+        Raises:
+            KeyUnavailable: if there is no key to sign with.
+            RefusedError: if the key has no role that may sign this action.
+        """
+        repository = self._repository
+        before = contracts if self._contracts is None else self._contracts
+        if self._contracts_tree is None or contracts is not self._contracts:
+            self._contracts_tree = self._store_contracts(contracts)
+            self._contracts = contracts if contracts.pins != before.pins else before
+        entries = {
+            "contracts": TreeEntry(MODE_TREE, self._contracts_tree),
+            "event.json": TreeEntry(MODE_FILE, repository.put(BLOB, event.data)),
+            "roadmap": TreeEntry(MODE_TREE, self._state_tree.apply(state, repository)),
+        }
+        if attachments.files:
+            entries["files"] = TreeEntry(MODE_TREE, store_files(repository, attachments.files))
+        if attachments.exchange:
+            exchange = {
+                name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.exchange.items()
+            }
+            entries["exchange"] = TreeEntry(MODE_TREE, repository.put(TREE, encode_tree(exchange)))
+        payload = commitform.event_commit(
+            event,
+            tree=repository.put(TREE, encode_tree(entries)),
+            parent=self._parent,
+            log_id=self._log_id,
+            previous_sha256=self._previous,
+            run_id=state.run.run_id,
+        )
+        # A change of contracts is signed by authority of those it replaces (design: trust).
+        signature = self._signature(payload, event, before)
+        oid = repository.put(COMMIT, sign_commit(payload, signature))
+        self._parent, self._previous = oid, event.sha256
+        self._last = _Loaded(
+            Tip(oid, event.seq, event.ts, event.sha256, self._log_id),
+            state,
+            contracts,
+            self._contracts_tree,
+            entries["roadmap"].oid,
+        )
+        self._subjects.append(event.subject)
+        return oid
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's signature of a commit's bytes."""
+        return self._log.signer.sign(payload)
+
+    def commit(self, branch: BranchMove | None = None) -> None:
+        """Move the log's ref, then the branch, from where this transaction began."""
+        if self._last is None:
+            return
+        old = None if self._start is None else self._start.tip.commit
+        message = f"esaa: {self._subjects[-1]}"
+        moves = [RefMove(self._log.ref, old, self._last.tip.commit, message)]
+        if branch is not None:
+            ref = f"refs/heads/{branch.branch}"
+            moves.append(RefMove(ref, branch.old, branch.new, message))
+        move_refs(self._repository, moves)
+        self._log._loaded = self._last  # noqa: SLF001  # the log's other half
+
+    def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
+        """Sign, and refuse to write what `verify` would refuse to believe."""
+        armored = self._log.signer.sign(payload)
+        if self._roles is None or self._roles[0] is not contracts:
+            self._roles = (contracts, _roles(contracts, payload, armored))
+        roles = self._roles[1]
+        wanted = contracts.orchestrator.signers_of(event.action)
+        if self._contracts is not contracts:
+            wanted = frozenset({"admin"})
+        if not roles & wanted:
+            raise RefusedError(
+                f"the signing key may not sign {event.action}"
+                + (" that changes the contracts" if self._contracts is not contracts else ""),
+                cause=f"its role is {', '.join(sorted(roles)) or 'none'}; "
+                f"{', '.join(sorted(wanted))} is asked for",
+                hint="have somebody with that role do it, or see 'signing' in "
+                ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
+            )
+        return armored
+
+    def _store_contracts(self, contracts: Contracts) -> str:
+        entries = {
+            name: TreeEntry(MODE_FILE, self._repository.put(BLOB, data))
+            for name, data in contracts.files.items()
+        }
+        return self._repository.put(TREE, encode_tree(entries))

@@ -1,0 +1,182 @@
+"""Git's objects as small typed values: raw bytes in, raw bytes out.
+
+We read and write raw objects ourselves because what we guarantee is about bytes: grafts, replace
+refs and shallow boundaries change what the convenient calls return (git-replace(1)), and a
+commit's signature covers exactly its bytes without the `gpgsig` header (gitformat-signature(5)).
+Ids are 40 hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Protocol
+
+COMMIT, TREE, BLOB = 1, 2, 3
+_NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
+
+MODE_FILE, MODE_EXECUTABLE = "100644", "100755"
+MODE_SYMLINK, MODE_SUBMODULE, MODE_TREE = "120000", "160000", "40000"
+FILE_MODES = frozenset({MODE_FILE, MODE_EXECUTABLE})
+
+
+class MalformedObject(ValueError):
+    """The bytes are not an object of the shape that git writes."""
+
+
+class ObjectSink(Protocol):
+    """Where objects go. Two exist: one writes them, one only checks that they are there."""
+
+    def put(self, kind: int, data: bytes) -> str:
+        """Take an object's content and return its id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One entry of a tree."""
+
+    mode: str
+    oid: str
+
+    @property
+    def is_tree(self) -> bool:
+        return self.mode == MODE_TREE
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as it is stored. `payload` is what its signature covers."""
+
+    tree: str
+    parents: tuple[str, ...]
+    author: bytes
+    committer: bytes
+    headers: tuple[bytes, ...]
+    signatures: tuple[bytes, ...]
+    message: bytes
+    payload: bytes
+
+
+def object_id(kind: int, data: bytes) -> str:
+    """Return the id that git gives to this content."""
+    digest = sha1(b"%s %d\0" % (_NAMES[kind], len(data)), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
+    """Return the bytes of a tree, its entries in git's order (a directory sorts as `name/`)."""
+    parts = []
+    for _, name, entry in sorted(
+        (name.encode() + (b"/" if entry.mode == MODE_TREE else b""), name, entry)
+        for name, entry in entries.items()
+    ):
+        parts.append(b"%s %s\0" % (entry.mode.encode(), name.encode()))
+        parts.append(bytes.fromhex(entry.oid))
+    return b"".join(parts)
+
+
+def decode_tree(data: bytes) -> dict[str, TreeEntry]:
+    """Return the entries of a tree.
+
+    Raises:
+        MalformedObject: for bytes that are no tree, a repeated name or one that is not UTF-8.
+    """
+    entries: dict[str, TreeEntry] = {}
+    position = 0
+    while position < len(data):
+        space = data.find(b" ", position)
+        end = data.find(b"\0", space)
+        if space < 0 or end < 0 or end + 21 > len(data):
+            raise MalformedObject("a tree entry is cut off")
+        try:
+            name = data[space + 1 : end].decode()
+            mode = data[position:space].decode("ascii")
+        except UnicodeDecodeError as error:
+            raise MalformedObject("a tree entry's name is not UTF-8") from error
+        if name in entries:
+            raise MalformedObject(f"a tree names '{name}' twice")
+        entries[name] = TreeEntry(mode, data[end + 1 : end + 21].hex())
+        position = end + 21
+    return entries
+
+
+def encode_commit(
+    tree: str, parents: Iterable[str], author: str, committer: str, message: str
+) -> bytes:
+    """Return the bytes of an unsigned commit, which are also what a signature covers."""
+    lines = [f"tree {tree}"]
+    lines += [f"parent {parent}" for parent in parents]
+    return "\n".join([*lines, f"author {author}", f"committer {committer}", "", message]).encode()
+
+
+def sign_commit(payload: bytes, armored: bytes) -> bytes:
+    """Return the commit with its signature in a `gpgsig` header, last before the message."""
+    head, message = payload.split(b"\n\n", 1)
+    signature = armored.rstrip(b"\n").replace(b"\n", b"\n ")
+    return b"%s\ngpgsig %s\n\n%s" % (head, signature, message)
+
+
+def split_signature(data: bytes) -> tuple[bytes, bytes] | None:
+    """Return (payload, armoured signature) of a commit signed as `sign_commit` does, fast.
+
+    None where the shape is another; `decode_commit` then says what it is.
+    """
+    end = data.find(b"\n\n")
+    start = data.find(b"\ngpgsig ", 0, end)
+    if start < 0 or data.find(b"\ngpgsig", start + 1, end) >= 0:
+        return None
+    block = data[start + 8 : end]
+    if block.count(b"\n") != block.count(b"\n "):
+        return None
+    return data[:start] + data[end:], block.replace(b"\n ", b"\n") + b"\n"
+
+
+def decode_commit(data: bytes) -> Commit:
+    """Return a commit of any shape; what shape is acceptable is for the caller to say.
+
+    Raises:
+        MalformedObject: for bytes that git would not have written.
+    """
+    head, separator, message = data.partition(b"\n\n")
+    if not separator:
+        raise MalformedObject("a commit without a message separator")
+    fields: dict[bytes, list[bytes]] = {}
+    others: list[bytes] = []
+    signatures: list[list[bytes]] = []
+    kept: list[bytes] = []
+    in_signature = False
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        if line.startswith(b" ") and in_signature:
+            signatures[-1].append(line[1:])
+            continue
+        in_signature = key.startswith(b"gpgsig")
+        if in_signature:
+            signatures.append([value])
+            continue
+        kept.append(line)
+        if key in (b"tree", b"parent", b"author", b"committer"):
+            fields.setdefault(key, []).append(value)
+        else:
+            others.append(line)
+    if any(len(fields.get(key, ())) != 1 for key in (b"tree", b"author", b"committer")):
+        raise MalformedObject("a commit has one tree, one author and one committer")
+    return Commit(
+        _oid(fields[b"tree"][0]),
+        tuple(_oid(value) for value in fields.get(b"parent", ())),
+        fields[b"author"][0],
+        fields[b"committer"][0],
+        tuple(others),
+        tuple(b"\n".join(lines) + b"\n" for lines in signatures),
+        message,
+        b"\n".join(kept) + b"\n\n" + message,
+    )
+
+
+def _oid(value: bytes) -> str:
+    if len(value) != 40 or value.strip(b"0123456789abcdef"):
+        raise MalformedObject("a commit names something that is no object id")
+    return value.decode("ascii")
