@@ -1,0 +1,264 @@
+"""Paths in a proposal are data from an adversary; one function says which we take.
+
+A path that passes `normalise_path` names the same file on every system that git runs on, or
+none: relative, plain, in Unicode form NFC, without a character that some file system ignores.
+What is git's or the orchestrator's own is refused in every spelling that Windows or macOS
+would take for it. Git's rules are those of `verify_path` (read-cache.c), `is_ntfs_dotgit` and
+`is_ntfs_dotgitmodules` (path.c) and `next_hfs_char` (utf8.c); where ours differ they are wider.
+
+A judgement holds for ever: Unicode never changes the normalisation or the case folding of an
+assigned code point, and unassigned ones are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from esaa_git.core.globs import Glob
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+
+MAX_PATH: Final = 4096
+"""Bytes of UTF-8 in a path."""
+
+MAX_COMPONENT: Final = 255
+"""Bytes of UTF-8 in a component."""
+
+ALWAYS_PROTECTED: Final = (".roadmap/**", ".esaa/**")
+"""Contracts, plan, signers, hooks and read-models: no boundary opens them to an agent."""
+
+# What HFS+ drops from a name (git's next_hfs_char), and every other code point that Unicode
+# calls default-ignorable: ext4 and f2fs drop those where a directory folds case.
+_IGNORABLE: Final = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Windows gives a name outside the 8.3 form a second one: six characters, '~', a number. From
+# the fifth such name on, four of the six are a hash of the long one.
+_SHORT_NAME: Final = re.compile(r"(?=[^.]{1,8}(?:\.|\Z))([^.]{0,6})~[0-9]+(?:\.[^.]{0,3})?")
+_GIT_SHORT_STEMS: Final = ("git", "gitmod", "gi7eba")
+_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9])")
+
+_REASONS: Final = {
+    "empty": "the path is empty",
+    "surrogate": "the path has a lone surrogate, which UTF-8 cannot hold",
+    "too-long": f"the path is longer than {MAX_PATH} bytes",
+    "component-too-long": f"a name in the path is longer than {MAX_COMPONENT} bytes",
+    "control-character": "the path has a control character",
+    "line-separator": "the path has a line or paragraph separator (U+2028, U+2029)",
+    "ignorable-character": "the path has an invisible or direction-changing character",
+    "unassigned-character": "the path has a private or unassigned code point",
+    "drive-letter": "the path starts with a drive letter; it must be relative to the root "
+    "of the repository",
+    "unc": "the path names another machine; it must be relative to the root of the repository",
+    "absolute": "the path is absolute; it must be relative to the root of the repository",
+    "backslash": "the path has a backslash; separate names with '/'",
+    "colon": "the path has a colon, which Windows takes for a stream of a file",
+    "trailing-slash": "the path ends with '/', but only files can be proposed",
+    "empty-component": "the path has an empty name between two '/'",
+    "dot-component": "the path has '.' or '..' as a name; write it without",
+    "trailing-dot-or-space": "a name in the path ends with a dot or a space, which Windows drops",
+    "device-name": "a name in the path is a device on Windows",
+    "short-name": "a name in the path has the form of a Windows short name ('NAME~1')",
+    "not-nfc": "the path is not in Unicode normalisation form NFC; compose its characters",
+}
+
+
+def normalise_path(raw: str) -> str | Rejected:
+    """Return `raw` if it is a plain path below the root of the repository, else why not.
+
+    Nothing is repaired: two spellings of one path would be two facts in the log, so only the
+    normal one passes. The refusal is PATH_PROTECTED for any spelling of `.git` or
+    `.gitmodules` as any component (a submodule is never an effect), otherwise PATH_INVALID
+    with one of a fixed set of words as `detail["reason"]`.
+    """
+    # Bounds come first: normalising is quadratic in a run of combining characters.
+    reason = _size_reason(raw)
+    if reason is not None:
+        return _invalid(raw, reason)
+    for component in re.split(r"[/\\]", raw):
+        if _is_git_name(component):
+            message = f"path '{excerpt(raw)}' is protected: '{excerpt(component)}' belongs to git"
+            detail = {"path": excerpt(raw), "component": excerpt(component)}
+            return Rejected(RejectCode.PATH_PROTECTED, message, detail)
+    reason = _character_reason(raw) or _shape_reason(raw)
+    return raw if reason is None else _invalid(raw, reason)
+
+
+def is_protected(path: str, protected: Sequence[Glob]) -> bool:
+    """Answer whether `path` belongs to the orchestrator or is covered by a `protected` glob.
+
+    Takes a path that `normalise_path` accepts. `ALWAYS_PROTECTED` holds besides the globs
+    given. Case and normalisation do not matter, so `.Roadmap/x` is protected too, and neither
+    does which end is replaced: the directory that a glob `dir/**` is about, and everything
+    below a path that matches, are protected with it.
+    """
+    key = case_key(path)
+    patterns = (*ALWAYS_PROTECTED, *(glob.pattern for glob in protected))
+    for exact, folded in map(_guard, patterns):
+        if any(exact.fullmatch(each) for each in _ancestry(path)):
+            return True
+        if folded is not None and any(folded.fullmatch(each) for each in _ancestry(key)):
+            return True
+    return False
+
+
+def case_key(path: str) -> str:
+    """Return what a file system that ignores case and normalisation sees of `path`.
+
+    The canonical caseless form of Unicode (The Unicode Standard, section 3.13, D145), composed.
+    """
+    if path.isascii():
+        return path.lower()
+    # Imported late: few paths need the tables, and every command pays for an import.
+    from unicodedata import normalize
+
+    return normalize("NFC", normalize("NFD", path).casefold())
+
+
+def check_path_set(paths: Iterable[str]) -> Rejected | None:
+    """Return the refusal of two `paths` that cannot be written side by side, if there are any.
+
+    Those are equal paths, paths that differ only by case or normalisation, and a file in the
+    place of a directory of another, in any case.
+    """
+    # In this order a directory comes right before what is below it, so neighbours suffice.
+    ordered = sorted((case_key(path).split("/"), path) for path in paths)
+    for (key, path), (next_key, next_path) in pairwise(ordered):
+        if next_key[: len(key)] != key:
+            continue
+        one, other = excerpt(path), excerpt(next_path)
+        if path == next_path:
+            reason, message = "same-path", f"path '{one}' is named twice"
+        elif key == next_key:
+            reason, message = (
+                "same-but-for-case",
+                f"paths '{one}' and '{other}' differ only by case",
+            )
+        else:
+            reason = "file-and-directory"
+            message = f"path '{one}' cannot be a file and the directory of '{other}'"
+        detail = {"reason": reason, "paths": [one, other]}
+        return Rejected(RejectCode.DUPLICATE_PATH, message, detail)
+    return None
+
+
+def _invalid(raw: str, reason: str) -> Rejected:
+    shown = excerpt(raw)
+    message = f"path '{shown}' is invalid: {_REASONS[reason]}"
+    return Rejected(RejectCode.PATH_INVALID, message, {"reason": reason, "path": shown})
+
+
+def _size_reason(raw: str) -> str | None:
+    if not raw:
+        return "empty"
+    if len(raw) > MAX_PATH:
+        return "too-long"
+    try:
+        size = len(raw.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "surrogate"
+    return "too-long" if size > MAX_PATH else None
+
+
+def _is_git_name(component: str) -> bool:
+    # Windows drops a stream's name and type, then trailing dots and spaces.
+    name = _skeleton(component).partition(":")[0].rstrip(" .")
+    if name in (".git", ".gitmodules"):
+        return True
+    # As many characters of the stem stay as leave room for the number in eight.
+    short = None if "." in name else _SHORT_NAME.fullmatch(name)
+    return short is not None and any(stem.startswith(short[1]) for stem in _GIT_SHORT_STEMS)
+
+
+def _skeleton(component: str) -> str:
+    """Reduce `component` to what the most forgiving file system would compare.
+
+    Compatibility forms (fullwidth letters, a one dot leader) go further than any we know of.
+    """
+    if component.isascii():
+        return component.lower()
+    from unicodedata import normalize
+
+    visible = _IGNORABLE.sub("", component)
+    return _IGNORABLE.sub("", normalize("NFKC", normalize("NFKD", visible).casefold()))
+
+
+def _character_reason(raw: str) -> str | None:
+    if raw.isascii():
+        return None if raw.isprintable() else "control-character"
+    from unicodedata import category, is_normalized
+
+    for char in raw:
+        match category(char):
+            case "Cc":
+                return "control-character"
+            case "Zl" | "Zp":
+                return "line-separator"
+            case "Cf":
+                return "ignorable-character"
+            case kind:
+                if _IGNORABLE.match(char):
+                    return "ignorable-character"
+                if kind in ("Cn", "Co"):
+                    return "unassigned-character"
+    return None if is_normalized("NFC", raw) else "not-nfc"
+
+
+def _shape_reason(raw: str) -> str | None:
+    if raw.startswith(("//", "\\\\")):
+        return "unc"
+    if raw.startswith(("/", "\\")):
+        return "absolute"
+    if "\\" in raw:
+        return "backslash"
+    if ":" in raw:
+        return "drive-letter" if raw[1:2] == ":" and raw[0].isalpha() else "colon"
+    if raw.endswith("/"):
+        return "trailing-slash"
+    return next(filter(None, map(_component_reason, raw.split("/"))), None)
+
+
+def _component_reason(component: str) -> str | None:
+    if not component:
+        return "empty-component"
+    if component in (".", ".."):
+        return "dot-component"
+    if component[-1] in ". ":
+        return "trailing-dot-or-space"
+    if len(component.encode("utf-8")) > MAX_COMPONENT:
+        return "component-too-long"
+    name = _skeleton(component)
+    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
+        return "device-name"
+    # An alias of a protected directory as well: `ROADMA~1` is `.roadmap`.
+    if _SHORT_NAME.fullmatch(name):
+        return "short-name"
+    return None
+
+
+def _ancestry(path: str) -> Iterator[str]:
+    at = path.find("/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find("/", at + 1)
+    yield path
+
+
+@lru_cache(maxsize=256)
+def _guard(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+    """Compile what to hold every part of a path against: as it is written, and case-folded."""
+    top = pattern
+    while top.endswith("/**"):
+        top = top.removesuffix("/**")
+    exact = re.compile(Glob.parse(top).regex.pattern, re.IGNORECASE)
+    try:
+        folded = Glob.parse(case_key(top))
+    except ValueError:
+        # A range such as [Z-a] runs backwards when folded; the first form covers it.
+        return exact, None
+    return exact, re.compile(folded.regex.pattern, re.IGNORECASE)
