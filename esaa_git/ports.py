@@ -7,7 +7,7 @@ them, contents are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -84,6 +84,10 @@ class LogTransaction(Protocol):
         """Write the objects of one event and return its commit id; no ref moves."""
         ...
 
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's armoured signature of a commit's unsigned bytes."""
+        ...
+
     def commit(self, branch: BranchMove | None = None) -> None:
         """Move the log's ref, and then the working branch, from where this transaction began.
 
@@ -113,8 +117,8 @@ class EventLog(Protocol):
         """Return the state and the contracts at the tip, both loaded as far as they are read."""
         ...
 
-    def begin(self) -> LogTransaction:
-        """Start a transaction after the tip that the last `load` saw."""
+    def begin(self, *, log_id: str | None = None) -> LogTransaction:
+        """Start a transaction after the tip that the last `load` saw; with `log_id`, a log."""
         ...
 
     def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
@@ -155,6 +159,98 @@ class Conflict:
     hunks: str
 
 
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """A path that an effect would change and that holds a person's own uncommitted work."""
+
+    path: str
+    worktree: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an accepted proposal does to the working branch, ready to be committed.
+
+    `changes` maps a path to its entry after the effect, or to None where the path goes away.
+    """
+
+    branch: str
+    parent: str
+    changes: Mapping[str, FileEntry | None]
+    agent: str
+    ts: str
+    summary: str
+    event_commit: str
+    run_id: str
+    task_id: str
+    attempt_id: str
+    assisted_by: str | None
+
+
+class WorkingBranch(Protocol):
+    """The branch that effects arrive on, and the checkouts that follow it."""
+
+    def tip(self, branch: str) -> str | None:
+        """Return the commit the branch names, or None where it does not exist."""
+        ...
+
+    def current(self) -> str:
+        """Return the branch that is checked out here.
+
+        Raises:
+            RepositoryError: if there is no commit yet, or HEAD names no branch.
+        """
+        ...
+
+    def protected(self) -> Sequence[str]:
+        """Return globs of what in the tree is the repository's own machinery (its hooks)."""
+        ...
+
+    def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
+        """Store the effect commit and return its id; no ref moves."""
+        ...
+
+    def commit_merge(
+        self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
+    ) -> str:
+        """Store a merge of an effect commit into the branch's tip and return its id.
+
+        Raises:
+            ConflictError: if the two do not merge.
+        """
+        ...
+
+    def move(self, move: BranchMove, message: str) -> None:
+        """Move the branch by compare-and-swap."""
+        ...
+
+    def contains(self, tip: str, commit: str) -> bool:
+        """Answer whether `commit` is `tip` or an ancestor of it."""
+        ...
+
+    def in_the_way(
+        self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
+    ) -> list[InTheWay]:
+        """Return which of the paths hold a person's uncommitted work in a checkout.
+
+        Work that is already what the change would make of the path is not in the way.
+        """
+        ...
+
+    def uncommitted(self, branch: str) -> list[str]:
+        """Return the paths with uncommitted work in checkouts of the branch."""
+        ...
+
+    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
+        """Bring every checkout of the branch from `old` to `new` for these paths."""
+        ...
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        """Keep commits under `refs/esaa/snapshots/<name>/`; the newest `most` are kept."""
+        ...
+
+
 class Merger(Protocol):
     """Three-way merges in memory."""
 
@@ -167,6 +263,49 @@ class Merger(Protocol):
     def renamed_to(self, base: str, tip: str, path: str) -> str | None:
         """Return where the path of `base` went by a rename on the way to `tip`, if it did."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Followup:
+    """What is left to do once the log has moved: bring the branch and its checkouts after it."""
+
+    log_commit: str
+    move: BranchMove
+    task_id: str
+    paths: Sequence[str]
+
+
+class Journal(Protocol):
+    """Remembers one follow-up across a crash. Local, and worth nothing to anybody else."""
+
+    def write(self, followup: Followup) -> None:
+        """Remember it before the log moves."""
+        ...
+
+    def read(self) -> Followup | None:
+        """Return what a process that died left behind."""
+        ...
+
+    def clear(self) -> None:
+        """Forget it: it is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a verification found. `check` is the number of the check that failed (docs/FORMAT.md)."""
+
+    outcome: str
+    checked_from: int
+    checked_to: int
+    projection_hash: str | None = None
+    check: int | None = None
+    event_id: str | None = None
+    message: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome == "ok"
 
 
 @dataclass(frozen=True, slots=True)

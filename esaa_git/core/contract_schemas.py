@@ -82,13 +82,7 @@ RUNTIME_POLICY = record(
                 "max_file_bytes": integer(1, 1 << 30),
             }
         ),
-        "verification": record(
-            {
-                "at_run_end": BOOLEAN,
-                "on_failure": choice("halt", "report"),
-                "snapshots_kept": integer(0, 1000),
-            }
-        ),
+        "verification": record({"snapshots_kept": integer(1, 1000)}),
         "run_end": record(
             {
                 "success_when": choice("all_done", "none_left"),

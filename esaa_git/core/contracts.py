@@ -108,8 +108,6 @@ class RuntimePolicy:
     max_files: int
     max_patch_lines: int
     max_file_bytes: int
-    verify_at_end: bool
-    verify_on_failure: str
     snapshots_kept: int
     success_when: str
     on_blocked: str
@@ -226,7 +224,7 @@ class Contracts:
     def policy(self) -> RuntimePolicy:
         document = self._load(RUNTIME_POLICY, "RUNTIME_POLICY")
         attempts, limits = document["attempts"], document["limits"]
-        escalation, verification = document["escalation"], document["verification"]
+        escalation = document["escalation"]
         return RuntimePolicy(
             ttl_ms=_duration(attempts["ttl"], RUNTIME_POLICY),
             max_attempts=attempts["max_per_task"],
@@ -237,9 +235,7 @@ class Contracts:
             max_files=limits["max_files_per_proposal"],
             max_patch_lines=limits["max_patch_lines"],
             max_file_bytes=limits["max_file_bytes"],
-            verify_at_end=verification["at_run_end"],
-            verify_on_failure=verification["on_failure"],
-            snapshots_kept=verification["snapshots_kept"],
+            snapshots_kept=document["verification"]["snapshots_kept"],
             success_when=document["run_end"]["success_when"],
             on_blocked=document["run_end"]["on_blocked"],
             lessons_in_request=document["lessons"]["max_in_request"],

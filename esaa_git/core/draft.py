@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from esaa_git.core.invariants import Violation
-from esaa_git.core.machine import IllegalTransition, next_state
+from esaa_git.core.machine import IllegalTransition, TaskState, next_state
 from esaa_git.core.state import Approval, Attempt, Issue, Lesson, Project, Run, State, Task
 
 
@@ -88,7 +88,11 @@ class Draft:
             return
         if before.state != task.state:
             by_state = _count(self.run.by_state, before.state, -1)
-            self.change_run(by_state=_count(by_state, task.state, +1))
+            self.change_run(
+                by_state=_count(by_state, task.state, +1),
+                in_progress=_members(self.run.in_progress, task, TaskState.IN_PROGRESS),
+                blocked=_members(self.run.blocked, task, TaskState.BLOCKED),
+            )
         if before.kind != task.kind:
             by_kind = _count(self.run.by_kind, before.kind, -1)
             self.change_run(by_kind=_count(by_kind, task.kind, +1))
@@ -176,3 +180,11 @@ def _count(
     if not table[key]:
         del table[key]
     return tuple(sorted(table.items()))
+
+
+def _members(names: tuple[str, ...], task: Task, state: str) -> tuple[str, ...]:
+    if (task.state == state) == (task.task_id in names):
+        return names
+    if task.state == state:
+        return tuple(sorted((*names, task.task_id)))
+    return tuple(name for name in names if name != task.task_id)

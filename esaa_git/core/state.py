@@ -99,11 +99,15 @@ class Blocked(_JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Result(_JsonRecord):
-    """What an accepted attempt left behind; `effect_commit` is None where no file changed."""
+    """What an accepted attempt left behind; `effect_commit` is None where no file changed.
+
+    `key` tells the same answer given twice: its idempotency key, or the SHA-256 of the output.
+    """
 
     attempt_id: str
     agent: str
     summary: str
+    key: str
     paths: tuple[str, ...] = ()
     effect_commit: str | None = None
 
@@ -267,7 +271,10 @@ class Approval(_JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Run(_JsonRecord):
-    """The current run, and the counters that let `status` answer without reading every task."""
+    """The current run, and the counters that let `status` answer without reading every task.
+
+    `in_progress` and `blocked` name the tasks in those states, of which there are few.
+    """
 
     state: str = RunState.IDLE
     run_id: str | None = None
@@ -278,6 +285,8 @@ class Run(_JsonRecord):
     reason: str = ""
     by_state: tuple[tuple[str, int], ...] = ()
     by_kind: tuple[tuple[str, int], ...] = ()
+    in_progress: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
     open_issues: tuple[tuple[str, int], ...] = ()
     accepted: int = 0
     rejected: int = 0
@@ -299,6 +308,9 @@ class Run(_JsonRecord):
         for name in ("by_state", "by_kind", "open_issues"):
             if name in values:
                 values[name] = tuple(sorted(values[name].items()))
+        for name in ("in_progress", "blocked"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
     @property

@@ -33,11 +33,12 @@ def evolve(draft: Draft, event: Event) -> None:
     if event.actor != attempt.agent:
         raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
     paths = tuple(payload["paths"])
+    key = payload.get("idempotency_key", payload["output_sha256"])
     draft.put_task(
         replace(
             task,
             attempt=replace(attempt, state=draft.step("attempt", attempt.state, "agent.result")),
-            result=Result(attempt.attempt_id, attempt.agent, payload["summary"], paths),
+            result=Result(attempt.attempt_id, attempt.agent, payload["summary"], key, paths),
             effect="pending" if paths else None,
         )
     )

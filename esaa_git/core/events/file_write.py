@@ -47,16 +47,23 @@ def subject(payload: Mapping[str, Any]) -> str:
 
 _MODE = choice("100644", "100755")
 _AFTER: Schema = {"mode": _MODE, "after": OID, "sha256": SHA256, "bytes": integer()}
+_BEFORE_MODE: Schema = {"before_mode": _MODE}
+"""Stands where the mode before is another than the one after (than 100644, for a deletion)."""
+
+
+def _file(change: str, fields: Schema, optional: Schema | None = None) -> Schema:
+    return record({"path": PATH, "change": choice(change), **fields}, optional)
+
 
 FILE: Schema = {
     "type": "object",
     "required": ["change"],
     "properties": {"change": choice("add", "modify", "delete", "rename")},
     "oneOf": [
-        record({"path": PATH, "change": choice("add"), **_AFTER}),
-        record({"path": PATH, "change": choice("modify"), "before": OID, **_AFTER}),
-        record({"path": PATH, "change": choice("delete"), "before": OID}),
-        record({"path": PATH, "change": choice("rename"), "from": PATH, "before": OID, **_AFTER}),
+        _file("add", _AFTER),
+        _file("modify", {"before": OID, **_AFTER}, _BEFORE_MODE),
+        _file("delete", {"before": OID}, _BEFORE_MODE),
+        _file("rename", {"from": PATH, "before": OID, **_AFTER}, _BEFORE_MODE),
     ],
 }
 

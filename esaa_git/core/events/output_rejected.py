@@ -18,6 +18,7 @@ from esaa_git.core.events.spec import (
     record,
     text,
 )
+from esaa_git.core.machine import TaskState
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import Rejection
 
@@ -31,13 +32,17 @@ def evolve(draft: Draft, event: Event) -> None:
     task = draft.task(payload["task_id"])
     attempt = task.attempt
     draft.change_run(rejected=draft.run.rejected + 1)
-    if attempt is None or attempt.attempt_id != payload["attempt_id"] or not attempt.is_active:
+    if attempt is None or attempt.attempt_id != payload["attempt_id"]:
         return  # An answer to an attempt that is over is put on record and changes nothing.
+    if task.state != TaskState.IN_PROGRESS:
+        return
+    if attempt.is_active:
+        state = draft.step("attempt", attempt.state, "output.rejected")
+        attempt = replace(attempt, state=state)
     signal = Rejection(
         attempt.attempt_id, payload["code"], payload["message"], payload["detail"] or None
     )
-    state = draft.step("attempt", attempt.state, "output.rejected")
-    draft.put_task(replace(task, attempt=replace(attempt, state=state), rejection=signal))
+    draft.put_task(replace(task, attempt=attempt, rejection=signal))
 
 
 def subject(payload: Mapping[str, Any]) -> str:

@@ -1,0 +1,203 @@
+"""What an agent may propose: boundaries, limits, and the contents that its updates amount to.
+
+The first half of the verifier, free of I/O: `check_updates` judges the paths and the size of a
+proposal by the contracts in force, before anything is read; `after_image` makes the new content
+of one file from the old one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.contracts import Contracts, KindContract
+from esaa_git.core.edits import Edit, apply_edits
+from esaa_git.core.globs import Glob, GlobSet
+from esaa_git.core.patches import apply_patch, parse_patch
+from esaa_git.core.paths import ALWAYS_PROTECTED, check_path_set, is_protected, normalise_path
+from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.state import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where one task may write: the kind's globs, narrowed by the task's own, minus prohibitions.
+
+    `protected` holds what no boundary opens: the contracts, and whatever else of the
+    repository's own machinery lies in the tree.
+    """
+
+    kind: KindContract
+    narrowed: GlobSet | None
+    narrowed_patterns: tuple[str, ...]
+    prohibited: tuple[Glob, ...]
+    operations: frozenset[str]
+    protected: tuple[Glob, ...]
+
+    @classmethod
+    def of(cls, task: Task, contracts: Contracts, protected: Iterable[str] = ()) -> Boundary:
+        """Return the boundary of a task under these contracts."""
+        return cls(
+            contracts.agent.kind(task.kind),
+            GlobSet(task.writes) if task.writes else None,
+            task.writes,
+            contracts.agent.prohibited.globs,
+            contracts.agent.prohibited_operations,
+            tuple(Glob.parse(pattern) for pattern in (*ALWAYS_PROTECTED, *protected)),
+        )
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The globs inside which the task may write, to be shown."""
+        return self.narrowed_patterns or self.kind.write_patterns
+
+    def check(self, raw: str) -> Rejected | None:
+        """Return what is wrong with writing to this path, or None."""
+        path = normalise_path(raw)
+        if isinstance(path, Rejected):
+            return path
+        if is_protected(path, self.protected):
+            return Rejected(
+                RejectCode.PATH_PROTECTED,
+                f"'{path}' belongs to the orchestrator or to git; no task writes there",
+                {"path": path},
+            )
+        if is_protected(path, self.prohibited):
+            return Rejected(
+                RejectCode.PATH_PROTECTED,
+                f"'{path}' is prohibited by the contract for every kind of task",
+                {"path": path},
+            )
+        inside = self.kind.write.matches(path)
+        if inside and self.narrowed is not None:
+            inside = self.narrowed.matches(path)
+        if not inside:
+            allowed = ", ".join(self.patterns) or "nothing"
+            return Rejected(
+                RejectCode.BOUNDARY_VIOLATION,
+                f"'{path}' is outside of what this task may write: {allowed}",
+                {"path": path, "allowed": list(self.patterns)},
+            )
+        return None
+
+
+def check_updates(
+    updates: Sequence[Mapping[str, Any]], boundary: Boundary, max_files: int
+) -> Rejected | None:
+    """Return the first thing wrong with a proposal's paths and operations, or None (INV-004)."""
+    if len(updates) > max_files:
+        return Rejected(
+            RejectCode.TOO_MANY_FILES,
+            f"the proposal touches {len(updates)} files, {max_files} are allowed",
+            {"files": len(updates), "allowed": max_files},
+        )
+    named: list[str] = []
+    for update in updates:
+        for key in ("from", "path"):
+            if key in update:
+                fault = boundary.check(update[key])
+                if fault is not None:
+                    return fault
+                named.append(update[key])
+        fault = _check_operation(update, boundary.operations)
+        if fault is not None:
+            return fault
+    return check_path_set(named)
+
+
+def _check_operation(update: Mapping[str, Any], prohibited: frozenset[str]) -> Rejected | None:
+    operation = update["op"]
+    if operation in prohibited:
+        return Rejected(
+            RejectCode.FORBIDDEN_ACTION,
+            f"the contract prohibits the operation '{operation}'",
+            {"path": update["path"], "operation": operation},
+        )
+    if update.get("executable") and "executable" in prohibited:
+        return Rejected(
+            RejectCode.MODE_FORBIDDEN,
+            f"the contract prohibits making '{update['path']}' executable",
+            {"path": update["path"]},
+        )
+    return None
+
+
+def after_image(update: Mapping[str, Any], before: bytes | None) -> bytes | Rejected:
+    """Return the content that an update leaves in its file.
+
+    `before` is the content that the operation stands on: of `path`, or of `from` for a rename.
+    Whether it must exist has been looked at by the caller.
+    """
+    path = update["path"]
+    match update["op"]:
+        case "write":
+            return _content(update)
+        case "rename":
+            return _content(update) if "content" in update else before or b""
+        case "chmod":
+            return before or b""
+        case _:
+            return _changed(update, path, before or b"")
+
+
+def _changed(update: Mapping[str, Any], path: str, before: bytes) -> bytes | Rejected:
+    wanted = update.get("base_sha256")
+    found = digest(before)
+    if wanted is not None and wanted != found:
+        return Rejected(
+            RejectCode.BASE_MISMATCH,
+            f"'{path}' is not the file that the update was made for: its SHA-256 is another",
+            {"path": path, "expected": wanted, "found": found},
+        )
+    try:
+        text = before.decode()
+    except UnicodeDecodeError:
+        return Rejected(
+            RejectCode.INVALID_VALUE,
+            f"'{path}' is not UTF-8 text; propose its whole content in base64",
+            {"path": path},
+        )
+    if update["op"] == "edit":
+        edits = [Edit(edit["old"], edit["new"], edit.get("all", False)) for edit in update["edits"]]
+        outcome = apply_edits(text, edits)
+    else:
+        patch = parse_patch(update["patch"])
+        if isinstance(patch, Rejected):
+            outcome = patch
+        elif not patch.concerns(path):
+            outcome = Rejected(
+                RejectCode.PATCH_FAILED,
+                f"the patch names another file than '{path}'",
+                {"named": list(patch.paths)},
+            )
+        else:
+            outcome = apply_patch(text, patch)
+    if isinstance(outcome, Rejected):
+        return Rejected(
+            outcome.code, f"'{path}': {outcome.message}", {**outcome.detail, "path": path}
+        )
+    return outcome.encode()
+
+
+def _content(update: Mapping[str, Any]) -> bytes | Rejected:
+    content = update["content"]
+    path = update["path"]
+    if update.get("encoding", "utf-8") == "base64":
+        try:
+            return base64.b64decode(content, validate=True)
+        except (binascii.Error, ValueError):
+            return Rejected(
+                RejectCode.INVALID_VALUE, f"the content of '{path}' is not base64", {"path": path}
+            )
+    if "\0" in content:
+        return Rejected(
+            RejectCode.CONTROL_CHARACTER,
+            f"the content of '{path}' holds NUL; send binary files in base64",
+            {"path": path},
+        )
+    encoded: bytes = content.encode()
+    return encoded

@@ -1,0 +1,58 @@
+"""What of an exchange is kept, and how secrets are blotted out of it (STORAGE_POLICY.yaml)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.contracts import StoragePolicy
+
+REDACTED = "[redacted]"
+PREVIEW_CHARACTERS = 400
+
+
+def redact(text: str, policy: StoragePolicy) -> str:
+    """Return the text with everything that a pattern of the policy matches blotted out."""
+    for pattern in policy.redact:
+        text = pattern.sub(REDACTED, text)
+    return text
+
+
+def redact_value(value: Any, policy: StoragePolicy) -> Any:
+    """Return a JSON value with every string in it redacted."""
+    if isinstance(value, str):
+        return redact(value, policy)
+    if isinstance(value, dict):
+        return {redact(key, policy): redact_value(item, policy) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_value(item, policy) for item in value]
+    return value
+
+
+def kept(data: bytes, how: str, policy: StoragePolicy) -> bytes | None:
+    """Return what is stored of one side of an exchange, or None where only its digest is.
+
+    Redaction comes before the size cap, so that a secret is never cut into a shape that no
+    pattern knows.
+    """
+    if how != "full":
+        return None
+    text = redact(data.decode("utf-8", "surrogateescape"), policy)
+    return text.encode("utf-8", "surrogateescape")[: policy.max_bytes]
+
+
+def part(data: bytes, how: str, blob: str | None) -> dict[str, Any] | None:
+    """Return how an event names one side of an exchange; None where the policy keeps nothing."""
+    if how == "none":
+        return None
+    named: dict[str, Any] = {"sha256": digest(data), "bytes": len(data)}
+    if blob is not None:
+        named["blob"] = blob
+    return named
+
+
+def preview(data: bytes, policy: StoragePolicy) -> str:
+    """Return the beginning of an output as printable, redacted text for a person."""
+    head = data[: PREVIEW_CHARACTERS * 8].decode("utf-8", "replace")
+    text = redact(head, policy)[:PREVIEW_CHARACTERS]
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

@@ -1,0 +1,129 @@
+"""The purified view: what an agent is told, and nothing more.
+
+The task, its contract and boundaries, the facts it depends on, the last reject signal worded as
+an instruction, the lessons and open issues that apply; never the raw history. Its size does not
+grow with the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS
+from esaa_git.core.lawful import attempts_allowed
+from esaa_git.core.proposal import Boundary
+from esaa_git.core.rejection import EXPLANATIONS, RejectCode
+from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
+
+MAX_PATHS_OF_DEPENDENCY = 200
+MAX_ISSUES = 20
+SCANNED = 500
+"""How many of the newest lessons and issues are looked at, so that a view costs a bounded time."""
+
+
+def purified_view(
+    state: State, contracts: Contracts, task: Task, attempt: Attempt, agent: str
+) -> dict[str, Any]:
+    """Return the request for one attempt as a JSON value (docs/FORMAT.md, "The request")."""
+    view: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "project": state.project.name,
+        "attempt_id": attempt.attempt_id,
+        "base": attempt.base,
+        "deadline": attempt.deadline,
+        "task": _task(task),
+        "contract": _contract(contracts, task),
+        "attempts": {"number": attempt.number, "allowed": attempts_allowed(task, contracts)},
+        "dependencies": [_dependency(state.tasks[name]) for name in task.depends_on],
+        "answer": {
+            "format": "one JSON object: action, task_id, attempt_id, payload",
+            "actions": {name: PAYLOADS[name] for name in sorted(contracts.agent.actions)},
+            "file_updates": dict(FILE_UPDATES),
+        },
+    }
+    if task.rejection is not None:
+        view["last_rejection"] = {
+            **task.rejection.to_json(),
+            "instruction": EXPLANATIONS[RejectCode(task.rejection.code)],
+        }
+    if task.supersedes is not None:
+        view["supersedes"] = _dependency(state.tasks[task.supersedes])
+    lessons = _lessons(state, task, contracts.policy.lessons_in_request)
+    if lessons:
+        view["lessons"] = lessons
+    issues = _issues(state, contracts, task)
+    if issues:
+        view["issues"] = issues
+    if agent in contracts.profiles:
+        view["profile"] = dict(contracts.profiles[agent])
+    return view
+
+
+def _task(task: Task) -> dict[str, Any]:
+    shown = ("task_id", "kind", "title", "description", "acceptance", "depends_on")
+    document = task.to_json()
+    view = {name: document[name] for name in shown if name in document}
+    if task.notes:
+        view["notes"] = [note.text for note in task.notes]
+    return view
+
+
+def _contract(contracts: Contracts, task: Task) -> dict[str, Any]:
+    policy = contracts.policy
+    boundary = Boundary.of(task, contracts)
+    return {
+        "write": list(boundary.patterns),
+        "read": list(boundary.kind.read_patterns),
+        "prohibited_paths": list(contracts.agent.prohibited_patterns),
+        "prohibited_operations": sorted(boundary.operations),
+        "limits": {
+            "max_output_bytes": policy.max_output_bytes,
+            "max_files_per_proposal": policy.max_files,
+            "max_patch_lines": policy.max_patch_lines,
+            "max_file_bytes": policy.max_file_bytes,
+        },
+        "review": boundary.kind.review or task.review,
+    }
+
+
+def _dependency(task: Task) -> dict[str, Any]:
+    view: dict[str, Any] = {"task_id": task.task_id, "kind": task.kind, "title": task.title}
+    if task.result is not None:
+        view["summary"] = task.result.summary
+        view["paths"] = list(task.result.paths[:MAX_PATHS_OF_DEPENDENCY])
+    return view
+
+
+def _lessons(state: State, task: Task, most: int) -> list[dict[str, str]]:
+    """Return the newest lessons for the task's kind, oldest of them first."""
+    found: list[dict[str, str]] = []
+    number = state.run.lessons
+    oldest = max(0, number - SCANNED)
+    while number > oldest and len(found) < most:
+        lesson = state.lessons[f"LES-{number:04d}"]
+        if not lesson.kinds or task.kind in lesson.kinds:
+            found.append({"rule": lesson.rule, "mistake": lesson.mistake})
+        number -= 1
+    return found[::-1]
+
+
+def _issues(state: State, contracts: Contracts, task: Task) -> list[dict[str, str]]:
+    """Return the newest open issues on the task that policy does more than log."""
+    escalation = contracts.policy.escalation
+    found: list[dict[str, str]] = []
+    number = state.run.issues if state.run.open_issues else 0
+    oldest = max(0, number - SCANNED)
+    while number > oldest and len(found) < MAX_ISSUES:
+        issue = state.issues[f"ISS-{number:04d}"]
+        number -= 1
+        if issue.is_open and issue.task_id == task.task_id and escalation[issue.severity] != "log":
+            found.append(
+                {
+                    "issue_id": issue.issue_id,
+                    "severity": issue.severity,
+                    "title": issue.title,
+                    "description": issue.description,
+                }
+            )
+    return found
