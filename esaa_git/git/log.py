@@ -102,7 +102,7 @@ class GitEventLog:
         self.repository = repository
         self.ref = repository.events_ref
         self._sign = sign
-        self._loaded: _Loaded | None = None
+        self._loaded: LoadedTip | None = None
 
     @cached_property
     def signer(self) -> Signer:
@@ -161,14 +161,14 @@ class GitEventLog:
             yield StoredEvent(found.event, target)
             target = found.parent
 
-    def _load(self, target: str) -> _Loaded:
+    def _load(self, target: str) -> LoadedTip:
         if self._loaded is None or self._loaded.tip.commit != target:
             self._loaded = load_tip(self.repository, target)
         return self._loaded
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class LoadedTip:
     """What one tip says."""
 
     tip: Tip
@@ -178,7 +178,7 @@ class _Loaded:
     state_tree: str
 
 
-def load_tip(repository: Repository, target: str) -> _Loaded:
+def load_tip(repository: Repository, target: str) -> LoadedTip:
     """Return what the event commit says of the log up to it."""
     found = read_event_commit(repository.read, target)
     event = found.event
@@ -186,7 +186,7 @@ def load_tip(repository: Repository, target: str) -> _Loaded:
         tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
         roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
         state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
-        return _Loaded(
+        return LoadedTip(
             tip, state, read_contracts(repository.read, contracts), contracts, roadmap
         )
     except (KeyError, MalformedObject) as error:
@@ -213,7 +213,7 @@ def _roles(contracts: Contracts, payload: bytes, armored: bytes) -> frozenset[st
 class GitLogTransaction:
     """A chain of event commits after one tip; the log's ref moves in `commit`, or not at all."""
 
-    def __init__(self, log: GitEventLog, start: _Loaded | None, log_id: str) -> None:
+    def __init__(self, log: GitEventLog, start: LoadedTip | None, log_id: str) -> None:
         self._log = log
         self._repository = log.repository
         self._start = start
@@ -226,7 +226,7 @@ class GitLogTransaction:
             self._repository.read, None if start is None else start.state_tree
         )
         self._roles: tuple[Contracts, frozenset[str]] | None = None
-        self._last: _Loaded | None = None
+        self._last: LoadedTip | None = None
         self._subjects: list[str] = []
 
     def write(
@@ -267,7 +267,7 @@ class GitLogTransaction:
         signature = self._signature(payload, event, before)
         oid = repository.put(COMMIT, sign_commit(payload, signature))
         self._parent, self._previous = oid, event.sha256
-        self._last = _Loaded(
+        self._last = LoadedTip(
             Tip(oid, event.seq, event.ts, event.sha256, self._log_id),
             state,
             contracts,

@@ -63,10 +63,11 @@ class GitTrees:
             if below is None:
                 return None
             if not below.is_tree:
-                return _what(below)
+                found = _what(below)
+                return found if isinstance(found, NotAFile) else NotAFile("a file in its way")
             tree = self._tree(below.oid)
-        found = tree.get(name)
-        return None if found is None else _what(found)
+        last = tree.get(name)
+        return None if last is None else _what(last)
 
     def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
         """Yield every regular file of the commit, in order of path."""
