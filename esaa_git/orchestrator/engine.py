@@ -1,0 +1,48 @@
+"""The orchestrator's parts in one place: what `esaa_git.cli` wires and every decision uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.orchestrator.verifier import Verifier
+from esaa_git.ports import (
+    AgentAdapter,
+    Audit,
+    BlobStore,
+    Clock,
+    EventLog,
+    Journal,
+    Merger,
+    Trees,
+    WorkingBranch,
+)
+
+
+@dataclass
+class Engine:
+    """One repository's orchestrator.
+
+    Attributes:
+        make_agent: gives the adapter of an agent of the swarm.
+        audit: verifies the log and the branch, from the last verified point.
+        say: tells a person what happens, one line at a time.
+    """
+
+    log: EventLog
+    trees: Trees
+    blobs: BlobStore
+    merger: Merger
+    branch: WorkingBranch
+    journal: Journal
+    clock: Clock
+    make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
+    new_log_id: Callable[[], str]
+    audit: Callable[[], Audit]
+    say: Callable[[str], None]
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        return Verifier(self.trees, self.blobs, self.merger, self.branch.protected())

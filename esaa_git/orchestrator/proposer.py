@@ -1,0 +1,117 @@
+"""The proposer's side of the boundary: an attempt is opened, and the agent is asked.
+
+The agent gets a purified view and answers; it never writes. What it answered is judged by the
+verifier, whatever it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esaa_git.core import canonical
+from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.machine import Cause
+from esaa_git.core.state import Task
+from esaa_git.core.view import purified_view
+from esaa_git.errors import EsaaError
+from esaa_git.orchestrator import decide
+from esaa_git.orchestrator.commit import Admission, Said, admit, branch_tip
+from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.transaction import Transaction, transact
+from esaa_git.ports import AgentAdapter, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """An attempt that is open, and the request that goes to its agent."""
+
+    task: Task
+    attempt_id: str
+    request: Request
+
+
+def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
+    """Return who works on the task: `--agent`, else the task's own agent, else its kind's."""
+    name = override or task.agent or contracts.swarm.for_kind(task.kind)
+    return contracts.swarm.agent(name)
+
+
+def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
+    """Open an attempt on the task, ask its agent and admit the answer.
+
+    Raises:
+        AgentError: if the agent cannot be asked at all; no attempt is spent.
+    """
+    _, contracts = engine.log.load()
+    entry = agent_for(task, contracts, override)
+    adapter = engine.make_agent(entry, contracts)
+    adapter.ready()
+    dispatched = transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
+    request = dispatched.request
+    engine.say(f"{dispatched.attempt_id}: asking {adapter.name}")
+    try:
+        answer = adapter.answer(request)
+    except (EsaaError, KeyboardInterrupt) as error:
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        release(engine, task.task_id, dispatched.attempt_id, reason)
+        raise
+    return admit(
+        engine,
+        Said(
+            answer,
+            adapter.name,
+            request,
+            task.task_id,
+            dispatched.attempt_id,
+            adapter.model,
+            is_final=True,
+        ),
+    )
+
+
+def build_request(tx: Transaction, task_id: str, agent: str) -> Request:
+    """Return the request for the task's current attempt: exactly what will be sent."""
+    task = tx.state.tasks[task_id]
+    assert task.attempt is not None
+    body = canonical.encode(purified_view(tx.state, tx.contracts, task, task.attempt, agent))
+    return Request(
+        task_id,
+        task.attempt.attempt_id,
+        task.attempt.base,
+        body,
+        canonical.digest(body),
+        tx.contracts.agent.kind(task.kind).read_patterns,
+        task.attempt.deadline,
+    )
+
+
+def _dispatch(
+    engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter
+) -> Dispatched:
+    base = branch_tip(engine, tx)
+    attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
+    request = build_request(tx, task_id, adapter.name)
+    payload = {
+        "task_id": task_id,
+        "attempt_id": attempt_id,
+        "agent": adapter.name,
+        "adapter": adapter.adapter,
+        "request_sha256": request.sha256,
+        "sandbox": adapter.sandbox,
+    }
+    if adapter.model is not None:
+        payload["model"] = adapter.model
+    tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
+    return Dispatched(tx.state.tasks[task_id], attempt_id, request)
+
+
+def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
+    """Give a task back whose agent was never really asked; the attempt does not count."""
+
+    def give_up(tx: Transaction) -> None:
+        task = tx.state.tasks[task_id]
+        held = task.active_attempt
+        if held is not None and held.attempt_id == attempt_id:
+            decide.update_task(tx, task, Cause.RELEASED, reason=reason)
+
+    transact(engine, give_up)

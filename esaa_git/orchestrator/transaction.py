@@ -1,0 +1,147 @@
+"""A transaction: all events of one decision, checked one by one, and recorded together or not.
+
+An event passes here exactly what `verify` will hold it against later: schema, state machine and
+invariants (`evolve`), the contracts (`check_lawful`), and its attachments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import MalformedEvent, NewEvent, seal, timestamp
+from esaa_git.core.invariants import Violation
+from esaa_git.core.lawful import check_attachments, check_lawful
+from esaa_git.core.projection import evolve
+from esaa_git.core.state import EMPTY, State
+from esaa_git.errors import ConflictError, RefusedError
+from esaa_git.orchestrator.engine import Engine
+from esaa_git.ports import Attachments, BranchMove, Followup, InTheWay, LogTransaction, StoredEvent
+
+T = TypeVar("T")
+
+NOTHING = Attachments()
+MAX_TRIES = 8
+
+
+class Transaction:
+    """Events being decided on one state, under one set of contracts."""
+
+    def __init__(
+        self, writer: LogTransaction, state: State, contracts: Contracts, now: datetime
+    ) -> None:
+        self._writer = writer
+        self.state = state
+        self.contracts = contracts
+        self.now = max(timestamp(now), state.ts)
+        self.events: list[StoredEvent] = []
+        self.followup: Followup | None = None
+
+    def emit(
+        self,
+        action: str,
+        actor: str,
+        payload: dict[str, Any],
+        *,
+        attachments: Attachments = NOTHING,
+        contracts: Contracts | None = None,
+    ) -> StoredEvent:
+        """Check an event, store its objects and return it; nothing counts until `commit`.
+
+        Raises:
+            RefusedError: if the protocol or the contracts forbid the event in this state.
+        """
+        in_force = self.contracts if contracts is None else contracts
+        try:
+            event = seal(
+                NewEvent(action, actor, payload),
+                after_seq=self.state.seq,
+                after_ts=self.state.ts,
+                now=self.now,
+            )
+            check_lawful(self.state, event, in_force)
+            check_attachments(
+                event,
+                {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()},
+                attachments.exchange,
+            )
+            state = evolve(self.state, event)
+        except (Violation, MalformedEvent) as error:
+            raise RefusedError(f"{action} is refused", cause=str(error)) from error
+        commit = self._writer.write(event, state, in_force, attachments)
+        self.state, self.contracts = state, in_force
+        stored = StoredEvent(event, commit)
+        self.events.append(stored)
+        return stored
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's signature of a commit's unsigned bytes."""
+        return self._writer.sign(payload)
+
+    def move_branch(self, move: BranchMove, task_id: str, paths: Sequence[str]) -> None:
+        """Have the branch, and the checkouts of it, follow the last event when it is recorded."""
+        self.followup = Followup(self.events[-1].commit, move, task_id, paths)
+
+    def commit(self) -> None:
+        """Record the events, and move the branch with them."""
+        self._writer.commit(None if self.followup is None else self.followup.move)
+
+
+def transact(
+    engine: Engine, decide: Callable[[Transaction], T], *, log_id: str | None = None
+) -> T:
+    """Load the state, decide on it and record what was decided; decide again where it moved.
+
+    `decide` must take everything it needs of the log from its argument, since it may be called
+    several times. A transaction that emits nothing records nothing. With `log_id`, the
+    transaction starts a log.
+
+    Raises:
+        ConflictError: if the log keeps moving away, after a bounded number of tries.
+    """
+    for attempt in range(1, MAX_TRIES + 1):
+        if log_id is None:
+            state, contracts = engine.log.load()
+        else:
+            state, contracts = EMPTY, Contracts({})
+        transaction = Transaction(
+            engine.log.begin(log_id=log_id), state, contracts, engine.clock.now()
+        )
+        result = decide(transaction)
+        try:
+            _record(engine, transaction)
+        except ConflictError:
+            if attempt == MAX_TRIES or log_id is not None:
+                raise
+            engine.clock.sleep(0.005 * attempt * attempt)
+            continue
+        return result
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _record(engine: Engine, transaction: Transaction) -> None:
+    """Move the log, then the branch, then the checkouts; the journal covers what lies between."""
+    followup = transaction.followup
+    if followup is None:
+        if transaction.events:
+            transaction.commit()
+        return
+    engine.journal.write(followup)
+    try:
+        transaction.commit()
+    except ConflictError:
+        engine.journal.clear()
+        raise
+    follow(engine, followup)
+    engine.journal.clear()
+
+
+def follow(engine: Engine, followup: Followup) -> list[InTheWay]:
+    """Bring the checkouts after the branch; what holds a person's own work stays and is named."""
+    move = followup.move
+    left = engine.branch.follow(move.branch, move.old, move.new, followup.paths)
+    for path in left:
+        engine.say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
+    return left
