@@ -1,0 +1,216 @@
+"""The wiring: one repository's parts, made when a command first needs them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from esaa_git.errors import EsaaError, RepositoryError, UsageError
+from esaa_git.git.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from esaa_git.core.contracts import AgentEntry, Contracts
+    from esaa_git.core.plan import Plan
+    from esaa_git.git.keys import Signer
+    from esaa_git.git.log import GitEventLog
+    from esaa_git.git.trees import GitTrees
+    from esaa_git.orchestrator.engine import Engine
+    from esaa_git.ports import AgentAdapter, Audit
+
+ROADMAP = ".roadmap"
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class App:
+    """What the commands of one invocation share."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.say: Callable[[str], None] = lambda line: click.echo(line, err=True)
+
+    @cached_property
+    def repository(self) -> Repository:
+        return open_repository(self.folder)
+
+    @cached_property
+    def log(self) -> GitEventLog:
+        from esaa_git.git.log import GitEventLog
+
+        return GitEventLog(self.repository, self._signer)
+
+    @cached_property
+    def trees(self) -> GitTrees:
+        from esaa_git.git.trees import GitTrees
+
+        return GitTrees(self.repository)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The orchestrator, after it has finished what a crash left undone."""
+        from esaa_git.git.effects import GitBlobs, GitWorkingBranch
+        from esaa_git.git.journal import FileJournal
+        from esaa_git.git.merge import GitMerger
+        from esaa_git.orchestrator.engine import Engine
+
+        engine = Engine(
+            log=self.log,
+            trees=self.trees,
+            blobs=GitBlobs(self.repository),
+            merger=GitMerger(self.repository),
+            branch=GitWorkingBranch(self.repository, self.trees),
+            journal=FileJournal(self.repository),
+            clock=SystemClock(),
+            make_agent=self._make_agent,
+            new_log_id=lambda: secrets.token_hex(16),
+            audit=self._audit,
+            say=self.say,
+        )
+        if engine.journal.read() is not None:
+            from esaa_git.orchestrator.recovery import recover
+
+            done = recover(engine)
+            if done is not None:
+                self.say(done)
+        return engine
+
+    def actor(self, given: str | None) -> str:
+        """Return who acts: `--as`, or whom git's configuration names.
+
+        Raises:
+            UsageError: if the name cannot be an actor's.
+        """
+        import re
+
+        from esaa_git.core.events.spec import ACTOR, GUARD, ORCHESTRATOR
+
+        name = given or self.repository.person()
+        if not re.match(ACTOR["pattern"], name) or name in (ORCHESTRATOR, GUARD):
+            raise UsageError(
+                f"'{name}' cannot be the name of an actor",
+                hint="use an e-mail address or a plain name, as in --as alice@example.com",
+            )
+        return name
+
+    # -- what people edit ---------------------------------------------------------------------
+
+    def roadmap_files(self, branch: str | None = None) -> dict[str, bytes]:
+        """Return the files of `.roadmap/`: of the checkout, or of the branch in a bare repository.
+
+        Raises:
+            RepositoryError: if there are none.
+        """
+        workdir = self.repository.workdir
+        if workdir is not None:
+            folder = workdir / ROADMAP
+            found = {
+                path.name: path.read_bytes()
+                for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+                if path.is_file()
+            }
+        else:
+            found = self._committed_roadmap(branch)
+        if not found:
+            raise RepositoryError(
+                f"there is no '{ROADMAP}' folder here", hint="run 'git esaa init' to write one"
+            )
+        return found
+
+    def _committed_roadmap(self, branch: str | None) -> dict[str, bytes]:
+        name = branch or self.repository.setting("esaa.branch") or "main"
+        tip = self.repository.ref_target(f"refs/heads/{name}")
+        if tip is None:
+            raise RepositoryError(
+                f"there is no branch '{name}' to read '{ROADMAP}' from",
+                hint="name one with --branch",
+            )
+        prefix = ROADMAP + "/"
+        return {
+            path.removeprefix(prefix): self.repository.read(entry.oid)[1]
+            for path, entry in self.trees.paths(tip)
+            if path.startswith(prefix) and "/" not in path.removeprefix(prefix)
+        }
+
+    def contracts(self, branch: str | None = None) -> Contracts:
+        """Return the contracts as they stand on disk; those in force are in the log."""
+        from esaa_git.core.contracts import Contracts, is_contract_file
+
+        files = self.roadmap_files(branch)
+        return Contracts({name: data for name, data in files.items() if is_contract_file(name)})
+
+    def plan(self, branch: str | None = None) -> Plan:
+        """Return the plan as it stands on disk."""
+        from esaa_git.core.plan import PLAN, load_plan
+
+        data = self.roadmap_files(branch).get(PLAN)
+        if data is None:
+            raise RepositoryError(
+                f"there is no '{ROADMAP}/{PLAN}'", hint="run 'git esaa init' to write one"
+            )
+        return load_plan(data)
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _signer(self) -> Signer:
+        from esaa_git.git.keys import KeySpec, load_signer
+
+        setting = self.repository.setting
+        key = setting("esaa.signingKey")
+        if key is None:
+            from esaa_git.errors import KeyUnavailable
+
+            raise KeyUnavailable(
+                "no signing key is configured for the orchestrator",
+                hint="run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
+            )
+        style = setting("esaa.keyFormat") or "ssh"
+        if style not in ("ssh", "openpgp"):
+            raise UsageError(
+                f"esaa.keyFormat is '{style}'", hint="set it to 'ssh' or to 'openpgp'"
+            )
+        program = setting("gpg.program") or "gpg"
+        return load_signer(KeySpec("ssh" if style == "ssh" else "openpgp", key, program))
+
+    def _make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
+        from esaa_git.agents.registry import make_agent
+        from esaa_git.git.effects import GitBlobs
+
+        return make_agent(
+            entry,
+            root=self.repository.workdir,
+            trees=self.trees,
+            blobs=GitBlobs(self.repository),
+            max_output_bytes=contracts.policy.max_output_bytes,
+            clock=SystemClock(),
+        )
+
+    def _audit(self) -> Audit:
+        from esaa_git.git.audit import Auditor
+
+        return Auditor(self.repository).run().audit
+
+
+pass_app = click.make_pass_decorator(App)
+
+
+def has_log(app: App) -> bool:
+    """Answer whether the repository has an event log."""
+    return app.repository.ref_target(app.repository.events_ref) is not None
+
+
+__all__ = ["ROADMAP", "App", "EsaaError", "SystemClock", "has_log", "pass_app"]

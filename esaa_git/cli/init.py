@@ -1,0 +1,165 @@
+"""`git esaa init`: contracts to edit, and a key to sign with."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+import click
+
+from esaa_git.cli.app import ROADMAP, App, pass_app
+from esaa_git.errors import ConfigurationError, RepositoryError, UsageError
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa init
+  git add .roadmap && git commit -m "esaa: contracts and plan"
+"""
+)
+@click.option("--project", metavar="NAME", help="Name of the project; by default the folder's.")
+@click.option(
+    "--key",
+    metavar="PATH",
+    help="Sign with this key: a private key file, a .pub file of a key in ssh-agent, or a key id "
+    "with --key-format openpgp. By default one is made where none is configured.",
+)
+@click.option(
+    "--key-format",
+    type=click.Choice(["ssh", "openpgp"]),
+    default="ssh",
+    help="Kind of the key given with --key.",
+)
+@click.option(
+    "--events-ref",
+    metavar="REF",
+    help="Keep the log on this ref, as in refs/heads/esaa/events where a forge takes branches only.",
+)
+@pass_app
+def init(
+    app: App, project: str | None, key: str | None, key_format: str, events_ref: str | None
+) -> None:
+    """Write the contracts of a project into .roadmap/, and set up the orchestrator's key.
+
+    Files that exist are left as they are, so it is safe to run it again. Nothing is recorded
+    yet: the log begins with the first 'git esaa run' or 'git esaa plan apply'.
+    """
+    repository = app.repository
+    if events_ref is not None:
+        repository.set_local("esaa.eventsRef", events_ref)
+        _ = repository.events_ref  # says so if it is no ref name
+    workdir = repository.workdir
+    where = repository.git_dir if workdir is None else workdir
+    name = project or where.resolve().name.removesuffix(".git") or "project"
+    if not name.isprintable() or len(name) > 100:
+        raise UsageError(f"'{name!r}' cannot be a project's name", hint="give one with --project")
+    public, said = _key(app, name, key, key_format)
+    if workdir is None:
+        click.echo("bare repository: contracts are read from the branch that --branch names")
+    else:
+        written = _write_roadmap(workdir / ROADMAP, name, public, key_format)
+        click.echo(
+            f"wrote {len(written)} files into {ROADMAP}/: {', '.join(written)}"
+            if written
+            else f"{ROADMAP}/ has everything already; nothing was written"
+        )
+        _trust_in_git(app, workdir)
+    click.echo(said)
+    click.echo(
+        "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
+        "'git esaa run'"
+    )
+
+
+def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:
+    """Return the public half as allowed_signers wants it, and a sentence about the key."""
+    from esaa_git.git.keys import KeySpec, create_key, load_signer
+
+    repository = app.repository
+    configured = repository.setting("esaa.signingKey")
+    if given is not None:
+        spelled = os.path.abspath(Path(given).expanduser()) if Path(given).exists() else given
+        repository.set_local("esaa.signingKey", spelled)
+        repository.set_local("esaa.keyFormat", style)
+        configured = spelled
+    elif configured is not None:
+        style = repository.setting("esaa.keyFormat") or "ssh"
+    if configured is not None:
+        program = repository.setting("gpg.program") or "gpg"
+        kind = "openpgp" if style == "openpgp" else "ssh"
+        signer = load_signer(KeySpec(kind, configured, program))  # type: ignore[arg-type]  # a Literal
+        return signer.public_key_line, f"the orchestrator signs with {configured}"
+    place = _key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', project)}-{secrets.token_hex(4)}"
+    public = create_key(place, comment=f"git-esaa orchestrator of {project}")
+    repository.set_local("esaa.signingKey", str(place))
+    repository.set_local("esaa.keyFormat", "ssh")
+    return public, f"made a signing key: its private half is '{place}' (keep a copy of it safe)"
+
+
+def _key_folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
+    return root / "git-esaa" / "keys"
+
+
+def _write_roadmap(folder: Path, project: str, public: str, style: str) -> list[str]:
+    import json
+
+    from esaa_git.resources import resource_path
+
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RepositoryError(
+            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
+        )
+    template = resource_path("templates", "default")
+    written = []
+    for source in sorted(path for path in template.rglob("*") if path.is_file()):
+        inside = source.relative_to(template)
+        target = folder / (".gitignore" if inside.as_posix() == "gitignore" else inside)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = source.read_bytes()
+        if inside.name == "plan.yaml":
+            data = data.replace(b"{{project}}", json.dumps(project, ensure_ascii=False).encode())
+        target.write_bytes(data)
+        if data.startswith(b"#!"):
+            target.chmod(0o755)
+        written.append(target.relative_to(folder).as_posix())
+    signers = folder / "allowed_signers"
+    if not signers.exists():
+        signers.write_text(_signers(folder, public, style), encoding="utf-8")
+        written.append(signers.name)
+    return written
+
+
+def _signers(folder: Path, public: str, style: str) -> str:
+    from esaa_git.git.signers import allowed_signers_line
+
+    head = (
+        "# Who may sign events, in git's own format (ssh-keygen(1), ALLOWED SIGNERS).\n"
+        "# The principals are roles: orchestrator records events, admin may change contracts\n"
+        "# and keys, approver grants and denies. Give the admin role to a person's key of its\n"
+        "# own as soon as there is one.\n"
+    )
+    if style == "ssh":
+        return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
+    from esaa_git.cli.openpgp import export_public_key
+
+    (folder / "openpgp_signers.yaml").write_text(export_public_key(public), encoding="utf-8")
+    return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
+
+
+def _trust_in_git(app: App, workdir: Path) -> None:
+    """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
+    repository = app.repository
+    if repository.setting("gpg.ssh.allowedSignersFile") is None:
+        repository.set_local(
+            "gpg.ssh.allowedSignersFile", str(workdir / ROADMAP / "allowed_signers")
+        )
+
+
+__all__ = ["ConfigurationError", "init"]

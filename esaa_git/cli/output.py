@@ -1,0 +1,63 @@
+"""What commands print: JSON for machines, tables for people, plain text in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
+
+as_option = click.option(
+    "--as",
+    "actor",
+    metavar="NAME",
+    help="Act under this name instead of git's user.email.",
+)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON document, indented, with text as it is."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headers: drawn on a terminal, tab-separated without headers in a pipe."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(" ".join(str(cell).split()) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in headers:
+        table.add_column(header)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def style(text: str, **styles: Any) -> str:
+    """Return the text coloured for a terminal; click takes the colours out of a pipe."""
+    return click.style(text, **styles)
+
+
+STATE_COLOURS = {
+    "todo": "white",
+    "in_progress": "yellow",
+    "blocked": "red",
+    "done": "green",
+    "success": "green",
+    "failed": "red",
+    "halted": "red",
+}
+
+
+def state_text(state: str) -> str:
+    """Return the state in its colour."""
+    return style(state, fg=STATE_COLOURS.get(state))

@@ -1,0 +1,155 @@
+"""`git esaa plan`: the plan against the log, shown before it is applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.output import as_option, json_option, print_json, style
+
+if TYPE_CHECKING:
+    from esaa_git.core.plan import Amendment, PlanDiff
+
+branch_option = click.option(
+    "--branch",
+    metavar="BRANCH",
+    help="Working branch of a new run; by default the one that is checked out.",
+)
+
+
+@click.group()
+def plan() -> None:
+    """Show and apply the plan in .roadmap/plan.yaml."""
+
+
+@plan.command(
+    "diff",
+    epilog="""\b
+Example:
+  git esaa plan diff
+""",
+)
+@json_option
+@branch_option
+@pass_app
+def diff_(app: App, as_json: bool, branch: str | None) -> None:
+    """Show what applying the plan would do, and do nothing."""
+    found, contract_changes = _diff(app, branch)
+    if as_json:
+        print_json({**_as_json(found), "contracts_changed": contract_changes})
+        return
+    _print(found, contract_changes)
+
+
+@plan.command(
+    "apply",
+    epilog="""\b
+Example:
+  git esaa plan apply
+  git esaa plan apply --restart --reason "new boundaries"
+""",
+)
+@json_option
+@branch_option
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Halt the open run first, so that changed contracts take effect with the new one.",
+)
+@click.option("--reason", default="", help="Why, with --restart.")
+@as_option
+@pass_app
+def apply_(
+    app: App, as_json: bool, branch: str | None, restart: bool, reason: str, actor: str | None
+) -> None:
+    """Bring the log after the plan: new tasks are created, changed ones amended.
+
+    Where no run is open, one is started under the contracts as they stand on disk.
+    """
+    from esaa_git.orchestrator import run as runs
+
+    by = app.actor(actor)
+    if restart and has_log(app) and app.log.load()[0].run.is_open:
+        runs.stop(app.engine, reason or "restarted", by)
+    done = runs.apply(
+        app.engine, app.plan(branch), app.contracts(branch), branch=branch, by=by
+    )
+    if as_json:
+        print_json(
+            {
+                "run_id": done.run_id,
+                "started": done.started,
+                "created": done.created,
+                "amended": done.amended,
+            }
+        )
+        return
+    begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
+    click.echo(f"{begun}{done.created} tasks created, {done.amended} amended")
+
+
+def _diff(app: App, branch: str | None) -> tuple[PlanDiff, list[str]]:
+    from esaa_git.core import plan as plans
+    from esaa_git.core.state import EMPTY
+
+    wanted = app.contracts(branch)
+    wanted.check()
+    document = app.plan(branch)
+    if not has_log(app):
+        plans.check_plan(document, EMPTY, wanted)
+        return plans.diff_plan(document, EMPTY), []
+    state, in_force = app.log.load()
+    plans.check_plan(document, state, in_force if state.run.is_open else wanted)
+    before = {pin["path"]: pin["sha256"] for pin in in_force.pins}
+    after = {pin["path"]: pin["sha256"] for pin in wanted.pins}
+    changed = sorted(
+        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    )
+    return plans.diff_plan(document, state), changed
+
+
+def _as_json(found: PlanDiff) -> dict[str, Any]:
+    return {
+        "new": [dict(task) for task in found.new],
+        "amended": [_amendment(one) for one in found.amended],
+        "final": [_amendment(one) for one in found.final],
+        "unplanned": [task.task_id for task in found.unplanned],
+        "unchanged": found.unchanged,
+    }
+
+
+def _amendment(one: Amendment) -> dict[str, Any]:
+    return {
+        "task_id": one.task.task_id,
+        "state": one.task.state,
+        "changes": {name: {"from": old, "to": new} for name, (old, new) in one.changes.items()},
+    }
+
+
+def _print(found: PlanDiff, contract_changes: list[str]) -> None:
+    for task in found.new:
+        click.echo(style(f"+ {task['task_id']}", fg="green") + f"  {task['kind']}  {task['title']}")
+    for one in found.amended:
+        click.echo(style(f"~ {one.task.task_id}", fg="yellow"))
+        for name, (old, new) in one.changes.items():
+            click.echo(f"    {name}: {_short(old)} → {_short(new)}")
+    for one in found.final:
+        click.echo(
+            style(f"! {one.task.task_id}", fg="red")
+            + f"  is {one.task.state}: the plan's changes to it are left out"
+        )
+    for other in found.unplanned:
+        click.echo(f"  {other.task_id}  is not in the plan (it stays)")
+    if contract_changes:
+        click.echo(f"contracts changed on disk: {', '.join(contract_changes)}")
+        click.echo("  they take effect with the next run, or with 'git esaa plan apply --restart'")
+    click.echo(
+        f"{len(found.new)} to create, {len(found.amended)} to amend, {found.unchanged} unchanged"
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,206 @@
+"""`git esaa run`: the cycle, until the plan is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.output import as_option, json_option, print_json, state_text, style
+from esaa_git.cli.plan import branch_option
+from esaa_git.errors import RunHalted
+
+if TYPE_CHECKING:
+    from esaa_git.orchestrator.commit import Admission
+    from esaa_git.orchestrator.cycle import Report
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa run
+  git esaa run --task T-1000 --agent agent-impl
+  git esaa run --dry-run
+"""
+)
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after N attempts.")
+@click.option("--task", "task_id", metavar="ID", help="Work on this task only.")
+@click.option("--agent", metavar="NAME", help="Ask this agent, whatever the kind of task.")
+@click.option("--dry-run", is_flag=True, help="Show what would be dispatched, and record nothing.")
+@branch_option
+@as_option
+@json_option
+@pass_app
+def run(
+    app: App,
+    steps: int | None,
+    task_id: str | None,
+    agent: str | None,
+    dry_run: bool,
+    branch: str | None,
+    actor: str | None,
+    as_json: bool,
+) -> int:
+    """Let agents work through the plan.
+
+    Every task that can be worked on is dispatched to its agent; what the agent answers is
+    validated, and either becomes a signed event and a commit on the working branch, or goes back
+    to the agent as a typed rejection. When nothing is left, the log is verified and the run ends.
+    """
+    if dry_run:
+        return _dry_run(app, task_id, agent, branch, as_json)
+    from esaa_git.orchestrator.cycle import cycle
+
+    if as_json:
+        app.say = lambda _: None
+    _start(app, branch, actor)
+    engine = app.engine
+    report = cycle(
+        engine,
+        steps=steps,
+        task_id=task_id,
+        agent=agent,
+        on_admission=(lambda _: None) if as_json else _print_admission,
+    )
+    state, _ = app.log.load()
+    if as_json:
+        print_json(_as_json(report, state.seq, state.run.rejected))
+    else:
+        _print_report(report, state.seq, state.run.rejected)
+    return RunHalted.exit_code if report.result in ("failed", "halted") else 0
+
+
+def _start(app: App, branch: str | None, actor: str | None) -> None:
+    """Start a run from the plan where none is open; an open one takes new tasks of the plan."""
+    from esaa_git.core.plan import diff_plan
+    from esaa_git.orchestrator import run as runs
+
+    plan = app.plan(branch)
+    if has_log(app):
+        state, _ = app.log.load()
+        nothing_new = diff_plan(plan, state).is_empty
+        if state.run.is_open and nothing_new:
+            return
+        unfinished = dict(state.run.by_state).get("todo", 0)
+        if not state.run.is_open and nothing_new and not unfinished:
+            blocked = len(state.run.blocked)
+            raise RunHalted(
+                f"{state.run.run_id} is over ({state.run.state}), and the plan has nothing new",
+                cause=f"{blocked} tasks are blocked" if blocked else None,
+                hint="run 'git esaa task unblock TASK' after 'git esaa plan apply'"
+                if blocked
+                else "add tasks to .roadmap/plan.yaml, or start a run with 'git esaa plan apply'",
+            )
+    elif not plan.tasks:
+        raise RunHalted(
+            "the plan has no tasks yet",
+            hint="add some to .roadmap/plan.yaml; the comments in it show how",
+        )
+    done = runs.apply(
+        app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor)
+    )
+    if done.started:
+        app.say(f"{done.run_id} started with {done.created} new tasks")
+
+
+def _dry_run(
+    app: App, task_id: str | None, agent: str | None, branch: str | None, as_json: bool
+) -> int:
+    from esaa_git.core.event import timestamp
+    from esaa_git.core.plan import check_plan, diff_plan
+    from esaa_git.core.projection import evolve  # noqa: F401  # the state below is projected by it
+    from esaa_git.core.state import EMPTY
+    from esaa_git.orchestrator.decide import eligible, find_task
+    from esaa_git.orchestrator.proposer import agent_for
+
+    contracts = app.contracts(branch)
+    state = EMPTY
+    if has_log(app):
+        state, in_force = app.log.load()
+        contracts = in_force if state.run.is_open else contracts
+    plan = app.plan(branch)
+    check_plan(plan, state, contracts)
+    found = diff_plan(plan, state)
+    now = max(timestamp(app.engine.clock.now()), state.ts)
+    if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
+        find_task(state, task_id)
+    ready: list[dict[str, Any]] = []
+    if state.run.is_open:
+        for task in eligible(state, contracts, now):
+            ready.append(_would(task.task_id, task.title, agent_for(task, contracts, agent).name))
+    for definition in found.new:
+        done = all(
+            name in state.tasks and state.tasks[name].is_done
+            for name in definition.get("depends_on", ())
+        )
+        if done:
+            name = agent or definition.get("agent") or contracts.swarm.for_kind(definition["kind"])
+            contracts.swarm.agent(name)
+            ready.append(_would(definition["task_id"], definition["title"], name))
+    if task_id is not None:
+        ready = [one for one in ready if one["task_id"] == task_id]
+    if as_json:
+        print_json({"starts_run": not state.run.is_open, "would_dispatch": ready})
+        return 0
+    if not state.run.is_open:
+        click.echo(f"would start a run with {len(found.new)} new tasks")
+    for one in ready:
+        click.echo(f"would ask {one['agent']} for {one['task_id']}: {one['title']}")
+    if not ready:
+        click.echo("nothing could be dispatched now")
+    return 0
+
+
+def _would(task_id: str, title: str, agent: str) -> dict[str, str]:
+    return {"task_id": task_id, "title": title, "agent": agent}
+
+
+def _print_admission(admission: Admission) -> None:
+    label = {
+        "done": style("done    ", fg="green"),
+        "rejected": style("rejected", fg="red"),
+        "waiting": style("waiting ", fg="yellow"),
+        "issue": style("issue   ", fg="yellow"),
+    }.get(admission.kind, admission.kind)
+    what = admission.message.split("\n", 1)[0]
+    if admission.rejected is not None:
+        what = f"{admission.rejected.code}: {what}"
+    click.echo(f"{label} {admission.attempt_id}  {what}")
+
+
+def _print_report(report: Report, seq: int, rejected: int) -> None:
+    if report.result is None:
+        click.echo(f"{len(report.admissions)} attempts made; the run goes on (git esaa status)")
+        return
+    click.echo(
+        f"run {state_text(report.result)}: {report.reason} ({seq} events, {rejected} rejected)"
+    )
+    if report.audit is not None:
+        click.echo(
+            f"verify_status: {report.audit.outcome}  projection_hash_sha256: "
+            f"{report.audit.projection_hash}"
+        )
+
+
+def _as_json(report: Report, seq: int, rejected: int) -> dict[str, Any]:
+    return {
+        "result": report.result,
+        "reason": report.reason,
+        "events": seq,
+        "rejected": rejected,
+        "verify_status": None if report.audit is None else report.audit.outcome,
+        "projection_hash_sha256": None if report.audit is None else report.audit.projection_hash,
+        "attempts": [
+            {
+                "kind": one.kind,
+                "task_id": one.task_id,
+                "attempt_id": one.attempt_id,
+                "message": one.message,
+                "code": None if one.rejected is None else one.rejected.code,
+                "effect_commit": one.effect_commit,
+                "issue_id": one.issue_id,
+            }
+            for one in report.admissions
+        ],
+    }

@@ -1,0 +1,84 @@
+"""`git esaa status`: where the run stands, in the time that reading one commit takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.output import json_option, print_json, state_text
+
+if TYPE_CHECKING:
+    from esaa_git.core.state import State, Task
+
+SHOWN = 20
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa status
+  git esaa status --json
+"""
+)
+@json_option
+@pass_app
+def status(app: App, as_json: bool) -> None:
+    """Show the run, its tasks by state, who works on what, and what needs a person."""
+    if not has_log(app):
+        if as_json:
+            print_json({"run": {"state": "idle"}, "events": 0})
+            return
+        click.echo("no event log yet; 'git esaa run' starts one")
+        return
+    state, _ = app.log.load()
+    if as_json:
+        print_json(_as_json(app, state))
+        return
+    run = state.run
+    click.echo(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
+    click.echo(f" ({run.reason})" if run.reason else "")
+    click.echo(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
+    counts = dict(run.by_state)
+    parts = [
+        f"{counts[name]} {state_text(name)}"
+        for name in ("done", "in_progress", "todo", "blocked")
+        if counts.get(name)
+    ]
+    click.echo(f"tasks: {', '.join(parts) or 'none'}; {run.rejected} outputs rejected in this run")
+    for task_id in run.in_progress[:SHOWN]:
+        click.echo(f"  {_in_progress(state.tasks[task_id])}")
+    for task_id in run.blocked[:SHOWN]:
+        task = state.tasks[task_id]
+        why = (task.blocked.reason or task.blocked.cause) if task.blocked else ""
+        click.echo(f"  {task_id} is blocked: {why}")
+    hidden = len(run.in_progress[SHOWN:]) + len(run.blocked[SHOWN:])
+    if hidden:
+        click.echo(f"  and {hidden} more (git esaa task list)")
+    if run.open_issues:
+        listed = ", ".join(f"{count} {severity}" for severity, count in run.open_issues)
+        click.echo(f"open issues: {listed} (git esaa issue list)")
+
+
+def _in_progress(task: Task) -> str:
+    if task.pending_approval is not None:
+        return f"{task.task_id} waits for a review (git esaa review {task.task_id})"
+    if task.active_attempt is None:
+        return f"{task.task_id} has an accepted answer that 'git esaa run' will apply"
+    attempt = task.active_attempt
+    return f"{task.task_id} is held by {attempt.agent} until {attempt.deadline}"
+
+
+def _as_json(app: App, state: State) -> dict[str, Any]:
+    tip = app.log.tip()
+    return {
+        "project": state.project.name,
+        "run": {"state": state.run.state, **state.run.to_json()},
+        "events": state.seq,
+        "last": state.ts,
+        "tip": None if tip is None else tip.commit,
+        "log_id": None if tip is None else tip.log_id,
+        "in_progress": [state.tasks[name].to_json() for name in state.run.in_progress[:SHOWN]],
+        "blocked": [state.tasks[name].to_json() for name in state.run.blocked[:SHOWN]],
+    }
