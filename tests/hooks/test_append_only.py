@@ -1,0 +1,134 @@
+"""The fallback hook: a real push through it, and the attacks that it is there to stop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from esaa_git.resources import resource_path
+
+Git = Callable[..., str]
+LOG = "refs/esaa/events"
+
+
+def commit(git: Git, repo: Path, parents: list[str], text: str, *, signed: bool = True) -> str:
+    """Store a commit that looks like an event to a hook that verifies nothing."""
+    tree = git(repo, "write-tree").strip()
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += ["author a <a@b> 1 +0000", "committer a <a@b> 1 +0000"]
+    if signed:
+        lines += ["gpgsig -----BEGIN SSH SIGNATURE-----", " AAAA", " -----END SSH SIGNATURE-----"]
+    data = "\n".join([*lines, "", text, ""]).encode()
+    stored = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin"],
+        cwd=repo,
+        input=data,
+        capture_output=True,
+        check=True,
+    )
+    return stored.stdout.decode().strip()
+
+
+@pytest.fixture
+def server(tmp_path: Path, git: Git) -> Path:
+    bare = tmp_path / "server.git"
+    git(tmp_path, "init", "--bare", "--quiet", str(bare))
+    hook = bare / "hooks" / "pre-receive"
+    hook.write_bytes(resource_path("hooks", "append-only.sh").read_bytes())
+    hook.chmod(0o755)
+    return bare
+
+
+@pytest.fixture
+def log(repo: Path, server: Path, git: Git) -> list[str]:
+    """Three events that were pushed, and taken."""
+    git(repo, "remote", "add", "origin", str(server))
+    chain: list[str] = []
+    for number in range(3):
+        chain.append(commit(git, repo, chain[-1:], f"event {number}"))
+    git(repo, "push", "--quiet", "origin", f"{chain[-1]}:{LOG}")
+    assert git(server, "rev-parse", LOG).strip() == chain[-1]
+    return chain
+
+
+def refused(repo: Path, server: Path, git: Git, *refspecs: str) -> str:
+    """Push, prove that nothing moved on the server, and return what it said."""
+    before = git(server, "for-each-ref")
+    pushed = subprocess.run(
+        ["git", "push", "origin", *refspecs],
+        cwd=repo,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=False,
+    )
+    assert pushed.returncode != 0
+    assert git(server, "for-each-ref") == before
+    return pushed.stderr
+
+
+def test_an_append_of_several_events_is_taken(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    fourth = commit(git, repo, [log[-1]], "event 3")
+    fifth = commit(git, repo, [fourth], "event 4")
+    git(repo, "push", "--quiet", "origin", f"{fifth}:{LOG}")
+    assert git(server, "rev-parse", LOG).strip() == fifth
+
+
+def test_a_log_on_a_branch_is_guarded_as_well(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    branch = "refs/heads/esaa/events"
+    git(server, "config", "esaa.eventsRef", branch)
+    git(repo, "push", "--quiet", "origin", f"{log[-1]}:{branch}")
+    assert "only grows" in refused(repo, server, git, f"+{log[0]}:{branch}")
+
+
+def test_deletion_is_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    assert log
+    assert "is not deleted" in refused(repo, server, git, f":{LOG}")
+
+
+def test_a_rollback_is_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    assert "only grows" in refused(repo, server, git, f"+{log[-2]}:{LOG}")
+
+
+def test_a_rewritten_event_is_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    other = commit(git, repo, [log[-2]], "another event 2")
+    assert "only grows" in refused(repo, server, git, f"+{other}:{LOG}")
+
+
+def test_a_merge_is_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    aside = commit(git, repo, [log[0]], "aside")
+    merge = commit(git, repo, [log[-1], aside], "merge")
+    assert "merge" in refused(repo, server, git, f"{merge}:{LOG}")
+
+
+def test_an_unsigned_event_under_a_signed_one_is_refused(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    unsigned = commit(git, repo, [log[-1]], "no signature", signed=False)
+    signed = commit(git, repo, [unsigned], "signed")
+    assert "0 signatures" in refused(repo, server, git, f"{signed}:{LOG}")
+
+
+def test_a_second_genesis_is_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    root = commit(git, repo, [], "another beginning")
+    joined = commit(git, repo, [log[-1], root], "joined")
+    assert "refused" in refused(repo, server, git, f"{joined}:{LOG}")
+
+
+def test_replace_refs_are_refused(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    assert "signed one" in refused(repo, server, git, f"{log[0]}:refs/replace/{log[1]}")
+
+
+def test_other_refs_are_left_alone(repo: Path, server: Path, log: list[str], git: Git) -> None:
+    assert log
+    git(repo, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    git(repo, "push", "--quiet", "--force", "origin", f"{log[0]}:refs/heads/main")
+    assert git(server, "rev-parse", "refs/heads/main").strip() == log[0]
