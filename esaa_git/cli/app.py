@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.errors import EsaaError, RepositoryError, UsageError
+from esaa_git.errors import RepositoryError, UsageError
 from esaa_git.git.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class App:
             branch=GitWorkingBranch(self.repository, self.trees),
             journal=FileJournal(self.repository),
             clock=SystemClock(),
-            make_agent=self._make_agent,
-            new_log_id=lambda: secrets.token_hex(16),
+            make_agent=self.make_agent,
+            new_log_id=lambda: os.urandom(16).hex(),
             audit=self._audit,
             say=self.say,
         )
@@ -186,7 +186,8 @@ class App:
         program = setting("gpg.program") or "gpg"
         return load_signer(KeySpec("ssh" if style == "ssh" else "openpgp", key, program))
 
-    def _make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
+    def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
+        """Return the adapter of an agent of the swarm."""
         from esaa_git.agents.registry import make_agent
         from esaa_git.git.effects import GitBlobs
 
@@ -212,5 +213,3 @@ def has_log(app: App) -> bool:
     """Answer whether the repository has an event log."""
     return app.repository.ref_target(app.repository.events_ref) is not None
 
-
-__all__ = ["ROADMAP", "App", "EsaaError", "SystemClock", "has_log", "pass_app"]

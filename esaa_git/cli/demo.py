@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App
+from esaa_git.cli.app import ROADMAP
 from esaa_git.cli.output import style
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
@@ -114,5 +114,3 @@ def _git(folder: Path, *arguments: str, show: bool = False) -> None:
     if show:
         click.echo(output.decode("utf-8", "replace"), nl=False)
 
-
-__all__ = ["App", "demo"]

@@ -117,7 +117,7 @@ def _contracts(app: App) -> Iterator[Finding]:
         )
     for name, entry in contracts.swarm.agents.items():
         try:
-            app._make_agent(entry, contracts).ready()  # noqa: SLF001  # the doctor looks inside
+            app.make_agent(entry, contracts).ready()
         except EsaaError as error:
             yield Finding("note", f"agent '{name}': {error.message}", error.hint)
         else:

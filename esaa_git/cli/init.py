@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from esaa_git.cli.app import ROADMAP, App, pass_app
-from esaa_git.errors import ConfigurationError, RepositoryError, UsageError
+from esaa_git.errors import RepositoryError, UsageError
 
 
 @click.command(
@@ -161,5 +161,3 @@ def _trust_in_git(app: App, workdir: Path) -> None:
             "gpg.ssh.allowedSignersFile", str(workdir / ROADMAP / "allowed_signers")
         )
 
-
-__all__ = ["ConfigurationError", "init"]

@@ -12,6 +12,7 @@ from esaa_git.cli.plan import branch_option
 from esaa_git.errors import RunHalted
 
 if TYPE_CHECKING:
+    from esaa_git.core.plan import Plan
     from esaa_git.orchestrator.commit import Admission
     from esaa_git.orchestrator.cycle import Report
 
@@ -54,7 +55,7 @@ def run(
 
     if as_json:
         app.say = lambda _: None
-    _start(app, branch, actor)
+    _start(app, branch, actor, agent)
     engine = app.engine
     report = cycle(
         engine,
@@ -71,7 +72,7 @@ def run(
     return RunHalted.exit_code if report.result in ("failed", "halted") else 0
 
 
-def _start(app: App, branch: str | None, actor: str | None) -> None:
+def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -> None:
     """Start a run from the plan where none is open; an open one takes new tasks of the plan."""
     from esaa_git.core.plan import diff_plan
     from esaa_git.orchestrator import run as runs
@@ -97,6 +98,7 @@ def _start(app: App, branch: str | None, actor: str | None) -> None:
             "the plan has no tasks yet",
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
+    _require_agents(app, plan, branch, agent)
     done = runs.apply(
         app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor)
     )
@@ -104,12 +106,24 @@ def _start(app: App, branch: str | None, actor: str | None) -> None:
         app.say(f"{done.run_id} started with {done.created} new tasks")
 
 
+def _require_agents(app: App, plan: Plan, branch: str | None, agent: str | None) -> None:
+    """Refuse to start a run whose agents cannot be asked, before anything is recorded."""
+    contracts = app.contracts(branch)
+    contracts.check()
+    names = {
+        agent or task.get("agent") or contracts.swarm.for_kind(task["kind"])
+        for task in plan.tasks
+        if task["kind"] in contracts.agent.kinds
+    }
+    for name in sorted(names):
+        app.make_agent(contracts.swarm.agent(name), contracts).ready()
+
+
 def _dry_run(
     app: App, task_id: str | None, agent: str | None, branch: str | None, as_json: bool
 ) -> int:
     from esaa_git.core.event import timestamp
     from esaa_git.core.plan import check_plan, diff_plan
-    from esaa_git.core.projection import evolve  # noqa: F401  # the state below is projected by it
     from esaa_git.core.state import EMPTY
     from esaa_git.orchestrator.decide import eligible, find_task
     from esaa_git.orchestrator.proposer import agent_for
@@ -166,7 +180,8 @@ def _print_admission(admission: Admission) -> None:
     what = admission.message.split("\n", 1)[0]
     if admission.rejected is not None:
         what = f"{admission.rejected.code}: {what}"
-    click.echo(f"{label} {admission.attempt_id}  {what}")
+    shown = what if len(what) <= 100 else what[:99] + "…"
+    click.echo(f"{label} {admission.attempt_id}  {shown}")
 
 
 def _print_report(report: Report, seq: int, rejected: int) -> None:

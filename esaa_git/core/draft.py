@@ -76,26 +76,25 @@ class Draft:
     def put_task(self, task: Task) -> None:
         """Store a task, keeping the counters; `done` never changes again (INV-001)."""
         before = self.tasks.get(task.task_id)
+        run = self.run
         if before is not None and before.is_done:
             raise Violation("INV-001", f"task '{task.task_id}' is done")
         self.tasks = self.tasks.with_record(task.task_id, task)
         self._touched.add(("tasks", task.task_id))
         if before is None:
             self.change_run(
-                by_state=_count(self.run.by_state, task.state, +1),
-                by_kind=_count(self.run.by_kind, task.kind, +1),
+                by_state=_count(run.by_state, task.state, +1),
+                by_kind=_count(run.by_kind, task.kind, +1),
             )
             return
         if before.state != task.state:
-            by_state = _count(self.run.by_state, before.state, -1)
             self.change_run(
-                by_state=_count(by_state, task.state, +1),
-                in_progress=_members(self.run.in_progress, task, TaskState.IN_PROGRESS),
-                blocked=_members(self.run.blocked, task, TaskState.BLOCKED),
+                by_state=_count(_count(run.by_state, before.state, -1), task.state, +1),
+                in_progress=_members(run.in_progress, task, TaskState.IN_PROGRESS),
+                blocked=_members(run.blocked, task, TaskState.BLOCKED),
             )
         if before.kind != task.kind:
-            by_kind = _count(self.run.by_kind, before.kind, -1)
-            self.change_run(by_kind=_count(by_kind, task.kind, +1))
+            self.change_run(by_kind=_count(_count(run.by_kind, before.kind, -1), task.kind, +1))
 
     def create_task(self, definition: Mapping[str, Any], action: str) -> Task:
         """Store a new task in the state that the table gives."""

@@ -97,14 +97,10 @@ def is_protected(path: str, protected: Sequence[Glob]) -> bool:
     does which end is replaced: the directory that a glob `dir/**` is about, and everything
     below a path that matches, are protected with it.
     """
-    key = case_key(path)
-    patterns = (*ALWAYS_PROTECTED, *(glob.pattern for glob in protected))
-    for exact, folded in map(_guard, patterns):
-        if any(exact.fullmatch(each) for each in _ancestry(path)):
-            return True
-        if folded is not None and any(folded.fullmatch(each) for each in _ancestry(key)):
-            return True
-    return False
+    exact, folded = _guards((*ALWAYS_PROTECTED, *(glob.pattern for glob in protected)))
+    return any(exact.fullmatch(each) for each in _ancestry(path)) or any(
+        folded.fullmatch(each) for each in _ancestry(case_key(path))
+    )
 
 
 def case_key(path: str) -> str:
@@ -249,16 +245,22 @@ def _ancestry(path: str) -> Iterator[str]:
     yield path
 
 
-@lru_cache(maxsize=256)
-def _guard(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+@lru_cache(maxsize=64)
+def _guards(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Compile what to hold every part of a path against: as it is written, and case-folded."""
-    top = pattern
-    while top.endswith("/**"):
-        top = top.removesuffix("/**")
-    exact = re.compile(Glob.parse(top).regex.pattern, re.IGNORECASE)
-    try:
-        folded = Glob.parse(case_key(top))
-    except ValueError:
-        # A range such as [Z-a] runs backwards when folded; the first form covers it.
-        return exact, None
-    return exact, re.compile(folded.regex.pattern, re.IGNORECASE)
+    exact, folded = [], []
+    for pattern in patterns:
+        top = pattern
+        while top.endswith("/**"):
+            top = top.removesuffix("/**")
+        exact.append(Glob.parse(top).regex.pattern)
+        try:
+            folded.append(Glob.parse(case_key(top)).regex.pattern)
+        except ValueError:
+            # A range such as [Z-a] runs backwards when folded; the first form covers it.
+            continue
+    return _any_of(exact), _any_of(folded)
+
+
+def _any_of(sources: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{source})" for source in sources), re.IGNORECASE)

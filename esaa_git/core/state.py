@@ -8,7 +8,8 @@ reads documents on demand: appending to a log of 5,000 tasks then costs what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from rpds import HashTrieMap
@@ -41,22 +42,19 @@ class _JsonRecord:
         document: dict[str, Any] = {}
         for name, default in _defaults(type(self)):
             value = getattr(self, name)
-            if value != default:
-                document[name] = _plain(value)
+            if value is not default and value != default:
+                document[name] = value if isinstance(value, str | int) else _plain(value)
         return document
 
 
 _MISSING = object()
-_DEFAULTS: dict[type, tuple[tuple[str, Any], ...]] = {}
 
 
+@cache
 def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
-    if cls not in _DEFAULTS:
-        _DEFAULTS[cls] = tuple(
-            (item.name, item.default if item.default is not item.default_factory else _MISSING)
-            for item in fields(cls)
-        )
-    return _DEFAULTS[cls]
+    return tuple(
+        (item.name, _MISSING if item.default is MISSING else item.default) for item in fields(cls)
+    )
 
 
 @dataclass(frozen=True, slots=True)

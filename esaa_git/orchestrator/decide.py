@@ -47,11 +47,6 @@ class Hindrance:
 def hindrance(state: State, contracts: Contracts, task: Task, now: str) -> Hindrance | None:
     """Return why no attempt can be opened on the task at this moment, or None."""
     name = task.task_id
-    if not state.run.is_open:
-        return Hindrance(
-            f"no run is open (the run is {state.run.state})",
-            "run 'git esaa run' or 'git esaa plan apply' to start one",
-        )
     if task.is_done:
         successor = state.supersessions.successor_of(name)
         if successor is None:
@@ -62,6 +57,11 @@ def hindrance(state: State, contracts: Contracts, task: Task, now: str) -> Hindr
             return Hindrance(f"'{name}' was overridden", f"use 'git esaa hotfix {name}'")
         return Hindrance(
             f"'{name}' is superseded by '{successor}'", f"work on '{successor}' instead"
+        )
+    if not state.run.is_open:
+        return Hindrance(
+            f"no run is open (the run is {state.run.state})",
+            "run 'git esaa run' or 'git esaa plan apply' to start one",
         )
     if task.state == TaskState.IN_PROGRESS:
         holder = task.attempt.agent if task.attempt else "somebody"

@@ -24,7 +24,6 @@ def claim(engine: Engine, task_id: str, by: str) -> Request:
     """Open an attempt for a person (or for whoever `by` names) and return its request."""
 
     def decided(tx: Transaction) -> Request:
-        decide.require_run(tx.state)
         decide.open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
         return build_request(tx, task_id, by)
 
