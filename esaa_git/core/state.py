@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from rpds import HashTrieMap
@@ -48,13 +47,17 @@ class _JsonRecord:
 
 
 _MISSING = object()
+_DEFAULTS: dict[type, tuple[tuple[str, Any], ...]] = {}
 
 
-@cache
 def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (item.name, _MISSING if item.default is MISSING else item.default) for item in fields(cls)
-    )
+    found = _DEFAULTS.get(cls)
+    if found is None:
+        found = _DEFAULTS[cls] = tuple(
+            (item.name, _MISSING if item.default is MISSING else item.default)
+            for item in fields(cls)
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class Auditor:
     ) -> None:
         self._repository = repository
         self._full = full
-        self._jobs = jobs or len(os.sched_getaffinity(0))
+        self._jobs = jobs or _cores()
         self._strict = strict
         self._remember = remember
         self._with_branch = with_branch
@@ -313,6 +313,13 @@ class Auditor:
             "branch_tip": branch_tip,
         }
         write_atomically(self._mark_path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def read_mark(path: Path) -> Mark | None:

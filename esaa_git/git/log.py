@@ -13,7 +13,13 @@ from functools import cached_property
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.state import EMPTY, State
-from esaa_git.errors import CorruptedError, KeyUnavailable, RefusedError, RepositoryError
+from esaa_git.errors import (
+    CorruptedError,
+    KeyUnavailable,
+    MismatchError,
+    RefusedError,
+    RepositoryError,
+)
 from esaa_git.git import commitform
 from esaa_git.git.keys import Signer
 from esaa_git.git.objects import (
@@ -29,6 +35,7 @@ from esaa_git.git.objects import (
     decode_tree,
     encode_tree,
     sign_commit,
+    split_signature,
 )
 from esaa_git.git.refs import RefMove, move_refs
 from esaa_git.git.repository import Repository
@@ -103,6 +110,7 @@ class GitEventLog:
         self.ref = repository.events_ref
         self._sign = sign
         self._loaded: LoadedTip | None = None
+        self._trusted: LoadedTip | None = None
 
     @cached_property
     def signer(self) -> Signer:
@@ -139,6 +147,7 @@ class GitEventLog:
         if self._loaded is None:
             self.load()
         assert self._loaded is not None
+        self._require_signed(self._loaded)
         return GitLogTransaction(self, self._loaded, self._loaded.tip.log_id)
 
     def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
@@ -160,6 +169,28 @@ class GitEventLog:
             found = read_event_commit(self.repository.read, target)
             yield StoredEvent(found.event, target)
             target = found.parent
+
+    def moved(self, loaded: LoadedTip) -> None:
+        """Take note that a transaction of this log has been committed."""
+        self._loaded = self._trusted = loaded
+
+    def _require_signed(self, loaded: LoadedTip) -> None:
+        """Refuse to continue a log whose end nobody entitled has signed."""
+        if loaded is self._trusted:
+            return
+        parts = split_signature(self.repository.read(loaded.tip.commit)[1])
+        try:
+            if parts is None:
+                raise SignatureRefused("malformed", "it has not exactly one signature")
+            signer_set(loaded.contracts).verify(*parts)
+        except SignatureRefused as error:
+            raise MismatchError(
+                f"the log ends with a commit that was not signed by an orchestrator: "
+                f"{loaded.tip.commit[:12]}",
+                cause=str(error),
+                hint="nothing was appended to it; run 'git esaa verify' to see where it begins",
+            ) from error
+        self._trusted = loaded
 
     def _load(self, target: str) -> LoadedTip:
         if self._loaded is None or self._loaded.tip.commit != target:
@@ -292,7 +323,7 @@ class GitLogTransaction:
             ref = f"refs/heads/{branch.branch}"
             moves.append(RefMove(ref, branch.old, branch.new, message))
         move_refs(self._repository, moves)
-        self._log._loaded = self._last  # noqa: SLF001  # the log's other half
+        self._log.moved(self._last)
 
     def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
         """Sign, and refuse to write what `verify` would refuse to believe."""

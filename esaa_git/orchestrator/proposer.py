@@ -13,7 +13,7 @@ from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
 from esaa_git.core.view import purified_view
-from esaa_git.errors import EsaaError
+from esaa_git.errors import ConflictError, EsaaError
 from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.commit import Admission, Said, admit, branch_tip
 from esaa_git.orchestrator.engine import Engine
@@ -46,6 +46,7 @@ def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
     entry = agent_for(task, contracts, override)
     adapter = engine.make_agent(entry, contracts)
     adapter.ready()
+    _look_for_uncommitted_work(engine, task)
     dispatched = transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
     request = dispatched.request
     engine.say(f"{dispatched.attempt_id}: asking {adapter.name}")
@@ -67,6 +68,30 @@ def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
             is_final=True,
         ),
     )
+
+
+def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
+    """Look, before an agent is paid, whether a person's own work will keep its answer waiting.
+
+    Raises:
+        ConflictError: if a path that the task names outright is not committed.
+    """
+    state, contracts = engine.log.load()
+    branch = str(state.run.branch)
+    boundary = engine.verifier.boundary(task, contracts)
+    paths = [path for path in engine.branch.uncommitted(branch) if boundary.check(path) is None]
+    named = sorted(set(paths) & set(task.writes))
+    if named:
+        raise ConflictError(
+            f"'{named[0]}' has uncommitted work, and '{task.task_id}' is to write it",
+            hint="commit or stash it, then run 'git esaa run' again",
+        )
+    if paths:
+        shown = ", ".join(f"'{path}'" for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+        engine.say(
+            f"note: {task.task_id} may write where you have uncommitted work ({shown}); "
+            "if it does, its answer waits until you have committed or stashed that"
+        )
 
 
 def build_request(tx: Transaction, task_id: str, agent: str) -> Request:
