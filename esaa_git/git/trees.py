@@ -23,14 +23,7 @@ from esaa_git.ports import FileEntry, NotAFile
 
 def store_files(sink: ObjectSink, files: Mapping[str, FileEntry]) -> str:
     """Store a tree that holds exactly these files and return its id."""
-    nested: dict[str, Any] = {}
-    for path, entry in files.items():
-        *folders, name = path.split("/")
-        level = nested
-        for folder in folders:
-            level = level.setdefault(folder, {})
-        level[name] = TreeEntry(entry.mode, entry.oid)
-    return _store(sink, nested)
+    return _store(sink, _nested(files))
 
 
 def _store(sink: ObjectSink, level: Mapping[str, Any]) -> str:
@@ -45,6 +38,17 @@ def _store(sink: ObjectSink, level: Mapping[str, Any]) -> str:
             }
         ),
     )
+
+
+def _nested(changes: Mapping[str, FileEntry | None]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, entry in changes.items():
+        *folders, name = path.split("/")
+        level = nested
+        for folder in folders:
+            level = level.setdefault(folder, {})
+        level[name] = None if entry is None else TreeEntry(entry.mode, entry.oid)
+    return nested
 
 
 class GitTrees:
@@ -82,14 +86,14 @@ class GitTrees:
 
         A folder that loses its last file disappears, as it does in git.
         """
-        nested: dict[str, Any] = {}
-        for path, entry in changes.items():
-            *folders, name = path.split("/")
-            level = nested
-            for folder in folders:
-                level = level.setdefault(folder, {})
-            level[name] = None if entry is None else TreeEntry(entry.mode, entry.oid)
-        return self._change(tree, nested) or self._repository.put(TREE, b"")
+        # What goes away goes first, so that a folder may take the place of a file.
+        gone = {path: None for path, entry in changes.items() if entry is None}
+        set_ = {path: entry for path, entry in changes.items() if entry is not None}
+        current: str | None = tree
+        for step in (gone, set_):
+            if step:
+                current = self._change(current, _nested(step))
+        return current or self._repository.put(TREE, b"")
 
     def _change(self, tree: str | None, changes: Mapping[str, Any]) -> str | None:
         entries = {} if tree is None else dict(self._tree(tree))
