@@ -18,7 +18,23 @@ COMMITTER = "git-esaa orchestrator <orchestrator@esaa.invalid>"
 """Who commits events and effects. `.invalid` never resolves (RFC 2606)."""
 
 ROOT_ENTRIES = ("contracts", "event.json", "exchange", "files", "roadmap")
+_IMPORTED = re.compile(r"imported-([1-9][0-9]{0,15})-[0-9a-f]{32}")
 _TRAILER = re.compile(r"^(ESAA-[A-Za-z0-9-]+|Assisted-by): (.+)$", re.MULTILINE)
+
+
+def imported_log_id(count: int, token: str) -> str:
+    """Return the id of a log whose first `count` events were taken in from an export."""
+    return f"imported-{count}-{token}"
+
+
+def imported_events(log_id: str | None) -> int:
+    """Return how many events at the beginning of this log were imported.
+
+    Their effect commits name the events of the log that was exported, under other commit ids, so
+    nothing on a branch can be held against them. The log id says so under every signature.
+    """
+    match = _IMPORTED.fullmatch(log_id or "")
+    return int(match[1]) if match else 0
 
 
 def identity(actor: str) -> str:

@@ -10,10 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.contracts import (
+    ALLOWED_SIGNERS,
+    OPENPGP_SIGNERS,
+    Contracts,
+    is_contract_file,
+)
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
+    ConfigurationError,
     CorruptedError,
     KeyUnavailable,
     MismatchError,
@@ -30,6 +36,7 @@ from esaa_git.git.objects import (
     TREE,
     Commit,
     MalformedObject,
+    ObjectSink,
     TreeEntry,
     decode_commit,
     decode_tree,
@@ -92,6 +99,9 @@ def read_event_commit(reader: Reader, oid: str) -> EventCommit:
 def read_contracts(reader: Reader, oid: str) -> Contracts:
     """Return the contracts pinned in a `contracts/` tree."""
     entries = decode_tree(reader(oid)[1])
+    for name, entry in entries.items():
+        if entry.mode != MODE_FILE or not is_contract_file(name):
+            raise MalformedObject(f"'{name}' does not belong among the contracts")
     return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()})
 
 
@@ -100,6 +110,23 @@ def signer_set(contracts: Contracts) -> SignerSet:
     return SignerSet.parse(
         contracts.files.get(ALLOWED_SIGNERS, b""), contracts.files.get(OPENPGP_SIGNERS)
     )
+
+
+def check_signers(contracts: Contracts) -> None:
+    """Refuse contracts under which nothing could ever be appended again.
+
+    Raises:
+        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign.
+    """
+    wanted = contracts.orchestrator.signing["default"]
+    found = signer_set(contracts).principals & ROLES
+    if not found & wanted:
+        raise ConfigurationError(
+            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role {' or '.join(sorted(wanted))}",
+            cause=f"it names {', '.join(sorted(found)) or 'no role'}",
+            hint=f"add the key that records events to .roadmap/{ALLOWED_SIGNERS}; "
+            "'git esaa doctor' shows its line",
+        )
 
 
 class GitEventLog:
@@ -140,15 +167,21 @@ class GitEventLog:
         loaded = self._load(target)
         return loaded.state, loaded.contracts
 
-    def begin(self, *, log_id: str | None = None) -> GitLogTransaction:
-        """Start a transaction after what was loaded last; with `log_id`, a log's first."""
+    def begin(
+        self, *, log_id: str | None = None, sink: ObjectSink | None = None
+    ) -> GitLogTransaction:
+        """Start a transaction after what was loaded last; with `log_id`, a log's first.
+
+        Objects go to `sink`, by default the repository itself; whoever gives another one brings
+        them into the repository before the transaction commits.
+        """
         if log_id is not None:
-            return GitLogTransaction(self, None, log_id)
+            return GitLogTransaction(self, None, log_id, sink)
         if self._loaded is None:
             self.load()
         assert self._loaded is not None
         self._require_signed(self._loaded)
-        return GitLogTransaction(self, self._loaded, self._loaded.tip.log_id)
+        return GitLogTransaction(self, self._loaded, self._loaded.tip.log_id, sink)
 
     def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
         """Yield the events; from the oldest, ids of all commits are collected first."""
@@ -244,9 +277,16 @@ def _roles(contracts: Contracts, payload: bytes, armored: bytes) -> frozenset[st
 class GitLogTransaction:
     """A chain of event commits after one tip; the log's ref moves in `commit`, or not at all."""
 
-    def __init__(self, log: GitEventLog, start: LoadedTip | None, log_id: str) -> None:
+    def __init__(
+        self,
+        log: GitEventLog,
+        start: LoadedTip | None,
+        log_id: str,
+        sink: ObjectSink | None = None,
+    ) -> None:
         self._log = log
         self._repository = log.repository
+        self._sink: ObjectSink = log.repository if sink is None else sink
         self._start = start
         self._log_id = log_id
         self._parent = None if start is None else start.tip.commit
@@ -258,7 +298,7 @@ class GitLogTransaction:
         )
         self._roles: tuple[Contracts, frozenset[str]] | None = None
         self._last: LoadedTip | None = None
-        self._subjects: list[str] = []
+        self._subject = ""
 
     def write(
         self, event: Event, state: State, contracts: Contracts, attachments: Attachments
@@ -269,26 +309,27 @@ class GitLogTransaction:
             KeyUnavailable: if there is no key to sign with.
             RefusedError: if the key has no role that may sign this action.
         """
-        repository = self._repository
+        sink = self._sink
         before = contracts if self._contracts is None else self._contracts
         if self._contracts_tree is None or contracts is not self._contracts:
+            check_signers(contracts)
             self._contracts_tree = self._store_contracts(contracts)
             self._contracts = contracts if contracts.pins != before.pins else before
         entries = {
             "contracts": TreeEntry(MODE_TREE, self._contracts_tree),
-            "event.json": TreeEntry(MODE_FILE, repository.put(BLOB, event.data)),
-            "roadmap": TreeEntry(MODE_TREE, self._state_tree.apply(state, repository)),
+            "event.json": TreeEntry(MODE_FILE, sink.put(BLOB, event.data)),
+            "roadmap": TreeEntry(MODE_TREE, self._state_tree.apply(state, sink)),
         }
         if attachments.files:
-            entries["files"] = TreeEntry(MODE_TREE, store_files(repository, attachments.files))
+            entries["files"] = TreeEntry(MODE_TREE, store_files(sink, attachments.files))
         if attachments.exchange:
             exchange = {
                 name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.exchange.items()
             }
-            entries["exchange"] = TreeEntry(MODE_TREE, repository.put(TREE, encode_tree(exchange)))
+            entries["exchange"] = TreeEntry(MODE_TREE, sink.put(TREE, encode_tree(exchange)))
         payload = commitform.event_commit(
             event,
-            tree=repository.put(TREE, encode_tree(entries)),
+            tree=sink.put(TREE, encode_tree(entries)),
             parent=self._parent,
             log_id=self._log_id,
             previous_sha256=self._previous,
@@ -296,7 +337,7 @@ class GitLogTransaction:
         )
         # A change of contracts is signed by authority of those it replaces (design: trust).
         signature = self._signature(payload, event, before)
-        oid = repository.put(COMMIT, sign_commit(payload, signature))
+        oid = sink.put(COMMIT, sign_commit(payload, signature))
         self._parent, self._previous = oid, event.sha256
         self._last = LoadedTip(
             Tip(oid, event.seq, event.ts, event.sha256, self._log_id),
@@ -305,7 +346,7 @@ class GitLogTransaction:
             self._contracts_tree,
             entries["roadmap"].oid,
         )
-        self._subjects.append(event.subject)
+        self._subject = event.subject
         return oid
 
     def sign(self, payload: bytes) -> bytes:
@@ -317,7 +358,7 @@ class GitLogTransaction:
         if self._last is None:
             return
         old = None if self._start is None else self._start.tip.commit
-        message = f"esaa: {self._subjects[-1]}"
+        message = f"esaa: {self._subject}"
         moves = [RefMove(self._log.ref, old, self._last.tip.commit, message)]
         if branch is not None:
             ref = f"refs/heads/{branch.branch}"
@@ -347,7 +388,7 @@ class GitLogTransaction:
 
     def _store_contracts(self, contracts: Contracts) -> str:
         entries = {
-            name: TreeEntry(MODE_FILE, self._repository.put(BLOB, data))
+            name: TreeEntry(MODE_FILE, self._sink.put(BLOB, data))
             for name, data in contracts.files.items()
         }
-        return self._repository.put(TREE, encode_tree(entries))
+        return self._sink.put(TREE, encode_tree(entries))

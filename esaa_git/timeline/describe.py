@@ -1,0 +1,229 @@
+"""An event and a task as something to show: a JSON value for machines, lines for people.
+
+What is shown comes in part from agents, so no line that leaves here holds a character that would
+move a cursor, change a colour or turn the direction of writing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from esaa_git.core import canonical
+from esaa_git.core.event import Event
+from esaa_git.core.rejection import EXPLANATIONS, RejectCode
+from esaa_git.core.state import DEFINITION_FIELDS, Approval, Task
+from esaa_git.ports import StoredEvent
+
+
+def visible(text: str) -> str:
+    """Return the text with everything that does not print, but line feeds, as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+# -- events -----------------------------------------------------------------------------------
+
+
+def event_document(stored: StoredEvent) -> dict[str, Any]:
+    """Return the whole event and the commit that carries it."""
+    document: dict[str, Any] = canonical.decode(stored.event.data)
+    return {"commit": stored.commit, **document, "subject": stored.event.subject}
+
+
+def event_row(event: Event) -> tuple[str, str, str, str]:
+    """Return what an audit trail has on one line: id, time to the second, actor, subject."""
+    when = f"{event.ts[:10]} {event.ts[11:19]}Z"
+    return event.event_id, when, visible(event.actor), visible(event.subject)
+
+
+def event_lines(
+    stored: StoredEvent, signature: str, files: Sequence[str], hints: Sequence[str]
+) -> list[str]:
+    """Return an event in full: envelope, signature, payload, and where its files are.
+
+    `files` are paths in the event's commit; `signature` is a sentence about who signed it.
+    """
+    event = stored.event
+    lines = [
+        f"{event.event_id}  {visible(event.subject)}",
+        f"  action:     {event.action}",
+        f"  actor:      {visible(event.actor)}",
+        f"  time:       {event.ts}",
+    ]
+    for name, value in (
+        ("correlation", event.correlation_id),
+        ("causation", event.causation_id),
+    ):
+        if value is not None:
+            lines.append(f"  {name + ':':<12}{visible(value)}")
+    lines += [
+        f"  commit:     {stored.commit}",
+        f"  sha256:     {event.sha256}",
+        f"  signature:  {visible(signature)}",
+        "",
+        *_json_lines(event.payload),
+    ]
+    if files:
+        lines += ["", "files:", *(f"  {visible(path)}" for path in files)]
+    if hints:
+        lines += ["", *(f"hint: {visible(hint)}" for hint in hints)]
+    return lines
+
+
+def _json_lines(value: Any) -> list[str]:
+    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+    return [visible(line) for line in text.split("\n")]
+
+
+# -- tasks ------------------------------------------------------------------------------------
+
+
+def task_document(
+    task: Task, approvals: Iterable[Approval], events: Sequence[StoredEvent]
+) -> dict[str, Any]:
+    """Return the task as it is stored, with its attempts, approvals and events, newest first."""
+    return {
+        "task": task.to_json(),
+        "attempts": attempts_of(stored.event for stored in reversed(events)),
+        "instruction": instruction(task),
+        "approvals": [approval.to_json() for approval in approvals],
+        "events": [event_document(stored) for stored in events],
+    }
+
+
+def instruction(task: Task) -> str | None:
+    """Return what the last rejection asks of the next attempt, in one sentence."""
+    if task.rejection is None:
+        return None
+    return EXPLANATIONS.get(RejectCode(task.rejection.code))
+
+
+def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Return every attempt with its outcome, from the events of one task, oldest first."""
+    found: dict[str, dict[str, Any]] = {}
+    last: dict[str, Any] = {}
+    for event in events:
+        payload = event.payload
+        if event.action == "attempt.create":
+            last = {name: payload[name] for name in ("attempt_id", "agent", "mode", "deadline")}
+            last.update(opened=event.ts, outcome="active")
+            found[last["attempt_id"]] = last
+            continue
+        one = found.get(payload.get("attempt_id", last.get("attempt_id")), {})
+        if one.get("outcome") != "active":
+            continue  # a late answer changes nothing
+        match event.action:
+            case "agent.result":
+                one["outcome"] = "completed"
+            case "output.rejected":
+                one["outcome"] = f"rejected: {payload['code']}"
+            case "attempt.timeout":
+                one["outcome"] = "timed out"
+            case "agent.heartbeat":
+                one["deadline"] = payload["deadline"]
+            case "task.update":
+                one["outcome"] = f"cancelled: {payload['cause']}"
+            case _:
+                pass
+    return list(found.values())
+
+
+def task_lines(
+    task: Task,
+    approvals: Iterable[Approval],
+    events: Sequence[StoredEvent],
+    attempts_allowed: int,
+) -> list[str]:
+    """Return a task in full: definition, state, attempts, rejection, result, events.
+
+    `events` are the task's own, newest first.
+    """
+    lines = [f"{task.task_id}  {visible(task.title)}", *_definition(task), ""]
+    lines += _standing(task, attempts_allowed)
+    for one in attempts_of(stored.event for stored in reversed(events)):
+        lines.append(
+            f"  {one['attempt_id']}  {one['outcome']}  {visible(one['agent'])} ({one['mode']}), "
+            f"opened {one['opened']}, deadline {one['deadline']}"
+        )
+    if task.rejection is not None:
+        last = task.rejection
+        lines += ["", f"last rejection ({last.attempt_id}): {last.code}"]
+        lines += _indented(last.message)
+        asked = instruction(task)
+        if asked is not None:
+            lines.append(f"  → {asked}")
+        if last.detail:
+            lines += ["  " + line for line in _json_lines(last.detail)]
+    if task.result is not None:
+        result = task.result
+        lines += ["", f"result ({result.attempt_id}) by {visible(result.agent)}:"]
+        lines += _indented(result.summary)
+        lines += [f"  {visible(path)}" for path in result.paths]
+        if result.effect_commit is not None:
+            lines.append(f"  effect commit {result.effect_commit}")
+    for approval in approvals:
+        by = f" by {approval.decided_by}" if approval.decided_by else ""
+        why = f": {approval.reason}" if approval.reason else ""
+        lines.append(visible(f"{approval.approval_id}: {approval.state}{by}{why}"))
+    for note in task.notes:
+        lines.append(visible(f"note by {note.by}, {note.ts}: ") + visible(note.text))
+    lines += ["", "events, newest first:"]
+    lines += ["  " + "  ".join(event_row(stored.event)) for stored in events]
+    return lines
+
+
+def _definition(task: Task) -> list[str]:
+    lines = []
+    for name in DEFINITION_FIELDS:
+        value = getattr(task, name)
+        if name == "title" or value in (None, "", (), 0, False):
+            continue
+        label = name.replace("_", " ")
+        if isinstance(value, tuple):
+            lines.append(f"  {label}:")
+            lines += [f"    - {visible(str(item))}" for item in value]
+        elif "\n" in str(value):
+            lines.append(f"  {label}:")
+            lines += ["  " + line for line in _indented(str(value))]
+        else:
+            lines.append(f"  {label}: {visible(str(value))}")
+    for label, other in (("supersedes", task.supersedes), ("issue", task.issue_id)):
+        if other is not None:
+            lines.append(f"  {label}: {other}")
+    return lines
+
+
+def _standing(task: Task, attempts_allowed: int) -> list[str]:
+    lines = [f"state: {task.state}"]
+    if task.blocked is not None:
+        lines[0] += visible(f" ({task.blocked.cause}: {task.blocked.reason})")
+    if task.effect is not None:
+        lines.append(f"effect: {task.effect}, not on the branch yet")
+    if task.pending_approval is not None:
+        lines.append(f"waits for the review {task.pending_approval}")
+    if task.not_before is not None:
+        lines.append(f"cools down until {task.not_before}")
+    used = f"attempts: {task.attempts_used} of {attempts_allowed} used"
+    if task.attempts_total != task.attempts_used:
+        used += f", {task.attempts_total} opened"
+    lines.append(used)
+    return lines
+
+
+def _indented(text: str) -> list[str]:
+    return ["  " + line for line in visible(text).split("\n")]
+
+
+# -- states -----------------------------------------------------------------------------------
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """Return how many tasks are in which state, in the order of a task's life."""
+    known = [name for name in ("done", "in_progress", "todo", "blocked") if counts.get(name)]
+    return ", ".join(f"{counts[name]} {name}" for name in known) or "none"

@@ -1,0 +1,209 @@
+"""One valid event of every action, with every optional entry filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final
+
+from esaa_git.core.event import NewEvent
+
+OID: Final = "a" * 40
+SHA256: Final = "b" * 64
+TS: Final = "2026-01-31T09:00:00.000Z"
+LATER: Final = "2026-01-31T09:30:00.000Z"
+
+_HERE: Final = {"task_id": "T-1", "attempt_id": "T-1-A1"}
+_PART: Final = {"sha256": SHA256, "bytes": 12, "blob": OID}
+_EXCHANGE: Final = {"request": _PART, "response": _PART}
+_DEFINITION: Final = {
+    "description": "What to do.\nAnd how.",
+    "acceptance": ["It is done."],
+    "depends_on": ["T-0"],
+    "writes": ["docs/**"],
+    "agent": "agent-spec",
+    "priority": -5,
+    "review": True,
+    "attempts_allowed": 2,
+}
+_TASK: Final = {"task_id": "T-1", "kind": "spec", "title": "A task", **_DEFINITION}
+_AFTER: Final = {"mode": "100755", "after": OID, "sha256": SHA256, "bytes": 3}
+_MODE: Final = {"before_mode": "100644"}
+
+
+def _orchestrator(action: str, **payload: Any) -> NewEvent:
+    return NewEvent(action, "orchestrator", payload, "RUN-0001", "EV-00000001")
+
+
+def _agent(action: str, **payload: Any) -> NewEvent:
+    return NewEvent(action, "agent-spec", payload, "RUN-0001", "EV-00000001")
+
+
+_ALL: Final = (
+    _orchestrator(
+        "run.init",
+        run_id="RUN-0001",
+        project="example",
+        branch="main",
+        base=OID,
+        contracts=[{"path": "AGENT_CONTRACT.yaml", "sha256": SHA256}],
+        tasks=[_TASK],
+        by="person@example.com",
+        reason="the first",
+    ),
+    _orchestrator(
+        "task.create",
+        task=_TASK,
+        by="person@example.com",
+        reason="found in review",
+        supersedes="T-0",
+        issue_id="ISS-0001",
+    ),
+    _orchestrator(
+        "task.update",
+        **_HERE,
+        **{"from": "in_progress", "to": "done"},
+        cause="accepted",
+        effect_commit=OID,
+        reason="why",
+        by="person@example.com",
+        not_before=LATER,
+        attempts_allowed=5,
+        issue_id="ISS-0001",
+        blocked_by="T-0",
+        changes={"kind": "impl", "title": "Another title", **_DEFINITION},
+    ),
+    _orchestrator(
+        "attempt.create",
+        **_HERE,
+        number=1,
+        agent="agent-spec",
+        mode="dispatch",
+        base=OID,
+        deadline=LATER,
+    ),
+    _orchestrator("attempt.timeout", **_HERE, deadline=LATER),
+    _orchestrator(
+        "orchestrator.dispatch",
+        **_HERE,
+        agent="agent-spec",
+        adapter="command",
+        request_sha256=SHA256,
+        sandbox="none",
+        model="some-model",
+        template="default",
+    ),
+    _agent(
+        "agent.result",
+        **_HERE,
+        summary="Done.\nIn two lines.",
+        paths=["docs/a.md"],
+        output_sha256=SHA256,
+        checks=["It is there."],
+        idempotency_key="k-1",
+        model="some-model",
+        usage={"input_tokens": 1, "output_tokens": 2, "cost_microdollars": 3},
+        latency_ms=4,
+        exchange=_EXCHANGE,
+    ),
+    _agent(
+        "issue.report",
+        **_HERE,
+        issue_id="ISS-0001",
+        severity="high",
+        title="It does not work",
+        description="At all.",
+        reported_as="medium",
+        exchange=_EXCHANGE,
+    ),
+    _agent("agent.heartbeat", **_HERE, deadline=LATER, note="still here"),
+    _agent(
+        "lesson.record",
+        task_id="T-1",
+        lesson_id="LES-0001",
+        rule="Read first.",
+        mistake="Wrote first.",
+        kinds=["spec"],
+    ),
+    _orchestrator(
+        "output.rejected",
+        **_HERE,
+        code="INVALID_JSON",
+        message="not JSON",
+        detail={"offset": 0},
+        output={"sha256": SHA256, "bytes": 3, "preview": "???"},
+        exchange=_EXCHANGE,
+    ),
+    _orchestrator(
+        "orchestrator.file.write",
+        **_HERE,
+        base=OID,
+        files=[
+            {"path": "a", "change": "add", **_AFTER},
+            {"path": "b", "change": "modify", "before": OID, **_AFTER, **_MODE},
+            {"path": "c", "change": "delete", "before": OID, "before_mode": "100755"},
+            {"path": "d", "change": "rename", "from": "e", "before": OID, **_AFTER, **_MODE},
+        ],
+        changed_lines=7,
+        merged_onto=OID,
+    ),
+    _orchestrator(
+        "orchestrator.view.mutate",
+        view="effect",
+        task_id="T-1",
+        effect_commit=OID,
+        reached_by=OID,
+        text="merged",
+    ),
+    _orchestrator("verify.start", checked_from=1, checked_to=5),
+    _orchestrator("verify.ok", checked_from=1, checked_to=5, projection_hash_sha256=SHA256),
+    _orchestrator(
+        "verify.fail", outcome="mismatch", check=7, message="differs", event_id="EV-00000003"
+    ),
+    _orchestrator(
+        "run.end",
+        run_id="RUN-0001",
+        result="halted",
+        reason="a person said so",
+        by="person@example.com",
+        issue_id="ISS-0001",
+        snapshots=["refs/esaa/snapshots/RUN-0001-00000005/log"],
+        recovery="git esaa verify --full",
+    ),
+    _orchestrator("emergency.override", task_id="T-1", reason="wrong", by="person@example.com"),
+    _orchestrator("orchestrator.health", status="ok", message="alive", version="0.1"),
+    NewEvent(
+        "policy.decision",
+        "policy-guard",
+        {**_HERE, "rule": "no-secrets", "effect": "deny", "reason": "a secret"},
+        "RUN-0001",
+        "EV-00000001",
+    ),
+    _orchestrator("approval.request", **_HERE, approval_id="APR-0001", reason="by contract"),
+    NewEvent("approval.grant", "person@example.com", {"approval_id": "APR-0001", "reason": ""}),
+    NewEvent("approval.deny", "person@example.com", {"approval_id": "APR-0001", "reason": "no"}),
+)
+
+EXAMPLES: Final[Mapping[str, NewEvent]] = {event.action: event for event in _ALL}
+"""By action."""
+
+
+def objects(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield where the objects in a value are, the value itself first."""
+    if isinstance(value, Mapping):
+        yield place
+        for key, item in value.items():
+            yield from objects(item, (*place, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from objects(item, (*place, index))
+
+
+def with_key(value: Any, place: tuple[Any, ...], key: str, item: Any) -> Any:
+    """Return a copy of the value in which the object at the place has one entry more."""
+    changed = deepcopy(value)
+    target = changed
+    for step in place:
+        target = target[step]
+    target[key] = item
+    return changed

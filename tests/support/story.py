@@ -1,0 +1,159 @@
+"""Events told one after the other, for tests of what each of them does to the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.invariants import Violation
+from esaa_git.core.projection import evolve
+from esaa_git.core.state import EMPTY, State, Task
+from tests.support.examples import OID, SHA256, TS
+
+AGENT = "agent-spec"
+HALF_AN_HOUR = 30 * 60 * 1000
+OUTPUT = {"sha256": SHA256, "bytes": 3, "preview": "???"}
+
+
+def definition(task_id: str = "T-1", kind: str = "spec", **more: Any) -> dict[str, Any]:
+    return {"task_id": task_id, "kind": kind, "title": f"Task {task_id}", **more}
+
+
+class Story:
+    """A state and the events that led to it; every step returns the story, so steps chain."""
+
+    def __init__(self) -> None:
+        self.state: State = EMPTY
+        self.events: list[Event] = []
+        self.now = TS
+
+    def then(self, action: str, actor: str = "orchestrator", /, **payload: Any) -> Self:
+        """Add one event.
+
+        Raises:
+            Violation: if it is forbidden; the story then ends before it.
+        """
+        event = seal(
+            NewEvent(action, actor, payload),
+            after_seq=self.state.seq,
+            after_ts=self.state.ts,
+            now=self.now,
+        )
+        self.state = evolve(self.state, event)
+        self.events.append(event)
+        return self
+
+    def refused(self, action: str, actor: str = "orchestrator", /, **payload: Any) -> Violation:
+        """Return the violation that this event is; nothing changes by it."""
+        before = self.state
+        try:
+            self.then(action, actor, **payload)
+        except Violation as violation:
+            assert self.state is before
+            return violation
+        raise AssertionError(f"{action} was taken")
+
+    def task(self, task_id: str = "T-1") -> Task:
+        return self.state.tasks[task_id]
+
+    def later(self, milliseconds: int) -> Self:
+        self.now = after(self.now, milliseconds)
+        return self
+
+    # -- the steps of an ordinary run -----------------------------------------------------------
+
+    def started(self, *tasks: Mapping[str, Any]) -> Self:
+        return self.then(
+            "run.init",
+            run_id=f"RUN-{self.state.run.number + 1:04d}",
+            project="example",
+            branch="main",
+            base=OID,
+            contracts=[{"path": "AGENT_CONTRACT.yaml", "sha256": SHA256}],
+            tasks=list(tasks),
+        )
+
+    def attempt(self, task_id: str = "T-1", agent: str = AGENT, **more: Any) -> Self:
+        """Open the next attempt."""
+        number = self.task(task_id).attempts_total + 1
+        payload = {
+            "attempt_id": f"{task_id}-A{number}",
+            "number": number,
+            "mode": "dispatch",
+            "base": OID,
+            "deadline": after(max(self.now, self.state.ts), HALF_AN_HOUR),
+            **more,
+        }
+        return self.then("attempt.create", task_id=task_id, agent=agent, **payload)
+
+    def here(self, task_id: str = "T-1") -> dict[str, str]:
+        """Return what names the task and its current attempt."""
+        attempt = self.task(task_id).attempt
+        assert attempt is not None
+        return {"task_id": task_id, "attempt_id": attempt.attempt_id}
+
+    def result(self, task_id: str = "T-1", paths: tuple[str, ...] = (), **more: Any) -> Self:
+        attempt = self.task(task_id).attempt
+        assert attempt is not None
+        payload = {"summary": "Done.", "output_sha256": SHA256, "paths": list(paths), **more}
+        return self.then("agent.result", attempt.agent, **self.here(task_id), **payload)
+
+    def written(self, task_id: str = "T-1") -> Self:
+        result = self.task(task_id).result
+        assert result is not None
+        files = [
+            {
+                "path": path,
+                "change": "add",
+                "mode": "100644",
+                "after": OID,
+                "sha256": SHA256,
+                "bytes": 3,
+            }
+            for path in result.paths
+        ]
+        return self.then(
+            "orchestrator.file.write",
+            **self.here(task_id),
+            base=OID,
+            files=files,
+            changed_lines=1,
+        )
+
+    def update(self, task_id: str, to: str, cause: str, **more: Any) -> Self:
+        state = self.task(task_id).state
+        return self.then(
+            "task.update", task_id=task_id, **{"from": state}, to=to, cause=cause, **more
+        )
+
+    def closed(self, task_id: str = "T-1", cause: str = "accepted", **more: Any) -> Self:
+        if self.task(task_id).effect == "written":
+            more = {"effect_commit": OID, **more}
+        attempt_id = self.here(task_id)["attempt_id"]
+        return self.update(task_id, "done", cause, attempt_id=attempt_id, **more)
+
+    def done(self, task_id: str = "T-1", *paths: str) -> Self:
+        """Bring a task from todo to done."""
+        self.attempt(task_id).result(task_id, paths)
+        if paths:
+            self.written(task_id)
+        return self.closed(task_id)
+
+    def rejected(self, task_id: str = "T-1", **more: Any) -> Self:
+        payload = {"code": "INVALID_JSON", "message": "not JSON", "detail": {"offset": 0}, **more}
+        return self.then("output.rejected", **self.here(task_id), output=OUTPUT, **payload)
+
+    def asked(self, task_id: str = "T-1") -> Self:
+        """Ask for an approval of the task's result."""
+        approval_id = f"APR-{self.state.run.approvals + 1:04d}"
+        return self.then(
+            "approval.request", **self.here(task_id), approval_id=approval_id, reason="by contract"
+        )
+
+    def ended(self, result: str = "success") -> Self:
+        if result == "success":
+            seq = self.state.seq
+            self.then("verify.ok", checked_from=1, checked_to=seq, projection_hash_sha256=SHA256)
+        run_id = self.state.run.run_id
+        return self.then("run.end", run_id=run_id, result=result, reason="enough")
