@@ -290,10 +290,18 @@ class Journal(Protocol):
         """Forget it: it is done."""
         ...
 
+    def pause(self) -> None:
+        """Leave it for the next command."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a verification found. `check` is the number of the check that failed (docs/FORMAT.md)."""
+    """What a verification found.
+
+    `check` is the number of the check that failed (docs/FORMAT.md, "Verification"), and `recovery`
+    the command that goes back to the last sound event, where there is one.
+    """
 
     outcome: str
     checked_from: int
@@ -302,6 +310,7 @@ class Audit:
     check: int | None = None
     event_id: str | None = None
     message: str = ""
+    recovery: str | None = None
 
     @property
     def is_ok(self) -> bool:

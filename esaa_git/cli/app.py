@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.errors import RepositoryError, UsageError
+from esaa_git.errors import EsaaError, MismatchError, RepositoryError, UsageError
 from esaa_git.git.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -210,6 +210,42 @@ pass_app = click.make_pass_decorator(App)
 
 
 def has_log(app: App) -> bool:
-    """Answer whether the repository has an event log."""
-    return app.repository.ref_target(app.repository.events_ref) is not None
+    """Answer whether the repository has an event log. A missing log is not an empty one.
 
+    Raises:
+        MismatchError: if a log was verified here before, and its ref is gone.
+    """
+    repository = app.repository
+    if repository.ref_target(repository.events_ref) is not None:
+        return True
+    pin = repository.esaa_dir / "verified.json"
+    if not pin.exists():
+        return False
+    from esaa_git.git.audit import read_mark
+
+    mark = read_mark(pin)
+    if mark is None:
+        return False
+    raise MismatchError(
+        f"the event log '{repository.events_ref}' is gone; {mark.seq} events were verified here",
+        hint=f"run 'git update-ref {repository.events_ref} {mark.tip}' to have it back, or delete "
+        f"'{pin}' if it is to begin anew",
+    )
+
+
+def check_usable(contracts: Contracts) -> None:
+    """Refuse contracts that could not be pinned, before anything is changed because of them."""
+    from esaa_git.git.log import check_signers
+
+    contracts.check()
+    check_signers(contracts)
+
+
+def finish_interrupted(app: App) -> None:
+    """Finish what a crash left undone, for a command that only reads; say so where it cannot."""
+    if not (app.repository.esaa_dir / "followup.json").exists():
+        return
+    try:
+        _ = app.engine
+    except EsaaError as error:
+        app.say(f"note: an interrupted move of the working branch is unfinished: {error.message}")

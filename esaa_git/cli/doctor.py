@@ -60,6 +60,11 @@ def _findings(app: App) -> Iterator[Finding]:
     repository = app.repository  # says by itself what is wrong with it
     kind = "bare repository" if repository.workdir is None else "repository"
     yield Finding("ok", f"{kind} '{repository.git_dir}', log on {repository.events_ref}")
+    try:
+        has_log(app)
+    except EsaaError as error:
+        yield _problem(error)
+        return
     yield from _key(app)
     yield from _contracts(app)
     yield from _log(app)

@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": "verify:verify",
     "export": "readmodel:export",
     "import": "readmodel:import_",
+    "hooks": "hooks:hooks",
     "demo": "demo:demo",
     "doctor": "doctor:doctor",
     "help": "help:help_",
@@ -122,6 +123,13 @@ def run_command(arguments: list[str]) -> int:
         # Whoever read our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # A full disk, a folder that cannot be written: the machine's, and no fault of ours.
+        if os.environ.get("ESAA_DEBUG"):
+            raise
+        what = f"'{error.filename}'" if error.filename else "a file"
+        _print(f"cannot use {what}", error.strerror or str(error), None)
+        return EsaaError.exit_code
     except Exception as error:
         if os.environ.get("ESAA_DEBUG"):
             raise

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.app import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, style
 
 if TYPE_CHECKING:
@@ -68,14 +68,17 @@ def apply_(
 
     Where no run is open, one is started under the contracts as they stand on disk.
     """
+    from esaa_git.core import plan as plans
     from esaa_git.orchestrator import run as runs
 
     by = app.actor(actor)
-    if restart and has_log(app) and app.log.load()[0].run.is_open:
+    wanted, contracts = app.plan(branch), app.contracts(branch)
+    if has_log(app) and restart and app.log.load()[0].run.is_open:
+        # What cannot be applied must not have stopped the run first.
+        check_usable(contracts)
+        plans.check_plan(wanted, app.log.load()[0], contracts)
         runs.stop(app.engine, reason or "restarted", by)
-    done = runs.apply(
-        app.engine, app.plan(branch), app.contracts(branch), branch=branch, by=by
-    )
+    done = runs.apply(app.engine, wanted, contracts, branch=branch, by=by)
     if as_json:
         print_json(
             {

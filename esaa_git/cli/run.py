@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.app import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, state_text, style
 from esaa_git.cli.plan import branch_option
 from esaa_git.errors import RunHalted
@@ -109,7 +109,7 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
 def _require_agents(app: App, plan: Plan, branch: str | None, agent: str | None) -> None:
     """Refuse to start a run whose agents cannot be asked, before anything is recorded."""
     contracts = app.contracts(branch)
-    contracts.check()
+    check_usable(contracts)
     names = {
         agent or task.get("agent") or contracts.swarm.for_kind(task["kind"])
         for task in plan.tasks

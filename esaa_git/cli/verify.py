@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.cli.app import App, finish_interrupted, pass_app
 from esaa_git.cli.output import json_option, print_json, style
 from esaa_git.errors import CorruptedError, MismatchError
 
@@ -41,6 +42,7 @@ def verify(
 
     if full and since:
         raise click.UsageError("--full and --since exclude each other")
+    finish_interrupted(app)
     with _progress(quiet=as_json) as on_progress:
         report = Auditor(
             app.repository, full=full, jobs=jobs, strict=strict, on_progress=on_progress
@@ -57,7 +59,7 @@ def verify(
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal, and nothing in a pipe."""
-    if quiet or not click.get_text_stream("stderr").isatty():
+    if quiet or not sys.stderr.isatty():
         yield _nothing
         return
     from rich.console import Console
@@ -85,11 +87,10 @@ def _print(report: Report) -> None:
     else:
         click.echo(f"check {audit.check}: {audit.message}")
         click.echo(f"commit: {report.failed_commit}")
-        if audit.event_id is not None and audit.check != 11:
-            seq = int(audit.event_id.removeprefix("EV-"))
+        if report.sound is not None:
             click.echo(
                 f"hint: everything before {audit.event_id} is sound; to go back to it: "
-                f"git update-ref {report.ref} {report.tip}~{audit.checked_to - seq + 1}"
+                f"git update-ref {report.ref} {report.sound}"
             )
     if report.since == 0 and audit.is_ok and report.genesis is not None:
         click.echo(f"genesis {report.genesis[:12]} is trusted on first use and pinned from now on")
@@ -112,6 +113,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "check": audit.check,
         "event_id": audit.event_id,
         "commit": report.failed_commit,
+        "sound": report.sound,
         "message": audit.message or None,
         "jobs": report.jobs,
         "notes": report.notes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,8 @@ def complete(
     if checks:
         payload["checks"] = list(checks)
     if paths:
-        payload["file_updates"] = [_update(app, path) for path in paths]
+        base = "" if task.attempt is None else task.attempt.base
+        payload["file_updates"] = [_update(app, path, base) for path in paths]
     envelope = {
         "action": "agent.result",
         "task_id": task_id,
@@ -218,7 +220,7 @@ def _only_one_held(app: App, by: str) -> Task | None:
     return mine[0] if len(mine) == 1 else None
 
 
-def _update(app: App, given: str) -> dict[str, Any]:
+def _update(app: App, given: str, base: str) -> dict[str, Any]:
     import base64
 
     from esaa_git.errors import RepositoryError
@@ -229,15 +231,21 @@ def _update(app: App, given: str) -> dict[str, Any]:
             "a bare repository has no checkout to take files from",
             hint="propose contents with 'git esaa submit FILE'",
         )
-    start = Path.cwd() if app.folder is None else app.folder.absolute()
-    place = start / given
+    start = Path.cwd() if app.folder is None else app.folder.resolve()
+    # As text from there on: what a symlink in the tree leads to is not the path that was named.
+    place = Path(os.path.normpath(start / given))
     try:
-        path = place.relative_to(workdir).as_posix()
+        path = place.relative_to(workdir.resolve()).as_posix()
     except ValueError:
         raise UsageError(
             f"'{given}' is outside of this repository", hint=f"name a path below '{workdir}'"
         ) from None
     if not place.exists() and not place.is_symlink():
+        if app.trees.entry(base, path) is None:
+            raise UsageError(
+                f"there is no '{given}', neither here nor in the base of the attempt",
+                hint="check the spelling; a path that is gone is proposed as deleted",
+            )
         return {"op": "delete", "path": path}
     if place.is_symlink() or not place.is_file():
         raise UsageError(f"'{given}' is not a regular file", hint="name the files one by one")

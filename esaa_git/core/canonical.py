@@ -39,12 +39,12 @@ def encode(value: Any) -> bytes:
     """Return the canonical JSON of a value made of dicts, lists, strings, integers, booleans, null.
 
     Raises:
-        NotCanonical: for a lone surrogate. A float is caught when the bytes are decoded, which
-            every event is before it is stored.
+        NotCanonical: for a lone surrogate, or a value that nests too deeply. A float is caught
+            when the bytes are decoded, which every event is before it is stored.
     """
     try:
         return _encoder.encode(value).encode() + b"\n"
-    except (UnicodeEncodeError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise NotCanonical(str(error)) from error
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
+from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.errors import ConfigurationError
@@ -28,6 +29,8 @@ SWARM = "agents_swarm.yaml"
 PROJECTION_SPEC = "PROJECTION_SPEC.md"
 ALLOWED_SIGNERS = "allowed_signers"
 OPENPGP_SIGNERS = "openpgp_signers.yaml"
+
+RESERVED_ACTORS = (ORCHESTRATOR, GUARD)
 
 REQUIRED_FILES = (
     AGENT_CONTRACT,
@@ -200,7 +203,7 @@ class Contracts:
         return AgentContract(
             frozenset(document["actions"]),
             {name: _kind(name, kind) for name, kind in document["kinds"].items()},
-            _globs(AGENT_CONTRACT, prohibitions["paths"]),
+            _globs(f"{AGENT_CONTRACT}: prohibitions/paths", prohibitions["paths"]),
             tuple(prohibitions["paths"]),
             frozenset(prohibitions["operations"]),
         )
@@ -225,10 +228,16 @@ class Contracts:
         document = self._load(RUNTIME_POLICY, "RUNTIME_POLICY")
         attempts, limits = document["attempts"], document["limits"]
         escalation = document["escalation"]
+        ttl_ms = _duration(attempts["ttl"], f"{RUNTIME_POLICY}: attempts/ttl")
+        if not ttl_ms:
+            raise ConfigurationError(
+                f"{RUNTIME_POLICY}: attempts/ttl is no time at all, so no attempt could begin",
+                hint="write it as in PT30M",
+            )
         return RuntimePolicy(
-            ttl_ms=_duration(attempts["ttl"], RUNTIME_POLICY),
+            ttl_ms=ttl_ms,
             max_attempts=attempts["max_per_task"],
-            cooldown_ms=_duration(attempts["cooldown"], RUNTIME_POLICY),
+            cooldown_ms=_duration(attempts["cooldown"], f"{RUNTIME_POLICY}: attempts/cooldown"),
             escalation={level: escalation[level] for level in schemas.SEVERITIES},
             repeat_medium=escalation["repeat_medium"],
             max_output_bytes=limits["max_output_bytes"],
@@ -263,8 +272,15 @@ class Contracts:
         document = self._load(SWARM, "SWARM")
         agents = {}
         for name, entry in document["agents"].items():
+            if name in RESERVED_ACTORS:
+                raise ConfigurationError(
+                    f"'.roadmap/{SWARM}': no agent can be called '{name}'",
+                    hint="give it another name; this one belongs to a part of git-esaa",
+                )
             settings = {
-                key: _duration(value, SWARM) if key == "timeout" else value
+                key: _duration(value, f"{SWARM}: agents/{name}/timeout")
+                if key == "timeout"
+                else value
                 for key, value in entry.items()
                 if key not in ("adapter", "model")
             }
@@ -292,7 +308,13 @@ def checked(document: Any, schema: str, name: str) -> Any:
     Raises:
         ConfigurationError: saying where in the document what is wrong.
     """
-    fault = next(_validator(schema).iter_errors(document), None)
+    try:
+        fault = next(_validator(schema).iter_errors(document), None)
+    except ValueError as error:
+        # An anchor that holds itself, as YAML allows: `a: &a [*a]`.
+        raise ConfigurationError(
+            f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
+        ) from error
     if fault is not None:
         where = "/".join(str(part) for part in fault.instance_path) or "the document"
         raise ConfigurationError(
@@ -312,8 +334,8 @@ def _validator(schema: str) -> Any:
 def _kind(name: str, document: Mapping[str, Any]) -> KindContract:
     where = f"{AGENT_CONTRACT}: kinds/{name}"
     return KindContract(
-        _globs(where, document["write"]),
-        _globs(where, document["read"]),
+        _globs(f"{where}/write", document["write"]),
+        _globs(f"{where}/read", document["read"]),
         tuple(document["write"]),
         tuple(document["read"]),
         document["review"] == "required",
@@ -327,15 +349,23 @@ def _globs(where: str, patterns: list[str]) -> GlobSet:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
+MAX_DURATION_MS = 3650 * 24 * 3600 * 1000
+"""Ten years: whatever is reckoned with it stays a date."""
+
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
-def _duration(text: str, name: str) -> int:
+def _duration(text: str, where: str) -> int:
     """Return the milliseconds of an ISO 8601 duration of days, hours, minutes and seconds."""
     match = _DURATION.fullmatch(text)
     if match is None or text in ("P", "PT") or text.endswith("T"):
         raise ConfigurationError(
-            f"{name}: '{text}' is not a duration", hint="write it as in PT30M, PT1H30M or P1D"
+            f"{where}: '{text}' is not a duration", hint="write it as in PT30M, PT1H30M or P1D"
         )
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
+    milliseconds = ((days * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
+    if milliseconds > MAX_DURATION_MS:
+        raise ConfigurationError(
+            f"{where}: '{text}' is longer than ten years", hint="write at most P3650D"
+        )
+    return milliseconds

@@ -29,7 +29,7 @@ from esaa_git.core.events.spec import (
     record,
     text,
 )
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.core.state import SCHEMA_VERSION
 
 MAX_DEPTH = 32
@@ -167,8 +167,8 @@ def _typed(value: Any) -> Envelope | Rejected:
         known = ", ".join(PAYLOADS)
         return Rejected(
             RejectCode.UNKNOWN_ACTION,
-            f"'{action[:60]}' is not an action that an agent can take; use one of: {known}",
-            {"action": action[:200]},
+            f"'{excerpt(action, 60)}' is not an action that an agent can take; use one of: {known}",
+            {"action": excerpt(action)},
         )
     payload = value["payload"]
     fault = _violation(action, payload, "payload")
@@ -185,6 +185,11 @@ def _typed(value: Any) -> Envelope | Rejected:
         payload,
         value.get("idempotency_key"),
     )
+
+
+def check_payload(action: str, payload: Mapping[str, Any]) -> Rejected | None:
+    """Return what keeps a payload from being one of this action, or None."""
+    return _violation(action, payload, "payload")
 
 
 class _Found(Exception):
@@ -246,7 +251,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                shown = key[:60].encode("utf-8", "replace").decode()
+                shown = excerpt(key, 60)
                 raise _Found(
                     Rejected(
                         RejectCode.DUPLICATE_KEY,

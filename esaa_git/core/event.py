@@ -226,7 +226,12 @@ def after(ts: str, milliseconds: int) -> str:
 
 
 def is_timestamp(ts: str) -> bool:
-    """Answer whether the text, which meets the schema's pattern, is a day of the calendar."""
+    """Answer whether the text, which meets the schema's pattern, is a day we can reckon with.
+
+    Git writes no time before 1970, and a lease or a cooldown after it has to be a time as well.
+    """
+    if not "1970" <= ts < "9000":
+        return False
     if ts[8:10] <= "28":
         return True
     try:

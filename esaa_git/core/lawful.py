@@ -11,6 +11,7 @@ from typing import Any
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, after
+from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.proposal import Boundary
@@ -34,11 +35,11 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
         case "task.update":
             _update(state, event, contracts)
         case "run.init":
-            _kinds((task["kind"] for task in event.payload["tasks"]), contracts)
+            _definitions(event.payload["tasks"], contracts)
             if event.payload["contracts"] != contracts.pins:
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
         case "task.create":
-            _kinds([event.payload["task"]["kind"]], contracts)
+            _definitions([event.payload["task"]], contracts)
         case "run.end":
             _run_end(state, event, contracts)
         case _:
@@ -50,6 +51,12 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
 def attempts_allowed(task: Task, contracts: Contracts) -> int:
     """Return how many attempts a task may use: its own limit, or the policy's."""
     return task.attempts_allowed or contracts.policy.max_attempts
+
+
+def needs_review(task: Task, contracts: Contracts) -> bool:
+    """Answer whether a result of this task waits for somebody to agree."""
+    kind = contracts.agent.kinds.get(task.kind)
+    return task.review or (kind is not None and kind.review)
 
 
 def _attempt(state: State, event: Event, contracts: Contracts) -> None:
@@ -74,8 +81,12 @@ def _effect(state: State, event: Event, contracts: Contracts) -> None:
         policy.max_patch_lines
     ):
         raise Violation("INV-004", "the effect is larger than the policy allows")
+    _definitions([{"kind": task.kind}], contracts)
     boundary = Boundary.of(task, contracts)
     for file in payload["files"]:
+        prohibited = _operations(file) & boundary.operations
+        if prohibited:
+            raise Violation("INV-004", f"'{file['path']}': {min(prohibited)} is prohibited")
         for key in ("from", "path"):
             fault = boundary.check(file[key]) if key in file else None
             if fault is not None:
@@ -91,7 +102,9 @@ def _update(state: State, event: Event, contracts: Contracts) -> None:
         raise Violation("INV-002", f"there is no task '{payload['task_id']}'")
     cause = payload["cause"]
     if cause == Cause.AMENDED:
-        _kinds([payload.get("changes", {}).get("kind", task.kind)], contracts)
+        _definitions([{"kind": task.kind, **payload.get("changes", {})}], contracts)
+    if cause == Cause.ACCEPTED and needs_review(task, contracts):
+        raise Violation("INV-002", f"'{task.task_id}' needs a review")
     spent = task.attempts_used >= attempts_allowed(task, contracts)
     if cause in (Cause.REJECTED, Cause.TIMED_OUT) and spent:
         raise Violation("INV-002", f"the attempts of '{task.task_id}' are spent")
@@ -117,18 +130,44 @@ def is_success(state: State, contracts: Contracts) -> bool:
     return open_tasks == 0
 
 
-def _kinds(kinds: Iterable[str], contracts: Contracts) -> None:
-    for kind in set(kinds):
+def _operations(file: Mapping[str, Any]) -> set[str]:
+    """Return what a contract may prohibit of the change of one file."""
+    found = {file["change"]}
+    before = "100644" if file["change"] == "add" else file.get("before_mode", file.get("mode"))
+    if file.get("mode") == "100755" != before:
+        found.add("executable")
+    return found
+
+
+def _definitions(tasks: Iterable[Mapping[str, Any]], contracts: Contracts) -> None:
+    """Refuse tasks whose boundary could not be told: an unknown kind, a glob that is none."""
+    known: set[str] = set()
+    for task in tasks:
         try:
-            contracts.agent.kind(kind)
+            if task["kind"] not in known:
+                contracts.agent.kind(task["kind"])
+                known.add(task["kind"])
+            if task.get("writes"):
+                GlobSet(task["writes"])
         except ConfigurationError as error:
             raise Violation("INV-004", error.message) from error
+        except ValueError as error:
+            raise Violation("INV-004", f"writes: {error}") from error
 
 
 def _intention(event: Event, contracts: Contracts) -> None:
     allowed = contracts.agent.actions
     if event.action.startswith(("agent.", "issue.", "lesson.")) and event.action not in allowed:
         raise Violation("INV-002", f"the contract does not allow agents {event.action}")
+
+
+def attribution(task: Task, contracts: Contracts) -> str | None:
+    """Return the `AGENT:MODEL` of a task's effect; None for a person's, or where it is off."""
+    attempt = task.attempt
+    if attempt is None or attempt.mode == "claim" or not contracts.orchestrator.assisted_by:
+        return None
+    entry = contracts.swarm.agents.get(attempt.agent)
+    return f"{attempt.agent}:{(entry.model if entry is not None else None) or 'unspecified'}"
 
 
 def check_attachments(

@@ -87,8 +87,7 @@ def parse_patch(diff: str) -> Patch | Rejected:
         return paths
     if len(headers) == len(lines):
         return _failed("the diff has no hunk, such as '@@ -1,3 +1,4 @@'", "no-hunk")
-    hunks: list[Hunk] = []
-    at = len(headers)
+    hunks, at = list[Hunk](), len(headers)
     while at < len(lines) - (lines[-1] == ""):
         if len(hunks) == MAX_HUNKS:
             message = f"the patch has more than {MAX_HUNKS} hunks"
@@ -246,7 +245,7 @@ def _places(text: str, starts: Sequence[int], old: str, index: int, done: int) -
     needle = "\n" + old
     places = [0] if done == 0 and text.startswith(old) else []
     at = text.find(needle, max(done - 1, 0))
-    while at >= 0 and len(places) <= _MATCHES_SHOWN:
+    while at >= 0 and len(places) < _MATCHES_SHOWN:
         places.append(at + 1)
         at = text.find(needle, at + 1)
     return places
@@ -256,7 +255,7 @@ def _misfit(
     text: str, starts: Sequence[int], hunk: Hunk, number: int, index: int, places: Sequence[int]
 ) -> Rejected:
     if places:
-        lines = [bisect_left(starts, at) + 1 for at in places[:_MATCHES_SHOWN]]
+        lines = [bisect_left(starts, at) + 1 for at in places]
         fits = ", ".join(map(str, lines))
         message = f"hunk {number} does not fit at line {index + 1}, but at {fits}: add context"
         return _failed(message, "ambiguous", hunk=number, line=index + 1, lines=lines)

@@ -73,7 +73,10 @@ def load_plan(data: bytes, name: str = f".roadmap/{PLAN}") -> Plan:
         try:
             GlobSet(task.get("writes", ()))
         except ValueError as error:
-            raise ConfigurationError(f"'{name}': {task['task_id']}: writes: {error}") from error
+            raise ConfigurationError(
+                f"'{name}': {task['task_id']}: writes: {error}",
+                hint=f"correct the glob in '{name}', then repeat the command",
+            ) from error
     return Plan(document["project"], tasks)
 
 

@@ -19,11 +19,14 @@ def redact(text: str, policy: StoragePolicy) -> str:
 
 
 def redact_value(value: Any, policy: StoragePolicy) -> Any:
-    """Return a JSON value with every string in it redacted."""
+    """Return a JSON value with every string in it redacted; keys are the schema's words and stay.
+
+    None gets longer than it was, so that a bound which held before holds after.
+    """
     if isinstance(value, str):
-        return redact(value, policy)
+        return redact(value, policy)[: len(value)]
     if isinstance(value, dict):
-        return {redact(key, policy): redact_value(item, policy) for key, item in value.items()}
+        return {key: redact_value(item, policy) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [redact_value(item, policy) for item in value]
     return value
@@ -52,7 +55,9 @@ def part(data: bytes, how: str, blob: str | None) -> dict[str, Any] | None:
 
 
 def preview(data: bytes, policy: StoragePolicy) -> str:
-    """Return the beginning of an output as printable, redacted text for a person."""
-    head = data[: PREVIEW_CHARACTERS * 8].decode("utf-8", "replace")
-    text = redact(head, policy)[:PREVIEW_CHARACTERS]
+    """Return the beginning of an output as printable, redacted text for a person.
+
+    All of it is redacted before it is cut, as in `kept`.
+    """
+    text = redact(data.decode("utf-8", "replace"), policy)[:PREVIEW_CHARACTERS]
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

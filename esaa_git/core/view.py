@@ -11,13 +11,14 @@ from typing import Any
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS
-from esaa_git.core.lawful import attempts_allowed
+from esaa_git.core.lawful import attempts_allowed, needs_review
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
 MAX_ISSUES = 20
+MAX_NOTES = 20
 SCANNED = 500
 """How many of the newest lessons and issues are looked at, so that a view costs a bounded time."""
 
@@ -65,7 +66,7 @@ def _task(task: Task) -> dict[str, Any]:
     document = task.to_json()
     view = {name: document[name] for name in shown if name in document}
     if task.notes:
-        view["notes"] = [note.text for note in task.notes]
+        view["notes"] = [note.text for note in task.notes[-MAX_NOTES:]]
     return view
 
 
@@ -83,7 +84,7 @@ def _contract(contracts: Contracts, task: Task) -> dict[str, Any]:
             "max_patch_lines": policy.max_patch_lines,
             "max_file_bytes": policy.max_file_bytes,
         },
-        "review": boundary.kind.review or task.review,
+        "review": needs_review(task, contracts),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,11 @@ import pygit2
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
-from esaa_git.git.effectcheck import check_branch, check_effect
+from esaa_git.git import commitform
+from esaa_git.git.effectcheck import Walked, check_branch, check_effect
 from esaa_git.git.journal import write_atomically
-from esaa_git.git.log import LoadedTip, load_tip
+from esaa_git.git.log import LoadedTip, load_tip, read_event_commit
+from esaa_git.git.objects import MalformedObject, decode_commit
 from esaa_git.git.repository import Repository
 from esaa_git.git.verification import CHECKS, Closed, Failure, Verifier
 from esaa_git.ports import Audit
@@ -46,7 +48,10 @@ class Mark:
 
 @dataclass
 class Report:
-    """What an audit found, with what it covered and what it could not."""
+    """What an audit found, with what it covered and what it could not.
+
+    `sound` is the last event commit before the first offending one.
+    """
 
     audit: Audit
     ref: str
@@ -56,8 +61,10 @@ class Report:
     since: int
     jobs: int
     branch: str | None = None
+    branch_tip: str | None = None
     branch_commits: int = 0
     failed_commit: str | None = None
+    sound: str | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -97,6 +104,8 @@ class Auditor:
         self._mark_path = repository.esaa_dir / "verified.json"
         self._log_id: str | None = None
         self._genesis: str | None = None
+        self._sound: str | None = None
+        self._meets_mark = False
 
     def run(self) -> Report:
         """Verify, and remember the verified point if all is well.
@@ -140,7 +149,7 @@ class Auditor:
             assert mark is not None
             message = f"the log is gone; {mark.seq} events of it were verified here"
             raise Failure(1, "mismatch", None, mark.tip, message)
-        loaded = self._load_tip(tip)
+        loaded = self._load_tip(tip, None if self._full else mark)
         seq = loaded.tip.seq
         if mark is not None and seq < mark.seq:
             message = f"the log ends at event {seq}; {mark.seq} events were verified here"
@@ -149,7 +158,7 @@ class Auditor:
         report.audit = Audit("ok", 1 if since is None else since.seq + 1, seq)
         count = seq - (0 if since is None else since.seq)
         report.jobs = self._jobs if count >= PARALLEL_FROM else 1
-        closed = self._check_ranges(tip, since, report.jobs, count)
+        closed = self._check_ranges(tip, since, report.jobs, seq, mark)
         if since is not None:
             self._log_id, self._genesis = since.log_id, since.genesis
         self._check_anchor(tip, mark)
@@ -159,13 +168,25 @@ class Auditor:
         self._look_for_deception(report)
         return loaded.state
 
-    def _load_tip(self, tip: str) -> LoadedTip:
+    def _load_tip(self, tip: str, since: Mark | None) -> LoadedTip:
         try:
             return load_tip(self._repository, tip)
-        except (CorruptedError, pygit2.GitError) as error:
+        except (CorruptedError, KeyError, pygit2.GitError) as error:
+            # What keeps the tip from being read may have come in long before it.
+            seq = self._claimed_seq(tip)
+            self._check_ranges(tip, since, 1, seq, None)
             cause = getattr(error, "cause", None)
             message = f"the tip cannot be read: {cause or error}"
-            raise Failure(2, "corrupted", None, tip, message) from error
+            raise Failure(2, "corrupted", seq, tip, message) from error
+
+    def _claimed_seq(self, oid: str) -> int | None:
+        """Return the sequence number that the trailers of a commit give it, if they can be read."""
+        try:
+            message = decode_commit(self._repository.read(oid)[1]).message
+        except (KeyError, MalformedObject, pygit2.GitError):
+            return None
+        claimed = commitform.trailers(message.decode("utf-8", "replace")).get("ESAA-Seq", "")
+        return int(claimed) if claimed.isdecimal() and len(claimed) < 16 else None
 
     def _check_anchor(self, tip: str, mark: Mark | None) -> None:
         if mark is None:
@@ -173,26 +194,30 @@ class Auditor:
         if mark.genesis != self._genesis or mark.log_id != self._log_id:
             message = f"this is another log: it begins with {str(self._genesis)[:12]}"
             raise Failure(1, "mismatch", None, tip, f"{message}, not {mark.genesis[:12]}")
-        raw = self._repository.raw
-        if self._full and tip != mark.tip:
-            known = mark.tip in raw and raw.descendant_of(tip, mark.tip)
-            if not known:
-                message = f"the log does not contain {mark.tip[:12]}, which was verified here"
-                raise Failure(1, "mismatch", None, tip, message)
+        if self._full and not self._meets_mark:
+            message = f"the log does not contain {mark.tip[:12]}, which was verified here"
+            raise Failure(1, "mismatch", None, tip, message)
 
     def _check_ranges(
-        self, tip: str, since: Mark | None, jobs: int, count: int
+        self, tip: str, since: Mark | None, jobs: int, seq: int | None, mark: Mark | None
     ) -> list[Closed]:
-        """Check every range and return the closed effects; raise the first failure by sequence."""
+        """Check every range and return the closed effects; raise the first failure by sequence.
+
+        Args:
+            seq: the sequence number of the tip, where it is known.
+            mark: whose tip is looked out for on the way.
+        """
         outcomes: list[_Outcome] = []
         done = 0
-        for outcome in self._outcomes(self._ranges(tip, since), jobs):
+        count = (seq or 0) - (0 if since is None else since.seq)
+        for outcome in self._outcomes(self._ranges(tip, since, seq, mark), jobs):
             outcomes.append(outcome)
             done += outcome.count
             self._on_progress(done, count)
-        failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+        failures = [(one.failure, one.sound) for one in outcomes if one.failure is not None]
         if failures:
-            raise min(failures, key=lambda failure: failure.seq or 0)
+            failure, self._sound = min(failures, key=lambda found: found[0].seq or 0)
+            raise failure
         log_ids = {outcome.log_id for outcome in outcomes if outcome.log_id is not None}
         if len(log_ids) > 1:
             raise Failure(5, "mismatch", None, tip, "the log id changes along the log")
@@ -216,14 +241,18 @@ class Auditor:
             for future in pending:
                 yield future.result()
 
-    def _ranges(self, tip: str, since: Mark | None) -> Iterator[_Range]:
+    def _ranges(
+        self, tip: str, since: Mark | None, seq: int | None, mark: Mark | None
+    ) -> Iterator[_Range]:
         """Walk back over raw commits and yield ranges, the newest first."""
         oids: list[str] = []
         current: str | None = tip
         stop = None if since is None else since.tip
         while current is not None and current != stop:
             oids.append(current)
-            parent = self._parent(current)
+            self._meets_mark |= mark is not None and current == mark.tip
+            parent = self._parent(current, seq)
+            seq = None if seq is None or seq <= 1 else seq - 1
             if len(oids) == CHUNK:
                 yield _range(parent, oids)
                 oids = []
@@ -236,12 +265,12 @@ class Auditor:
             message = f"the log does not contain {since.tip[:12]}, which was verified here"
             raise Failure(1, "mismatch", None, tip, message)
 
-    def _parent(self, oid: str) -> str | None:
+    def _parent(self, oid: str, seq: int | None) -> str | None:
         """Return the parent in the raw bytes of the commit, which no graft or replacement bends."""
         try:
             data = self._repository.read(oid)[1]
         except (KeyError, pygit2.GitError) as error:
-            raise Failure(2, "corrupted", None, oid, f"commit {oid} cannot be read") from error
+            raise Failure(2, "corrupted", seq, oid, f"commit {oid} cannot be read") from error
         return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
 
     # -- the branch -------------------------------------------------------------------------
@@ -249,26 +278,75 @@ class Auditor:
     def _check_effects(
         self, state: State, closed: list[Closed], since: Mark | None, report: Report
     ) -> None:
-        for one in sorted(closed, key=lambda one: one.seq):
-            check_effect(self._repository.read, one)
-        branch = state.run.branch
-        tip = None if branch is None else self._repository.ref_target(f"refs/heads/{branch}")
-        if branch is None or tip is None:
-            note = f"the working branch '{branch}' is not here: effects were checked in the log"
-            report.notes.append(note)
-            if self._strict:
-                raise Failure(11, "mismatch", None, str(report.tip), note)
-            return
-        raw = self._repository.raw
-        stop_at = []
-        if since is not None and since.branch == branch and since.branch_tip is not None:
-            verified = since.branch_tip
-            if verified != tip and (verified not in raw or not raw.descendant_of(tip, verified)):
-                message = f"'{branch}' does not contain {verified[:12]}, which was verified here"
-                raise Failure(11, "mismatch", None, tip, message)
-            stop_at.append(verified)
-        report.branch = branch
-        report.branch_commits = check_branch(raw, tip, closed, stop_at=stop_at)
+        """Check 11: every effect in the log, then on the branch that its run worked on."""
+        effects = _Effects(self._repository, closed, since)
+        imported = commitform.imported_events(self._log_id)
+        closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
+        shallow = self._shallow()
+        tips = {one.branch: self._repository.ref_target(f"refs/heads/{one.branch}") for one in closed}
+        absent = 0
+        for one in closed:
+            is_partial = tips[one.branch] is None or bool(shallow)
+            absent += not check_effect(self._repository.read, one, is_partial=is_partial)
+        if absent:
+            note = f"{absent} effect commits are not here; the log holds what they change"
+            self._note(report, 11, note)
+        current = state.run.branch
+        names = {one.branch for one in closed} | ({current} if current is not None else set())
+        for name in sorted(names, key=lambda name: (name != current, name)):
+            of_branch = [one for one in closed if one.branch == name]
+            walked = self._check_branch(name, of_branch, effects, since, report)
+            if walked is not None and name == current:
+                report.branch, report.branch_commits = name, walked.commits
+                report.branch_tip = walked.tip
+
+    def _check_branch(
+        self,
+        name: str,
+        closed: list[Closed],
+        effects: _Effects,
+        since: Mark | None,
+        report: Report,
+    ) -> Walked | None:
+        tip = self._repository.ref_target(f"refs/heads/{name}")
+        if tip is None:
+            note = f"the working branch '{name}' is not here: effects were checked in the log"
+            self._note(report, 11, note)
+            return None
+        walked = check_branch(
+            self._repository.read,
+            tip,
+            closed,
+            is_known=effects.is_known,
+            seen=self._base(),
+            verified=since.branch_tip if since is not None and since.branch == name else None,
+            shallow=self._shallow(),
+        )
+        if walked.beyond:
+            note = (
+                f"the history of '{name}' that is here ends early (a shallow clone): "
+                f"{len(walked.beyond)} commits to be found in it may lie beyond"
+            )
+            self._note(report, 11, note)
+        return walked
+
+    def _base(self) -> tuple[str, ...]:
+        """Return the commit that the log began on; no effect of it can be older."""
+        assert self._genesis is not None
+        base = read_event_commit(self._repository.read, self._genesis).event.payload.get("base")
+        return () if base is None else (str(base),)
+
+    def _shallow(self) -> frozenset[str]:
+        try:
+            listed = (self._repository.common_dir / "shallow").read_text(errors="replace")
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(listed.split())
+
+    def _note(self, report: Report, check: int, note: str) -> None:
+        report.notes.append(note)
+        if self._strict:
+            raise Failure(check, "mismatch", None, str(report.tip), note)
 
     def _look_for_deception(self, report: Report) -> None:
         """Name what makes git's own commands show another history than the one verified here."""
@@ -281,15 +359,13 @@ class Auditor:
             found.append(f"a grafts file ({grafts})")
         for what in found:
             note = f"git shows another history here because of {what}; we read past it"
-            report.notes.append(note)
-            if self._strict:
-                raise Failure(1, "mismatch", None, str(report.tip), note)
+            self._note(report, 1, note)
 
     # -- the outcome ------------------------------------------------------------------------
 
     def _fail(self, report: Report, failure: Failure) -> None:
         where = f"{failure.event_id}: " if failure.event_id else ""
-        report.failed_commit = failure.oid
+        report.failed_commit, report.sound = failure.oid, self._sound
         report.audit = Audit(
             failure.outcome,
             report.audit.checked_from,
@@ -298,21 +374,44 @@ class Auditor:
             failure.check,
             failure.event_id,
             f"{where}{CHECKS[failure.check]}: {failure.message}",
+            None if self._sound is None else f"git update-ref {report.ref} {self._sound}",
         )
 
     def _write_mark(self, report: Report) -> None:
-        branch_tip = None
-        if report.branch is not None:
-            branch_tip = self._repository.ref_target(f"refs/heads/{report.branch}")
         document = {
             "log_id": report.log_id,
             "genesis": report.genesis,
             "tip": report.tip,
             "seq": report.audit.checked_to,
             "branch": report.branch,
-            "branch_tip": branch_tip,
+            "branch_tip": report.branch_tip,
         }
         write_atomically(self._mark_path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+class _Effects:
+    """Every effect commit that the log names: those checked now, and earlier ones when asked."""
+
+    def __init__(
+        self, repository: Repository, closed: Sequence[Closed], since: Mark | None
+    ) -> None:
+        self._repository = repository
+        self._known = {one.effect_commit for one in closed}
+        self._unread = None if since is None else since.tip
+
+    def is_known(self, oid: str) -> bool:
+        if oid not in self._known and self._unread is not None:
+            self._read_earlier()
+        return oid in self._known
+
+    def _read_earlier(self) -> None:
+        target, self._unread = self._unread, None
+        while target is not None:
+            found = read_event_commit(self._repository.read, target)
+            effect = found.event.payload.get("effect_commit")
+            if found.event.action == "task.update" and effect is not None:
+                self._known.add(str(effect))
+            target = found.parent
 
 
 def _cores() -> int:
@@ -351,6 +450,7 @@ class _Outcome:
     log_id: str | None
     closed: list[Closed]
     failure: Failure | None = None
+    sound: str | None = None
 
 
 _in_worker: Repository | None = None
@@ -373,7 +473,8 @@ def _check_range(repository: Repository, part: _Range) -> _Outcome:
         for oid in part:
             verifier.check(oid)
     except Failure as failure:
-        return _Outcome(len(part.oids) // 20, None, [], failure)
+        sound = None if verifier is None else verifier.sound
+        return _Outcome(len(part.oids) // 20, None, [], failure, sound)
     return _Outcome(len(part.oids) // 20, verifier.log_id, verifier.closed)
 
 

@@ -69,6 +69,9 @@ class FileJournal:
         self._path.unlink(missing_ok=True)
         self._release()
 
+    def pause(self) -> None:
+        self._release()
+
     def _acquire(self) -> None:
         if self._lock is not None:
             return

@@ -70,20 +70,27 @@ def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
     """Return the bytes of a tree, its entries in git's order (a directory sorts as `name/`)."""
     parts = []
     for _, name, entry in sorted(
-        (name.encode() + (b"/" if entry.mode == MODE_TREE else b""), name, entry)
-        for name, entry in entries.items()
+        (name + (b"/" if entry.mode == MODE_TREE else b""), name, entry)
+        for name, entry in (
+            (name.encode("utf-8", "surrogateescape"), entry) for name, entry in entries.items()
+        )
     ):
-        parts.append(b"%s %s\0" % (entry.mode.encode(), name.encode()))
+        parts.append(b"%s %s\0" % (entry.mode.encode(), name))
         parts.append(bytes.fromhex(entry.oid))
     return b"".join(parts)
 
 
-def decode_tree(data: bytes) -> dict[str, TreeEntry]:
+def decode_tree(data: bytes, *, any_names: bool = False) -> dict[str, TreeEntry]:
     """Return the entries of a tree.
+
+    Args:
+        any_names: take names that are not UTF-8, which people's repositories may hold; their
+            bytes are escaped as Python's file system functions escape them.
 
     Raises:
         MalformedObject: for bytes that are no tree, a repeated name or one that is not UTF-8.
     """
+    errors = "surrogateescape" if any_names else "strict"
     entries: dict[str, TreeEntry] = {}
     position = 0
     while position < len(data):
@@ -92,7 +99,7 @@ def decode_tree(data: bytes) -> dict[str, TreeEntry]:
         if space < 0 or end < 0 or end + 21 > len(data):
             raise MalformedObject("a tree entry is cut off")
         try:
-            name = data[space + 1 : end].decode()
+            name = data[space + 1 : end].decode("utf-8", errors)
             mode = data[position:space].decode("ascii")
         except UnicodeDecodeError as error:
             raise MalformedObject("a tree entry's name is not UTF-8") from error

@@ -122,6 +122,22 @@ def open_repository(start: Path | None = None) -> Repository:
     return Repository(raw)
 
 
+def open_in_hook() -> Repository:
+    """Open the repository for which git started this hook, with the objects in quarantine.
+
+    Raises:
+        RepositoryError: as `open_repository` does.
+    """
+    # git has judged already whether the owner is to be trusted, and started us.
+    pygit2.settings.owner_validation = False
+    _refuse_unsupported(Path(os.environ.get("GIT_DIR", ".")))
+    try:
+        raw = pygit2.Repository(".", pygit2.enums.RepositoryOpenFlag.FROM_ENV)
+    except pygit2.GitError as error:
+        raise RepositoryError("cannot open the repository", cause=str(error)) from error
+    return Repository(raw)
+
+
 def _refuse_unsupported(git_dir: Path) -> None:
     """Refuse reftable and SHA-256 repositories, which libgit2 reads wrongly or not at all."""
     marker = git_dir / "commondir"

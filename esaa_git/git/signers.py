@@ -162,6 +162,13 @@ class SignerSet:
         """Return the principals of a key of either kind, by the fingerprint `Verified` carries."""
         return frozenset().union(*map(_granted, self._patterns.get(fingerprint, ())))
 
+    @property
+    def principals(self) -> frozenset[str]:
+        """Every principal that some key may act as."""
+        return frozenset().union(*(known.principals for known in self._keys.values())).union(
+            *(known.principals for known in self._openpgp_keys.values())
+        )
+
     def is_principal(self, fingerprint: str, name: str) -> bool:
         """Answer whether a key may act under `name`, patterns such as `*@example.com` included."""
         return any(_matches(name, patterns) for patterns in self._patterns.get(fingerprint, ()))

@@ -35,7 +35,13 @@ from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.git import commitform
-from esaa_git.git.log import ROLES, read_contracts, read_event_commit, signer_set
+from esaa_git.git.log import (
+    ROLES,
+    check_signers,
+    read_contracts,
+    read_event_commit,
+    signer_set,
+)
 from esaa_git.git.objects import (
     BLOB,
     COMMIT,
@@ -46,6 +52,7 @@ from esaa_git.git.objects import (
     TreeEntry,
     decode_commit,
     decode_tree,
+    encode_tree,
     object_id,
     split_signature,
 )
@@ -99,6 +106,7 @@ class Closed:
     effect_commit: str
     task_id: str
     attempt_id: str
+    branch: str
 
 
 class _Presence:
@@ -133,6 +141,11 @@ class Verifier:
         if start is not None:
             roadmap = self._resume(start)
         self._tree = StateTree(reader, roadmap)
+
+    @property
+    def sound(self) -> str | None:
+        """The last commit that passed, or on which the range stands."""
+        return self._parent
 
     def _resume(self, start: str) -> str:
         """Stand on a commit that another range, or an earlier verification, answers for."""
@@ -197,6 +210,8 @@ class Verifier:
         if kind != TREE:
             raise Failure(2, "corrupted", seq, oid, "its tree is not a tree")
         tree = decode_tree(raw)
+        if encode_tree(tree) != raw:
+            raise Failure(2, "corrupted", seq, oid, "its tree is not in git's order")
         for name, entry in tree.items():
             wanted = MODE_FILE if name == "event.json" else MODE_TREE
             if name not in commitform.ROOT_ENTRIES or entry.mode != wanted:
@@ -231,6 +246,7 @@ class Verifier:
         contracts = read_contracts(self._reader, recorded)
         try:
             contracts.check()
+            check_signers(contracts)
         except ConfigurationError as error:
             raise Failure(6, "mismatch", seq, oid, error.message) from error
         return contracts
@@ -352,6 +368,9 @@ class Verifier:
             for file in event.payload["files"]:
                 if "after" in file:
                     content = self._reader(file["after"])[1]
+                    if len(content) != file["bytes"]:
+                        message = f"the content of '{file['path']}' has another size"
+                        raise Failure(8, "mismatch", seq, oid, message)
                     if canonical.digest(content) != file["sha256"]:
                         message = f"the content of '{file['path']}' has another SHA-256"
                         raise Failure(8, "mismatch", seq, oid, message)
@@ -387,6 +406,7 @@ class Verifier:
                     payload["effect_commit"],
                     payload["task_id"],
                     payload["attempt_id"],
+                    str(self.state.run.branch),
                 )
             )
 

@@ -14,7 +14,9 @@ from typing import Any
 from esaa_git.core import storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.event import after
+from esaa_git.core.lawful import attribution, needs_review
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Task
@@ -75,12 +77,14 @@ def admit(engine: Engine, said: Said) -> Admission:
 
 def _admit(engine: Engine, tx: Transaction, said: Said) -> Admission:
     verdict = _judge(engine, tx, said)
+    if isinstance(verdict, Repeated):
+        envelope = verdict.envelope
+        return Admission("repeated", envelope.task_id, envelope.attempt_id, "recorded already")
+    decide.require_run(tx.state)
     exchange = _exchange(engine, tx.contracts, said)
     if isinstance(verdict, Rejected):
         return _reject(tx, said, verdict, exchange)
     envelope = verdict.envelope
-    if isinstance(verdict, Repeated):
-        return Admission("repeated", envelope.task_id, envelope.attempt_id, "recorded already")
     match envelope.action:
         case "agent.result":
             return _admit_result(engine, tx, said, verdict, exchange)
@@ -105,7 +109,7 @@ def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated |
     if answer.failure is not None:
         code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
         return Rejected(code, answer.failure, dict(answer.detail))
-    return engine.verifier.judge(
+    verdict = engine.verifier.judge(
         answer.output,
         state=tx.state,
         contracts=tx.contracts,
@@ -113,6 +117,24 @@ def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated |
         now=tx.now,
         task_id=said.task_id,
         attempt_id=said.attempt_id,
+    )
+    if isinstance(verdict, Accepted):
+        return _unstorable(verdict.envelope, tx.contracts) or verdict
+    return verdict
+
+
+def _unstorable(envelope: Envelope, contracts: Contracts) -> Rejected | None:
+    """Return why an answer cannot be put on record once secrets are blotted out of it, or None."""
+    given = {name: item for name, item in envelope.payload.items() if name != "file_updates"}
+    safe = storage.redact_value(given, contracts.storage)
+    fault = None if safe == given else check_payload(envelope.action, safe)
+    if fault is None:
+        return None
+    place = fault.detail["at"]
+    return Rejected(
+        RejectCode.INVALID_VALUE,
+        f"{place}: this looks like a secret and cannot be blotted out here; leave it away",
+        {"at": place},
     )
 
 
@@ -141,7 +163,7 @@ def _admit_result(
     written = None
     if proposal is not None:
         written = _write(tx, task, proposal, base)
-    if task.review or tx.contracts.agent.kind(task.kind).review:
+    if needs_review(task, tx.contracts):
         return _ask_for_review(tx, task, envelope.attempt_id)
     return _close(engine, tx, task.task_id, proposal, written, Cause.ACCEPTED)
 
@@ -236,7 +258,6 @@ def _close(
             "commit or stash it, then 'git esaa run' finishes the task",
             in_the_way=tuple(in_the_way),
         )
-    model = _model_of(tx, task)
     effect = engine.branch.commit_effect(
         Effect(
             branch=branch,
@@ -249,22 +270,13 @@ def _close(
             run_id=str(tx.state.run.run_id),
             task_id=task_id,
             attempt_id=attempt_id,
-            assisted_by=f"{task.attempt.agent}:{model}" if model else None,
+            assisted_by=attribution(task, tx.contracts),
         ),
         tx.sign,
     )
     decide.update_task(tx, task, cause, effect_commit=effect)
     tx.move_branch(BranchMove(branch, proposal.onto, effect), task_id, proposal.paths)
     return Admission("done", task_id, attempt_id, task.result.summary, effect_commit=effect)
-
-
-def _model_of(tx: Transaction, task: Task) -> str | None:
-    """Return what to attribute the effect to: an agent's model; nothing for a person."""
-    assert task.attempt is not None
-    if not tx.contracts.orchestrator.assisted_by or task.attempt.mode == "claim":
-        return None
-    entry = tx.contracts.swarm.agents.get(task.attempt.agent)
-    return (entry.model if entry is not None else None) or "unspecified"
 
 
 def _admit_issue(
@@ -306,7 +318,14 @@ def _without_result(
     return _reject(tx, said, rejected, exchange)
 
 
-def _reject(tx: Transaction, said: Said, rejected: Rejected, exchange: _Exchange) -> Admission:
+def _reject(
+    tx: Transaction,
+    said: Said,
+    rejected: Rejected,
+    exchange: _Exchange,
+    *,
+    closing: bool = False,
+) -> Admission:
     task_id, attempt_id = said.task_id, said.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
         return Admission("rejected", task_id or "", attempt_id or "", rejected=rejected)
@@ -322,7 +341,14 @@ def _reject(tx: Transaction, said: Said, rejected: Rejected, exchange: _Exchange
         "preview": storage.preview(said.answer.output, policy),
     }
     decide.reject(
-        tx, task_id, attempt_id, safe, output, exchange.attachments, exchange.named or None
+        tx,
+        task_id,
+        attempt_id,
+        safe,
+        output,
+        exchange.attachments,
+        exchange.named or None,
+        closing=closing,
     )
     return Admission("rejected", task_id, attempt_id, safe.message, rejected=safe)
 
@@ -405,6 +431,9 @@ def _finish(
     cause = Cause.ACCEPTED
     if task.pending_approval is not None:
         cause = Cause.APPROVED
+    elif needs_review(task, tx.contracts):
+        # The contract began to ask for one while the result waited for something else.
+        return _ask_for_review(tx, task, task.attempt.attempt_id)
     proposal, written = None, None
     if task.effect == "written":
         proposal, written = _recorded(engine, task.attempt.attempt_id)
@@ -412,8 +441,14 @@ def _finish(
         boundary = engine.verifier.boundary(task, tx.contracts)
         rebased = engine.verifier.rebase(proposal, tip, boundary)
         if isinstance(rebased, Rejected):
+            if task.pending_approval is not None:
+                tx.emit(
+                    "approval.deny",
+                    decide.ORCHESTRATOR,
+                    {"approval_id": task.pending_approval, "reason": rebased.message[:2000]},
+                )
             said = Said(Answer(b"", 0), task.attempt.agent, None, task_id, task.attempt.attempt_id)
-            return _reject(tx, said, rebased, _Exchange())
+            return _reject(tx, said, rebased, _Exchange(), closing=True)
         if rebased.files != proposal.files and rebased.files:
             written = _write(tx, task, rebased, proposal.onto)
         proposal = rebased

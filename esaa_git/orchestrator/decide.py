@@ -199,8 +199,14 @@ def reject(
     output: dict[str, Any],
     attachments: Attachments = NOTHING,
     exchange: dict[str, Any] | None = None,
+    *,
+    closing: bool = False,
 ) -> None:
-    """Record the reject signal; where it ends the current attempt, the task goes on by policy."""
+    """Record the reject signal; where it ends the current attempt, the task goes on by policy.
+
+    A result that was admitted already is given up only where it cannot be applied any more
+    (`closing`), never for what its agent says after it.
+    """
     payload: dict[str, Any] = {
         "task_id": task_id,
         "attempt_id": attempt_id,
@@ -213,8 +219,10 @@ def reject(
         payload["exchange"] = exchange
     before = tx.state.tasks[task_id]
     tx.emit("output.rejected", ORCHESTRATOR, payload, attachments=attachments)
-    current = before.attempt is not None and before.attempt.attempt_id == attempt_id
-    if current and before.state == TaskState.IN_PROGRESS:
+    attempt = before.attempt
+    if attempt is None or attempt.attempt_id != attempt_id:
+        return
+    if attempt.is_active or (closing and before.state == TaskState.IN_PROGRESS):
         give_back(tx, task_id, Cause.REJECTED, f"{rejected.code}: {rejected.message}")
 
 

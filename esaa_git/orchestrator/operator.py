@@ -148,6 +148,11 @@ def override(engine: Engine, task_id: str, by: str, reason: str) -> None:
 
     def decided(tx: Transaction) -> None:
         _require_done(tx, task_id)
+        if tx.state.supersessions.successor_of(task_id) is not None:
+            raise RefusedError(
+                f"'{task_id}' was overridden already",
+                hint=f"run 'git esaa hotfix {task_id}' to create its successor",
+            )
         tx.emit(
             "emergency.override",
             decide.ORCHESTRATOR,

@@ -7,6 +7,7 @@ has committed to the branch meanwhile, the effect is merged and the new link rec
 
 from __future__ import annotations
 
+from esaa_git.errors import EsaaError
 from esaa_git.orchestrator.decide import ORCHESTRATOR
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.transaction import Transaction, follow, transact
@@ -23,8 +24,12 @@ def recover(engine: Engine) -> str | None:
     if followup is None:
         return None
     said = None
-    if _is_recorded(engine, followup):
-        said = _complete(engine, followup)
+    try:
+        if _is_recorded(engine, followup):
+            said = _complete(engine, followup)
+    except EsaaError:
+        engine.journal.pause()
+        raise
     engine.journal.clear()
     return said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from esaa_git.core import plan as plans
@@ -10,11 +11,15 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.plan import Plan, PlanDiff
 from esaa_git.core.state import State
-from esaa_git.errors import MismatchError, RunHalted
+from esaa_git.errors import ConflictError, MismatchError, RunHalted
 from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Audit
+
+
+MAX_AUDITS = 8
+"""How often the end of a run is verified again because somebody appended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +142,16 @@ def finish(engine: Engine, result: RunState, reason: str) -> Audit:
             verified point; log and branch as they were found are kept under snapshot refs.
     """
     transact(engine, _start_verification)
-    audit = engine.audit()
-    if not audit.is_ok:
-        _halt(engine, audit)
-    transact(engine, lambda tx: _end_verified(tx, audit, result, reason))
-    return audit
+    for _ in range(MAX_AUDITS):
+        audit = engine.audit()
+        if not audit.is_ok:
+            _halt(engine, audit)
+        if transact(engine, partial(_end_verified, audit=audit, result=result, reason=reason)):
+            return audit
+    raise ConflictError(
+        "the run cannot end: others keep appending to the log",
+        hint="run 'git esaa run' again when they have finished",
+    )
 
 
 def _start_verification(tx: Transaction) -> None:
@@ -153,17 +163,21 @@ def _start_verification(tx: Transaction) -> None:
     )
 
 
-def _end_verified(tx: Transaction, audit: Audit, result: RunState, reason: str) -> None:
+def _end_verified(tx: Transaction, audit: Audit, result: RunState, reason: str) -> bool:
+    """End the run, unless somebody has appended what the audit did not see."""
+    if tx.state.seq != audit.checked_to or not tx.state.run.is_open:
+        return False
     tx.emit(
         "verify.ok",
         decide.ORCHESTRATOR,
         {
-            "checked_from": 1,
+            "checked_from": min(audit.checked_from, audit.checked_to),
             "checked_to": audit.checked_to,
             "projection_hash_sha256": audit.projection_hash,
         },
     )
     decide.end_run(tx, result, reason)
+    return True
 
 
 def _halt(engine: Engine, audit: Audit) -> None:
@@ -179,7 +193,7 @@ def _halt(engine: Engine, audit: Audit) -> None:
     snapshots = engine.branch.keep_snapshot(
         f"{state.run.run_id}-{tip.seq:08d}", kept, contracts.policy.snapshots_kept
     )
-    recovery = "git esaa verify --full"
+    recovery = audit.recovery or "git esaa verify --full"
 
     def record(tx: Transaction) -> None:
         payload: dict[str, Any] = {
@@ -202,5 +216,7 @@ def _halt(engine: Engine, audit: Audit) -> None:
     raise MismatchError(
         f"verification failed, the run is halted: {audit.message}",
         cause=f"log and branch as they are now are kept under {', '.join(snapshots)}",
-        hint=f"run '{recovery}' to see what is wrong and the command that goes back",
+        hint=f"look at it with 'git esaa verify --full'; to go back: '{recovery}'"
+        if audit.recovery
+        else "look at it with 'git esaa verify --full'",
     )

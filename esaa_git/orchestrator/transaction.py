@@ -117,25 +117,38 @@ def transact(
                 raise
             engine.clock.sleep(0.005 * attempt * attempt)
             continue
+        if transaction.followup is not None:
+            _bring_checkouts(engine, transaction.followup)
         return result
     raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _record(engine: Engine, transaction: Transaction) -> None:
-    """Move the log, then the branch, then the checkouts; the journal covers what lies between."""
-    followup = transaction.followup
-    if followup is None:
+    """Move the log, then the branch; from here to the end the journal covers what is left."""
+    if transaction.followup is None:
         if transaction.events:
             transaction.commit()
         return
-    engine.journal.write(followup)
+    engine.journal.write(transaction.followup)
     try:
         transaction.commit()
     except ConflictError:
         engine.journal.clear()
         raise
-    follow(engine, followup)
-    engine.journal.clear()
+
+
+def _bring_checkouts(engine: Engine, followup: Followup) -> None:
+    """Bring the checkouts after a branch that moved; what was recorded stands either way."""
+    try:
+        follow(engine, followup)
+    except ConflictError as error:
+        engine.journal.pause()
+        engine.say(
+            f"recorded, but a checkout of '{followup.move.branch}' is behind: {error.message}; "
+            "the next command brings it up to date"
+        )
+    else:
+        engine.journal.clear()
 
 
 def follow(engine: Engine, followup: Followup) -> list[InTheWay]:

@@ -136,6 +136,10 @@ def test_replacements_cannot_fill_the_memory() -> None:
     assert outcome.detail == {"index": 2, "size": 2000**3, "limit": MAX_RESULT}
 
 
+def test_a_result_may_be_as_large_as_the_limit() -> None:
+    assert apply_edits("a", [Edit("a", "b" * MAX_RESULT)]) == "b" * MAX_RESULT
+
+
 def test_there_is_a_limit_to_the_number_of_edits() -> None:
     edits = [Edit("a", "a")] * MAX_EDITS
     assert apply_edits("a", edits) == "a"

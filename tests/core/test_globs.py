@@ -73,6 +73,8 @@ def test_a_glob_matches_what_the_reference_matches(pattern: str, path: str) -> N
         ("*", ["a", ".gitignore", "a b"], ["a/b", ""]),
         ("a/*/c", ["a/b/c"], ["a/c", "a/b/b/c", "a//c"]),
         ("a?c", ["abc", "a.c", "a\ud800c"], ["ac", "a/c", "abbc"]),
+        ("?", [".", "0", " ", "\U0010ffff"], ["/", "", "00"]),
+        ("a b", ["a b"], ["ab"]),
         ("[!a]", ["b", "\n"], ["a", "/", "bb"]),
         ("[^a]", ["b", "^"], ["a"]),
         ("x[+-9]y", ["x+y", "x-y", "x5y"], ["x/y", "x:y"]),
@@ -123,6 +125,10 @@ def test_a_glob_matches_these_and_not_those(
 def test_a_bad_pattern_is_refused_with_a_clear_message(pattern: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         Glob.parse(pattern)
+
+
+def test_a_pattern_may_be_as_long_as_the_limit() -> None:
+    assert Glob.parse("a" * MAX_PATTERN).matches("a" * MAX_PATTERN)
 
 
 @given(ANY_TEXT | st.text("ab*?[]!^-/.\\", max_size=12), PATHS)

@@ -248,6 +248,14 @@ def test_a_hunk_that_moved_carries_the_next_one_along() -> None:
 def test_a_hunk_that_fits_in_two_other_places_is_refused() -> None:
     outcome = refusal(apply_patch("x\na\ny\na\n", patch_of("@@ -1 +1 @@\n-a\n+b\n")))
     assert outcome.detail == {"reason": "ambiguous", "hunk": 1, "line": 1, "lines": [2, 4]}
+    assert outcome.message == "hunk 1 does not fit at line 1, but at 2, 4: add context"
+
+
+def test_places_that_follow_each_other_are_all_seen() -> None:
+    patch = patch_of("@@ -1 +1 @@\n-\n+b\n")
+    assert refusal(apply_patch("x\n\n\n\ny\n", patch)).detail["lines"] == [2, 3, 4]
+    assert refusal(apply_patch("x\n" + "\n" * 99, patch)).detail["lines"] == [*range(2, 12)]
+    assert apply_patch("\na\n", patch_of("@@ -7 +7 @@\n-a\n+b\n")) == "\nb\n"
 
 
 def test_a_hunk_is_found_only_where_a_line_starts_and_ends() -> None:
@@ -271,6 +279,12 @@ def test_a_hunk_that_does_not_fit_says_what_it_expected_and_what_is_there() -> N
 def test_a_hunk_beyond_the_end_is_refused() -> None:
     outcome = refusal(apply_patch("a\n", patch_of("@@ -7 +7 @@\n-b\n+c\n")))
     assert (outcome.detail["line"], outcome.detail["found"]) == (7, "")
+    assert outcome.message == "hunk 1 fits nowhere: line 7 of the file is not what it says"
+
+
+def test_a_first_line_that_differs_is_shown() -> None:
+    outcome = refusal(apply_patch("a\n", patch_of("@@ -1 +1 @@\n-b\n+c\n")))
+    assert (outcome.detail["expected"], outcome.detail["found"]) == ("b\\n", "a\\n")
 
 
 def test_an_insertion_without_context_applies_only_where_it_says() -> None:
@@ -281,9 +295,22 @@ def test_an_insertion_without_context_applies_only_where_it_says() -> None:
     assert apply_patch("", patch_of("@@ -0,0 +1 @@\n+a\n")) == "a\n"
 
 
-def test_hunks_out_of_order_are_refused() -> None:
-    diff = "@@ -3 +3 @@\n-c\n+C\n@@ -1 +1 @@\n-a\n+A\n"
-    assert refusal(apply_patch("a\nb\nc\n", patch_of(diff))).detail["hunk"] == 2
+@pytest.mark.parametrize("text", ["a\nb\nc\n", "b\na\nc\n"])
+def test_hunks_out_of_order_are_refused(text: str) -> None:
+    line = text.split("\n").index("a") + 1
+    diff = f"@@ -3 +3 @@\n-c\n+C\n@@ -{line} +{line} @@\n-a\n+A\n"
+    assert refusal(apply_patch(text, patch_of(diff))).detail["hunk"] == 2
+
+
+def test_the_last_line_cannot_be_replaced_twice() -> None:
+    once = "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n"
+    assert apply_patch("a", patch_of(once)) == "b\n"
+    assert refusal(apply_patch("a", patch_of(once + once))).detail["hunk"] == 2
+
+
+def test_a_moved_hunk_may_follow_another_directly() -> None:
+    diff = "@@ -1 +1 @@\n-a\n+A\n@@ -9 +9 @@\n-b\n+B\n"
+    assert apply_patch("new\na\nb\n", patch_of(diff)) == "new\nA\nB\n"
 
 
 def test_a_missing_end_of_line_is_part_of_the_content() -> None:
@@ -293,6 +320,8 @@ def test_a_missing_end_of_line_is_part_of_the_content() -> None:
     shortened = patch_of(f"@@ -5,2 +5 @@\n a\n-b\n{marker}")
     assert apply_patch("x\na\nb", shortened) == "x\na\n"
     assert refusal(apply_patch("x\na\nb\n", shortened)).detail["found"] == ""
+    assert isinstance(apply_patch("x\nya\nb", shortened), Rejected)
+    assert apply_patch("a\nb", shortened) == "a\n"
 
 
 @pytest.mark.parametrize(
@@ -306,6 +335,7 @@ def test_a_missing_end_of_line_is_part_of_the_content() -> None:
 def test_no_patch_joins_two_lines(text: str, diff: str) -> None:
     outcome = refusal(apply_patch(text, patch_of(diff)))
     assert outcome.detail == {"reason": "missing-newline", "hunk": 1}
+    assert outcome.message.startswith("hunk 1 would join two lines")
 
 
 def test_lines_end_at_line_feeds_alone() -> None:

@@ -212,12 +212,14 @@ def test_the_example_agent_answers_with_a_valid_envelope_that_changes_nothing() 
     assert "file_updates" not in envelope.payload
 
 
-def test_every_agent_of_a_new_project_is_a_program_that_came_with_it() -> None:
+def test_the_agents_of_a_new_project_are_one_program_to_be_written_beside_the_example() -> None:
     assert os.access(EXAMPLE_AGENT, os.X_OK)
     assert EXAMPLE_AGENT.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     for agent in contracts_of(DEFAULT).swarm.agents.values():
         (program,) = agent.settings["command"]
-        assert program == f"./.roadmap/{EXAMPLE_AGENT.relative_to(DEFAULT)}"
+        place = EXAMPLE_AGENT.with_name("my-agent")
+        assert program == f"./.roadmap/{place.relative_to(DEFAULT)}"
+        assert not place.exists()
 
 
 def test_the_example_agent_explains_every_operation_correctly() -> None:

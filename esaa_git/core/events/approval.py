@@ -16,7 +16,8 @@ from esaa_git.core.events.spec import (
 )
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import AttemptState
-from esaa_git.core.state import Approval
+from esaa_git.core.rejection import RejectCode
+from esaa_git.core.state import Approval, Rejection
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -57,7 +58,15 @@ def evolve_grant(draft: Draft, event: Event) -> None:
 
 
 def evolve_deny(draft: Draft, event: Event) -> None:
+    """Leave the reviewer's words for the next attempt, whatever becomes of the task meanwhile."""
     _decide(draft, event, "denied")
+    approval = draft.approvals[event.payload["approval_id"]]
+    task = draft.task(approval.task_id)
+    if task.pending_approval == approval.approval_id:
+        signal = Rejection(
+            approval.attempt_id, RejectCode.REVIEW_CHANGES_REQUESTED, event.payload["reason"]
+        )
+        draft.put_task(replace(task, rejection=signal))
 
 
 def subject_request(payload: Mapping[str, Any]) -> str:
@@ -93,7 +102,7 @@ GRANT = ActionSpec(
 )
 DENY = ActionSpec(
     "approval.deny",
-    frozenset({"person", "agent"}),
+    frozenset({"person", "agent", "orchestrator"}),
     _DECISION,
     evolve_deny,
     subject_decision,

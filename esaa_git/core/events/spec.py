@@ -74,7 +74,7 @@ def text(most: int = 4000, least: int = 0) -> Schema:
         "type": "string",
         "minLength": least,
         "maxLength": most,
-        "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$(?!\\n)",
+        "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$(?!\\n)",
     }
 
 

@@ -1,0 +1,94 @@
+"""An agent whose answers are recorded: for demonstrations, tests and the replay of a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.rejection import RejectCode
+from esaa_git.errors import AgentError
+from esaa_git.ports import Answer, Request
+
+ATTEMPT_PLACEHOLDER: Final = b"{{attempt_id}}"
+"""Stands for the attempt's id in a recording for all attempts at a task."""
+
+
+class ScriptedAgent:
+    """Answers from a folder: `<attempt_id>.json` where it exists, otherwise `<task_id>.json`.
+
+    In the second, `ATTEMPT_PLACEHOLDER` becomes the attempt's id, so one recording serves every
+    attempt; the first is returned byte for byte. The same folder gives the same answers, with a
+    latency of 0, so a recorded run can be made again to the byte. No program runs: `sandbox` is
+    `none`.
+
+    Args:
+        entry: `settings["folder"]` is relative to `root` and stays inside it, or is absolute.
+        root: the top of the checkout, None in a bare repository.
+    """
+
+    def __init__(self, entry: AgentEntry, root: Path | None) -> None:
+        self.name = entry.name
+        self.adapter = entry.adapter
+        self.model = entry.model
+        self.sandbox = "none"
+        self._folder: str = entry.settings["folder"]
+        self._root = root
+
+    def ready(self) -> None:
+        """Raise AgentError if the folder is missing or out of bounds."""
+        self._found_folder()
+
+    def answer(self, request: Request) -> Answer:
+        """Return the recorded answer; where there is none, the attempt has failed.
+
+        Raises:
+            AgentError: as `ready`, or if a recording cannot be read.
+        """
+        folder = self._found_folder()
+        names = (f"{request.attempt_id}.json", f"{request.task_id}.json")
+        for name in names:
+            try:
+                output = (folder / name).read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._error(f"cannot read '{folder / name}'", error.strerror) from error
+            if name == names[1]:
+                output = output.replace(ATTEMPT_PLACEHOLDER, request.attempt_id.encode())
+            return Answer(output, 0)
+        # The folder is named as it is configured: where a checkout lies is nothing for a log.
+        return Answer(
+            b"",
+            0,
+            f"has no recorded answer: neither '{names[0]}' nor '{names[1]}' is in '{self._folder}'",
+            RejectCode.AGENT_FAILED,
+            {"looked_for": list(names)},
+        )
+
+    def _found_folder(self) -> Path:
+        folder = Path(self._folder)
+        if not folder.is_absolute():
+            if self._root is None:
+                raise self._error(
+                    f"no checkout to look for folder '{self._folder}' in",
+                    "a relative folder is one of the checkout, and this repository has none",
+                )
+            # A symlink may lead out as well as '..' does.
+            folder = Path(os.path.realpath(self._root / folder))
+            if not folder.is_relative_to(os.path.realpath(self._root)):
+                raise self._error(
+                    f"folder '{self._folder}' leaves the checkout", f"it leads to '{folder}'"
+                )
+        if not folder.is_dir():
+            raise self._error(f"no folder '{self._folder}'", f"looked for '{folder}'")
+        return folder
+
+    def _error(self, message: str, cause: str | None) -> AgentError:
+        return AgentError(
+            f"agent '{self.name}': {message}",
+            cause=cause,
+            hint=f"correct 'folder' in .roadmap/{SWARM} (it takes effect with the next run), "
+            "or put the recorded answers there",
+        )

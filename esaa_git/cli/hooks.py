@@ -1,0 +1,156 @@
+"""`git esaa hooks`: what guards the log where it is shared, and reminds where it is pushed from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esaa_git.cli.app import App, pass_app
+from esaa_git.cli.output import json_option, print_json, style
+from esaa_git.git.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from esaa_git.hooks.install import Installed
+
+server_option = click.option(
+    "--server",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The repository on the server that others push to, instead of this clone.",
+)
+
+
+@click.group()
+def hooks() -> None:
+    """Install git hooks that keep the log append-only, and log and branch together.
+
+    On a server, `pre-receive` verifies what is pushed and refuses what does not hold. In a clone,
+    `pre-push` stops a push that would part effects from their events.
+    """
+
+
+@hooks.command(
+    "install",
+    epilog="""\b
+Example:
+  git esaa hooks install
+  git esaa hooks install --server /srv/git/project.git
+""",
+)
+@server_option
+@click.option(
+    "--update",
+    is_flag=True,
+    help="With --server, install the update hook as well, for servers without pre-receive.",
+)
+@click.option(
+    "--fallback",
+    is_flag=True,
+    help="With --server, install the hook for servers without Python: it verifies no signature.",
+)
+@pass_app
+def install_(app: App, server: Path | None, update: bool, fallback: bool) -> int:
+    """Put hooks in place; one that is there already is kept and runs first.
+
+    Repeating it is harmless, and brings hooks of an older version up to date.
+    """
+    from esaa_git.hooks import install
+
+    if (update or fallback) and server is None:
+        raise click.UsageError("--update and --fallback go with --server PATH")
+    if update and fallback:
+        raise click.UsageError("--update and --fallback exclude each other")
+    repository = _repository(app, server)
+    names = install.CLIENT if server is None else install.SERVER[: 2 if update else 1]
+    found = [install.install(repository, name, fallback=fallback) for name in names]
+    for one in found:
+        _print(one)
+    if fallback:
+        click.echo("note: it verifies no signature; 'git esaa verify' in a clone does")
+    return int(not all(one.is_sound for one in found))
+
+
+@hooks.command(
+    "uninstall",
+    epilog="""\b
+Example:
+  git esaa hooks uninstall
+  git esaa hooks uninstall --server /srv/git/project.git
+""",
+)
+@server_option
+@pass_app
+def uninstall_(app: App, server: Path | None) -> None:
+    """Take our hooks away and put back those that were there before, as they were."""
+    from esaa_git.hooks import install
+
+    repository = _repository(app, server)
+    for name in install.CLIENT if server is None else install.SERVER:
+        if install.uninstall(repository, name):
+            click.echo(f"{name}: removed")
+
+
+@hooks.command(
+    "check",
+    epilog="""\b
+Example:
+  git esaa hooks check
+  git esaa hooks check --server /srv/git/project.git
+""",
+)
+@server_option
+@json_option
+@pass_app
+def check_(app: App, server: Path | None, as_json: bool) -> int:
+    """Say which hooks are in place, and start each of ours once to see that it runs.
+
+    The exit code is 1 where the hook that matters is missing, not ours, outdated or broken.
+    """
+    from esaa_git.hooks import install
+
+    repository = _repository(app, server)
+    names = install.CLIENT if server is None else install.SERVER
+    found = [install.look(repository, name) for name in names]
+    if as_json:
+        print_json([_as_json(one) for one in found])
+    else:
+        for one in found:
+            _print(one)
+    needed, *more = found
+    ours = [one for one in more if one.state in ("current", "outdated")]
+    return int(not all(one.is_sound for one in (needed, *ours)))
+
+
+def _repository(app: App, server: Path | None) -> Repository:
+    return app.repository if server is None else open_repository(server)
+
+
+_SAYS = {
+    "missing": ("yellow", "no hook"),
+    "foreign": ("yellow", "a hook that is not ours"),
+    "outdated": ("yellow", "ours, of another version or interpreter; install it again"),
+    "current": ("green", "installed"),
+}
+
+
+def _print(one: Installed) -> None:
+    colour, text = _SAYS[one.state]
+    kind = f" ({one.kind})" if one.kind else ""
+    click.echo(f"{one.name}: {style(text, fg=colour)}{kind}, '{one.path}'")
+    if one.before is not None:
+        click.echo(f"  after '{one.before.name}', which was there before")
+    if one.fault is not None:
+        click.echo(f"  {style('it does not run', fg='red')}: {one.fault}")
+
+
+def _as_json(one: Installed) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "path": str(one.path),
+        "state": one.state,
+        "kind": one.kind,
+        "before": None if one.before is None else str(one.before),
+        "fault": one.fault,
+    }

@@ -1,0 +1,206 @@
+"""What a push asks for: the lines that git hands to a hook, and what their text alone decides.
+
+Nothing here costs an import worth noticing, because most pushes end here: they touch neither the
+log nor a branch. Lines come from whoever pushes. git refuses a ref name that is none only after
+`pre-receive` has agreed, so a name is checked here by the rules of git-check-ref-format(1).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from esaa_git.errors import ConfigurationError, RefusedError, UsageError
+
+DEFAULT_LOG = "refs/esaa/events"
+BRANCHES = "refs/heads/"
+REPLACEMENTS = "refs/replace/"
+OURS = "refs/esaa/"
+DERIVED = "refs/esaa/snapshots/"
+"""What lies below `OURS` and may be deleted at any time."""
+
+_HEX = frozenset("0123456789abcdef")
+_FORBIDDEN = frozenset(map(chr, (*range(0x21), 0x7F))) | frozenset("~^:?*[\\")
+# Code points that a case-folding file system drops from names (git's own list, utf8.c).
+_IGNORED = frozenset(
+    map(chr, (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+)
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
+
+
+class Command(NamedTuple):
+    """One ref is to go from `old` to `new`; None where it does not exist before, or after."""
+
+    old: str | None
+    new: str | None
+    ref: str
+
+
+class Settings(NamedTuple):
+    """What the repository's configuration says: `esaa.eventsRef`, `genesis`, `requireEffects`."""
+
+    log: str = DEFAULT_LOG
+    genesis: str | None = None
+    require_effects: bool = False
+
+
+class Push(NamedTuple):
+    """A push without what is none of our business."""
+
+    log: Command | None
+    branches: tuple[Command, ...]
+    records: tuple[Command, ...]
+    """Changes of refs that hold records of ours beside the log, such as checkpoints."""
+
+
+def parse_commands(data: bytes) -> tuple[Command, ...]:
+    """Return the commands on a hook's standard input (githooks(5), pre-receive).
+
+    Raises:
+        UsageError: for anything but `<old> SP <new> SP <ref> LF`, once or more.
+    """
+    if not data:
+        # git starts no hook for a push without commands: somebody read them before us.
+        raise UsageError(
+            "there is nothing on standard input to check",
+            hint="whatever calls this hook has to hand on the lines that git gave to it",
+        )
+    if not data.endswith(b"\n"):
+        raise UsageError("standard input ends in the middle of a line")
+    commands = tuple(_command(line) for line in data[:-1].split(b"\n"))
+    if len({command.ref for command in commands}) != len(commands):
+        raise UsageError("standard input names one ref twice")
+    return commands
+
+
+def _command(line: bytes) -> Command:
+    words = line.decode("utf-8", "surrogateescape").split(" ")
+    if len(words) != 3 or len(words[0]) != len(words[1]):
+        raise UsageError(f"standard input is not what git writes: {line[:200]!r}")
+    return make_command(*words)
+
+
+def make_command(old: str, new: str, ref: str) -> Command:
+    """Return one command from its words.
+
+    Raises:
+        UsageError: if they are not two object ids and the full name of a ref.
+    """
+    for oid in (old, new):
+        if len(oid) not in (40, 64) or not _HEX.issuperset(oid):
+            raise UsageError(f"not an object id: {oid[:80]!r}")
+    if not is_ref_name(ref):
+        raise UsageError(f"not the name of a ref: {ref[:200]!r}")
+    return Command(_oid(old), _oid(new), ref)
+
+
+def _oid(word: str) -> str | None:
+    return word if word.strip("0") else None
+
+
+def is_ref_name(name: str) -> bool:
+    """Answer whether git-check-ref-format(1) takes this as a full name below `refs/`."""
+    parts = name.split("/")
+    return (
+        len(parts) > 1
+        and parts[0] == "refs"
+        and _FORBIDDEN.isdisjoint(name)
+        and ".." not in name
+        and "@{" not in name
+        and not name.endswith(".")
+        and not any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    )
+
+
+def parse_settings(data: bytes) -> Settings:
+    """Return our settings from what `git config -z --get-regexp '^esaa\\.'` prints.
+
+    Raises:
+        ConfigurationError: for a value that cannot be used; nothing is let through then.
+    """
+    found: dict[str, str | None] = {}
+    for entry in data.decode("utf-8", "surrogateescape").split("\0"):
+        key, separator, value = entry.partition("\n")
+        found[key.lower()] = value if separator else None
+    log = found.get("esaa.eventsref", DEFAULT_LOG) or ""
+    if not is_ref_name(log):
+        raise ConfigurationError(
+            f"esaa.eventsRef '{log}' is not a full ref name",
+            hint=f"on the server, run 'git config esaa.eventsRef {DEFAULT_LOG}'",
+        )
+    genesis = found.get("esaa.genesis")
+    if genesis is not None and (len(genesis) != 40 or not _HEX.issuperset(genesis)):
+        raise ConfigurationError(
+            f"esaa.genesis '{genesis}' is not the id of a commit",
+            hint="on the server, set it to the 40 digits of the log's first commit",
+        )
+    return Settings(log, genesis, _flag("esaa.requireEffects", found))
+
+
+def _flag(name: str, found: dict[str, str | None]) -> bool:
+    value = found.get(name.lower(), "false")
+    # `[esaa] requireEffects` without a value is true, as everywhere in git-config(1).
+    word = "true" if value is None else value.lower()
+    if word not in _TRUE + _FALSE:
+        raise ConfigurationError(
+            f"{name} is '{value}'", hint=f"on the server, run 'git config {name} true', or false"
+        )
+    return word in _TRUE
+
+
+def sort_out(commands: tuple[Command, ...], settings: Settings) -> Push:
+    """Return what has to be looked at, and refuse what its text alone condemns.
+
+    Raises:
+        RefusedError: for a deletion of the log or of a record, a replace ref, or a name that
+            stands for the log without being it.
+    """
+    log, branches, records = None, [], []
+    for command in commands:
+        ref = command.ref
+        _check_name(command, settings.log)
+        if ref == settings.log:
+            log = command
+        elif ref.startswith(BRANCHES):
+            branches.append(command)
+        elif ref.startswith(OURS) and not ref.startswith(DERIVED):
+            records.append(command)
+        if command.new is None and (command is log or command in records):
+            raise RefusedError(
+                f"'{ref}' is not deleted, ever",
+                cause=_cause("it is a record, and a record that can be deleted proves nothing"),
+                hint="leave it out of the push; whoever owns the server can archive the repository",
+            )
+    return Push(log, tuple(branches), tuple(records))
+
+
+def _check_name(command: Command, log: str) -> None:
+    ref = command.ref
+    if ref == log:
+        return
+    folded = _folded(ref)
+    if folded.startswith(REPLACEMENTS) and (command.new is not None or ref != folded):
+        raise RefusedError(
+            f"'{ref}' would show another history than the signed one",
+            cause=_cause("git-replace(1) puts other objects in the place of signed ones"),
+            hint="leave refs/replace/ out of the push",
+        )
+    if folded == _folded(log):
+        raise RefusedError(
+            f"'{ref}' is the log's own ref on a server that folds names",
+            cause=_cause(f"the log is '{log}'"),
+            hint=f"push to '{log}'",
+        )
+    if ref.startswith(f"{log}/") or log.startswith(f"{ref}/"):
+        raise RefusedError(
+            f"'{ref}' and the log's ref cannot both exist",
+            cause=_cause(f"the log is '{log}'"),
+            hint="push it under another name",
+        )
+
+
+def _folded(ref: str) -> str:
+    return "".join(char for char in ref if char not in _IGNORED).casefold()
+
+
+def _cause(text: str) -> str:
+    return f"check 1, the anchor and the pin: {text}"

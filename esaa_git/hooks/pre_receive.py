@@ -1,0 +1,92 @@
+"""The `pre-receive` hook: all refs of a push together, before any of them moves (githooks(5))."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from esaa_git.errors import RefusedError
+from esaa_git.hooks.commands import BRANCHES, Command, Push, parse_commands, sort_out
+from esaa_git.hooks.process import run_hook
+from esaa_git.hooks.program import is_ancestor, new_commits, possible_claims, read_settings
+
+_SYMBOLIC = b"ref: "
+
+
+def main(launcher: str) -> NoReturn:
+    """Run the hook for git."""
+    run_hook(launcher, check, rehearse, reads=True)
+
+
+def check(_arguments: list[str], data: bytes) -> None:
+    """Refuse the push on standard input where anything in it does not hold."""
+    settings = read_settings()
+    commands = tuple(resolved(command) for command in parse_commands(data))
+    push = sort_out(commands, settings)
+    check_records(push)
+    claims = _claims(push)
+    loses = settings.require_effects and any(one.old is not None for one in push.branches)
+    if push.log is not None or claims or loses:
+        from esaa_git.git.repository import open_in_hook
+        from esaa_git.hooks.receive import Reception
+
+        Reception(open_in_hook(), settings, namespace()).check(push, claims)
+
+
+def rehearse() -> None:
+    """Do everything that a check needs, with nothing to check."""
+    from esaa_git.git.repository import open_in_hook
+    from esaa_git.hooks.receive import Reception
+
+    Reception(open_in_hook(), read_settings(), namespace())
+
+
+def check_records(push: Push) -> None:
+    """Refuse to put something else in the place of a record, such as a checkpoint.
+
+    Raises:
+        RefusedError: where the new commit does not lead to the old one.
+    """
+    for command in push.records:
+        if command.old and command.new and not is_ancestor(command.old, command.new):
+            raise RefusedError(
+                f"'{command.ref}' is refused: a record is not replaced",
+                cause=f"check 1, the anchor and the pin: {command.new[:12]} does not continue "
+                f"{command.old[:12]}",
+                hint="publish the new one under a name of its own",
+            )
+
+
+def namespace() -> str:
+    """Return what stands before every ref of this push in the repository (gitnamespaces(7))."""
+    parts = os.environ.get("GIT_NAMESPACE", "").split("/")
+    return "".join(f"refs/namespaces/{part}/" for part in parts if part)
+
+
+def resolved(command: Command) -> Command:
+    """Return the command with the ref that moves, where the one named is symbolic."""
+    prefix, folder = namespace(), os.environ.get("GIT_DIR", ".")
+    for _ in range(5):  # as many as git follows
+        try:
+            with open(os.path.join(folder, prefix + command.ref), "rb") as stream:  # noqa: PTH118, PTH123 - pathlib takes as long to import as all the rest
+                content = stream.read(4096)
+        except OSError:
+            break  # not a loose ref, so not a symbolic one
+        if not content.startswith(_SYMBOLIC):
+            break
+        target = content.removeprefix(_SYMBOLIC).strip().decode("utf-8", "surrogateescape")
+        command = command._replace(ref=target.removeprefix(prefix))
+    return command
+
+
+def _claims(push: Push) -> dict[str, dict[str, bytes]]:
+    """Return the commits that are new to the server's branches and may claim to be effects.
+
+    Those on its branches were looked at when they came. Those on other refs were not.
+    """
+    tips = {one.ref: one.new for one in push.branches if one.new is not None}
+    known = f"--glob={namespace()}{BRANCHES}*"
+    if not possible_claims(new_commits(tips.values(), known) if tips else ()):
+        return {}
+    found = {ref: possible_claims(new_commits([tip], known)) for ref, tip in tips.items()}
+    return {ref: commits for ref, commits in found.items() if commits}

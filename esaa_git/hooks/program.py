@@ -1,0 +1,144 @@
+"""The git program as a hook sees it: in the quarantine, and with what was pushed as it is.
+
+`esaa_git.git.program` takes away the variables by which git points a hook at what was pushed;
+here they stay. `subprocess` would double the time that Python takes to start, for which every
+push would pay, so processes are started one level below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from esaa_git.errors import CorruptedError, RepositoryError
+from esaa_git.hooks.commands import Settings, parse_settings
+
+_ADDED = {
+    "GIT_GRAFT_FILE": os.devnull,
+    # git-replace(1) shows other objects than the ones that were signed.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C",
+}
+
+
+class Process:
+    """A running git, whose standard output is `out`."""
+
+    def __init__(self, *arguments: str, stdin: int | None = None) -> None:
+        self._arguments = arguments
+        # Python's descriptors are closed in a new program unless an action says otherwise.
+        self.out, out = os.pipe()
+        self._err, err = os.pipe()
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_DUP2, err, 2),
+        ]
+        if stdin is None:
+            actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+        else:
+            actions.append((os.POSIX_SPAWN_DUP2, stdin, 0))
+        try:
+            self._pid = os.posix_spawnp(
+                "git", ["git", *arguments], {**os.environ, **_ADDED}, file_actions=actions
+            )
+        except OSError as error:
+            raise RepositoryError(
+                "cannot run 'git'",
+                cause=f"{error.strerror or error}",
+                hint="see that PATH names its folder where the hook runs",
+            ) from error
+        finally:
+            for end in (out, err, stdin):
+                if end is not None:
+                    os.close(end)
+
+    def finish(self) -> int:
+        """Wait for the end and return the exit status."""
+        with os.fdopen(self._err, "rb") as stream:
+            self.said = stream.read(2000).decode(errors="replace").strip()
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+    def failure(self, status: int) -> CorruptedError:
+        return CorruptedError(
+            f"what was pushed cannot be read: 'git {self._arguments[0]}' failed",
+            cause=self.said or f"exit status {status}",
+            hint="run 'git fsck' where it was pushed from, and on the server",
+        )
+
+
+def read_settings() -> Settings:
+    """Return what the repository in which the hook runs is configured to ask for.
+
+    Raises:
+        ConfigurationError: if a setting, or the configuration as a whole, cannot be read.
+    """
+    process = Process("config", "-z", "--get-regexp", r"^esaa\.")
+    with os.fdopen(process.out, "rb") as stream:
+        data = stream.read()
+    status = process.finish()
+    if status not in (0, 1):  # 1: nothing of ours is set
+        raise process.failure(status)
+    return parse_settings(data)
+
+
+def new_commits(
+    tips: Iterable[str], *hidden: str, known: Iterable[str] = ()
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (id, raw bytes) of the commits that lead to the tips and to none of those known.
+
+    Args:
+        hidden: options of git-rev-list(1) that name more of what is known, such as `--glob=...`.
+
+    Raises:
+        CorruptedError: if git cannot read one of them.
+    """
+    source, sink = os.pipe()
+    arguments = ("--not", *hidden) if hidden else ()
+    walk = Process("rev-list", "--stdin", *arguments, stdin=source)
+    read = Process("cat-file", "--batch", "--buffer", stdin=walk.out)
+    # git reads all of this before it writes anything. A leading `^` means "not".
+    _write(sink, "".join([*(f"{tip}\n" for tip in tips), *(f"^{oid}\n" for oid in known)]))
+    with os.fdopen(read.out, "rb", 1 << 16) as stream:
+        while header := stream.readline():
+            words = header.split()
+            if len(words) != 3 or words[1] != b"commit":
+                raise CorruptedError(
+                    "what was pushed cannot be read", cause=header.decode(errors="replace").strip()
+                )
+            data = stream.read(int(words[2]) + 1)
+            yield words[0].decode(), data[:-1]
+    for process in (walk, read):
+        status = process.finish()
+        if status:
+            raise process.failure(status)
+
+
+def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Return the commits that may say to be the effect of an event, and no fewer than those."""
+    # Letters of `ESAA` have look-alikes that an exact comparison without case takes for them.
+    return {oid: data for oid, data in commits if b"-event:" in data.lower()}
+
+
+def not_in(commits: Iterable[str], tip: str) -> set[str]:
+    """Return the commits, and what leads to them, that do not lead to the tip."""
+    return {oid for oid, _ in new_commits(commits, known=(tip,))}
+
+
+def is_ancestor(older: str, newer: str) -> bool:
+    """Answer whether one commit leads to the other; never for what is not a commit."""
+    process = Process("merge-base", "--is-ancestor", older, newer)
+    os.close(process.out)
+    return process.finish() == 0
+
+
+def _write(descriptor: int, text: str) -> None:
+    data = text.encode()
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except BrokenPipeError:
+        return  # git has given up, and its exit status says so
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,371 @@
+"""What a server lets in: the log only grows, by events that hold, and effects come with them.
+
+Everything is judged from what is pushed and the commit that it stands on, in git's quarantine,
+and nothing is written. The log after the push is what the branches after the push are held
+against, so the order of the refs in a push does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import pygit2
+
+from esaa_git.core.state import State
+from esaa_git.errors import CorruptedError, EsaaError, MismatchError, RefusedError
+from esaa_git.git import commitform
+from esaa_git.git.effectcheck import check_effect, claims_event
+from esaa_git.git.log import read_event_commit
+from esaa_git.git.objects import COMMIT
+from esaa_git.git.repository import Repository
+from esaa_git.git.statetree import load_state
+from esaa_git.git.verification import CHECKS, Closed, Failure, Verifier
+from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
+from esaa_git.hooks.program import new_commits, not_in, possible_claims
+
+LOOKED_BACK = 10_000
+"""How far back we look for where two histories part; it is only for the message."""
+
+_TOGETHER = "push both at once: 'git push --atomic REMOTE {log} {branch}'"
+_VERIFY = (
+    "run 'git esaa verify --full' where it was pushed from: it names the last sound event, and "
+    "how to go back to it"
+)
+_HINTS: Mapping[int, str] = {
+    3: "record it with a key that the contracts in force name in that role; 'git esaa doctor' "
+    "shows yours",
+    6: "have an admin of the contracts in force start the run that brings the new ones",
+    11: "the effect commit is made by git-esaa alone; push it as it was recorded",
+}
+
+
+class Log:
+    """The event log as it will be after the push."""
+
+    def __init__(self, repository: Repository, ref: str, tip: str) -> None:
+        self._read = repository.read
+        self.ref = ref
+        self.tip = tip
+        self._closed: dict[str, Closed] = {}
+        found = read_event_commit(self._read, tip)
+        self.imported = commitform.imported_events(found.trailers.get("ESAA-Log"))
+        self.state: State = load_state(
+            self._read, found.tree["roadmap"].oid, seq=found.event.seq, ts=found.event.ts
+        )
+
+    def learn(self, closed: Iterable[Closed]) -> None:
+        """Take note of where effects were closed, so that they need not be looked for."""
+        self._closed.update((one.effect_commit, one) for one in closed)
+
+    def names(self, effect: str, message: bytes) -> bool:
+        """Answer whether the task that a commit claims was closed with exactly this commit.
+
+        The state at the tip tells, however long the log is: `done` is final, so the result of a
+        task stays for ever, whatever run it was in and whether or not it was superseded.
+        """
+        named = commitform.trailers(message.decode("utf-8", "replace")).get("ESAA-Task", "")
+        task = self.state.tasks.get(named)
+        return task is not None and task.result is not None and task.result.effect_commit == effect
+
+    def closing(self, effects: Mapping[str, bytes]) -> Iterator[Closed]:
+        """Yield where the log closed these effects, which its state names; None is left out."""
+        wanted = {}
+        for oid, message in effects.items():
+            if oid in self._closed:
+                yield self._closed[oid]
+            else:
+                said = commitform.trailers(message.decode("utf-8", "replace"))
+                wanted[oid] = f"\nESAA-Attempt: {said.get('ESAA-Attempt')}\n".encode()
+        current: str | None = self.tip
+        while wanted and current is not None:
+            data = self._read(current)[1]
+            if any(trailer in data for trailer in wanted.values()):
+                one = self._closed_by(current)
+                if one is not None and wanted.pop(one.effect_commit, None) is not None:
+                    yield one
+            current = _parent(data)
+
+    def _closed_by(self, oid: str) -> Closed | None:
+        found = read_event_commit(self._read, oid)
+        event = found.event
+        effect = event.payload.get("effect_commit")
+        if event.action != "task.update" or effect is None:
+            return None
+        roadmap = found.tree["roadmap"].oid
+        run = load_state(self._read, roadmap, seq=event.seq, ts=event.ts).run
+        task_id, attempt_id = str(event.task_id), str(event.attempt_id)
+        return Closed(event.seq, oid, str(effect), task_id, attempt_id, str(run.branch))
+
+
+class Reception:
+    """Judges one push."""
+
+    def __init__(self, repository: Repository, settings: Settings, namespace: str = "") -> None:
+        self._repository = repository
+        self._settings = settings
+        self._namespace = namespace
+        self._read = repository.read
+
+    def check(self, push: Push, claims: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Refuse the push where anything in it does not hold.
+
+        Args:
+            claims: by branch, the new commits that may claim to be effects, in raw bytes.
+
+        Raises:
+            EsaaError: naming the ref, the event and the numbered check.
+        """
+        closed: list[Closed] = []
+        if push.log is not None:
+            closed = self.check_log(push.log)
+        after = {command.ref: command.new for command in push.branches}
+        try:
+            log = self._log(push)
+            if log is not None:
+                log.learn(closed)
+            for ref, commits in claims.items():
+                self._check_claims(ref, commits, log)
+            if push.log is not None and log is not None:
+                self._check_effects(push.log.ref, closed, log.imported)
+            if log is not None and self._settings.require_effects:
+                self._check_travels_together(closed, after, log)
+                self._check_nothing_lost(push.branches, log)
+        except KeyError as error:
+            raise _unreadable(f"object {error} is missing") from error
+        except (ValueError, pygit2.GitError) as error:
+            raise _unreadable(str(error)) from error
+
+    def _log(self, push: Push) -> Log | None:
+        name = self._settings.log
+        tip = push.log.new if push.log is not None else self._ref(name)
+        return None if tip is None else Log(self._repository, name, tip)
+
+    def _ref(self, name: str) -> str | None:
+        return self._repository.ref_target(self._namespace + name)
+
+    # -- the log ----------------------------------------------------------------------------
+
+    def check_log(self, command: Command) -> list[Closed]:
+        """Hold every new event against the numbered checks, and return the effects they name."""
+        try:
+            oids = self._appended(command)
+        except KeyError as error:
+            raise _unreadable(f"object {error} is missing") from error
+        except (ValueError, pygit2.GitError) as error:
+            raise _unreadable(str(error)) from error
+        oid, seq = str(command.new), None
+        try:
+            verifier = Verifier(self._read, command.old)
+            for oid in oids:
+                seq = verifier.state.seq + 1
+                verifier.check(oid)
+        except Failure as failure:
+            raise _refused(command.ref, failure) from failure
+        except Exception as error:
+            # The checks name what is wrong; that they did not is a fault, and no reason to accept.
+            unjudged = Failure(4, "corrupted", seq, oid, f"it cannot be judged: {error!r}")
+            raise _refused(command.ref, unjudged) from error
+        return verifier.closed
+
+    def _appended(self, command: Command) -> list[str]:
+        """Return the commits after the old tip, oldest first; refuse what does not continue it."""
+        old, new = command.old, str(command.new)
+        far = LOOKED_BACK + max(0, (self._seq(new) or 0) - (self._seq(old) or 0))
+        oids: list[str] = []
+        for oid in self._back(new):
+            if oid == old or (old is not None and len(oids) == far):
+                break
+            oids.append(oid)
+        # Where old is met, the oldest new commit has it as its parent.
+        begins = _parent(self._read(oids[-1])[1]) if oids else old
+        if begins != old:
+            raise self._not_an_append(command, oids)
+        genesis = self._settings.genesis
+        if old is None and genesis is not None and oids[-1] != genesis:
+            raise RefusedError(
+                f"'{command.ref}' is refused at EV-00000001",
+                cause=f"{_check(1)}: the log begins with {oids[-1][:12]}, and esaa.genesis on the "
+                f"server is {genesis[:12]}",
+                hint="push the log that the server waits for, or have its owner change the setting",
+            )
+        return oids[::-1]
+
+    def _back(self, oid: str | None) -> Iterator[str]:
+        while oid is not None:
+            kind, data = self._read(oid)
+            if kind != COMMIT:
+                raise RefusedError(
+                    f"'{self._settings.log}' is refused at {oid[:12]}",
+                    cause=f"{_check(2)}: it is not a commit",
+                    hint="push the log's own ref, and nothing else, to this name",
+                )
+            yield oid
+            oid = _parent(data)
+
+    def _not_an_append(self, command: Command, oids: list[str]) -> RefusedError:
+        kept = {oid: number for number, oid in enumerate(oids)}
+        last = self._seq(command.old) or 0
+        for number, oid in enumerate(self._back(command.old)):
+            if oid in kept or number == LOOKED_BACK:
+                break
+        else:
+            oid = ""
+        if not oid:
+            where, what = "EV-00000001", "it is another log, with a genesis of its own"
+        else:
+            first = f"EV-{(self._seq(oid) or 0) + 1:08d}"
+            where = first if oid in kept else f"EV-{last:08d}"
+            what = f"{first} to EV-{last:08d} of the log on the server are not in it"
+        return RefusedError(
+            f"'{command.ref}' is refused at {where}: the log only grows",
+            cause=f"{_check(1)}: {what}",
+            hint=f"fetch the log ('git fetch REMOTE {command.ref}'), and record what is new after "
+            "its last event",
+        )
+
+    def _seq(self, oid: str | None) -> int | None:
+        """Return the sequence number that an event commit claims."""
+        if oid is None:
+            return None
+        message = self._read(oid)[1].decode("utf-8", "replace")
+        said = commitform.trailers(message).get("ESAA-Seq", "")
+        return int(said) if said.isdecimal() and len(said) < 16 else None
+
+    # -- effects ----------------------------------------------------------------------------
+
+    def _check_claims(self, ref: str, commits: Mapping[str, bytes], log: Log | None) -> None:
+        """Refuse commits that pose as effects, and those whose event is not in the log."""
+        effects = {}
+        for oid, data in commits.items():
+            message = data.partition(b"\n\n")[2]
+            if not claims_event(message):
+                continue
+            if log is None or not log.names(oid, message):
+                raise self._unfounded(ref, oid, message, log)
+            effects[oid] = message
+        if log is not None:
+            self._check_effects(ref, list(log.closing(effects)), log.imported)
+
+    def _unfounded(self, ref: str, oid: str, message: bytes, log: Log | None) -> MismatchError:
+        said = commitform.trailers(message.decode("utf-8", "replace"))
+        event, name = said.get("ESAA-Event", ""), ""
+        # What it claims need not exist, nor be an event, nor an id.
+        with suppress(EsaaError, ValueError, pygit2.GitError):
+            name = f" ({read_event_commit(self._read, event).event.event_id})" if event else ""
+        claim = f"it claims event {event[:12] or 'of no one id'}{name}"
+        if log is None:
+            found = f"there is no log '{self._settings.log}' here"
+        else:
+            task = log.state.tasks.get(said.get("ESAA-Task", ""))
+            result = None if task is None else task.result
+            effect = None if result is None else result.effect_commit
+            where = f"the log ends at EV-{log.state.seq:08d}"
+            found = f"{where} and knows no effect of that task"
+            if effect is not None:
+                found = f"{where} and names {effect[:12]} as that task's effect"
+        together = _TOGETHER.format(log=self._settings.log, branch=ref.removeprefix(BRANCHES))
+        return MismatchError(
+            f"'{ref}' is refused at commit {oid[:12]}: an effect without its event",
+            cause=f"{_check(11)}: {claim}, and {found}",
+            hint=f"{together}; a copy of an effect (rebase, cherry-pick) is to lose its ESAA "
+            "trailers, or to be a merge",
+        )
+
+    def _check_effects(self, ref: str, closed: Iterable[Closed], imported: int) -> None:
+        """Hold effect commits against the log, as far as they are here."""
+        for one in closed:
+            if one.seq > imported and one.effect_commit in self._repository.odb:
+                try:
+                    check_effect(self._read, one)
+                except Failure as failure:
+                    raise _refused(ref, failure) from failure
+
+    # -- where esaa.requireEffects is set ---------------------------------------------------
+
+    def _check_travels_together(
+        self, closed: Iterable[Closed], after: Mapping[str, str | None], log: Log
+    ) -> None:
+        """Refuse events whose effects are not on their run's branch after the push."""
+        by_branch: dict[str, list[Closed]] = {}
+        for one in closed:
+            if one.seq > log.imported:
+                by_branch.setdefault(one.branch, []).append(one)
+        for branch, effects in by_branch.items():
+            ref = BRANCHES + branch
+            tip = after[ref] if ref in after else self._ref(ref)
+            here = [one for one in effects if one.effect_commit in self._repository.odb]
+            missing = {one.effect_commit for one in effects if one not in here}
+            if tip is None:
+                missing |= {one.effect_commit for one in effects}
+            else:
+                missing |= not_in([one.effect_commit for one in here], tip)
+            for one in effects:
+                if one.effect_commit in missing:
+                    message = (
+                        f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{branch}' "
+                        "after this push, and esaa.requireEffects is set"
+                    )
+                    failure = Failure(11, "mismatch", one.seq, one.event_commit, message)
+                    hint = _TOGETHER.format(log=log.ref, branch=branch)
+                    raise _refused(log.ref, failure, hint)
+
+    def _check_nothing_lost(self, branches: Sequence[Command], log: Log) -> None:
+        """Refuse to take effects away from the branch that their run put them on."""
+        for command in branches:
+            old = command.old
+            if old is None:
+                continue
+            if command.new is not None:
+                gone = new_commits([old], known=[command.new])
+            else:
+                # What was merged elsewhere is not lost with the branch.
+                others = [one.new for one in branches if one.new is not None]
+                options = [f"--exclude={self._namespace}{one.ref}" for one in branches]
+                options.append(f"--glob={self._namespace}{BRANCHES}*")
+                gone = new_commits([old], *options, known=others)
+            lost = {
+                oid: message
+                for oid, message in _messages(possible_claims(gone))
+                if claims_event(message) and log.names(oid, message)
+            }
+            for one in log.closing(lost):
+                if BRANCHES + one.branch == command.ref:
+                    raise RefusedError(
+                        f"'{command.ref}' is refused: it would lose the effect of EV-{one.seq:08d}",
+                        cause=f"{_check(11)}: {one.effect_commit[:12]} of {one.task_id} is not on "
+                        "it after this push, and esaa.requireEffects is set",
+                        hint="add commits to the branch; 'git revert' takes back what a task did",
+                    )
+
+
+def _messages(commits: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    for oid, data in commits.items():
+        yield oid, data.partition(b"\n\n")[2]
+
+
+def _parent(data: bytes) -> str | None:
+    """Return the first parent in a commit's raw bytes, which no graft or replacement bends."""
+    return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
+
+
+def _check(number: int) -> str:
+    return f"check {number}, {CHECKS[number]}"
+
+
+def _refused(ref: str, failure: Failure, hint: str | None = None) -> EsaaError:
+    kind = MismatchError if failure.outcome == "mismatch" else CorruptedError
+    where = failure.event_id or f"commit {failure.oid[:12]}"
+    return kind(
+        f"'{ref}' is refused at {where}",
+        cause=f"{_check(failure.check)}: {failure.message} (commit {failure.oid[:12]})",
+        hint=hint or _HINTS.get(failure.check, _VERIFY),
+    )
+
+
+def _unreadable(cause: str) -> CorruptedError:
+    return CorruptedError(
+        "what the push stands on cannot be read",
+        cause=cause,
+        hint="run 'git fsck' on the server, and where it was pushed from",
+    )

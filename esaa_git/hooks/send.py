@@ -1,0 +1,123 @@
+"""What a clone does not send: effects without their events, and events without their effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from esaa_git.errors import EsaaError, RefusedError
+from esaa_git.git import commitform
+from esaa_git.git.effectcheck import claims_event
+from esaa_git.git.log import read_event_commit
+from esaa_git.git.repository import Repository, open_repository
+from esaa_git.git.statetree import load_state
+from esaa_git.hooks.commands import BRANCHES, Command, Settings
+from esaa_git.hooks.pre_push import Remote, ask_remote, is_here
+from esaa_git.hooks.program import not_in
+from esaa_git.hooks.receive import Log
+
+
+def check_events_travel(
+    claims: Mapping[str, Mapping[str, bytes]],
+    log: Command | None,
+    settings: Settings,
+    remote: Remote,
+) -> None:
+    """Refuse effects whose events are neither on the remote nor part of the push.
+
+    Args:
+        claims: by branch, the commits that may claim to be effects, in raw bytes.
+        log: what the push does to the log, if anything.
+    """
+    repository = open_repository()
+    effects = {
+        ref: {oid: message for oid, message in _messages(commits) if claims_event(message)}
+        for ref, commits in claims.items()
+    }
+    if not any(effects.values()):
+        return
+    tip = log.new if log is not None else ask_remote(remote, settings.log)
+    if tip is not None and not is_here(tip):
+        raise RefusedError(
+            f"the log on '{remote.name}' has events that are not here",
+            cause=f"'{settings.log}' is at {tip[:12]} there",
+            hint=f"run 'git fetch {remote.name} {settings.log}', then repeat the push",
+        )
+    known = None if tip is None else Log(repository, settings.log, tip)
+    for ref, commits in effects.items():
+        for oid, message in commits.items():
+            if known is None or not known.names(oid, message):
+                raise _alone(repository, ref, oid, message, log, settings, remote)
+
+
+def _messages(commits: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    for oid, data in commits.items():
+        yield oid, data.partition(b"\n\n")[2]
+
+
+def _alone(
+    repository: Repository,
+    ref: str,
+    oid: str,
+    message: bytes,
+    log: Command | None,
+    settings: Settings,
+    remote: Remote,
+) -> RefusedError:
+    said = commitform.trailers(message.decode("utf-8", "replace"))
+    what = f"{oid[:12]} is the effect of {said.get('ESAA-Task', 'no task')}"
+    here = repository.ref_target(settings.log)
+    branch = ref.removeprefix(BRANCHES)
+    if log is None and here is not None and Log(repository, settings.log, here).names(oid, message):
+        return RefusedError(
+            f"'{branch}' would reach '{remote.name}' without the events of its effects",
+            cause=f"{what}, and the log there does not say so yet",
+            hint=f"push both: 'git push --atomic {remote.name} {settings.log} {branch}', or "
+            "'git esaa push'",
+        )
+    return RefusedError(
+        f"'{branch}' holds a commit that claims an event, and no log knows it",
+        cause=f"{what}, says its message",
+        hint="a copy of an effect (rebase, cherry-pick) is to lose its ESAA trailers, or to be a "
+        "merge; 'git commit --amend' edits the message of the last commit",
+    )
+
+
+def check_effects_travel(log: Command, branches: Sequence[Command], remote: Remote) -> None:
+    """Refuse events whose effects will not be on their branch of the remote."""
+    repository = open_repository()
+    after = {command.ref: command.new for command in branches}
+    for branch, effects in _closed(repository, log).items():
+        ref = BRANCHES + branch
+        tip = after[ref] if ref in after else ask_remote(remote, ref)
+        if tip is not None and not is_here(tip):
+            continue  # somebody has pushed to the branch: the server knows, and we do not
+        missing = set(effects) if tip is None else not_in(effects, tip)
+        for effect, name in effects.items():
+            if effect in missing:
+                raise RefusedError(
+                    f"the log would reach '{remote.name}' without the effect of {name}",
+                    cause=f"{effect[:12]} is not on its '{branch}' after this push, and "
+                    "esaa.requireEffects is set",
+                    hint=f"push both: 'git push --atomic {remote.name} {log.ref} {branch}', or "
+                    "'git esaa push'",
+                )
+
+
+def _closed(repository: Repository, log: Command) -> dict[str, dict[str, str]]:
+    """Return, by branch, the effects that the pushed events name, each with its event's id."""
+    found: dict[str, dict[str, str]] = {}
+    oid = log.new
+    while oid is not None and oid != log.old:
+        try:
+            one = read_event_commit(repository.read, oid)
+        except EsaaError:
+            break  # what this is, the server says
+        effect = one.event.payload.get("effect_commit")
+        imported = commitform.imported_events(one.trailers.get("ESAA-Log"))
+        if one.event.action == "task.update" and effect is not None and one.event.seq > imported:
+            event = one.event
+            roadmap = one.tree["roadmap"].oid
+            run = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts).run
+            found.setdefault(str(run.branch), {})[str(effect)] = event.event_id
+        oid = one.parent
+    return found

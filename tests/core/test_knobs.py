@@ -1,0 +1,755 @@
+"""Every knob of every contract does something: turn it, and another thing is decided or recorded.
+
+A knob is a leaf of a contract's file. Those of the templates and those that only the schemas
+offer are collected here; each has a scenario, and each scenario a knob.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pygit2
+import pytest
+
+from esaa_git.agents.registry import make_agent
+from esaa_git.core import contract_schemas as schemas
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.rejection import RejectCode
+from esaa_git.core.state import EMPTY
+from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
+from esaa_git.git.keys import KeySpec, create_key, load_signer
+from esaa_git.git.log import GitEventLog
+from esaa_git.git.repository import Repository
+from esaa_git.git.signers import allowed_signers_line
+from esaa_git.orchestrator import operator, run
+from esaa_git.orchestrator.cycle import cycle
+from esaa_git.ports import Attachments, Audit
+from tests.support.examples import EXAMPLES, TS
+from tests.support.memory import (
+    Answering,
+    MemoryEngine,
+    Place,
+    changed_files,
+    contracts,
+    engine,
+    in_turn,
+    result,
+    says,
+    spoken,
+    task,
+    template_document,
+    template_files,
+    write,
+)
+
+AGENT = "AGENT_CONTRACT.yaml"
+ORCHESTRATOR = "ORCHESTRATOR_CONTRACT.yaml"
+POLICY = "RUNTIME_POLICY.yaml"
+STORAGE = "STORAGE_POLICY.yaml"
+SWARM = "agents_swarm.yaml"
+PROFILE = "PARCER_PROFILE.*.yaml"
+
+SCHEMAS = {
+    AGENT: schemas.AGENT_CONTRACT,
+    ORCHESTRATOR: schemas.ORCHESTRATOR_CONTRACT,
+    POLICY: schemas.RUNTIME_POLICY,
+    STORAGE: schemas.STORAGE_POLICY,
+    SWARM: schemas.SWARM,
+    PROFILE: schemas.PARCER_PROFILE,
+}
+NAMED = ((AGENT, "kinds"), (ORCHESTRATOR, "signing"), (SWARM, "agents"), (SWARM, "kinds"))
+"""Where people choose the names; in a pattern, `*` stands for any of them."""
+
+
+@dataclass
+class Bench:
+    """The knob at hand, and what a scenario may need to turn it."""
+
+    place: Place
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def name(self) -> str:
+        """What people called it: a kind, an agent, an action."""
+        return self.place[2]
+
+    def engine(
+        self,
+        value: Any,
+        answering: Answering | None = None,
+        more: Mapping[Place, Any] | None = None,
+        files: Mapping[str, Any] | None = None,
+    ) -> MemoryEngine:
+        """An orchestrator under contracts in which the knob stands at this value."""
+        given = contracts({self.place: value, **(more or {})})
+        return engine(answering, given=given, files=files)
+
+
+Scenario = Callable[[Bench], None]
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(*patterns: str) -> Callable[[Scenario], Scenario]:
+    def register(function: Scenario) -> Scenario:
+        for pattern in patterns:
+            assert pattern not in SCENARIOS
+            SCENARIOS[pattern] = function
+        return function
+
+    return register
+
+
+# ------------------------------------------------------------------------------- which knobs there are
+
+
+def leaves(value: Any, place: Place = ()) -> Iterator[Place]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from leaves(item, (*place, key))
+    else:
+        yield place
+
+
+def offered(schema: Mapping[str, Any], place: Place = ()) -> Iterator[Place]:
+    """Yield the leaves that a schema admits, `*` for names that people choose."""
+    if schema.get("type") != "object":
+        yield place
+        return
+    named = set(schema.get("required", ())) | set(schema.get("properties", ()))
+    for alternative in schema.get("oneOf", ()):
+        yield from offered(alternative, place)
+    for key in named:
+        below = schema.get("properties", {}).get(key, {})
+        yield from offered(below, (*place, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from offered(schema["additionalProperties"], (*place, "*"))
+
+
+def pattern_of(place: Place) -> str:
+    """Return the knob's name with `*` for what people chose."""
+    name, *keys = place
+    if name.startswith("PARCER_PROFILE."):
+        name = PROFILE
+    if keys and (name, keys[0]) in NAMED and keys[1] != "default":
+        keys[1] = "*"
+    return "/".join((name, *keys))
+
+
+KNOBS = [
+    place
+    for name in sorted(template_files())
+    if name.endswith(".yaml")
+    for place in leaves(template_document(name), (name,))
+]
+OFFERED = {
+    "/".join((name, *place)) for name, schema in SCHEMAS.items() for place in offered(schema)
+}
+
+SHOWN = {pattern_of(place) for place in KNOBS}
+
+# What the schemas offer and the templates leave out: settings of an agent.
+MORE_KNOBS: list[Place] = [
+    tuple(pattern.replace("*", "agent-spec").split("/")) for pattern in sorted(OFFERED - SHOWN)
+]
+
+
+def test_the_templates_and_the_schemas_speak_of_the_same_knobs() -> None:
+    assert SHOWN <= OFFERED
+    assert {place[:2] for place in MORE_KNOBS} == {(SWARM, "agents")}
+
+
+def test_every_knob_has_a_scenario() -> None:
+    assert OFFERED - set(SCENARIOS) == set()
+
+
+def test_every_scenario_has_a_knob() -> None:
+    assert set(SCENARIOS) - OFFERED == set()
+
+
+def test_the_templates_have_this_many_knobs() -> None:
+    """A walk that stopped short would prove nothing."""
+    assert len(KNOBS) > 70
+    assert {place[0] for place in KNOBS} == {n for n in template_files() if n.endswith(".yaml")}
+
+
+@pytest.mark.parametrize("place", KNOBS + MORE_KNOBS, ids="/".join)
+def test_turning_the_knob_changes_what_happens(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SCENARIOS[pattern_of(place)](Bench(place, tmp_path, monkeypatch))
+
+
+# ------------------------------------------------------------------------------------ what scenarios use
+
+
+def worked(bench: MemoryEngine, kind: str = "spec", steps: int = 1, **more: Any) -> MemoryEngine:
+    """Have one task worked on for so many attempts."""
+    bench.apply(task("T-1", kind, **more))
+    cycle(bench, steps=steps)
+    return bench
+
+
+def found(bench: MemoryEngine, action: str) -> list[Event]:
+    return [event for event in bench.events if event.action == action]
+
+
+def codes(bench: MemoryEngine) -> list[str]:
+    return [event.payload["code"] for event in found(bench, "output.rejected")]
+
+
+def kind_of(agent: str) -> str:
+    kinds: dict[str, str] = template_document(SWARM)["kinds"]
+    return next(kind for kind, name in kinds.items() if name == agent)
+
+
+GARBAGE: Answering = lambda request: b"???"  # noqa: E731  # a value of the same kind as the others
+
+# ------------------------------------------------------------------------------------------ all files
+
+
+@scenario(*(f"{name}/schema_version" for name in (AGENT, ORCHESTRATOR, POLICY, STORAGE, SWARM)))
+def another_version_is_refused(bench: Bench) -> None:
+    contracts({bench.place: "0.3.0"}).check()
+    with pytest.raises(ConfigurationError):
+        contracts({bench.place: "0.3.1"}).check()
+
+
+# ------------------------------------------------------------------------------------ AGENT_CONTRACT
+
+
+@scenario(f"{AGENT}/actions")
+def an_action_that_is_not_listed_is_forbidden(bench: Bench) -> None:
+    lesson = says("lesson.record", rule="Read first.", mistake="Wrote first.")
+    everything = template_document(AGENT)["actions"]
+    taken = worked(bench.engine(everything, lesson))
+    refused = worked(bench.engine(["agent.result", "issue.report"], lesson))
+    assert codes(taken) == ["NO_RESULT"]
+    assert codes(refused) == ["FORBIDDEN_ACTION"]
+    assert len(found(taken, "lesson.record")) == 1
+    assert found(refused, "lesson.record") == []
+    assert set(taken.view()["answer"]["actions"]) == set(everything)
+    assert set(refused.view()["answer"]["actions"]) == {"agent.result", "issue.report"}
+
+
+@scenario(f"{AGENT}/kinds/*/write")
+def a_kind_writes_inside_its_globs(bench: Bench) -> None:
+    agent = result(write("plans/deep/a.txt"))
+    inside = worked(bench.engine(["plans/**"], agent), bench.name)
+    outside = worked(bench.engine(["plans/*"], agent), bench.name)
+    assert inside.content("plans/deep/a.txt") == b"text\n"
+    assert codes(outside) == ["BOUNDARY_VIOLATION"]
+    assert outside.content("plans/deep/a.txt") is None
+    assert inside.view()["contract"]["write"] == ["plans/**"]
+
+
+@scenario(f"{AGENT}/kinds/*/read")
+def a_kind_s_read_globs_reach_the_request(bench: Bench) -> None:
+    for globs in (["src/**", "*.md"], []):
+        asked = worked(bench.engine(globs), bench.name)
+        assert list(asked.requests[0].read) == globs
+        assert asked.view()["contract"]["read"] == globs
+
+
+@scenario(f"{AGENT}/kinds/*/review")
+def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
+    at_once = worked(bench.engine("none"), bench.name)
+    waiting = worked(bench.engine("required"), bench.name)
+    assert at_once.task("T-1").state == "done"
+    assert waiting.task("T-1").state == "in_progress"
+    assert waiting.task("T-1").pending_approval == "APR-0001"
+    assert waiting.content("docs/qa/T-1.md") is None
+    operator.review(waiting, "T-1", "person@example.com", approve=True, reason="fine")
+    assert waiting.content("docs/qa/T-1.md") == b"About T-1.\n"
+    assert (at_once.view()["contract"]["review"], waiting.view()["contract"]["review"]) == (
+        False,
+        True,
+    )
+
+
+@scenario(f"{AGENT}/prohibitions/paths")
+def a_prohibited_path_is_closed_to_every_kind(bench: Bench) -> None:
+    agent = result(write("secret/Notes/a.txt"))
+    for kind in ("impl", "hotfix"):
+        open_ = worked(bench.engine([], agent), kind)
+        closed = worked(bench.engine(["secret/notes/**"], agent), kind)
+        assert open_.content("secret/Notes/a.txt") == b"text\n"
+        assert codes(closed) == ["PATH_PROTECTED"]
+        assert closed.view()["contract"]["prohibited_paths"] == ["secret/notes/**"]
+
+
+@scenario(f"{AGENT}/prohibitions/operations")
+def a_prohibited_operation_is_refused(bench: Bench) -> None:
+    attempts = {
+        "delete": ({"op": "delete", "path": "README.md"}, RejectCode.FORBIDDEN_ACTION),
+        "rename": (
+            {"op": "rename", "from": "README.md", "path": "docs/a.md"},
+            RejectCode.FORBIDDEN_ACTION,
+        ),
+        "executable": (
+            {"op": "chmod", "path": "README.md", "executable": True},
+            RejectCode.MODE_FORBIDDEN,
+        ),
+    }
+    for operation, (update, code) in attempts.items():
+        others = sorted(attempts.keys() - {operation})
+        allowed = worked(bench.engine(others, result(update)))
+        prohibited = worked(bench.engine([operation], result(update)))
+        assert allowed.task("T-1").state == "done"
+        assert codes(prohibited) == [code]
+        assert prohibited.view()["contract"]["prohibited_operations"] == [operation]
+
+
+# ----------------------------------------------------------------------------- ORCHESTRATOR_CONTRACT
+
+
+def others(roles: Iterable[str]) -> list[str]:
+    """Return a line that gives the other roles to a key that nobody holds."""
+    left = sorted({"orchestrator", "approver", "admin"} - set(roles))
+    key = template_files()["allowed_signers"].decode().split(maxsplit=2)[2]
+    return [allowed_signers_line(left, key.strip())]
+
+
+def signed(bench: Bench, action: str, value: list[str], roles: Iterable[str]) -> bool:
+    """Answer whether a key with these roles may write an event of this action."""
+    key = bench.folder / "key"
+    if not key.exists():
+        create_key(key, comment="test")
+    signer = load_signer(KeySpec("ssh", str(key)))
+    files = changed_files({bench.place: value})
+    # The others are somebody's too, or the contracts could not be used at all.
+    lines = [allowed_signers_line(roles, signer.public_key_line), *others(roles)]
+    files["allowed_signers"] = "".join(f"{line}\n" for line in lines).encode()
+    bare = bench.folder / "bare.git"
+    raw = pygit2.init_repository(str(bare), bare=True)
+    log = GitEventLog(Repository(raw), lambda: signer)
+    example = EXAMPLES[action]
+    new = NewEvent(action, example.actor, example.payload)
+    event = seal(new, after_seq=0, after_ts="", now=TS)
+    transaction = log.begin(log_id="0123456789abcdef" * 2)
+    try:
+        transaction.write(event, EMPTY, Contracts(files), Attachments())
+    except RefusedError as error:
+        assert f"the signing key may not sign {action}" in error.message
+        return False
+    return True
+
+
+@scenario(f"{ORCHESTRATOR}/signing/*")
+def an_action_is_signed_by_the_roles_it_names(bench: Bench) -> None:
+    for wanted in ("orchestrator", "approver", "admin"):
+        for role in ("orchestrator", "approver", "admin"):
+            assert signed(bench, bench.name, [wanted], [role]) == (wanted == role)
+    assert signed(bench, bench.name, ["approver", "admin"], ["admin"])
+
+
+@scenario(f"{ORCHESTRATOR}/signing/default")
+def an_action_that_is_not_named_is_signed_by_the_default_roles(bench: Bench) -> None:
+    for wanted in ("orchestrator", "admin"):
+        assert signed(bench, "task.create", [wanted], ["admin"]) == (wanted == "admin")
+        assert signed(bench, "run.init", [wanted], ["admin"])
+
+
+@scenario(f"{ORCHESTRATOR}/invariants")
+def no_invariant_can_be_switched_off(bench: Bench) -> None:
+    contracts({bench.place: [*INVARIANTS, "INV-007"]}).check()
+    for number in INVARIANTS:
+        with pytest.raises(ConfigurationError, match=number):
+            contracts({bench.place: [name for name in INVARIANTS if name != number]}).check()
+
+
+@scenario(f"{ORCHESTRATOR}/attribution/assisted_by")
+def an_effect_names_who_assisted(bench: Bench) -> None:
+    model = {(SWARM, "agents", "agent-spec", "model"): "some-model"}
+    for value, expected in ((True, "agent-spec:some-model"), (False, None)):
+        done = worked(bench.engine(value, more=model))
+        assert effect_of(done)["assisted_by"] == expected
+
+
+def effect_of(bench: MemoryEngine) -> Mapping[str, Any]:
+    found_result = bench.task("T-1").result
+    assert found_result is not None
+    assert found_result.effect_commit is not None
+    return bench.repository.commits[found_result.effect_commit].message
+
+
+# ------------------------------------------------------------------------------------ RUNTIME_POLICY
+
+
+@scenario(f"{POLICY}/attempts/ttl")
+def a_lease_lasts_as_long_as_it_says(bench: Bench) -> None:
+    for value, deadline in (
+        ("PT1M", "2026-01-31T09:01:00.000Z"),
+        ("P1D", "2026-02-01T09:00:00.000Z"),
+    ):
+        opened = worked(bench.engine(value))
+        assert found(opened, "attempt.create")[0].payload["deadline"] == deadline
+        assert opened.requests[0].deadline == deadline
+        claimed = bench.engine(value)
+        claimed.apply(task())
+        operator.claim(claimed, "T-1", "person@example.com")
+        claimed.clock.forward(hours=1)
+        taken_back = "T-1-A2" if value == "PT1M" else "T-1-A1"
+        if value == "PT1M":
+            cycle(claimed, steps=1)
+        attempt = claimed.task("T-1").attempt
+        assert attempt is not None
+        assert attempt.attempt_id == taken_back
+
+
+@scenario(f"{POLICY}/attempts/max_per_task")
+def a_task_is_blocked_after_so_many_attempts(bench: Bench) -> None:
+    for value in (1, 2, 5):
+        tried = bench.engine(value, GARBAGE)
+        tried.apply(task())
+        cycle(tried, task_id="T-1")
+        assert len(found(tried, "attempt.create")) == value
+        assert tried.task("T-1").state == "blocked"
+        assert tried.view(0)["attempts"]["allowed"] == value
+
+
+@scenario(f"{POLICY}/attempts/cooldown")
+def a_task_rests_after_a_failed_attempt(bench: Bench) -> None:
+    for value, starts in (
+        ("PT0S", "2026-01-31T09:00:00.000Z"),
+        ("PT5M", "2026-01-31T09:05:00.000Z"),
+    ):
+        tried = worked(bench.engine(value, in_turn(GARBAGE, result())), steps=2)
+        assert found(tried, "attempt.create")[1].ts == starts
+
+
+@scenario(*(f"{POLICY}/escalation/{severity}" for severity in schemas.SEVERITIES))
+def an_issue_has_the_consequence_of_its_severity(bench: Bench) -> None:
+    severity = bench.place[-1]
+    seen = {}
+    for value in ("log", "flag", "block", "halt"):
+        reported = bench.engine(value, more={(POLICY, "escalation", "repeat_medium"): 0})
+        reported.apply(task(), task("T-2", depends_on=["T-1"]))
+        report = {"severity": severity, "title": "x", "task_id": "T-1"}
+        operator.report_issue(reported, "person@example.com", report)
+        state = reported.state
+        told = None
+        if state.tasks["T-1"].state == "todo":
+            cycle(reported, steps=1)
+            told = "issues" in reported.view()
+        states = (state.run.state, state.tasks["T-1"].state, state.tasks["T-2"].state)
+        seen[value] = (*states, told)
+    assert seen == {
+        "log": ("initialized", "todo", "todo", False),
+        "flag": ("initialized", "todo", "todo", True),
+        "block": ("initialized", "blocked", "blocked", None),
+        "halt": ("halted", "blocked", "blocked", None),
+    }
+
+
+@scenario(f"{POLICY}/escalation/repeat_medium")
+def so_many_medium_issues_are_a_high_one(bench: Bench) -> None:
+    for value, severities in (
+        (0, ["medium"] * 4),
+        (1, ["high"] * 4),
+        (2, ["medium", "high", "high", "high"]),
+        (4, ["medium", "medium", "medium", "high"]),
+    ):
+        reported = bench.engine(value)
+        reported.apply(task())
+        for _ in range(4):
+            report = {"severity": "medium", "title": "x", "task_id": "T-1"}
+            operator.report_issue(reported, "person@example.com", report)
+        said = [event.payload["severity"] for event in found(reported, "issue.report")]
+        assert said == severities
+        assert reported.task("T-1").state == ("blocked" if "high" in severities else "todo")
+
+
+@scenario(f"{POLICY}/limits/max_output_bytes")
+def an_answer_has_at_most_so_many_bytes(bench: Bench) -> None:
+    def padded(request: Any) -> bytes:
+        return result()(request).ljust(1000)
+
+    assert worked(bench.engine(1000, padded)).task("T-1").state == "done"
+    assert codes(worked(bench.engine(999, padded))) == ["OUTPUT_TOO_LARGE"]
+
+
+@scenario(f"{POLICY}/limits/max_files_per_proposal")
+def a_proposal_has_at_most_so_many_files(bench: Bench) -> None:
+    agent = result(*(write(f"docs/{number}.md") for number in range(3)))
+    assert worked(bench.engine(3, agent)).task("T-1").state == "done"
+    assert codes(worked(bench.engine(2, agent))) == ["TOO_MANY_FILES"]
+
+
+@scenario(f"{POLICY}/limits/max_patch_lines")
+def a_proposal_changes_at_most_so_many_lines(bench: Bench) -> None:
+    agent = result(write("docs/a.md", "1\n2\n"), write("README.md", "# Other\n"))
+    assert worked(bench.engine(4, agent)).task("T-1").state == "done"
+    assert codes(worked(bench.engine(3, agent))) == ["PATCH_TOO_LARGE"]
+
+
+@scenario(f"{POLICY}/limits/max_file_bytes")
+def a_file_has_at_most_so_many_bytes(bench: Bench) -> None:
+    agent = result(write("docs/a.md", "four"), write("docs/b.md", "five5"))
+    assert worked(bench.engine(5, agent)).task("T-1").state == "done"
+    assert codes(worked(bench.engine(4, agent))) == ["FILE_TOO_LARGE"]
+
+
+@scenario(f"{POLICY}/verification/snapshots_kept")
+def so_many_snapshots_of_failed_verifications_are_kept(bench: Bench) -> None:
+    for value in (1, 2):
+        failing = bench.engine(value)
+        failing.audit = lambda: Audit("mismatch", 1, 1, check=7, message="differs")
+        for number in range(1, 4):
+            failing.apply(task(f"T-{number}"))
+            cycle(failing, steps=1)
+            with pytest.raises(MismatchError):
+                cycle(failing)
+        kept = {
+            name.split("/")[3][:8]
+            for name in failing.repository.refs
+            if name.startswith("refs/esaa/snapshots/")
+        }
+        assert kept == {f"RUN-000{number}" for number in range(4 - value, 4)}
+
+
+@scenario(f"{POLICY}/run_end/success_when")
+def a_success_may_leave_blocked_tasks(bench: Bench) -> None:
+    for value, ending in (("all_done", "failed"), ("none_left", "success")):
+        ended = bench.engine(value, in_turn(GARBAGE, GARBAGE, GARBAGE, result()))
+        ended.apply(task("T-1"), task("T-2"))
+        cycle(ended)
+        assert ended.state.run.blocked == ("T-1",)
+        assert ended.state.run.state == ending
+
+
+@scenario(f"{POLICY}/run_end/on_blocked")
+def a_run_with_blocked_tasks_fails_or_waits(bench: Bench) -> None:
+    failed = bench.engine("failed", GARBAGE)
+    failed.apply(task())
+    cycle(failed)
+    assert failed.state.run.state == "failed"
+    waiting = bench.engine("wait", GARBAGE)
+    waiting.apply(task())
+    with pytest.raises(RunHalted, match="1 tasks are blocked"):
+        cycle(waiting)
+    assert waiting.state.run.state == "running"
+
+
+@scenario(f"{POLICY}/lessons/max_in_request")
+def a_request_carries_at_most_so_many_lessons(bench: Bench) -> None:
+    lessons = [{"rule": f"rule {number}", "mistake": "m"} for number in range(3)]
+    for value, rules in (
+        (0, []),
+        (2, ["rule 1", "rule 2"]),
+        (9, ["rule 0", "rule 1", "rule 2"]),
+    ):
+        taught = bench.engine(value, result(lessons=lessons))
+        taught.apply(task("T-1"), task("T-2"))
+        cycle(taught, steps=2)
+        assert [lesson["rule"] for lesson in taught.view().get("lessons", [])] == rules
+
+
+# ------------------------------------------------------------------------------------ STORAGE_POLICY
+
+
+def kept(bench: MemoryEngine, action: str, side: str) -> tuple[set[str], bytes | None]:
+    """Return what the event names of one side of its exchange, and the text beside it."""
+    stored = next(s for s in bench.log.events() if s.event.action == action)
+    named = stored.event.payload.get("exchange", {}).get(side, {})
+    file = {"request": "request.json", "response": "response"}[side]
+    blob = bench.log.recorded[stored.commit].attachments.exchange.get(file)
+    assert blob == named.get("blob")
+    return set(named), None if blob is None else bench.repository.blobs[blob]
+
+
+@scenario(f"{STORAGE}/exchange/request", f"{STORAGE}/exchange/response")
+def one_side_of_an_exchange_is_kept_in_full_by_digest_or_not(bench: Bench) -> None:
+    side = bench.place[-1]
+    for agent, action in ((result(), "agent.result"), (GARBAGE, "output.rejected")):
+        for value, names in (
+            ("full", {"sha256", "bytes", "blob"}),
+            ("digest", {"sha256", "bytes"}),
+            ("none", set()),
+        ):
+            done = worked(bench.engine(value, agent))
+            named, text = kept(done, action, side)
+            assert named == names
+            request = done.requests[0]
+            said = request.body if side == "request" else agent(request)
+            assert text == (said if value == "full" else None)
+
+
+@scenario(f"{STORAGE}/exchange/max_bytes")
+def so_many_bytes_of_an_exchange_are_kept(bench: Bench) -> None:
+    for value in (0, 7, 20):
+        done = worked(bench.engine(value, result()))
+        said = result()(done.requests[0])
+        assert kept(done, "agent.result", "response")[1] == said[:value]
+        assert kept(done, "agent.result", "request")[1] == done.requests[0].body[:value]
+        exchange = found(done, "agent.result")[0].payload["exchange"]
+        assert exchange["response"]["bytes"] == len(said)
+
+
+@scenario(f"{STORAGE}/redact")
+def what_a_pattern_matches_is_blotted_out(bench: Bench) -> None:
+    secret = "hush-0000000000"
+    for value, shown in (([], True), (["hush-[0-9]{10}"], False)):
+        answered = worked(bench.engine(value, result(summary=f"Used {secret}.")))
+        garbled = worked(bench.engine(value, lambda request: f"?{secret}?".encode()))
+        text = kept(answered, "agent.result", "response")[1]
+        preview = found(garbled, "output.rejected")[0].payload["output"]["preview"]
+        assert text is not None
+        assert (secret in text.decode(), secret in preview) == (shown, shown)
+        summary = found(answered, "agent.result")[0].payload["summary"]
+        assert summary == ("Used hush-0000000000." if shown else "Used [redacted].")
+
+
+# -------------------------------------------------------------------------------------- agents_swarm
+
+ECHO = """
+import json, os, sys
+request = json.load(sys.stdin)
+print(json.dumps({
+    "action": "agent.result",
+    "task_id": request["task"]["task_id"],
+    "attempt_id": request["attempt_id"],
+    "payload": {"summary": " ".join([*sys.argv[1:], os.environ.get("ESAA_KNOB", "unset")])
+                if "ESAA_KNOB" not in sys.argv else os.environ.get("KNOB_VALUE", "unset")},
+}))
+"""
+
+
+def real(bench: Bench, entry: Mapping[str, Any]) -> MemoryEngine:
+    """Have a task done by the real adapter of an agent with this entry."""
+    place = bench.place[:3]
+    made = engine(given=contracts({place: entry}))
+    made.make_agent = lambda found_entry, in_force: make_agent(
+        found_entry,
+        root=bench.folder,
+        trees=made.trees,
+        blobs=made.blobs,
+        max_output_bytes=in_force.policy.max_output_bytes,
+        clock=made.clock,
+    )
+    return worked(made, kind_of(bench.name))
+
+
+def command(*arguments: str, **more: Any) -> dict[str, Any]:
+    return {
+        "adapter": "command",
+        "command": [sys.executable, "-IS", "-c", ECHO, *arguments],
+        **more,
+    }
+
+
+def scripted(bench: Bench, folder: str, summary: str) -> dict[str, Any]:
+    """Record an answer in a folder, and return the entry that answers from there."""
+    (bench.folder / folder).mkdir()
+    envelope = {
+        "action": "agent.result",
+        "task_id": "T-1",
+        "attempt_id": "{{attempt_id}}",
+        "payload": {"summary": summary},
+    }
+    (bench.folder / folder / "T-1.json").write_bytes(spoken(envelope))
+    return {"adapter": "scripted", "folder": folder}
+
+
+def summary_of(bench: MemoryEngine) -> str:
+    return str(found(bench, "agent.result")[0].payload["summary"])
+
+
+@scenario(f"{SWARM}/agents/*/adapter")
+def an_adapter_decides_how_an_agent_is_asked(bench: Bench) -> None:
+    program = real(bench, command("asked"))
+    recording = real(bench, scripted(bench, "recorded", "recorded"))
+    said = [found(made, "orchestrator.dispatch")[0].payload for made in (program, recording)]
+    assert [each["adapter"] for each in said] == ["command", "scripted"]
+    assert [each["sandbox"] for each in said] == ["scratch-directory", "none"]
+    assert summary_of(program).startswith("asked")
+    assert summary_of(recording) == "recorded"
+
+
+@scenario(f"{SWARM}/agents/*/command")
+def a_command_is_what_answers(bench: Bench) -> None:
+    for words in (["one"], ["two", "words"]):
+        assert summary_of(real(bench, command(*words))) == " ".join([*words, "unset"])
+
+
+@scenario(f"{SWARM}/agents/*/model")
+def a_model_is_put_on_record(bench: Bench) -> None:
+    for value in ("model-a", "model-b"):
+        done = worked(bench.engine(value), kind_of(bench.name))
+        assert found(done, "orchestrator.dispatch")[0].payload["model"] == value
+        assert found(done, "agent.result")[0].payload["model"] == value
+        assert effect_of(done)["assisted_by"] == f"{bench.name}:{value}"
+
+
+@scenario(f"{SWARM}/agents/*/timeout")
+def an_agent_has_so_much_time(bench: Bench) -> None:
+    in_time = real(bench, command("asked", timeout="PT10M"))
+    too_late = real(bench, command("asked", timeout="PT0S"))
+    assert in_time.task("T-1").state == "done"
+    assert codes(too_late) == ["AGENT_TIMEOUT"]
+    message = found(too_late, "output.rejected")[0].payload["message"]
+    assert message == "did not answer within its timeout of 0 ms"
+
+
+@scenario(f"{SWARM}/agents/*/env")
+def a_named_variable_is_passed_on(bench: Bench) -> None:
+    bench.monkeypatch.setenv("KNOB_VALUE", "passed on")
+    assert summary_of(real(bench, command("ESAA_KNOB"))) == "unset"
+    assert summary_of(real(bench, command("ESAA_KNOB", env=["KNOB_VALUE"]))) == "passed on"
+
+
+@scenario(f"{SWARM}/agents/*/folder")
+def a_folder_is_where_answers_come_from(bench: Bench) -> None:
+    for folder in ("here", "there"):
+        assert summary_of(real(bench, scripted(bench, folder, f"from {folder}"))) == (
+            f"from {folder}"
+        )
+
+
+@scenario(f"{SWARM}/kinds/*")
+def a_kind_is_done_by_the_agent_that_is_named(bench: Bench) -> None:
+    for agent in ("agent-spec", "agent-impl", "agent-qa"):
+        done = worked(bench.engine(agent), bench.name)
+        assert found(done, "attempt.create")[0].payload["agent"] == agent
+        assert found(done, "agent.result")[0].actor == agent
+
+
+# ------------------------------------------------------------------------------------ PARCER_PROFILE
+
+
+@scenario(
+    *(f"{PROFILE}/{part}" for part in ("persona", "audience", "context", "execution", "response")),
+    f"{PROFILE}/rules",
+)
+def a_profile_reaches_the_request(bench: Bench) -> None:
+    name, part = bench.place
+    agent = name.removeprefix("PARCER_PROFILE.").removesuffix(".yaml")
+    value = ["Only this."] if part == "rules" else "Only this."
+    before = worked(engine(), kind_of(agent)).view()["profile"]
+    after = worked(bench.engine(value), kind_of(agent)).view()["profile"]
+    assert before == template_document(name)
+    assert after == {**before, part: value}
+    assert after != before
+
+
+# --------------------------------------------------------------------------- when a turned knob counts
+
+
+def test_a_knob_counts_from_the_next_run_on() -> None:
+    made = engine(GARBAGE)
+    made.apply(task())
+    cycle(made, steps=1)
+    made.given = contracts({(POLICY, "attempts", "max_per_task"): 1})
+    made.apply(task(), task("T-2"))
+    assert made.contracts.policy.max_attempts == 3
+    run.stop(made, "to begin again", "person@example.com")
+    made.apply(task(), task("T-2"))
+    assert made.contracts.policy.max_attempts == 1
+    json.dumps(made.contracts.pins)
