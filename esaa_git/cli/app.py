@@ -180,9 +180,7 @@ class App:
             )
         style = setting("esaa.keyFormat") or "ssh"
         if style not in ("ssh", "openpgp"):
-            raise UsageError(
-                f"esaa.keyFormat is '{style}'", hint="set it to 'ssh' or to 'openpgp'"
-            )
+            raise UsageError(f"esaa.keyFormat is '{style}'", hint="set it to 'ssh' or to 'openpgp'")
         program = setting("gpg.program") or "gpg"
         return load_signer(KeySpec("ssh" if style == "ssh" else "openpgp", key, program))
 

@@ -49,9 +49,7 @@ def hotfix(
     definition["priority"] = 100
     if new_id is not None:
         definition["task_id"] = new_id
-    made = operator.hotfix(
-        app.engine, task_id, definition, app.actor(actor), reason, issue_id
-    )
+    made = operator.hotfix(app.engine, task_id, definition, app.actor(actor), reason, issue_id)
     click.echo(f"{made} created; it supersedes {task_id}")
 
 

@@ -67,9 +67,7 @@ def _template(name: str) -> Path:
         if path.is_dir() and path.name != NO_DEMO
     )
     if name not in known:
-        raise UsageError(
-            f"no template '{name}'", hint=f"choose one of: {', '.join(known)}"
-        )
+        raise UsageError(f"no template '{name}'", hint=f"choose one of: {', '.join(known)}")
     return resource_path("templates", name)
 
 
@@ -113,4 +111,3 @@ def _git(folder: Path, *arguments: str, show: bool = False) -> None:
     output = run_git(folder, *arguments)
     if show:
         click.echo(output.decode("utf-8", "replace"), nl=False)
-

@@ -36,7 +36,7 @@ Example:
 @click.option(
     "--events-ref",
     metavar="REF",
-    help="Keep the log on this ref, as in refs/heads/esaa/events where a forge takes branches only.",
+    help="Keep the log on this ref: refs/heads/esaa/events where a forge takes branches only.",
 )
 @pass_app
 def init(
@@ -81,7 +81,7 @@ def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, st
     repository = app.repository
     configured = repository.setting("esaa.signingKey")
     if given is not None:
-        spelled = os.path.abspath(Path(given).expanduser()) if Path(given).exists() else given
+        spelled = str(Path(given).resolve()) if Path(given).exists() else given
         repository.set_local("esaa.signingKey", spelled)
         repository.set_local("esaa.keyFormat", style)
         configured = spelled
@@ -160,4 +160,3 @@ def _trust_in_git(app: App, workdir: Path) -> None:
         repository.set_local(
             "gpg.ssh.allowedSignersFile", str(workdir / ROADMAP / "allowed_signers")
         )
-

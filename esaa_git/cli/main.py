@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -94,7 +95,15 @@ def cli(ctx: click.Context, folder: str | None) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: agents are ended, attempts given back, and nothing is left behind.
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, _interrupt)
     sys.exit(run_command(sys.argv[1:]))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run_command(arguments: list[str]) -> int:

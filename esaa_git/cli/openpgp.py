@@ -15,8 +15,7 @@ def export_public_key(fingerprint: str, program: str = "gpg") -> str:
         KeyUnavailable: if gpg cannot export the key.
     """
     done = subprocess.run(
-        [program, "--batch", "--armor", "--export-options", "export-minimal"]
-        + ["--export", fingerprint],
+        [program, "--batch", "--armor", "--export-options=export-minimal", "--export", fingerprint],
         capture_output=True,
         check=False,
     )

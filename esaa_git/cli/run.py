@@ -99,9 +99,7 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
     _require_agents(app, plan, branch, agent)
-    done = runs.apply(
-        app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor)
-    )
+    done = runs.apply(app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor))
     if done.started:
         app.say(f"{done.run_id} started with {done.created} new tasks")
 

@@ -47,10 +47,7 @@ def list_(app: App, state: str | None, kind: str | None, as_json: bool) -> None:
         return
     print_table(
         ["task", "state", "kind", "attempts", "title"],
-        (
-            [one.task_id, one.state, one.kind, str(one.attempts_total), one.title]
-            for one in found
-        ),
+        ([one.task_id, one.state, one.kind, str(one.attempts_total), one.title] for one in found),
     )
 
 
@@ -117,9 +114,7 @@ Example:
 @reason_option
 @as_option
 @pass_app
-def unblock(
-    app: App, task_id: str, attempts: int | None, reason: str, actor: str | None
-) -> None:
+def unblock(app: App, task_id: str, attempts: int | None, reason: str, actor: str | None) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
     from esaa_git.orchestrator import operator
 

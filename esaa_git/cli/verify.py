@@ -27,12 +27,12 @@ Example:
 @click.option("--full", is_flag=True, help="From genesis, whatever was verified before.")
 @click.option("--since", is_flag=True, help="From the last verified point (the default).")
 @click.option("--strict", is_flag=True, help="Fail for what is otherwise only noted.")
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default.")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default."
+)
 @json_option
 @pass_app
-def verify(
-    app: App, full: bool, since: bool, strict: bool, jobs: int | None, as_json: bool
-) -> int:
+def verify(app: App, full: bool, since: bool, strict: bool, jobs: int | None, as_json: bool) -> int:
     """Recompute every state, hash and signature of the log, and find every effect on the branch.
 
     The exit code is 0 for ok, 9 for a mismatch (well-formed history that does not add up) and 10

@@ -60,9 +60,7 @@ Example:
 @json_option
 @as_option
 @pass_app
-def submit(
-    app: App, file: str, task_id: str | None, as_json: bool, actor: str | None
-) -> int:
+def submit(app: App, file: str, task_id: str | None, as_json: bool, actor: str | None) -> int:
     """Submit an envelope for a task that you hold: a result, an issue, a heartbeat or a lesson.
 
     FILE is what an agent would answer; - reads standard input. An output that breaks a rule is

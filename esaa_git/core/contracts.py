@@ -326,7 +326,7 @@ def checked(document: Any, schema: str, name: str) -> Any:
 
 @cache
 def _validator(schema: str) -> Any:
-    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without contracts need not pay
+    import jsonschema_rs  # 18 ms that a command without contracts need not pay
 
     return jsonschema_rs.Draft202012Validator(getattr(schemas, schema))
 

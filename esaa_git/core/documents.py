@@ -10,7 +10,7 @@ from esaa_git.errors import ConfigurationError
 
 @cache
 def _loader() -> Any:
-    import yaml  # noqa: PLC0415  # 13 ms that `status` need not pay
+    import yaml  # 13 ms that `status` need not pay
 
     base: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
@@ -46,7 +46,7 @@ def decode_yaml(data: bytes, name: str) -> Any:
             duplicate key, a key that is not text, bytes that are not UTF-8.
     """
     loader = _loader()
-    import yaml  # noqa: PLC0415
+    import yaml
 
     try:
         text = data.decode()

@@ -90,9 +90,7 @@ PAYLOADS: Mapping[str, Schema] = {
             ),
         },
     ),
-    "issue.report": record(
-        {"severity": SEVERITY, "title": line()}, {"description": text(20_000)}
-    ),
+    "issue.report": record({"severity": SEVERITY, "title": line()}, {"description": text(20_000)}),
     "agent.heartbeat": record({}, {"note": text(500)}),
     "lesson.record": _LESSON,
 }
@@ -302,7 +300,7 @@ def _schema(name: str) -> Schema:
 
 @cache
 def _validator(name: str) -> Any:
-    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without agents need not pay
+    import jsonschema_rs  # 18 ms that a command without agents need not pay
 
     return jsonschema_rs.Draft202012Validator(_schema(name))
 
@@ -315,8 +313,8 @@ def _violation(name: str, value: Any, where: str = "") -> Rejected | None:
     """
     if _validator(name).is_valid(value):
         return None
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 60 ms, and only to explain
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
+    from jsonschema import Draft202012Validator  # 60 ms, and only to explain
+    from jsonschema.exceptions import best_match
 
     fault = best_match(Draft202012Validator(_schema(name)).iter_errors(value))
     if fault is None:

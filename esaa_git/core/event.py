@@ -109,7 +109,7 @@ def schema(action: str) -> dict[str, Any]:
 
 @cache
 def _validator(action: str) -> Any:
-    import jsonschema_rs  # noqa: PLC0415  # 18 ms that a command without events need not pay
+    import jsonschema_rs  # 18 ms that a command without events need not pay
 
     return jsonschema_rs.Draft202012Validator(schema(action))
 

@@ -111,9 +111,9 @@ def _update(state: State, event: Event, contracts: Contracts) -> None:
     if cause == Cause.ATTEMPTS_SPENT and not spent:
         raise Violation("INV-002", f"'{task.task_id}' has attempts left")
     cooldown = contracts.policy.cooldown_ms
-    if cooldown and cause in (Cause.REJECTED, Cause.TIMED_OUT):
-        if payload.get("not_before", "") < after(event.ts, cooldown):
-            raise Violation("INV-002", f"'{task.task_id}' cools down longer than that")
+    cools = cooldown > 0 and cause in (Cause.REJECTED, Cause.TIMED_OUT)
+    if cools and payload.get("not_before", "") < after(event.ts, cooldown):
+        raise Violation("INV-002", f"'{task.task_id}' cools down longer than that")
 
 
 def _run_end(state: State, event: Event, contracts: Contracts) -> None:
@@ -170,9 +170,7 @@ def attribution(task: Task, contracts: Contracts) -> str | None:
     return f"{attempt.agent}:{(entry.model if entry is not None else None) or 'unspecified'}"
 
 
-def check_attachments(
-    event: Event, files: Mapping[str, Any], exchange: Mapping[str, Any]
-) -> None:
+def check_attachments(event: Event, files: Mapping[str, Any], exchange: Mapping[str, Any]) -> None:
     """Refuse attachments that are not exactly those that the event names (path to blob id).
 
     Raises:

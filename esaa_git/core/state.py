@@ -409,10 +409,7 @@ class State:
 
     def document(self, table: str, key: str) -> Record:
         """Return the record behind one entry of `touched`."""
-        if table == "":
-            record: Record = getattr(self, key)
-            return record
-        record = getattr(self, table)[key]
+        record: Record = getattr(self, key) if table == "" else getattr(self, table)[key]
         return record
 
 

@@ -92,7 +92,7 @@ class Auditor:
         strict: bool = False,
         remember: bool = True,
         with_branch: bool = True,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         self._repository = repository
         self._full = full
@@ -135,9 +135,7 @@ class Auditor:
             self._fail(report, failure)
             return report
         audit = report.audit
-        report.audit = Audit(
-            "ok", audit.checked_from, audit.checked_to, projection_hash(state)
-        )
+        report.audit = Audit("ok", audit.checked_from, audit.checked_to, projection_hash(state))
         if self._remember:
             self._write_mark(report)
         return report
@@ -283,7 +281,9 @@ class Auditor:
         imported = commitform.imported_events(self._log_id)
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
         shallow = self._shallow()
-        tips = {one.branch: self._repository.ref_target(f"refs/heads/{one.branch}") for one in closed}
+        tips = {
+            one.branch: self._repository.ref_target(f"refs/heads/{one.branch}") for one in closed
+        }
         absent = 0
         for one in closed:
             is_partial = tips[one.branch] is None or bool(shallow)

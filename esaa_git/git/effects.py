@@ -114,9 +114,7 @@ class GitWorkingBranch:
         return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
 
     def move(self, move: BranchMove, message: str) -> None:
-        move_refs(
-            self._repository, [RefMove(_ref(move.branch), move.old, move.new, message)]
-        )
+        move_refs(self._repository, [RefMove(_ref(move.branch), move.old, move.new, message)])
 
     def contains(self, tip: str, commit: str) -> bool:
         if tip == commit:

@@ -13,7 +13,6 @@ from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.git.repository import Repository
 from esaa_git.ports import BranchMove, Followup
 
-
 LOCK_SECONDS = 60
 """How long a process waits for another one to finish its follow-up: a checkout may be large."""
 

@@ -17,7 +17,7 @@ from esaa_git.core.contracts import (
     is_contract_file,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
-from esaa_git.core.state import EMPTY, State
+from esaa_git.core.state import State
 from esaa_git.errors import (
     ConfigurationError,
     CorruptedError,
@@ -122,7 +122,8 @@ def check_signers(contracts: Contracts) -> None:
     found = signer_set(contracts).principals & ROLES
     if not found & wanted:
         raise ConfigurationError(
-            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role {' or '.join(sorted(wanted))}",
+            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role "
+            f"{' or '.join(sorted(wanted))}",
             cause=f"it names {', '.join(sorted(found)) or 'no role'}",
             hint=f"add the key that records events to .roadmap/{ALLOWED_SIGNERS}; "
             "'git esaa doctor' shows its line",
@@ -250,9 +251,7 @@ def load_tip(repository: Repository, target: str) -> LoadedTip:
         tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
         roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
         state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
-        return LoadedTip(
-            tip, state, read_contracts(repository.read, contracts), contracts, roadmap
-        )
+        return LoadedTip(tip, state, read_contracts(repository.read, contracts), contracts, roadmap)
     except (KeyError, MalformedObject) as error:
         raise CorruptedError(
             f"event commit {target[:12]} is incomplete",

@@ -165,8 +165,10 @@ class SignerSet:
     @property
     def principals(self) -> frozenset[str]:
         """Every principal that some key may act as."""
-        return frozenset().union(*(known.principals for known in self._keys.values())).union(
-            *(known.principals for known in self._openpgp_keys.values())
+        return (
+            frozenset()
+            .union(*(known.principals for known in self._keys.values()))
+            .union(*(known.principals for known in self._openpgp_keys.values()))
         )
 
     def is_principal(self, fingerprint: str, name: str) -> bool:

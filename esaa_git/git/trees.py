@@ -123,9 +123,7 @@ class GitTrees:
         if tree is None:
             if len(self._trees) > 4096:
                 self._trees.clear()
-            tree = self._trees[oid] = decode_tree(
-                self._repository.read(oid)[1], any_names=True
-            )
+            tree = self._trees[oid] = decode_tree(self._repository.read(oid)[1], any_names=True)
         return tree
 
 

@@ -156,9 +156,7 @@ class Verifier:
             self._contracts_tree = found.tree["contracts"].oid
             self._contracts = read_contracts(self._reader, self._contracts_tree)
             roadmap = found.tree["roadmap"].oid
-            self.state = load_state(
-                self._reader, roadmap, seq=found.event.seq, ts=found.event.ts
-            )
+            self.state = load_state(self._reader, roadmap, seq=found.event.seq, ts=found.event.ts)
         except (CorruptedError, KeyError, MalformedObject, pygit2.GitError) as error:
             raise Failure(2, "corrupted", None, start, f"cannot be read: {error}") from error
         return roadmap
@@ -335,9 +333,7 @@ class Verifier:
 
     # -- 7: the recorded state --------------------------------------------------------------
 
-    def _recorded_state(
-        self, tree: dict[str, TreeEntry], state: State, seq: int, oid: str
-    ) -> None:
+    def _recorded_state(self, tree: dict[str, TreeEntry], state: State, seq: int, oid: str) -> None:
         try:
             computed = self._tree.apply(state, self._presence)
         except KeyError as error:
@@ -349,9 +345,7 @@ class Verifier:
 
     # -- 8: attachments ---------------------------------------------------------------------
 
-    def _attachments(
-        self, tree: dict[str, TreeEntry], event: Event, seq: int, oid: str
-    ) -> None:
+    def _attachments(self, tree: dict[str, TreeEntry], event: Event, seq: int, oid: str) -> None:
         files = self._flat(tree["files"].oid, "") if "files" in tree else {}
         exchange = self._flat(tree["exchange"].oid, "") if "exchange" in tree else {}
         blobs = {name: entry.oid for name, entry in exchange.items()}

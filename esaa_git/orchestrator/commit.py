@@ -241,7 +241,8 @@ def _close(
 ) -> Admission:
     """Commit the effect of a proposal made for the branch's tip and close the task."""
     task = tx.state.tasks[task_id]
-    assert task.attempt is not None and task.result is not None
+    assert task.attempt is not None
+    assert task.result is not None
     attempt_id = task.attempt.attempt_id
     if proposal is None or written is None:
         decide.update_task(tx, task, cause)
@@ -279,9 +280,7 @@ def _close(
     return Admission("done", task_id, attempt_id, task.result.summary, effect_commit=effect)
 
 
-def _admit_issue(
-    tx: Transaction, said: Said, accepted: Accepted, exchange: _Exchange
-) -> Admission:
+def _admit_issue(tx: Transaction, said: Said, accepted: Accepted, exchange: _Exchange) -> Admission:
     envelope = accepted.envelope
     given = storage.redact_value(dict(envelope.payload), tx.contracts.storage)
     issue_id = decide.report_issue(
@@ -294,14 +293,10 @@ def _admit_issue(
     if said.is_final and task.active_attempt is not None and tx.state.run.is_open:
         _without_result(tx, said, accepted, _Exchange())
     message = f"{issue_id} is recorded; '{task.task_id}' is {tx.state.tasks[task.task_id].state}"
-    return Admission(
-        "issue", envelope.task_id, envelope.attempt_id, message, issue_id=issue_id
-    )
+    return Admission("issue", envelope.task_id, envelope.attempt_id, message, issue_id=issue_id)
 
 
-def _record_lesson(
-    tx: Transaction, actor: str, task_id: str, lesson: Mapping[str, Any]
-) -> None:
+def _record_lesson(tx: Transaction, actor: str, task_id: str, lesson: Mapping[str, Any]) -> None:
     lesson_id = f"LES-{tx.state.run.lessons + 1:04d}"
     given = storage.redact_value(dict(lesson), tx.contracts.storage)
     tx.emit("lesson.record", actor, {**given, "lesson_id": lesson_id, "task_id": task_id})
@@ -374,7 +369,9 @@ class _Exchange:
     def attachments(self) -> Attachments:
         return Attachments(exchange=self._blobs)
 
-    def keep(self, name: str, file: str, data: bytes, how: str, engine: Engine, policy: Any) -> None:
+    def keep(
+        self, name: str, file: str, data: bytes, how: str, engine: Engine, policy: Any
+    ) -> None:
         stored = storage.kept(data, how, policy)
         blob = None if stored is None else engine.blobs.write(stored)
         part = storage.part(data, how, blob)
@@ -412,7 +409,9 @@ def branch_tip(engine: Engine, tx: Transaction) -> str:
     return tip
 
 
-def close(engine: Engine, task_id: str, *, reviewer: str | None = None, reason: str = "") -> Admission:
+def close(
+    engine: Engine, task_id: str, *, reviewer: str | None = None, reason: str = ""
+) -> Admission:
     """Finish a task whose validated effect is in the log and not on the branch yet.
 
     With `reviewer`, the approval that the task waits for is granted in the same transaction.

@@ -72,9 +72,7 @@ def cycle(
         _wait(engine, state)
 
 
-def _settle(
-    engine: Engine, report: Report, on_admission: Callable[[Admission], None]
-) -> None:
+def _settle(engine: Engine, report: Report, on_admission: Callable[[Admission], None]) -> None:
     """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
     state, _ = engine.log.load()
     now = timestamp(engine.clock.now())

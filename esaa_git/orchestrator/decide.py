@@ -178,9 +178,9 @@ def update_task(tx: Transaction, task: Task, cause: Cause, **payload: Any) -> No
         Cause.DEPENDENCY: TaskState.BLOCKED,
         Cause.AMENDED: task.state,
     }.get(cause, TaskState.TODO)
-    if task.attempt is not None and cause not in (Cause.AMENDED, Cause.OPERATOR):
-        if task.state == TaskState.IN_PROGRESS:
-            payload["attempt_id"] = task.attempt.attempt_id
+    ends_attempt = task.state == TaskState.IN_PROGRESS and cause != Cause.AMENDED
+    if task.attempt is not None and ends_attempt:
+        payload["attempt_id"] = task.attempt.attempt_id
     reason = payload.get("reason")
     if reason is not None:
         payload["reason"] = str(reason)[:2000]
@@ -250,9 +250,7 @@ def report_issue(
             payload = {**payload, "severity": "high", "reported_as": "medium"}
             severity = "high"
     issue_id = f"ISS-{tx.state.run.issues + 1:04d}"
-    tx.emit(
-        "issue.report", actor, {"issue_id": issue_id, **payload}, attachments=attachments
-    )
+    tx.emit("issue.report", actor, {"issue_id": issue_id, **payload}, attachments=attachments)
     consequence = policy.escalation[severity]
     if consequence in ("block", "halt") and task_id is not None and tx.state.run.is_open:
         block(tx, task_id, issue_id, f"{issue_id}: {payload['title']}")

@@ -220,9 +220,7 @@ def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str)
         task = decide.find_task(tx.state, task_id)
         attempt = task.attempt
         assert attempt is not None  # _reviewable looked at it
-        tx.emit(
-            "approval.deny", by, {"approval_id": task.pending_approval, "reason": reason}
-        )
+        tx.emit("approval.deny", by, {"approval_id": task.pending_approval, "reason": reason})
         decide.give_back(tx, task_id, Cause.CHANGES_REQUESTED, reason)
         return Admission("rejected", task_id, attempt.attempt_id, reason)
 

@@ -110,9 +110,7 @@ def build_request(tx: Transaction, task_id: str, agent: str) -> Request:
     )
 
 
-def _dispatch(
-    engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter
-) -> Dispatched:
+def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
     base = branch_tip(engine, tx)
     attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
     request = build_request(tx, task_id, adapter.name)

@@ -17,7 +17,6 @@ from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Audit
 
-
 MAX_AUDITS = 8
 """How often the end of a run is verified again because somebody appended meanwhile."""
 

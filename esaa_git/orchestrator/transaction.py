@@ -89,9 +89,7 @@ class Transaction:
         self._writer.commit(None if self.followup is None else self.followup.move)
 
 
-def transact(
-    engine: Engine, decide: Callable[[Transaction], T], *, log_id: str | None = None
-) -> T:
+def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
     """Load the state, decide on it and record what was decided; decide again where it moved.
 
     `decide` must take everything it needs of the log from its argument, since it may be called

@@ -230,7 +230,7 @@ class Verifier:
         change = FileChange(path, before, after, source, len(new), digest(new))
         return change, changed_lines(old, new)
 
-    def _file(self, commit: str, path: str) -> FileEntry | None | Rejected:
+    def _file(self, commit: str, path: str) -> FileEntry | Rejected | None:
         entry = self._trees.entry(commit, path)
         if isinstance(entry, NotAFile):
             return Rejected(
@@ -285,16 +285,15 @@ class Verifier:
     def _merged(
         self, file: FileChange, stands_on: str, ours: FileEntry, base: str, tip: str
     ) -> FileChange | Rejected | None:
-        assert file.before is not None and file.after is not None
+        assert file.before is not None
+        assert file.after is not None
         merged = self._merger.merge_file(stands_on, file.before, ours, file.after)
         if isinstance(merged, Conflict):
             return _conflict(merged.path, merged.reason, base, tip, merged.hunks)
         if merged == ours and file.source is None:
             return None
         content = self._blobs.read(merged.oid)
-        return replace(
-            file, before=ours, after=merged, size=len(content), sha256=digest(content)
-        )
+        return replace(file, before=ours, after=merged, size=len(content), sha256=digest(content))
 
 
 def _is_repeated(envelope: Envelope, state: State, output_sha256: str) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
     from esaa_git.core.event import Event
 
+
 def evolve(draft: Draft, event: Event) -> None:
     payload = event.payload
     task = draft.task(payload["task_id"])

@@ -61,7 +61,7 @@ def _closed(draft: Draft, task: Task, payload: Mapping[str, Any]) -> Task:
     granted = False
     if task.pending_approval is not None:
         granted = draft.approvals[task.pending_approval].state == "granted"
-    if granted != (payload["cause"] == Cause.APPROVED) or task.pending_approval and not granted:
+    if granted != (payload["cause"] == Cause.APPROVED) or (task.pending_approval and not granted):
         raise Violation("INV-003", f"'{task.task_id}' is not approved")
     return replace(
         task,

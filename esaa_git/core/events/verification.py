@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from esaa_git.core.event import Event
 
 
-def evolve_start(draft: Draft, event: Event) -> None:
+def evolve_start(draft: Draft, _event: Event) -> None:
     draft.require_open_run()
 
 
@@ -32,7 +32,7 @@ def evolve_ok(draft: Draft, event: Event) -> None:
     draft.change_run(verified_seq=event.seq)
 
 
-def evolve_fail(draft: Draft, event: Event) -> None:
+def evolve_fail(draft: Draft, _event: Event) -> None:
     draft.require_open_run()
 
 

@@ -42,9 +42,7 @@ def evolve(draft: Draft, event: Event) -> None:
             issue = draft.issues[payload["issue_id"]]
             if not issue.is_open:
                 raise Violation("INV-002", f"'{issue.issue_id}' is resolved already")
-            draft.put_issue(
-                replace(issue, resolution=payload["text"], resolved_by=payload["by"])
-            )
+            draft.put_issue(replace(issue, resolution=payload["text"], resolved_by=payload["by"]))
         case "effect":
             task = draft.task(payload["task_id"])
             if task.result is None or task.result.effect_commit != payload["effect_commit"]:

@@ -1,0 +1,83 @@
+"""What agents are given in these tests: files, time and requests that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha1, sha256
+from typing import Any
+
+from esaa_git.core.contracts import AgentEntry
+from esaa_git.core.event import after, timestamp
+from esaa_git.ports import FileEntry, NotAFile, Request
+
+BASE = "b" * 40
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+class MemoryBlobs:
+    """Contents by id."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    def read(self, oid: str) -> bytes:
+        return self.contents[oid]
+
+    def write(self, content: bytes) -> str:
+        oid = sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()
+        self.contents[oid] = content
+        return oid
+
+
+class MemoryTrees:
+    """The files of one commit, `BASE`."""
+
+    def __init__(self, entries: Mapping[str, FileEntry | NotAFile]) -> None:
+        self.entries = entries
+
+    def entry(self, commit: str, path: str) -> FileEntry | NotAFile | None:
+        assert commit == BASE
+        return self.entries.get(path)
+
+    def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
+        assert commit == BASE
+        for path, entry in sorted(self.entries.items()):
+            if isinstance(entry, FileEntry):
+                yield path, entry
+
+
+class StillClock:
+    """It is always `NOW`; every look at it is counted."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return NOW
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nobody waits on this clock")
+
+
+def entry(adapter: str, **settings: Any) -> AgentEntry:
+    return AgentEntry("coder", adapter, "some-model", settings)
+
+
+def request(
+    body: bytes = b'{"task":1}\n',
+    *,
+    read: tuple[str, ...] = ("**",),
+    left_ms: int = 100_000,
+) -> Request:
+    """A request whose deadline is this many milliseconds after `NOW`."""
+    return Request(
+        "T-1000",
+        "T-1000-A2",
+        BASE,
+        body,
+        sha256(body).hexdigest(),
+        read,
+        after(timestamp(NOW), left_ms),
+    )
