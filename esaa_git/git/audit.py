@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pygit2
@@ -19,7 +19,7 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.git import commitform
-from esaa_git.git.effectcheck import Walked, check_branch, check_effect
+from esaa_git.git.effectcheck import EffectChecker, Walked, check_branch
 from esaa_git.git.journal import write_atomically
 from esaa_git.git.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.git.objects import MalformedObject, decode_commit
@@ -106,6 +106,8 @@ class Auditor:
         self._genesis: str | None = None
         self._sound: str | None = None
         self._meets_mark = False
+        self._absent = 0
+        self._effect_failures: list[Failure] = []
 
     def run(self) -> Report:
         """Verify, and remember the verified point if all is well.
@@ -216,6 +218,10 @@ class Auditor:
         if failures:
             failure, self._sound = min(failures, key=lambda found: found[0].seq or 0)
             raise failure
+        self._absent = sum(one.absent for one in outcomes)
+        self._effect_failures = [
+            one.effect_failure for one in outcomes if one.effect_failure is not None
+        ]
         log_ids = {outcome.log_id for outcome in outcomes if outcome.log_id is not None}
         if len(log_ids) > 1:
             raise Failure(5, "mismatch", None, tip, "the log id changes along the log")
@@ -226,10 +232,11 @@ class Auditor:
     def _outcomes(self, ranges: Iterator[_Range], jobs: int) -> Iterator[_Outcome]:
         if jobs == 1:
             for part in ranges:
-                yield _check_range(self._repository, part)
+                yield _check_range(self._repository, self._with_branch, part)
             return
         path = str(self._repository.git_dir)
-        with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=(path,)) as pool:
+        opening = (path, self._with_branch)
+        with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
             pending: set[Future[_Outcome]] = set()
             for part in ranges:
                 pending.add(pool.submit(_check_in_worker, part))
@@ -280,16 +287,10 @@ class Auditor:
         effects = _Effects(self._repository, closed, since)
         imported = commitform.imported_events(self._log_id)
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
-        shallow = self._shallow()
-        tips = {
-            one.branch: self._repository.ref_target(f"refs/heads/{one.branch}") for one in closed
-        }
-        absent = 0
-        for one in closed:
-            is_partial = tips[one.branch] is None or bool(shallow)
-            absent += not check_effect(self._repository.read, one, is_partial=is_partial)
-        if absent:
-            note = f"{absent} effect commits are not here; the log holds what they change"
+        if self._effect_failures:
+            raise min(self._effect_failures, key=lambda failure: failure.seq or 0)
+        if self._absent:
+            note = f"{self._absent} effect commits are not here; the log holds what they change"
             self._note(report, 11, note)
         current = state.run.branch
         names = {one.branch for one in closed} | ({current} if current is not None else set())
@@ -451,22 +452,25 @@ class _Outcome:
     closed: list[Closed]
     failure: Failure | None = None
     sound: str | None = None
+    effect_failure: Failure | None = None
+    absent: int = 0
 
 
-_in_worker: Repository | None = None
+_in_worker: tuple[Repository, bool] | None = None
 
 
-def _open_in_worker(path: str) -> None:
+def _open_in_worker(path: str, with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
-    _in_worker = Repository(pygit2.Repository(path))
+    _in_worker = (Repository(pygit2.Repository(path)), with_effects)
 
 
 def _check_in_worker(part: _Range) -> _Outcome:
     assert _in_worker is not None
-    return _check_range(_in_worker, part)
+    return _check_range(*_in_worker, part)
 
 
-def _check_range(repository: Repository, part: _Range) -> _Outcome:
+def _check_range(repository: Repository, with_effects: bool, part: _Range) -> _Outcome:
+    count = len(part.oids) // 20
     verifier = None
     try:
         verifier = Verifier(repository.read, part.start)
@@ -474,8 +478,32 @@ def _check_range(repository: Repository, part: _Range) -> _Outcome:
             verifier.check(oid)
     except Failure as failure:
         sound = None if verifier is None else verifier.sound
-        return _Outcome(len(part.oids) // 20, None, [], failure, sound)
-    return _Outcome(len(part.oids) // 20, verifier.log_id, verifier.closed)
+        return _Outcome(count, None, [], failure, sound)
+    closed = [replace(one, form=None) for one in verifier.closed]
+    absent = 0
+    try:
+        if with_effects:
+            absent = _check_range_effects(repository, verifier)
+    except Failure as failure:
+        return _Outcome(count, verifier.log_id, closed, effect_failure=failure)
+    return _Outcome(count, verifier.log_id, closed, absent=absent)
+
+
+def _check_range_effects(repository: Repository, verifier: Verifier) -> int:
+    """Check the effect commits of a range; return how many are not here, and need not be."""
+    checker = EffectChecker(repository.read)
+    imported = commitform.imported_events(verifier.log_id)
+    is_shallow = (repository.common_dir / "shallow").exists()
+    is_here = {
+        name: repository.ref_target(f"refs/heads/{name}") is not None
+        for name in {one.branch for one in verifier.closed}
+    }
+    absent = 0
+    for one in verifier.closed:
+        if one.seq > imported:
+            is_partial = is_shallow or not is_here[one.branch]
+            absent += not checker.check(one, is_partial=is_partial)
+    return absent
 
 
 def _range(start: str | None, newest_first: list[str]) -> _Range:

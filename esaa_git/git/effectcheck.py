@@ -9,10 +9,6 @@ from heapq import heappop, heappush
 
 import pygit2
 
-from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import Event
-from esaa_git.core.lawful import attribution
-from esaa_git.core.state import Task
 from esaa_git.errors import CorruptedError
 from esaa_git.git import commitform
 from esaa_git.git.log import (
@@ -26,14 +22,13 @@ from esaa_git.git.objects import (
     COMMIT,
     Commit,
     MalformedObject,
-    TreeEntry,
     decode_commit,
     decode_tree,
     split_signature,
 )
-from esaa_git.git.signers import SignatureRefused
+from esaa_git.git.signers import SignatureRefused, SignerSet
 from esaa_git.git.statetree import Reader, load_state
-from esaa_git.git.verification import Closed, Failure
+from esaa_git.git.verification import Closed, EffectForm, Failure, effect_form
 
 _CLAIM = re.compile(r"^ESAA-Event:", re.MULTILINE | re.IGNORECASE)
 
@@ -58,66 +53,157 @@ class Walked:
     beyond: set[str] = field(default_factory=set)
 
 
-def check_effect(reader: Reader, closed: Closed, *, is_partial: bool = False) -> bool:
-    """Hold one effect commit against the log, and answer whether that could be done.
+class EffectChecker:
+    """Holds effect commits against the log, one after another.
 
-    It could not where the commit or its parent is not here and `is_partial` says that this is
-    no fault: the branch was not fetched, or not all of it.
-
-    Everything in it follows from the log, but for its parent: what it changes is exactly what
-    the event says, and its author, message, trailers and signature are the orchestrator's.
-
-    Raises:
-        Failure: check 11, naming the event that closed the task.
+    Consecutive effects share signers and most of their trees, so both are remembered.
     """
-    try:
-        _check_effect(reader, closed)
-    except KeyError as error:
-        if is_partial:
-            return False
-        raise _failure(closed, f"object {error} is missing", "corrupted") from error
-    except (MalformedObject, CorruptedError, pygit2.GitError) as error:
-        raise _failure(closed, str(error), "corrupted") from error
-    return True
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._signers: dict[str, SignerSet] = {}
+        self._trees: dict[str, _RawTree] = {}
+
+    def check(self, closed: Closed, *, is_partial: bool = False) -> bool:
+        """Hold one effect commit against the log, and answer whether that could be done.
+
+        It could not where the commit or its parent is not here and `is_partial` says that this is
+        no fault: the branch was not fetched, or not all of it.
+
+        Everything in it follows from the log, but for its parent: what it changes is exactly what
+        the event says, and its author, message, trailers and signature are the orchestrator's.
+
+        Raises:
+            Failure: check 11, naming the event that closed the task.
+        """
+        try:
+            self._check(closed)
+        except KeyError as error:
+            if is_partial:
+                return False
+            raise _failure(closed, f"object {error} is missing", "corrupted") from error
+        except (MalformedObject, CorruptedError, pygit2.GitError) as error:
+            raise _failure(closed, str(error), "corrupted") from error
+        return True
+
+    def _check(self, closed: Closed) -> None:
+        kind, data = self._reader(closed.effect_commit)
+        parts = split_signature(data)
+        if kind != COMMIT or parts is None:
+            raise _failure(closed, "it is not a signed commit")
+        payload, armored = parts
+        commit = decode_commit(payload)
+        if len(commit.parents) != 1 or commit.headers or commit.signatures:
+            raise _failure(closed, "it has not exactly one parent")
+        form = closed.form or _form(self._reader, closed)
+        expected = commitform.effect_commit(
+            tree=commit.tree,
+            parents=commit.parents,
+            agent=form.agent,
+            ts=form.ts,
+            summary=form.summary,
+            event_commit=form.event_commit,
+            run_id=form.run_id,
+            task_id=closed.task_id,
+            attempt_id=closed.attempt_id,
+            assisted_by=form.assisted_by,
+        )
+        if payload != expected:
+            raise _failure(closed, _difference(commit, form))
+        self._check_signature(closed, form, payload, armored)
+        before = decode_commit(self._reader(commit.parents[0])[1]).tree
+        found = dict(self.changes_between(before, commit.tree))
+        # What the branch had already when the effect arrived is no difference, but has to be there.
+        already = {
+            path: entry_at(self._reader, commit.tree, path)
+            for path in form.changes.keys() - found.keys()
+        }
+        if {**found, **already} != form.changes:
+            raise _failure(closed, "it changes other files, or to another content, than the event")
+
+    def _check_signature(
+        self, closed: Closed, form: EffectForm, payload: bytes, armored: bytes
+    ) -> None:
+        signers = self._signers.get(form.contracts_tree)
+        if signers is None:
+            signers = signer_set(read_contracts(self._reader, form.contracts_tree))
+            self._signers[form.contracts_tree] = signers
+        try:
+            roles = signers.verify(payload, armored).principals & ROLES
+        except SignatureRefused as error:
+            raise _failure(closed, f"signature: {error}") from error
+        if "orchestrator" not in roles:
+            raise _failure(closed, "it is not signed by an orchestrator")
+
+    def changes_between(
+        self, before: str | None, after: str | None, prefix: str = ""
+    ) -> Iterator[tuple[str, tuple[str, str] | None]]:
+        """Yield (path, (mode, blob)) for every file that differs, None where it is gone.
+
+        Subtrees with the same id are not opened, so the cost follows the difference.
+        """
+        old = {} if before is None else self._tree(before)
+        new = {} if after is None else self._tree(after)
+        for raw in sorted({name for name, _ in old.items() ^ new.items()}):
+            name = raw.decode("utf-8", "surrogateescape")
+            left, right = old.get(raw), new.get(raw)
+            left_tree, right_tree = _subtree(left), _subtree(right)
+            if left is not None and left_tree is None and (right is None or right_tree is not None):
+                yield prefix + name, None
+            if left_tree is not None or right_tree is not None:
+                yield from self.changes_between(left_tree, right_tree, f"{prefix}{name}/")
+            if right is not None and right_tree is None:
+                yield prefix + name, (right[:-20].decode("ascii", "replace"), right[-20:].hex())
+
+    def _tree(self, oid: str) -> _RawTree:
+        tree = self._trees.get(oid)
+        if tree is None:
+            if len(self._trees) >= REMEMBERED_TREES:
+                self._trees.clear()
+            tree = self._trees[oid] = _split_tree(self._reader(oid)[1])
+        return tree
 
 
-def _check_effect(reader: Reader, closed: Closed) -> None:
-    kind, data = reader(closed.effect_commit)
-    parts = split_signature(data)
-    if kind != COMMIT or parts is None:
-        raise _failure(closed, "it is not a signed commit")
-    payload, armored = parts
-    commit = decode_commit(data)
-    if len(commit.parents) != 1 or commit.headers:
-        raise _failure(closed, "it has not exactly one parent")
-    named = commitform.trailers(commit.message.decode("utf-8", "replace")).get("ESAA-Event")
-    if named is None:
-        raise _failure(closed, "it names no event")
+_RawTree = dict[bytes, bytes]
+"""Names to mode and raw id, one after the other: as little as comparing two trees takes."""
+
+REMEMBERED_TREES = 64
+
+
+def _split_tree(data: bytes) -> _RawTree:
+    entries: _RawTree = {}
+    position = 0
+    while position < len(data):
+        space = data.find(b" ", position)
+        end = data.find(b"\0", space)
+        if space < 0 or end < 0 or end + 21 > len(data):
+            raise MalformedObject("a tree entry is cut off")
+        entries[data[space + 1 : end]] = data[position:space] + data[end + 1 : end + 21]
+        position = end + 21
+    return entries
+
+
+def _subtree(entry: bytes | None) -> str | None:
+    return entry[-20:].hex() if entry is not None and entry[:-20] == b"40000" else None
+
+
+def _form(reader: Reader, closed: Closed) -> EffectForm:
+    """Return the form of an effect whose events have to be read from the log first."""
     closing = read_event_commit(reader, closed.event_commit)
     written = _written(reader, closing, closed)
-    event = written.event
-    if named != written.oid:
-        raise _failure(closed, f"it names {named[:12]}, and {event.event_id} is what wrote it")
-    task, run_id = _closed_task(reader, closing.tree["roadmap"].oid, closing.event)
-    contracts = read_contracts(reader, closing.tree["contracts"].oid)
-    try:
-        roles = signer_set(contracts).verify(payload, armored).principals & ROLES
-    except SignatureRefused as error:
-        raise _failure(closed, f"signature: {error}") from error
-    if "orchestrator" not in roles:
-        raise _failure(closed, "it is not signed by an orchestrator")
-    expected = _expected(
-        closed, commit.tree, commit.parents, task, closing.event, named, run_id, contracts
+    state = load_state(
+        reader, closing.tree["roadmap"].oid, seq=closing.event.seq, ts=closing.event.ts
     )
-    if payload != expected:
-        raise _failure(closed, "its author, time or message is not what the log says")
-    before = decode_commit(reader(commit.parents[0])[1]).tree
-    found = dict(changes_between(reader, before, commit.tree))
-    wanted = _wanted(event)
-    # What the branch had already when the effect arrived is no difference, but has to be there.
-    already = {path: entry_at(reader, commit.tree, path) for path in wanted.keys() - found.keys()}
-    if {**found, **already} != wanted:
-        raise _failure(closed, "it changes other files, or to another content, than the event")
+    tree = closing.tree["contracts"].oid
+    return effect_form(
+        written.oid,
+        written.event,
+        closing.event,
+        state.tasks[closed.task_id],
+        state,
+        read_contracts(reader, tree),
+        tree,
+    )
 
 
 def _written(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
@@ -134,66 +220,14 @@ def _written(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommi
     raise _failure(closed, "the log holds no effect of its attempt")
 
 
-def _closed_task(reader: Reader, roadmap: str, closing: Event) -> tuple[Task, str]:
-    state = load_state(reader, roadmap, seq=closing.seq, ts=closing.ts)
-    return state.tasks[str(closing.task_id)], str(state.run.run_id)
-
-
-def _expected(
-    closed: Closed,
-    tree: str,
-    parents: tuple[str, ...],
-    task: Task,
-    closing: Event,
-    event_commit: str,
-    run_id: str,
-    contracts: Contracts,
-) -> bytes:
-    """Return the bytes that the effect's signature has to cover."""
-    assert task.result is not None
-    return commitform.effect_commit(
-        tree=tree,
-        parents=parents,
-        agent=task.result.agent,
-        ts=closing.ts,
-        summary=task.result.summary,
-        event_commit=event_commit,
-        run_id=run_id,
-        task_id=task.task_id,
-        attempt_id=closed.attempt_id,
-        assisted_by=attribution(task, contracts),
-    )
-
-
-def _wanted(event: Event) -> dict[str, tuple[str, str] | None]:
-    wanted: dict[str, tuple[str, str] | None] = {}
-    for file in event.payload["files"]:
-        if "from" in file:
-            wanted[file["from"]] = None
-        wanted[file["path"]] = (file["mode"], file["after"]) if "after" in file else None
-    return wanted
-
-
-def changes_between(
-    reader: Reader, before: str | None, after: str | None, prefix: str = ""
-) -> Iterator[tuple[str, tuple[str, str] | None]]:
-    """Yield (path, (mode, blob)) for every file that differs, None where it is gone.
-
-    Subtrees with the same id are not opened, so the cost follows the difference.
-    """
-    old = {} if before is None else decode_tree(reader(before)[1], any_names=True)
-    new = {} if after is None else decode_tree(reader(after)[1], any_names=True)
-    for name in sorted(old.keys() | new.keys()):
-        left, right = old.get(name), new.get(name)
-        if left == right:
-            continue
-        left_tree, right_tree = _tree(left), _tree(right)
-        if left is not None and left_tree is None and (right is None or right_tree is not None):
-            yield prefix + name, None
-        if left_tree is not None or right_tree is not None:
-            yield from changes_between(reader, left_tree, right_tree, f"{prefix}{name}/")
-        if right is not None and right_tree is None:
-            yield prefix + name, (right.mode, right.oid)
+def _difference(commit: Commit, form: EffectForm) -> str:
+    """Say in what an effect commit is not what the log says it is."""
+    named = commitform.trailers(commit.message.decode("utf-8", "replace")).get("ESAA-Event")
+    if named is None:
+        return "it names no event"
+    if named != form.event_commit:
+        return f"it names {named[:12]}, and {form.event_id} is what wrote it"
+    return "its author, time or message is not what the log says"
 
 
 def entry_at(reader: Reader, tree: str, path: str) -> tuple[str, str] | None:
@@ -206,10 +240,6 @@ def entry_at(reader: Reader, tree: str, path: str) -> tuple[str, str] | None:
         tree = below.oid
     found = decode_tree(reader(tree)[1], any_names=True).get(name)
     return None if found is None or found.is_tree else (found.mode, found.oid)
-
-
-def _tree(entry: TreeEntry | None) -> str | None:
-    return entry.oid if entry is not None and entry.is_tree else None
 
 
 def check_branch(

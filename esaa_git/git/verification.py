@@ -30,9 +30,9 @@ from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode, event_id
 from esaa_git.core.invariants import Violation
-from esaa_git.core.lawful import check_attachments, check_lawful
+from esaa_git.core.lawful import attribution, check_attachments, check_lawful
 from esaa_git.core.projection import evolve, projection_hash
-from esaa_git.core.state import EMPTY, State
+from esaa_git.core.state import EMPTY, State, Task
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.git import commitform
 from esaa_git.git.log import (
@@ -98,8 +98,29 @@ class Failure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class EffectForm:
+    """What the log says an effect commit holds; its parent is all that is left open.
+
+    `changes` maps a path to (mode, blob), or to None where the path goes away.
+    """
+
+    agent: str
+    summary: str
+    ts: str
+    run_id: str
+    assisted_by: str | None
+    event_id: str
+    event_commit: str
+    contracts_tree: str
+    changes: Mapping[str, tuple[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
-    """A task that the log closed with an effect: what check 11 has to find."""
+    """A task that the log closed with an effect: what check 11 has to find.
+
+    `form` is None where the event that wrote the effect lies before the range that was checked.
+    """
 
     seq: int
     event_commit: str
@@ -107,6 +128,7 @@ class Closed:
     task_id: str
     attempt_id: str
     branch: str
+    form: EffectForm | None = None
 
 
 class _Presence:
@@ -131,6 +153,7 @@ class Verifier:
         self._presence = _Presence(reader)
         self._signers: SignerSet | None = None
         self.closed: list[Closed] = []
+        self._written: dict[str, tuple[str, Event]] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
         self._parent = start
@@ -195,9 +218,9 @@ class Verifier:
         self._recorded_state(tree, state, seq, oid)
         self._attachments(tree, event, seq, oid)
         self._hashes(event, seq, oid)
-        self._note_effect(event, oid)
         self._parent, self._previous, self.state = oid, event.sha256, state
         self._contracts, self._contracts_tree = contracts, tree["contracts"].oid
+        self._note_effect(event, state, self._contracts_tree, oid)
 
     # -- 2: shape ---------------------------------------------------------------------------
 
@@ -390,19 +413,60 @@ class Verifier:
 
     # -- 11 is finished by the audit --------------------------------------------------------
 
-    def _note_effect(self, event: Event, oid: str) -> None:
-        if event.action == "task.update" and "effect_commit" in event.payload:
-            payload = event.payload
-            self.closed.append(
-                Closed(
-                    event.seq,
-                    oid,
-                    payload["effect_commit"],
-                    payload["task_id"],
-                    payload["attempt_id"],
-                    str(self.state.run.branch),
-                )
+    def _note_effect(self, event: Event, state: State, contracts_tree: str, oid: str) -> None:
+        payload = event.payload
+        if event.action == "orchestrator.file.write":
+            self._written[payload["attempt_id"]] = (oid, event)
+        if event.action != "task.update" or "effect_commit" not in payload:
+            return
+        form = None
+        written = self._written.pop(payload["attempt_id"], None)
+        if written is not None and self._contracts is not None:
+            task = state.tasks[payload["task_id"]]
+            form = effect_form(
+                written[0], written[1], event, task, state, self._contracts, contracts_tree
             )
+        self.closed.append(
+            Closed(
+                event.seq,
+                oid,
+                payload["effect_commit"],
+                payload["task_id"],
+                payload["attempt_id"],
+                str(state.run.branch),
+                form,
+            )
+        )
+
+
+def effect_form(
+    written_by: str,
+    written: Event,
+    closing: Event,
+    task: Task,
+    state: State,
+    contracts: Contracts,
+    contracts_tree: str,
+) -> EffectForm:
+    """Return what the effect commit of a closed task has to be, from the log alone."""
+    if task.result is None:
+        raise MalformedObject(f"'{task.task_id}' is closed without a result")
+    changes: dict[str, tuple[str, str] | None] = {}
+    for file in written.payload["files"]:
+        if "from" in file:
+            changes[file["from"]] = None
+        changes[file["path"]] = (file["mode"], file["after"]) if "after" in file else None
+    return EffectForm(
+        task.result.agent,
+        task.result.summary,
+        closing.ts,
+        str(state.run.run_id),
+        attribution(task, contracts),
+        written.event_id,
+        written_by,
+        contracts_tree,
+        changes,
+    )
 
 
 def _log_id(payload: bytes) -> str:

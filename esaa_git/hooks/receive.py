@@ -15,7 +15,7 @@ import pygit2
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.git import commitform
-from esaa_git.git.effectcheck import check_effect, claims_event
+from esaa_git.git.effectcheck import EffectChecker, claims_event
 from esaa_git.git.log import read_event_commit
 from esaa_git.git.objects import COMMIT
 from esaa_git.git.repository import Repository
@@ -274,10 +274,11 @@ class Reception:
 
     def _check_effects(self, ref: str, closed: Iterable[Closed], imported: int) -> None:
         """Hold effect commits against the log, as far as they are here."""
+        checker = EffectChecker(self._read)
         for one in closed:
             if one.seq > imported and one.effect_commit in self._repository.odb:
                 try:
-                    check_effect(self._read, one)
+                    checker.check(one)
                 except Failure as failure:
                     raise _refused(ref, failure) from failure
 

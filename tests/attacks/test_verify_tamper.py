@@ -927,11 +927,11 @@ def test_attachments_that_are_missing(scene: Scene, action: str) -> None:
 
 def newest(scene: Scene, before: int, after: int) -> tuple[list[str], list[str]]:
     """Return ids of (documents, trees) in the state that the second event brought."""
-    from esaa_git.git.effectcheck import changes_between
+    from esaa_git.git.effectcheck import EffectChecker
 
     reader = scene.project.repository.read
     old, new = roadmap_of(scene, before).oid, roadmap_of(scene, after).oid
-    documents = [entry[1] for _, entry in changes_between(reader, old, new) if entry is not None]
+    documents = [entry[1] for _, entry in EffectChecker(reader).changes_between(old, new) if entry is not None]
     return documents, [new]
 
 

@@ -112,7 +112,7 @@ def test_what_is_pinned_is_a_closed_list(name: str, belongs: bool) -> None:
     assert is_contract_file(name) == belongs
 
 
-# ------------------------------------------------------------------------------ mistakes in any file
+# ----------------------------------------------------------------------------- mistakes in any file
 
 
 @pytest.mark.parametrize("name", REQUIRED_FILES)
@@ -191,7 +191,7 @@ def test_a_duplicate_key_deep_inside_is_named_where_it_stands() -> None:
     assert caught.value.message == "'contract.yaml' line 5 column 5: duplicate key 'c'"
 
 
-# ----------------------------------------------------------------------------- mistakes in each file
+# ---------------------------------------------------------------------------- mistakes in each file
 
 WRONG: list[tuple[Place, Any, str]] = [
     # AGENT_CONTRACT

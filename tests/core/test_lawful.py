@@ -131,7 +131,7 @@ def test_a_task_rests_as_long_as_the_policy_says() -> None:
             assert unlawful(told, rest, minute).rule == "INV-002"
 
 
-# ---------------------------------------------------------------------------------- authority, review
+# -------------------------------------------------------------------------------- authority, review
 
 
 @pytest.mark.parametrize("action", ["agent.result", "agent.heartbeat", "issue.report"])
@@ -170,7 +170,7 @@ def test_where_the_task_asks_for_a_review_a_result_is_not_simply_accepted() -> N
     assert unlawful(told, done).rule == "INV-002"
 
 
-# ------------------------------------------------------------------------------------------- effects
+# ------------------------------------------------------------------------------------------ effects
 
 ADDED = {"change": "add", "mode": "100644", "after": OID, "sha256": SHA256, "bytes": 3}
 MODIFIED = {**ADDED, "change": "modify", "before": OID}

@@ -239,7 +239,7 @@ def test_a_task_that_the_plan_does_not_name_is_unplanned() -> None:
     assert diff.is_empty
 
 
-# ----------------------------------------------------------------------------------------- the order
+# ---------------------------------------------------------------------------------------- the order
 
 
 def test_new_tasks_come_after_what_they_depend_on_and_otherwise_in_the_order_given() -> None:

@@ -36,7 +36,7 @@ def test_without_patterns_nothing_is() -> None:
     assert redact(SECRET, StoragePolicy("full", "full", 10, ())) == SECRET
 
 
-# ----------------------------------------------------------------------------------------- exchanges
+# ---------------------------------------------------------------------------------------- exchanges
 
 
 def test_a_secret_is_blotted_out_before_the_rest_is_cut_off() -> None:
@@ -92,7 +92,7 @@ def test_no_string_outgrows_the_bound_that_it_met(text: str) -> None:
         assert len(redact_value(text, rules)) <= len(text)
 
 
-# ------------------------------------------------------------------------------------------ previews
+# ----------------------------------------------------------------------------------------- previews
 
 
 def test_a_preview_is_the_beginning_in_printable_text() -> None:

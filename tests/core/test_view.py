@@ -180,7 +180,7 @@ def test_a_timeout_is_told_as_one() -> None:
     assert signal["instruction"] == EXPLANATIONS[RejectCode.AGENT_TIMEOUT]
 
 
-# ----------------------------------------------------------------------- lessons, issues and remarks
+# ---------------------------------------------------------------------- lessons, issues and remarks
 
 
 def test_lessons_go_to_the_kinds_they_name_or_to_all() -> None:
@@ -229,7 +229,7 @@ def test_remarks_are_told_in_order() -> None:
     assert view(told.attempt())["task"]["notes"] == ["first", "second"]
 
 
-# ------------------------------------------------------------------------------------------ its size
+# ----------------------------------------------------------------------------------------- its size
 
 
 def size(told: Story) -> int:
