@@ -52,10 +52,19 @@ check_log() {
 	is_zero "$old" || [ "$roots" = 0 ] || refuse "'$events' has a genesis already"
 }
 
+commands=$(cat)
+
+# A hook that was here before this one was installed runs first, with the same input.
+if [ -x "$0.before-esaa" ]; then
+	printf '%s\n' "$commands" | "$0.before-esaa" "$@" || exit
+fi
+
 while read -r old new ref; do
 	case $ref in
 	"$events") check_log "$old" "$new" ;;
 	refs/replace/*) is_zero "$new" || refuse "'$ref' would show another history than the signed one" ;;
 	esac
-done
+done <<-LIST
+	$commands
+LIST
 exit 0

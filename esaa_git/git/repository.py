@@ -135,7 +135,21 @@ def open_in_hook() -> Repository:
         raw = pygit2.Repository(".", pygit2.enums.RepositoryOpenFlag.FROM_ENV)
     except pygit2.GitError as error:
         raise RepositoryError("cannot open the repository", cause=str(error)) from error
-    return Repository(raw)
+    return HookRepository(raw)
+
+
+class HookRepository(Repository):
+    """A repository as a hook sees it, which no damaged object keeps waiting."""
+
+    def __init__(self, raw: pygit2.Repository) -> None:
+        from esaa_git.git.loose import LooseObjects, object_folders
+
+        super().__init__(raw)
+        self._loose = LooseObjects(object_folders(str(self.common_dir)))
+
+    def read(self, oid: str) -> tuple[int, bytes]:
+        found = self._loose.read(oid)
+        return self.odb.read(oid) if found is None else found
 
 
 def _refuse_unsupported(git_dir: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from esaa_git.errors import ConflictError, RepositoryError
-from esaa_git.git import checkout
+from esaa_git.git import worktree
 from esaa_git.git.checkout import Checkouts
 from esaa_git.git.objects import BLOB, COMMIT, encode_commit
 from esaa_git.git.program import run_git
@@ -115,7 +115,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         started.append(next(word for word in arguments if not word.startswith("-")))
         return run_git(folder, *arguments, **options)
 
-    monkeypatch.setattr(checkout, "run_git", run)
+    monkeypatch.setattr(worktree, "run_git", run)
     return started
 
 
@@ -124,7 +124,7 @@ def after_looking(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obj
     """Lets something happen once between our look and git's writing."""
 
     def arrange(happens: Callable[[], object]) -> None:
-        plan = checkout._Worktree.plan
+        plan = worktree.Worktree.plan
         pending = [happens]
 
         def wrapper(*arguments: Any, **options: Any) -> Any:
@@ -133,7 +133,7 @@ def after_looking(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obj
                 pending.pop()()
             return decided
 
-        monkeypatch.setattr(checkout._Worktree, "plan", wrapper)
+        monkeypatch.setattr(worktree.Worktree, "plan", wrapper)
 
     return arrange
 
