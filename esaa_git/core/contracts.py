@@ -172,6 +172,7 @@ class Contracts:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(sorted(files.items()))
+        self._profiles: dict[str, Mapping[str, Any]] = {}
 
     def check(self) -> None:
         """Decode everything.
@@ -185,7 +186,11 @@ class Contracts:
                     f"'.roadmap/{name}' is missing",
                     hint="run 'git esaa init' to write the missing contracts",
                 )
-        _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm, self.profiles)
+        _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm)
+        for name in self.files:
+            match = _PROFILE.fullmatch(name)
+            if match is not None:
+                self.profile(match.group(1))
         for kind in self.swarm.kinds:
             self.agent.kind(kind)
         for agent in self.swarm.kinds.values():
@@ -228,7 +233,7 @@ class Contracts:
         document = self._load(RUNTIME_POLICY, "RUNTIME_POLICY")
         attempts, limits = document["attempts"], document["limits"]
         escalation = document["escalation"]
-        ttl_ms = _duration(attempts["ttl"], f"{RUNTIME_POLICY}: attempts/ttl")
+        ttl_ms = duration_ms(attempts["ttl"], f"{RUNTIME_POLICY}: attempts/ttl")
         if not ttl_ms:
             raise ConfigurationError(
                 f"{RUNTIME_POLICY}: attempts/ttl is no time at all, so no attempt could begin",
@@ -237,7 +242,7 @@ class Contracts:
         return RuntimePolicy(
             ttl_ms=ttl_ms,
             max_attempts=attempts["max_per_task"],
-            cooldown_ms=_duration(attempts["cooldown"], f"{RUNTIME_POLICY}: attempts/cooldown"),
+            cooldown_ms=duration_ms(attempts["cooldown"], f"{RUNTIME_POLICY}: attempts/cooldown"),
             escalation={level: escalation[level] for level in schemas.SEVERITIES},
             repeat_medium=escalation["repeat_medium"],
             max_output_bytes=limits["max_output_bytes"],
@@ -278,7 +283,7 @@ class Contracts:
                     hint="give it another name; this one belongs to a part of git-esaa",
                 )
             settings = {
-                key: _duration(value, f"{SWARM}: agents/{name}/timeout")
+                key: duration_ms(value, f"{SWARM}: agents/{name}/timeout")
                 if key == "timeout"
                 else value
                 for key, value in entry.items()
@@ -287,15 +292,12 @@ class Contracts:
             agents[name] = AgentEntry(name, entry["adapter"], entry.get("model"), settings)
         return Swarm(agents, document["kinds"])
 
-    @cached_property
-    def profiles(self) -> Mapping[str, Mapping[str, Any]]:
-        """PARCER profiles by agent: persona, audience, rules, context, execution, response."""
-        found = {}
-        for name in self.files:
-            match = _PROFILE.fullmatch(name)
-            if match:
-                found[match.group(1)] = self._load(name, "PARCER_PROFILE")
-        return found
+    def profile(self, agent: str) -> Mapping[str, Any] | None:
+        """Return an agent's PARCER profile: persona, audience, rules, context and so on."""
+        name = f"PARCER_PROFILE.{agent}.yaml"
+        if name in self.files and agent not in self._profiles:
+            self._profiles[agent] = self._load(name, "PARCER_PROFILE")
+        return self._profiles.get(agent)
 
     def _load(self, name: str, schema: str) -> Any:
         document = decode_yaml(self.files[name], f".roadmap/{name}")
@@ -355,7 +357,7 @@ MAX_DURATION_MS = 3650 * 24 * 3600 * 1000
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
-def _duration(text: str, where: str) -> int:
+def duration_ms(text: str, where: str) -> int:
     """Return the milliseconds of an ISO 8601 duration of days, hours, minutes and seconds."""
     match = _DURATION.fullmatch(text)
     if match is None or text in ("P", "PT") or text.endswith("T"):

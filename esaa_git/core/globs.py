@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 MAX_PATTERN: Final = 1024
@@ -47,7 +48,11 @@ class Glob:
 
     pattern: str
     components: tuple[Component | None, ...] = field(repr=False, compare=False)
-    regex: re.Pattern[str] = field(repr=False, compare=False)
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """The pattern as one regular expression, compiled when it is first matched."""
+        return _compiled(self.components)
 
     @classmethod
     def parse(cls, pattern: str) -> Glob:
@@ -67,7 +72,7 @@ class Glob:
         if components[-1] is None:
             # "Below" means at least one component more: `docs/**` leaves docs itself out.
             components.append(_STAR)
-        return cls(pattern, tuple(components), re.compile(_path_source(components)))
+        return cls(pattern, tuple(components))
 
     def matches(self, path: str) -> bool:
         """Answer whether `path`, in the form that `normalise_path` accepts, is in the set.
@@ -96,6 +101,11 @@ class GlobSet:
     def matches(self, path: str) -> bool:
         """Answer whether any of the globs matches `path`."""
         return any(glob.matches(path) for glob in self.globs)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(components: tuple[Component | None, ...]) -> re.Pattern[str]:
+    return re.compile(_path_source(components))
 
 
 def static_prefix(glob: Glob) -> str:

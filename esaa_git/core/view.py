@@ -56,8 +56,9 @@ def purified_view(
     issues = _issues(state, contracts, task)
     if issues:
         view["issues"] = issues
-    if agent in contracts.profiles:
-        view["profile"] = dict(contracts.profiles[agent])
+    profile = contracts.profile(agent)
+    if profile is not None:
+        view["profile"] = dict(profile)
     return view
 
 

@@ -20,9 +20,10 @@ from esaa_git.core.lawful import attribution, needs_review
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Task
-from esaa_git.errors import RepositoryError, RunHalted
+from esaa_git.errors import RunHalted
 from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.request import branch_tip
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.orchestrator.verifier import Accepted, FileChange, Proposal, Repeated
 from esaa_git.ports import (
@@ -162,7 +163,7 @@ def _admit_result(
         _record_lesson(tx, said.actor, task.task_id, lesson)
     written = None
     if proposal is not None:
-        written = _write(tx, task, proposal, base)
+        written = write_effect(tx, task, proposal, base)
     if needs_review(task, tx.contracts):
         return _ask_for_review(tx, task, envelope.attempt_id)
     return _close(engine, tx, task.task_id, proposal, written, Cause.ACCEPTED)
@@ -191,7 +192,7 @@ def _result_payload(
     return payload
 
 
-def _write(tx: Transaction, task: Task, proposal: Proposal, base: str) -> str:
+def write_effect(tx: Transaction, task: Task, proposal: Proposal, base: str) -> str:
     """Emit the effect with its after-images and return the commit that carries it."""
     assert task.attempt is not None
     payload: dict[str, Any] = {
@@ -397,18 +398,6 @@ def _exchange(engine: Engine, contracts: Contracts, said: Said) -> _Exchange:
 # -- finishing later --------------------------------------------------------------------------
 
 
-def branch_tip(engine: Engine, tx: Transaction) -> str:
-    """Return the tip of the run's working branch."""
-    branch = str(tx.state.run.branch)
-    tip = engine.branch.tip(branch)
-    if tip is None:
-        raise RepositoryError(
-            f"the working branch '{branch}' is gone",
-            hint=f"restore it with 'git branch {branch} {tx.state.run.base}'",
-        )
-    return tip
-
-
 def close(
     engine: Engine, task_id: str, *, reviewer: str | None = None, reason: str = ""
 ) -> Admission:
@@ -449,7 +438,7 @@ def _finish(
             said = Said(Answer(b"", 0), task.attempt.agent, None, task_id, task.attempt.attempt_id)
             return _reject(tx, said, rebased, _Exchange(), closing=True)
         if rebased.files != proposal.files and rebased.files:
-            written = _write(tx, task, rebased, proposal.onto)
+            written = write_effect(tx, task, rebased, proposal.onto)
         proposal = rebased
     if reviewer is not None and task.pending_approval is not None:
         tx.emit(
@@ -466,13 +455,13 @@ def _recorded(engine: Engine, attempt_id: str) -> tuple[Proposal, str]:
         event = stored.event
         if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
             payload = event.payload
-            files = tuple(_file_change(file) for file in payload["files"])
+            files = tuple(file_change(file) for file in payload["files"])
             onto = payload.get("merged_onto", payload["base"])
             return Proposal(files, onto, payload["changed_lines"]), stored.commit
     raise RunHalted(f"the effect of '{attempt_id}' is not in the log")
 
 
-def _file_change(file: Mapping[str, Any]) -> FileChange:
+def file_change(file: Mapping[str, Any]) -> FileChange:
     after_entry = FileEntry(file["mode"], file["after"]) if "after" in file else None
     mode = file.get("before_mode", file.get("mode", "100644"))
     before = FileEntry(mode, file["before"]) if "before" in file else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
@@ -69,7 +70,7 @@ def cycle(
             report.audit = run.finish(engine, *ending)
             report.result, report.reason = ending
             return report
-        _wait(engine, state)
+        _wait(engine, state, contracts)
 
 
 def _settle(engine: Engine, report: Report, on_admission: Callable[[Admission], None]) -> None:
@@ -124,7 +125,7 @@ def _next(engine: Engine, state: State, task_id: str | None) -> Task | None:
     raise RefusedError(found.message, hint=found.hint)
 
 
-def _wait(engine: Engine, state: State) -> None:
+def _wait(engine: Engine, state: State, contracts: Contracts) -> None:
     """Sleep until a cooldown ends; whoever else the run waits for is named instead."""
     now = timestamp(engine.clock.now())
     held = [state.tasks[task_id] for task_id in state.run.in_progress]
@@ -144,6 +145,13 @@ def _wait(engine: Engine, state: State) -> None:
     if held:
         waits = "; ".join(_waits_for(task) for task in held[:5])
         raise RunHalted(f"nothing else can be done now: {waits}")
+    # A limit was lowered after these were used; only a person takes them up again.
+    for task in state.tasks.values():
+        if task.state == TaskState.TODO and decide.is_spent(task, contracts):
+            raise RunHalted(
+                f"nothing can be done: the attempts of '{task.task_id}' are spent",
+                hint=f"run 'git esaa task unblock {task.task_id} --attempts N --reason TEXT'",
+            )
     raise RunHalted(
         f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
         hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK'",

@@ -82,12 +82,17 @@ def hindrance(state: State, contracts: Contracts, task: Task, now: str) -> Hindr
         return Hindrance(f"'{name}' waits for {', '.join(missing)}")
     if task.not_before is not None and now < task.not_before:
         return Hindrance(f"'{name}' cools down until {task.not_before}")
-    if task.attempts_used >= attempts_allowed(task, contracts):
+    if is_spent(task, contracts):
         return Hindrance(
             f"the attempts of '{name}' are spent",
             f"run 'git esaa task unblock {name} --attempts N --reason TEXT'",
         )
     return None
+
+
+def is_spent(task: Task, contracts: Contracts) -> bool:
+    """Answer whether the task has no attempt left."""
+    return task.attempts_used >= attempts_allowed(task, contracts)
 
 
 def eligible(state: State, contracts: Contracts, now: str) -> list[Task]:
@@ -157,7 +162,7 @@ def expire(tx: Transaction, tasks: Iterable[Task]) -> int:
 def give_back(tx: Transaction, task_id: str, cause: Cause, reason: str) -> None:
     """Return a task to `todo` after an attempt that failed, or block it where none is left."""
     task = tx.state.tasks[task_id]
-    spent = task.attempts_used >= attempts_allowed(task, tx.contracts)
+    spent = is_spent(task, tx.contracts)
     payload: dict[str, Any] = {}
     if spent:
         cause = Cause.ATTEMPTS_SPENT

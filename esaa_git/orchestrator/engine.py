@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from esaa_git.core.contracts import AgentEntry, Contracts
-from esaa_git.orchestrator.verifier import Verifier
 from esaa_git.ports import (
     AgentAdapter,
     Audit,
@@ -20,6 +21,9 @@ from esaa_git.ports import (
     WorkingBranch,
 )
 
+if TYPE_CHECKING:
+    from esaa_git.orchestrator.verifier import Verifier
+
 
 @dataclass
 class Engine:
@@ -29,6 +33,7 @@ class Engine:
         make_agent: gives the adapter of an agent of the swarm.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
+        turn: held around each try to decide and append, so that processes here take turns.
     """
 
     log: EventLog
@@ -42,7 +47,10 @@ class Engine:
     new_log_id: Callable[[], str]
     audit: Callable[[], Audit]
     say: Callable[[str], None]
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @cached_property
     def verifier(self) -> Verifier:
+        from esaa_git.orchestrator.verifier import Verifier
+
         return Verifier(self.trees, self.blobs, self.merger, self.branch.protected())

@@ -1,4 +1,4 @@
-"""What people do by hand: claim, unblock, note, review, resolve, hotfix, override.
+"""What people do by hand: claim, unblock, note, relink, review, resolve, hotfix, override.
 
 Each is a decision with a reason, recorded under the name of whoever made it, and each ends in
 the same admission as an agent's work.
@@ -6,18 +6,20 @@ the same admission as an agent's work.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from esaa_git.core.lawful import attempts_allowed
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import OVERRIDDEN, Task
 from esaa_git.errors import RefusedError, UsageError
 from esaa_git.orchestrator import decide
-from esaa_git.orchestrator.commit import Admission, branch_tip, close
 from esaa_git.orchestrator.engine import Engine
-from esaa_git.orchestrator.proposer import build_request
+from esaa_git.orchestrator.request import branch_tip, build_request
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Request
+
+if TYPE_CHECKING:
+    from esaa_git.orchestrator.commit import Admission
 
 
 def claim(engine: Engine, task_id: str, by: str) -> Request:
@@ -48,11 +50,16 @@ def unblock(
     """Return a blocked task, and those blocked only because of it, to `todo`; name them.
 
     A task whose attempts are spent gets as many more as `attempts` says, or as the policy
-    grants a new task.
+    grants a new task; also one in `todo`, where a limit was lowered after they were used.
     """
 
     def decided(tx: Transaction) -> list[str]:
         task = decide.find_task(tx.state, task_id)
+        if task.state == TaskState.TODO and decide.is_spent(task, tx.contracts):
+            allowed = task.attempts_used + (attempts or tx.contracts.policy.max_attempts)
+            changes = {"attempts_allowed": allowed}
+            decide.update_task(tx, task, Cause.AMENDED, changes=changes, reason=reason, by=by)
+            return [task_id]
         if task.state != TaskState.BLOCKED:
             raise RefusedError(
                 f"'{task_id}' is not blocked, it is {task.state}",
@@ -62,8 +69,7 @@ def unblock(
         for other in freed:
             extra: dict[str, Any] = {}
             granted = attempts if other is task else None
-            allowed = attempts_allowed(other, tx.contracts)
-            if granted is not None or other.attempts_used >= allowed:
+            if granted is not None or decide.is_spent(other, tx.contracts):
                 more = granted or tx.contracts.policy.max_attempts
                 extra["attempts_allowed"] = other.attempts_used + more
             decide.update_task(
@@ -102,6 +108,31 @@ def note(engine: Engine, task_id: str, by: str, text: str) -> None:
         )
 
     transact(engine, decided)
+
+
+def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:
+    """Record which commits of the branch carry effects now; return how many links were recorded.
+
+    Args:
+        links: task, effect commit, the commit that carries it, and how that is known.
+    """
+
+    def decided(tx: Transaction) -> int:
+        for task_id, effect_commit, reached_by, how in links:
+            tx.emit(
+                "orchestrator.view.mutate",
+                decide.ORCHESTRATOR,
+                {
+                    "view": "effect",
+                    "task_id": task_id,
+                    "effect_commit": effect_commit,
+                    "reached_by": reached_by,
+                    "text": f"relinked: {how}",
+                },
+            )
+        return len(links)
+
+    return transact(engine, decided)
 
 
 def add_task(engine: Engine, definition: dict[str, Any], by: str) -> None:
@@ -213,6 +244,8 @@ def _require_done(tx: Transaction, task_id: str) -> None:
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
     """Grant or deny what a task waits for. Nobody approves their own work."""
+    from esaa_git.orchestrator.commit import Admission, close
+
     if approve:
         return close(engine, _reviewable(engine, task_id, by), reviewer=by, reason=reason)
 

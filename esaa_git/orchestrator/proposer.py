@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
-from esaa_git.core.view import purified_view
 from esaa_git.errors import ConflictError, EsaaError
 from esaa_git.orchestrator import decide
-from esaa_git.orchestrator.commit import Admission, Said, admit, branch_tip
+from esaa_git.orchestrator.commit import Admission, Said, admit
 from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.request import branch_tip, build_request
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import AgentAdapter, Request
 
@@ -92,22 +91,6 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
             f"note: {task.task_id} may write where you have uncommitted work ({shown}); "
             "if it does, its answer waits until you have committed or stashed that"
         )
-
-
-def build_request(tx: Transaction, task_id: str, agent: str) -> Request:
-    """Return the request for the task's current attempt: exactly what will be sent."""
-    task = tx.state.tasks[task_id]
-    assert task.attempt is not None
-    body = canonical.encode(purified_view(tx.state, tx.contracts, task, task.attempt, agent))
-    return Request(
-        task_id,
-        task.attempt.attempt_id,
-        task.attempt.base,
-        body,
-        canonical.digest(body),
-        tx.contracts.agent.kind(task.kind).read_patterns,
-        task.attempt.deadline,
-    )
 
 
 def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:

@@ -49,7 +49,11 @@ def _complete(engine: Engine, followup: Followup) -> str:
     if tip == move.old:
         engine.branch.move(move, f"esaa: recovered the effect of {followup.task_id}")
         follow(engine, followup)
-        return f"recovered: '{move.branch}' moved to the effect of {followup.task_id}"
+        what = f"the effect of {followup.task_id}" if followup.task_id else "what was fetched"
+        return f"recovered: '{move.branch}' moved to {what}"
+    if not followup.task_id:
+        # It was no effect of ours that was to arrive, but the history of somebody else.
+        return f"'{move.branch}' has moved meanwhile: 'git esaa sync' brings it together"
     return _merge(engine, followup)
 
 

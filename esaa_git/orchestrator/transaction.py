@@ -100,19 +100,19 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
         ConflictError: if the log keeps moving away, after a bounded number of tries.
     """
     for attempt in range(1, MAX_TRIES + 1):
-        if log_id is None:
-            state, contracts = engine.log.load()
-        else:
-            state, contracts = EMPTY, Contracts({})
-        transaction = Transaction(
-            engine.log.begin(log_id=log_id), state, contracts, engine.clock.now()
-        )
-        result = decide(transaction)
-        try:
-            _record(engine, transaction)
-        except ConflictError:
+        with engine.turn():
+            if log_id is None:
+                state, contracts = engine.log.load()
+            else:
+                state, contracts = EMPTY, Contracts({})
+            transaction = Transaction(
+                engine.log.begin(log_id=log_id), state, contracts, engine.clock.now()
+            )
+            result = decide(transaction)
+            conflict = _record(engine, transaction)
+        if conflict is not None:
             if attempt == MAX_TRIES or log_id is not None:
-                raise
+                raise conflict
             engine.clock.sleep(0.005 * attempt * attempt)
             continue
         if transaction.followup is not None:
@@ -121,18 +121,21 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _record(engine: Engine, transaction: Transaction) -> None:
-    """Move the log, then the branch; from here to the end the journal covers what is left."""
-    if transaction.followup is None:
+def _record(engine: Engine, transaction: Transaction) -> ConflictError | None:
+    """Move the log, then the branch, and return the conflict where neither could be moved.
+
+    From here to the end the journal covers what is left.
+    """
+    if transaction.followup is not None:
+        engine.journal.write(transaction.followup)
+    try:
         if transaction.events:
             transaction.commit()
-        return
-    engine.journal.write(transaction.followup)
-    try:
-        transaction.commit()
-    except ConflictError:
-        engine.journal.clear()
-        raise
+    except ConflictError as error:
+        if transaction.followup is not None:
+            engine.journal.clear()
+        return error
+    return None
 
 
 def _bring_checkouts(engine: Engine, followup: Followup) -> None:

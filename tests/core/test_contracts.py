@@ -66,7 +66,10 @@ def test_the_contracts_of_a_new_project_are_typed() -> None:
     assert (found.storage.request, found.storage.response) == ("full", "full")
     assert found.swarm.for_kind("hotfix") == "agent-impl"
     assert found.swarm.agent("agent-qa").settings["timeout"] == 10 * 60 * 1000
-    assert found.profiles["agent-impl"]["rules"][0].startswith("Do what the task asks")
+    profile = found.profile("agent-impl")
+    assert profile is not None
+    assert profile["rules"][0].startswith("Do what the task asks")
+    assert found.profile("person@example.com") is None
 
 
 @pytest.mark.parametrize(

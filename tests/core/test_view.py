@@ -11,7 +11,7 @@ from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.view import MAX_ISSUES, MAX_NOTES, MAX_PATHS_OF_DEPENDENCY, purified_view
 from tests.support.examples import LATER, OID
-from tests.support.memory import Place, contracts
+from tests.support.memory import Place, contracts, template_document
 from tests.support.story import AGENT, HALF_AN_HOUR, Story, definition
 
 PERSON = "person@example.com"
@@ -117,7 +117,7 @@ def test_it_says_how_to_answer() -> None:
 
 def test_the_profile_is_that_of_the_agent() -> None:
     told = story().attempt()
-    persona = contracts().profiles["agent-qa"]["persona"]
+    persona = template_document("PARCER_PROFILE.agent-qa.yaml")["persona"]
     assert view(told, "T-1", "agent-qa")["profile"]["persona"] == persona
     assert "profile" not in view(told, "T-1", PERSON)
 

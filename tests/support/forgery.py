@@ -6,7 +6,6 @@ key and write whole events anew, each consistent with its forged predecessor (`F
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -270,4 +269,3 @@ def remove_object(project: Project, oid: str) -> None:
 def _put(path: Path, data: bytes) -> None:
     path.chmod(0o644)
     path.write_bytes(data)
-    os.utime(path)

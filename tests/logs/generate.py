@@ -1,0 +1,381 @@
+"""Records the histories in this folder: `python -m tests.logs.generate NAME...`.
+
+A history is a compatibility promise. Once released it is never made again: what the code of its
+day recorded has to be read by the code of every later day (`test_golden.py`). A new behaviour gets
+a new history under a new name, and this program refuses to write over one that is there.
+
+Each `NAME.jsonl` holds one event a line, each `NAME.json` what has to come out of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.invariants import Violation
+from esaa_git.core.projection import evolve, project, projection_hash
+from esaa_git.core.state import EMPTY
+from esaa_git.errors import RunHalted
+from esaa_git.orchestrator import decide, operator, run
+from esaa_git.orchestrator.commit import Said, admit
+from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.transaction import Transaction, transact
+from esaa_git.ports import Answer, Request
+from tests.support.memory import (
+    Answering,
+    MemoryEngine,
+    contracts,
+    engine,
+    in_turn,
+    oblige,
+    pipeline,
+    result,
+    says,
+    spoken,
+    task,
+    write,
+)
+
+FOLDER = Path(__file__).parent
+ANN, BOB = "ann@example.com", "bob@example.com"
+History = Sequence[Event]
+
+
+def paced(made: MemoryEngine, answering: Answering, **duration: float) -> None:
+    """Have agents take their time, so that the events have different ones."""
+
+    def slowly(request: Request) -> Answer | bytes:
+        made.clock.forward(**(duration or {"seconds": 61.5}))
+        return answering(request)
+
+    made.answering[""] = slowly
+
+
+def pipeline_of_nine() -> History:
+    """Nine tasks of one attempt each: 49 events."""
+    made = engine()
+    paced(made, oblige)
+    made.apply(*pipeline(*["spec", "impl", "qa"] * 3), project="Vierzig & neun", by=ANN)
+    cycle(made)
+    return made.events
+
+
+def rejected_and_corrected() -> History:
+    """Three answers are refused for different reasons; the last attempt is good."""
+    made = engine(files={"docs/a.md": b"one\ntwo\n"})
+    patch = "@@ -1,2 +1,2 @@\n one\n-2\n+zwei\n"
+    answers = in_turn(
+        lambda request: b"```json\n{}\n```\xff",
+        result(write("src/a.py")),
+        result({"op": "patch", "path": "docs/a.md", "patch": patch}),
+        result(
+            {
+                "op": "edit",
+                "path": "docs/a.md",
+                "edits": [{"old": "two", "new": "zwei"}],
+                "executable": True,
+            },
+            write("docs/b.md", "neu\n"),
+            summary="Übersetzt,\nin one\u2028line.",
+            checks=["It reads well."],
+            model="some-model",
+            usage={"input_tokens": 900, "output_tokens": 90, "cost_microdollars": 1200},
+            lessons=[{"rule": "Read first.", "mistake": "Guessed.", "kinds": ["spec"]}],
+        ),
+    )
+    paced(made, answers)
+    made.apply(task(attempts_allowed=4, acceptance=["It is translated."]))
+    cycle(made)
+    return made.events
+
+
+def attempts_spent() -> History:
+    """Every attempt fails, with a rest in between; a person grants more, and the run succeeds."""
+    made = engine(given=contracts({("RUNTIME_POLICY.yaml", "attempts", "cooldown"): "PT5M"}))
+    failure = Answer(b"", 12, "left with exit status 1", "AGENT_FAILED", {"exit_status": 1})
+    paced(made, in_turn(*[lambda request: failure] * 3, oblige))
+    made.apply(task("T-1"), task("T-2"))
+    cycle(made, task_id="T-1")
+    operator.unblock(made, "T-1", ANN, "the service is back", 2)
+    cycle(made)
+    return made.events
+
+
+def timed_out() -> History:
+    """A claim and an agent's attempt run out of time; a heartbeat saves the third."""
+    made = engine()
+    made.apply(task())
+    operator.claim(made, "T-1", ANN)
+    made.clock.forward(minutes=31)
+    paced(made, oblige, minutes=40)
+    cycle(made, steps=1)
+    request = operator.claim(made, "T-1", BOB)
+    made.clock.forward(minutes=29)
+    said = says("agent.heartbeat", note="nearly there")(request)
+    assert isinstance(said, bytes)
+    admit(made, Said(Answer(said, 0), BOB, None, "T-1", request.attempt_id))
+    made.clock.forward(minutes=29)
+    done = spoken({**json.loads(oblige(request)), "idempotency_key": "third-time-lucky"})
+    admit(made, Said(Answer(done, 0), BOB, None, "T-1", request.attempt_id))
+    cycle(made)
+    return made.events
+
+
+def grave_issue() -> History:
+    """An issue of high severity blocks a task and its dependents; a person lets them go on."""
+    made = engine()
+    grave = says("issue.report", severity="high", title="The source is wrong", description="All.")
+    paced(made, in_turn(oblige, grave, oblige))
+    made.apply(*pipeline("spec", "impl", "qa", "qa"), task("T-9"))
+    cycle(made, steps=2)
+    operator.note(made, "T-2", ANN, "use the second source")
+    operator.report_issue(made, ANN, {"severity": "low", "title": "typo", "task_id": "T-9"})
+    operator.unblock(made, "T-2", ANN, "there is another source")
+    operator.resolve_issue(made, "ISS-0001", ANN, "another source")
+    cycle(made)
+    return made.events
+
+
+def three_of_medium_severity() -> History:
+    """The third issue of medium severity on one task counts as a high one; the run fails."""
+    made = engine()
+    made.apply(task("T-1"), task("T-2", depends_on=["T-1"]))
+    for number in range(3):
+        made.clock.forward(seconds=1)
+        report = {"severity": "medium", "title": f"doubt {number}", "task_id": "T-1"}
+        operator.report_issue(made, (ANN, BOB)[number % 2], report)
+    cycle(made)
+    return made.events
+
+
+def critical_halt() -> History:
+    """A critical issue halts the run; once it is resolved, a second run finishes the work."""
+    made = engine()
+    halting = says("issue.report", severity="critical", title="A key is in the repository")
+    paced(made, in_turn(oblige, halting, oblige))
+    made.apply(task("T-1"), task("T-2"), task("T-3", depends_on=["T-2"]), by=ANN)
+    cycle(made)
+    operator.resolve_issue(made, "ISS-0001", ANN, "the key is revoked")
+    made.apply(task("T-1"), task("T-2", title="Task T-2, without the key"), task("T-4"), by=BOB)
+    operator.unblock(made, "T-2", ANN, "the key is revoked")
+    cycle(made)
+    return made.events
+
+
+def hotfix_and_override() -> History:
+    """Two done tasks turn out wrong: one is corrected, one is set aside and then replaced."""
+    made = engine()
+    paced(made, oblige)
+    made.apply(task("T-1"), task("T-2", "impl"))
+    cycle(made, steps=2)
+    report = {"severity": "medium", "title": "It does not add up", "task_id": "T-1"}
+    operator.report_issue(made, BOB, report)
+    fix = {"kind": "hotfix", "title": "Add it up"}
+    operator.hotfix(made, "T-1", fix, ANN, "wrong sum", "ISS-0001")
+    operator.override(made, "T-2", ANN, "it must not be there at all")
+    cycle(made, steps=1)
+    operator.hotfix(made, "T-2", {**fix, "task_id": "T-3", "title": "Remove it"}, ANN, "remove it")
+    gone = {"op": "delete", "path": "docs/qa/T-2.md"}
+    moved = {"op": "rename", "from": "docs/qa/T-1.md", "path": "docs/T-1.md"}
+    paced(made, result(gone, moved))
+    cycle(made)
+    return made.events
+
+
+def review_denied_then_approved() -> History:
+    """A reviewer sends a result back, then agrees with the next one."""
+    made = engine(given=contracts({("AGENT_CONTRACT.yaml", "kinds", "qa", "review"): "required"}))
+    paced(made, in_turn(result(write("docs/qa/a.md", "brief\n")), oblige))
+    made.apply(task("T-1", "qa"), task("T-2", review=True, depends_on=["T-1"]))
+    for approve, reason in ((False, "the empty file is not tested"), (True, ""), (True, "good")):
+        try:
+            cycle(made)
+        except RunHalted:
+            waiting = next(name for name in made.state.run.in_progress)
+            made.clock.forward(hours=2)
+            operator.review(made, waiting, BOB, approve=approve, reason=reason)
+    cycle(made)
+    return made.events
+
+
+def released_and_stopped() -> History:
+    """A claim is given back, a person stops the run, and the next one takes up the rest."""
+    made = engine()
+    made.apply(task("T-1"), task("T-2"))
+    operator.claim(made, "T-1", ANN)
+    made.clock.forward(minutes=1)
+    operator.unclaim(made, "T-1", ANN, "no time")
+    run.stop(made, "the plan is wrong", ANN)
+    made.apply(task("T-1", kind="qa"), task("T-3", writes=["docs/qa/**"], priority=5), by=BOB)
+    paced(made, oblige)
+    cycle(made)
+    return made.events
+
+
+def rare_events() -> History:
+    """What no ordinary run records: policy, health, a relinked effect, a failed verification."""
+    made = engine()
+    made.apply(task("T-1"), task("T-2"))
+    paced(made, oblige)
+    cycle(made, steps=1)
+    operator.claim(made, "T-2", ANN)
+    done = made.task("T-1").result
+    assert done is not None
+    here = {"task_id": "T-2", "attempt_id": "T-2-A1"}
+
+    def emit(tx: Transaction) -> None:
+        said: dict[str, Any] = {"rule": "no-weekends", "effect": "allow", "reason": "Saturday"}
+        tx.emit("policy.decision", "policy-guard", {**here, **said})
+        alive = {"status": "repaired", "message": "the branch followed", "version": "0.1"}
+        tx.emit("orchestrator.health", decide.ORCHESTRATOR, alive)
+        link = {
+            "view": "effect",
+            "task_id": "T-1",
+            "effect_commit": done.effect_commit,
+            "text": "merged",
+        }
+        relinked = {**link, "reached_by": str(made.branch.tip("main"))}
+        tx.emit("orchestrator.view.mutate", decide.ORCHESTRATOR, relinked)
+        checked = {"checked_from": 1, "checked_to": tx.state.seq}
+        tx.emit("verify.start", decide.ORCHESTRATOR, checked)
+        failed = {"outcome": "corrupted", "check": 3, "message": "no signature"}
+        tx.emit("verify.fail", decide.ORCHESTRATOR, {**failed, "event_id": "EV-00000002"})
+        kept = ["refs/esaa/snapshots/RUN-0001-00000013/log"]
+        more = {"snapshots": kept, "recovery": "git esaa verify --full"}
+        decide.end_run(tx, decide.RunState.HALTED, "verification failed", **more)
+
+    transact(made, emit)
+    return made.events
+
+
+# ----------------------------------------------------------------------- histories to be refused
+
+
+def followed_by(history: History, action: str, actor: str, payload: dict[str, Any]) -> History:
+    """Return a history with one more event, which nobody may append to it."""
+    last = history[-1]
+    new = NewEvent(action, actor, payload)
+    return [*history, seal(new, after_seq=last.seq, after_ts=last.ts, now=last.ts)]
+
+
+def until(history: History, action: str) -> History:
+    """Return the history up to the first event of this action."""
+    at = next(index for index, event in enumerate(history) if event.action == action)
+    return history[: at + 1]
+
+
+def bad_done_regresses() -> History:
+    """INV-001: a done task is opened again."""
+    update = {"task_id": "T-1", "from": "done", "to": "todo", "cause": "operator"}
+    history = until(pipeline_of_nine(), "task.update")
+    return followed_by(history, "task.update", "orchestrator", update)
+
+
+def bad_foreign_result() -> History:
+    """INV-002: an agent answers for another's attempt."""
+    history = pipeline_of_nine()
+    before, answer = until(history, "orchestrator.dispatch"), until(history, "agent.result")[-1]
+    return followed_by(before, "agent.result", "agent-qa", dict(answer.payload))
+
+
+def bad_effect_without_result() -> History:
+    """INV-003: an effect is applied before its proposal was validated."""
+    history = pipeline_of_nine()
+    effect = until(history, "orchestrator.file.write")[-1]
+    before = until(history, "orchestrator.dispatch")
+    return followed_by(before, effect.action, "orchestrator", dict(effect.payload))
+
+
+def bad_missing_event() -> History:
+    """INV-005: one event in the middle was cut out."""
+    history = pipeline_of_nine()
+    return [*history[:20], *history[21:]]
+
+
+def bad_time_runs_backwards() -> History:
+    """INV-005: an event claims to be older than the one before it."""
+    history = until(pipeline_of_nine(), "task.update")
+    earlier = NewEvent("orchestrator.health", "orchestrator", {"status": "ok", "message": "early"})
+    return [
+        *history,
+        seal(earlier, after_seq=history[-1].seq, after_ts="", now=history[0].ts),
+    ]
+
+
+def bad_success_unverified() -> History:
+    """INV-006: a run claims success without a verification."""
+    history = pipeline_of_nine()
+    before = until(history, "verify.start")
+    return followed_by(before, "run.end", "orchestrator", dict(history[-1].payload))
+
+
+HISTORIES: dict[str, Callable[[], History]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        pipeline_of_nine,
+        rejected_and_corrected,
+        attempts_spent,
+        timed_out,
+        grave_issue,
+        three_of_medium_severity,
+        critical_halt,
+        hotfix_and_override,
+        review_denied_then_approved,
+        released_and_stopped,
+        rare_events,
+        bad_done_regresses,
+        bad_foreign_result,
+        bad_effect_without_result,
+        bad_missing_event,
+        bad_time_runs_backwards,
+        bad_success_unverified,
+    )
+}
+
+
+def outcome(history: History) -> dict[str, Any]:
+    """Return what has to come out of a history."""
+    state = EMPTY
+    for event in history:
+        try:
+            state = evolve(state, event)
+        except Violation as violation:
+            return {
+                "events": len(history),
+                "refused_at": event.event_id,
+                "rule": violation.rule,
+                "projection_hash_sha256_before": projection_hash(state),
+            }
+    assert state == project(history)
+    return {
+        "events": len(history),
+        "run": state.run.state,
+        "by_state": dict(state.run.by_state),
+        "projection_hash_sha256": projection_hash(state),
+    }
+
+
+def main(names: Sequence[str]) -> int:
+    """Record the histories of these names, all that are missing by default."""
+    for name in names or sorted(HISTORIES):
+        file = FOLDER / f"{name}.jsonl"
+        if file.exists():
+            if names:
+                print(f"error: '{file.name}' is there and stays as it is", file=sys.stderr)
+                return 1
+            continue
+        history = HISTORIES[name]()
+        file.write_bytes(b"".join(event.data for event in history))
+        expected = {"about": HISTORIES[name].__doc__, **outcome(history)}
+        text = json.dumps(expected, indent=2, ensure_ascii=False)
+        file.with_suffix(".json").write_text(f"{text}\n", encoding="utf-8")
+        print(f"{name}: {len(history)} events")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
