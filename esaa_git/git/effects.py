@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pygit2
 
 from esaa_git.core.event import epoch_seconds
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.git import commitform
-from esaa_git.git.checkout import Checkouts
 from esaa_git.git.objects import BLOB, COMMIT, encode_commit, sign_commit
 from esaa_git.git.refs import RefMove, move_refs
 from esaa_git.git.repository import Repository
 from esaa_git.git.trees import GitTrees
 from esaa_git.ports import BranchMove, Effect, FileEntry, InTheWay
+
+if TYPE_CHECKING:
+    from esaa_git.git.checkout import Checkouts
 
 SNAPSHOTS = "refs/esaa/snapshots"
 
@@ -40,7 +44,12 @@ class GitWorkingBranch:
     def __init__(self, repository: Repository, trees: GitTrees) -> None:
         self._repository = repository
         self._trees = trees
-        self._checkouts = Checkouts(repository)
+
+    @cached_property
+    def _checkouts(self) -> Checkouts:
+        from esaa_git.git.checkout import Checkouts
+
+        return Checkouts(self._repository)
 
     def tip(self, branch: str) -> str | None:
         return self._repository.ref_target(_ref(branch))

@@ -26,13 +26,11 @@ from esaa_git.core.state import (
 from esaa_git.git.objects import (
     BLOB,
     MODE_FILE,
-    MODE_TREE,
     TREE,
     MalformedObject,
     ObjectSink,
     TreeEntry,
     decode_tree,
-    encode_tree,
 )
 
 Reader = Callable[[str], tuple[int, bytes]]
@@ -118,10 +116,20 @@ class StateTree:
 
 
 def _read_lines(reader: Reader, oid: str) -> dict[bytes, bytes]:
-    return {
-        name.encode() + (b"/" if entry.mode == MODE_TREE else b""): encode_tree({name: entry})
-        for name, entry in _read_tree(reader, oid).items()
-    }
+    kind, data = reader(oid)
+    if kind != TREE:
+        raise MalformedObject(f"{oid} is not a tree")
+    lines: dict[bytes, bytes] = {}
+    position = 0
+    while position < len(data):
+        space, end = data.find(b" ", position), data.find(b"\0", position)
+        if not position < space < end or end + 21 > len(data):
+            raise MalformedObject("a tree entry is cut off")
+        name = data[space + 1 : end]
+        is_tree = data[position:space] == b"40000"
+        lines[name + b"/" if is_tree else name] = data[position : end + 21]
+        position = end + 21
+    return lines
 
 
 def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
