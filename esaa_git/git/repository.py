@@ -34,7 +34,7 @@ class Repository:
 
     @property
     def esaa_dir(self) -> Path:
-        """Where what is derived or local lives; everything in it but keys may be deleted."""
+        """Where what is derived or local lives; all but keys and the pin may be deleted."""
         return self.common_dir / "esaa"
 
     @property
@@ -64,6 +64,12 @@ class Repository:
         """Write one value into the repository's own configuration."""
         path = self.common_dir / "config"
         pygit2.Config(str(path))[name] = value
+
+    def unset_local(self, name: str) -> None:
+        """Remove one value from the repository's own configuration, if it is there."""
+        config = pygit2.Config(str(self.common_dir / "config"))
+        if name in config:
+            del config[name]
 
     def read(self, oid: str) -> tuple[int, bytes]:
         """Return (kind, content) of an object.
@@ -131,10 +137,15 @@ def open_in_hook() -> Repository:
     # git has judged already whether the owner is to be trusted, and started us.
     pygit2.settings.owner_validation = False
     _refuse_unsupported(Path(os.environ.get("GIT_DIR", ".")))
+    # libgit2 would look for all refs inside of it, and past `packed-refs`; callers write it out.
+    namespace = os.environ.pop("GIT_NAMESPACE", None)
     try:
         raw = pygit2.Repository(".", pygit2.enums.RepositoryOpenFlag.FROM_ENV)
     except pygit2.GitError as error:
         raise RepositoryError("cannot open the repository", cause=str(error)) from error
+    finally:
+        if namespace is not None:
+            os.environ["GIT_NAMESPACE"] = namespace
     return HookRepository(raw)
 
 

@@ -25,7 +25,7 @@ def check(_arguments: list[str], data: bytes) -> None:
     push = sort_out(commands, settings)
     check_records(push)
     claims = _claims(push)
-    loses = settings.require_effects and any(one.old is not None for one in push.branches)
+    loses = settings.require_effects and any(one.old or not one.new for one in push.branches)
     if push.log is not None or claims or loses:
         from esaa_git.git.repository import open_in_hook
         from esaa_git.hooks.receive import Reception

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pygit2
 
 from esaa_git.core.state import State
-from esaa_git.errors import CorruptedError, EsaaError, MismatchError, RefusedError
+from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.git import commitform
 from esaa_git.git.effectcheck import EffectChecker, claims_event
 from esaa_git.git.log import read_event_commit
@@ -149,6 +149,7 @@ class Reception:
     def check_log(self, command: Command) -> list[Closed]:
         """Hold every new event against the numbered checks, and return the effects they name."""
         try:
+            self._check_old(command)
             oids = self._appended(command)
         except KeyError as error:
             raise _unreadable(f"object {error} is missing") from error
@@ -167,6 +168,21 @@ class Reception:
             unjudged = Failure(4, "corrupted", seq, oid, f"it cannot be judged: {error!r}")
             raise _refused(command.ref, unjudged) from error
         return verifier.closed
+
+    def _check_old(self, command: Command) -> None:
+        """Refuse to judge from another commit than the one that is there.
+
+        Whoever pushes names the old commit, and git holds it against the ref only later: that
+        would stop the log, but not a branch beside it that was judged by this log.
+        """
+        found = self._ref(command.ref)
+        if found != command.old:
+            here, said = (oid[:12] if oid else "nothing" for oid in (found, command.old))
+            raise ConflictError(
+                f"'{command.ref}' is not where the push begins",
+                cause=f"{_check(1)}: it is at {here}, and the push says {said}",
+                hint="fetch it, then push again",
+            )
 
     def _appended(self, command: Command) -> list[str]:
         """Return the commits after the old tip, oldest first; refuse what does not continue it."""
@@ -314,7 +330,8 @@ class Reception:
     def _check_nothing_lost(self, branches: Sequence[Command], log: Log) -> None:
         """Refuse to take effects away from the branch that their run put them on."""
         for command in branches:
-            old = command.old
+            # What the push calls the old commit may be none: git then deletes without a look.
+            old = self._ref(command.ref)
             if old is None:
                 continue
             if command.new is not None:
