@@ -1,17 +1,16 @@
 """The audit: walks the log and the branch, and hands ranges of events to the numbered checks.
 
 Ranges are independent, so they are spread over all cores. The last verified point is remembered
-in `.git/esaa/verified.json`; a log that does not reach it was rolled back or rewritten (check 1).
+(`esaa_git.git.pins`); a log that does not reach it was rolled back or rewritten (check 1). A log
+that ends at a shallow boundary is verified from there, and it is said so.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pygit2
 
@@ -19,12 +18,14 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.git import commitform
-from esaa_git.git.effectcheck import EffectChecker, Walked, check_branch
-from esaa_git.git.journal import write_atomically
+from esaa_git.git.anchor import NOTHING, Anchor, Expected, Seen
+from esaa_git.git.effectcheck import EffectChecker, Relinked, Walked, check_branch
 from esaa_git.git.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.git.objects import MalformedObject, decode_commit
-from esaa_git.git.repository import Repository
-from esaa_git.git.verification import CHECKS, Closed, Failure, Verifier
+from esaa_git.git.pins import Mark, is_oid, mark_path, read_mark, read_pin, write_mark
+from esaa_git.git.relink import Relinker
+from esaa_git.git.repository import GuardedRepository, Repository
+from esaa_git.git.verification import CHECKS, Closed, Failure, Link, Verifier
 from esaa_git.ports import Audit
 
 CHUNK = 1000
@@ -34,23 +35,13 @@ PARALLEL_FROM = 4 * CHUNK
 """Below this many events, starting processes costs more than it saves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far the log was verified, kept locally."""
-
-    log_id: str
-    genesis: str
-    tip: str
-    seq: int
-    branch: str | None = None
-    branch_tip: str | None = None
-
-
 @dataclass
 class Report:
     """What an audit found, with what it covered and what it could not.
 
-    `sound` is the last event commit before the first offending one.
+    `sound` is the last event commit before the first offending one. `boundary` is where the log
+    that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
+    `relinked` are the effects that the branch holds in other commits than their own.
     """
 
     audit: Audit
@@ -65,7 +56,16 @@ class Report:
     branch_commits: int = 0
     failed_commit: str | None = None
     sound: str | None = None
+    boundary: str | None = None
+    trust: str = "first-use"
+    hint: str | None = None
+    relinked: list[Relinked] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the log itself says of every relinked effect which commit carries it."""
+        return all(one.is_recorded for one in self.relinked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,16 @@ class _Range:
 
 
 class Auditor:
-    """Verifies one repository's log and branch."""
+    """Verifies one repository's log and branch.
+
+    Args:
+        full: from genesis, whatever was verified before.
+        strict: fail for what is otherwise only noted.
+        remember: keep the verified point.
+        relink: look on the whole branch for effects that are not where the log has them; this
+            is always `full`.
+        expected: what the log is held against besides what is known here.
+    """
 
     def __init__(
         self,
@@ -92,22 +101,33 @@ class Auditor:
         strict: bool = False,
         remember: bool = True,
         with_branch: bool = True,
+        relink: bool = False,
+        expected: Expected = NOTHING,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
-        self._repository = repository
-        self._full = full
+        self._repository = GuardedRepository(repository.raw)
+        self._full = full or relink
         self._jobs = jobs or _cores()
         self._strict = strict
         self._remember = remember
         self._with_branch = with_branch
+        self._relink = relink
+        self._expected = expected
         self._on_progress = on_progress
-        self._mark_path = repository.esaa_dir / "verified.json"
+        self._shallow = _shallow(repository)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be as before anything was looked at."""
         self._log_id: str | None = None
         self._genesis: str | None = None
+        self._boundary: str | None = None
         self._sound: str | None = None
         self._meets_mark = False
+        self._at_checkpoint: str | None = None
         self._absent = 0
         self._effect_failures: list[Failure] = []
+        self._links: list[Link] = []
 
     def run(self) -> Report:
         """Verify, and remember the verified point if all is well.
@@ -115,63 +135,131 @@ class Auditor:
         Raises:
             RepositoryError: if there is no log, and none was ever verified here.
         """
-        mark = read_mark(self._mark_path)
+        _without_cache()
+        mark = read_mark(mark_path(self._repository))
+        pin = read_pin(self._repository)
         tip = self._repository.ref_target(self._repository.events_ref)
-        if tip is None and mark is None:
+        if tip is None and mark is None and pin is None:
             raise RepositoryError(
                 "there is no event log in this repository yet",
                 hint="run 'git esaa run' to start one, or fetch it from a remote",
             )
+        anchor = Anchor(self._repository, mark, pin, self._expected)
+        since = None if self._full else self._since(mark)
+        report = self._attempt(tip, mark, since, anchor)
+        if report.audit.check == 11 and since is not None and self._links:
+            # The branch was rewritten, and the events after the verified point say how: what was
+            # verified of the branch before is looked for again.
+            self._forget()
+            report = self._attempt(tip, mark, None, anchor)
+        if report.audit.is_ok and self._remember and report.is_recorded:
+            self._write_mark(report)
+        return report
+
+    def _since(self, mark: Mark | None) -> Mark | None:
+        """Return where to start: not after a boundary, once what is before it has come."""
+        if mark is not None and mark.boundary is not None:
+            parent = self._parent(mark.boundary, None)
+            return None if not self._is_missing(parent) else mark
+        return mark
+
+    def _attempt(
+        self, tip: str | None, mark: Mark | None, since: Mark | None, anchor: Anchor
+    ) -> Report:
         report = Report(
             Audit("ok", 1, 0),
             self._repository.events_ref,
             tip,
             None,
             None,
-            0 if self._full or mark is None else mark.seq,
+            0 if since is None else since.seq,
             1,
+            trust=anchor.trust,
         )
         try:
-            state = self._verify(tip, mark, report)
+            if tip is None:
+                raise anchor.check_gone()
+            state = self._verify(tip, mark, since, anchor, report)
         except Failure as failure:
             self._fail(report, failure)
             return report
         audit = report.audit
         report.audit = Audit("ok", audit.checked_from, audit.checked_to, projection_hash(state))
-        if self._remember:
-            self._write_mark(report)
         return report
 
     # -- the log ----------------------------------------------------------------------------
 
-    def _verify(self, tip: str | None, mark: Mark | None, report: Report) -> State:
-        if tip is None:
-            assert mark is not None
-            message = f"the log is gone; {mark.seq} events of it were verified here"
-            raise Failure(1, "mismatch", None, mark.tip, message)
-        loaded = self._load_tip(tip, None if self._full else mark)
+    def _verify(
+        self, tip: str, mark: Mark | None, since: Mark | None, anchor: Anchor, report: Report
+    ) -> State:
+        loaded = self._load_tip(tip, since)
         seq = loaded.tip.seq
-        if mark is not None and seq < mark.seq:
-            message = f"the log ends at event {seq}; {mark.seq} events were verified here"
-            raise Failure(1, "mismatch", None, tip, message)
-        since = None if self._full or mark is None else mark
+        anchor.check_length(tip, seq)
         report.audit = Audit("ok", 1 if since is None else since.seq + 1, seq)
         count = seq - (0 if since is None else since.seq)
         report.jobs = self._jobs if count >= PARALLEL_FROM else 1
         closed = self._check_ranges(tip, since, report.jobs, seq, mark)
         if since is not None:
             self._log_id, self._genesis = since.log_id, since.genesis
-        self._check_anchor(tip, mark)
+            self._boundary, self._meets_mark = since.boundary, True
+        first = None if self._boundary is None else self._seq_of(self._boundary)
+        if self._log_id is None:
+            self._log_id = loaded.tip.log_id  # there was nothing to check after the boundary
+        anchor.check(self._seen(loaded, first, since))
         report.tip, report.log_id, report.genesis = tip, self._log_id, self._genesis
+        if first is not None:
+            self._say_where_it_begins(first, since, report)
         if self._with_branch:
             self._check_effects(loaded.state, closed, since, report)
         self._look_for_deception(report)
         return loaded.state
 
+    def _seen(self, loaded: LoadedTip, first: int | None, since: Mark | None) -> Seen:
+        return Seen(
+            loaded,
+            self._log_id,
+            self._genesis,
+            self._boundary,
+            first,
+            self._meets_mark,
+            lambda seq: self._at(seq, first or 1, since),
+        )
+
+    def _at(self, seq: int, first: int, since: Mark | None) -> str | None:
+        """Return the commit at the checkpoint's sequence number, which may lie before the range.
+
+        Back from the verified point it is walked to, and not looked up in an index: the answer
+        decides.
+        """
+        if seq < first or self._at_checkpoint is not None:
+            return self._at_checkpoint
+        if since is None or seq > since.seq:
+            return None
+        current: str | None = since.tip
+        for number in range(since.seq, seq, -1):
+            current = None if current is None else self._parent(current, number)
+        return current
+
+    def _seq_of(self, oid: str) -> int:
+        try:
+            return read_event_commit(self._repository.read, oid).event.seq
+        except (CorruptedError, pygit2.GitError) as error:
+            raise Failure(2, "corrupted", None, oid, f"it cannot be read: {error}") from error
+
+    def _say_where_it_begins(self, first: int, since: Mark | None, report: Report) -> None:
+        report.boundary = self._boundary
+        if since is None:
+            report.audit = replace(report.audit, checked_from=first + 1)
+        note = (
+            f"the log that is here begins at event {first} (a shallow clone), which is trusted as "
+            f"it stands: nothing was checked before event {first + 1}"
+        )
+        self._note(report, 1, note)
+
     def _load_tip(self, tip: str, since: Mark | None) -> LoadedTip:
         try:
             return load_tip(self._repository, tip)
-        except (CorruptedError, KeyError, pygit2.GitError) as error:
+        except (CorruptedError, KeyError, MalformedObject, pygit2.GitError) as error:
             # What keeps the tip from being read may have come in long before it.
             seq = self._claimed_seq(tip)
             self._check_ranges(tip, since, 1, seq, None)
@@ -187,16 +275,6 @@ class Auditor:
             return None
         claimed = commitform.trailers(message.decode("utf-8", "replace")).get("ESAA-Seq", "")
         return int(claimed) if claimed.isdecimal() and len(claimed) < 16 else None
-
-    def _check_anchor(self, tip: str, mark: Mark | None) -> None:
-        if mark is None:
-            return
-        if mark.genesis != self._genesis or mark.log_id != self._log_id:
-            message = f"this is another log: it begins with {str(self._genesis)[:12]}"
-            raise Failure(1, "mismatch", None, tip, f"{message}, not {mark.genesis[:12]}")
-        if self._full and not self._meets_mark:
-            message = f"the log does not contain {mark.tip[:12]}, which was verified here"
-            raise Failure(1, "mismatch", None, tip, message)
 
     def _check_ranges(
         self, tip: str, since: Mark | None, jobs: int, seq: int | None, mark: Mark | None
@@ -219,9 +297,8 @@ class Auditor:
             failure, self._sound = min(failures, key=lambda found: found[0].seq or 0)
             raise failure
         self._absent = sum(one.absent for one in outcomes)
-        self._effect_failures = [
-            one.effect_failure for one in outcomes if one.effect_failure is not None
-        ]
+        self._effect_failures = [failure for one in outcomes for failure in one.effect_failures]
+        self._links = [link for outcome in outcomes for link in outcome.links]
         log_ids = {outcome.log_id for outcome in outcomes if outcome.log_id is not None}
         if len(log_ids) > 1:
             raise Failure(5, "mismatch", None, tip, "the log id changes along the log")
@@ -249,14 +326,25 @@ class Auditor:
     def _ranges(
         self, tip: str, since: Mark | None, seq: int | None, mark: Mark | None
     ) -> Iterator[_Range]:
-        """Walk back over raw commits and yield ranges, the newest first."""
+        """Walk back over raw commits and yield ranges, the newest first.
+
+        A parent that is missing ends the walk where the commit is a shallow boundary; the ranges
+        then stand on that commit. A boundary whose parent is here all the same is walked past.
+        """
         oids: list[str] = []
         current: str | None = tip
         stop = None if since is None else since.tip
+        checkpoint = self._expected.checkpoint
+        wanted = None if checkpoint is None else checkpoint.seq
         while current is not None and current != stop:
-            oids.append(current)
+            if wanted is not None and seq == wanted:
+                self._at_checkpoint = current
             self._meets_mark |= mark is not None and current == mark.tip
             parent = self._parent(current, seq)
+            if current in self._shallow and self._is_missing(parent) and parent != stop:
+                self._boundary = current
+                break
+            oids.append(current)
             seq = None if seq is None or seq <= 1 else seq - 1
             if len(oids) == CHUNK:
                 yield _range(parent, oids)
@@ -266,15 +354,20 @@ class Auditor:
             current = parent
         if oids:
             yield _range(current, oids)
-        if current is None and since is not None:
+        if current != stop and since is not None:
             message = f"the log does not contain {since.tip[:12]}, which was verified here"
+            if self._boundary is not None:
+                message = f"the log that is here ends early (a shallow clone): {message}"
             raise Failure(1, "mismatch", None, tip, message)
+
+    def _is_missing(self, oid: str | None) -> bool:
+        return oid is not None and oid not in self._repository.odb
 
     def _parent(self, oid: str, seq: int | None) -> str | None:
         """Return the parent in the raw bytes of the commit, which no graft or replacement bends."""
         try:
             data = self._repository.read(oid)[1]
-        except (KeyError, pygit2.GitError) as error:
+        except (KeyError, MalformedObject, pygit2.GitError) as error:
             raise Failure(2, "corrupted", seq, oid, f"commit {oid} cannot be read") from error
         return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
 
@@ -284,11 +377,13 @@ class Auditor:
         self, state: State, closed: list[Closed], since: Mark | None, report: Report
     ) -> None:
         """Check 11: every effect in the log, then on the branch that its run worked on."""
-        effects = _Effects(self._repository, closed, since)
         imported = commitform.imported_events(self._log_id)
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
-        if self._effect_failures:
-            raise min(self._effect_failures, key=lambda failure: failure.seq or 0)
+        explain = None
+        if self._relink or self._links:
+            explain = Relinker(self._repository, self._links, closed, search=self._relink)
+        else:
+            self._refuse_effects(())
         if self._absent:
             note = f"{self._absent} effect commits are not here; the log holds what they change"
             self._note(report, 11, note)
@@ -296,17 +391,32 @@ class Auditor:
         names = {one.branch for one in closed} | ({current} if current is not None else set())
         for name in sorted(names, key=lambda name: (name != current, name)):
             of_branch = [one for one in closed if one.branch == name]
-            walked = self._check_branch(name, of_branch, effects, since, report)
-            if walked is not None and name == current:
+            walked = self._check_branch(name, of_branch, state, since, explain, report)
+            if walked is None:
+                continue
+            report.relinked += walked.relinked
+            if name == current:
                 report.branch, report.branch_commits = name, walked.commits
                 report.branch_tip = walked.tip
+        self._refuse_effects({one.effect_commit for one in report.relinked})
+
+    def _refuse_effects(self, carried: Collection[str]) -> None:
+        """Raise the first failure of an effect commit, but for those that are gone and carried."""
+        failures = [
+            failure
+            for failure in self._effect_failures
+            if failure.hint is None or failure.oid not in carried
+        ]
+        if failures:
+            raise min(failures, key=lambda failure: failure.seq or 0)
 
     def _check_branch(
         self,
         name: str,
         closed: list[Closed],
-        effects: _Effects,
+        state: State,
         since: Mark | None,
+        explain: Relinker | None,
         report: Report,
     ) -> Walked | None:
         tip = self._repository.ref_target(f"refs/heads/{name}")
@@ -318,10 +428,11 @@ class Auditor:
             self._repository.read,
             tip,
             closed,
-            is_known=effects.is_known,
+            is_known=lambda oid, message: _names(state, oid, message),
             seen=self._base(),
             verified=since.branch_tip if since is not None and since.branch == name else None,
-            shallow=self._shallow(),
+            shallow=self._shallow,
+            explain=explain,
         )
         if walked.beyond:
             note = (
@@ -333,16 +444,10 @@ class Auditor:
 
     def _base(self) -> tuple[str, ...]:
         """Return the commit that the log began on; no effect of it can be older."""
-        assert self._genesis is not None
+        if self._genesis is None:
+            return ()
         base = read_event_commit(self._repository.read, self._genesis).event.payload.get("base")
         return () if base is None else (str(base),)
-
-    def _shallow(self) -> frozenset[str]:
-        try:
-            listed = (self._repository.common_dir / "shallow").read_text(errors="replace")
-        except FileNotFoundError:
-            return frozenset()
-        return frozenset(listed.split())
 
     def _note(self, report: Report, check: int, note: str) -> None:
         report.notes.append(note)
@@ -358,15 +463,26 @@ class Auditor:
             found.append(f"{len(replaced)} replace refs (refs/replace/)")
         if grafts.is_file() and grafts.stat().st_size:
             found.append(f"a grafts file ({grafts})")
+        hidden = sum(self._is_cut_in_vain(oid) for oid in self._shallow)
+        if hidden:
+            found.append(f"a shallow file that cuts off {hidden} commits whose parents are here")
         for what in found:
             note = f"git shows another history here because of {what}; we read past it"
             self._note(report, 1, note)
+
+    def _is_cut_in_vain(self, oid: str) -> bool:
+        try:
+            parents = decode_commit(self._repository.read(oid)[1]).parents
+        except (KeyError, ValueError, MalformedObject, pygit2.GitError):
+            return False  # git itself complains of such a file
+        return any(parent in self._repository.odb for parent in parents)
 
     # -- the outcome ------------------------------------------------------------------------
 
     def _fail(self, report: Report, failure: Failure) -> None:
         where = f"{failure.event_id}: " if failure.event_id else ""
         report.failed_commit, report.sound = failure.oid, self._sound
+        report.hint = failure.hint
         report.audit = Audit(
             failure.outcome,
             report.audit.checked_from,
@@ -379,40 +495,38 @@ class Auditor:
         )
 
     def _write_mark(self, report: Report) -> None:
-        document = {
-            "log_id": report.log_id,
-            "genesis": report.genesis,
-            "tip": report.tip,
-            "seq": report.audit.checked_to,
-            "branch": report.branch,
-            "branch_tip": report.branch_tip,
-        }
-        write_atomically(self._mark_path, json.dumps(document, indent=1).encode() + b"\n")
+        assert report.tip is not None
+        assert report.log_id is not None
+        mark = Mark(
+            report.log_id,
+            report.genesis,
+            report.tip,
+            report.audit.checked_to,
+            report.branch,
+            report.branch_tip,
+            report.boundary,
+        )
+        write_mark(mark_path(self._repository), mark)
 
 
-class _Effects:
-    """Every effect commit that the log names: those checked now, and earlier ones when asked."""
+def _names(state: State, oid: str, message: bytes) -> bool:
+    """Answer whether the task that a commit claims was closed with exactly this commit.
 
-    def __init__(
-        self, repository: Repository, closed: Sequence[Closed], since: Mark | None
-    ) -> None:
-        self._repository = repository
-        self._known = {one.effect_commit for one in closed}
-        self._unread = None if since is None else since.tip
+    The state at the tip tells, however long the log is: `done` is final, so the result of a task
+    stays for ever.
+    """
+    named = commitform.trailers(message.decode("utf-8", "replace")).get("ESAA-Task", "")
+    task = state.tasks.get(named)
+    return task is not None and task.result is not None and task.result.effect_commit == oid
 
-    def is_known(self, oid: str) -> bool:
-        if oid not in self._known and self._unread is not None:
-            self._read_earlier()
-        return oid in self._known
 
-    def _read_earlier(self) -> None:
-        target, self._unread = self._unread, None
-        while target is not None:
-            found = read_event_commit(self._repository.read, target)
-            effect = found.event.payload.get("effect_commit")
-            if found.event.action == "task.update" and effect is not None:
-                self._known.add(str(effect))
-            target = found.parent
+def _shallow(repository: Repository) -> frozenset[str]:
+    """Return the commits at which git takes the history to end (gitformat-commit-graph(5))."""
+    try:
+        listed = (repository.common_dir / "shallow").read_text("ascii", errors="replace")
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(word for word in listed.split() if is_oid(word))
 
 
 def _cores() -> int:
@@ -420,24 +534,6 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def read_mark(path: Path) -> Mark | None:
-    """Return the last verified point, or None where nothing was verified yet.
-
-    Raises:
-        RepositoryError: if the file is there and cannot be read.
-    """
-    try:
-        return Mark(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise RepositoryError(
-            f"'{path}' cannot be read",
-            cause=str(error),
-            hint="delete it; the next 'git esaa verify' then starts from genesis",
-        ) from error
 
 
 # -- ranges, in this process or in a worker ---------------------------------------------------
@@ -452,16 +548,23 @@ class _Outcome:
     closed: list[Closed]
     failure: Failure | None = None
     sound: str | None = None
-    effect_failure: Failure | None = None
+    effect_failures: Sequence[Failure] = ()
     absent: int = 0
+    links: Sequence[Link] = ()
 
 
 _in_worker: tuple[Repository, bool] | None = None
 
 
+def _without_cache() -> None:
+    """Have libgit2 forget what it has read: every object is read once, and the log may be long."""
+    pygit2.settings.enable_caching(False)
+
+
 def _open_in_worker(path: str, with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
-    _in_worker = (Repository(pygit2.Repository(path)), with_effects)
+    _without_cache()
+    _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
 
 
 def _check_in_worker(part: _Range) -> _Outcome:
@@ -480,17 +583,26 @@ def _check_range(repository: Repository, with_effects: bool, part: _Range) -> _O
         sound = None if verifier is None else verifier.sound
         return _Outcome(count, None, [], failure, sound)
     closed = [replace(one, form=None) for one in verifier.closed]
-    absent = 0
-    try:
-        if with_effects:
-            absent = _check_range_effects(repository, verifier)
-    except Failure as failure:
-        return _Outcome(count, verifier.log_id, closed, effect_failure=failure)
-    return _Outcome(count, verifier.log_id, closed, absent=absent)
+    absent, failures = _check_range_effects(repository, verifier) if with_effects else (0, ())
+    return _Outcome(
+        count,
+        verifier.log_id,
+        closed,
+        effect_failures=failures,
+        absent=absent,
+        links=verifier.links,
+    )
 
 
-def _check_range_effects(repository: Repository, verifier: Verifier) -> int:
-    """Check the effect commits of a range; return how many are not here, and need not be."""
+def _check_range_effects(
+    repository: Repository, verifier: Verifier
+) -> tuple[int, Sequence[Failure]]:
+    """Check the effect commits of a range.
+
+    Returns how many are not here, and need not be; and what is wrong. Effect commits that are
+    gone (with a hint) are all named, since the branch may carry them in others; of the other
+    failures the first.
+    """
     checker = EffectChecker(repository.read)
     imported = commitform.imported_events(verifier.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
@@ -499,11 +611,17 @@ def _check_range_effects(repository: Repository, verifier: Verifier) -> int:
         for name in {one.branch for one in verifier.closed}
     }
     absent = 0
+    failures: list[Failure] = []
     for one in verifier.closed:
         if one.seq > imported:
             is_partial = is_shallow or not is_here[one.branch]
-            absent += not checker.check(one, is_partial=is_partial)
-    return absent
+            try:
+                absent += not checker.check(one, is_partial=is_partial)
+            except Failure as failure:
+                failures.append(failure)
+                if failure.hint is None:
+                    break
+    return absent, failures
 
 
 def _range(start: str | None, newest_first: list[str]) -> _Range:

@@ -6,7 +6,7 @@ and costs the same at event 10 and at event 1,000,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,12 +46,14 @@ from esaa_git.git.objects import (
 )
 from esaa_git.git.refs import RefMove, move_refs
 from esaa_git.git.repository import Repository
-from esaa_git.git.signers import SignatureRefused, SignerSet
+from esaa_git.git.signers import SignatureRefused, SignerSet, Verified
 from esaa_git.git.statetree import Reader, StateTree, load_state
 from esaa_git.git.trees import store_files
 from esaa_git.ports import Attachments, BranchMove, StoredEvent, Tip
 
 ROLES = frozenset({"orchestrator", "approver", "admin"})
+ADMIN = frozenset({"admin"})
+"""Who signs a change of contracts, whatever the contracts say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +115,85 @@ def signer_set(contracts: Contracts) -> SignerSet:
 
 
 def check_signers(contracts: Contracts) -> None:
-    """Refuse contracts under which nothing could ever be appended again.
+    """Refuse contracts under which nothing, or no other contracts, could ever be recorded again.
 
     Raises:
-        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign.
+        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign,
+            or no admin.
     """
-    wanted = contracts.orchestrator.signing["default"]
     found = signer_set(contracts).principals & ROLES
-    if not found & wanted:
+    for wanted in (contracts.orchestrator.signing["default"], ADMIN):
+        if found & wanted:
+            continue
         raise ConfigurationError(
             f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role "
             f"{' or '.join(sorted(wanted))}",
             cause=f"it names {', '.join(sorted(found)) or 'no role'}",
-            hint=f"add the key that records events to .roadmap/{ALLOWED_SIGNERS}; "
-            "'git esaa doctor' shows its line",
+            hint="run 'git esaa key list' for the keys there are, and 'git esaa key trust KEY "
+            f"--role {min(wanted)}' to add one",
         )
 
 
 class GitEventLog:
-    """The event log of one repository. `sign` is asked for a signer when one is first needed."""
+    """The event log of one repository, and the keys that this machine signs it with.
 
-    def __init__(self, repository: Repository, sign: Callable[[], Signer]) -> None:
+    Args:
+        sign: gives the orchestrator's key, when one is first needed.
+        sign_as: gives another key for events of an action: a person's own.
+        following: gives the key that is to follow the orchestrator's. It signs once contracts
+            are in force that have forgotten the present one.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        sign: Callable[[], Signer],
+        *,
+        sign_as: Mapping[str, Callable[[], Signer]] | None = None,
+        following: Callable[[], Signer] | None = None,
+    ) -> None:
         self.repository = repository
         self.ref = repository.events_ref
         self._sign = sign
+        self._sign_as = dict(sign_as or {})
+        self._persons: dict[str, Signer] = {}
+        self._following = following
         self._loaded: LoadedTip | None = None
         self._trusted: LoadedTip | None = None
+        self._kept_tree: tuple[LoadedTip, StateTree] | None = None
+        self.trust: _Trust | None = None
 
     @cached_property
     def signer(self) -> Signer:
         return self._sign()
+
+    @cached_property
+    def following(self) -> Signer | None:
+        return None if self._following is None else self._following()
+
+    def person(self, action: str) -> Signer | None:
+        """Return the key of a person that signs this action, or None where the orchestrator's does.
+
+        Raises:
+            KeyUnavailable: if it is configured and cannot be used: nobody else's takes its place.
+        """
+        if action not in self._sign_as:
+            return None
+        if action not in self._persons:
+            self._persons[action] = self._sign_as[action]()
+        return self._persons[action]
+
+    def check_may_pin(self, contracts: Contracts) -> None:
+        """Refuse what the `run.init` that pins these contracts would be refused for.
+
+        Raises:
+            RefusedError: if the key that would sign it has not the role.
+        """
+        _, in_force = self.load()
+        changes = in_force.pins != contracts.pins
+        signer = self.person("run.init") or self.signer
+        roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
+        _check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
 
     def tip(self) -> Tip | None:
         """Return where the log ends, read afresh from the ref."""
@@ -204,27 +255,64 @@ class GitEventLog:
             yield StoredEvent(found.event, target)
             target = found.parent
 
-    def moved(self, loaded: LoadedTip) -> None:
-        """Take note that a transaction of this log has been committed."""
+    def moved(
+        self, loaded: LoadedTip, tree: StateTree | None = None, trust: _Trust | None = None
+    ) -> None:
+        """Take note that a transaction of this log has been committed.
+
+        What it knew of the state's tree and of our keys is kept for the next one.
+        """
         self._loaded = self._trusted = loaded
+        self._kept_tree = None if tree is None else (loaded, tree)
+        self.trust = trust or self.trust
+
+    def take_state_tree(self, start: LoadedTip | None) -> StateTree:
+        """Return the mirror of the state's tree at a tip; a kept one is given away once."""
+        kept, self._kept_tree = self._kept_tree, None
+        if kept is not None and kept[0] is start:
+            return kept[1]
+        return StateTree(self.repository.read, None if start is None else start.state_tree)
 
     def _require_signed(self, loaded: LoadedTip) -> None:
         """Refuse to continue a log whose end nobody entitled has signed."""
         if loaded is self._trusted:
             return
         parts = split_signature(self.repository.read(loaded.tip.commit)[1])
+        event, before = self._signed_under(loaded)
         try:
             if parts is None:
                 raise SignatureRefused("malformed", "it has not exactly one signature")
-            signer_set(loaded.contracts).verify(*parts)
-        except SignatureRefused as error:
+            verified = signer_set(before).verify(*parts, event.ts)
+            _check_role(
+                event.action,
+                before,
+                verified.principals & ROLES,
+                verified.fingerprint,
+                changes=before is not loaded.contracts,
+            )
+        except (SignatureRefused, RefusedError) as error:
             raise MismatchError(
                 f"the log ends with a commit that was not signed by an orchestrator: "
                 f"{loaded.tip.commit[:12]}",
-                cause=str(error),
+                cause=str(error) if isinstance(error, SignatureRefused) else error.cause,
                 hint="nothing was appended to it; run 'git esaa verify' to see where it begins",
             ) from error
         self._trusted = loaded
+
+    def _signed_under(self, loaded: LoadedTip) -> tuple[Event, Contracts]:
+        """Return the last event and the contracts before it, which say who may have signed it."""
+        found = read_event_commit(self.repository.read, loaded.tip.commit)
+        if found.parent is None:
+            return found.event, loaded.contracts
+        try:
+            before = read_event_commit(self.repository.read, found.parent).tree.get("contracts")
+        except CorruptedError:
+            if not self.repository.raw.is_shallow:
+                raise
+            before = None  # the history that is here begins with this event
+        if before is None or before.oid == loaded.contracts_tree:
+            return found.event, loaded.contracts
+        return found.event, read_contracts(self.repository.read, before.oid)
 
     def _load(self, target: str) -> LoadedTip:
         if self._loaded is None or self._loaded.tip.commit != target:
@@ -260,17 +348,43 @@ def load_tip(repository: Repository, target: str) -> LoadedTip:
         ) from error
 
 
-def _roles(contracts: Contracts, payload: bytes, armored: bytes) -> frozenset[str]:
-    """Return the roles that these contracts give to whoever made the signature."""
-    try:
-        return signer_set(contracts).verify(payload, armored).principals & ROLES
-    except SignatureRefused as error:
-        raise KeyUnavailable(
-            "the signing key is not trusted by the contracts in force",
-            cause=str(error),
-            hint="use the key that '.roadmap/allowed_signers' names, or have an admin add this "
-            "one; 'git esaa doctor' shows both",
-        ) from error
+def _check_role(
+    action: str,
+    contracts: Contracts,
+    roles: frozenset[str],
+    fingerprint: str,
+    *,
+    changes: bool,
+) -> None:
+    """Refuse a key whose roles do not let it sign an action, or a change of these contracts."""
+    wanted = ADMIN if changes else contracts.orchestrator.signers_of(action)
+    if roles & wanted:
+        return
+    raise RefusedError(
+        f"the signing key may not sign {action}" + (" that changes the contracts" * changes),
+        cause=f"the role of {fingerprint} is {', '.join(sorted(roles)) or 'none'}; "
+        f"{', '.join(sorted(wanted))} is asked for",
+        hint="have an admin do it, with 'git esaa plan apply --sign-with KEY'"
+        if action == "run.init"
+        else "run 'git esaa key list' to see which key has that role, and see 'signing' in "
+        ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
+    )
+
+
+class _Trust:
+    """What one set of contracts says of our own keys; each key is verified once."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self.contracts = contracts
+        self._signers = signer_set(contracts)
+        self._known: dict[str, Verified] = {}
+
+    def roles(self, signer: Signer, payload: bytes, armored: bytes, at: str) -> frozenset[str]:
+        """Return the roles of whoever made the signature, at this time."""
+        known = self._known.get(signer.fingerprint)
+        if known is None:
+            known = self._known[signer.fingerprint] = self._signers.verify(payload, armored)
+        return self._signers.known_at(known, at).principals & ROLES
 
 
 class GitLogTransaction:
@@ -292,10 +406,9 @@ class GitLogTransaction:
         self._previous = NO_PREDECESSOR if start is None else start.tip.event_sha256
         self._contracts = None if start is None else start.contracts
         self._contracts_tree = None if start is None else start.contracts_tree
-        self._state_tree = StateTree(
-            self._repository.read, None if start is None else start.state_tree
-        )
-        self._roles: tuple[Contracts, frozenset[str]] | None = None
+        self._state_tree = log.take_state_tree(start)
+        self._trust = log.trust
+        self._orchestrator: Signer | None = None
         self._last: LoadedTip | None = None
         self._subject = ""
 
@@ -306,7 +419,8 @@ class GitLogTransaction:
 
         Raises:
             KeyUnavailable: if there is no key to sign with.
-            RefusedError: if the key has no role that may sign this action.
+            RefusedError: if the key has no role that may sign this action, or the contracts
+                change in another event than a run.init.
         """
         sink = self._sink
         before = contracts if self._contracts is None else self._contracts
@@ -334,6 +448,8 @@ class GitLogTransaction:
             previous_sha256=self._previous,
             run_id=state.run.run_id,
         )
+        if self._contracts is not before and event.action != "run.init":
+            raise RefusedError(f"the contracts cannot change in {event.action}")
         # A change of contracts is signed by authority of those it replaces (design: trust).
         signature = self._signature(payload, event, before)
         oid = sink.put(COMMIT, sign_commit(payload, signature))
@@ -350,7 +466,7 @@ class GitLogTransaction:
 
     def sign(self, payload: bytes) -> bytes:
         """Return the orchestrator's signature of a commit's bytes."""
-        return self._log.signer.sign(payload)
+        return (self._orchestrator or self._log.signer).sign(payload)
 
     def commit(self, branch: BranchMove | None = None) -> None:
         """Move the log's ref, then the branch, from where this transaction began."""
@@ -363,26 +479,34 @@ class GitLogTransaction:
             ref = f"refs/heads/{branch.branch}"
             moves.append(RefMove(ref, branch.old, branch.new, message))
         move_refs(self._repository, moves)
-        self._log.moved(self._last)
+        self._log.moved(self._last, self._state_tree, self._trust)
 
     def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
         """Sign, and refuse to write what `verify` would refuse to believe."""
-        armored = self._log.signer.sign(payload)
-        if self._roles is None or self._roles[0] is not contracts:
-            self._roles = (contracts, _roles(contracts, payload, armored))
-        roles = self._roles[1]
-        wanted = contracts.orchestrator.signers_of(event.action)
-        if self._contracts is not contracts:
-            wanted = frozenset({"admin"})
-        if not roles & wanted:
-            raise RefusedError(
-                f"the signing key may not sign {event.action}"
-                + (" that changes the contracts" if self._contracts is not contracts else ""),
-                cause=f"its role is {', '.join(sorted(roles)) or 'none'}; "
-                f"{', '.join(sorted(wanted))} is asked for",
-                hint="have somebody with that role do it, or see 'signing' in "
-                ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
-            )
+        if self._trust is None or self._trust.contracts is not contracts:
+            self._trust = _Trust(contracts)
+        person = self._log.person(event.action)
+        signer = person or self._orchestrator or self._log.signer
+        armored = signer.sign(payload)
+        try:
+            try:
+                roles = self._trust.roles(signer, payload, armored, event.ts)
+            except SignatureRefused:
+                following = self._log.following
+                if person is not None or following is None:
+                    raise
+                armored = following.sign(payload)
+                roles = self._trust.roles(following, payload, armored, event.ts)
+                signer = self._orchestrator = following
+        except SignatureRefused as error:
+            raise KeyUnavailable(
+                "the signing key is not trusted by the contracts in force",
+                cause=str(error),
+                hint="run 'git esaa doctor' for the key configured here, and 'git esaa key list' "
+                "for those in force; an admin can add one with 'git esaa key trust'",
+            ) from error
+        changes = self._contracts is not contracts
+        _check_role(event.action, contracts, roles, signer.fingerprint, changes=changes)
         return armored
 
     def _store_contracts(self, contracts: Contracts) -> str:

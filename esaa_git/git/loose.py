@@ -22,7 +22,10 @@ class LooseObjects:
     """The loose objects of some object folders, and of their alternates."""
 
     def __init__(self, folders: Iterable[str]) -> None:
-        self._folders = list(dict.fromkeys(_with_alternates(folders)))
+        # A repository that is packed has few of these folders, and most reads end here.
+        self._folders = {
+            folder: _prefixes(folder) for folder in dict.fromkeys(_with_alternates(folders))
+        }
 
     def read(self, oid: str) -> tuple[int, bytes] | None:
         """Return (kind, content) of an object, or None where there is none, or a tag.
@@ -32,13 +35,23 @@ class LooseObjects:
         """
         if len(oid) != 40 or not _HEX.issuperset(oid):
             return None
-        for folder in self._folders:
+        prefix = oid[:2]
+        for folder, prefixes in self._folders.items():
+            if prefix not in prefixes:
+                continue
             try:
-                with open(f"{folder}/{oid[:2]}/{oid[2:]}", "rb") as stream:  # noqa: PTH123 - some ten times an event
+                with open(f"{folder}/{prefix}/{oid[2:]}", "rb") as stream:  # noqa: PTH123 - some ten times an event
                     return _decode(oid, stream.read())
             except FileNotFoundError:
                 continue
         return None
+
+
+def _prefixes(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(name for name in os.listdir(folder) if len(name) == 2)  # noqa: PTH208 - as below
+    except OSError:
+        return frozenset()
 
 
 def _decode(oid: str, data: bytes) -> tuple[int, bytes] | None:

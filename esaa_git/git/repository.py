@@ -146,11 +146,11 @@ def open_in_hook() -> Repository:
     finally:
         if namespace is not None:
             os.environ["GIT_NAMESPACE"] = namespace
-    return HookRepository(raw)
+    return GuardedRepository(raw)
 
 
-class HookRepository(Repository):
-    """A repository as a hook sees it, which no damaged object keeps waiting."""
+class GuardedRepository(Repository):
+    """A repository read by a hook or an audit, which no damaged object keeps waiting."""
 
     def __init__(self, raw: pygit2.Repository) -> None:
         from esaa_git.git.loose import LooseObjects, object_folders

@@ -1,0 +1,376 @@
+"""Logs to measure on: built by the product's own code, and sound enough for `verify --full`.
+
+`natural` has tasks that are created, dispatched, answered, written and closed one after another,
+with effects on a branch; what grows is the number of finished tasks. `repeated` takes and gives
+back the same few tasks again and again; what grows is history alone. Both leave open tasks behind
+to go on with, and both are written as one pack.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pygit2
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.contracts import Contracts, is_contract_file
+from esaa_git.core.event import instant, timestamp
+from esaa_git.core.state import EMPTY
+from esaa_git.git import commitform
+from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.git.log import GitEventLog
+from esaa_git.git.objects import (
+    BLOB,
+    COMMIT,
+    MODE_FILE,
+    MODE_TREE,
+    TREE,
+    ObjectSink,
+    TreeEntry,
+    encode_tree,
+    sign_commit,
+)
+from esaa_git.git.packs import PackSink
+from esaa_git.git.refs import RefMove, move_refs
+from esaa_git.git.repository import Repository, open_repository
+from esaa_git.git.signers import allowed_signers_line
+from esaa_git.orchestrator.transaction import Transaction
+from esaa_git.ports import Attachments, BranchMove, FileEntry, Followup
+from esaa_git.resources import resource_path
+
+START = instant("2026-01-01T09:00:00.000Z")
+LOG_ID = "0123456789abcdef0123456789abcdef"
+AGENT = "agent-impl"
+BRANCH = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event that is decided, with the contents that go with it."""
+
+    action: str
+    actor: str
+    payload: dict[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    exchange: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Life = Generator[Step, str, None]
+"""Yields the steps of one task; each is answered with the id of its event's commit."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The orchestrator's key, in a file as `git esaa init` makes it."""
+
+    path: Path
+    public: str
+
+    @classmethod
+    def make(cls, folder: Path) -> Key:
+        path = folder / "key"
+        return cls(path, create_key(path, comment="benchmark"))
+
+    def signer(self) -> Signer:
+        return load_signer(KeySpec("ssh", str(self.path)))
+
+
+class Subject:
+    """One repository with one log, and the means to go on with it."""
+
+    def __init__(self, folder: Path, key: Key) -> None:
+        self.folder = folder
+        self.repository = _repository(folder, key)
+        self.signer = key.signer()
+        self.log = GitEventLog(self.repository, lambda: self.signer)
+        self.contracts = contracts(key)
+        self.effects = Effects(self.repository, self.signer)
+        self.open: list[str] = []
+        self._seq = 0
+
+    def now(self) -> datetime:
+        """Return the time of the next event: one second an event."""
+        return START + timedelta(seconds=self._seq)
+
+    def append(self, step: Step, sink: ObjectSink | None = None) -> str:
+        """Append one event in a transaction of its own, as the orchestrator does."""
+        put = self.repository.put if sink is None else sink.put
+        attached = _attachments(step, put)
+        state, in_force = self.log.load()
+        transaction = Transaction(self.log.begin(sink=sink), state, in_force, self.now())
+        stored = transaction.emit(step.action, step.actor, step.payload, attachments=attached)
+        transaction.commit()
+        self._seq += 1
+        return stored.commit
+
+    def start(self, definitions: list[dict[str, Any]], sink: ObjectSink) -> Transaction:
+        """Begin the log with a `run.init` and return the transaction that it stands in."""
+        writer = self.log.begin(log_id=LOG_ID, sink=sink)
+        transaction = Transaction(writer, EMPTY, Contracts({}), self.now())
+        payload = {
+            "run_id": "RUN-0001",
+            "project": "benchmark",
+            "branch": BRANCH,
+            "base": self.effects.tip,
+            "contracts": self.contracts.pins,
+            "tasks": definitions,
+        }
+        transaction.emit("run.init", "orchestrator", payload, contracts=self.contracts)
+        self._seq = 1
+        self.open = [one["task_id"] for one in definitions]
+        return transaction
+
+    def fill(self, transaction: Transaction, life: Life, sink: ObjectSink) -> None:
+        """Emit every step of one task."""
+        try:
+            step = next(life)
+            while True:
+                transaction.now = timestamp(self.now())
+                attached = _attachments(step, sink.put)
+                stored = transaction.emit(
+                    step.action, step.actor, step.payload, attachments=attached
+                )
+                self._seq += 1
+                transaction.events.clear()
+                step = life.send(stored.commit)
+        except StopIteration:
+            pass
+
+    def follow(self) -> None:
+        """Bring the branch after the effects that appended events have named."""
+        effects, ref = self.effects, f"refs/heads/{BRANCH}"
+        if effects.tip != effects.first:
+            move_refs(self.repository, [RefMove(ref, effects.first, effects.tip, "effects")])
+            effects.first = effects.tip
+
+    # -- what happens to one task -----------------------------------------------------------
+
+    def finish(self, task_id: str, number: int = 1, sink: ObjectSink | None = None) -> Life:
+        """Yield an attempt that ends well: five events, and an effect on the branch."""
+        address = {"task_id": task_id, "attempt_id": f"{task_id}-A{number}"}
+        request = f'{{"task":"{task_id}","view":"{"what it needs to know " * 20}"}}\n'.encode()
+        answer = f'{{"summary":"{task_id} is written","file":"{"x" * 200}"}}\n'.encode()
+        content = (f"{task_id}\n" + "a line of a source file\n" * 20).encode()
+        spread = digest(task_id.encode())
+        path = f"src/{spread[0]}/{spread[1]}/{task_id}.txt"
+        after = _blob_id(content)
+        put = self.repository.put if sink is None else sink.put
+        yield self._create(task_id, number)
+        yield Step("orchestrator.dispatch", "orchestrator", self._dispatch(address, request))
+        yield Step(
+            "agent.result",
+            AGENT,
+            {
+                **address,
+                "summary": f"{task_id} is written",
+                "paths": [path],
+                "output_sha256": digest(answer),
+                "exchange": {
+                    name: {"sha256": digest(data), "bytes": len(data), "blob": _blob_id(data)}
+                    for name, data in (("request", request), ("response", answer))
+                },
+            },
+            exchange={"request.json": request, "response": answer},
+        )
+        described = {
+            "path": path,
+            "change": "add",
+            "mode": "100644",
+            "after": after,
+            "sha256": digest(content),
+            "bytes": len(content),
+        }
+        written = yield Step(
+            "orchestrator.file.write",
+            "orchestrator",
+            {
+                **address,
+                "base": self.effects.tip,
+                "files": [described],
+                "changed_lines": content.count(b"\n"),
+            },
+            files={path: content},
+        )
+        effect = self.effects.commit(put, path, after, address, written, self.now())
+        done = {"from": "in_progress", "to": "done", "cause": "accepted", "effect_commit": effect}
+        yield Step("task.update", "orchestrator", {**address, **done})
+
+    def give_back(self, task_id: str, number: int) -> Life:
+        """Yield an attempt that is released: three events, and the task is where it was."""
+        address = {"task_id": task_id, "attempt_id": f"{task_id}-A{number}"}
+        yield self._create(task_id, number)
+        yield Step("orchestrator.dispatch", "orchestrator", self._dispatch(address, b"{}\n"))
+        released = {"from": "in_progress", "to": "todo", "cause": "released", "reason": "again"}
+        yield Step("task.update", "orchestrator", {**address, **released})
+
+    def create(self, task_id: str) -> Life:
+        """Yield the creation of a task."""
+        yield Step("task.create", "orchestrator", {"task": definition(task_id)})
+
+    def _create(self, task_id: str, number: int) -> Step:
+        payload = {
+            "task_id": task_id,
+            "attempt_id": f"{task_id}-A{number}",
+            "number": number,
+            "agent": AGENT,
+            "mode": "dispatch",
+            "base": self.effects.tip,
+            "deadline": timestamp(self.now() + timedelta(minutes=20)),
+        }
+        return Step("attempt.create", "orchestrator", payload)
+
+    def _dispatch(self, address: Mapping[str, str], request: bytes) -> dict[str, Any]:
+        said = {"agent": AGENT, "adapter": "scripted", "sandbox": "none"}
+        return {**address, **said, "request_sha256": digest(request)}
+
+
+class Effects:
+    """The working branch, with its trees at hand: what an effect costs does not grow with it."""
+
+    def __init__(self, repository: Repository, signer: Signer) -> None:
+        self._signer = signer
+        self._trees: dict[str, dict[str, TreeEntry]] = {}
+        found = repository.ref_target(f"refs/heads/{BRANCH}")
+        assert found is not None
+        self.first = self.tip = found
+
+    def commit(
+        self,
+        put: Callable[[int, bytes], str],
+        path: str,
+        blob: str,
+        address: Mapping[str, str],
+        event_commit: str,
+        now: datetime,
+    ) -> str:
+        """Store the commit that adds the file, and return its id."""
+        entry = TreeEntry(MODE_FILE, blob)
+        while path:
+            path, _, name = path.rpartition("/")
+            tree = self._trees.setdefault(path, {})
+            tree[name] = entry
+            entry = TreeEntry(MODE_TREE, put(TREE, encode_tree(tree)))
+        payload = commitform.effect_commit(
+            tree=entry.oid,
+            parents=(self.tip,),
+            agent=AGENT,
+            ts=timestamp(now),
+            summary=f"{address['task_id']} is written",
+            event_commit=event_commit,
+            run_id="RUN-0001",
+            task_id=address["task_id"],
+            attempt_id=address["attempt_id"],
+            assisted_by=f"{AGENT}:unspecified",
+        )
+        self.tip = put(COMMIT, sign_commit(payload, self._signer.sign(payload)))
+        return self.tip
+
+
+def definition(task_id: str) -> dict[str, Any]:
+    """Return a task as a plan defines it."""
+    return {
+        "task_id": task_id,
+        "kind": "impl",
+        "title": f"Write {task_id}",
+        "description": "One file, with what a person would write about it. " * 4,
+        "acceptance": ["It is there.", "Its tests pass."],
+    }
+
+
+def names(prefix: str, count: int) -> list[str]:
+    """Return so many task ids."""
+    return [f"{prefix}-{number:06d}" for number in range(1, count + 1)]
+
+
+def contracts(key: Key) -> Contracts:
+    """Return the contracts that `git esaa init` writes, with this key in every role."""
+    files = {
+        path.name: path.read_bytes()
+        for path in resource_path("templates", "default").iterdir()
+        if path.is_file() and is_contract_file(path.name)
+    }
+    line = allowed_signers_line(["orchestrator", "admin"], key.public)
+    return Contracts({**files, "allowed_signers": line.encode() + b"\n"})
+
+
+# -- whole logs -----------------------------------------------------------------------------
+
+
+def natural(folder: Path, key: Key, events: int, *, leave_open: int = 50) -> Subject:
+    """Build a log of so many events (six a finished task), packed, with effects on `main`."""
+    subject = Subject(folder, key)
+    spare = names("OPEN", leave_open)
+    with PackSink(subject.repository) as sink:
+        transaction = subject.start([definition(name) for name in spare], sink)
+        for name in names("TASK", (events - 1) // 6):
+            subject.fill(transaction, subject.create(name), sink)
+            subject.fill(transaction, subject.finish(name, sink=sink), sink)
+        sink.install()
+        _end(subject, transaction)
+    return subject
+
+
+def repeated(folder: Path, key: Key, events: int, *, tasks: int) -> Subject:
+    """Build a log of so many events about the same few tasks, packed; all of them are open."""
+    subject = Subject(folder, key)
+    with PackSink(subject.repository) as sink:
+        transaction = subject.start([definition(name) for name in names("TASK", tasks)], sink)
+        for at in range((events - 1) // 3):
+            name, number = subject.open[at % tasks], at // tasks + 1
+            subject.fill(transaction, subject.give_back(name, number), sink)
+        sink.install()
+        _end(subject, transaction)
+    return subject
+
+
+def _end(subject: Subject, transaction: Transaction) -> None:
+    """Move the log, and the branch where there are effects."""
+    effects = subject.effects
+    if effects.tip != effects.first:
+        move = BranchMove(BRANCH, effects.first, effects.tip)
+        transaction.followup = Followup(effects.tip, move, "", ())
+    transaction.commit()
+    effects.first = effects.tip
+
+
+def loose_objects(folder: Path) -> int:
+    """Return how many loose objects git counts."""
+    command = ["git", "-C", str(folder), "count-objects"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(said.split(" ", 1)[0])
+
+
+def pack_bytes(folder: Path) -> int:
+    """Return the size of all packs and their indexes."""
+    place = folder / ".git" / "objects" / "pack"
+    return sum(path.stat().st_size for path in place.iterdir())
+
+
+def _repository(folder: Path, key: Key) -> Repository:
+    raw = pygit2.init_repository(str(folder), initial_head=BRANCH)
+    who = pygit2.Signature("Bench", "bench@example.com", 1767225600, 0)
+    tree = raw.TreeBuilder().write()
+    raw.create_commit(f"refs/heads/{BRANCH}", who, who, "Start\n", tree, [])
+    config = pygit2.Config(str(folder / ".git" / "config"))
+    config["user.name"], config["user.email"] = "Bench", "bench@example.com"
+    config["gc.auto"], config["maintenance.auto"] = "0", "false"
+    config["esaa.signingKey"], config["esaa.keyFormat"] = str(key.path), "ssh"
+    return open_repository(folder)
+
+
+def _attachments(step: Step, put: Callable[[int, bytes], str]) -> Attachments:
+    if not step.files and not step.exchange:
+        return Attachments()
+    return Attachments(
+        {path: FileEntry("100644", put(BLOB, data)) for path, data in step.files.items()},
+        {name: put(BLOB, data) for name, data in step.exchange.items()},
+    )
+
+
+def _blob_id(data: bytes) -> str:
+    return str(pygit2.hash(data))
