@@ -6,13 +6,19 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.errors import EsaaError, MismatchError, RepositoryError, UsageError
+from esaa_git.errors import (
+    EsaaError,
+    KeyUnavailable,
+    MismatchError,
+    RepositoryError,
+    UsageError,
+)
 from esaa_git.git.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ class App:
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
+        self.sign_with: str | None = None
+        """The key that signs the next run.init, where it is not the orchestrator's."""
         self.say: Callable[[str], None] = lambda line: click.echo(line, err=True)
 
     @cached_property
@@ -52,7 +60,13 @@ class App:
     def log(self) -> GitEventLog:
         from esaa_git.git.log import GitEventLog
 
-        return GitEventLog(self.repository, self._signer)
+        following = self.repository.setting("esaa.nextSigningKey")
+        return GitEventLog(
+            self.repository,
+            self._signer,
+            sign_as=self._persons(),
+            following=None if following is None else self._following,
+        )
 
     @cached_property
     def trees(self) -> GitTrees:
@@ -66,6 +80,7 @@ class App:
         from esaa_git.git.effects import GitBlobs, GitWorkingBranch
         from esaa_git.git.journal import FileJournal
         from esaa_git.git.merge import GitMerger
+        from esaa_git.git.refs import take_turn
         from esaa_git.orchestrator.engine import Engine
 
         engine = Engine(
@@ -80,6 +95,7 @@ class App:
             new_log_id=lambda: os.urandom(16).hex(),
             audit=self._audit,
             say=self.say,
+            turn=lambda: take_turn(self.repository),
         )
         if engine.journal.read() is not None:
             from esaa_git.orchestrator.recovery import recover
@@ -167,22 +183,57 @@ class App:
     # -- parts --------------------------------------------------------------------------------
 
     def _signer(self) -> Signer:
-        from esaa_git.git.keys import KeySpec, load_signer
+        from esaa_git.git.keyring import configured, finish_rotation
+        from esaa_git.git.keys import load_signer
 
-        setting = self.repository.setting
-        key = setting("esaa.signingKey")
-        if key is None:
-            from esaa_git.errors import KeyUnavailable
-
+        if finish_rotation(self.repository):
+            self.say("note: the new signing key is in force, and signs here from now on")
+        spec = configured(self.repository, "esaa.signingKey", "esaa.keyFormat")
+        if spec is None:
             raise KeyUnavailable(
                 "no signing key is configured for the orchestrator",
                 hint="run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
             )
-        style = setting("esaa.keyFormat") or "ssh"
-        if style not in ("ssh", "openpgp"):
-            raise UsageError(f"esaa.keyFormat is '{style}'", hint="set it to 'ssh' or to 'openpgp'")
-        program = setting("gpg.program") or "gpg"
-        return load_signer(KeySpec("ssh" if style == "ssh" else "openpgp", key, program))
+        return load_signer(spec)
+
+    def _following(self) -> Signer:
+        from esaa_git.git.keyring import NEXT_FORMAT, NEXT_KEY, configured
+        from esaa_git.git.keys import load_signer
+
+        spec = configured(self.repository, NEXT_KEY, NEXT_FORMAT)
+        return self.log.signer if spec is None else load_signer(spec)
+
+    def _persons(self) -> dict[str, Callable[[], Signer]]:
+        """Return whose key signs which action, where it is a person's and not the orchestrator's.
+
+        What a person decides is signed by nobody else: where the key that is configured cannot
+        be used, nothing is recorded.
+        """
+        persons: dict[str, Callable[[], Signer]] = {}
+        approver = self.repository.setting("esaa.approverKey")
+        if approver is not None:
+            for action in ("approval.grant", "approval.deny"):
+                persons[action] = partial(self._person, approver)
+        if self.sign_with is not None:
+            persons["run.init"] = partial(self._person, self.sign_with)
+        return persons
+
+    def _person(self, given: str) -> Signer:
+        from esaa_git.git.keyring import key_spec
+        from esaa_git.git.keys import load_signer
+
+        spec = key_spec(given, self.repository.setting("gpg.program") or "gpg")
+        try:
+            return load_signer(spec)
+        except KeyUnavailable as error:
+            if not (error.hint or "").endswith("'git esaa init'"):
+                raise
+            raise KeyUnavailable(
+                error.message,
+                cause=error.cause,
+                hint="name a private key file, the .pub file of a key in ssh-agent, or the "
+                "fingerprint of an OpenPGP key",
+            ) from error
 
     def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
         """Return the adapter of an agent of the swarm."""
@@ -217,11 +268,18 @@ def has_log(app: App) -> bool:
     if repository.ref_target(repository.events_ref) is not None:
         return True
     pin = repository.esaa_dir / "verified.json"
-    if not pin.exists():
+    trusted = repository.esaa_dir / "trust.json"
+    if not pin.exists() and not trusted.exists():
         return False
-    from esaa_git.git.audit import read_mark
+    from esaa_git.git.pins import read_mark, read_pin
 
-    mark = read_mark(pin)
+    mark, anchor = read_mark(pin), read_pin(repository)
+    if mark is None and anchor is not None:
+        raise MismatchError(
+            f"the event log '{repository.events_ref}' is not here, and one that begins with "
+            f"{anchor.genesis[:12]} is pinned",
+            hint=f"fetch it from a remote, or delete '{trusted}' if another one is to begin",
+        )
     if mark is None:
         return False
     raise MismatchError(

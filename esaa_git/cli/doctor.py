@@ -100,8 +100,8 @@ def _key(app: App) -> Iterator[Finding]:
         yield Finding(
             "problem",
             "the contracts do not let this key record events",
-            f"an admin has to add it to .roadmap/allowed_signers: orchestrator "
-            f'namespaces="git" {signer.public_key_line}',
+            f"an admin has to add it: git esaa key trust '{signer.public_key_line}' "
+            "--role orchestrator",
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from pathlib import Path
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App, pass_app
+from esaa_git.cli.app import ROADMAP, App, has_log, pass_app
+from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RepositoryError, UsageError
 
 
@@ -51,6 +51,8 @@ def init(
     if events_ref is not None:
         repository.set_local("esaa.eventsRef", events_ref)
         _ = repository.events_ref  # says so if it is no ref name
+    if not has_log(app):
+        refuse_second_log(app)
     workdir = repository.workdir
     where = repository.git_dir if workdir is None else workdir
     name = project or where.resolve().name.removesuffix(".git") or "project"
@@ -60,7 +62,8 @@ def init(
     if workdir is None:
         click.echo("bare repository: contracts are read from the branch that --branch names")
     else:
-        written = _write_roadmap(workdir / ROADMAP, name, public, key_format)
+        program = repository.setting("gpg.program") or "gpg"
+        written = _write_roadmap(workdir / ROADMAP, name, public, key_format, program)
         click.echo(
             f"wrote {len(written)} files into {ROADMAP}/: {', '.join(written)}"
             if written
@@ -76,6 +79,7 @@ def init(
 
 def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:
     """Return the public half as allowed_signers wants it, and a sentence about the key."""
+    from esaa_git.git.keyring import key_folder
     from esaa_git.git.keys import KeySpec, create_key, load_signer
 
     repository = app.repository
@@ -92,20 +96,14 @@ def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, st
         kind = "openpgp" if style == "openpgp" else "ssh"
         signer = load_signer(KeySpec(kind, configured, program))  # type: ignore[arg-type]  # a Literal
         return signer.public_key_line, f"the orchestrator signs with {configured}"
-    place = _key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', project)}-{secrets.token_hex(4)}"
+    place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', project)}-{secrets.token_hex(4)}"
     public = create_key(place, comment=f"git-esaa orchestrator of {project}")
     repository.set_local("esaa.signingKey", str(place))
     repository.set_local("esaa.keyFormat", "ssh")
     return public, f"made a signing key: its private half is '{place}' (keep a copy of it safe)"
 
 
-def _key_folder() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
-    return root / "git-esaa" / "keys"
-
-
-def _write_roadmap(folder: Path, project: str, public: str, style: str) -> list[str]:
+def _write_roadmap(folder: Path, project: str, public: str, style: str, program: str) -> list[str]:
     import json
 
     from esaa_git.resources import resource_path
@@ -131,12 +129,12 @@ def _write_roadmap(folder: Path, project: str, public: str, style: str) -> list[
         written.append(target.relative_to(folder).as_posix())
     signers = folder / "allowed_signers"
     if not signers.exists():
-        signers.write_text(_signers(folder, public, style), encoding="utf-8")
+        signers.write_text(_signers(folder, public, style, program), encoding="utf-8")
         written.append(signers.name)
     return written
 
 
-def _signers(folder: Path, public: str, style: str) -> str:
+def _signers(folder: Path, public: str, style: str, program: str) -> str:
     from esaa_git.git.signers import allowed_signers_line
 
     head = (
@@ -147,9 +145,10 @@ def _signers(folder: Path, public: str, style: str) -> str:
     )
     if style == "ssh":
         return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
-    from esaa_git.cli.openpgp import export_public_key
+    from esaa_git.git.keyring import openpgp_file, read_public_key
 
-    (folder / "openpgp_signers.yaml").write_text(export_public_key(public), encoding="utf-8")
+    pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
+    (folder / "openpgp_signers.yaml").write_text(pinned, encoding="utf-8")
     return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
 
 

@@ -8,6 +8,8 @@ import click
 
 from esaa_git.cli.app import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, style
+from esaa_git.cli.remote import refuse_second_log
+from esaa_git.errors import UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Amendment, PlanDiff
@@ -49,6 +51,7 @@ def diff_(app: App, as_json: bool, branch: str | None) -> None:
 Example:
   git esaa plan apply
   git esaa plan apply --restart --reason "new boundaries"
+  git esaa plan apply --restart --sign-with ~/.ssh/id_ed25519.pub
 """,
 )
 @json_option
@@ -59,10 +62,22 @@ Example:
     help="Halt the open run first, so that changed contracts take effect with the new one.",
 )
 @click.option("--reason", default="", help="Why, with --restart.")
+@click.option(
+    "--sign-with",
+    metavar="KEY",
+    help="Sign the start of the run with this key: that of an admin, where contracts or keys have "
+    "changed. A private key file, the .pub file of a key in ssh-agent, or an OpenPGP fingerprint.",
+)
 @as_option
 @pass_app
 def apply_(
-    app: App, as_json: bool, branch: str | None, restart: bool, reason: str, actor: str | None
+    app: App,
+    as_json: bool,
+    branch: str | None,
+    restart: bool,
+    reason: str,
+    sign_with: str | None,
+    actor: str | None,
 ) -> None:
     """Bring the log after the plan: new tasks are created, changed ones amended.
 
@@ -71,12 +86,23 @@ def apply_(
     from esaa_git.core import plan as plans
     from esaa_git.orchestrator import run as runs
 
+    app.sign_with = sign_with
     by = app.actor(actor)
     wanted, contracts = app.plan(branch), app.contracts(branch)
-    if has_log(app) and restart and app.log.load()[0].run.is_open:
+    if not has_log(app):
+        refuse_second_log(app)
+    is_open = has_log(app) and app.log.load()[0].run.is_open
+    if is_open and sign_with is not None and not restart:
+        raise UsageError(
+            f"there is nothing for '{sign_with}' to sign: "
+            f"{app.log.load()[0].run.run_id} is open, and its contracts stay until it ends",
+            hint="add --restart to halt it, and to start the next run under those on disk",
+        )
+    if is_open and restart:
         # What cannot be applied must not have stopped the run first.
         check_usable(contracts)
         plans.check_plan(wanted, app.log.load()[0], contracts)
+        app.log.check_may_pin(contracts)
         runs.stop(app.engine, reason or "restarted", by)
     done = runs.apply(app.engine, wanted, contracts, branch=branch, by=by)
     if as_json:

@@ -9,6 +9,7 @@ import click
 from esaa_git.cli.app import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, state_text, style
 from esaa_git.cli.plan import branch_option
+from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RunHalted
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
             "the plan has no tasks yet",
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
+    else:
+        refuse_second_log(app)
     _require_agents(app, plan, branch, agent)
     done = runs.apply(app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor))
     if done.started:

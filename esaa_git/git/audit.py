@@ -105,7 +105,8 @@ class Auditor:
         expected: Expected = NOTHING,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
-        self._repository = GuardedRepository(repository.raw)
+        is_guarded = isinstance(repository, GuardedRepository)
+        self._repository = repository if is_guarded else GuardedRepository(repository.raw)
         self._full = full or relink
         self._jobs = jobs or _cores()
         self._strict = strict

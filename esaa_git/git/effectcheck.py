@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Protocol
 
 import pygit2
 
@@ -51,6 +52,47 @@ class Walked:
     commits: int = 0
     is_cut: bool = False
     beyond: set[str] = field(default_factory=set)
+    relinked: list[Relinked] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Relinked:
+    """An effect that the branch holds in another commit than its own.
+
+    `how` is `same-tree-changes`, `patch-id` or `squashed`; `is_recorded` says that the log names
+    the commit.
+    """
+
+    seq: int
+    task_id: str
+    effect_commit: str
+    carried_by: str
+    how: str
+    is_recorded: bool
+
+
+class Explain(Protocol):
+    """Looks for effects in other commits than their own (`esaa_git.git.relink`)."""
+
+    def __call__(
+        self,
+        missing: Sequence[Closed],
+        claims: Mapping[str, Commit],
+        history: Sequence[tuple[str, Commit]],
+    ) -> list[Relinked]:
+        """Return which commits of the history, newest first, carry which effects.
+
+        Args:
+            missing: effects that are not on the branch.
+            claims: commits on it that claim events as effects the log does not know.
+        """
+        ...
+
+
+REWRITTEN = (
+    "where the branch was rebased or squashed, run 'git esaa verify --relink' to look for its "
+    "effects by what they change"
+)
 
 
 class EffectChecker:
@@ -81,7 +123,9 @@ class EffectChecker:
         except KeyError as error:
             if is_partial:
                 return False
-            raise _failure(closed, f"object {error} is missing", "corrupted") from error
+            hint = REWRITTEN if closed.effect_commit in error.args else None
+            message = f"object {error} is missing"
+            raise _failure(closed, message, "corrupted", hint) from error
         except (MalformedObject, CorruptedError, pygit2.GitError) as error:
             raise _failure(closed, str(error), "corrupted") from error
         return True
@@ -95,7 +139,7 @@ class EffectChecker:
         commit = decode_commit(payload)
         if len(commit.parents) != 1 or commit.headers or commit.signatures:
             raise _failure(closed, "it has not exactly one parent")
-        form = closed.form or _form(self._reader, closed)
+        form = closed.form or form_of(self._reader, closed)
         expected = commitform.effect_commit(
             tree=commit.tree,
             parents=commit.parents,
@@ -129,7 +173,7 @@ class EffectChecker:
             signers = signer_set(read_contracts(self._reader, form.contracts_tree))
             self._signers[form.contracts_tree] = signers
         try:
-            roles = signers.verify(payload, armored).principals & ROLES
+            roles = signers.verify(payload, armored, form.ts).principals & ROLES
         except SignatureRefused as error:
             raise _failure(closed, f"signature: {error}") from error
         if "orchestrator" not in roles:
@@ -187,10 +231,10 @@ def _subtree(entry: bytes | None) -> str | None:
     return entry[-20:].hex() if entry is not None and entry[:-20] == b"40000" else None
 
 
-def _form(reader: Reader, closed: Closed) -> EffectForm:
+def form_of(reader: Reader, closed: Closed) -> EffectForm:
     """Return the form of an effect whose events have to be read from the log first."""
     closing = read_event_commit(reader, closed.event_commit)
-    written = _written(reader, closing, closed)
+    written = written_event(reader, closing, closed)
     state = load_state(
         reader, closing.tree["roadmap"].oid, seq=closing.event.seq, ts=closing.event.ts
     )
@@ -206,7 +250,7 @@ def _form(reader: Reader, closed: Closed) -> EffectForm:
     )
 
 
-def _written(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
+def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
     """Return the last effect of the attempt that the log holds before the closing event."""
     oid = closing.parent
     while oid is not None:
@@ -247,10 +291,11 @@ def check_branch(
     tip: str,
     closed: Sequence[Closed],
     *,
-    is_known: Callable[[str], bool],
+    is_known: Callable[[str, bytes], bool],
     seen: Collection[str] = (),
     verified: str | None = None,
     shallow: Collection[str] = (),
+    explain: Explain | None = None,
 ) -> Walked:
     """Find every effect in the branch's history, and no commit that only poses as one.
 
@@ -259,15 +304,17 @@ def check_branch(
 
     Args:
         closed: what the branch has to hold.
-        is_known: answers whether a commit is an effect that the log names anywhere.
+        is_known: answers whether a commit, with its message, is an effect that the log names.
         seen: commits whose history need not be looked at again, such as one older than the log.
         verified: a tip of this branch that was looked at before; the branch has to hold it.
         shallow: commits at which the history that is here ends.
+        explain: looks for what is not found as it should be in other commits.
 
     Raises:
         Failure: check 11.
     """
     missing = {one.effect_commit: one for one in closed}
+    claims: dict[str, Commit] = {}
     hiding = {*seen, *(() if verified is None else (verified,))}
     holds_verified = verified in (None, tip)
     walked = Walked(tip)
@@ -276,21 +323,36 @@ def check_branch(
         walked.is_cut |= is_cut
         missing.pop(oid, None)
         holds_verified |= verified in commit.parents
-        if claims_event(commit.message) and not is_known(oid):
-            what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
-            raise Failure(11, "mismatch", None, oid, what)
+        if claims_event(commit.message) and not is_known(oid, commit.message):
+            if explain is None:
+                raise _unfounded(oid)
+            claims[oid] = commit
     if walked.is_cut:
         walked.beyond = set(missing) | (set() if holds_verified else {str(verified)})
-        return walked
-    if not holds_verified:
+        missing = {}
+    elif not holds_verified:
         message = f"the branch does not contain {str(verified)[:12]}, which was verified here"
-        raise Failure(11, "mismatch", None, tip, message)
+        raise Failure(11, "mismatch", None, tip, message, REWRITTEN)
     for oid, _, _ in _history(reader, tip, (), shallow) if missing and hiding else ():
         missing.pop(oid, None)
+    if explain is not None and (missing or claims):
+        history = [(oid, commit) for oid, commit, _ in _history(reader, tip, seen, shallow)]
+        walked.relinked = explain(list(missing.values()), claims, history)
+        for one in walked.relinked:
+            missing.pop(one.effect_commit, None)
+            claims.pop(one.carried_by, None)
+    if claims:
+        raise _unfounded(next(iter(claims)))
     if missing:
         first = min(missing.values(), key=lambda one: one.seq)
-        raise _failure(first, "it is not on the branch; was the branch rolled back or rewritten?")
+        message = "it is not on the branch; was the branch rolled back or rewritten?"
+        raise _failure(first, message, hint=REWRITTEN)
     return walked
+
+
+def _unfounded(oid: str) -> Failure:
+    what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
+    return Failure(11, "mismatch", None, oid, what, REWRITTEN)
 
 
 def _history(
@@ -357,6 +419,8 @@ def _seconds(commit: Commit) -> int:
     return int(words[1]) if len(words) == 3 and words[1].isdigit() else 0
 
 
-def _failure(closed: Closed, message: str, outcome: str = "mismatch") -> Failure:
+def _failure(
+    closed: Closed, message: str, outcome: str = "mismatch", hint: str | None = None
+) -> Failure:
     where = f"effect {closed.effect_commit[:12]} of {closed.task_id}"
-    return Failure(11, outcome, closed.seq, closed.effect_commit, f"{where}: {message}")
+    return Failure(11, outcome, closed.seq, closed.effect_commit, f"{where}: {message}", hint)

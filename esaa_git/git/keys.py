@@ -128,10 +128,10 @@ class SshSigner:
         self.fingerprint = sshsig.fingerprint(blob)
         self.public_key_line = sshsig.encode_public_key(blob)
 
-    def sign(self, payload: bytes) -> bytes:
+    def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
         """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        inner = self._sign(sshsig.signed_data(payload))
-        signature = sshsig.SshSignature(self.blob, sshsig.NAMESPACE, sshsig.HASH_ALGORITHM, inner)
+        inner = self._sign(sshsig.signed_data(payload, namespace))
+        signature = sshsig.SshSignature(self.blob, namespace, sshsig.HASH_ALGORITHM, inner)
         return sshsig.encode(signature)
 
     def _sign(self, data: bytes) -> bytes:
@@ -315,11 +315,11 @@ class AgentSigner(SshSigner):
                 f"it holds {len(held)} other keys",
             )
 
-    def sign(self, payload: bytes) -> bytes:
+    def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
         """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        armored = super().sign(payload)
+        armored = super().sign(payload, namespace=namespace)
         try:
-            sshsig.verify(payload, armored)
+            sshsig.verify(payload, armored, namespace=namespace)
         except (sshsig.MalformedSignature, sshsig.BadSignature) as error:
             raise self._unavailable("ssh-agent gave a bad signature", str(error)) from None
         return armored

@@ -69,18 +69,21 @@ def run_git(
     *arguments: str,
     input: bytes | None = None,  # noqa: A002 - the name that subprocess gives it
     env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> bytes:
     """Run git in the folder and return what it prints on standard output.
 
     Args:
         input: what git reads from standard input; nothing by default, never the terminal.
         env: variables set last, over what is taken away and added here.
+        timeout: seconds after which git is ended, for what is only asked in passing.
 
     Raises:
         RepositoryError: if git cannot be started, or ends with another status than 0; the cause
             is what it said on standard error.
     """
-    return _run(folder, arguments, env or {}, {"input": b"" if input is None else input}).stdout
+    streams = {"input": b"" if input is None else input, "timeout": timeout}
+    return _run(folder, arguments, env or {}, streams).stdout
 
 
 def stream_git(folder: Path, *arguments: str, source: IO[bytes], target: IO[bytes]) -> None:
@@ -111,6 +114,11 @@ def _run(
             "cannot run 'git'",
             cause=f"{error.strerror or error}",
             hint="install git 2.36 or newer and see that PATH names its folder",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise RepositoryError(
+            f"'git {_subcommand(arguments)}' was ended in '{folder}'",
+            cause=f"no answer within {error.timeout:.0f} seconds",
         ) from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-_CAUSE_LIMIT:]

@@ -35,7 +35,7 @@ def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
         before = read_event_commit(repository.read, found.parent).tree["contracts"].oid
     contracts = read_contracts(repository.read, before)
     try:
-        verified = signer_set(contracts).verify(*parts)
+        verified = signer_set(contracts).verify(*parts, found.event.ts)
         wanted = contracts.orchestrator.signers_of(found.event.action)
     except SignatureRefused as error:
         return Provenance(False, f"does not hold: {error}")

@@ -8,6 +8,9 @@ brought after it from what the log says.
 
 from __future__ import annotations
 
+import fcntl
+import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ import pygit2
 
 from esaa_git.errors import ConflictError
 from esaa_git.git.repository import Repository
+
+TURN_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,29 @@ def move_refs(repository: Repository, moves: Sequence[RefMove]) -> None:
         for transaction, move in zip(locked, moves, strict=True):
             transaction.set_target(move.name, move.new, message=move.message)
             transaction.commit()
+
+
+@contextmanager
+def take_turn(repository: Repository) -> Iterator[None]:
+    """Take turns with the other processes here that are about to append.
+
+    Comparing and setting loses nobody's events, but whoever takes longer to decide could lose
+    every time. After `TURN_SECONDS` we go on all the same: the lock is a courtesy (flock(2) on
+    the git directory), and whoever holds it may be waiting for a finger on a security key.
+    """
+    descriptor = os.open(repository.common_dir, os.O_RDONLY | os.O_CLOEXEC)
+    give_up = time.monotonic() + TURN_SECONDS
+    try:
+        while time.monotonic() < give_up:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # held, or a file system without locks
+                time.sleep(0.003)
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -30,7 +30,9 @@ OPENPGP_SIGNERS: Final = "openpgp_signers.yaml"
 ROLES: Final = ("orchestrator", "approver", "admin")
 OPENPGP: Final = "openpgp"
 
-Reason: TypeAlias = Literal["malformed", "bad", "unknown-key", "wrong-namespace"]
+Reason: TypeAlias = Literal[
+    "malformed", "bad", "unknown-key", "wrong-namespace", "expired", "not-yet-valid"
+]
 
 _PGP_BEGIN: Final = b"-----BEGIN PGP SIGNATURE-----\n"
 _PGP_END: Final = b"-----END PGP SIGNATURE-----\n"
@@ -47,7 +49,7 @@ _TIME: Final = r"([0-9]{8}|[0-9]{12}|[0-9]{14})(Z|z|UTC)?"
 
 
 class SignatureRefused(Exception):
-    """A signature that does not count, with the reason as one of four words and in full."""
+    """A signature that does not count, with the reason as one word and in full."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
@@ -115,6 +117,8 @@ class SignerSet:
         self._patterns: dict[str, list[tuple[str, ...]]] = {}
         self._elsewhere: set[bytes] = set()  # keys that are listed, for other namespaces alone
         self._keys: dict[bytes, Verified] = {}
+        # Of keys with a limit in time: each of their lines, with the seconds it begins and ends.
+        self._windows: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {}
         for signer in self.allowed:
             if signer.namespaces and not _matches(sshsig.NAMESPACE, signer.namespaces):
                 self._elsewhere.add(signer.blob)
@@ -123,6 +127,12 @@ class SignerSet:
                 sshsig.fingerprint(signer.blob), sshsig.key_type(signer.blob), signer.principals
             )
             self._keys[signer.blob] = known
+        limited = {one.blob for one in self.allowed if one.valid_after or one.valid_before}
+        for signer in self.allowed:
+            if signer.blob in limited and signer.blob in self._keys:
+                self._windows.setdefault(sshsig.fingerprint(signer.blob), []).append(
+                    _window(signer)
+                )
         self._openpgp_keys = {
             signer.fingerprint: self._admit(signer.fingerprint, OPENPGP, signer.principals)
             for signer in self.openpgp
@@ -136,17 +146,23 @@ class SignerSet:
 
     @classmethod
     def parse(
-        cls, allowed_signers: bytes, openpgp: bytes | None = None, *, gpg_program: str = "gpg"
+        cls,
+        allowed_signers: bytes,
+        openpgp: bytes | None = None,
+        *,
+        gpg_program: str = "gpg",
+        may_be_empty: bool = False,
     ) -> SignerSet:
         """Read `allowed_signers` and, where there is one, `openpgp_signers.yaml`.
 
         Raises:
             ConfigurationError: naming the file and line that cannot be used; also where no
-                signer is left, because nothing could ever be signed under such contracts.
+                signer is left, because nothing could ever be signed under such contracts,
+                unless it `may_be_empty`.
         """
         allowed = tuple(_parse_allowed_signers(allowed_signers))
         pinned = () if openpgp is None else tuple(_parse_openpgp_signers(openpgp))
-        if not allowed and not pinned:
+        if not allowed and not pinned and not may_be_empty:
             raise ConfigurationError(
                 f"'{ALLOWED_SIGNERS}' names no signer",
                 hint="run 'git esaa init' to write a key and its line",
@@ -157,6 +173,14 @@ class SignerSet:
         """Return the principals of an SSH key in git's namespace: none for an unknown key."""
         known = self._keys.get(blob)
         return known.principals if known else frozenset()
+
+    def keys_for(self, namespace: str) -> frozenset[bytes]:
+        """Return the SSH keys that may sign in a namespace, git's or another."""
+        return frozenset(
+            signer.blob
+            for signer in self.allowed
+            if not signer.namespaces or _matches(namespace, signer.namespaces)
+        )
 
     def roles_of_fingerprint(self, fingerprint: str) -> frozenset[str]:
         """Return the principals of a key of either kind, by the fingerprint `Verified` carries."""
@@ -175,17 +199,44 @@ class SignerSet:
         """Answer whether a key may act under `name`, patterns such as `*@example.com` included."""
         return any(_matches(name, patterns) for patterns in self._patterns.get(fingerprint, ()))
 
-    def verify(self, payload: bytes, armored: bytes) -> Verified:
+    def verify(self, payload: bytes, armored: bytes, at: str | None = None) -> Verified:
         """Verify a signature, SSH or OpenPGP by its armour, and say who may have made it.
 
-        `valid-after` and `valid-before` play no part: a timestamp in a commit is the signer's
-        own claim, so a stolen key that has expired could backdate. A key is valid in the part of
-        the log whose contracts list it.
+        A key is valid in the part of the log whose contracts list it. `at` is the time of the
+        event, and narrows that further by the line's `valid-after` and `valid-before`; a signer
+        who lies about it is held by the events before, since time in a log never runs backwards.
 
         Raises:
-            SignatureRefused: malformed, unknown-key, wrong-namespace or bad, judged in this order.
+            SignatureRefused: malformed, unknown-key, wrong-namespace, bad, expired or
+                not-yet-valid, judged in this order.
             ConfigurationError: `gpg` cannot be run, or a pinned OpenPGP key cannot be imported.
         """
+        known = self._verify(payload, armored)
+        return known if at is None else self.known_at(known, at)
+
+    def known_at(self, known: Verified, at: str) -> Verified:
+        """Return what a verified key may act as at a time (RFC 3339 in UTC, as events have it).
+
+        Raises:
+            SignatureRefused: expired or not-yet-valid, by every line that names the key.
+        """
+        windows = self._windows.get(known.fingerprint)
+        if windows is None:
+            return known
+        second = at[:19]
+        inside = [names for begin, end, names in windows if begin <= second <= end]
+        if inside:
+            granted = frozenset().union(*map(_granted, inside))
+            return Verified(granted, known.fingerprint, known.key_type)
+        ended = max(end for _, end, _ in windows)
+        if ended < second:
+            detail = f"key '{known.fingerprint}' is valid before {ended}Z only"
+            raise SignatureRefused("expired", detail)
+        began = min(begin for begin, end, _ in windows if end >= second)
+        detail = f"key '{known.fingerprint}' is valid after {began}Z only"
+        raise SignatureRefused("not-yet-valid", detail)
+
+    def _verify(self, payload: bytes, armored: bytes) -> Verified:
         if armored.startswith(_PGP_BEGIN):
             return self._verify_openpgp(payload, armored)
         try:
@@ -361,14 +412,18 @@ def _parse_allowed_signers(content: bytes) -> Iterator[AllowedSigner]:
         try:
             line = raw.decode("utf-8").strip(" \t\r")
             if line and not line.startswith("#"):
-                yield _parse_line(line)
+                yield parse_line(line)[0]
         except (ValueError, sshsig.MalformedSignature) as error:
             cause = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise _unusable(ALLOWED_SIGNERS, number, cause) from None
 
 
-def _parse_line(line: str) -> AllowedSigner:
-    """Read one line; what is wrong with it is the text of a `ValueError`."""
+def parse_line(line: str) -> tuple[AllowedSigner, int]:
+    """Read one line that holds a key, and say where in it the key's type begins.
+
+    Raises:
+        ValueError: with what is wrong as its text; or `sshsig.MalformedSignature`.
+    """
     if not line.replace("\t", " ").isprintable():
         raise ValueError("a control character")
     field = re.match(_PRINCIPALS, line)
@@ -399,13 +454,14 @@ def _parse_line(line: str) -> AllowedSigner:
     if after and before and comparable and before <= after:
         raise ValueError("'valid-before' is not later than 'valid-after'")
     namespaces = options.get("namespaces")
-    return AllowedSigner(
+    signer = AllowedSigner(
         principals,
         sshsig.decode_public_key(line[at:]),
         None if namespaces is None else _patterns("namespaces", namespaces),
         after,
         before,
     )
+    return signer, at
 
 
 def _is_key(text: str) -> bool:
@@ -478,6 +534,19 @@ def _parse_openpgp_signers(content: bytes) -> Iterator[PinnedOpenPgpKey]:
 def _unusable(file: str, line: int, cause: str) -> ConfigurationError:
     hint = "run 'man ssh-keygen' and see ALLOWED SIGNERS" if file == ALLOWED_SIGNERS else None
     return ConfigurationError(f"line {line} of '{file}' cannot be used", cause=cause, hint=hint)
+
+
+def _window(signer: AllowedSigner) -> tuple[str, str, tuple[str, ...]]:
+    """Return the first and last second of a line, and its principals.
+
+    A time without a zone is the machine's for ssh-keygen. A log is judged alike everywhere, so
+    here it is UTC's.
+    """
+    begin, end = (
+        None if time is None else time.replace(tzinfo=None).isoformat(timespec="seconds")
+        for time in (signer.valid_after, signer.valid_before)
+    )
+    return begin or "", end or "9999", signer.principals
 
 
 # ---- patterns (ssh_config(5), PATTERNS) -----------------------------------------------------

@@ -81,16 +81,25 @@ class Failure(Exception):
     and `mismatch` for well-formed history that does not add up to what it claims.
     """
 
-    def __init__(self, check: int, outcome: str, seq: int | None, oid: str, message: str) -> None:
+    def __init__(
+        self,
+        check: int,
+        outcome: str,
+        seq: int | None,
+        oid: str,
+        message: str,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.check = check
         self.outcome = outcome
         self.seq = seq
         self.oid = oid
         self.message = message
+        self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Failure, (self.check, self.outcome, self.seq, self.oid, self.message))
+        return (Failure, (self.check, self.outcome, self.seq, self.oid, self.message, self.hint))
 
     @property
     def event_id(self) -> str | None:
@@ -131,6 +140,16 @@ class Closed:
     form: EffectForm | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the log says of an effect that reached the branch in another commit than its own."""
+
+    seq: int
+    task_id: str
+    effect_commit: str
+    reached_by: str
+
+
 class _Presence:
     """An `ObjectSink` that writes nothing: what is put must be stored already, and intact."""
 
@@ -153,6 +172,7 @@ class Verifier:
         self._presence = _Presence(reader)
         self._signers: SignerSet | None = None
         self.closed: list[Closed] = []
+        self.links: list[Link] = []
         self._written: dict[str, tuple[str, Event]] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
@@ -287,7 +307,7 @@ class Verifier:
         if self._signers is None:
             self._signers = signer_set(before)
         try:
-            verified = self._signers.verify(payload, armored)
+            verified = self._signers.verify(payload, armored, event.ts)
         except SignatureRefused as error:
             raise Failure(3, "mismatch", seq, oid, f"signature: {error}") from error
         roles = verified.principals & ROLES
@@ -417,6 +437,9 @@ class Verifier:
         payload = event.payload
         if event.action == "orchestrator.file.write":
             self._written[payload["attempt_id"]] = (oid, event)
+        if event.action == "orchestrator.view.mutate" and payload["view"] == "effect":
+            link = (payload["task_id"], payload["effect_commit"], payload["reached_by"])
+            self.links.append(Link(event.seq, *link))
         if event.action != "task.update" or "effect_commit" not in payload:
             return
         form = None

@@ -115,6 +115,7 @@ class _Replay:
         self._ended: dict[str, str] = {}
         self._issues: dict[str, str] = {}
         self._approvals: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
         self._strangers: set[str] = set()
 
     def run(self) -> list[Outcome]:
@@ -243,7 +244,9 @@ class _Replay:
             pinned = tx.contracts if same else contracts
             run_id = f"RUN-{tx.state.run.number + 1:04d}"
             given = {**payload, "run_id": run_id, "base": base, "tasks": new}
+            given["contracts"] = pinned.pins
             tx.emit("run.init", decide.ORCHESTRATOR, given, contracts=pinned)
+            self._runs[payload["run_id"]] = run_id
 
         transact(self._engine, decided)
         return AGAIN, ""
@@ -253,6 +256,7 @@ class _Replay:
     ) -> tuple[str, str]:
         """Add the tasks of a run to the one that somebody else has started."""
         signed = {"by": payload["by"]} if "by" in payload else {}
+        self._runs[payload["run_id"]] = run_id
         faults = []
         count = 0
         for definition in payload["tasks"]:
@@ -496,9 +500,12 @@ class _Replay:
             return self._concluded(index)
         if payload["result"] != RunState.HALTED or "by" not in payload:
             raise _LeftOut("the run goes on with what others recorded; 'git esaa run' ends it")
+        run_id = self._runs.get(payload["run_id"], payload["run_id"])
 
         def decided(tx: Transaction) -> None:
             decide.require_run(tx.state)
+            if tx.state.run.run_id != run_id:
+                raise _LeftOut(f"{run_id} is over there, and {tx.state.run.run_id} is another")
             decide.end_run(tx, RunState.HALTED, payload["reason"], by=payload["by"])
 
         transact(self._engine, decided)

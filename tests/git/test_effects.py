@@ -179,13 +179,15 @@ def test_the_effect_commit_says_who_did_what_and_why(make: Callable[..., Project
     project.answers(T_1=result("T-1", write("src/new.py", "x\n"), summary=summary))
     project.ok("run")
     effect = project.head()
-    written = [one for one in project.chain() if one.event.action == "orchestrator.file.write"][0]
+    written = next(one for one in project.chain() if "files" in one.tree)
     shown = project.git("show", "-s", "--format=%an <%ae>|%cn|%at|%ct|%B", effect)
     who, committer, authored, committed, message = shown.split("|", 4)
     assert who == "agent-x <agent-x@esaa.invalid>"
     assert committer == "git-esaa orchestrator"
     assert authored == committed
-    assert message.startswith("T-1: Wrote the parser.\n\nIt reads everything.\n Reviewed-by: nobody\n")
+    assert message.startswith(
+        "T-1: Wrote the parser.\n\nIt reads everything.\n Reviewed-by: nobody\n"
+    )
     trailers = project.git("show", "-s", "--format=%(trailers:only,unfold)", effect).split("\n")
     assert [line for line in trailers if line] == [
         f"ESAA-Event: {written.oid}",
@@ -285,9 +287,7 @@ def test_a_conflict_goes_back_with_its_hunks_and_the_next_attempt_succeeds(
     project = make(seed={"src/long.txt": LINES})
     while_asked(project, "sed -i 's/^line 5$/line five/' src/long.txt", COMMIT)
     project.answers(
-        T_1_A1=result(
-            "T-1", edit("src/long.txt", "line 5\n", "LINE 5\n"), attempt_id="T-1-A1"
-        ),
+        T_1_A1=result("T-1", edit("src/long.txt", "line 5\n", "LINE 5\n"), attempt_id="T-1-A1"),
         T_1_A2=result(
             "T-1", edit("src/long.txt", "line five\n", "LINE FIVE\n"), attempt_id="T-1-A2"
         ),
@@ -494,7 +494,14 @@ def test_people_commit_between_effects(make: Callable[..., Project]) -> None:
         project.commit(f"Mine {number}")
     project.ok("run")
     subjects = project.git("log", "--format=%s", "--reverse", "main").splitlines()[1:]
-    assert subjects == ["T-1: Did T-1", "Mine 1", "T-2: Did T-2", "Mine 2", "T-3: Did T-3", "Mine 3"]
+    assert subjects == [
+        "T-1: Did T-1",
+        "Mine 1",
+        "T-2: Did T-2",
+        "Mine 2",
+        "T-3: Did T-3",
+        "Mine 3",
+    ]
     project.check()
 
 

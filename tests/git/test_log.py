@@ -129,7 +129,9 @@ def test_an_event_commit_has_exactly_this_shape(
         if previous is not None:
             expected.append(f"parent {previous.oid}")
         expected.append(f"author {author} 1772355600 +0000")
-        expected.append("committer git-esaa orchestrator <orchestrator@esaa.invalid> 1772355600 +0000")
+        expected.append(
+            "committer git-esaa orchestrator <orchestrator@esaa.invalid> 1772355600 +0000"
+        )
         assert head.split("\n") == expected
         assert signature.startswith("-----BEGIN SSH SIGNATURE-----\n ")
         assert signature.endswith("\n -----END SSH SIGNATURE-----")
@@ -301,8 +303,8 @@ def together(project: Project, source: str, names: list[str], count: int) -> Non
         )
         for name in names
     ]
-    ended = [(*process.communicate(), process.returncode) for process in started]
-    assert [code for _, _, code in ended] == [0] * len(names), ended
+    complaints = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * len(names), "\n".join(complaints)
 
 
 def test_four_processes_that_append_at_once_lose_nothing(make: Make) -> None:
@@ -367,9 +369,7 @@ def test_a_project_may_begin_in_a_linked_worktree(make: Make, tmp_path: Path) ->
     linked.check()
 
 
-def test_a_bare_repository_keeps_a_log_all_the_same(
-    make: Make, tmp_path: Path, git: Git
-) -> None:
+def test_a_bare_repository_keeps_a_log_all_the_same(make: Make, tmp_path: Path, git: Git) -> None:
     source = make()
     git(tmp_path, "clone", "--quiet", "--bare", str(source.path), "bare.git")
     folder = tmp_path / "bare.git"
@@ -491,9 +491,7 @@ def confirmed_by_git(project: Project) -> None:
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_git_confirms_every_commit_with_a_key_file(
-    make: Make, tmp_path: Path, kind: str
-) -> None:
+def test_git_confirms_every_commit_with_a_key_file(make: Make, tmp_path: Path, kind: str) -> None:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-N", "", *KEYS[kind], "-f", str(key)], check=True)
     confirmed_by_git(make(key=key))
