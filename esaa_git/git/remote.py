@@ -29,6 +29,7 @@ from esaa_git.errors import (
 )
 from esaa_git.git.audit import Auditor, Report
 from esaa_git.git.log import load_tip, read_event_commit
+from esaa_git.git.objects import COMMIT
 from esaa_git.git.pins import Mark, mark_path, read_mark, read_pin, write_mark, write_pin
 from esaa_git.git.program import run_git
 from esaa_git.git.refs import RefMove, move_refs
@@ -310,7 +311,9 @@ class Remote:
         for ref in [ref for ref in here.raw.references if ref.startswith(arrived)]:
             ours = f"{CHECKPOINTS}/{ref.removeprefix(arrived)}"
             old, new = here.ref_target(ours), str(here.ref_target(ref))
-            if old is None or (old != new and contains(here, new, old)):
+            if here.read(new)[0] != COMMIT:
+                notes.append(f"'{ours}' on '{self.name}' is no checkpoint, and is left there")
+            elif old is None or (old != new and contains(here, new, old)):
                 move_refs(here, [RefMove(ours, old, new, f"esaa: from {self.name}")])
             elif not contains(here, old, new):
                 notes.append(

@@ -498,6 +498,24 @@ def test_commits_that_others_pushed_to_the_branch_alone_are_merged(team: Team) -
     assert team.one.git("merge-base", effect, MAIN) == effect
 
 
+def test_commits_of_people_that_conflict_are_theirs_to_merge(team: Team) -> None:
+    team.one.write("people.txt", "one\n")
+    team.one.commit("One")
+    team.one.git("push", "--quiet", "origin", "main")
+    team.two.write("people.txt", "two\n")
+    team.two.commit("Two")
+    team.two.ok("task", "note", "T-2", "mine")
+    before = team.two.head()
+    complaint = team.two.fails(6, "sync")
+    assert "in people.txt" in complaint
+    assert f"git merge {team.one.head()[:12]}" in complaint
+    assert team.two.head() == before
+    team.two.git("merge", "--quiet", "-X", "ours", team.one.head())
+    team.two.ok("sync")
+    team.one.ok("sync")
+    team.agree()
+
+
 def test_uncommitted_work_in_the_way_stops_everything(team: Team) -> None:
     team.one.ok("run", "--task", "T-2")
     team.one.ok("push")
