@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from rpds import HashTrieMap
@@ -38,26 +39,35 @@ class _JsonRecord:
     __slots__ = ()
 
     def to_json(self) -> dict[str, Any]:
+        names, defaults, values_of = _shape(type(self))
         document: dict[str, Any] = {}
-        for name, default in _defaults(type(self)):
-            value = getattr(self, name)
+        for name, default, value in zip(names, defaults, values_of(self), strict=True):
             if value is not default and value != default:
                 document[name] = value if isinstance(value, str | int) else _plain(value)
         return document
 
 
 _MISSING = object()
-_DEFAULTS: dict[type, tuple[tuple[str, Any], ...]] = {}
+_Shape = tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]
+_SHAPES: dict[type, _Shape] = {}
 
 
-def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
-    found = _DEFAULTS.get(cls)
+def _shape(cls: type) -> _Shape:
+    """Return a record's field names, their defaults, and what gets all values at once."""
+    found = _SHAPES.get(cls)
     if found is None:
-        found = _DEFAULTS[cls] = tuple(
-            (item.name, _MISSING if item.default is MISSING else item.default)
-            for item in fields(cls)
+        names = tuple(item.name for item in fields(cls))
+        defaults = tuple(
+            _MISSING if item.default is MISSING else item.default for item in fields(cls)
         )
+        # A getter of one name gives the value and no tuple of it.
+        getter = attrgetter(*names) if len(names) > 1 else _only(names[0])
+        found = _SHAPES[cls] = (names, defaults, getter)
     return found
+
+
+def _only(name: str) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda record: (getattr(record, name),)
 
 
 @dataclass(frozen=True, slots=True)

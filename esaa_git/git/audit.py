@@ -136,7 +136,7 @@ class Auditor:
         Raises:
             RepositoryError: if there is no log, and none was ever verified here.
         """
-        _without_cache()
+        _bound_cache()
         mark = read_mark(mark_path(self._repository))
         pin = read_pin(self._repository)
         tip = self._repository.ref_target(self._repository.events_ref)
@@ -557,14 +557,17 @@ class _Outcome:
 _in_worker: tuple[Repository, bool] | None = None
 
 
-def _without_cache() -> None:
-    """Have libgit2 forget what it has read: every object is read once, and the log may be long."""
-    pygit2.settings.enable_caching(False)
+CACHE_BYTES = 16 << 20
+
+
+def _bound_cache() -> None:
+    """Have libgit2 keep no more of what it has read than helps: by itself it keeps 256 MiB."""
+    pygit2.settings.cache_max_size(CACHE_BYTES)
 
 
 def _open_in_worker(path: str, with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
-    _without_cache()
+    _bound_cache()
     _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
 
 

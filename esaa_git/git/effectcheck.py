@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import add
 from typing import Protocol
 
 import pygit2
@@ -214,17 +215,15 @@ _RawTree = dict[bytes, bytes]
 REMEMBERED_TREES = 64
 
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+
+
 def _split_tree(data: bytes) -> _RawTree:
-    entries: _RawTree = {}
-    position = 0
-    while position < len(data):
-        space = data.find(b" ", position)
-        end = data.find(b"\0", space)
-        if space < 0 or end < 0 or end + 21 > len(data):
-            raise MalformedObject("a tree entry is cut off")
-        entries[data[space + 1 : end]] = data[position:space] + data[end + 1 : end + 21]
-        position = end + 21
-    return entries
+    found = _ENTRY.findall(data)
+    modes, names, oids = zip(*found, strict=True) if found else ((), (), ())
+    if 22 * len(found) + sum(map(len, modes)) + sum(map(len, names)) != len(data):
+        raise MalformedObject("a tree entry is cut off")
+    return dict(zip(names, map(add, modes, oids), strict=True))
 
 
 def _subtree(entry: bytes | None) -> str | None:

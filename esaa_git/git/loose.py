@@ -26,6 +26,7 @@ class LooseObjects:
         self._folders = {
             folder: _prefixes(folder) for folder in dict.fromkeys(_with_alternates(folders))
         }
+        self.prefixes = frozenset[str]().union(*self._folders.values())
 
     def read(self, oid: str) -> tuple[int, bytes] | None:
         """Return (kind, content) of an object, or None where there is none, or a tag.

@@ -159,8 +159,11 @@ class GuardedRepository(Repository):
         self._loose = LooseObjects(object_folders(str(self.common_dir)))
 
     def read(self, oid: str) -> tuple[int, bytes]:
-        found = self._loose.read(oid)
-        return self.odb.read(oid) if found is None else found
+        if oid[:2] in self._loose.prefixes:
+            found = self._loose.read(oid)
+            if found is not None:
+                return found
+        return self.odb.read(oid)
 
 
 def _refuse_unsupported(git_dir: Path) -> None:

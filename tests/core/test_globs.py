@@ -145,6 +145,7 @@ def test_any_string_is_a_glob_or_a_value_error(pattern: str, path: str) -> None:
 @given(COMPONENTS, ANY_TEXT)
 @settings(deadline=None)
 def test_a_pattern_of_one_component_never_crosses_a_slash(pattern: str, text: str) -> None:
+    assume(pattern != "**")
     if parsed(pattern).matches(text):
         assert "/" not in text
 
