@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import logs
@@ -26,15 +26,27 @@ def git_esaa() -> list[str]:
     ]
 
 
-def run(command: Sequence[str], folder: Path, *, ours: bool = True) -> bytes:
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    ours: bool = True,
+    data: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> bytes:
     """Run a program to its end, and return what it printed.
 
     One that is not `ours` is kept from this checkout's modules.
 
+    Args:
+        data: what it reads from standard input.
+        env: variables that it has besides, or in place of, those of this process.
+
     Raises:
         RuntimeError: with its own words, if it fails.
     """
-    done = subprocess.run(command, cwd=folder, env=_environment(ours), capture_output=True)
+    variables = {**_environment(ours), **(env or {})}
+    done = subprocess.run(command, cwd=folder, env=variables, input=data, capture_output=True)
     if done.returncode:
         said = done.stderr.decode(errors="replace") or done.stdout.decode(errors="replace")
         raise RuntimeError(f"{' '.join(command[-4:])} ended with {done.returncode}: {said[-2000:]}")
@@ -44,6 +56,12 @@ def run(command: Sequence[str], folder: Path, *, ours: bool = True) -> bytes:
 def _environment(ours: bool) -> dict[str, str]:
     found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {**found, "PYTHONPATH": str(ROOT)} if ours else found
+
+
+def path_in_hooks() -> str:
+    """Return the PATH that git gives to a hook: the folder of its own programs comes first."""
+    found = subprocess.run(["git", "--exec-path"], check=True, capture_output=True, text=True)
+    return os.pathsep.join((found.stdout.rstrip("\n"), os.environ.get("PATH", os.defpath)))
 
 
 def signing_repository(folder: Path, key: Key) -> None:

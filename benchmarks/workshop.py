@@ -22,6 +22,7 @@ class Sizes:
     tasks: int = 5_000
     verify: int = 20_000
     appends: int = 300
+    pushed: int = 1_000
     rounds: int = 5
     processes: int = 15
     programs: int = 50
@@ -34,6 +35,7 @@ QUICK = Sizes(
     tasks=500,
     verify=4_200,
     appends=40,
+    pushed=100,
     rounds=1,
     processes=3,
     programs=3,
