@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import ABC, abstractmethod
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
@@ -119,7 +120,7 @@ def load_signer(spec: KeySpec) -> Signer:
     return signer
 
 
-class SshSigner:
+class SshSigner(ABC):
     """What the two SSH signers share: the public key, and the wrapping of raw signatures."""
 
     def __init__(self, blob: bytes) -> None:
@@ -134,8 +135,9 @@ class SshSigner:
         signature = sshsig.SshSignature(self.blob, namespace, sshsig.HASH_ALGORITHM, inner)
         return sshsig.encode(signature)
 
+    @abstractmethod
     def _sign(self, data: bytes) -> bytes:
-        raise NotImplementedError
+        """Return the raw signature of the data, in SSH's wire form."""
 
 
 class PrivateKeySigner(SshSigner):

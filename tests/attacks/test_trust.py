@@ -20,12 +20,15 @@ import pytest
 from esaa_git.core import canonical
 from esaa_git.git import checkpoint as checkpoints
 from esaa_git.git import sshsig
+from esaa_git.git.audit import Auditor
 from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
 from esaa_git.git.log import EventCommit
 from esaa_git.git.objects import BLOB, COMMIT, TREE, object_id
+from esaa_git.git.repository import open_repository
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value
+from tests.support.logs import make_log
 from tests.support.project import LOG, Clock, Project, make_project, result, run, task, write
 
 MISMATCH, CORRUPTED = 9, 10
@@ -269,6 +272,22 @@ def test_a_mirror_rolled_back(scene: Scene, events: int) -> None:
     newcomer = scene.clone(mirror, "newcomer")
     with_checkpoint = ("--checkpoint", str(fresh))
     caught(newcomer, 1, f"ends at event {last}", "checkpoint", arguments=with_checkpoint)
+
+
+def test_a_mirror_rolled_back_by_a_thousand(tmp_path: Path, git: Git) -> None:
+    made = make_log(tmp_path / "origin", tasks=260, with_files=False)
+    assert made.state.seq > 1001
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--mirror", str(tmp_path / "origin"), str(clone))
+    known = Auditor(open_repository(clone)).run()
+    assert (known.audit.outcome, known.audit.checked_to) == ("ok", made.state.seq)
+    git(clone, "update-ref", LOG, f"{LOG}~1000")
+    for full in (False, True):
+        report = Auditor(open_repository(clone), full=full).run()
+        assert (report.audit.outcome, report.audit.check) == ("mismatch", 1)
+        assert f"ends at event {made.state.seq - 1000}" in report.audit.message
+    git(clone, "fetch", "--quiet", "origin")
+    assert Auditor(open_repository(clone), full=True).run().audit.is_ok
 
 
 def test_a_mirror_that_stands_still(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
