@@ -40,7 +40,16 @@ class Boundary:
 
     @classmethod
     def of(cls, task: Task, contracts: Contracts, protected: Iterable[str] = ()) -> Boundary:
-        """Return the boundary of a task under these contracts."""
+        """Return the boundary of a task under these contracts; tasks of one kind share it."""
+        key = (task.kind, task.writes, tuple(protected))
+        found = contracts.boundaries.get(key)
+        if found is None:
+            found = contracts.boundaries[key] = cls._make(task, contracts, key[2])
+        boundary: Boundary = found
+        return boundary
+
+    @classmethod
+    def _make(cls, task: Task, contracts: Contracts, protected: Sequence[str]) -> Boundary:
         return cls(
             contracts.agent.kind(task.kind),
             GlobSet(task.writes) if task.writes else None,

@@ -27,6 +27,7 @@ from esaa_git.git.objects import (
     decode_commit,
     decode_tree,
     split_signature,
+    tree_of_commit,
 )
 from esaa_git.git.signers import SignatureRefused, SignerSet
 from esaa_git.git.statetree import Reader, load_state
@@ -156,7 +157,7 @@ class EffectChecker:
         if payload != expected:
             raise _failure(closed, _difference(commit, form))
         self._check_signature(closed, form, payload, armored)
-        before = decode_commit(self._reader(commit.parents[0])[1]).tree
+        before = tree_of_commit(self._reader(commit.parents[0])[1])
         found = dict(self.changes_between(before, commit.tree))
         # What the branch had already when the effect arrived is no difference, but has to be there.
         already = {

@@ -141,6 +141,13 @@ def split_signature(data: bytes) -> tuple[bytes, bytes] | None:
     return data[:start] + data[end:], block.replace(b"\n ", b"\n") + b"\n"
 
 
+def tree_of_commit(data: bytes) -> str:
+    """Return the tree that a commit names, without looking at the rest of it."""
+    if data[:5] != b"tree ":
+        raise MalformedObject("a commit names no tree")
+    return _oid(data[5:45])
+
+
 def decode_commit(data: bytes) -> Commit:
     """Return a commit of any shape; what shape is acceptable is for the caller to say.
 
