@@ -8,7 +8,7 @@ commits that are only here are made anew on the branch of the other side, one by
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -328,16 +328,6 @@ def _rewind_mark(repository: Repository, common: str, branches: Mapping[str, str
         changed = replace(changed, branch=None, branch_tip=None)
     if changed != mark:
         write_mark(path, changed)
-
-
-def effects_of(repository: Repository, oids: Iterable[str]) -> list[str]:
-    """Return the effect commits that these events closed tasks with."""
-    found = []
-    for oid in oids:
-        event = read_event_commit(repository.read, oid).event
-        if event.action == "task.update" and "effect_commit" in event.payload:
-            found.append(str(event.payload["effect_commit"]))
-    return found
 
 
 def keep_report(repository: Repository, tip: str, document: Mapping[str, Any]) -> str:

@@ -200,11 +200,6 @@ def signed_data(
     return _MAGIC + b"".join(map(encode_string, fields))
 
 
-def public_key_blob(armored: bytes) -> bytes:
-    """Return the key that a signature claims as its maker, without believing it."""
-    return decode(armored).public_key
-
-
 def verify(payload: bytes, armored: bytes, *, namespace: str = NAMESPACE) -> bytes:
     """Verify a signature and return the public key blob that made it.
 
