@@ -79,6 +79,7 @@ class CommandAgent:
         self.adapter = entry.adapter
         self.model = entry.model
         self.sandbox = "scratch-directory"
+        self.has_checkout = True
         self._command: Sequence[str] = entry.settings["command"]
         self._timeout_ms: int | None = entry.settings.get("timeout")
         self._env: Sequence[str] = entry.settings.get("env", ())
@@ -103,7 +104,11 @@ class CommandAgent:
                     f"remove it from 'env' in .roadmap/{SWARM}",
                 )
 
-    def answer(self, request: Request) -> Answer:
+    def prepare(self, request: Request) -> Request:
+        """Return the request as it is: the program reads the view itself."""
+        return request
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Run the program on a request and return what it wrote, or how it failed.
 
         An interrupt (KeyboardInterrupt, or what the handler of SIGTERM or SIGHUP raises) leaves
@@ -131,7 +136,7 @@ class CommandAgent:
                     [self._program(), *self._command[1:]],
                     cwd=scratch.snapshot,
                     env=self._environment(request, scratch, limit.deadline),
-                    body=request.body,
+                    body=request.sent,
                     max_output_bytes=self._max_output_bytes,
                     until=began + limit.milliseconds / 1000,
                     pause=held.deliver,

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from esaa_git.agents.surroundings import Surroundings
+from esaa_git.core.contract_schemas import ADAPTERS
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter, BlobStore, Clock, Trees
+from esaa_git.ports import AgentAdapter
 
 
-def make_agent(
-    entry: AgentEntry,
-    *,
-    root: Path | None,
-    trees: Trees,
-    blobs: BlobStore,
-    max_output_bytes: int,
-    clock: Clock,
-) -> AgentAdapter:
+def make_agent(entry: AgentEntry, surroundings: Surroundings) -> AgentAdapter:
     """Return the adapter of an agent; nothing is started or looked for yet.
 
     Adapters are imported when they are asked for, so a command pays for none that it does not use.
 
-    Args:
-        entry: the agent, as the contracts in force describe it.
-        root: the top of the operator's checkout, None in a bare repository.
-        trees: the files of commits, of which an agent is shown some.
-        blobs: their contents.
-        max_output_bytes: how much of an answer is read, from RUNTIME_POLICY.
-        clock: tells how far off a deadline is.
-
     Raises:
-        AgentError: if there is no such adapter.
+        AgentError: if there is no such adapter, or what it needs is not installed.
     """
     match entry.adapter:
         case "scripted":
             from esaa_git.agents.scripted import ScriptedAgent
 
-            return ScriptedAgent(entry, root)
+            return ScriptedAgent(entry, surroundings.root)
         case "command":
             from esaa_git.agents.command import CommandAgent
 
-            return CommandAgent(
-                entry,
-                root=root,
-                trees=trees,
-                blobs=blobs,
-                max_output_bytes=max_output_bytes,
-                clock=clock,
-            )
+            return CommandAgent(entry, surroundings)
+        case "worktree":
+            from esaa_git.agents.worktree import WorktreeAgent
+
+            return WorktreeAgent(entry, surroundings)
+        case "acp":
+            from esaa_git.agents.acp import AcpAgent
+
+            return AcpAgent(entry, surroundings)
+        case "http":
+            from esaa_git.agents.http.agent import HttpAgent
+
+            return HttpAgent(entry, surroundings)
+        case "local":
+            from esaa_git.agents.local import LocalAgent
+
+            return LocalAgent(entry, surroundings)
         case unknown:
             raise AgentError(
                 f"agent '{entry.name}': no adapter '{unknown}'",
-                cause="there are: command, scripted",
+                cause=f"there are: {', '.join(sorted(ADAPTERS))}",
                 hint=f"correct 'adapter' in .roadmap/{SWARM}; it takes effect with the next run",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,8 @@ class ScriptedAgent:
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
-        self.sandbox = "none"
+        self.sandbox = "in-process"
+        self.has_checkout = True
         self._folder: str = entry.settings["folder"]
         self._root = root
 
@@ -40,7 +42,11 @@ class ScriptedAgent:
         """Raise AgentError if the folder is missing or out of bounds."""
         self._found_folder()
 
-    def answer(self, request: Request) -> Answer:
+    def prepare(self, request: Request) -> Request:
+        """Return the request as it is: nobody reads it."""
+        return request
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Return the recorded answer; where there is none, the attempt has failed.
 
         Raises:

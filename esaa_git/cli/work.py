@@ -40,7 +40,7 @@ def claim(app: App, task_id: str, as_json: bool, actor: str | None) -> None:
     by = app.actor(actor)
     request = operator.claim(app.engine, task_id, by)
     if as_json:
-        click.echo(request.body, nl=False)
+        click.echo(request.sent, nl=False)
         return
     click.echo(f"{request.attempt_id} is yours until {request.deadline} (base {request.base[:12]})")
     click.echo(

@@ -6,6 +6,7 @@ from typing import Any
 
 from esaa_git.core.events.spec import (
     BOOLEAN,
+    CHECK,
     NAME,
     TASK_DEFINITION,
     array,
@@ -20,6 +21,9 @@ from esaa_git.core.state import SCHEMA_VERSION
 SEVERITIES = ("low", "medium", "high", "critical")
 ROLES = ("orchestrator", "approver", "admin")
 AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record")
+
+ADAPTERS = ("scripted", "command", "worktree", "acp", "http", "local")
+PRESETS = ("claude-code", "codex", "gemini", "opencode", "copilot", "aider")
 
 _VERSION = {"schema_version": choice(SCHEMA_VERSION)}
 _GLOBS = array(line(500), most=1000)
@@ -42,7 +46,10 @@ AGENT_CONTRACT = record(
         **_VERSION,
         "actions": array(choice(*AGENT_ACTIONS), least=1),
         "kinds": _named(
-            record({"write": _GLOBS, "read": _GLOBS, "review": choice("none", "required")})
+            record(
+                {"write": _GLOBS, "read": _GLOBS, "review": choice("none", "required", "agent")},
+                {"checks": array(CHECK, most=20), "context": _GLOBS},
+            )
         ),
         "prohibitions": record(
             {"paths": _GLOBS, "operations": array(choice("delete", "rename", "executable"))}
@@ -80,7 +87,8 @@ RUNTIME_POLICY = record(
                 "max_files_per_proposal": integer(1, 10_000),
                 "max_patch_lines": integer(1),
                 "max_file_bytes": integer(1, 1 << 30),
-            }
+            },
+            {"max_context_bytes": integer(0, 1 << 30)},
         ),
         "verification": record({"snapshots_kept": integer(1, 1000)}),
         "run_end": record(
@@ -101,20 +109,80 @@ STORAGE_POLICY = record(
     }
 )
 
+_PROGRAM = {
+    "model": line(),
+    "timeout": _DURATION,
+    "env": array(line(200), most=200),
+    "hosts": array(line(255), most=200),
+    "read": array(line(1000), most=200),
+    "limits": record(
+        {},
+        {
+            "memory_bytes": integer(1 << 20, 1 << 50),
+            "processes": integer(1, 100_000),
+            "disk_bytes": integer(1 << 12, 1 << 50),
+        },
+    ),
+}
+"""What may be said of every agent that is a program on this machine."""
+
+_PROMPTED = {"template": NAME}
+_COMMAND = array(text(10_000), least=1, most=1000)
+
 _AGENT = {
     "type": "object",
     "required": ["adapter"],
-    "properties": {"adapter": choice("scripted", "command")},
+    "properties": {"adapter": choice(*ADAPTERS)},
     "oneOf": [
         record({"adapter": choice("scripted"), "folder": line(1000)}, {"model": line()}),
+        record({"adapter": choice("command"), "command": _COMMAND}, _PROGRAM),
         record(
-            {"adapter": choice("command"), "command": array(text(10_000), least=1, most=1000)},
-            {"model": line(), "timeout": _DURATION, "env": array(line(200), most=200)},
+            {"adapter": choice("worktree"), "preset": choice(*PRESETS)},
+            {**_PROGRAM, **_PROMPTED, "program": line(1000), "arguments": array(text(10_000))},
+        ),
+        record({"adapter": choice("worktree"), "command": _COMMAND}, {**_PROGRAM, **_PROMPTED}),
+        record({"adapter": choice("acp"), "command": _COMMAND}, {**_PROGRAM, **_PROMPTED}),
+        record(
+            {
+                "adapter": choice("http"),
+                "dialect": choice("chat", "responses", "messages"),
+                "url": line(2000),
+                "model": line(),
+            },
+            {
+                **_PROMPTED,
+                "key_env": line(200),
+                "timeout": _DURATION,
+                "max_output_tokens": integer(1, 10_000_000),
+                "max_tries": integer(1, 20),
+                "extra": {"type": "object"},
+                "prices": record(
+                    {
+                        "input_microdollars_per_million": integer(),
+                        "output_microdollars_per_million": integer(),
+                    },
+                    {"cached_input_microdollars_per_million": integer()},
+                ),
+            },
+        ),
+        record(
+            {"adapter": choice("local")},
+            {
+                **_PROMPTED,
+                "model": line(),
+                "file": line(1000),
+                "timeout": _DURATION,
+                "max_output_tokens": integer(1, 1_000_000),
+                "context_tokens": integer(64, 1_000_000),
+            },
         ),
     ],
 }
 
-SWARM = record({**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)})
+SWARM = record(
+    {**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)},
+    {"reviewers": _named(NAME, least=0)},
+)
 
 _PARAGRAPH = text(20_000)
 

@@ -8,7 +8,7 @@ pinned, so what is in force is known to be sound.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -42,11 +42,31 @@ REQUIRED_FILES = (
     ALLOWED_SIGNERS,
 )
 _PROFILE = re.compile(r"PARCER_PROFILE\.([A-Za-z0-9][A-Za-z0-9._-]*)\.yaml")
+_PROMPT = re.compile(r"PROMPT\.[A-Za-z0-9][A-Za-z0-9._-]*\.md")
+
+DEFAULT_CHECK_MS = 10 * 60_000
+"""How long a check may take that does not say."""
+
+DEFAULT_CONTEXT_BYTES = 200_000
+"""How many bytes of files a request carries where the policy does not say."""
 
 
 def is_contract_file(name: str) -> bool:
     """Answer whether a file of `.roadmap/` belongs to the contracts that are pinned."""
-    return name in REQUIRED_FILES or name == OPENPGP_SIGNERS or bool(_PROFILE.fullmatch(name))
+    return (
+        name in REQUIRED_FILES
+        or name == OPENPGP_SIGNERS
+        or bool(_PROFILE.fullmatch(name) or _PROMPT.fullmatch(name))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A command that a proposed tree has to pass: a program with its arguments, no shell."""
+
+    name: str
+    run: tuple[str, ...]
+    timeout_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,11 @@ class KindContract:
     read: GlobSet
     write_patterns: tuple[str, ...]
     read_patterns: tuple[str, ...]
-    review: bool
+    review: str
+    """`none`, `required` (by a person) or `agent` (by the kind's reviewer, or by a person)."""
+    checks: tuple[Check, ...] = ()
+    context: tuple[str, ...] | None = None
+    """Globs of the files that a request carries; None for those that the kind may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +135,7 @@ class RuntimePolicy:
     max_files: int
     max_patch_lines: int
     max_file_bytes: int
+    max_context_bytes: int
     snapshots_kept: int
     success_when: str
     on_blocked: str
@@ -143,6 +168,7 @@ class Swarm:
 
     agents: Mapping[str, AgentEntry]
     kinds: Mapping[str, str]
+    reviewers: Mapping[str, str]
 
     def agent(self, name: str) -> AgentEntry:
         """Return an agent by name; an unknown one is a ConfigurationError that names the known."""
@@ -197,6 +223,13 @@ class Contracts:
             self.agent.kind(kind)
         for agent in self.swarm.kinds.values():
             self.swarm.agent(agent)
+        for kind, agent in self.swarm.reviewers.items():
+            self.agent.kind(kind)
+            self.swarm.agent(agent)
+
+    def prompt(self, template: str) -> bytes | None:
+        """Return the text of a prompt template that is pinned, or None where there is none."""
+        return self.files.get(f"PROMPT.{template}.md")
 
     @cached_property
     def pins(self) -> list[dict[str, str]]:
@@ -251,6 +284,7 @@ class Contracts:
             max_files=limits["max_files_per_proposal"],
             max_patch_lines=limits["max_patch_lines"],
             max_file_bytes=limits["max_file_bytes"],
+            max_context_bytes=limits.get("max_context_bytes", DEFAULT_CONTEXT_BYTES),
             snapshots_kept=document["verification"]["snapshots_kept"],
             success_when=document["run_end"]["success_when"],
             on_blocked=document["run_end"]["on_blocked"],
@@ -292,7 +326,7 @@ class Contracts:
                 if key not in ("adapter", "model")
             }
             agents[name] = AgentEntry(name, entry["adapter"], entry.get("model"), settings)
-        return Swarm(agents, document["kinds"])
+        return Swarm(agents, document["kinds"], document.get("reviewers", {}))
 
     def profile(self, agent: str) -> Mapping[str, Any] | None:
         """Return an agent's PARCER profile: persona, audience, rules, context and so on."""
@@ -337,13 +371,37 @@ def _validator(schema: str) -> Any:
 
 def _kind(name: str, document: Mapping[str, Any]) -> KindContract:
     where = f"{AGENT_CONTRACT}: kinds/{name}"
+    context = document.get("context")
+    if context is not None:
+        _globs(f"{where}/context", context)
     return KindContract(
         _globs(f"{where}/write", document["write"]),
         _globs(f"{where}/read", document["read"]),
         tuple(document["write"]),
         tuple(document["read"]),
-        document["review"] == "required",
+        document["review"],
+        tuple(
+            make_check(check["name"], check["run"], check.get("timeout"), f"{where}/checks")
+            for check in document.get("checks", ())
+        ),
+        None if context is None else tuple(context),
     )
+
+
+def make_check(name: str, run: Sequence[str], timeout: str | None, where: str) -> Check:
+    """Return a check as it is run.
+
+    Raises:
+        ConfigurationError: if its timeout is no duration, or no time at all.
+    """
+    milliseconds = DEFAULT_CHECK_MS
+    if timeout is not None:
+        milliseconds = duration_ms(timeout, f"{where}/{name}/timeout")
+        if not milliseconds:
+            raise ConfigurationError(
+                f"{where}/{name}/timeout is no time at all", hint="write it as in PT5M"
+            )
+    return Check(name, tuple(run), milliseconds)
 
 
 def _globs(where: str, patterns: list[str]) -> GlobSet:

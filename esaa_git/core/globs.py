@@ -102,6 +102,11 @@ class GlobSet:
         """Answer whether any of the globs matches `path`."""
         return any(glob.matches(path) for glob in self.globs)
 
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The folders or files below which everything lies that matches; '' is the root."""
+        return tuple(sorted({static_prefix(glob) for glob in self.globs}))
+
 
 @lru_cache(maxsize=4096)
 def _compiled(components: tuple[Component | None, ...]) -> re.Pattern[str]:

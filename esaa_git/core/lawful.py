@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import Check, Contracts, make_check
 from esaa_git.core.event import Event, after
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
@@ -30,6 +30,8 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
             _attempt(state, event, contracts)
         case "agent.heartbeat":
             _lease(event, contracts)
+        case "agent.result":
+            _checks(state, event, contracts)
         case "orchestrator.file.write":
             _effect(state, event, contracts)
         case "task.update":
@@ -56,7 +58,29 @@ def attempts_allowed(task: Task, contracts: Contracts) -> int:
 def needs_review(task: Task, contracts: Contracts) -> bool:
     """Answer whether a result of this task waits for somebody to agree."""
     kind = contracts.agent.kinds.get(task.kind)
-    return task.review or (kind is not None and kind.review)
+    return task.review or task.reviewer is not None or (kind is not None and kind.review != "none")
+
+
+def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
+    """Return what a proposal for the task has to pass: its kind's checks, then its own.
+
+    Raises:
+        ConfigurationError: if two have one name, or a timeout is no time.
+    """
+    own = tuple(
+        make_check(check.name, check.run, check.timeout, f"task {task.task_id}: checks")
+        for check in task.checks
+    )
+    kind = contracts.agent.kinds.get(task.kind)
+    found = (*(kind.checks if kind is not None else ()), *own)
+    names = [check.name for check in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"task '{task.task_id}' has two checks called '{name}'",
+                hint="give one of them another name, in the plan or under 'checks' of its kind",
+            )
+    return found
 
 
 def _attempt(state: State, event: Event, contracts: Contracts) -> None:
@@ -69,6 +93,21 @@ def _attempt(state: State, event: Event, contracts: Contracts) -> None:
 def _lease(event: Event, contracts: Contracts) -> None:
     if event.payload["deadline"] > after(event.ts, contracts.policy.ttl_ms):
         raise Violation("INV-002", "the lease is longer than the policy's ttl")
+
+
+def _checks(state: State, event: Event, contracts: Contracts) -> None:
+    """Refuse a result that changes files and did not pass every check that is demanded of it."""
+    task = state.tasks.get(event.payload["task_id"])
+    if task is None or not event.payload["paths"]:
+        return
+    try:
+        wanted = required_checks(task, contracts)
+    except ConfigurationError as error:
+        raise Violation("INV-003", error.message) from error
+    passed = {one["name"] for one in event.payload.get("check_results", ()) if one["passed"]}
+    for check in wanted:
+        if check.name not in passed:
+            raise Violation("INV-003", f"'{check.name}' was not passed by '{task.task_id}'")
 
 
 def _effect(state: State, event: Event, contracts: Contracts) -> None:
@@ -147,12 +186,15 @@ def _definitions(tasks: Iterable[Mapping[str, Any]], contracts: Contracts) -> No
             if task["kind"] not in known:
                 contracts.agent.kind(task["kind"])
                 known.add(task["kind"])
-            if task.get("writes"):
-                GlobSet(task["writes"])
+            for entry in ("writes", "context"):
+                if task.get(entry):
+                    GlobSet(task[entry])
+            if task.get("checks"):
+                required_checks(Task.from_json({"task_id": "", "title": "", **task}), contracts)
         except ConfigurationError as error:
             raise Violation("INV-004", error.message) from error
         except ValueError as error:
-            raise Violation("INV-004", f"writes: {error}") from error
+            raise Violation("INV-004", f"a glob of a task: {error}") from error
 
 
 def _intention(event: Event, contracts: Contracts) -> None:

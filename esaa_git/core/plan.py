@@ -9,8 +9,9 @@ from typing import Any
 from esaa_git.core.contracts import Contracts, checked
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.globs import GlobSet
+from esaa_git.core.lawful import required_checks
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import DEFINITION_FIELDS, State, Task
+from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, State, Task
 from esaa_git.errors import ConfigurationError
 
 PLAN = "plan.yaml"
@@ -70,13 +71,14 @@ def load_plan(data: bytes, name: str = f".roadmap/{PLAN}") -> Plan:
     checked(document, "PLAN", name)
     tasks = tuple(_without_defaults(task) for task in document["tasks"])
     for task in tasks:
-        try:
-            GlobSet(task.get("writes", ()))
-        except ValueError as error:
-            raise ConfigurationError(
-                f"'{name}': {task['task_id']}: writes: {error}",
-                hint=f"correct the glob in '{name}', then repeat the command",
-            ) from error
+        for entry in ("writes", "context"):
+            try:
+                GlobSet(task.get(entry, ()))
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"'{name}': {task['task_id']}: {entry}: {error}",
+                    hint=f"correct the glob in '{name}', then repeat the command",
+                ) from error
     return Plan(document["project"], tasks)
 
 
@@ -96,6 +98,9 @@ def check_plan(plan: Plan, state: State, contracts: Contracts) -> None:
             )
         seen.add(task_id)
         contracts.agent.kind(task["kind"])
+        required_checks(Task.from_json(task), contracts)
+        if "reviewer" in task:
+            contracts.swarm.agent(task["reviewer"])
     for task in plan.tasks:
         for dependency in task.get("depends_on", ()):
             if dependency not in seen and dependency not in state.tasks:
@@ -198,7 +203,7 @@ def _changes(task: Task, definition: Mapping[str, Any]) -> dict[str, tuple[Any, 
     for name in DEFINITION_FIELDS:
         before = getattr(task, name)
         if isinstance(before, tuple):
-            before = list(before)
+            before = [item.to_json() if isinstance(item, CheckCommand) else item for item in before]
             after: Any = definition.get(name, [])
         elif name in _DEFAULTS:
             after = definition.get(name, _DEFAULTS[name])

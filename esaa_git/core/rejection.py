@@ -50,6 +50,10 @@ class RejectCode(StrEnum):
     WRITE_CONFLICT = "WRITE_CONFLICT"
     AGENT_FAILED = "AGENT_FAILED"
     AGENT_TIMEOUT = "AGENT_TIMEOUT"
+    AGENT_REFUSED = "AGENT_REFUSED"
+    OUTPUT_TRUNCATED = "OUTPUT_TRUNCATED"
+    OUTPUT_EMPTY = "OUTPUT_EMPTY"
+    CHECK_FAILED = "CHECK_FAILED"
     REVIEW_CHANGES_REQUESTED = "REVIEW_CHANGES_REQUESTED"
 
 
@@ -108,6 +112,12 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         RejectCode.AGENT_FAILED: "End normally and leave an answer.",
         RejectCode.AGENT_TIMEOUT: "Answer before the deadline: take smaller steps, or report "
         "what blocks you.",
+        RejectCode.AGENT_REFUSED: "Do the part of the task that you can do, or report an issue that "
+        "says what keeps you from it.",
+        RejectCode.OUTPUT_TRUNCATED: "Answer more briefly: the answer was cut off before its end.",
+        RejectCode.OUTPUT_EMPTY: "Answer with one JSON object; the last answer was empty.",
+        RejectCode.CHECK_FAILED: "Correct what the check named in the detail complains about; the "
+        "end of its output is there.",
         RejectCode.REVIEW_CHANGES_REQUESTED: "Make the changes that the reviewer asks for in the "
         "detail.",
     }

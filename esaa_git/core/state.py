@@ -124,6 +124,15 @@ class Result(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckCommand(_JsonRecord):
+    """A command that a task's proposed tree has to pass, as its definition names it."""
+
+    name: str
+    run: tuple[str, ...]
+    timeout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Note(_JsonRecord):
     """A remark that a person left on a task."""
 
@@ -152,6 +161,9 @@ class Task(_JsonRecord):
     agent: str | None = None
     priority: int = 0
     review: bool = False
+    reviewer: str | None = None
+    checks: tuple[CheckCommand, ...] = ()
+    context: tuple[str, ...] = ()
     supersedes: str | None = None
     issue_id: str | None = None
     state: str = TaskState.TODO
@@ -175,11 +187,16 @@ class Task(_JsonRecord):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**cls.values(document))
+
+    @classmethod
+    def values(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that a document, or part of one, gives their values."""
         values = dict(document)
         for name, build in _TASK_FIELDS:
             if name in values:
                 values[name] = build(values[name])
-        return cls(**values)
+        return values
 
     @property
     def is_done(self) -> bool:
@@ -198,10 +215,19 @@ def _notes(documents: list[Mapping[str, Any]]) -> tuple[Note, ...]:
     return tuple(Note(**document) for document in documents)
 
 
+def _checks(documents: list[Mapping[str, Any]]) -> tuple[CheckCommand, ...]:
+    return tuple(
+        CheckCommand(document["name"], tuple(document["run"]), document.get("timeout"))
+        for document in documents
+    )
+
+
 _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("acceptance", tuple),
     ("depends_on", tuple),
     ("writes", tuple),
+    ("checks", _checks),
+    ("context", tuple),
     ("attempt", lambda document: Attempt(**document)),
     ("rejection", lambda document: Rejection(**document)),
     ("blocked", lambda document: Blocked(**document)),
@@ -219,6 +245,9 @@ DEFINITION_FIELDS = (
     "agent",
     "priority",
     "review",
+    "reviewer",
+    "checks",
+    "context",
     "attempts_allowed",
 )
 """The fields of a task that a plan defines (besides its id); the others belong to the log."""

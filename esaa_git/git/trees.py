@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from esaa_git.git.objects import (
@@ -73,9 +73,9 @@ class GitTrees:
         last = tree.get(name)
         return None if last is None else _what(last)
 
-    def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
-        """Yield every regular file of the commit, in order of path."""
-        yield from self._walk(self.root(commit), "")
+    def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
+        """Yield every regular file of the commit that is, or lies below, one of these paths."""
+        yield from self._walk(self.root(commit), "", tuple(below))
 
     def root(self, commit: str) -> str:
         """Return the id of the commit's tree."""
@@ -111,11 +111,18 @@ class GitTrees:
                     entries[name] = TreeEntry(MODE_TREE, oid)
         return self._repository.put(TREE, encode_tree(entries)) if entries else None
 
-    def _walk(self, tree: str, prefix: str) -> Iterator[tuple[str, FileEntry]]:
+    def _walk(
+        self, tree: str, prefix: str, below: tuple[str, ...]
+    ) -> Iterator[tuple[str, FileEntry]]:
+        """Yield what is in a tree; `below` holds paths relative to it, '' for all of it."""
+        whole = "" in below
         for name, entry in self._tree(tree).items():
+            inside = ("",) if whole else _within(name, below)
+            if not inside:
+                continue
             if entry.is_tree:
-                yield from self._walk(entry.oid, f"{prefix}{name}/")
-            elif entry.mode in FILE_MODES:
+                yield from self._walk(entry.oid, f"{prefix}{name}/", inside)
+            elif entry.mode in FILE_MODES and "" in inside:
                 yield prefix + name, FileEntry(entry.mode, entry.oid)
 
     def _tree(self, oid: str) -> dict[str, TreeEntry]:
@@ -125,6 +132,16 @@ class GitTrees:
                 self._trees.clear()
             tree = self._trees[oid] = decode_tree(self._repository.read(oid)[1], any_names=True)
         return tree
+
+
+def _within(name: str, below: Sequence[str]) -> tuple[str, ...]:
+    """Return what is left of these paths inside of an entry of this name."""
+    start = name + "/"
+    return tuple(
+        "" if path == name else path[len(start) :]
+        for path in below
+        if path == name or path.startswith(start)
+    )
 
 
 _NOT_FILES = {MODE_SYMLINK: "a symlink", MODE_SUBMODULE: "a submodule", MODE_TREE: "a directory"}

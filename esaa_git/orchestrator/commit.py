@@ -183,13 +183,27 @@ def _result_payload(
     for name in ("checks", "usage", "model"):
         if name in given:
             payload[name] = given[name]
-    if "model" not in payload and said.model is not None:
-        payload["model"] = said.model
+    model = said.answer.model or payload.get("model") or said.model
+    if model is not None:
+        payload["model"] = model
     if envelope.idempotency_key is not None:
         payload["idempotency_key"] = envelope.idempotency_key
-    if said.request is not None:
-        payload["latency_ms"] = said.answer.latency_ms
+    payload.update(_measured(said, contracts))
     return payload
+
+
+def _measured(said: Said, contracts: Contracts) -> dict[str, Any]:
+    """Return what an adapter measured of an answer, as events record it."""
+    answer = said.answer
+    if said.request is None:
+        return {}
+    measured: dict[str, Any] = {"latency_ms": answer.latency_ms}
+    if answer.usage:
+        measured["usage"] = dict(answer.usage)
+    if answer.tries:
+        tries = [dict(one) for one in answer.tries]
+        measured["tries"] = storage.redact_value(tries, contracts.storage)
+    return measured
 
 
 def write_effect(tx: Transaction, task: Task, proposal: Proposal, base: str) -> str:
@@ -389,8 +403,8 @@ def _exchange(engine: Engine, contracts: Contracts, said: Said) -> _Exchange:
     policy = contracts.storage
     exchange = _Exchange()
     if said.request is not None:
-        body = said.request.body
-        exchange.keep("request", "request.json", body, policy.request, engine, policy)
+        sent = said.request.sent
+        exchange.keep("request", "request.json", sent, policy.request, engine, policy)
     exchange.keep("response", "response", said.answer.output, policy.response, engine, policy)
     return exchange
 

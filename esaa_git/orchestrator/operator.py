@@ -27,7 +27,7 @@ def claim(engine: Engine, task_id: str, by: str) -> Request:
 
     def decided(tx: Transaction) -> Request:
         decide.open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
-        return build_request(tx, task_id, by)
+        return build_request(engine, tx, task_id, by, has_checkout=True)
 
     return transact(engine, decided)
 

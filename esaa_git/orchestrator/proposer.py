@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
@@ -50,7 +51,7 @@ def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
     request = dispatched.request
     engine.say(f"{dispatched.attempt_id}: asking {adapter.name}")
     try:
-        answer = adapter.answer(request)
+        answer = adapter.answer(request, _no_pause)
     except (EsaaError, KeyboardInterrupt) as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
         release(engine, task.task_id, dispatched.attempt_id, reason)
@@ -67,6 +68,10 @@ def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
             is_final=True,
         ),
     )
+
+
+def _no_pause() -> None:
+    """Nobody else is at work, so there is nothing to look at meanwhile."""
 
 
 def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
@@ -96,15 +101,19 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
 def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
     base = branch_tip(engine, tx)
     attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
-    request = build_request(tx, task_id, adapter.name)
+    request = adapter.prepare(
+        build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
+    )
     payload = {
         "task_id": task_id,
         "attempt_id": attempt_id,
         "agent": adapter.name,
         "adapter": adapter.adapter,
-        "request_sha256": request.sha256,
+        "request_sha256": digest(request.sent),
         "sandbox": adapter.sandbox,
     }
+    if request.template is not None:
+        payload["template"] = request.template
     if adapter.model is not None:
         payload["model"] = adapter.model
     tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha1, sha256
+from hashlib import sha1
 from typing import Any
 
 from esaa_git.core.contracts import AgentEntry
@@ -40,7 +40,7 @@ class MemoryTrees:
         assert commit == BASE
         return self.entries.get(path)
 
-    def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
+    def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         assert commit == BASE
         for path, entry in sorted(self.entries.items()):
             if isinstance(entry, FileEntry):
@@ -77,7 +77,11 @@ def request(
         "T-1000-A2",
         BASE,
         body,
-        sha256(body).hexdigest(),
         read,
         after(timestamp(NOW), left_ms),
+        body,
     )
+
+
+def no_pause() -> None:
+    """Nobody interrupts this attempt."""

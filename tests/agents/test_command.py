@@ -23,7 +23,7 @@ from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import AgentError
 from esaa_git.ports import AgentAdapter, Answer, FileEntry, NotAFile
-from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, entry, request
+from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, entry, no_pause, request
 
 PYTHON = (sys.executable, "-IS", "-c")
 MEBIBYTE = 1 << 20
@@ -57,11 +57,15 @@ class World:
 
     def python(self, source: str, body: bytes = b"", **settings: Any) -> Answer:
         """Run a Python program, with the path for its traces as argument."""
-        return self.agent(*PYTHON, source, str(self.trace), **settings).answer(request(body))
+        return self.agent(*PYTHON, source, str(self.trace), **settings).answer(
+            request(body), no_pause
+        )
 
     def shell(self, source: str, **settings: Any) -> Answer:
         """Run a shell script, with the path for its traces as `$1`."""
-        return self.agent("sh", "-c", source, "sh", str(self.trace), **settings).answer(request())
+        return self.agent("sh", "-c", source, "sh", str(self.trace), **settings).answer(
+            request(), no_pause
+        )
 
     def pids(self) -> list[int]:
         """The process ids that a program left in its trace."""
@@ -136,7 +140,7 @@ def test_a_program_gets_the_request_and_its_output_is_the_answer(world: World) -
     agent: AgentAdapter = world.agent("cat")
     agent.ready()
     body = b'{"text":"\xc3\xa9\\n\xff"}\n'
-    answer = agent.answer(request(body))
+    answer = agent.answer(request(body), no_pause)
     assert answer.latency_ms >= 0
     assert answer == Answer(body, answer.latency_ms)
 
@@ -153,7 +157,7 @@ def test_it_says_of_itself_what_the_log_records(world: World) -> None:
 
 def test_more_than_the_pipes_hold_goes_both_ways(world: World) -> None:
     body = bytes(range(256)) * (MEBIBYTE // 256)
-    assert world.agent("cat").answer(request(body)).output == body
+    assert world.agent("cat").answer(request(body), no_pause).output == body
 
 
 def test_all_three_pipes_may_be_full_at_once(world: World) -> None:
@@ -241,7 +245,7 @@ def test_threads_may_ask_at_the_same_time(world: World) -> None:
     agent = world.agent("cat")
     bodies = [b"%d" % number * 100_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda body: agent.answer(request(body)).output, bodies))
+        answers = list(pool.map(lambda body: agent.answer(request(body), no_pause).output, bodies))
     assert answers == bodies
 
 
@@ -338,7 +342,7 @@ def test_children_are_told_to_stop_as_well(world: World) -> None:
 def test_the_deadline_of_the_attempt_holds_where_it_comes_first(world: World) -> None:
     agent = world.agent(*PYTHON, LINGER, str(world.trace), timeout=100_000)
     asked = request(left_ms=700)
-    answer = agent.answer(asked)
+    answer = agent.answer(asked, no_pause)
     assert answer.code == "AGENT_TIMEOUT"
     assert answer.failure == "did not answer before its deadline 2026-01-31T09:00:00.700Z"
     assert_dead(*world.pids())
@@ -350,7 +354,7 @@ def test_a_program_without_time_is_not_started(
 ) -> None:
     settings = {} if timeout is None else {"timeout": timeout}
     agent = world.agent("sh", "-c", 'echo started >"$1"', "sh", str(world.trace), **settings)
-    assert agent.answer(request(left_ms=left_ms)).code == "AGENT_TIMEOUT"
+    assert agent.answer(request(left_ms=left_ms), no_pause).code == "AGENT_TIMEOUT"
     assert not world.trace.exists()
 
 
@@ -524,7 +528,9 @@ def test_the_environment_is_what_is_allowed_and_nothing_else(
     ):
         monkeypatch.setenv(name, f"value of {name}")
     monkeypatch.delenv("ABSENT", raising=False)
-    found = environment(world.agent("env", "-0", env=["API_KEY", "ABSENT"]).answer(request()))
+    found = environment(
+        world.agent("env", "-0", env=["API_KEY", "ABSENT"]).answer(request(), no_pause)
+    )
     home, tmp = Path(found.pop("HOME")), Path(found.pop("TMPDIR"))
     assert home.parent == tmp.parent
     assert home.parent.parent == temporary
@@ -545,12 +551,12 @@ def test_what_is_not_set_here_is_not_set_there(
 ) -> None:
     for name in ("LANG", "LC_ALL", "TZ"):
         monkeypatch.delenv(name, raising=False)
-    found = environment(world.agent("env", "-0").answer(request()))
+    found = environment(world.agent("env", "-0").answer(request(), no_pause))
     assert found.keys() == {"PATH", "HOME", "TMPDIR", "ESAA_TASK", "ESAA_ATTEMPT", "ESAA_DEADLINE"}
 
 
 def test_the_deadline_that_a_program_is_told_counts_its_timeout(world: World) -> None:
-    found = environment(world.agent("env", "-0", timeout=60_000).answer(request()))
+    found = environment(world.agent("env", "-0", timeout=60_000).answer(request(), no_pause))
     assert found["ESAA_DEADLINE"] == "2026-01-31T09:01:00.000Z"
 
 
@@ -569,9 +575,9 @@ def test_relative_entries_of_path_do_not_reach_into_the_snapshot(
     world.add("bin/env", b"#!/bin/sh\necho hijacked\n", "100755")
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", f".:bin:{path}:")
-    assert environment(world.agent("env", "-0").answer(request()))["PATH"] == path
+    assert environment(world.agent("env", "-0").answer(request(), no_pause))["PATH"] == path
     monkeypatch.setenv("PATH", "bin:.")
-    assert environment(world.agent("env", "-0").answer(request()))["PATH"] == os.defpath
+    assert environment(world.agent("env", "-0").answer(request(), no_pause))["PATH"] == os.defpath
 
 
 def test_home_and_tmp_are_empty_and_writable(world: World) -> None:
@@ -640,7 +646,7 @@ def test_the_snapshot_is_the_files_that_the_globs_allow(world: World) -> None:
     world.files["src/link.py"] = NotAFile("a symlink")
     world.files["src/module"] = NotAFile("a submodule")
     agent = world.agent(*PYTHON, LISTING)
-    answer = agent.answer(request(read=("README.md", "src/**/*.py", "src/t*")))
+    answer = agent.answer(request(read=("README.md", "src/**/*.py", "src/t*")), no_pause)
     name, mode, found = json.loads(answer.output)
     assert (name, mode) == ("snapshot", "0o40555")
     assert found == {
@@ -650,7 +656,7 @@ def test_the_snapshot_is_the_files_that_the_globs_allow(world: World) -> None:
         "src/deep/code.py": ["0o100444", "print()\n"],
         "src/tool": ["0o100555", "#!/bin/sh\n"],
     }
-    nothing = json.loads(agent.answer(request(read=())).output)
+    nothing = json.loads(agent.answer(request(read=()), no_pause).output)
     assert nothing == ["snapshot", "0o40555", {}]
 
 
@@ -673,7 +679,7 @@ for path in ("README.md", "new"):
     assert answer.output == (b"denied denied " if modes_bind(tmp_path) else b"written written ")
     assert (world.root / "README.md").read_bytes() == b"# Checkout\n"
     assert list(world.blobs.contents.values()) == [b"# Example\n"]
-    _, _, found = json.loads(world.agent(*PYTHON, LISTING).answer(request()).output)
+    _, _, found = json.loads(world.agent(*PYTHON, LISTING).answer(request(), no_pause).output)
     assert found == {"README.md": ["0o100444", "# Example\n"]}
 
 
@@ -704,7 +710,7 @@ def refused(agent: CommandAgent) -> AgentError:
     with pytest.raises(AgentError) as caught:
         agent.ready()
     with pytest.raises(AgentError) as again:
-        agent.answer(request())
+        agent.answer(request(), no_pause)
     assert str(again.value) == str(caught.value)
     return caught.value
 
@@ -723,16 +729,18 @@ def test_a_relative_program_is_one_of_the_checkout_and_not_of_the_snapshot(
     world.add("tools/agent", b"#!/bin/sh\necho hijacked\n", "100755")
     expected = f"{script(world.root / 'tools/agent')} --fast a b\n".encode()
     monkeypatch.chdir(tmp_path)
-    answer = world.agent("tools/agent", "--fast", "a b").answer(request())
+    answer = world.agent("tools/agent", "--fast", "a b").answer(request(), no_pause)
     assert answer.output == expected
     world.root = Path("checkout")
-    assert world.agent("./tools/agent", "--fast", "a b").answer(request()).output == expected
+    assert (
+        world.agent("./tools/agent", "--fast", "a b").answer(request(), no_pause).output == expected
+    )
 
 
 def test_an_absolute_program_needs_no_checkout(world: World, tmp_path: Path) -> None:
     world.root = None
     path = script(tmp_path / "elsewhere/agent")
-    assert world.agent(str(path)).answer(request()).output == f"{path}\n".encode()
+    assert world.agent(str(path)).answer(request(), no_pause).output == f"{path}\n".encode()
 
 
 def test_a_relative_program_needs_a_checkout(world: World) -> None:
@@ -746,7 +754,7 @@ def test_a_plain_name_is_found_on_path(
 ) -> None:
     path = script(tmp_path / "bin/agent-of-mine")
     monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
-    assert world.agent("agent-of-mine").answer(request()).output == f"{path}\n".encode()
+    assert world.agent("agent-of-mine").answer(request(), no_pause).output == f"{path}\n".encode()
 
 
 @pytest.mark.parametrize("name", ["no-such-agent", ""])
@@ -786,5 +794,5 @@ def test_a_program_that_the_system_does_not_start_spends_no_attempt(
     assert world.root is not None
     script(world.root / "agent", first_line)
     with pytest.raises(AgentError, match=r"agent 'coder': '\./agent' cannot be started") as caught:
-        world.agent("./agent").answer(request())
+        world.agent("./agent").answer(request(), no_pause)
     assert caught.value.cause in ("No such file or directory", "Exec format error")

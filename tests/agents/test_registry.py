@@ -15,7 +15,7 @@ from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
 from esaa_git.ports import AgentAdapter
-from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, entry, request
+from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, entry, no_pause, request
 
 
 def made(agent: AgentEntry, root: Path | None = None, max_output_bytes: int = 1000) -> AgentAdapter:
@@ -33,13 +33,13 @@ def test_each_adapter_has_its_class_and_gets_its_root(tmp_path: Path) -> None:
     (tmp_path / "T-1000.json").write_bytes(b"recorded")
     scripted = made(entry("scripted", folder="."), tmp_path)
     assert isinstance(scripted, ScriptedAgent)
-    assert scripted.answer(request()).output == b"recorded"
+    assert scripted.answer(request(), no_pause).output == b"recorded"
 
     (tmp_path / "agent.sh").write_text("#!/bin/sh\ncat\n", encoding="utf-8")
     (tmp_path / "agent.sh").chmod(0o755)
     command = made(entry("command", command=["./agent.sh"]), tmp_path, max_output_bytes=3)
     assert isinstance(command, CommandAgent)
-    answer = command.answer(request(b"answer"))
+    answer = command.answer(request(b"answer"), no_pause)
     assert (answer.output, answer.truncated) == (b"answ", True)
 
 

@@ -10,7 +10,7 @@ from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.errors import AgentError
 from esaa_git.ports import AgentAdapter
-from tests.agents.memory import entry, request
+from tests.agents.memory import entry, no_pause, request
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def refused(root: Path | None, folder: str | Path = "recorded") -> AgentError:
     with pytest.raises(AgentError) as caught:
         adapter.ready()
     with pytest.raises(AgentError) as again:
-        adapter.answer(request())
+        adapter.answer(request(), no_pause)
     assert str(again.value) == str(caught.value)
     assert caught.value.message.startswith("agent 'coder': ")
     return caught.value
@@ -42,7 +42,7 @@ def test_the_recording_of_a_task_serves_every_attempt(root: Path) -> None:
         '"payload":{"summary":"done in {{attempt_id}}"}}'
     )
     (root / "recorded/T-1000.json").write_text(recording, encoding="utf-8")
-    answer = agent(root).answer(request())
+    answer = agent(root).answer(request(), no_pause)
     assert (answer.failure, answer.code, answer.truncated) == (None, None, False)
     envelope = decode(answer.output, max_bytes=1000)
     assert isinstance(envelope, Envelope)
@@ -54,20 +54,20 @@ def test_the_recording_of_an_attempt_comes_first_and_is_returned_as_it_is(root: 
     (root / "recorded/T-1000.json").write_bytes(b"for all")
     (root / "recorded/T-1000-A1.json").write_bytes(b"for the first")
     (root / "recorded/T-1000-A2.json").write_bytes(b"\xff {{attempt_id}}\n")
-    assert agent(root).answer(request()).output == b"\xff {{attempt_id}}\n"
+    assert agent(root).answer(request(), no_pause).output == b"\xff {{attempt_id}}\n"
     (root / "recorded/T-1000-A2.json").unlink()
-    assert agent(root).answer(request()).output == b"for all"
+    assert agent(root).answer(request(), no_pause).output == b"for all"
 
 
 def test_the_same_folder_gives_the_same_answers(root: Path) -> None:
     (root / "recorded/T-1000.json").write_bytes(b"{{attempt_id}}")
-    assert agent(root).answer(request()) == agent(root).answer(request())
+    assert agent(root).answer(request(), no_pause) == agent(root).answer(request(), no_pause)
 
 
 def test_a_missing_recording_fails_the_attempt_and_names_what_was_looked_for(root: Path) -> None:
     adapter = agent(root)
     adapter.ready()
-    answer = adapter.answer(request())
+    answer = adapter.answer(request(), no_pause)
     assert answer.output == b""
     assert answer.code == "AGENT_FAILED"
     assert answer.failure == (
@@ -103,15 +103,15 @@ def test_a_relative_folder_stays_in_the_checkout(root: Path, folder: str) -> Non
 def test_a_link_inside_the_checkout_is_followed(root: Path) -> None:
     (root / "recorded/T-1000.json").write_bytes(b"here")
     (root / "link").symlink_to("recorded")
-    assert agent(root, "link").answer(request()).output == b"here"
+    assert agent(root, "link").answer(request(), no_pause).output == b"here"
 
 
 def test_an_absolute_folder_may_be_anywhere(root: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "T-1000.json").write_bytes(b"from elsewhere")
-    assert agent(root, elsewhere).answer(request()).output == b"from elsewhere"
-    assert agent(None, elsewhere).answer(request()).output == b"from elsewhere"
+    assert agent(root, elsewhere).answer(request(), no_pause).output == b"from elsewhere"
+    assert agent(None, elsewhere).answer(request(), no_pause).output == b"from elsewhere"
 
 
 def test_without_a_checkout_a_relative_folder_is_nowhere() -> None:
@@ -121,7 +121,7 @@ def test_without_a_checkout_a_relative_folder_is_nowhere() -> None:
 def test_a_recording_that_cannot_be_read_spends_no_attempt(root: Path) -> None:
     (root / "recorded/T-1000.json").mkdir()
     with pytest.raises(AgentError, match=r"cannot read '.*T-1000\.json'"):
-        agent(root).answer(request())
+        agent(root).answer(request(), no_pause)
 
 
 def test_it_says_of_itself_what_the_log_records(root: Path) -> None:

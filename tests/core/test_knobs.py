@@ -577,7 +577,7 @@ def one_side_of_an_exchange_is_kept_in_full_by_digest_or_not(bench: Bench) -> No
             named, text = kept(done, action, side)
             assert named == names
             request = done.requests[0]
-            said = request.body if side == "request" else agent(request)
+            said = request.sent if side == "request" else agent(request)
             assert text == (said if value == "full" else None)
 
 
@@ -587,7 +587,7 @@ def so_many_bytes_of_an_exchange_are_kept(bench: Bench) -> None:
         done = worked(bench.engine(value, result()))
         said = result()(done.requests[0])
         assert kept(done, "agent.result", "response")[1] == said[:value]
-        assert kept(done, "agent.result", "request")[1] == done.requests[0].body[:value]
+        assert kept(done, "agent.result", "request")[1] == done.requests[0].sent[:value]
         exchange = found(done, "agent.result")[0].payload["exchange"]
         assert exchange["response"]["bytes"] == len(said)
 

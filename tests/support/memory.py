@@ -166,9 +166,9 @@ class MemoryTrees:
         below = any(other.startswith(f"{path}/") for other in files)
         return NotAFile("a directory") if below else None
 
-    def paths(self, commit: str) -> Iterator[tuple[str, FileEntry]]:
+    def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         for path, entry in sorted(self._repository.files(commit).items()):
-            if isinstance(entry, FileEntry):
+            if isinstance(entry, FileEntry) and is_below(path, below):
                 yield path, entry
 
 
@@ -431,6 +431,12 @@ def audit(log: MemoryEventLog) -> Audit:
 
 # -------------------------------------------------------------------------------------- the engine
 
+
+def is_below(path: str, below: Sequence[str]) -> bool:
+    """Answer whether a path is, or lies below, one of these; '' is the root."""
+    return any(one in ("", path) or path.startswith(f"{one}/") for one in below)
+
+
 Answering = Callable[[Request], Answer | bytes]
 """A scripted agent: from a request to its answer, or to the bytes of one."""
 
@@ -438,7 +444,8 @@ Answering = Callable[[Request], Answer | bytes]
 class MemoryAgent:
     """An `AgentAdapter` around a function."""
 
-    sandbox = "none"
+    sandbox = "in-process"
+    has_checkout = True
 
     def __init__(self, entry: AgentEntry, answering: Answering, requests: list[Request]) -> None:
         self.name = entry.name
@@ -450,7 +457,10 @@ class MemoryAgent:
     def ready(self) -> None:
         pass
 
-    def answer(self, request: Request) -> Answer:
+    def prepare(self, request: Request) -> Request:
+        return request
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         self._requests.append(request)
         said = self._answering(request)
         return said if isinstance(said, Answer) else Answer(said, 0)
@@ -501,7 +511,7 @@ class MemoryEngine(Engine):
 
     def view(self, index: int = -1) -> dict[str, Any]:
         """Return what an agent was asked, as a value."""
-        view: dict[str, Any] = json.loads(self.requests[index].body)
+        view: dict[str, Any] = json.loads(self.requests[index].view)
         return view
 
     def content(self, path: str, branch: str = "main") -> bytes | None:

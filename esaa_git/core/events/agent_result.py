@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.events.spec import (
     ATTEMPT_ID,
+    CHECK_RESULT,
     EXCHANGE,
     PATH,
     SHA256,
     TASK_ID,
+    TRIES,
+    USAGE,
     ActionSpec,
     array,
     integer,
@@ -62,17 +65,12 @@ SPEC = ActionSpec(
         },
         {
             "checks": array(text(500, 1), most=100),
+            "check_results": array(CHECK_RESULT, most=40),
             "idempotency_key": line(100),
             "model": line(),
-            "usage": record(
-                {},
-                {
-                    "input_tokens": integer(),
-                    "output_tokens": integer(),
-                    "cost_microdollars": integer(),
-                },
-            ),
+            "usage": USAGE,
             "latency_ms": integer(),
+            "tries": TRIES,
             "exchange": EXCHANGE,
         },
     ),

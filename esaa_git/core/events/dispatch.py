@@ -11,6 +11,7 @@ from esaa_git.core.events.spec import (
     SHA256,
     TASK_ID,
     ActionSpec,
+    array,
     choice,
     line,
     record,
@@ -20,6 +21,13 @@ from esaa_git.core.invariants import Violation
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
     from esaa_git.core.event import Event
+
+SANDBOXES = ("none", "scratch-directory", "landlock", "bubblewrap", "in-process")
+"""Confinement in force: `none` has the user's rights, `in-process` starts no program at all.
+
+`scratch-directory` is what versions before 0.4 wrote of a program that nothing but its folder
+kept apart.
+"""
 
 
 def evolve(draft: Draft, event: Event) -> None:
@@ -43,9 +51,9 @@ SPEC = ActionSpec(
             "agent": ACTOR,
             "adapter": line(50),
             "request_sha256": SHA256,
-            "sandbox": choice("none", "scratch-directory", "landlock", "bubblewrap"),
+            "sandbox": choice(*SANDBOXES),
         },
-        {"model": line(), "template": line()},
+        {"model": line(), "template": line(), "hosts": array(line(255), most=200)},
     ),
     evolve,
     subject,

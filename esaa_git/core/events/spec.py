@@ -119,6 +119,31 @@ EXCHANGE_PART = record({"sha256": SHA256, "bytes": integer()}, {"blob": OID})
 EXCHANGE = record({}, {"request": EXCHANGE_PART, "response": EXCHANGE_PART})
 """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
 
+DURATION = _pattern("P(?:[0-9]{1,6}D)?(?:T(?:[0-9]{1,6}H)?(?:[0-9]{1,6}M)?(?:[0-9]{1,6}S)?)?", 40)
+"""As in PT45S, PT30M, P1D; what is longer than ten years, or says nothing, is refused later."""
+
+CHECK = record({"name": NAME, "run": array(text(10_000), least=1, most=100)}, {"timeout": DURATION})
+"""A command that a proposed tree has to pass: a program with its arguments, no shell."""
+
+CHECK_RESULT = record({"name": NAME, "passed": BOOLEAN, "duration_ms": integer()})
+
+USAGE = record(
+    {},
+    {
+        "input_tokens": integer(),
+        "output_tokens": integer(),
+        "cached_input_tokens": integer(),
+        "cost_microdollars": integer(),
+        "price_source": line(),
+    },
+)
+"""What an answer took. `price_source` says by whom or from which table the cost was reckoned."""
+
+TRIES = array(
+    record({"status": integer(0, 999), "reason": line(500), "waited_ms": integer()}), most=100
+)
+"""Calls of a service that failed before one succeeded, oldest first; 0 is a broken connection."""
+
 TASK_DEFINITION_OPTIONAL: Schema = {
     "description": text(20_000),
     "acceptance": array(text(2000, 1), most=100),
@@ -128,6 +153,9 @@ TASK_DEFINITION_OPTIONAL: Schema = {
     "priority": integer(-1000, 1000),
     "review": BOOLEAN,
     "attempts_allowed": integer(1, 1000),
+    "checks": array(CHECK, most=20),
+    "context": array(line(500), most=100),
+    "reviewer": NAME,
 }
 TASK_DEFINITION = record(
     {"task_id": TASK_ID, "kind": NAME, "title": line()}, TASK_DEFINITION_OPTIONAL

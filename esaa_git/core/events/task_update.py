@@ -110,10 +110,7 @@ def _changed(draft: Draft, task: Task, payload: Mapping[str, Any]) -> Task:
 def _amended(draft: Draft, task: Task, changes: Mapping[str, Any]) -> Task:
     for dependency in changes.get("depends_on", ()):
         draft.task(dependency)
-    values: dict[str, Any] = {
-        name: tuple(new) if isinstance(new, list) else new for name, new in changes.items()
-    }
-    return replace(task, **values)
+    return replace(task, **Task.values(changes))
 
 
 def subject(payload: Mapping[str, Any]) -> str:

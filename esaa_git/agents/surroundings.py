@@ -1,0 +1,34 @@
+"""What adapters are given of the repository and the machine, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from esaa_git.ports import BlobStore, Clock, Trees, Workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """One attempt's surroundings; its parts are used by the thread of that attempt alone.
+
+    Attributes:
+        root: the top of the operator's checkout, None in a bare repository.
+        trees: the files of commits, of which an agent is shown some.
+        blobs: their contents.
+        workspaces: makes throwaway checkouts.
+        clock: tells how far off a deadline is.
+        max_output_bytes: how much of an answer is read, from RUNTIME_POLICY.
+        sandbox: the confinement that was asked for: `auto`, `landlock`, `bubblewrap` or `none`.
+        prompt: gives the text of a pinned prompt template by name, or None.
+    """
+
+    root: Path | None
+    trees: Trees
+    blobs: BlobStore
+    workspaces: Workspaces
+    clock: Clock
+    max_output_bytes: int
+    sandbox: str
+    prompt: Callable[[str], bytes | None]

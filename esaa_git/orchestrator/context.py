@@ -1,0 +1,82 @@
+"""The files that a request carries for an agent that has no checkout to look into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.globs import GlobSet
+from esaa_git.core.state import Task
+from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.transaction import Transaction
+from esaa_git.ports import FileEntry
+
+MAX_NAMED = 500
+"""How many files are named, those without their content included."""
+
+MAX_LOOKED_AT = 2000
+"""How many files are looked at for their size, so that a request costs a bounded time."""
+
+
+def context_files(engine: Engine, tx: Transaction, task: Task, base: str) -> list[dict[str, Any]]:
+    """Return the files that the task may need, with their content as far as the budget goes.
+
+    Which: those that match the task's `context`, else its kind's, else all; and always only those
+    that the kind may read. First come those that the task may write by its own `writes`, then what
+    its dependencies left, then the others, each group in order of path. A file is carried whole
+    or, where it does not fit any more or is no text, by its name and size alone.
+    """
+    left = tx.contracts.policy.max_context_bytes
+    found: list[dict[str, Any]] = []
+    for looked_at, (path, entry) in enumerate(_chosen(engine, tx, task, base)):
+        if len(found) == MAX_NAMED or looked_at == MAX_LOOKED_AT:
+            break
+        content = engine.blobs.read(entry.oid)
+        named: dict[str, Any] = {"path": path, "bytes": len(content)}
+        if entry.mode == "100755":
+            named["executable"] = True
+        text = _text(content) if len(content) <= left else None
+        if text is not None:
+            named["content"] = text
+            left -= len(content)
+        found.append(named)
+    return found
+
+
+def _chosen(
+    engine: Engine, tx: Transaction, task: Task, base: str
+) -> Iterator[tuple[str, FileEntry]]:
+    wanted, readable = _globs(task, tx.contracts)
+    own = GlobSet(task.writes)
+    left_behind = {path for name in task.depends_on for path in _paths_of(tx.state.tasks[name])}
+    second, third = [], []
+    for path, entry in engine.trees.paths(base, wanted.prefixes):
+        if not (wanted.matches(path) and readable.matches(path)):
+            continue
+        if task.writes and own.matches(path):
+            yield path, entry
+        elif path in left_behind:
+            second.append((path, entry))
+        elif len(third) < MAX_LOOKED_AT:
+            third.append((path, entry))
+    yield from second
+    yield from third
+
+
+def _globs(task: Task, contracts: Contracts) -> tuple[GlobSet, GlobSet]:
+    kind = contracts.agent.kind(task.kind)
+    wanted = task.context or kind.context
+    return (kind.read if wanted is None else GlobSet(wanted)), kind.read
+
+
+def _paths_of(task: Task) -> tuple[str, ...]:
+    return () if task.result is None else task.result.paths
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
