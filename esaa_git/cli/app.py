@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from esaa_git.git.log import GitEventLog
     from esaa_git.git.trees import GitTrees
     from esaa_git.orchestrator.engine import Engine
-    from esaa_git.ports import AgentAdapter, Audit
+    from esaa_git.ports import AgentAdapter, Audit, Checker
 
 ROADMAP = ".roadmap"
 
@@ -50,6 +50,8 @@ class App:
         self.folder = None if folder is None else Path(folder)
         self.sign_with: str | None = None
         """The key that signs the next run.init, where it is not the orchestrator's."""
+        self.sandbox = "auto"
+        """The confinement of agents and checks: `none` only where it was asked for by name."""
         self.say: Callable[[str], None] = lambda line: click.echo(line, err=True)
 
     @cached_property
@@ -93,6 +95,7 @@ class App:
             clock=SystemClock(),
             make_agent=self.make_agent,
             new_log_id=lambda: os.urandom(16).hex(),
+            checker=self._checker(),
             audit=self._audit,
             say=self.say,
             turn=lambda: take_turn(self.repository),
@@ -236,18 +239,35 @@ class App:
             ) from error
 
     def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
-        """Return the adapter of an agent of the swarm."""
-        from esaa_git.agents.registry import make_agent
-        from esaa_git.git.effects import GitBlobs
+        """Return the adapter of an agent of the swarm, with surroundings of its own.
 
-        return make_agent(
-            entry,
+        It is at work in another thread, so it has its own handle on the repository.
+        """
+        from esaa_git.agents.registry import make_agent
+        from esaa_git.agents.surroundings import Surroundings
+        from esaa_git.git.effects import GitBlobs
+        from esaa_git.git.trees import GitTrees
+        from esaa_git.git.workspace import GitWorkspaces
+
+        repository = open_repository(self.repository.git_dir)
+        surroundings = Surroundings(
             root=self.repository.workdir,
-            trees=self.trees,
-            blobs=GitBlobs(self.repository),
-            max_output_bytes=contracts.policy.max_output_bytes,
+            trees=GitTrees(repository),
+            blobs=GitBlobs(repository),
+            workspaces=GitWorkspaces(repository),
             clock=SystemClock(),
+            max_output_bytes=contracts.policy.max_output_bytes,
+            sandbox=self.sandbox,
+            prompt=contracts.prompt,
         )
+        return make_agent(entry, surroundings)
+
+    def _checker(self) -> Checker:
+        from esaa_git.agents.checks import ConfinedChecker
+        from esaa_git.git.workspace import GitWorkspaces
+
+        folder = self.repository.git_dir
+        return ConfinedChecker(lambda: GitWorkspaces(open_repository(folder)), self.sandbox)
 
     def _audit(self) -> Audit:
         from esaa_git.git.audit import Auditor

@@ -19,6 +19,14 @@ as_option = click.option(
     help="Act under this name instead of git's user.email.",
 )
 
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "landlock", "bubblewrap", "none"]),
+    default="auto",
+    show_default=True,
+    help="What confines agents and checks; 'none' lets them do whatever you may.",
+)
+
 
 def print_json(value: Any) -> None:
     """Print a JSON document, indented, with text as it is."""

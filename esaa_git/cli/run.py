@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from esaa_git.cli.app import App, check_usable, has_log, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, state_text, style
+from esaa_git.cli.output import as_option, json_option, print_json, sandbox_option, state_text
 from esaa_git.cli.plan import branch_option
+from esaa_git.cli.progress import watching
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RunHalted
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Plan
-    from esaa_git.orchestrator.commit import Admission
-    from esaa_git.orchestrator.cycle import Report
+    from esaa_git.orchestrator.cycle import Report, Stop
+
+
+INTERRUPTED = 130
+"""The exit status of a run that a person stopped, as shells have it for SIGINT."""
 
 
 @click.command(
     epilog="""\b
 Example:
   git esaa run
+  git esaa run --parallel 4
   git esaa run --task T-1000 --agent agent-impl
   git esaa run --dry-run
 """
@@ -29,6 +37,15 @@ Example:
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after N attempts.")
 @click.option("--task", "task_id", metavar="ID", help="Work on this task only.")
 @click.option("--agent", metavar="NAME", help="Ask this agent, whatever the kind of task.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 256),
+    default=1,
+    metavar="N",
+    help="Let N agents work at once, on tasks that may not write the same files.",
+)
+@click.option("--overlap", is_flag=True, help="With --parallel: also where they may.")
+@sandbox_option
 @click.option("--dry-run", is_flag=True, help="Show what would be dispatched, and record nothing.")
 @branch_option
 @as_option
@@ -39,6 +56,9 @@ def run(
     steps: int | None,
     task_id: str | None,
     agent: str | None,
+    parallel: int,
+    overlap: bool,
+    sandbox: str,
     dry_run: bool,
     branch: str | None,
     actor: str | None,
@@ -49,28 +69,52 @@ def run(
     Every task that can be worked on is dispatched to its agent; what the agent answers is
     validated, and either becomes a signed event and a commit on the working branch, or goes back
     to the agent as a typed rejection. When nothing is left, the log is verified and the run ends.
+
+    Ctrl-C lets the agents at work finish and starts no others; a second one ends them and gives
+    their tasks back.
     """
+    app.sandbox = sandbox
     if dry_run:
         return _dry_run(app, task_id, agent, branch, as_json)
-    from esaa_git.orchestrator.cycle import cycle
+    from esaa_git.orchestrator.cycle import Options, Stop, cycle
 
     if as_json:
         app.say = lambda _: None
     _start(app, branch, actor, agent)
-    engine = app.engine
-    report = cycle(
-        engine,
-        steps=steps,
-        task_id=task_id,
-        agent=agent,
-        on_admission=(lambda _: None) if as_json else _print_admission,
-    )
+    stop = Stop()
+    options = Options(steps, task_id, agent, parallel, overlap)
+    with watching(app, quiet=as_json) as observer, _stopping(stop):
+        report = cycle(app.engine, options, observer=observer, stop=stop)
     state, _ = app.log.load()
     if as_json:
         print_json(_as_json(report, state.seq, state.run.rejected))
     else:
         _print_report(report, state.seq, state.run.rejected)
+    if report.stopped:
+        return INTERRUPTED
     return RunHalted.exit_code if report.result in ("failed", "halted") else 0
+
+
+@contextmanager
+def _stopping(stop: Stop) -> Iterator[None]:
+    """Let signals stop the run in good order: the first Ctrl-C gently, whatever else at once."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and not stop.finishing:
+            stop.finish()
+        else:
+            stop.cancel()
+
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in handled}
+    for number in handled:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -> None:
@@ -171,21 +215,13 @@ def _would(task_id: str, title: str, agent: str) -> dict[str, str]:
     return {"task_id": task_id, "title": title, "agent": agent}
 
 
-def _print_admission(admission: Admission) -> None:
-    label = {
-        "done": style("done    ", fg="green"),
-        "rejected": style("rejected", fg="red"),
-        "waiting": style("waiting ", fg="yellow"),
-        "issue": style("issue   ", fg="yellow"),
-    }.get(admission.kind, admission.kind)
-    what = admission.message.split("\n", 1)[0]
-    if admission.rejected is not None:
-        what = f"{admission.rejected.code}: {what}"
-    shown = what if len(what) <= 100 else what[:99] + "…"
-    click.echo(f"{label} {admission.attempt_id}  {shown}")
-
-
 def _print_report(report: Report, seq: int, rejected: int) -> None:
+    if report.stopped:
+        click.echo(
+            f"stopped: {len(report.admissions)} attempts made, nobody is at work; "
+            "'git esaa run' goes on"
+        )
+        return
     if report.result is None:
         click.echo(f"{len(report.admissions)} attempts made; the run goes on (git esaa status)")
         return
@@ -202,6 +238,7 @@ def _print_report(report: Report, seq: int, rejected: int) -> None:
 def _as_json(report: Report, seq: int, rejected: int) -> dict[str, Any]:
     return {
         "result": report.result,
+        "stopped": report.stopped,
         "reason": report.reason,
         "events": seq,
         "rejected": rejected,

@@ -30,8 +30,6 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
             _attempt(state, event, contracts)
         case "agent.heartbeat":
             _lease(event, contracts)
-        case "agent.result":
-            _checks(state, event, contracts)
         case "orchestrator.file.write":
             _effect(state, event, contracts)
         case "task.update":
@@ -95,21 +93,6 @@ def _lease(event: Event, contracts: Contracts) -> None:
         raise Violation("INV-002", "the lease is longer than the policy's ttl")
 
 
-def _checks(state: State, event: Event, contracts: Contracts) -> None:
-    """Refuse a result that changes files and did not pass every check that is demanded of it."""
-    task = state.tasks.get(event.payload["task_id"])
-    if task is None or not event.payload["paths"]:
-        return
-    try:
-        wanted = required_checks(task, contracts)
-    except ConfigurationError as error:
-        raise Violation("INV-003", error.message) from error
-    passed = {one["name"] for one in event.payload.get("check_results", ()) if one["passed"]}
-    for check in wanted:
-        if check.name not in passed:
-            raise Violation("INV-003", f"'{check.name}' was not passed by '{task.task_id}'")
-
-
 def _effect(state: State, event: Event, contracts: Contracts) -> None:
     payload = event.payload
     task = state.tasks.get(payload["task_id"])
@@ -121,6 +104,10 @@ def _effect(state: State, event: Event, contracts: Contracts) -> None:
     ):
         raise Violation("INV-004", "the effect is larger than the policy allows")
     _definitions([{"kind": task.kind}], contracts)
+    passed = {one["name"] for one in payload.get("check_results", ()) if one["passed"]}
+    for check in required_checks(task, contracts):
+        if check.name not in passed:
+            raise Violation("INV-003", f"'{check.name}' was not passed by '{task.task_id}'")
     boundary = Boundary.of(task, contracts)
     for file in payload["files"]:
         prohibited = _operations(file) & boundary.operations

@@ -112,8 +112,8 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         RejectCode.AGENT_FAILED: "End normally and leave an answer.",
         RejectCode.AGENT_TIMEOUT: "Answer before the deadline: take smaller steps, or report "
         "what blocks you.",
-        RejectCode.AGENT_REFUSED: "Do the part of the task that you can do, or report an issue that "
-        "says what keeps you from it.",
+        RejectCode.AGENT_REFUSED: "Do the part of the task that you can do, or report an "
+        "issue that says what keeps you from it.",
         RejectCode.OUTPUT_TRUNCATED: "Answer more briefly: the answer was cut off before its end.",
         RejectCode.OUTPUT_EMPTY: "Answer with one JSON object; the last answer was empty.",
         RejectCode.CHECK_FAILED: "Correct what the check named in the detail complains about; the "
@@ -150,6 +150,14 @@ def excerpt(text: str, limit: int = 200) -> str:
     """
     shown = "".join(c if c.isprintable() else _escaped(c) for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Return text of several lines fit to be stored: of what does not print, line ends and tabs."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else "\ufffd"
+        for char in text.replace("\r\n", "\n")
+    )
 
 
 def _escaped(char: str) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.globs import GlobSet
-from esaa_git.core.state import Task
+from esaa_git.core.state import State, Task
 from esaa_git.orchestrator.engine import Engine
-from esaa_git.orchestrator.transaction import Transaction
 from esaa_git.ports import FileEntry
 
 MAX_NAMED = 500
@@ -19,7 +18,9 @@ MAX_LOOKED_AT = 2000
 """How many files are looked at for their size, so that a request costs a bounded time."""
 
 
-def context_files(engine: Engine, tx: Transaction, task: Task, base: str) -> list[dict[str, Any]]:
+def context_files(
+    engine: Engine, state: State, contracts: Contracts, task: Task, base: str
+) -> list[dict[str, Any]]:
     """Return the files that the task may need, with their content as far as the budget goes.
 
     Which: those that match the task's `context`, else its kind's, else all; and always only those
@@ -27,9 +28,9 @@ def context_files(engine: Engine, tx: Transaction, task: Task, base: str) -> lis
     its dependencies left, then the others, each group in order of path. A file is carried whole
     or, where it does not fit any more or is no text, by its name and size alone.
     """
-    left = tx.contracts.policy.max_context_bytes
+    left = contracts.policy.max_context_bytes
     found: list[dict[str, Any]] = []
-    for looked_at, (path, entry) in enumerate(_chosen(engine, tx, task, base)):
+    for looked_at, (path, entry) in enumerate(_chosen(engine, state, contracts, task, base)):
         if len(found) == MAX_NAMED or looked_at == MAX_LOOKED_AT:
             break
         content = engine.blobs.read(entry.oid)
@@ -45,12 +46,13 @@ def context_files(engine: Engine, tx: Transaction, task: Task, base: str) -> lis
 
 
 def _chosen(
-    engine: Engine, tx: Transaction, task: Task, base: str
+    engine: Engine, state: State, contracts: Contracts, task: Task, base: str
 ) -> Iterator[tuple[str, FileEntry]]:
-    wanted, readable = _globs(task, tx.contracts)
+    wanted, readable = _globs(task, contracts)
     own = GlobSet(task.writes)
-    left_behind = {path for name in task.depends_on for path in _paths_of(tx.state.tasks[name])}
-    second, third = [], []
+    left_behind = {path for name in task.depends_on for path in _paths_of(state.tasks[name])}
+    second: list[tuple[str, FileEntry]] = []
+    third: list[tuple[str, FileEntry]] = []
     for path, entry in engine.trees.paths(base, wanted.prefixes):
         if not (wanted.matches(path) and readable.matches(path)):
             continue

@@ -1,23 +1,41 @@
-"""The cycle: select, dispatch, validate, accept or reject, until nothing is left to do."""
+"""The cycle: select, dispatch, validate, accept or reject, until nothing is left to do.
+
+One decider, here, and a crew of agents at work. The decider opens attempts as long as there is
+room and something to do, and admits what comes back in the order in which it arrives. Only the
+decider reads the log or writes to it, and it holds no lock while an agent or a check runs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
-from esaa_git.errors import RefusedError, RunHalted
+from esaa_git.errors import EsaaError, RunHalted
 from esaa_git.orchestrator import decide, run
-from esaa_git.orchestrator.commit import Admission, close
+from esaa_git.orchestrator.admission import Admission
+from esaa_git.orchestrator.closing import try_close
+from esaa_git.orchestrator.commit import try_admit
+from esaa_git.orchestrator.crew import Cancelled, Crew, Ended
 from esaa_git.orchestrator.engine import Engine
-from esaa_git.orchestrator.proposer import attempt
+from esaa_git.orchestrator.exchange import Said
+from esaa_git.orchestrator.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
+from esaa_git.orchestrator.proposer import Dispatched, dispatch, release
+from esaa_git.orchestrator.select import Selection
 from esaa_git.orchestrator.transaction import Transaction, transact
-from esaa_git.ports import Audit
+from esaa_git.ports import Answer, Audit
 
 MAX_WAIT_SECONDS = 3600
+POLL_SECONDS = 0.5
+"""How often the decider looks at leases and at the log while everybody is at work."""
+
+GRACE_MS = 10_000
+"""How long after its deadline an agent of ours may take to be ended before its lease expires."""
 
 
 @dataclass
@@ -28,72 +46,307 @@ class Report:
     result: RunState | None = None
     reason: str = ""
     audit: Audit | None = None
+    stopped: bool = False
+
+
+class Observer(Protocol):
+    """Is told what happens, in the order in which it is recorded."""
+
+    def dispatched(self, what: Dispatched) -> None:
+        """An attempt was opened and its agent is at work."""
+        ...
+
+    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
+        """The checks of an attempt's proposal are at work."""
+        ...
+
+    def admitted(self, admission: Admission) -> None:
+        """An attempt came to an end, or said something."""
+        ...
+
+
+class Unobserved:
+    """Nobody looks on."""
+
+    def dispatched(self, what: Dispatched) -> None: ...
+
+    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None: ...
+
+    def admitted(self, admission: Admission) -> None: ...
+
+
+class Stop:
+    """How far a run is to be stopped: a signal handler asks, the decider obeys.
+
+    `finish` lets what is under way come to its end; `cancel` calls it off, each attempt on record.
+    """
+
+    def __init__(self) -> None:
+        self.finishing = False
+        self.cancelling = False
+        self.wake: Callable[[], None] = lambda: None
+
+    def finish(self) -> None:
+        self.finishing = True
+        self.wake()
+
+    def cancel(self) -> None:
+        self.finishing = self.cancelling = True
+        self.wake()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is to go.
+
+    Attributes:
+        steps: how many attempts are made, None for as many as it takes.
+        task_id: only this task is worked on, until it is done, blocked or its attempts are spent.
+        agent: who is asked, whatever the kind of task.
+        parallel: how many agents may be at work at once.
+        overlap: also where what they may write overlaps.
+    """
+
+    steps: int | None = None
+    task_id: str | None = None
+    agent: str | None = None
+    parallel: int = 1
+    overlap: bool = False
 
 
 def cycle(
     engine: Engine,
+    options: Options = Options(),
     *,
-    steps: int | None = None,
-    task_id: str | None = None,
-    agent: str | None = None,
-    on_admission: Callable[[Admission], None] = lambda _: None,
+    observer: Observer | None = None,
+    stop: Stop | None = None,
 ) -> Report:
-    """Work until the run ends, nothing can be done, or `steps` attempts were made.
+    """Work until the run ends, nothing can be done, or it is stopped.
 
-    With `task_id`, only that task is worked on, until it is done, blocked or its attempts are
-    spent.
+    However it is left, nobody is at work any more, and every attempt that was called off is on
+    record as given back.
 
     Raises:
         RunHalted: if nothing can be done now and the run cannot end: the message says why.
     """
-    report = Report()
-    while True:
-        _settle(engine, report, on_admission)
-        state, contracts = engine.log.load()
-        if not state.run.is_open:
-            report.result, report.reason = RunState(state.run.state), state.run.reason
-            return report
-        if steps is not None and len(report.admissions) >= steps:
-            return report
-        task = _next(engine, state, task_id)
-        if task is not None:
-            report.admissions.append(attempt(engine, task, agent))
-            on_admission(report.admissions[-1])
-            continue
-        if task_id is not None and state.tasks[task_id].state in (
+    decider = _Decider(engine, options, observer or Unobserved(), stop or Stop())
+    try:
+        return decider.work()
+    except BaseException as error:
+        decider.call_off("interrupted" if not isinstance(error, EsaaError) else str(error))
+        raise
+
+
+@dataclass
+class _Work:
+    """An attempt of ours under way: what its agent said, once it did, and the proofs so far."""
+
+    task_id: str
+    attempt_id: str
+    dispatched: Dispatched | None = None
+    said: Said | None = None
+    proofs: int = 0
+
+
+class _Decider:
+    def __init__(self, engine: Engine, options: Options, observer: Observer, stop: Stop) -> None:
+        self._engine = engine
+        self._options = options
+        self._observer = observer
+        self._stop = stop
+        self._report = Report()
+        self._crew = Crew()
+        self._work: dict[str, _Work] = {}
+        self._made = 0
+        self._told = False
+        self._trouble: EsaaError | None = None
+        self._stuck: set[str] = set()
+        self._selection = Selection(engine, options.overlap)
+        stop.wake = self._crew.wake
+
+    def work(self) -> Report:
+        while True:
+            self._settle()
+            state, contracts = self._engine.log.load()
+            self._obey()
+            if not state.run.is_open:
+                self.call_off(f"{state.run.run_id} is over: {state.run.state}")
+                report = self._report
+                report.result, report.reason = RunState(state.run.state), state.run.reason
+                return report
+            if self._has_room() and self._dispatch_next(state):
+                continue
+            if self._crew:
+                self._take(self._crew.next(POLL_SECONDS))
+                continue
+            if self._trouble is not None:
+                raise self._trouble
+            if self._stop.finishing:
+                self._report.stopped = True
+                return self._report
+            if self._is_enough(state):
+                return self._report
+            ending = decide.outcome(state, contracts)
+            if ending is not None:
+                self._report.audit = run.finish(self._engine, *ending)
+                self._report.result, self._report.reason = ending
+                return self._report
+            _wait(self._engine, state, contracts)
+
+    def _obey(self) -> None:
+        """Do what a person asked for meanwhile, and say so once."""
+        if self._stop.cancelling:
+            if self._crew:
+                self._engine.say("calling off what is under way")
+            self.call_off("interrupted")
+        elif self._stop.finishing and self._crew and not self._told:
+            self._engine.say("finishing what is under way; Ctrl-C again calls it off")
+            self._told = True
+
+    # -- who works ------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return (
+            self._trouble is None
+            and not self._stop.finishing
+            and len(self._crew) < self._options.parallel
+            and (self._options.steps is None or self._made < self._options.steps)
+        )
+
+    def _is_enough(self, state: State) -> bool:
+        """Answer whether what was asked for is done, although the run may go on."""
+        options = self._options
+        if options.steps is not None and self._made >= options.steps:
+            return True
+        return options.task_id is not None and state.tasks[options.task_id].state in (
             TaskState.DONE,
             TaskState.BLOCKED,
-        ):
-            return report
-        ending = decide.outcome(state, contracts)
-        if ending is not None:
-            report.audit = run.finish(engine, *ending)
-            report.result, report.reason = ending
-            return report
-        _wait(engine, state, contracts)
+        )
 
+    def _dispatch_next(self, state: State) -> bool:
+        """Open the next attempt and set its agent to work; answer whether there was one."""
+        if self._options.task_id is not None and self._crew:
+            return False
+        task = self._selection.next(state, self._options.task_id)
+        if task is None:
+            return False
+        try:
+            opened = dispatch(self._engine, task, self._options.agent)
+        except EsaaError as error:
+            # Others may be at work, and their answers are worth waiting for.
+            self._trouble = error
+            return True
+        self._made += 1
+        self._work[opened.attempt_id] = _Work(task.task_id, opened.attempt_id, opened)
+        self._observer.dispatched(opened)
+        self._crew.start(opened.attempt_id, partial(opened.adapter.answer, opened.request))
+        return True
 
-def _settle(engine: Engine, report: Report, on_admission: Callable[[Admission], None]) -> None:
-    """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
-    state, _ = engine.log.load()
-    now = timestamp(engine.clock.now())
-    if not state.run.is_open:
-        return
-    held = [state.tasks[task_id] for task_id in state.run.in_progress]
-    late = [
-        task.task_id
-        for task in held
-        if task.active_attempt is not None and task.active_attempt.deadline <= now
-    ]
-    if late:
-        transact(engine, lambda tx: _expire(tx, late))
-    for task in held:
-        if _is_ready_to_close(state, task):
-            admission = close(engine, task.task_id)
-            on_admission(admission)
-            if admission.kind == "waiting":
-                raise RunHalted(admission.message)
-            report.admissions.append(admission)
+    def call_off(self, reason: str) -> None:
+        """End everything that is at work, and give the tasks back."""
+        self._crew.call_off()
+        while self._crew:
+            ended = self._crew.next(POLL_SECONDS)
+            if ended is None:
+                continue
+            work = self._work.pop(ended.key)
+            if ended.error is not None or not self._came_in_time(work, ended.value):
+                release(self._engine, work.task_id, work.attempt_id, reason)
+
+    def _came_in_time(self, work: _Work, value: Answer | Proof) -> bool:
+        """Admit what ended by itself after all, so that nothing is lost that was paid for."""
+        try:
+            return self._admit(work, self._proof(work, value)) is None
+        except EsaaError:
+            return False
+
+    # -- what comes back ------------------------------------------------------------------------
+
+    def _take(self, ended: Ended | None) -> None:
+        if ended is None:
+            return
+        work = self._work[ended.key]
+        if ended.error is not None:
+            del self._work[ended.key]
+            release(self._engine, work.task_id, work.attempt_id, str(ended.error) or "interrupted")
+            if not isinstance(ended.error, EsaaError | Cancelled):
+                raise ended.error
+            if isinstance(ended.error, EsaaError):
+                self._trouble = self._trouble or ended.error
+            return
+        unproven = self._admit(work, self._proof(work, ended.value))
+        if unproven is None:
+            del self._work[ended.key]
+            return
+        work.proofs += 1
+        if work.proofs > MAX_PROOFS:
+            del self._work[ended.key]
+            release(self._engine, work.task_id, work.attempt_id, "the branch kept moving")
+            self._trouble = self._trouble or moved_too_often()
+            return
+        self._check(ended.key, unproven)
+
+    def _proof(self, work: _Work, value: Answer | Proof) -> Proof | None:
+        """Return the proof that came back; an answer is kept until it is admitted."""
+        if isinstance(value, Proof):
+            return value
+        assert work.dispatched is not None
+        work.said = work.dispatched.said(value)
+        return None
+
+    def _admit(self, work: _Work, proof: Proof | None) -> Unproven | None:
+        """Admit an answer, or close a task whose result is recorded; return what it still needs."""
+        if work.said is not None:
+            outcome = try_admit(self._engine, work.said, proof)
+        else:
+            outcome = try_close(self._engine, work.task_id, proof)
+        if isinstance(outcome, Unproven):
+            return outcome
+        self._report.admissions.append(outcome)
+        self._observer.admitted(outcome)
+        if work.said is None and outcome.kind == "waiting":
+            self._stuck.add(work.attempt_id)
+            self._trouble = self._trouble or RunHalted(outcome.message)
+        return None
+
+    def _check(self, key: str, unproven: Unproven) -> None:
+        self._observer.checking(key, tuple(check.name for check in unproven.checks))
+        engine = self._engine
+        self._crew.start(key, lambda pause: prove(engine, unproven, pause))
+
+    # -- what is left from before ---------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
+        engine = self._engine
+        state, _ = engine.log.load()
+        if not state.run.is_open:
+            return
+        moment = engine.clock.now()
+        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        late = [task.task_id for task in held if self._is_late(task, timestamp(moment))]
+        if late:
+            transact(engine, lambda tx: _expire(tx, late))
+        for task in held:
+            attempt = task.attempt
+            if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):
+                continue
+            if _is_ready_to_close(state, task):
+                work = _Work(task.task_id, attempt.attempt_id)
+                unproven = self._admit(work, None)
+                if unproven is not None:
+                    self._work[attempt.attempt_id] = work
+                    self._check(attempt.attempt_id, unproven)
+
+    def _is_late(self, task: Task, now: str) -> bool:
+        attempt = task.active_attempt
+        if attempt is None or attempt.deadline > now:
+            return False
+        if attempt.attempt_id not in self._work:
+            return True
+        # Its adapter ends it at the deadline by itself, and what it says then is recorded.
+        late_by = instant(now) - instant(attempt.deadline)
+        return late_by.total_seconds() * 1000 > GRACE_MS
 
 
 def _expire(tx: Transaction, task_ids: list[str]) -> None:
@@ -107,22 +360,6 @@ def _is_ready_to_close(state: State, task: Task) -> bool:
     if task.pending_approval is None:
         return True
     return state.approvals[task.pending_approval].state == "granted"
-
-
-def _next(engine: Engine, state: State, task_id: str | None) -> Task | None:
-    _, contracts = engine.log.load()
-    now = max(timestamp(engine.clock.now()), state.ts)
-    if task_id is None:
-        return next(iter(decide.eligible(state, contracts, now)), None)
-    task = decide.find_task(state, task_id)
-    found = decide.hindrance(state, contracts, task, now)
-    if found is None:
-        return task
-    if task.state == TaskState.TODO and task.not_before is not None and now < task.not_before:
-        return None
-    if task.state in (TaskState.DONE, TaskState.BLOCKED):
-        return None
-    raise RefusedError(found.message, hint=found.hint)
 
 
 def _wait(engine: Engine, state: State, contracts: Contracts) -> None:

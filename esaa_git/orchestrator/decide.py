@@ -6,7 +6,7 @@ itself is `esaa_git.core.machine`; here is what policy adds to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,12 +203,13 @@ def reject(
     rejected: Rejected,
     output: dict[str, Any],
     attachments: Attachments = NOTHING,
-    exchange: dict[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
     *,
     closing: bool = False,
 ) -> None:
     """Record the reject signal; where it ends the current attempt, the task goes on by policy.
 
+    `more` is what else the event holds: the exchange, what the answer took, how checks ended.
     A result that was admitted already is given up only where it cannot be applied any more
     (`closing`), never for what its agent says after it.
     """
@@ -220,8 +221,7 @@ def reject(
         "detail": dict(rejected.detail),
         "output": output,
     }
-    if exchange:
-        payload["exchange"] = exchange
+    payload.update(more or {})
     before = tx.state.tasks[task_id]
     tx.emit("output.rejected", ORCHESTRATOR, payload, attachments=attachments)
     attempt = before.attempt

@@ -13,6 +13,7 @@ from esaa_git.ports import (
     AgentAdapter,
     Audit,
     BlobStore,
+    Checker,
     Clock,
     EventLog,
     Journal,
@@ -31,6 +32,7 @@ class Engine:
 
     Attributes:
         make_agent: gives the adapter of an agent of the swarm.
+        checker: runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
         turn: held around each try to decide and append, so that processes here take turns.
@@ -45,6 +47,7 @@ class Engine:
     clock: Clock
     make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
     new_log_id: Callable[[], str]
+    checker: Checker
     audit: Callable[[], Audit]
     say: Callable[[str], None]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -19,7 +19,7 @@ from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Request
 
 if TYPE_CHECKING:
-    from esaa_git.orchestrator.commit import Admission
+    from esaa_git.orchestrator.admission import Admission
 
 
 def claim(engine: Engine, task_id: str, by: str) -> Request:
@@ -244,7 +244,8 @@ def _require_done(tx: Transaction, task_id: str) -> None:
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
     """Grant or deny what a task waits for. Nobody approves their own work."""
-    from esaa_git.orchestrator.commit import Admission, close
+    from esaa_git.orchestrator.admission import Admission
+    from esaa_git.orchestrator.closing import close
 
     if approve:
         return close(engine, _reviewable(engine, task_id, by), reviewer=by, reason=reason)

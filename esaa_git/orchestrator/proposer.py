@@ -12,22 +12,35 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
-from esaa_git.errors import ConflictError, EsaaError
+from esaa_git.errors import ConflictError
 from esaa_git.orchestrator import decide
-from esaa_git.orchestrator.commit import Admission, Said, admit
 from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.request import branch_tip, build_request
 from esaa_git.orchestrator.transaction import Transaction, transact
-from esaa_git.ports import AgentAdapter, Request
+from esaa_git.ports import AgentAdapter, Answer, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """An attempt that is open, and the request that goes to its agent."""
+    """An attempt that is open: who is asked, and with what."""
 
-    task: Task
+    task_id: str
     attempt_id: str
+    adapter: AgentAdapter
     request: Request
+
+    def said(self, answer: Answer) -> Said:
+        """Return the agent's answer as it is to be admitted."""
+        return Said(
+            answer,
+            self.adapter.name,
+            self.request,
+            self.task_id,
+            self.attempt_id,
+            self.adapter.model,
+            is_final=True,
+        )
 
 
 def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
@@ -36,42 +49,18 @@ def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEn
     return contracts.swarm.agent(name)
 
 
-def attempt(engine: Engine, task: Task, override: str | None) -> Admission:
-    """Open an attempt on the task, ask its agent and admit the answer.
+def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
+    """Open an attempt on the task and record what its agent is asked; nobody is asked yet.
 
     Raises:
         AgentError: if the agent cannot be asked at all; no attempt is spent.
+        ConflictError: if a person's uncommitted work would keep the answer waiting.
     """
     _, contracts = engine.log.load()
-    entry = agent_for(task, contracts, override)
-    adapter = engine.make_agent(entry, contracts)
+    adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
     adapter.ready()
     _look_for_uncommitted_work(engine, task)
-    dispatched = transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
-    request = dispatched.request
-    engine.say(f"{dispatched.attempt_id}: asking {adapter.name}")
-    try:
-        answer = adapter.answer(request, _no_pause)
-    except (EsaaError, KeyboardInterrupt) as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        release(engine, task.task_id, dispatched.attempt_id, reason)
-        raise
-    return admit(
-        engine,
-        Said(
-            answer,
-            adapter.name,
-            request,
-            task.task_id,
-            dispatched.attempt_id,
-            adapter.model,
-            is_final=True,
-        ),
-    )
-
-
-def _no_pause() -> None:
-    """Nobody else is at work, so there is nothing to look at meanwhile."""
+    return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 
 
 def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
@@ -117,7 +106,7 @@ def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapt
     if adapter.model is not None:
         payload["model"] = adapter.model
     tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
-    return Dispatched(tx.state.tasks[task_id], attempt_id, request)
+    return Dispatched(task_id, attempt_id, adapter, request)
 
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:

@@ -16,22 +16,21 @@ from typing import Any
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, event_id
+from esaa_git.core.lawful import required_checks
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 from esaa_git.orchestrator import decide
-from esaa_git.orchestrator.commit import (
-    Admission,
-    close,
-    file_change,
-    write_effect,
-)
+from esaa_git.orchestrator.admission import Admission
+from esaa_git.orchestrator.closing import close
+from esaa_git.orchestrator.effect import file_change, write_effect
 from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.proof import Proof, Unproven, failed_check, find_proof, settled
 from esaa_git.orchestrator.request import branch_tip
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.orchestrator.verifier import Proposal
-from esaa_git.ports import Attachments, StoredEvent
+from esaa_git.ports import Attachments, CheckResult, StoredEvent
 
 AGAIN = "recorded again"
 ALREADY = "there already"
@@ -328,7 +327,7 @@ class _Replay:
         written = self._find(index, "orchestrator.file.write", old)
         self._announce(index, old)
 
-        def decided(tx: Transaction) -> Rejected | None:
+        def decided(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
             given = self._translated(payload)
             task = decide.find_task(tx.state, payload["task_id"])
             attempt = task.active_attempt
@@ -343,16 +342,30 @@ class _Replay:
                     self._reject(tx, given, rebased)
                     return rebased
                 proposal = rebased if rebased.files else None
+            results: Sequence[CheckResult] = ()
+            if proposal is not None:
+                checks = required_checks(task, tx.contracts)
+                proven = find_proof(proof, task.task_id, checks, proposal)
+                if isinstance(proven, Unproven):
+                    return proven
+                failed = failed_check(proven, tx.contracts)
+                if failed is not None:
+                    self._reject(tx, given, failed)
+                    return failed
+                results = proven
             given["paths"] = [] if proposal is None else list(proposal.paths)
             attached = _attachments(payload)
             tx.emit("agent.result", stored.event.actor, given, attachments=attached)
             if proposal is not None and written is not None:
                 base = self._tail[written].event.payload["base"]
                 task = tx.state.tasks[task.task_id]
-                write_effect(tx, task, proposal, self._known_base(tx, base))
+                write_effect(tx, task, proposal, self._known_base(tx, base), results)
             return None
 
-        rejected = transact(self._engine, decided)
+        engine = self._engine
+        rejected = settled(
+            engine, lambda proof: transact(engine, lambda tx: decided(tx, proof)), lambda: None
+        )
         if rejected is not None:
             self._ended[old] = f"the result of '{old}' was rejected"
             return CHANGED, f"rejected, {rejected.code}: {rejected.message}"
@@ -378,7 +391,7 @@ class _Replay:
             rejected,
             {"sha256": given["output_sha256"], "bytes": size, "preview": ""},
             _attachments(given),
-            exchange,
+            {"exchange": exchange} if exchange else {},
         )
 
     def _output_rejected(self, index: int, payload: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,8 +6,10 @@ import pytest
 
 from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.orchestrator import operator, recovery, run
-from esaa_git.orchestrator.commit import Admission, Said, admit
-from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.admission import Admission
+from esaa_git.orchestrator.commit import admit
+from esaa_git.orchestrator.cycle import Options, Unobserved, cycle
+from esaa_git.orchestrator.exchange import Said
 from esaa_git.ports import Answer, BranchMove, FileEntry, Followup, Request
 from tests.support.memory import (
     MemoryEngine,
@@ -80,11 +82,11 @@ def test_an_answer_that_is_on_record_is_harmless_even_when_the_run_is_over() -> 
 def test_what_a_reviewer_wants_changed_reaches_the_attempt_after_an_unblock() -> None:
     made = engine(given=contracts({REVIEW: "required", ATTEMPTS: 1}))
     made.apply(task())
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     operator.review(made, "T-1", BOB, approve=False, reason="the tests are missing")
     assert made.task("T-1").state == "blocked"
     operator.unblock(made, "T-1", BOB, "once more")
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert (told["code"], told["message"]) == (
         "REVIEW_CHANGES_REQUESTED",
@@ -128,7 +130,7 @@ def test_an_approved_result_that_no_longer_fits_goes_back() -> None:
         files={"docs/a.md": b"one\n"},
     )
     made.apply(task())
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     made.person_commits({"docs/a.md": b"eins\n"})
     admission = operator.review(made, "T-1", BOB, approve=True, reason="fine")
     assert admission.rejected is not None
@@ -141,6 +143,16 @@ def test_an_approved_result_that_no_longer_fits_goes_back() -> None:
 # --------------------------------------------------------------------------- somebody's own work
 
 
+class Noting(Unobserved):
+    """Keeps what became of attempts."""
+
+    def __init__(self, admissions: list[Admission]) -> None:
+        self._admissions = admissions
+
+    def admitted(self, admission: Admission) -> None:
+        self._admissions.append(admission)
+
+
 def test_an_answer_is_kept_while_a_person_s_work_is_in_its_way() -> None:
     made = engine()
     made.apply(task())
@@ -148,7 +160,7 @@ def test_an_answer_is_kept_while_a_person_s_work_is_in_its_way() -> None:
     admissions: list[Admission] = []
     for _ in ("at once", "and again"):
         with pytest.raises(RunHalted, match=f"in the way at '{PATH}'"):
-            cycle(made, on_admission=admissions.append)
+            cycle(made, observer=Noting(admissions))
     assert {admission.kind for admission in admissions} == {"waiting"}
     assert [path.path for path in admissions[0].in_the_way] == [PATH]
     assert made.content(PATH) is None
@@ -168,7 +180,7 @@ def test_a_change_of_another_file_is_carried_along() -> None:
 
     made.answering[""] = meanwhile
     made.apply(task())
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     assert made.content("docs/b.md") == b"two\n"
     assert made.content(PATH) == b"About T-1.\n"
     written = next(event for event in made.events if event.action == "orchestrator.file.write")
@@ -184,7 +196,7 @@ def test_a_change_follows_a_file_that_was_renamed_meanwhile() -> None:
 
     made.answering[""] = meanwhile
     made.apply(task())
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     assert made.content("docs/a.md") is None
     assert made.content("docs/b.md") == b"uno\n"
 
@@ -234,7 +246,7 @@ def test_what_a_crash_left_undone_is_done_by_the_next_command() -> None:
 
     made.branch.follow = dying  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
-        cycle(made, steps=1)
+        cycle(made, Options(steps=1))
     made.branch.follow = follow  # type: ignore[method-assign]
     # A machine that dies between the two refs leaves the branch behind as well.
     effect = made.branch.tip("main")
@@ -250,7 +262,7 @@ def test_a_branch_that_went_on_without_an_effect_is_merged_with_it() -> None:
     made = engine()
     made.apply(task())
     before = str(made.branch.tip("main"))
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     effect = str(made.branch.tip("main"))
     tip = made.log.tip()
     assert tip is not None
@@ -284,7 +296,7 @@ def test_an_interrupted_agent_costs_no_attempt() -> None:
 def test_a_task_whose_limit_was_lowered_below_its_attempts_is_named_and_can_be_taken_up() -> None:
     made = engine(lambda request: b"???")
     made.apply(task())
-    cycle(made, steps=2)
+    cycle(made, Options(steps=2))
     run.stop(made, "too many attempts", BOB)
     made.given = contracts({ATTEMPTS: 2})
     made.apply(task())

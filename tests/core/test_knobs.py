@@ -29,7 +29,7 @@ from esaa_git.git.log import GitEventLog
 from esaa_git.git.repository import Repository
 from esaa_git.git.signers import allowed_signers_line
 from esaa_git.orchestrator import operator, run
-from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.cycle import Options, cycle
 from esaa_git.ports import Attachments, Audit
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
@@ -193,7 +193,7 @@ def test_turning_the_knob_changes_what_happens(
 def worked(bench: MemoryEngine, kind: str = "spec", steps: int = 1, **more: Any) -> MemoryEngine:
     """Have one task worked on for so many attempts."""
     bench.apply(task("T-1", kind, **more))
-    cycle(bench, steps=steps)
+    cycle(bench, Options(steps=steps))
     return bench
 
 
@@ -397,7 +397,7 @@ def a_lease_lasts_as_long_as_it_says(bench: Bench) -> None:
         claimed.clock.forward(hours=1)
         taken_back = "T-1-A2" if value == "PT1M" else "T-1-A1"
         if value == "PT1M":
-            cycle(claimed, steps=1)
+            cycle(claimed, Options(steps=1))
         attempt = claimed.task("T-1").attempt
         assert attempt is not None
         assert attempt.attempt_id == taken_back
@@ -408,7 +408,7 @@ def a_task_is_blocked_after_so_many_attempts(bench: Bench) -> None:
     for value in (1, 2, 5):
         tried = bench.engine(value, GARBAGE)
         tried.apply(task())
-        cycle(tried, task_id="T-1")
+        cycle(tried, Options(task_id="T-1"))
         assert len(found(tried, "attempt.create")) == value
         assert tried.task("T-1").state == "blocked"
         assert tried.view(0)["attempts"]["allowed"] == value
@@ -436,7 +436,7 @@ def an_issue_has_the_consequence_of_its_severity(bench: Bench) -> None:
         state = reported.state
         told = None
         if state.tasks["T-1"].state == "todo":
-            cycle(reported, steps=1)
+            cycle(reported, Options(steps=1))
             told = "issues" in reported.view()
         states = (state.run.state, state.tasks["T-1"].state, state.tasks["T-2"].state)
         seen[value] = (*states, told)
@@ -503,7 +503,7 @@ def so_many_snapshots_of_failed_verifications_are_kept(bench: Bench) -> None:
         failing.audit = lambda: Audit("mismatch", 1, 1, check=7, message="differs")
         for number in range(1, 4):
             failing.apply(task(f"T-{number}"))
-            cycle(failing, steps=1)
+            cycle(failing, Options(steps=1))
             with pytest.raises(MismatchError):
                 cycle(failing)
         kept = {
@@ -547,7 +547,7 @@ def a_request_carries_at_most_so_many_lessons(bench: Bench) -> None:
     ):
         taught = bench.engine(value, result(lessons=lessons))
         taught.apply(task("T-1"), task("T-2"))
-        cycle(taught, steps=2)
+        cycle(taught, Options(steps=2))
         assert [lesson["rule"] for lesson in taught.view().get("lessons", [])] == rules
 
 
@@ -744,7 +744,7 @@ def a_profile_reaches_the_request(bench: Bench) -> None:
 def test_a_knob_counts_from_the_next_run_on() -> None:
     made = engine(GARBAGE)
     made.apply(task())
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     made.given = contracts({(POLICY, "attempts", "max_per_task"): 1})
     made.apply(task(), task("T-2"))
     assert made.contracts.policy.max_attempts == 3

@@ -21,8 +21,9 @@ from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
 from esaa_git.errors import RunHalted
 from esaa_git.orchestrator import decide, operator, run
-from esaa_git.orchestrator.commit import Said, admit
-from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.commit import admit
+from esaa_git.orchestrator.cycle import Options, cycle
+from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Answer, Request
 from tests.support.memory import (
@@ -99,7 +100,7 @@ def attempts_spent() -> History:
     failure = Answer(b"", 12, "left with exit status 1", "AGENT_FAILED", {"exit_status": 1})
     paced(made, in_turn(*[lambda request: failure] * 3, oblige))
     made.apply(task("T-1"), task("T-2"))
-    cycle(made, task_id="T-1")
+    cycle(made, Options(task_id="T-1"))
     operator.unblock(made, "T-1", ANN, "the service is back", 2)
     cycle(made)
     return made.events
@@ -112,7 +113,7 @@ def timed_out() -> History:
     operator.claim(made, "T-1", ANN)
     made.clock.forward(minutes=31)
     paced(made, oblige, minutes=40)
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     request = operator.claim(made, "T-1", BOB)
     made.clock.forward(minutes=29)
     said = says("agent.heartbeat", note="nearly there")(request)
@@ -131,7 +132,7 @@ def grave_issue() -> History:
     grave = says("issue.report", severity="high", title="The source is wrong", description="All.")
     paced(made, in_turn(oblige, grave, oblige))
     made.apply(*pipeline("spec", "impl", "qa", "qa"), task("T-9"))
-    cycle(made, steps=2)
+    cycle(made, Options(steps=2))
     operator.note(made, "T-2", ANN, "use the second source")
     operator.report_issue(made, ANN, {"severity": "low", "title": "typo", "task_id": "T-9"})
     operator.unblock(made, "T-2", ANN, "there is another source")
@@ -171,13 +172,13 @@ def hotfix_and_override() -> History:
     made = engine()
     paced(made, oblige)
     made.apply(task("T-1"), task("T-2", "impl"))
-    cycle(made, steps=2)
+    cycle(made, Options(steps=2))
     report = {"severity": "medium", "title": "It does not add up", "task_id": "T-1"}
     operator.report_issue(made, BOB, report)
     fix = {"kind": "hotfix", "title": "Add it up"}
     operator.hotfix(made, "T-1", fix, ANN, "wrong sum", "ISS-0001")
     operator.override(made, "T-2", ANN, "it must not be there at all")
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     operator.hotfix(made, "T-2", {**fix, "task_id": "T-3", "title": "Remove it"}, ANN, "remove it")
     gone = {"op": "delete", "path": "docs/qa/T-2.md"}
     moved = {"op": "rename", "from": "docs/qa/T-1.md", "path": "docs/T-1.md"}
@@ -221,7 +222,7 @@ def rare_events() -> History:
     made = engine()
     made.apply(task("T-1"), task("T-2"))
     paced(made, oblige)
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     operator.claim(made, "T-2", ANN)
     done = made.task("T-1").result
     assert done is not None

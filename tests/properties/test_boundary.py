@@ -23,8 +23,10 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.envelope import Envelope
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected
 from esaa_git.orchestrator import operator
-from esaa_git.orchestrator.commit import Admission, Said, admit
-from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.admission import Admission
+from esaa_git.orchestrator.commit import admit
+from esaa_git.orchestrator.cycle import Options, cycle
+from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.verifier import Accepted, Repeated, Verifier
 from esaa_git.ports import Answer, FileEntry, NotAFile, Request
 from tests.support.memory import (
@@ -395,7 +397,7 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     made.apply(task("T-1"), task("T-2"))
     before = (made.branch.tip("main"), dict(made.repository.checkout))
 
-    (admission,) = cycle(made, steps=1).admissions
+    (admission,) = cycle(made, Options(steps=1)).admissions
 
     assert admission.kind in ("rejected", "issue", "noted")
     (signal,) = [event for event in made.events if event.action == "output.rejected"]
@@ -411,7 +413,7 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     assert made.task("T-1").state == "todo"
 
     made.answering[""] = result()
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert (told["attempt_id"], told["code"]) == ("T-1-A1", code)
     assert told["instruction"] == EXPLANATIONS[RejectCode(code)]
@@ -433,7 +435,7 @@ def test_a_path_that_cannot_be_written_cannot_be_reached_otherwise(
         "from": {"op": "rename", "from": path, "path": "docs/new.md"},
     }[operation]
     made = world(updates(update))
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     assert made.last.payload["reason"].startswith(f"{PATHS[path]}: ")
 
 
@@ -441,7 +443,7 @@ def test_the_repository_s_own_hooks_are_closed_to_every_task() -> None:
     for hooks, kind in (((), "done"), (("docs/hooks/**",), "rejected")):
         made = world(result(write("docs/Hooks/pre-commit", "#!/bin/sh\n")))
         made.branch.hooks = hooks
-        (admission,) = cycle(made, steps=1).admissions
+        (admission,) = cycle(made, Options(steps=1)).admissions
         assert admission.kind == kind
     assert admission.rejected is not None
     assert admission.rejected.code == "PATH_PROTECTED"
@@ -455,12 +457,12 @@ def test_an_answer_that_comes_after_its_lease_is_stale() -> None:
         return result(write("docs/new.md"))(request)
 
     made.answering[""] = slow
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     signal = next(event for event in made.events if event.action == "output.rejected")
     assert signal.payload["code"] == "STALE_ATTEMPT"
     assert made.content("docs/new.md") is None
     made.answering[""] = result()
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert told["instruction"] == EXPLANATIONS[RejectCode.STALE_ATTEMPT]
 
@@ -497,13 +499,13 @@ def test_two_changes_of_one_place_are_a_conflict() -> None:
         return result(write("docs/a.md", "uno\ntwo\nthree\n"))(request)
 
     made.answering[""] = meanwhile
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     signal = next(event for event in made.events if event.action == "output.rejected")
     assert signal.payload["code"] == "WRITE_CONFLICT"
     assert "<<<<<<< branch" in signal.payload["detail"]["hunks"]
     assert made.content("docs/a.md") == b"eins\ntwo\nthree\n"
     made.answering[""] = result()
-    cycle(made, steps=1)
+    cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert told["instruction"] == EXPLANATIONS[RejectCode.WRITE_CONFLICT]
     assert told["detail"]["hunks"] == signal.payload["detail"]["hunks"]

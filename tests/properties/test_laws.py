@@ -21,8 +21,9 @@ from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
 from esaa_git.errors import EsaaError
 from esaa_git.orchestrator import operator, recovery, run
-from esaa_git.orchestrator.commit import Said, admit
-from esaa_git.orchestrator.cycle import cycle
+from esaa_git.orchestrator.commit import admit
+from esaa_git.orchestrator.cycle import Options, cycle
+from esaa_git.orchestrator.exchange import Said
 from esaa_git.ports import Answer, FileEntry, Request
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
@@ -359,13 +360,13 @@ def agent(number: int) -> Answering:
 @step
 def run_one_attempt(walk: Walk, number: int) -> object:
     walk.engine.answering[""] = agent(number)
-    return cycle(walk.engine, steps=1)
+    return cycle(walk.engine, Options(steps=1))
 
 
 @step
 def run_one_task(walk: Walk, number: int) -> object:
     walk.engine.answering[""] = agent(number // 5)
-    return cycle(walk.engine, task_id=walk.some_task(number))
+    return cycle(walk.engine, Options(task_id=walk.some_task(number)))
 
 
 @step

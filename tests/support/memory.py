@@ -19,7 +19,7 @@ from typing import Any, Final
 import yaml
 
 from esaa_git.core import canonical
-from esaa_git.core.contracts import ALLOWED_SIGNERS, AgentEntry, Contracts, is_contract_file
+from esaa_git.core.contracts import ALLOWED_SIGNERS, AgentEntry, Check, Contracts, is_contract_file
 from esaa_git.core.event import Event
 from esaa_git.core.invariants import Violation
 from esaa_git.core.lawful import check_attachments, check_lawful
@@ -35,6 +35,7 @@ from esaa_git.ports import (
     Attachments,
     Audit,
     BranchMove,
+    CheckResult,
     Conflict,
     Effect,
     FileEntry,
@@ -466,6 +467,37 @@ class MemoryAgent:
         return said if isinstance(said, Answer) else Answer(said, 0)
 
 
+class MemoryChecker:
+    """Runs no program: a check passes unless a file of the tree holds the words `NAME fails`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.trees: list[dict[str, Entry]] = []
+
+    def run(
+        self,
+        checks: Sequence[Check],
+        base: str,
+        changes: Mapping[str, FileEntry | None],
+        pause: Callable[[], None],
+    ) -> list[CheckResult]:
+        tree = {**self._repository.files(base), **changes}
+        self.trees.append({path: entry for path, entry in tree.items() if entry is not None})
+        contents = [
+            self._repository.blobs[entry.oid]
+            for entry in tree.values()
+            if isinstance(entry, FileEntry)
+        ]
+        results: list[CheckResult] = []
+        for check in checks:
+            passed = not any(f"{check.name} fails".encode() in content for content in contents)
+            reason = "" if passed else "it left with exit status 1"
+            results.append(CheckResult(check.name, passed, reason, "output\n", 1))
+            if not passed:
+                break
+        return results
+
+
 @dataclass
 class MemoryEngine(Engine):
     """The orchestrator over these ports, with what a test wants to look at and to steer.
@@ -592,6 +624,7 @@ def engine(
         clock=MemoryClock(),
         make_agent=lambda entry, _: _agent(made, entry),
         new_log_id=lambda: "0123456789abcdef" * 2,
+        checker=MemoryChecker(repository),
         audit=lambda: audit(log),
         say=lambda line: made.lines.append(line),
         repository=repository,

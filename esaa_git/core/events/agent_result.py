@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.events.spec import (
     ATTEMPT_ID,
-    CHECK_RESULT,
     EXCHANGE,
     PATH,
     SHA256,
@@ -65,7 +64,6 @@ SPEC = ActionSpec(
         },
         {
             "checks": array(text(500, 1), most=100),
-            "check_results": array(CHECK_RESULT, most=40),
             "idempotency_key": line(100),
             "model": line(),
             "usage": USAGE,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.events.spec import (
     ATTEMPT_ID,
+    CHECK_RESULT,
     OID,
     PATH,
     SHA256,
@@ -78,7 +79,7 @@ SPEC = ActionSpec(
             "files": array(FILE, least=1),
             "changed_lines": integer(),
         },
-        {"merged_onto": OID},
+        {"merged_onto": OID, "check_results": array(CHECK_RESULT, most=40)},
     ),
     evolve,
     subject,

@@ -1,0 +1,95 @@
+"""Checks: a proposed tree is laid out, and the commands that it has to pass run in it, confined."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from esaa_git.agents.confinement import Limits, Rules, choose, run
+from esaa_git.agents.processes import Outcome
+from esaa_git.agents.programs import environment, find_program
+from esaa_git.core.contracts import Check
+from esaa_git.errors import AgentError
+from esaa_git.ports import CheckResult, FileEntry, Workspace, Workspaces
+
+OUTPUT_BYTES = 16 << 20
+"""How much of a check's output is read; a check that writes more has failed."""
+
+
+class ConfinedChecker:
+    """Runs checks in a throwaway checkout, as confined as agents are, without any network.
+
+    All checks of one proposal share the checkout, as the steps of a build do: what one leaves
+    behind, the next one finds. A program named with a '/' is looked for in the proposed tree, one
+    without on PATH.
+
+    Args:
+        workspaces: gives a maker of checkouts for the thread that asks.
+        sandbox: the confinement that was asked for, as in `Surroundings`.
+    """
+
+    def __init__(self, workspaces: Callable[[], Workspaces], sandbox: str) -> None:
+        self._workspaces = workspaces
+        self._sandbox = sandbox
+
+    def run(
+        self,
+        checks: Sequence[Check],
+        base: str,
+        changes: Mapping[str, FileEntry | None],
+        pause: Callable[[], None],
+    ) -> Sequence[CheckResult]:
+        """Run the checks in order, the first that fails last.
+
+        Raises:
+            AgentError: if there is no confinement or no room for a checkout.
+        """
+        level = choose(self._sandbox)
+        results: list[CheckResult] = []
+        with self._workspaces().open(base, changes) as workspace:
+            for check in checks:
+                results.append(_run(level, check, workspace, pause))
+                if not results[-1].passed:
+                    break
+        return results
+
+
+def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], None]) -> CheckResult:
+    try:
+        program = find_program(check.run[0], root=workspace.path, who=f"check '{check.name}'")
+    except AgentError as error:
+        # What is missing may be what the agent was to write, so it is for the agent to hear.
+        return CheckResult(check.name, False, error.message, error.cause or "", 0)
+    rules = Rules(
+        read=tuple(workspace.readable),
+        write=(workspace.path, workspace.home, workspace.tmp),
+        hosts=(),
+        limits=Limits(),
+    )
+    began = time.monotonic()
+    outcome = run(
+        level,
+        [program, *check.run[1:]],
+        rules=rules,
+        cwd=workspace.path,
+        env=environment(workspace.home, workspace.tmp),
+        body=b"",
+        max_output_bytes=OUTPUT_BYTES,
+        until=began + check.timeout_ms / 1000,
+        pause=pause,
+    )
+    duration_ms = int((time.monotonic() - began) * 1000)
+    reason = _reason(outcome, check)
+    output = (outcome.output + outcome.stderr).decode("utf-8", "replace")
+    return CheckResult(check.name, not reason, reason, output, duration_ms)
+
+
+def _reason(outcome: Outcome, check: Check) -> str:
+    """Return why a check failed, or an empty text where it passed."""
+    if outcome.timed_out:
+        return f"it took longer than {check.timeout_ms} ms"
+    if outcome.truncated:
+        return f"it wrote more than {OUTPUT_BYTES} bytes"
+    if outcome.status < 0:
+        return f"it was ended by signal {-outcome.status}"
+    return f"it left with exit status {outcome.status}" if outcome.status else ""
