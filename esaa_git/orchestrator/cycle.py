@@ -7,6 +7,7 @@ decider reads the log or writes to it, and it holds no lock while an agent or a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +35,7 @@ MAX_WAIT_SECONDS = 3600
 POLL_SECONDS = 0.5
 """How often the decider looks at leases and at the log while everybody is at work."""
 
-GRACE_MS = 10_000
+GRACE_SECONDS = 10
 """How long after its deadline an agent of ours may take to be ended before its lease expires."""
 
 
@@ -146,6 +147,7 @@ class _Work:
     dispatched: Dispatched | None = None
     said: Said | None = None
     proofs: int = 0
+    began: float = field(default_factory=time.monotonic)
 
 
 class _Decider:
@@ -344,9 +346,10 @@ class _Decider:
             return False
         if attempt.attempt_id not in self._work:
             return True
-        # Its adapter ends it at the deadline by itself, and what it says then is recorded.
-        late_by = instant(now) - instant(attempt.deadline)
-        return late_by.total_seconds() * 1000 > GRACE_MS
+        # Its adapter ends it at the deadline by itself, and what it says then is recorded; this is
+        # for one that hangs.
+        lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
+        return time.monotonic() - self._work[attempt.attempt_id].began > lease + GRACE_SECONDS
 
 
 def _expire(tx: Transaction, task_ids: list[str]) -> None:

@@ -135,6 +135,10 @@ def _record(engine: Engine, transaction: Transaction) -> ConflictError | None:
         if transaction.followup is not None:
             engine.journal.clear()
         return error
+    except BaseException:
+        # Whether the log has moved is for the next command to find out.
+        engine.journal.pause()
+        raise
     return None
 
 
@@ -148,6 +152,9 @@ def _bring_checkouts(engine: Engine, followup: Followup) -> None:
             f"recorded, but a checkout of '{followup.move.branch}' is behind: {error.message}; "
             "the next command brings it up to date"
         )
+    except BaseException:
+        engine.journal.pause()
+        raise
     else:
         engine.journal.clear()
 

@@ -52,7 +52,7 @@ def test_the_contracts_of_a_new_project_are_typed() -> None:
     }
     assert found.agent.kind("spec").write_patterns == ("docs/**", "*.md")
     assert found.agent.kind("spec").write.matches("docs/a.md")
-    assert not found.agent.kind("spec").review
+    assert found.agent.kind("spec").review == "none"
     assert found.orchestrator.signers_of("run.init") == {"orchestrator", "admin"}
     assert found.orchestrator.signers_of("task.create") == {"orchestrator"}
     assert found.policy.ttl_ms == 30 * 60 * 1000

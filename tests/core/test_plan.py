@@ -183,6 +183,9 @@ EDITS: dict[str, Any] = {
     "priority": 7,
     "review": True,
     "attempts_allowed": 9,
+    "checks": [{"name": "lint", "run": ["true"], "timeout": "PT1M"}],
+    "context": ["docs/**"],
+    "reviewer": "agent-qa",
 }
 
 

@@ -367,7 +367,7 @@ def test_the_example_has_nine_tasks_without_a_review_or_a_limit_in_the_way() -> 
     for task in TASKS.values():
         assert task.acceptance
         assert not task.review
-        assert not CONTRACTS.agent.kind(task.kind).review
+        assert CONTRACTS.agent.kind(task.kind).review == "none"
         assert CONTRACTS.swarm.for_kind(task.kind) == f"agent-{task.kind}"
 
 

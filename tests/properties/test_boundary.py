@@ -544,7 +544,9 @@ def test_another_answer_after_a_valid_one_does_not_undo_it() -> None:
 
 def test_every_code_has_a_case() -> None:
     here = {code for _, code in CASES.values()}
-    elsewhere = {"STALE_ATTEMPT", "WRITE_CONFLICT", "REVIEW_CHANGES_REQUESTED"}
+    elsewhere = {"STALE_ATTEMPT", "WRITE_CONFLICT", "REVIEW_CHANGES_REQUESTED", "CHECK_FAILED"}
+    # What adapters say of services and programs; their tests are in tests/agents.
+    elsewhere |= {"AGENT_REFUSED", "OUTPUT_TRUNCATED", "OUTPUT_EMPTY"}
     assert here.isdisjoint(elsewhere)
     assert here | elsewhere == set(RejectCode)
 

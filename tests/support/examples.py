@@ -16,6 +16,14 @@ LATER: Final = "2026-01-31T09:30:00.000Z"
 _HERE: Final = {"task_id": "T-1", "attempt_id": "T-1-A1"}
 _PART: Final = {"sha256": SHA256, "bytes": 12, "blob": OID}
 _EXCHANGE: Final = {"request": _PART, "response": _PART}
+_USAGE: Final = {
+    "input_tokens": 1,
+    "output_tokens": 2,
+    "cached_input_tokens": 1,
+    "cost_microdollars": 3,
+    "price_source": "a price list of 2026-01",
+}
+_TRIES: Final = [{"status": 429, "reason": "too many requests", "waited_ms": 1000}]
 _DEFINITION: Final = {
     "description": "What to do.\nAnd how.",
     "acceptance": ["It is done."],
@@ -25,6 +33,9 @@ _DEFINITION: Final = {
     "priority": -5,
     "review": True,
     "attempts_allowed": 2,
+    "checks": [{"name": "tests", "run": ["make", "test"], "timeout": "PT5M"}],
+    "context": ["src/**"],
+    "reviewer": "agent-qa",
 }
 _TASK: Final = {"task_id": "T-1", "kind": "spec", "title": "A task", **_DEFINITION}
 _AFTER: Final = {"mode": "100755", "after": OID, "sha256": SHA256, "bytes": 3}
@@ -102,8 +113,9 @@ _ALL: Final = (
         checks=["It is there."],
         idempotency_key="k-1",
         model="some-model",
-        usage={"input_tokens": 1, "output_tokens": 2, "cost_microdollars": 3},
+        usage=_USAGE,
         latency_ms=4,
+        tries=_TRIES,
         exchange=_EXCHANGE,
     ),
     _agent(
@@ -133,6 +145,11 @@ _ALL: Final = (
         detail={"offset": 0},
         output={"sha256": SHA256, "bytes": 3, "preview": "???"},
         exchange=_EXCHANGE,
+        check_results=[{"name": "tests", "passed": False, "duration_ms": 5}],
+        model="some-model",
+        usage=_USAGE,
+        latency_ms=4,
+        tries=_TRIES,
     ),
     _orchestrator(
         "orchestrator.file.write",
@@ -146,6 +163,7 @@ _ALL: Final = (
         ],
         changed_lines=7,
         merged_onto=OID,
+        check_results=[{"name": "tests", "passed": True, "duration_ms": 5}],
     ),
     _orchestrator(
         "orchestrator.view.mutate",
