@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from esaa_git.orchestrator.admission import Admission
     from esaa_git.orchestrator.cycle import Observer
     from esaa_git.orchestrator.proposer import Dispatched
+    from esaa_git.orchestrator.reviewing import ReviewDispatched
 
 MAX_SHOWN = 100
 _LABELS = {
@@ -50,7 +51,7 @@ class Lines:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def dispatched(self, what: Dispatched) -> None:
+    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
         self._app.say(f"{what.attempt_id}: asking {what.adapter.name}")
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
@@ -87,7 +88,7 @@ class Live:
         self._live.stop()
         self._app.say = self._said
 
-    def dispatched(self, what: Dispatched) -> None:
+    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
         self._at_work[what.attempt_id] = (time.monotonic(), what.adapter.name, "at work")
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:

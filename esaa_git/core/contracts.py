@@ -223,9 +223,29 @@ class Contracts:
             self.agent.kind(kind)
         for agent in self.swarm.kinds.values():
             self.swarm.agent(agent)
-        for kind, agent in self.swarm.reviewers.items():
+        self._check_reviewers()
+
+    def _check_reviewers(self) -> None:
+        """Refuse kinds that no agent can review although one has to."""
+        swarm = self.swarm
+        for kind, agent in swarm.reviewers.items():
             self.agent.kind(kind)
-            self.swarm.agent(agent)
+            swarm.agent(agent)
+        reviewed = [name for name, kind in self.agent.kinds.items() if kind.review == "agent"]
+        for kind in reviewed:
+            if kind not in swarm.reviewers or swarm.reviewers[kind] == swarm.kinds.get(kind):
+                raise ConfigurationError(
+                    f"kind '{kind}' is reviewed by an agent, and {SWARM} names none that may",
+                    cause="nobody approves their own work",
+                    hint=f"name another agent for '{kind}' under 'reviewers' in .roadmap/{SWARM}",
+                )
+        if reviewed and ORCHESTRATOR not in self.orchestrator.signers_of("approval.grant"):
+            raise ConfigurationError(
+                f"kind '{reviewed[0]}' is reviewed by an agent, but persons alone sign approvals",
+                cause="an agent holds no key; the orchestrator signs what it decided",
+                hint=f"add 'orchestrator' to approval.grant in .roadmap/{ORCHESTRATOR_CONTRACT}, "
+                "or write 'review: required'",
+            )
 
     def prompt(self, template: str) -> bytes | None:
         """Return the text of a prompt template that is pinned, or None where there is none."""

@@ -122,6 +122,15 @@ class Draft:
         self._touched.add(("lessons", lesson.lesson_id))
         self.change_run(lessons=self.run.lessons + 1)
 
+    def pending_approval(self, approval_id: str) -> Approval:
+        """Return an approval that nobody has decided on yet."""
+        if approval_id not in self.approvals:
+            raise Violation("INV-002", f"there is no approval '{approval_id}'")
+        approval = self.approvals[approval_id]
+        if approval.state != "pending":
+            raise Violation("INV-002", f"'{approval_id}' is {approval.state} already")
+        return approval
+
     def put_approval(self, approval: Approval) -> None:
         """Store an approval."""
         if approval.approval_id not in self.approvals:

@@ -96,6 +96,13 @@ PAYLOADS: Mapping[str, Schema] = {
 }
 """The intentions of the vocabulary and the schema of what an agent says with each."""
 
+REVIEW = "agent.review"
+"""What an agent answers that was asked to review; the log holds it as a grant or a denial."""
+
+REVIEW_PAYLOAD = record(
+    {"verdict": choice("approve", "request_changes"), "reason": text(2000, 1)},
+)
+
 ENVELOPE: Schema = record(
     {
         "action": {"type": "string"},
@@ -142,8 +149,12 @@ def published_schema() -> Schema:
     }
 
 
-def decode(output: bytes, *, max_bytes: int) -> Envelope | Rejected:
-    """Return the envelope in an agent's raw output, or the rejection it amounts to."""
+def decode(output: bytes, *, max_bytes: int, review: bool = False) -> Envelope | Rejected:
+    """Return the envelope in an agent's raw output, or the rejection it amounts to.
+
+    Args:
+        review: the agent was asked to decide on somebody's work: `agent.review` is the one answer.
+    """
     if len(output) > max_bytes:
         return Rejected(
             RejectCode.OUTPUT_TOO_LARGE,
@@ -153,19 +164,19 @@ def decode(output: bytes, *, max_bytes: int) -> Envelope | Rejected:
     value = _parse(output)
     if isinstance(value, Rejected):
         return value
-    return _typed(value)
+    return _typed(value, (REVIEW,) if review else tuple(PAYLOADS))
 
 
-def _typed(value: Any) -> Envelope | Rejected:
+def _typed(value: Any, actions: tuple[str, ...]) -> Envelope | Rejected:
     fault = _violation("envelope", value)
     if fault is not None:
         return fault
     action = value["action"]
-    if action not in PAYLOADS:
-        known = ", ".join(PAYLOADS)
+    if action not in actions:
+        known = ", ".join(actions)
         return Rejected(
             RejectCode.UNKNOWN_ACTION,
-            f"'{excerpt(action, 60)}' is not an action that an agent can take; use one of: {known}",
+            f"'{excerpt(action, 60)}' is not an action that can be taken here; use one of: {known}",
             {"action": excerpt(action)},
         )
     payload = value["payload"]
@@ -295,6 +306,8 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
 def _schema(name: str) -> Schema:
     if name == "envelope":
         return ENVELOPE
+    if name == REVIEW:
+        return REVIEW_PAYLOAD
     return FILE_UPDATES[name[3:]] if name.startswith("op ") else PAYLOADS[name]
 
 

@@ -30,6 +30,10 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
             _attempt(state, event, contracts)
         case "agent.heartbeat":
             _lease(event, contracts)
+        case "orchestrator.dispatch":
+            _reviewer(state, event, contracts)
+        case "approval.grant" | "approval.deny":
+            _decision(state, event, contracts)
         case "orchestrator.file.write":
             _effect(state, event, contracts)
         case "task.update":
@@ -57,6 +61,20 @@ def needs_review(task: Task, contracts: Contracts) -> bool:
     """Answer whether a result of this task waits for somebody to agree."""
     kind = contracts.agent.kinds.get(task.kind)
     return task.review or task.reviewer is not None or (kind is not None and kind.review != "none")
+
+
+def reviewer_of(task: Task, contracts: Contracts) -> str | None:
+    """Return the agent that may decide on a result of this task, or None where a person has to.
+
+    Nobody approves their own work: where the reviewer made the attempt, a person has to as well.
+    """
+    kind = contracts.agent.kinds.get(task.kind)
+    if kind is None or task.review or kind.review == "required":
+        return None
+    name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
+    if task.attempt is not None and task.attempt.agent == name:
+        return None
+    return name
 
 
 def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
@@ -91,6 +109,30 @@ def _attempt(state: State, event: Event, contracts: Contracts) -> None:
 def _lease(event: Event, contracts: Contracts) -> None:
     if event.payload["deadline"] > after(event.ts, contracts.policy.ttl_ms):
         raise Violation("INV-002", "the lease is longer than the policy's ttl")
+
+
+def _reviewer(state: State, event: Event, contracts: Contracts) -> None:
+    """Refuse to ask an agent for a decision that is not its own to make."""
+    payload = event.payload
+    task = state.tasks.get(payload["task_id"])
+    if task is None or "approval_id" not in payload:
+        return
+    if payload["agent"] != reviewer_of(task, contracts):
+        raise Violation("INV-002", f"{payload['agent']} is no reviewer of '{task.task_id}'")
+    approval = state.approvals.get(payload["approval_id"])
+    if approval is not None and approval.tries >= contracts.policy.max_attempts:
+        raise Violation("INV-002", f"the reviewer of '{task.task_id}' has had its tries")
+    _lease(event, contracts)
+
+
+def _decision(state: State, event: Event, contracts: Contracts) -> None:
+    """Refuse a decision by an agent that is not the reviewer; persons are judged by their keys."""
+    approval = state.approvals.get(event.payload["approval_id"])
+    if approval is None or event.actor not in contracts.swarm.agents:
+        return
+    task = state.tasks.get(approval.task_id)
+    if task is None or event.actor != reviewer_of(task, contracts):
+        raise Violation("INV-002", f"{event.actor} is no reviewer of '{approval.task_id}'")
 
 
 def _effect(state: State, event: Event, contracts: Contracts) -> None:

@@ -295,7 +295,11 @@ class Lesson(_JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Approval(_JsonRecord):
-    """A decision that a person owes: `pending`, `granted` or `denied`."""
+    """A decision that somebody owes: `pending`, `granted` or `denied`.
+
+    `reviewer` is the agent that was asked and has until `deadline` (RFC 3339) to decide; `tries`
+    counts its answers that were refused, the last of which is `rejection`.
+    """
 
     approval_id: str
     task_id: str
@@ -303,10 +307,21 @@ class Approval(_JsonRecord):
     state: str
     reason: str = ""
     decided_by: str | None = None
+    reviewer: str | None = None
+    deadline: str | None = None
+    tries: int = 0
+    rejection: Rejection | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**document)
+        values = dict(document)
+        if "rejection" in values:
+            values["rejection"] = Rejection(**values["rejection"])
+        return cls(**values)
+
+    def is_with_reviewer(self, now: str) -> bool:
+        """Answer whether an agent was asked and still has time."""
+        return self.deadline is not None and now < self.deadline
 
 
 @dataclass(frozen=True, slots=True)

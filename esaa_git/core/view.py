@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS
+from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS, REVIEW, REVIEW_PAYLOAD
 from esaa_git.core.lawful import attempts_allowed, needs_review
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
+from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, State, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
 MAX_ISSUES = 20
@@ -59,6 +59,42 @@ def purified_view(
     profile = contracts.profile(agent)
     if profile is not None:
         view["profile"] = dict(profile)
+    return view
+
+
+def review_view(
+    state: State, contracts: Contracts, task: Task, approval: Approval, agent: str, base: str
+) -> dict[str, Any]:
+    """Return the request for a decision on a task's completed attempt as a JSON value.
+
+    It is the view that the attempt's own agent had, with the proposal to be judged in place of
+    what was to be answered, and `review` beside it.
+
+    Args:
+        base: the commit on which the proposal stands, in the reviewer's checkout or files.
+    """
+    assert task.attempt is not None
+    assert task.result is not None
+    view = purified_view(state, contracts, task, task.attempt, agent)
+    view["base"] = base
+    view["deadline"] = approval.deadline
+    view["answer"] = {
+        "format": "one JSON object: action, task_id, attempt_id, payload",
+        "actions": {REVIEW: REVIEW_PAYLOAD},
+        "file_updates": {},
+    }
+    view.pop("last_rejection", None)
+    if approval.rejection is not None:
+        view["last_rejection"] = {
+            **approval.rejection.to_json(),
+            "instruction": EXPLANATIONS[RejectCode(approval.rejection.code)],
+        }
+    view["review"] = {
+        "approval_id": approval.approval_id,
+        "by": task.attempt.agent,
+        "summary": task.result.summary,
+        "paths": list(task.result.paths[:MAX_PATHS_OF_DEPENDENCY]),
+    }
     return view
 
 

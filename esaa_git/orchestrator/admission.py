@@ -41,12 +41,14 @@ def reject(
     *,
     closing: bool = False,
     results: Sequence[CheckResult] = (),
+    approval_id: str | None = None,
 ) -> Admission:
     """Record the reject signal for an answer, and say so.
 
     Args:
         closing: as in `decide.reject`.
         results: how the checks ended that were run before the refusal.
+        approval_id: what a reviewer was asked to decide, whose answer this was.
     """
     task_id, attempt_id = said.task_id, said.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
@@ -65,6 +67,8 @@ def reject(
     more = measured(said, tx.contracts)
     if said.answer.model is not None:
         more["model"] = said.answer.model
+    if approval_id is not None:
+        more["approval_id"] = approval_id
     if results:
         more["check_results"] = [result_document(result) for result in results]
     decide.reject(

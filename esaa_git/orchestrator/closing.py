@@ -7,7 +7,9 @@ first, or a person's uncommitted work is in the way, the result and its after-im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from esaa_git.core.lawful import attribution, needs_review, required_checks
 from esaa_git.core.machine import Cause
@@ -94,17 +96,29 @@ def apply_effect(
     return Admission("done", task_id, attempt_id, task.result.summary, effect_commit=effect)
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Somebody's consent to a result, to be recorded as it is closed.
+
+    An agent's consent comes with its exchange, and with what it took (`more`).
+    """
+
+    by: str
+    reason: str
+    exchange: Exchange = field(default_factory=Exchange)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
 def close(
     engine: Engine,
     task_id: str,
     *,
-    reviewer: str | None = None,
-    reason: str = "",
+    grant: Grant | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Admission:
     """Finish a task whose validated effect is in the log and not on the branch yet.
 
-    With `reviewer`, the approval that the task waits for is granted in the same transaction.
+    With a grant, the approval that the task waits for is granted in the same transaction.
     A conflict with what the branch has become meanwhile is a rejection, as it would have been, and
     so is a check that the merged tree does not pass.
 
@@ -114,7 +128,7 @@ def close(
     """
 
     def step(proof: Proof | None) -> Admission | Unproven:
-        return try_close(engine, task_id, proof, reviewer=reviewer, reason=reason)
+        return try_close(engine, task_id, proof, grant)
 
     return settled(engine, step, pause)
 
@@ -123,22 +137,20 @@ def try_close(
     engine: Engine,
     task_id: str,
     proof: Proof | None = None,
-    *,
-    reviewer: str | None = None,
-    reason: str = "",
+    grant: Grant | None = None,
 ) -> Admission | Unproven:
     """Finish a task as `close` does, or say which checks have to be run first."""
-    return transact(engine, lambda tx: _finish(engine, tx, task_id, proof, reviewer, reason))
+    return transact(engine, lambda tx: finish_task(engine, tx, task_id, proof, grant))
 
 
-def _finish(
+def finish_task(
     engine: Engine,
     tx: Transaction,
     task_id: str,
     proof: Proof | None,
-    reviewer: str | None,
-    reason: str,
+    grant: Grant | None,
 ) -> Admission | Unproven:
+    """Finish a task within a transaction, as `try_close` does."""
     task = decide.find_task(tx.state, task_id)
     decide.require_run(tx.state)
     if task.attempt is None or task.result is None:
@@ -151,7 +163,8 @@ def _finish(
         return ask_for_review(tx, task, task.attempt.attempt_id)
     proposal, written = None, None
     if task.effect == "written":
-        proposal, written = recorded_effect(engine, task.attempt.attempt_id)
+        recorded = recorded_effect(engine, task.attempt.attempt_id)
+        proposal, written = recorded.proposal, recorded.commit
         tip = branch_tip(engine, tx)
         boundary = engine.verifier.boundary(task, tx.contracts)
         rebased = engine.verifier.rebase(proposal, tip, boundary)
@@ -159,7 +172,9 @@ def _finish(
             return _give_up(tx, task, rebased)
         checks = required_checks(task, tx.contracts) if rebased.files else ()
         results: Sequence[CheckResult] = ()
-        if rebased.onto != proposal.onto:
+        if rebased.onto != proposal.onto or not recorded.passed.issuperset(
+            check.name for check in checks
+        ):
             found = find_proof(proof, task_id, checks, rebased)
             if isinstance(found, Unproven):
                 return found
@@ -170,12 +185,11 @@ def _finish(
         if rebased.files and (rebased.files != proposal.files or results):
             written = write_effect(tx, task, rebased, proposal.onto, results)
         proposal = rebased
-    if reviewer is not None and task.pending_approval is not None:
-        tx.emit(
-            "approval.grant",
-            reviewer,
-            {"approval_id": task.pending_approval, "reason": reason},
-        )
+    if grant is not None and task.pending_approval is not None:
+        payload = {"approval_id": task.pending_approval, "reason": grant.reason, **grant.more}
+        exchange = grant.exchange
+        attached = exchange.attachments
+        tx.emit("approval.grant", grant.by, exchange.into(payload), attachments=attached)
     return apply_effect(engine, tx, task_id, proposal, written, cause)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from esaa_git.core.contracts import Contracts
@@ -19,18 +20,30 @@ MAX_LOOKED_AT = 2000
 
 
 def context_files(
-    engine: Engine, state: State, contracts: Contracts, task: Task, base: str
+    engine: Engine,
+    state: State,
+    contracts: Contracts,
+    task: Task,
+    base: str,
+    changes: Mapping[str, FileEntry | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the files that the task may need, with their content as far as the budget goes.
 
     Which: those that match the task's `context`, else its kind's, else all; and always only those
     that the kind may read. First come those that the task may write by its own `writes`, then what
     its dependencies left, then the others, each group in order of path. A file is carried whole
-    or, where it does not fit any more or is no text, by its name and size alone.
+    or, where it does not fit any more or is no text, by its name and size alone. With `changes`,
+    what a proposal would make of its paths goes before all, and takes the place of what is there.
     """
+    changed = {path: entry for path, entry in (changes or {}).items() if entry is not None}
+    unchanged = (
+        (path, entry)
+        for path, entry in _chosen(engine, state, contracts, task, base)
+        if path not in (changes or {})
+    )
     left = contracts.policy.max_context_bytes
     found: list[dict[str, Any]] = []
-    for looked_at, (path, entry) in enumerate(_chosen(engine, state, contracts, task, base)):
+    for looked_at, (path, entry) in enumerate(chain(changed.items(), unchanged)):
         if len(found) == MAX_NAMED or looked_at == MAX_LOOKED_AT:
             break
         content = engine.blobs.read(entry.oid)

@@ -27,6 +27,13 @@ from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
 from esaa_git.orchestrator.proposer import Dispatched, dispatch, release
+from esaa_git.orchestrator.reviewing import (
+    ReviewDispatched,
+    awaiting_reviewer,
+    dispatch_review,
+    release_review,
+    try_admit_review,
+)
 from esaa_git.orchestrator.select import Selection
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Answer, Audit
@@ -53,8 +60,8 @@ class Report:
 class Observer(Protocol):
     """Is told what happens, in the order in which it is recorded."""
 
-    def dispatched(self, what: Dispatched) -> None:
-        """An attempt was opened and its agent is at work."""
+    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
+        """An attempt, or a review of one, was opened and its agent is at work."""
         ...
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
@@ -69,7 +76,7 @@ class Observer(Protocol):
 class Unobserved:
     """Nobody looks on."""
 
-    def dispatched(self, what: Dispatched) -> None: ...
+    def dispatched(self, what: Dispatched | ReviewDispatched) -> None: ...
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None: ...
 
@@ -144,7 +151,7 @@ class _Work:
 
     task_id: str
     attempt_id: str
-    dispatched: Dispatched | None = None
+    dispatched: Dispatched | ReviewDispatched | None = None
     said: Said | None = None
     proofs: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -212,7 +219,6 @@ class _Decider:
             self._trouble is None
             and not self._stop.finishing
             and len(self._crew) < self._options.parallel
-            and (self._options.steps is None or self._made < self._options.steps)
         )
 
     def _is_enough(self, state: State) -> bool:
@@ -229,20 +235,35 @@ class _Decider:
         """Open the next attempt and set its agent to work; answer whether there was one."""
         if self._options.task_id is not None and self._crew:
             return False
-        task = self._selection.next(state, self._options.task_id)
-        if task is None:
-            return False
         try:
-            opened = dispatch(self._engine, task, self._options.agent)
+            opened = self._open_next(state)
         except EsaaError as error:
             # Others may be at work, and their answers are worth waiting for.
             self._trouble = error
             return True
-        self._made += 1
-        self._work[opened.attempt_id] = _Work(task.task_id, opened.attempt_id, opened)
-        self._observer.dispatched(opened)
+        if opened is None:
+            return False
+        self._work[opened.attempt_id] = _Work(opened.task_id, opened.attempt_id, opened)
         self._crew.start(opened.attempt_id, partial(opened.adapter.answer, opened.request))
+        self._observer.dispatched(opened)
         return True
+
+    def _open_next(self, state: State) -> Dispatched | ReviewDispatched | None:
+        """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""
+        engine = self._engine
+        _, contracts = engine.log.load()
+        now = max(timestamp(engine.clock.now()), state.ts)
+        owed = awaiting_reviewer(state, contracts, now)
+        if owed is not None and self._options.task_id in (None, owed[0].task_id):
+            return dispatch_review(engine, *owed)
+        if self._options.steps is not None and self._made >= self._options.steps:
+            return None
+        task = self._selection.next(state, self._options.task_id)
+        if task is None:
+            return None
+        opened = dispatch(engine, task, self._options.agent)
+        self._made += 1
+        return opened
 
     def call_off(self, reason: str) -> None:
         """End everything that is at work, and give the tasks back."""
@@ -253,7 +274,14 @@ class _Decider:
                 continue
             work = self._work.pop(ended.key)
             if ended.error is not None or not self._came_in_time(work, ended.value):
-                release(self._engine, work.task_id, work.attempt_id, reason)
+                self._release(work, reason)
+
+    def _release(self, work: _Work, reason: str) -> None:
+        """Give back what was taken up: an attempt or a review that does not count."""
+        if isinstance(work.dispatched, ReviewDispatched):
+            release_review(self._engine, work.dispatched.approval_id, reason)
+        else:
+            release(self._engine, work.task_id, work.attempt_id, reason)
 
     def _came_in_time(self, work: _Work, value: Answer | Proof) -> bool:
         """Admit what ended by itself after all, so that nothing is lost that was paid for."""
@@ -270,7 +298,7 @@ class _Decider:
         work = self._work[ended.key]
         if ended.error is not None:
             del self._work[ended.key]
-            release(self._engine, work.task_id, work.attempt_id, str(ended.error) or "interrupted")
+            self._release(work, str(ended.error) or "interrupted")
             if not isinstance(ended.error, EsaaError | Cancelled):
                 raise ended.error
             if isinstance(ended.error, EsaaError):
@@ -283,7 +311,7 @@ class _Decider:
         work.proofs += 1
         if work.proofs > MAX_PROOFS:
             del self._work[ended.key]
-            release(self._engine, work.task_id, work.attempt_id, "the branch kept moving")
+            self._release(work, "the branch kept moving")
             self._trouble = self._trouble or moved_too_often()
             return
         self._check(ended.key, unproven)
@@ -298,7 +326,11 @@ class _Decider:
 
     def _admit(self, work: _Work, proof: Proof | None) -> Unproven | None:
         """Admit an answer, or close a task whose result is recorded; return what it still needs."""
-        if work.said is not None:
+        outcome: Admission | Unproven
+        if work.said is not None and isinstance(work.dispatched, ReviewDispatched):
+            approval_id = work.dispatched.approval_id
+            outcome = try_admit_review(self._engine, work.said, approval_id, proof)
+        elif work.said is not None:
             outcome = try_admit(self._engine, work.said, proof)
         else:
             outcome = try_close(self._engine, work.task_id, proof)

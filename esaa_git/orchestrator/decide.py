@@ -225,6 +225,8 @@ def reject(
     before = tx.state.tasks[task_id]
     tx.emit("output.rejected", ORCHESTRATOR, payload, attachments=attachments)
     attempt = before.attempt
+    if "approval_id" in payload:
+        return  # the reviewer's answer was refused, not the work
     if attempt is None or attempt.attempt_id != attempt_id:
         return
     if attempt.is_active or (closing and before.state == TaskState.IN_PROGRESS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from esaa_git.core.state import Task
@@ -46,15 +47,26 @@ def write_effect(
     return stored.commit
 
 
-def recorded_effect(engine: Engine, attempt_id: str) -> tuple[Proposal, str]:
-    """Return the attempt's recorded effect, and the commit of the event that carries it."""
+@dataclass(frozen=True, slots=True)
+class RecordedEffect:
+    """An effect in the log: the proposal, the commit of its event, and the checks it passed."""
+
+    proposal: Proposal
+    commit: str
+    passed: frozenset[str]
+
+
+def recorded_effect(engine: Engine, attempt_id: str) -> RecordedEffect:
+    """Return the attempt's effect as it was recorded last."""
     for stored in engine.log.events(newest_first=True):
         event = stored.event
         if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
             payload = event.payload
             files = tuple(file_change(file) for file in payload["files"])
             onto = payload.get("merged_onto", payload["base"])
-            return Proposal(files, onto, payload["changed_lines"]), stored.commit
+            passed = {one["name"] for one in payload.get("check_results", ()) if one["passed"]}
+            proposal = Proposal(files, onto, payload["changed_lines"])
+            return RecordedEffect(proposal, stored.commit, frozenset(passed))
     raise RunHalted(f"the effect of '{attempt_id}' is not in the log")
 
 

@@ -245,10 +245,10 @@ def _require_done(tx: Transaction, task_id: str) -> None:
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
     """Grant or deny what a task waits for. Nobody approves their own work."""
     from esaa_git.orchestrator.admission import Admission
-    from esaa_git.orchestrator.closing import close
+    from esaa_git.orchestrator.closing import Grant, close
 
     if approve:
-        return close(engine, _reviewable(engine, task_id, by), reviewer=by, reason=reason)
+        return close(engine, _reviewable(engine, task_id, by), grant=Grant(by, reason))
 
     def decided(tx: Transaction) -> Admission:
         task = decide.find_task(tx.state, task_id)

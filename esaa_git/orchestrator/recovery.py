@@ -7,7 +7,6 @@ has committed to the branch meanwhile, the effect is merged and the new link rec
 
 from __future__ import annotations
 
-from esaa_git.errors import EsaaError
 from esaa_git.orchestrator.decide import ORCHESTRATOR
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.transaction import Transaction, follow, transact
@@ -20,17 +19,17 @@ def recover(engine: Engine) -> str | None:
     Raises:
         ConflictError: if the effect no longer merges with what the branch has become.
     """
-    followup = engine.journal.read()
-    if followup is None:
-        return None
     said = None
-    try:
-        if _is_recorded(engine, followup):
-            said = _complete(engine, followup)
-    except EsaaError:
-        engine.journal.pause()
-        raise
-    engine.journal.clear()
+    while (followup := engine.journal.read()) is not None:
+        try:
+            if _is_recorded(engine, followup):
+                said = _complete(engine, followup)
+        except BaseException:
+            engine.journal.pause()
+            raise
+        # A merge has followed the log by itself, or has left what it could not finish on top.
+        if engine.journal.read() == followup:
+            engine.journal.clear()
     return said
 
 

@@ -23,7 +23,7 @@ from esaa_git.core.state import DEFINITION_FIELDS, State, Task
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.admission import Admission
-from esaa_git.orchestrator.closing import close
+from esaa_git.orchestrator.closing import Grant, close
 from esaa_git.orchestrator.effect import file_change, write_effect
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.proof import Proof, Unproven, failed_check, find_proof, settled
@@ -490,7 +490,7 @@ class _Replay:
             effect = stored.event.payload.get("effect_commit")
             if stored.event.task_id == task.task_id and effect is not None:
                 self._announce(index - 1, str(stored.event.attempt_id))
-        admission = close(self._engine, task.task_id, reviewer=actor, reason=payload["reason"])
+        admission = close(self._engine, task.task_id, grant=Grant(actor, payload["reason"]))
         return _admitted(admission)
 
     def _approval_deny(self, actor: str, payload: Mapping[str, Any]) -> tuple[str, str]:

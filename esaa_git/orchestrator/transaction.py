@@ -113,6 +113,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
         if conflict is not None:
             if attempt == MAX_TRIES or log_id is not None:
                 raise conflict
+            _finish_interrupted(engine)
             engine.clock.sleep(0.005 * attempt * attempt)
             continue
         if transaction.followup is not None:
@@ -121,13 +122,27 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
     raise AssertionError("unreachable: the last try returns or raises")
 
 
+def _finish_interrupted(engine: Engine) -> None:
+    """Finish what a process left that died while this one was deciding."""
+    if engine.journal.read() is None:
+        return
+    from esaa_git.orchestrator.recovery import recover  # which records by transactions itself
+
+    done = recover(engine)
+    if done is not None:
+        engine.say(done)
+
+
 def _record(engine: Engine, transaction: Transaction) -> ConflictError | None:
     """Move the log, then the branch, and return the conflict where neither could be moved.
 
     From here to the end the journal covers what is left.
     """
     if transaction.followup is not None:
-        engine.journal.write(transaction.followup)
+        try:
+            engine.journal.write(transaction.followup)
+        except ConflictError as error:
+            return error
     try:
         if transaction.events:
             transaction.commit()

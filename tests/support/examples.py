@@ -24,6 +24,14 @@ _USAGE: Final = {
     "price_source": "a price list of 2026-01",
 }
 _TRIES: Final = [{"status": 429, "reason": "too many requests", "waited_ms": 1000}]
+_DECISION: Final = {
+    "approval_id": "APR-0001",
+    "exchange": _EXCHANGE,
+    "model": "some-model",
+    "usage": _USAGE,
+    "latency_ms": 4,
+    "tries": _TRIES,
+}
 _DEFINITION: Final = {
     "description": "What to do.\nAnd how.",
     "acceptance": ["It is done."],
@@ -103,6 +111,8 @@ _ALL: Final = (
         sandbox="none",
         model="some-model",
         template="default",
+        approval_id="APR-0001",
+        deadline=LATER,
     ),
     _agent(
         "agent.result",
@@ -145,6 +155,7 @@ _ALL: Final = (
         detail={"offset": 0},
         output={"sha256": SHA256, "bytes": 3, "preview": "???"},
         exchange=_EXCHANGE,
+        approval_id="APR-0001",
         check_results=[{"name": "tests", "passed": False, "duration_ms": 5}],
         model="some-model",
         usage=_USAGE,
@@ -198,8 +209,8 @@ _ALL: Final = (
         "EV-00000001",
     ),
     _orchestrator("approval.request", **_HERE, approval_id="APR-0001", reason="by contract"),
-    NewEvent("approval.grant", "person@example.com", {"approval_id": "APR-0001", "reason": ""}),
-    NewEvent("approval.deny", "person@example.com", {"approval_id": "APR-0001", "reason": "no"}),
+    NewEvent("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
+    NewEvent("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
 )
 
 EXAMPLES: Final[Mapping[str, NewEvent]] = {event.action: event for event in _ALL}

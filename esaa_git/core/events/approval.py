@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 from esaa_git.core.events.spec import (
     APPROVAL_ID,
     ATTEMPT_ID,
+    EXCHANGE,
     TASK_ID,
+    TRIES,
+    USAGE,
     ActionSpec,
+    integer,
+    line,
     record,
     text,
 )
@@ -40,16 +45,19 @@ def evolve_request(draft: Draft, event: Event) -> None:
 
 def _decide(draft: Draft, event: Event, decision: str) -> None:
     payload = event.payload
-    if payload["approval_id"] not in draft.approvals:
-        raise Violation("INV-002", f"there is no approval '{payload['approval_id']}'")
-    approval = draft.approvals[payload["approval_id"]]
-    if approval.state != "pending":
-        raise Violation("INV-002", f"'{approval.approval_id}' is {approval.state} already")
+    approval = draft.pending_approval(payload["approval_id"])
     _, attempt = draft.attempt(approval.task_id, approval.attempt_id)
     if event.actor == attempt.agent:
         raise Violation("INV-002", "nobody approves their own work")
     draft.put_approval(
-        replace(approval, state=decision, reason=payload["reason"], decided_by=event.actor)
+        replace(
+            approval,
+            state=decision,
+            reason=payload["reason"],
+            decided_by=event.actor,
+            reviewer=None,
+            deadline=None,
+        )
     )
 
 
@@ -77,7 +85,17 @@ def subject_decision(payload: Mapping[str, Any]) -> str:
     return str(payload["approval_id"])
 
 
-_DECISION = record({"approval_id": APPROVAL_ID, "reason": text(2000)})
+_DECISION = record(
+    {"approval_id": APPROVAL_ID, "reason": text(2000)},
+    {
+        "exchange": EXCHANGE,
+        "model": line(),
+        "usage": USAGE,
+        "latency_ms": integer(),
+        "tries": TRIES,
+    },
+)
+"""A person's decision has a reason; an agent's also what was said to it, and what it took."""
 
 REQUEST = ActionSpec(
     "approval.request",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.events.spec import (
     ACTOR,
+    APPROVAL_ID,
     ATTEMPT_ID,
     SHA256,
     TASK_ID,
+    TIMESTAMP,
     ActionSpec,
     choice,
     line,
@@ -31,19 +34,38 @@ kept apart.
 
 def evolve(draft: Draft, event: Event) -> None:
     payload = event.payload
+    if "approval_id" in payload:
+        _ask_reviewer(draft, event)
+        return
     _, attempt = draft.active_attempt(payload["task_id"], payload["attempt_id"])
     if payload["agent"] != attempt.agent or attempt.mode != "dispatch":
         raise Violation("INV-002", f"'{attempt.attempt_id}' was opened for {attempt.agent}")
 
 
+def _ask_reviewer(draft: Draft, event: Event) -> None:
+    """Lend the decision on a completed attempt to an agent that did not make it."""
+    payload = event.payload
+    approval = draft.pending_approval(payload["approval_id"])
+    task, attempt = draft.attempt(payload["task_id"], payload["attempt_id"])
+    if approval.attempt_id != attempt.attempt_id or (task.pending_approval != approval.approval_id):
+        raise Violation("INV-002", f"'{approval.approval_id}' is about another attempt")
+    if payload["agent"] == attempt.agent:
+        raise Violation("INV-002", "nobody approves their own work")
+    if approval.is_with_reviewer(event.ts):
+        raise Violation("INV-002", f"{approval.reviewer} has until {approval.deadline}")
+    if payload["deadline"] <= event.ts:
+        raise Violation("INV-002", "the deadline of a review is not after its start")
+    draft.put_approval(replace(approval, reviewer=payload["agent"], deadline=payload["deadline"]))
+
+
 def subject(payload: Mapping[str, Any]) -> str:
+    if "approval_id" in payload:
+        return f"{payload['approval_id']} of {payload['attempt_id']}: {payload['agent']} reviews"
     return f"{payload['attempt_id']}: {payload['agent']} by {payload['adapter']}"
 
 
-SPEC = ActionSpec(
-    "orchestrator.dispatch",
-    frozenset({"orchestrator"}),
-    record(
+_PAYLOAD = {
+    **record(
         {
             "task_id": TASK_ID,
             "attempt_id": ATTEMPT_ID,
@@ -52,8 +74,21 @@ SPEC = ActionSpec(
             "request_sha256": SHA256,
             "sandbox": choice(*SANDBOXES),
         },
-        {"model": line(), "template": line()},
+        {
+            "model": line(),
+            "template": line(),
+            "approval_id": APPROVAL_ID,
+            "deadline": TIMESTAMP,
+        },
     ),
+    "dependentRequired": {"approval_id": ["deadline"], "deadline": ["approval_id"]},
+}
+"""With an approval, the agent is asked to decide on a completed attempt and not to make one."""
+
+SPEC = ActionSpec(
+    "orchestrator.dispatch",
+    frozenset({"orchestrator"}),
+    _PAYLOAD,
     evolve,
     subject,
 )

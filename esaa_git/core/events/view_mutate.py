@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.events.spec import (
     ACTOR,
+    APPROVAL_ID,
     ISSUE_ID,
     OID,
     TASK_ID,
@@ -43,6 +44,9 @@ def evolve(draft: Draft, event: Event) -> None:
             if not issue.is_open:
                 raise Violation("INV-002", f"'{issue.issue_id}' is resolved already")
             draft.put_issue(replace(issue, resolution=payload["text"], resolved_by=payload["by"]))
+        case "review":
+            approval = draft.pending_approval(payload["approval_id"])
+            draft.put_approval(replace(approval, reviewer=None, deadline=None))
         case "effect":
             task = draft.task(payload["task_id"])
             if task.result is None or task.result.effect_commit != payload["effect_commit"]:
@@ -55,6 +59,8 @@ def subject(payload: Mapping[str, Any]) -> str:
             return f"{payload['task_id']}: note by {payload['by']}"
         case "issue":
             return f"{payload['issue_id']}: resolved by {payload['by']}"
+        case "review":
+            return f"{payload['approval_id']}: given back"
         case _:
             return f"{payload['task_id']}: effect {payload['effect_commit'][:7]} relinked"
 
@@ -65,6 +71,9 @@ _VIEWS: list[Schema] = [
     ),
     record(
         {"view": choice("issue"), "issue_id": ISSUE_ID, "by": ACTOR, "text": text(4000, 1)},
+    ),
+    record(
+        {"view": choice("review"), "approval_id": APPROVAL_ID, "text": text(4000, 1)},
     ),
     record(
         {
