@@ -1,0 +1,247 @@
+"""A model behind an HTTP interface: the request as a prompt, the answer held to a schema.
+
+`dialects` knows how each kind of service is spoken to, `wire` what it may answer, `endpoint` where
+it is, `client` how it is asked until it answers. Here is what makes one agent of them, and what
+each way of ending amounts to.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from esaa_git.agents.http import wire
+from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
+from esaa_git.agents.http.endpoint import UNPAID, Endpoint, blotted, blotted_body
+from esaa_git.agents.http.prices import priced
+from esaa_git.agents.prompts import render
+from esaa_git.agents.surroundings import Surroundings
+from esaa_git.core import canonical
+from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.event import instant
+from esaa_git.core.rejection import RejectCode, excerpt
+from esaa_git.errors import ConfigurationError
+from esaa_git.ports import Answer, Request
+
+if TYPE_CHECKING:
+    from esaa_git.agents.http.client import Asked, Call, Reply
+
+DEFAULT_TRIES: Final = 5
+
+SLACK_BYTES: Final = 1 << 20
+"""How much longer than twice the longest envelope the body of an answer may be: it holds the
+envelope as a JSON string, and beside it what else a service has to say."""
+
+
+class HttpAgent:
+    """Asks a service for every request; `sandbox` is `in-process`, since nothing is started.
+
+    The key is read from the environment when it is needed, travels in a header and is neither in
+    what is recorded as sent nor in any message.
+
+    Args:
+        entry: `settings` hold `dialect` and `url`, and optionally `key_env`, `timeout` (how long
+            one try may take, in milliseconds), `max_output_tokens`, `max_tries`, `extra` (a merge
+            patch of the body, RFC 7396), `prices` and `template`.
+        surroundings: of which the clock, the size of an answer and the pinned prompts are used.
+        bounds: how much a small model may write (`wire.Bounds`).
+    """
+
+    def __init__(
+        self,
+        entry: AgentEntry,
+        surroundings: Surroundings,
+        *,
+        bounds: wire.Bounds | None = None,
+    ) -> None:
+        self.name = entry.name
+        self.adapter = entry.adapter
+        self.model = entry.model
+        self.sandbox = "in-process"
+        self.has_checkout = False
+        self._settings = entry.settings
+        self._dialect = DIALECTS[entry.settings["dialect"]]
+        self._endpoint = Endpoint(entry.name, entry.settings, entry.model)
+        self._surroundings = surroundings
+        self._bounds = bounds
+
+    def ready(self) -> None:
+        """Raise AgentError if the package is missing, the URL is none, or the key is not there."""
+        from esaa_git.agents.http import client  # noqa: F401  # it says itself what to install
+
+        self._endpoint.url(self._dialect.path)
+        self._endpoint.key()
+
+    def prepare(self, request: Request) -> Request:
+        """Return the request with the exact body of the HTTP request, and the template's name.
+
+        Raises:
+            ConfigurationError: if the template cannot be rendered, `extra` does not fit into JSON,
+                or the contract leaves a model nothing to answer with.
+        """
+        name = self._settings.get("template", "model")
+        prompt = render(name, self._surroundings.prompt(name), request.view)
+        schema = wire.wire_schema(canonical.decode(request.view), self._bounds)
+        body = self._dialect.body(
+            self.model or "", prompt, schema, self._settings.get("max_output_tokens")
+        )
+        merged = _merged(body, self._settings.get("extra", {}))
+        try:
+            # Not sorted: a model writes the properties of a schema in their order.
+            text = json.dumps(merged, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return replace(request, sent=text.encode(), template=prompt.template)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"agent '{self.name}': 'extra' does not fit into JSON",
+                cause=excerpt(str(error)),
+                hint=f"correct 'extra' in .roadmap/{SWARM}: quote dates, leave out .nan and .inf",
+            ) from error
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
+        """Send exactly `request.sent` and return what the model wrote, as an envelope.
+
+        Raises:
+            AgentError: as `ready`; if the service cannot be reached; if it refuses the key, the
+                account, the address or the model; if it sends us elsewhere.
+        """
+        from esaa_git.agents.http.client import Hopeless, ask
+
+        key = self._endpoint.key()
+        began = time.monotonic()
+        try:
+            asked = ask(
+                self._call(request, key, began),
+                pause,
+                reason_of=lambda reply: _reason(reply, key),
+                is_hopeless=lambda reply: service_error(reply.body)[0] in UNPAID,
+            )
+        except Hopeless as error:
+            host = self._endpoint.host
+            raise self._endpoint.error(
+                f"'{host}' cannot be asked", blotted(str(error), key)
+            ) from error
+        latency_ms = int((time.monotonic() - began) * 1000)
+        tries = [failed.to_json() for failed in asked.tries]
+        reply = asked.reply
+        if reply is None:
+            return replace(self._given_up(asked, request.deadline), latency_ms=latency_ms)
+        is_answer = reply.status // 100 == 2
+        reply = replace(reply, body=blotted_body(reply.body, key, is_answer=is_answer))
+        if is_answer:
+            return replace(self._read(reply, key), latency_ms=latency_ms, tries=tries)
+        code, said = service_error(reply.body)
+        location = blotted(reply.headers.get("location", ""), key)
+        self._endpoint.refuse(reply.status, code, said, location)
+        failure = f"the service refused the request: {_reason(reply, key)}"
+        detail = {"status": reply.status}
+        return Answer(b"", latency_ms, failure, RejectCode.AGENT_FAILED, detail, tries=tries)
+
+    def _call(self, request: Request, key: str | None, began: float) -> Call:
+        from esaa_git.agents.http.client import Call
+
+        now = self._surroundings.clock.now()
+        left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
+        timeout_ms = self._settings.get("timeout")
+        return Call(
+            url=self._endpoint.url(self._dialect.path),
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": "git-esaa",
+                **self._dialect.headers(key),
+            },
+            body=request.sent,
+            until=began + left_ms / 1000,
+            try_seconds=None if timeout_ms is None else timeout_ms / 1000,
+            max_tries=self._settings.get("max_tries", DEFAULT_TRIES),
+            max_body_bytes=2 * self._surroundings.max_output_bytes + SLACK_BYTES,
+        )
+
+    def _given_up(self, asked: Asked, deadline: str) -> Answer:
+        """Return what it amounts to that every try failed, or that there was no time for one."""
+        tries = asked.tries
+        if tries and not any(failed.connected for failed in tries):
+            raise self._endpoint.error(
+                f"'{self._endpoint.host}' cannot be reached",
+                f"{tries[-1].reason} ({_counted(len(tries))})",
+                f"start the service, or correct 'url' in .roadmap/{SWARM} (it takes effect with "
+                "the next run)",
+            )
+        last = tries[-1] if tries else None
+        said = "" if last is None else f"{last.reason} ({_counted(len(tries))})"
+        if asked.late:
+            failure = f"did not answer before its deadline {deadline}"
+            failure += f": {said}" if said else ""
+        else:
+            failure = f"gave no answer: {said}"
+        is_late = asked.late or (last is not None and last.timed_out)
+        return Answer(
+            b"",
+            0,
+            failure,
+            RejectCode.AGENT_TIMEOUT if is_late else RejectCode.AGENT_FAILED,
+            {"status": last.status} if last is not None and last.status else {},
+            tries=[failed.to_json() for failed in tries],
+        )
+
+    def _read(self, reply: Reply, key: str | None) -> Answer:
+        """Return what a reply with a good status says."""
+        most = self._surroundings.max_output_bytes
+        if reply.truncated:
+            # The decoder says OUTPUT_TOO_LARGE to one byte more than is allowed.
+            return Answer(reply.body[: most + 1], 0, truncated=True)
+        try:
+            reading = read_body(self._dialect, reply.body)
+        except NotInDialect as error:
+            said = f"the service did not answer in the form of {self._dialect.title}: {error}"
+            return Answer(
+                reply.body[:most],
+                0,
+                blotted(said, key),
+                RejectCode.AGENT_FAILED,
+                {"status": reply.status},
+            )
+        # Half of a surrogate pair may come out of a JSON string; the decoder has a word for it.
+        written = reading.text.encode(errors="surrogatepass")
+        usage = priced(
+            reading.usage,
+            self._settings.get("prices"),
+            model=reading.model or self.model or "",
+            url=self._settings["url"],
+            when=self._surroundings.clock.now(),
+        )
+        return Answer(
+            written if reading.failure else wire.decode(written),
+            0,
+            None if reading.failure is None else blotted(reading.failure, key),
+            reading.code,
+            model=reading.model,
+            usage=usage,
+        )
+
+
+def _reason(reply: Reply, key: str | None) -> str:
+    code, said = service_error(blotted_body(reply.body, key, is_answer=False))
+    return excerpt(f"status {reply.status}: {said or code or 'it gives no reason'}", 400)
+
+
+def _counted(tries: int) -> str:
+    return "one try" if tries == 1 else f"{tries} tries"
+
+
+def _merged(body: Any, patch: Any) -> Any:
+    """Return the body with a JSON merge patch (RFC 7396): null takes out, objects go into."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(body) if isinstance(body, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged
