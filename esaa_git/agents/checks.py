@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from esaa_git.agents.confinement import Limits, Rules, choose, run
+from esaa_git.agents.confinement import NotStarted, choose, make_rules, run
 from esaa_git.agents.processes import Outcome
 from esaa_git.agents.programs import environment, find_program
 from esaa_git.core.contracts import Check
@@ -55,29 +55,29 @@ class ConfinedChecker:
 
 
 def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], None]) -> CheckResult:
+    who = f"check '{check.name}'"
+    began = time.monotonic()
     try:
-        program = find_program(check.run[0], root=workspace.path, who=f"check '{check.name}'")
+        outcome = run(
+            level,
+            [find_program(who, check.run[0], workspace.path), *check.run[1:]],
+            rules=make_rules(
+                {},
+                read=workspace.readable,
+                write=(workspace.path, workspace.home, workspace.tmp),
+            ),
+            cwd=workspace.path,
+            env=environment(who, (), home=workspace.home, tmp=workspace.tmp, ours={}),
+            body=b"",
+            max_output_bytes=OUTPUT_BYTES,
+            until=began + check.timeout_ms / 1000,
+            pause=pause,
+        )
+    except NotStarted as error:
+        return CheckResult(check.name, False, f"it cannot be started: {error}", "", 0)
     except AgentError as error:
         # What is missing may be what the agent was to write, so it is for the agent to hear.
-        return CheckResult(check.name, False, error.message, error.cause or "", 0)
-    rules = Rules(
-        read=tuple(workspace.readable),
-        write=(workspace.path, workspace.home, workspace.tmp),
-        hosts=(),
-        limits=Limits(),
-    )
-    began = time.monotonic()
-    outcome = run(
-        level,
-        [program, *check.run[1:]],
-        rules=rules,
-        cwd=workspace.path,
-        env=environment(workspace.home, workspace.tmp),
-        body=b"",
-        max_output_bytes=OUTPUT_BYTES,
-        until=began + check.timeout_ms / 1000,
-        pause=pause,
-    )
+        return CheckResult(check.name, False, error.cause or error.message, "", 0)
     duration_ms = int((time.monotonic() - began) * 1000)
     reason = _reason(outcome, check)
     output = (outcome.output + outcome.stderr).decode("utf-8", "replace")

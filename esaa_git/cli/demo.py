@@ -13,7 +13,7 @@ from esaa_git.cli.output import style
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
 
-NO_DEMO = "default"
+NO_DEMO = ("agents", "default")
 
 
 @click.command(
@@ -64,7 +64,7 @@ def _template(name: str) -> Path:
     known = sorted(
         path.name
         for path in resource_path("templates").iterdir()
-        if path.is_dir() and path.name != NO_DEMO
+        if path.is_dir() and path.name not in NO_DEMO
     )
     if name not in known:
         raise UsageError(f"no template '{name}'", hint=f"choose one of: {', '.join(known)}")

@@ -18,6 +18,7 @@ from esaa_git.errors import RepositoryError, UsageError
 Example:
   git esaa init
   git add .roadmap && git commit -m "esaa: contracts and plan"
+  git esaa init --agents
 """
 )
 @click.option("--project", metavar="NAME", help="Name of the project; by default the folder's.")
@@ -38,9 +39,20 @@ Example:
     metavar="REF",
     help="Keep the log on this ref: refs/heads/esaa/events where a forge takes branches only.",
 )
+@click.option(
+    "--agents",
+    is_flag=True,
+    help="Also write what interactive agents read (AGENTS.md, CLAUDE.md, GEMINI.md, a skill), and "
+    "print how to register the MCP server. Where .roadmap/ is there already, nothing else is done.",
+)
 @pass_app
 def init(
-    app: App, project: str | None, key: str | None, key_format: str, events_ref: str | None
+    app: App,
+    project: str | None,
+    key: str | None,
+    key_format: str,
+    events_ref: str | None,
+    agents: bool,
 ) -> None:
     """Write the contracts of a project into .roadmap/, and set up the orchestrator's key.
 
@@ -48,6 +60,16 @@ def init(
     yet: the log begins with the first 'git esaa run' or 'git esaa plan apply'.
     """
     repository = app.repository
+    if agents:
+        checkout = repository.workdir
+        if checkout is None:
+            raise RepositoryError(
+                "a bare repository has no files for agents to read",
+                hint="run 'git esaa init --agents' in a clone",
+            )
+        if (checkout / ROADMAP).is_dir() and not (project or key or events_ref):
+            _for_agents(checkout)
+            return
     if events_ref is not None:
         repository.set_local("esaa.eventsRef", events_ref)
         _ = repository.events_ref  # says so if it is no ref name
@@ -75,6 +97,28 @@ def init(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
         "'git esaa run'"
     )
+    if agents and workdir is not None:
+        _for_agents(workdir)
+
+
+def _for_agents(workdir: Path) -> None:
+    from importlib.util import find_spec
+
+    from esaa_git.cli.hosts import REGISTRATION, write_host_files
+
+    written = write_host_files(workdir)
+    click.echo(
+        f"for agents: wrote {', '.join(written.files)}"
+        if written.files
+        else "for agents: everything is there already; nothing was written"
+    )
+    for name, reason in written.left:
+        click.echo(f"left alone: '{name}' ({reason})")
+    click.echo("register the MCP server with the host that you use, once:")
+    for host, line in REGISTRATION:
+        click.echo(f"  {host:<12}  {line}")
+    if find_spec("mcp") is None:
+        click.echo("the server needs one more package: python -m pip install 'esaa-git[mcp]'")
 
 
 def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:

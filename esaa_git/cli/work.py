@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.cli.app import App, pass_app
+from esaa_git.cli.checkout_files import file_update
 from esaa_git.cli.output import as_option, json_option, print_json
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import Task
-    from esaa_git.orchestrator.commit import Admission
+    from esaa_git.orchestrator.admission import Admission
 
 
 @click.command(
@@ -104,7 +104,7 @@ def complete(
         payload["checks"] = list(checks)
     if paths:
         base = "" if task.attempt is None else task.attempt.base
-        payload["file_updates"] = [_update(app, path, base) for path in paths]
+        payload["file_updates"] = [file_update(app, path, base) for path in paths]
     envelope = {
         "action": "agent.result",
         "task_id": task_id,
@@ -181,7 +181,8 @@ def _show_proposal(app: App, task_id: str) -> int:
 
 
 def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
-    from esaa_git.orchestrator.commit import Said, admit
+    from esaa_git.orchestrator.commit import admit
+    from esaa_git.orchestrator.exchange import Said
     from esaa_git.ports import Answer
 
     task = _held(app, task_id, by) if task_id is not None else _only_one_held(app, by)
@@ -216,62 +217,6 @@ def _only_one_held(app: App, by: str) -> Task | None:
     held = [state.tasks[name] for name in state.run.in_progress]
     mine = [task for task in held if task.attempt is not None and task.attempt.agent == by]
     return mine[0] if len(mine) == 1 else None
-
-
-def _update(app: App, given: str, base: str) -> dict[str, Any]:
-    import base64
-
-    from esaa_git.errors import RepositoryError
-
-    workdir = app.repository.workdir
-    if workdir is None:
-        raise RepositoryError(
-            "a bare repository has no checkout to take files from",
-            hint="propose contents with 'git esaa submit FILE'",
-        )
-    start = Path.cwd() if app.folder is None else app.folder.resolve()
-    # As text from there on: what a symlink in the tree leads to is not the path that was named.
-    place = Path(os.path.normpath(start / given))
-    try:
-        path = place.relative_to(workdir.resolve()).as_posix()
-    except ValueError:
-        raise UsageError(
-            f"'{given}' is outside of this repository", hint=f"name a path below '{workdir}'"
-        ) from None
-    if not place.exists() and not place.is_symlink():
-        if app.trees.entry(base, path) is None:
-            raise UsageError(
-                f"there is no '{given}', neither here nor in the base of the attempt",
-                hint="check the spelling; a path that is gone is proposed as deleted",
-            )
-        return {"op": "delete", "path": path}
-    if place.is_symlink() or not place.is_file():
-        raise UsageError(f"'{given}' is not a regular file", hint="name the files one by one")
-    data = _as_git_would_store(app, place, path)
-    update: dict[str, Any] = {"op": "write", "path": path}
-    update["executable"] = bool(place.stat().st_mode & 0o100)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        return {**update, "content": base64.b64encode(data).decode(), "encoding": "base64"}
-    return {**update, "content": text}
-
-
-def _as_git_would_store(app: App, place: Path, path: str) -> bytes:
-    """Return the content after git's end-of-line and filter attributes."""
-    from esaa_git.git.program import run_git
-
-    oid = run_git(
-        app.repository.workdir or place.parent,
-        "hash-object",
-        "-w",
-        f"--path={path}",
-        "--stdin",
-        input=place.read_bytes(),
-    )
-    return app.repository.read(oid.decode().strip())[1]
 
 
 def _read(file: str) -> bytes:

@@ -7,6 +7,7 @@ code of its own kind, and a record that is as it was; never with a traceback.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -1117,10 +1118,7 @@ def test_a_folder_of_ours_that_cannot_be_written_is_named(applied: Project) -> N
     applied.ok("claim", "T-1")
     applied.write("src/a.py", "a = 2\n")
     place = applied.path / ".git/esaa"
-    for inside in place.iterdir() if place.exists() else ():
-        inside.unlink()
-    if place.exists():
-        place.rmdir()
+    shutil.rmtree(place)
     place.write_text("a file where a folder should be")
     message = applied.fails(1, "complete", "T-1", "--summary", "x", "src/a.py")
     assert f"cannot use '{place}" in message

@@ -1,0 +1,151 @@
+"""What the hosts of interactive agents read in a repository, and how each one learns of our server.
+
+Claude Code reads `CLAUDE.md` and `.claude/skills`; Codex, opencode, Copilot and others read
+`AGENTS.md` and `.agents/skills`; Gemini CLI reads `GEMINI.md` and `.agents/skills`. So there is one
+text, in `AGENTS.md`, two files that import it, and one skill in two places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from esaa_git.errors import ConfigurationError
+from esaa_git.resources import resource_path
+
+BEGIN = b"<!-- git-esaa: begin, written by 'git esaa init --agents' -->"
+END = b"<!-- git-esaa: end -->"
+
+IMPORTS = {"CLAUDE.md": b"@AGENTS.md", "GEMINI.md": b"@./AGENTS.md"}
+"""Files that another file is imported into, with the import as their host spells it."""
+
+SKILLS = (".claude/skills/git-esaa/SKILL.md", ".agents/skills/git-esaa/SKILL.md")
+
+REGISTRATION = (
+    ("Claude Code", "claude mcp add git-esaa -- git esaa mcp"),
+    ("Codex", "codex mcp add git-esaa -- git esaa mcp"),
+    ("Gemini CLI", "gemini mcp add git-esaa git esaa mcp"),
+    ("opencode", "opencode mcp add git-esaa -- git esaa mcp"),
+    ("Copilot CLI", "copilot mcp add git-esaa -- git esaa mcp"),
+    ("VS Code", """code --add-mcp '{"name":"git-esaa","command":"git","args":["esaa","mcp"]}'"""),
+)
+"""The one line that registers the server, by host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was done: the files that were written, and those that were left, with the reason."""
+
+    files: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+
+
+def write_host_files(workdir: Path) -> Written:
+    """Write the files into a checkout, and keep everything else that they hold.
+
+    Ours is what stands between two marks; it is replaced where it differs, so running it again
+    changes nothing. Every file is looked at before the first is written.
+
+    Raises:
+        ConfigurationError: if a file has only one of the marks.
+    """
+    planned: list[tuple[str, bytes]] = []
+    left: list[tuple[str, str]] = []
+    for name, ours in _contents():
+        place = workdir / name
+        if place.is_symlink():
+            target = place.resolve()
+            if target != (workdir / "AGENTS.md").resolve():
+                left.append((name, f"it is a symbolic link to '{target}'"))
+            continue
+        if not place.resolve().is_relative_to(workdir.resolve()):
+            left.append((name, "a folder on the way to it leads out of the repository"))
+            continue
+        old = _existing(place)
+        if old is None:
+            planned.append((name, ours.new))
+            continue
+        if ours.line is not None and BEGIN not in old and ours.line in old.splitlines():
+            continue
+        if ours.whole and BEGIN not in old:
+            left.append((name, "it has no marks of ours, so it is yours"))
+            continue
+        new = _merged(name, old, ours.section)
+        if new != old:
+            planned.append((name, new))
+    for name, data in planned:
+        place = workdir / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    return Written(tuple(name for name, _ in planned), tuple(left))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """A file of ours: all of it where it is new, else its section.
+
+    `line` makes the section needless where the file has it already; of a `whole` file nothing is
+    added to somebody else's.
+    """
+
+    new: bytes
+    section: bytes
+    line: bytes | None = None
+    whole: bool = False
+
+
+def _contents() -> list[tuple[str, _Ours]]:
+    def template(name: str) -> bytes:
+        return resource_path("templates", "agents", name).read_bytes()
+
+    text = _marked(template("AGENTS.md"))
+    found = [("AGENTS.md", _Ours(text, text))]
+    for name, line in IMPORTS.items():
+        section = _marked(template(name))
+        found.append((name, _Ours(section, section, line)))
+    # A skill begins with its front matter, so the marks come after it.
+    _, front, body = template("SKILL.md").split(b"---\n", 2)
+    section = _marked(body.strip(b"\n") + b"\n")
+    skill = b"---\n" + front + b"---\n\n" + section
+    found += [(name, _Ours(skill, section, whole=True)) for name in SKILLS]
+    return found
+
+
+def _marked(text: bytes) -> bytes:
+    return BEGIN + b"\n" + text + END + b"\n"
+
+
+def _existing(place: Path) -> bytes | None:
+    if not place.exists():
+        return None
+    if not place.is_file():
+        raise ConfigurationError(
+            f"'{place}' is in the way: it is not a file",
+            hint="move it aside, then run 'git esaa init --agents' again",
+        )
+    return place.read_bytes()
+
+
+def _merged(name: str, old: bytes, section: bytes) -> bytes:
+    """Return the file with our section in it, at its place or at the end."""
+    if b"\r\n" in old:
+        section = section.replace(b"\n", b"\r\n")
+    if old.count(BEGIN) != old.count(END) or old.count(BEGIN) > 1:
+        raise ConfigurationError(
+            f"'{name}' has not one begin and one end mark of git-esaa",
+            hint="delete the marks and what is between them, then run 'git esaa init --agents' "
+            "again",
+        )
+    if BEGIN not in old:
+        line_end = b"\r\n" if b"\r\n" in old else b"\n"
+        if not old:
+            return section
+        return old + (b"" if old.endswith(b"\n") else line_end) + line_end + section
+    before, rest = old.split(BEGIN)
+    if END not in rest:
+        raise ConfigurationError(
+            f"the marks of git-esaa in '{name}' are the wrong way round",
+            hint="delete them, then run 'git esaa init --agents' again",
+        )
+    after = rest.split(END)[1]
+    return before + section.rstrip(b"\r\n") + after

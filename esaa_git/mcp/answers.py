@@ -1,0 +1,178 @@
+"""From a caller's arguments to an envelope, through admission, to what the caller is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from esaa_git.cli.app import App
+from esaa_git.cli.checkout_files import file_update
+from esaa_git.errors import RefusedError, UsageError
+from esaa_git.mcp.turns import now, over
+from esaa_git.mcp.words import refusal
+
+if TYPE_CHECKING:
+    from esaa_git.core.contracts import Contracts
+    from esaa_git.core.state import Attempt, State, Task
+    from esaa_git.orchestrator.admission import Admission
+    from esaa_git.ports import Request
+
+Result = dict[str, Any]
+
+
+def request_of(
+    app: App, state: State, contracts: Contracts, task: Task, attempt: Attempt
+) -> Request:
+    """Return the request for an attempt of somebody who works in a checkout."""
+    from esaa_git.orchestrator.request import request_for
+
+    return request_for(
+        app.engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
+    )
+
+
+def view_of(request: Request) -> Result:
+    """Return the request as a JSON value, without what only somebody who writes envelopes needs."""
+    view: Result = json.loads(request.sent)
+    return {**view, "answer": {"file_updates": view["answer"]["file_updates"]}}
+
+
+def assignment(request: Request) -> Result:
+    """Return the request of an attempt that is the caller's, and what to do with it."""
+    return {
+        "task_id": request.task_id,
+        "attempt_id": request.attempt_id,
+        "claimed": True,
+        "deadline": request.deadline,
+        "base": request.base,
+        "next": "do what request.task asks for within request.contract.write; call heartbeat "
+        "before the deadline if it takes long, and submit_result when it is done",
+        "request": view_of(request),
+    }
+
+
+def updates_text(app: App, attempt: Attempt, paths: Sequence[str], file_updates: str) -> str | None:
+    """Return the JSON text of the proposal's updates, or None where no file changes."""
+    if paths and file_updates.strip():
+        raise UsageError(
+            "'paths' and 'file_updates' exclude each other",
+            hint="name files of the checkout in 'paths', or write every change into 'file_updates'",
+        )
+    if paths:
+        workdir = app.repository.workdir
+        top = None if workdir is None else workdir.resolve()
+        updates = [file_update(app, path, attempt.base, top) for path in paths]
+        return json.dumps(updates, ensure_ascii=False)
+    text = file_updates.strip()
+    if not text:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            "'file_updates' is not JSON",
+            cause=str(error),
+            hint='write a list such as [{"op": "write", "path": "a.txt", "content": "..."}]',
+        ) from error
+    if not isinstance(value, list):
+        raise UsageError(
+            "'file_updates' is not a list",
+            hint="put the updates between [ and ], each as request.answer.file_updates shows",
+        )
+    return text
+
+
+def check_arguments(contracts: Contracts, action: str, payload: Mapping[str, Any]) -> None:
+    """Refuse arguments that no admission could accept, before an attempt is spent on them."""
+    from esaa_git.core.envelope import check_payload
+
+    if action not in contracts.agent.actions:
+        raise RefusedError(
+            f"the contract does not allow {action} to anybody",
+            cause=f"it allows {', '.join(sorted(contracts.agent.actions))}",
+            hint="a person decides that, under 'actions' in .roadmap/AGENT_CONTRACT.yaml",
+        )
+    fault = check_payload(action, payload)
+    if fault is not None:
+        raise UsageError(
+            fault.message, hint="correct that argument and call again; no attempt was spent"
+        )
+
+
+def envelope(action: str, task_id: str, attempt: Attempt, payload: str) -> bytes:
+    """Return an envelope around a payload's JSON text, byte for byte as it was written."""
+    head = json.dumps(
+        {"action": action, "task_id": task_id, "attempt_id": attempt.attempt_id},
+        ensure_ascii=False,
+    )
+    # A lone surrogate is for the decoder to refuse.
+    return f'{head[:-1]}, "payload": {payload}}}'.encode(errors="surrogatepass")
+
+
+def admit_answer(
+    app: App,
+    by: str,
+    task_id: str,
+    attempt: Attempt,
+    output: bytes,
+    pause: Callable[[], None] = lambda: None,
+) -> Result:
+    """Have an answer admitted, and return what became of it.
+
+    Raises:
+        RefusedError: with the rejection, worded so that the caller can correct itself.
+    """
+    from esaa_git.orchestrator.commit import admit
+    from esaa_git.orchestrator.exchange import Said
+    from esaa_git.ports import Answer
+
+    said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt.attempt_id)
+    admission = admit(app.engine, said, pause)
+    state, contracts = app.log.load()
+    if admission.rejected is not None:
+        raise refusal(admission.rejected, state.tasks[task_id], contracts)
+    return outcome(admission, state)
+
+
+def admit_late(
+    app: App, state: State, contracts: Contracts, by: str, task: Task, output: bytes
+) -> Result:
+    """Answer a submission to an attempt that is over: the same one again is harmless."""
+    from esaa_git.orchestrator.verifier import Repeated
+
+    attempt = task.attempt
+    assert attempt is not None  # _own looked at it
+    verdict = app.engine.verifier.judge(
+        output, state=state, contracts=contracts, actor=by, now=now(app, state)
+    )
+    if not isinstance(verdict, Repeated):
+        if task.is_done:
+            raise RefusedError(
+                f"'{task.task_id}' is done, and done is final",
+                hint="report what is wrong with it by report_issue",
+            )
+        raise over(task.task_id, attempt)
+    result: Result = {"task_id": task.task_id, "outcome": "repeated", "state": task.state}
+    return {**result, "message": "recorded already, nothing was done again"}
+
+
+def outcome(admission: Admission, state: State) -> Result:
+    """Return an admission as the caller is told it, with where the task stands now."""
+    task = state.tasks[admission.task_id]
+    result: Result = {
+        "task_id": task.task_id,
+        "attempt_id": admission.attempt_id,
+        "outcome": admission.kind,
+        "state": task.state,
+        "message": admission.message,
+    }
+    if admission.effect_commit is not None:
+        result["effect_commit"] = admission.effect_commit
+    if admission.issue_id is not None:
+        result["issue_id"] = admission.issue_id
+    if admission.in_the_way:
+        result["in_the_way"] = [path.path for path in admission.in_the_way]
+    if task.active_attempt is not None:
+        result["deadline"] = task.active_attempt.deadline
+    return result
