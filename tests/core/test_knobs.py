@@ -6,6 +6,7 @@ offer are collected here; each has a scenario, and each scenario a knob.
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,9 +18,11 @@ import pygit2
 import pytest
 
 from esaa_git.agents.registry import make_agent
+from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import EMPTY
@@ -35,11 +38,13 @@ from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
     Answering,
     MemoryEngine,
+    NoWorkspaces,
     Place,
     changed_files,
     contracts,
     engine,
     in_turn,
+    oblige,
     result,
     says,
     spoken,
@@ -120,7 +125,7 @@ def leaves(value: Any, place: Place = ()) -> Iterator[Place]:
 
 def offered(schema: Mapping[str, Any], place: Place = ()) -> Iterator[Place]:
     """Yield the leaves that a schema admits, `*` for names that people choose."""
-    if schema.get("type") != "object":
+    if schema.get("type") != "object" or len(schema) == 1:
         yield place
         return
     named = set(schema.get("required", ())) | set(schema.get("properties", ()))
@@ -157,21 +162,61 @@ SHOWN = {pattern_of(place) for place in KNOBS}
 
 # What the schemas offer and the templates leave out: settings of an agent.
 MORE_KNOBS: list[Place] = [
-    tuple(pattern.replace("*", "agent-spec").split("/")) for pattern in sorted(OFFERED - SHOWN)
+    tuple(pattern.replace("*", "agent-spec" if "/agents/" in pattern else "spec").split("/"))
+    for pattern in sorted(OFFERED - SHOWN)
 ]
+
+
+ELSEWHERE: dict[str, str] = {
+    f"{SWARM}/agents/*/{key}": test
+    for key, test in {
+        "context_tokens": "agents/test_local.py::test_a_prompt_that_does_not_fit_spends_no_attempt",
+        "dialect": "agents/test_http.py::"
+        "test_the_body_holds_model_prompt_and_schema_where_the_dialect_wants_them",
+        "extra": "agents/test_http.py::test_extra_is_merged_into_the_body_and_null_takes_out_of_it",
+        "file": "agents/test_local.py::test_weights_are_looked_for_where_the_entry_says",
+        "key_env": "agents/test_http.py::test_the_key_travels_in_a_header_and_nowhere_else",
+        "max_output_tokens": "agents/test_http.py::"
+        "test_the_most_tokens_of_an_answer_go_where_the_dialect_wants_them",
+        "max_tries": "agents/test_http.py::test_tries_end_at_their_number",
+        "prices/cached_input_microdollars_per_million": "agents/test_http.py::"
+        "test_prices_of_the_entry_make_the_cost_in_micro_dollars_rounded_up",
+        "prices/input_microdollars_per_million": "agents/test_http.py::"
+        "test_prices_of_the_entry_make_the_cost_in_micro_dollars_rounded_up",
+        "prices/output_microdollars_per_million": "agents/test_http.py::"
+        "test_prices_of_the_entry_make_the_cost_in_micro_dollars_rounded_up",
+        "template": "agents/test_http.py::test_the_entry_may_name_another_template",
+        "url": "agents/test_http.py::"
+        "test_a_service_is_sent_exactly_what_was_prepared_and_its_answer_is_an_envelope",
+    }.items()
+}
 
 
 def test_the_templates_and_the_schemas_speak_of_the_same_knobs() -> None:
     assert SHOWN <= OFFERED
-    assert {place[:2] for place in MORE_KNOBS} == {(SWARM, "agents")}
+    assert {"/".join(place[:2]) for place in MORE_KNOBS} == {
+        f"{SWARM}/agents",
+        f"{SWARM}/reviewers",
+        f"{AGENT}/kinds",
+    }
 
 
 def test_every_knob_has_a_scenario() -> None:
-    assert OFFERED - set(SCENARIOS) == set()
+    assert OFFERED - set(SCENARIOS) - set(ELSEWHERE) == set()
 
 
 def test_every_scenario_has_a_knob() -> None:
     assert set(SCENARIOS) - OFFERED == set()
+    assert set(ELSEWHERE) - OFFERED == set()
+    assert set(ELSEWHERE) & set(SCENARIOS) == set()
+
+
+@pytest.mark.parametrize("pattern", sorted(ELSEWHERE))
+def test_a_scenario_that_stands_elsewhere_is_there(pattern: str) -> None:
+    """Adapters are tried with real programs, services and servers, in files of their own."""
+    file, name = ELSEWHERE[pattern].split("::")
+    tree = ast.parse((Path(__file__).parents[1] / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def test_the_templates_have_this_many_knobs() -> None:
@@ -180,7 +225,10 @@ def test_the_templates_have_this_many_knobs() -> None:
     assert {place[0] for place in KNOBS} == {n for n in template_files() if n.endswith(".yaml")}
 
 
-@pytest.mark.parametrize("place", KNOBS + MORE_KNOBS, ids="/".join)
+HERE = [place for place in KNOBS + MORE_KNOBS if pattern_of(place) not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("place", HERE, ids="/".join)
 def test_turning_the_knob_changes_what_happens(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +255,7 @@ def codes(bench: MemoryEngine) -> list[str]:
 
 def kind_of(agent: str) -> str:
     kinds: dict[str, str] = template_document(SWARM)["kinds"]
-    return next(kind for kind, name in kinds.items() if name == agent)
+    return next((kind for kind, name in kinds.items() if name == agent), "spec")
 
 
 GARBAGE: Answering = lambda request: b"???"  # noqa: E731  # a value of the same kind as the others
@@ -258,6 +306,33 @@ def a_kind_s_read_globs_reach_the_request(bench: Bench) -> None:
         assert asked.view()["contract"]["read"] == globs
 
 
+@scenario(f"{AGENT}/kinds/*/checks")
+def a_kind_s_results_pass_its_checks(bench: Bench) -> None:
+    agent = result(write("docs/qa/a.md", "tests fails\n"))
+    for value, refused in (([], []), ([{"name": "tests", "run": ["true"]}], ["CHECK_FAILED"])):
+        assert codes(worked(bench.engine(value, agent), bench.name)) == refused
+
+
+@scenario(f"{AGENT}/kinds/*/context")
+def a_kind_s_context_is_what_a_request_carries(bench: Bench) -> None:
+    files = {"docs/a.md": b"a", "src/b.py": b"b"}
+    for value in (["docs/**"], ["src/*.py"], []):
+        made = bench.engine(value, files=files)
+        made.has_checkout = False
+        carried = {file["path"] for file in worked(made, bench.name).view()["files"]}
+        assert carried == {path for path in files if GlobSet(value).matches(path)}
+
+
+@scenario(f"{POLICY}/limits/max_context_bytes")
+def a_request_carries_so_many_bytes_of_files(bench: Bench) -> None:
+    for value, carried in ((10, ["a", "b"]), (5, ["a"]), (0, [])):
+        made = bench.engine(value, files={"a": b"aaaaa", "b": b"bbbbb"})
+        made.has_checkout = False
+        shown = worked(made).view()["files"]
+        assert [file["path"] for file in shown] == ["a", "b"]
+        assert [file["path"] for file in shown if "content" in file] == carried
+
+
 @scenario(f"{AGENT}/kinds/*/review")
 def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
     at_once = worked(bench.engine("none"), bench.name)
@@ -272,6 +347,14 @@ def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
         False,
         True,
     )
+    agents = {"": oblige, "judge": says("agent.review", verdict="approve", reason="fine")}
+    given = {
+        bench.place: "agent",
+        (SWARM, "reviewers"): {bench.name: "judge"},
+        (SWARM, "agents", "judge"): {"adapter": "scripted", "folder": "recorded"},
+    }
+    reviewed = worked(engine(agents, given=contracts(given)), bench.name)
+    assert [event.actor for event in found(reviewed, "approval.grant")] == ["judge"]
 
 
 @scenario(f"{AGENT}/prohibitions/paths")
@@ -627,13 +710,18 @@ def real(bench: Bench, entry: Mapping[str, Any]) -> MemoryEngine:
     made = engine(given=contracts({place: entry}))
     made.make_agent = lambda found_entry, in_force: make_agent(
         found_entry,
-        root=bench.folder,
-        trees=made.trees,
-        blobs=made.blobs,
-        max_output_bytes=in_force.policy.max_output_bytes,
-        clock=made.clock,
+        Surroundings(
+            root=bench.folder,
+            trees=made.trees,
+            blobs=made.blobs,
+            workspaces=NoWorkspaces(),
+            clock=made.clock,
+            max_output_bytes=in_force.policy.max_output_bytes,
+            sandbox="none",
+            prompt=in_force.prompt,
+        ),
     )
-    return worked(made, kind_of(bench.name))
+    return worked(made, kind_of(bench.name), agent=bench.name)
 
 
 def command(*arguments: str, **more: Any) -> dict[str, Any]:
@@ -667,7 +755,7 @@ def an_adapter_decides_how_an_agent_is_asked(bench: Bench) -> None:
     recording = real(bench, scripted(bench, "recorded", "recorded"))
     said = [found(made, "orchestrator.dispatch")[0].payload for made in (program, recording)]
     assert [each["adapter"] for each in said] == ["command", "scripted"]
-    assert [each["sandbox"] for each in said] == ["scratch-directory", "none"]
+    assert [each["sandbox"] for each in said] == ["none", "in-process"]
     assert summary_of(program).startswith("asked")
     assert summary_of(recording) == "recorded"
 
@@ -681,7 +769,7 @@ def a_command_is_what_answers(bench: Bench) -> None:
 @scenario(f"{SWARM}/agents/*/model")
 def a_model_is_put_on_record(bench: Bench) -> None:
     for value in ("model-a", "model-b"):
-        done = worked(bench.engine(value), kind_of(bench.name))
+        done = worked(bench.engine(value), kind_of(bench.name), agent=bench.name)
         assert found(done, "orchestrator.dispatch")[0].payload["model"] == value
         assert found(done, "agent.result")[0].payload["model"] == value
         assert effect_of(done)["assisted_by"] == f"{bench.name}:{value}"
@@ -710,6 +798,19 @@ def a_folder_is_where_answers_come_from(bench: Bench) -> None:
         assert summary_of(real(bench, scripted(bench, folder, f"from {folder}"))) == (
             f"from {folder}"
         )
+
+
+@scenario(f"{SWARM}/reviewers/*")
+def a_kind_is_reviewed_by_the_agent_that_is_named(bench: Bench) -> None:
+    kind = bench.name
+    by_agents = {(AGENT, "kinds", kind, "review"): "agent"}
+    agents = {"agent-spec", "agent-impl", "agent-qa"} - {template_document(SWARM)["kinds"][kind]}
+    for reviewer in sorted(agents):
+        approves = says("agent.review", verdict="approve", reason="fine")
+        answering = {"": oblige, reviewer: approves}
+        given = contracts({(SWARM, "reviewers"): {kind: reviewer}, **by_agents})
+        done = worked(engine(answering, given=given), kind)
+        assert [event.actor for event in found(done, "approval.grant")] == [reviewer]
 
 
 @scenario(f"{SWARM}/kinds/*")

@@ -65,7 +65,7 @@ def boundary_of(kind: str, contracts: Contracts) -> Boundary:
 def test_the_contracts_of_a_new_project_can_be_used_as_they_are() -> None:
     contracts = contracts_of(DEFAULT)
     contracts.check()
-    assert all(contracts.profile(name) for name in contracts.swarm.agents)
+    assert all(contracts.profile(name) for name in contracts.swarm.kinds.values())
     assert set(contracts.swarm.kinds) == set(contracts.agent.kinds)
 
 
@@ -215,7 +215,8 @@ def test_the_example_agent_answers_with_a_valid_envelope_that_changes_nothing() 
 def test_the_agents_of_a_new_project_are_one_program_to_be_written_beside_the_example() -> None:
     assert os.access(EXAMPLE_AGENT, os.X_OK)
     assert EXAMPLE_AGENT.read_bytes().startswith(b"#!/usr/bin/env python3\n")
-    for agent in contracts_of(DEFAULT).swarm.agents.values():
+    swarm = contracts_of(DEFAULT).swarm
+    for agent in map(swarm.agent, swarm.kinds.values()):
         (program,) = agent.settings["command"]
         place = EXAMPLE_AGENT.with_name("my-agent")
         assert program == f"./.roadmap/{place.relative_to(DEFAULT)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,7 @@ from esaa_git.ports import (
     Request,
     StoredEvent,
     Tip,
+    Workspace,
 )
 from esaa_git.resources import resource_path
 
@@ -446,9 +448,16 @@ class MemoryAgent:
     """An `AgentAdapter` around a function."""
 
     sandbox = "in-process"
-    has_checkout = True
 
-    def __init__(self, entry: AgentEntry, answering: Answering, requests: list[Request]) -> None:
+    def __init__(
+        self,
+        entry: AgentEntry,
+        answering: Answering,
+        requests: list[Request],
+        *,
+        has_checkout: bool = True,
+    ) -> None:
+        self.has_checkout = has_checkout
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
@@ -465,6 +474,15 @@ class MemoryAgent:
         self._requests.append(request)
         said = self._answering(request)
         return said if isinstance(said, Answer) else Answer(said, 0)
+
+
+class NoWorkspaces:
+    """For adapters that lay out no checkout."""
+
+    def open(
+        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+    ) -> AbstractContextManager[Workspace]:
+        raise AssertionError("nobody asks for a checkout here")
 
 
 class MemoryChecker:
@@ -515,6 +533,7 @@ class MemoryEngine(Engine):
     repository: Repository = field(default_factory=Repository)
     given: Contracts = field(default_factory=lambda: contracts())
     answering: dict[str, Answering] = field(default_factory=dict)
+    has_checkout: bool = True
     requests: list[Request] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
@@ -637,7 +656,7 @@ def engine(
 
 def _agent(made: MemoryEngine, entry: AgentEntry) -> AgentAdapter:
     answering = made.answering.get(entry.name) or made.answering[""]
-    return MemoryAgent(entry, answering, made.requests)
+    return MemoryAgent(entry, answering, made.requests, has_checkout=made.has_checkout)
 
 
 # -------------------------------------------------------------------------- what agents may answer
