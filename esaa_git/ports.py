@@ -129,6 +129,38 @@ class EventLog(Protocol):
         ...
 
 
+class SharedLog(Protocol):
+    """The log that several machines append to, and the working branch that travels with it.
+
+    Attributes:
+        name: what people call it.
+    """
+
+    name: str
+
+    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+        """Append by compare-and-swap what leads to `tip`; log and branch move there, or neither.
+
+        Raises:
+            ConflictError: if either has moved on there; nothing has moved.
+            RefusedError: if it is refused for another reason; nothing has moved.
+            RemoteUnreachable: if it cannot be reached, or broke off before it answered.
+        """
+        ...
+
+    def catch_up(self) -> bool:
+        """Move log, branch and checkouts here forward to what is there; say whether they moved.
+
+        What is new is verified before anything moves.
+
+        Raises:
+            ConflictError: if that is no mere going forward, or uncommitted work is in the way.
+            MismatchError, CorruptedError: if what is there does not hold.
+            RemoteUnreachable: if it cannot be reached.
+        """
+        ...
+
+
 class BlobStore(Protocol):
     """Contents by id."""
 
@@ -383,8 +415,10 @@ class AgentAdapter(Protocol):
     name: str
     adapter: str
     model: str | None
-    sandbox: str
     has_checkout: bool
+
+    @property
+    def sandbox(self) -> str: ...
 
     def ready(self) -> None:
         """Raise the AgentError that `answer` would raise, before an attempt is opened."""

@@ -1,37 +1,29 @@
 """Any program as an agent: the request on its standard input, an envelope on its standard output.
 
-What a program is given, and how it may end, is all here; `processes` runs it, `scratch` makes the
-directory that it works in.
+What a program is given, and how its end is worded, is all here; `confinement` runs it, `scratch`
+makes the directory that it works in.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from esaa_git.agents.interrupts import held_interrupts
-from esaa_git.agents.processes import NotStarted, Outcome, run
+from esaa_git.agents.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
+from esaa_git.agents.programs import check_names, environment, find_program
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
-from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.agents.surroundings import Surroundings
+from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, BlobStore, Clock, Request, Trees
-
-PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
-"""Variables that every program gets where they are set, beside those that its entry names."""
-
-# Ours to set, or the way to somebody's keys and repositories.
-_REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
-_REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
+from esaa_git.ports import Answer, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,65 +36,50 @@ class _Limit:
 
 
 class CommandAgent:
-    """Runs a program for every request, in a directory that is thrown away afterwards.
+    """Runs a program for every request, confined, in a directory that is thrown away afterwards.
 
     It starts in `snapshot/`, which holds the regular files of the request's base that match its
-    `read` globs (no symlinks, no submodules, no history); beside it are a HOME and a TMPDIR, both
-    empty. Its environment is PATH, `PASSED_ON`, HOME, TMPDIR, ESAA_TASK, ESAA_ATTEMPT,
-    ESAA_DEADLINE and the variables that its entry names, and nothing else.
-
-    This is **not** an operating system's sandbox. The program runs with the rights of the user: it
-    can read and write what they can, reach the network and start other programs. `sandbox` is
-    `scratch-directory`, which says just that in the log.
+    `read` globs, with the request's changes (no symlinks, no submodules, no history); beside it are
+    a HOME and a TMPDIR, both empty, where alone it can write. Its environment is PATH,
+    `programs.PASSED_ON`, HOME, TMPDIR, ESAA_TASK, ESAA_ATTEMPT, ESAA_DEADLINE and the variables
+    that its entry names, and nothing else. What else it can do is in `confinement`.
 
     Args:
-        entry: `settings` hold `command`, and optionally `timeout` (milliseconds) and `env` (names).
-        root: the top of the operator's checkout, which a relative path of the program starts from;
-            None in a bare repository.
-        trees: the files of commits.
-        blobs: their contents.
-        max_output_bytes: one byte more than these is the most that is read of an answer.
-        clock: asked once an answer, for the time that is left until the deadline.
+        entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
+            `hosts`, `read` (paths) and `limits`.
+        surroundings: what it is given of the repository and the machine.
     """
 
-    def __init__(
-        self,
-        entry: AgentEntry,
-        *,
-        root: Path | None,
-        trees: Trees,
-        blobs: BlobStore,
-        max_output_bytes: int,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
-        self.sandbox = "scratch-directory"
         self.has_checkout = True
+        self._settings = entry.settings
         self._command: Sequence[str] = entry.settings["command"]
         self._timeout_ms: int | None = entry.settings.get("timeout")
         self._env: Sequence[str] = entry.settings.get("env", ())
-        self._root = root
-        self._trees = trees
-        self._blobs = blobs
-        self._max_output_bytes = max_output_bytes
-        self._clock = clock
+        self._surroundings = surroundings
+
+    @property
+    def sandbox(self) -> str:
+        """The level of confinement that is in force.
+
+        Raises:
+            AgentError: if what was asked for does not work here.
+        """
+        return choose(self._surroundings.sandbox)
 
     def ready(self) -> None:
-        """Raise AgentError if the program cannot be run, or wants a variable that it cannot have.
+        """Raise AgentError if the program cannot be run, confined, with the variables it wants.
 
         Whether the operating system then starts it (its interpreter exists, say) shows only when
         it is asked.
         """
         self._program()
-        for name in self._env:
-            if name in _REFUSED or name.startswith(_REFUSED_PREFIXES):
-                raise self._error(
-                    f"'{name}' cannot be passed on",
-                    "an agent has a home of its own, and neither git's variables nor keys",
-                    f"remove it from 'env' in .roadmap/{SWARM}",
-                )
+        check_names(self.name, self._env)
+        self._rules(Path(), Path())
+        choose(self._surroundings.sandbox)
 
     def prepare(self, request: Request) -> Request:
         """Return the request as it is: the program reads the view itself."""
@@ -111,10 +88,9 @@ class CommandAgent:
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Run the program on a request and return what it wrote, or how it failed.
 
-        An interrupt (KeyboardInterrupt, or what the handler of SIGTERM or SIGHUP raises) leaves
-        neither a process nor a directory behind, wherever it strikes; an answer that was complete
-        is lost with it. The time that laying out the snapshot takes counts; `latency_ms` is that
-        of the program.
+        What `pause` raises leaves neither a process nor a directory behind; an answer that was
+        complete is lost with it. The time that laying out the snapshot takes counts; `latency_ms`
+        is that of the program.
 
         Raises:
             AgentError: as `ready`, if the snapshot cannot be laid out, or if the operating system
@@ -122,30 +98,28 @@ class CommandAgent:
         """
         self.ready()
         began = time.monotonic()
-        now = self._clock.now()
-        limit = self._limit(request, now)
+        limit = self._limit(request, self._surroundings.clock.now())
         if limit.milliseconds <= 0:
             return Answer(b"", 0, limit.failure, RejectCode.AGENT_TIMEOUT)
-        with (
-            held_interrupts() as held,
-            scratch_directory(self._files(request, held.deliver)) as scratch,
-        ):
+        with scratch_directory(self._files(request, pause)) as scratch:
             started = time.monotonic()
             try:
                 outcome = run(
+                    self.sandbox,
                     [self._program(), *self._command[1:]],
+                    rules=self._rules(scratch.home, scratch.tmp, scratch.snapshot),
                     cwd=scratch.snapshot,
                     env=self._environment(request, scratch, limit.deadline),
                     body=request.sent,
-                    max_output_bytes=self._max_output_bytes,
+                    max_output_bytes=self._surroundings.max_output_bytes,
                     until=began + limit.milliseconds / 1000,
-                    pause=held.deliver,
+                    pause=pause,
                 )
             except NotStarted as error:
-                raise self._error(
-                    f"'{self._command[0]}' cannot be started",
-                    str(error),
-                    "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'",
+                raise AgentError(
+                    f"agent '{self.name}': '{self._command[0]}' cannot be started",
+                    cause=str(error),
+                    hint=error.hint,
                 ) from error
             latency_ms = int((time.monotonic() - started) * 1000)
         return _answer(outcome, latency_ms, limit.failure)
@@ -161,66 +135,34 @@ class CommandAgent:
         return _Limit(left_ms, request.deadline, failure)
 
     def _files(self, request: Request, pause: Callable[[], None]) -> Iterator[SnapshotFile]:
+        surroundings = self._surroundings
         globs = GlobSet(request.read)
-        for path, entry in self._trees.paths(request.base):
+        files = dict(surroundings.trees.paths(request.base)) | dict(request.changes)
+        for path, entry in files.items():
             pause()
-            if globs.matches(path):
-                yield SnapshotFile(path, entry.mode == "100755", self._blobs.read(entry.oid))
+            if entry is not None and globs.matches(path):
+                content = surroundings.blobs.read(entry.oid)
+                yield SnapshotFile(path, entry.mode == "100755", content)
 
     def _environment(self, request: Request, scratch: Scratch, deadline: str) -> Mapping[str, str]:
-        passed_on = {
-            name: os.environ[name] for name in (*PASSED_ON, *self._env) if name in os.environ
-        }
-        return passed_on | {
-            "PATH": _search_path(),
-            "HOME": str(scratch.home),
-            "TMPDIR": str(scratch.tmp),
-            "ESAA_TASK": request.task_id,
-            "ESAA_ATTEMPT": request.attempt_id,
-            "ESAA_DEADLINE": deadline,
-        }
+        return environment(
+            self.name,
+            self._env,
+            home=scratch.home,
+            tmp=scratch.tmp,
+            ours={
+                "ESAA_TASK": request.task_id,
+                "ESAA_ATTEMPT": request.attempt_id,
+                "ESAA_DEADLINE": deadline,
+            },
+        )
+
+    def _rules(self, home: Path, tmp: Path, *read: Path) -> Rules:
+        return make_rules(self._settings, read=read, write=(home, tmp))
 
     def _program(self) -> str:
         """Return the absolute path of the program."""
-        name = self._command[0]
-        wrong = f"correct 'command' in .roadmap/{SWARM}; it takes effect with the next run"
-        if "/" not in name:
-            found = shutil.which(name, path=_search_path())
-            if found is None:
-                raise self._error(
-                    f"no program '{name}'",
-                    "none of that name is on PATH",
-                    f"install it, or {wrong}",
-                )
-            return found
-        path = Path(name)
-        if not path.is_absolute():
-            if self._root is None:
-                raise self._error(
-                    f"no checkout to look for program '{name}' in",
-                    "a relative path starts at the top of the checkout, which is missing here",
-                    wrong,
-                )
-            path = self._root.absolute() / path
-        if not path.is_file():
-            raise self._error(f"no program '{name}'", f"looked for '{path}'", wrong)
-        if not os.access(path, os.X_OK):
-            raise self._error(
-                f"program '{name}' is not executable",
-                f"looked at '{path}'",
-                f"run 'chmod +x {path}'",
-            )
-        return str(path)
-
-    def _error(self, message: str, cause: str, hint: str) -> AgentError:
-        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
-
-
-def _search_path() -> str:
-    """Return PATH without relative entries: in a snapshot, they would name files under review."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    # An empty PATH would mean the current folder.
-    return os.pathsep.join(entry for entry in entries if Path(entry).is_absolute()) or os.defpath
+        return find_program(self.name, self._command[0], self._surroundings.root)
 
 
 def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
@@ -230,6 +172,9 @@ def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
     if outcome.truncated:
         # No failure of ours to name: the decoder says OUTPUT_TOO_LARGE to the bytes.
         pass
+    elif outcome.exceeded is not None:
+        failure = f"was ended for exceeding its limit '{outcome.exceeded}'"
+        detail = {"limit": outcome.exceeded, **detail}
     elif outcome.timed_out:
         failure, code = lateness, RejectCode.AGENT_TIMEOUT
     elif outcome.status < 0:

@@ -1,19 +1,17 @@
-"""One program, run to its end within limits: bytes in, bytes out, and nothing left running."""
+"""One program, talked to until its end: bytes in, bytes out, within its time and its output."""
 
 from __future__ import annotations
 
 import os
-import resource
 import selectors
 import signal
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
+
+from esaa_git.agents.supervised import Supervised
 
 GRACE_SECONDS: Final = 2.0
 """Between SIGTERM and SIGKILL."""
@@ -29,12 +27,6 @@ _CHUNK: Final = 65536
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
 
-_core_limit = threading.Lock()
-
-
-class NotStarted(Exception):
-    """The operating system would not start the program; its reason is the message."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -46,6 +38,7 @@ class Outcome:
         stderr: the last `STDERR_BYTES` of its standard error.
         truncated: it wrote more than the limit and was ended for that.
         timed_out: it was still running at its deadline and was ended for that.
+        exceeded: the name of the limit (`supervised.Limits`) that it was ended for.
     """
 
     status: int
@@ -53,112 +46,39 @@ class Outcome:
     stderr: bytes
     truncated: bool
     timed_out: bool
+    exceeded: str | None = None
 
 
-def run(
-    command: Sequence[str],
+def serve(
+    program: Supervised,
     *,
-    cwd: Path,
-    env: Mapping[str, str],
     body: bytes,
     max_output_bytes: int,
     until: float,
     pause: Callable[[], None],
 ) -> Outcome:
-    """Run a program in a session of its own and return how it ended.
+    """Talk to a program until it has ended and return how; the arguments are `confinement.run`'s.
 
-    Where it runs over its time or its output, its process group gets SIGTERM and, 2 seconds later,
-    SIGKILL. However this function is left, the whole group is killed first; with interrupts held
-    (`interrupts.held_interrupts`) and delivered by `pause`, that has no gap. A descendant that
-    leaves the group (`setsid`) escapes: catching it takes a sandbox.
-
-    Args:
-        command: the program, as an absolute path, and its arguments.
-        cwd: the folder it starts in.
-        env: its whole environment.
-        body: its standard input; it may leave it unread.
-        max_output_bytes: reading stops one byte after them.
-        until: the deadline, on the clock of `time.monotonic`.
-        pause: called at least every 50 ms while the program runs; it may raise.
-
-    Raises:
-        NotStarted: if the operating system refuses.
+    Where it runs over its time or its output, it is asked to stop, and given 2 seconds for that.
+    What is left of it then is the caller's to end, by leaving `supervised.start`.
     """
-    with _start(command, cwd, env) as process:
-        try:
-            with selectors.DefaultSelector() as selector:
-                pipes = _Pipes(selector, process, body, max_output_bytes, pause)
-                stopped = pipes.pump(until, lambda: pipes.truncated or _has_ended(process))
-                ended = _has_ended(process)
-                if not ended:
-                    _signal_group(process, signal.SIGTERM)
-                    ended = pipes.pump(
-                        time.monotonic() + GRACE_SECONDS, lambda: _has_ended(process)
-                    )
-                if ended:
-                    pipes.pump(time.monotonic() + DRAIN_SECONDS, pipes.are_done)
-        finally:
-            _signal_group(process, signal.SIGKILL)
-        status = process.wait()
+    with selectors.DefaultSelector() as selector:
+        pipes = _Pipes(selector, program, body, max_output_bytes, pause)
+        stopped = pipes.pump(until, lambda: pipes.truncated or program.poll() is not None)
+        if program.poll() is None:
+            program.terminate()
+            pipes.pump(time.monotonic() + GRACE_SECONDS, lambda: program.poll() is not None)
+        if program.poll() is not None:
+            pipes.pump(time.monotonic() + DRAIN_SECONDS, pipes.are_done)
+        status = program.poll()
     return Outcome(
-        status,
+        -signal.SIGKILL if status is None else status,
         bytes(pipes.output),
         bytes(pipes.stderr[-STDERR_BYTES:]),
         pipes.truncated,
         timed_out=not stopped,
+        exceeded=program.exceeded,
     )
-
-
-def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    try:
-        with _no_core_dumps():
-            return subprocess.Popen(
-                command,
-                bufsize=0,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                close_fds=True,
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise NotStarted(error.strerror or str(error)) from error
-
-
-@contextmanager
-def _no_core_dumps() -> Iterator[None]:
-    """Let a program that starts now inherit a limit of 0: what it knew is not left on the disk.
-
-    The limit is lowered in this process for that moment. A function that runs between fork and
-    exec (`preexec_fn`) could lower it in the child alone, but may deadlock where there are threads.
-    """
-    with _core_limit:
-        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Answer without reaping where possible: the id of a zombie is not given to another group."""
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13
-        return process.poll() is not None
-    try:
-        seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        # Whoever started us ignores SIGCHLD, so the kernel has reaped it.
-        return True
-    return seen is not None
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    # Where only a zombie is left in the group, macOS says EPERM.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 class _Pipes:
@@ -167,7 +87,7 @@ class _Pipes:
     def __init__(
         self,
         selector: selectors.BaseSelector,
-        process: subprocess.Popen[bytes],
+        program: Supervised,
         body: bytes,
         max_output_bytes: int,
         pause: Callable[[], None],
@@ -179,9 +99,11 @@ class _Pipes:
         self._unsent = memoryview(body)
         self._selector = selector
         self._pause = pause
-        self._stdin = cast("IO[bytes]", process.stdin)
-        self._stdout = cast("IO[bytes]", process.stdout)
-        self._stderr = cast("IO[bytes]", process.stderr)
+        self._stdin = program.stdin
+        self._stdout = program.stdout
+        self._stderr = program.stderr
+        # Its end, which `is_over` asks for, interrupts a silence.
+        selector.register(program, selectors.EVENT_READ, lambda: None)
         self._register(self._stdin, selectors.EVENT_WRITE, self._write_stdin)
         self._register(self._stdout, selectors.EVENT_READ, self._read_stdout)
         self._register(self._stderr, selectors.EVENT_READ, self._read_stderr)

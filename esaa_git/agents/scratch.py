@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
 from esaa_git.core.paths import normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.errors import AgentError
+from esaa_git.folders import no_room, throwaway_folder
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-# A path of so many components of 255 bytes is within the 4096 that Linux takes.
-_LEVELS: Final = 10
-
-# What a killed program had begun may still reach the disk while we remove it.
-_REMOVAL_PAUSES: Final = (0.0, 0.05, 0.2, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,47 +47,12 @@ def scratch_directory(files: Iterable[SnapshotFile]) -> Iterator[Scratch]:
     Raises:
         AgentError: if a file cannot be laid out.
     """
-    top = _new_directory()
-    try:
+    with throwaway_folder("agent") as top:
         scratch = Scratch(top / "snapshot", top / "home", top / "tmp")
         for part in (scratch.snapshot, scratch.home, scratch.tmp):
             part.mkdir(mode=0o700)
         _fill(scratch.snapshot, files)
         yield scratch
-    finally:
-        remove(top)
-
-
-def remove(top: Path) -> None:
-    """Remove a directory with all that is below it, whatever modes and depth a program left there.
-
-    Symlinks are removed and never followed. Only a process that goes on writing there can keep it
-    from going; then the rest stays, as an answer is worth more than a clean temporary folder.
-    """
-    for pause in _REMOVAL_PAUSES:
-        time.sleep(pause)
-        try:
-            if not _is_folder(top):
-                top.unlink()
-                return
-            top.chmod(0o700)
-            while any(top.iterdir()):
-                _empty(top, top)
-            top.rmdir()
-            return
-        except FileNotFoundError:
-            if not os.path.lexists(top):
-                return
-        except OSError:
-            continue
-
-
-def _new_directory() -> Path:
-    try:
-        # Mode 0700.
-        return Path(tempfile.mkdtemp(prefix="esaa-agent-"))
-    except OSError as error:
-        raise _cannot("make a directory for the agent", error) from error
 
 
 def _fill(snapshot: Path, files: Iterable[SnapshotFile]) -> None:
@@ -113,7 +68,7 @@ def _fill(snapshot: Path, files: Iterable[SnapshotFile]) -> None:
                     folders.add(folder)
             _write(path, file.content, 0o555 if file.executable else 0o444)
         except OSError as error:
-            raise _cannot(f"lay out '{file.path}' for the agent", error) from error
+            raise no_room(f"lay out '{file.path}' for the agent", error) from error
     for folder in folders:
         folder.chmod(0o555)
 
@@ -122,14 +77,6 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     with os.fdopen(os.open(path, _CREATE, 0o600), "wb") as file:
         file.write(content)
         os.fchmod(file.fileno(), mode)
-
-
-def _cannot(what: str, error: OSError) -> AgentError:
-    return AgentError(
-        f"cannot {what}",
-        cause=error.strerror or str(error),
-        hint="make room in the temporary folder, or set TMPDIR to another one",
-    )
 
 
 @lru_cache(maxsize=4096)
@@ -143,25 +90,3 @@ def _is_safe(component: str) -> bool:
         or verdict.code != RejectCode.PATH_PROTECTED
         or component == ".gitmodules"
     )
-
-
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(path.lstat().st_mode)
-
-
-def _empty(folder: Path, top: Path, levels: int = _LEVELS) -> None:
-    """Remove what is in a folder, and so on for this many levels; what is deeper moves to the top.
-
-    So neither the length of a path nor our recursion grows with the depth.
-    """
-    folder.chmod(0o700)
-    for entry in list(folder.iterdir()):
-        if not _is_folder(entry):
-            entry.unlink()
-        elif levels:
-            _empty(entry, top, levels - 1)
-            entry.rmdir()
-        else:
-            # Moving a folder elsewhere changes its '..', which takes the right to write.
-            entry.chmod(0o700)
-            entry.rename(top / token_hex(16))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
+from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import after, timestamp
-from esaa_git.ports import FileEntry, NotAFile, Request
+from esaa_git.ports import FileEntry, NotAFile, Request, Workspace, Workspaces
 
 BASE = "b" * 40
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -59,6 +62,39 @@ class StillClock:
 
     def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody waits on this clock")
+
+
+class NoWorkspaces:
+    """For adapters that ask for no checkout."""
+
+    def open(
+        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+    ) -> AbstractContextManager[Workspace]:
+        raise AssertionError("nobody asks for a checkout here")
+
+
+def surroundings(
+    root: Path | None = None,
+    *,
+    trees: MemoryTrees | None = None,
+    blobs: MemoryBlobs | None = None,
+    workspaces: Workspaces | None = None,
+    clock: StillClock | None = None,
+    max_output_bytes: int = 1000,
+    sandbox: str = "none",
+    prompts: Mapping[str, bytes] | None = None,
+) -> Surroundings:
+    """What an adapter is given, of this module's making where a test has nothing else."""
+    return Surroundings(
+        root,
+        trees or MemoryTrees({}),
+        blobs or MemoryBlobs(),
+        workspaces or NoWorkspaces(),
+        clock or StillClock(),
+        max_output_bytes,
+        sandbox,
+        (prompts or {}).get,
+    )
 
 
 def entry(adapter: str, **settings: Any) -> AgentEntry:

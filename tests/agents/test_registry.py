@@ -15,18 +15,11 @@ from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
 from esaa_git.ports import AgentAdapter
-from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, entry, no_pause, request
+from tests.agents.memory import entry, no_pause, request, surroundings
 
 
 def made(agent: AgentEntry, root: Path | None = None, max_output_bytes: int = 1000) -> AgentAdapter:
-    return make_agent(
-        agent,
-        root=root,
-        trees=MemoryTrees({}),
-        blobs=MemoryBlobs(),
-        max_output_bytes=max_output_bytes,
-        clock=StillClock(),
-    )
+    return make_agent(agent, surroundings(root, max_output_bytes=max_output_bytes))
 
 
 def test_each_adapter_has_its_class_and_gets_its_root(tmp_path: Path) -> None:
@@ -46,7 +39,7 @@ def test_each_adapter_has_its_class_and_gets_its_root(tmp_path: Path) -> None:
 def test_an_unknown_adapter_is_named_with_the_known() -> None:
     with pytest.raises(AgentError, match="agent 'coder': no adapter 'telepathy'") as caught:
         made(entry("telepathy"))
-    assert caught.value.cause == "there are: command, scripted"
+    assert caught.value.cause == ("there are: acp, command, http, local, scripted, worktree")
 
 
 def test_a_recorded_agent_costs_no_import_that_runs_programs() -> None:
@@ -56,11 +49,13 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from esaa_git.agents.registry import make_agent
+from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core.contracts import AgentEntry
 
 agent = AgentEntry("coder", sys.argv[1], None, {"folder": ".", "command": ["true"]})
-make_agent(agent, root=Path(), trees=None, blobs=None, max_output_bytes=1, clock=None)
-print(*sorted({"subprocess", "selectors", "pygit2", "esaa_git.git"} & set(sys.modules)))
+make_agent(agent, Surroundings(Path(), None, None, None, None, 1, "none", None))
+slow = {"subprocess", "selectors", "pygit2", "esaa_git.git", "sandlock"}
+print(*sorted(slow & set(sys.modules)))
 """
     folder = Path(esaa_git.__file__).parent.parent
     printed = [

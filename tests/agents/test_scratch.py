@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.agents.scratch import SnapshotFile, remove, scratch_directory
+from esaa_git.agents.scratch import SnapshotFile, scratch_directory
 from esaa_git.errors import AgentError
+from esaa_git.folders import remove_folder
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +98,7 @@ def test_no_room_for_a_directory_is_an_error_that_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     with (
-        pytest.raises(AgentError, match="cannot make a directory") as caught,
+        pytest.raises(AgentError, match="cannot make a temporary folder") as caught,
         scratch_directory([]),
     ):
         pytest.fail("the directory was handed out")
@@ -157,12 +158,12 @@ def test_a_link_in_place_of_the_directory_itself_is_not_followed(
     (outside / "file").write_bytes(b"precious")
     with scratch_directory([]) as scratch:
         top = scratch.home.parent
-        remove(top)
+        remove_folder(top)
         top.symlink_to(outside)
     assert (outside / "file").read_bytes() == b"precious"
 
 
 def test_it_may_be_gone_already() -> None:
     with scratch_directory([]) as scratch:
-        remove(scratch.home.parent)
+        remove_folder(scratch.home.parent)
         assert not scratch.home.parent.exists()

@@ -1,0 +1,138 @@
+"""Which file a program of the swarm is, and the environment that it gets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from esaa_git.agents.readable import interpreter
+from esaa_git.agents.supervised import NotStarted
+from esaa_git.core.contracts import SWARM
+from esaa_git.errors import AgentError
+
+PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
+"""Variables that every program gets where they are set, beside those that its entry names."""
+
+# Ours to set, or the way to somebody's keys and repositories.
+_REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
+_REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
+
+_WRONG: Final = f"correct 'command' in .roadmap/{SWARM}; it takes effect with the next run"
+
+
+def find_program(agent: str, name: str, root: Path | None) -> str:
+    """Return the absolute path of a program.
+
+    Args:
+        agent: who wants it, for messages.
+        name: a name to look for on PATH, or a path; a relative one starts at `root`.
+        root: the top of the operator's checkout, None in a bare repository.
+
+    Raises:
+        AgentError: if there is none, or it is not executable.
+    """
+    if "/" not in name:
+        found = shutil.which(name, path=search_path())
+        if found is None:
+            raise _error(
+                agent,
+                f"no program '{name}'",
+                "none of that name is on PATH",
+                f"install it, or {_WRONG}",
+            )
+        return found
+    path = Path(name)
+    if not path.is_absolute():
+        if root is None:
+            raise _error(
+                agent,
+                f"no checkout to look for program '{name}' in",
+                "a relative path starts at the top of the checkout, which is missing here",
+                _WRONG,
+            )
+        path = root.absolute() / path
+    if not path.is_file():
+        raise _error(agent, f"no program '{name}'", f"looked for '{path}'", _WRONG)
+    if not os.access(path, os.X_OK):
+        raise _error(
+            agent,
+            f"program '{name}' is not executable",
+            f"looked at '{path}'",
+            f"run 'chmod +x {path}'",
+        )
+    return str(path)
+
+
+def environment(
+    agent: str, names: Sequence[str], *, home: Path, tmp: Path, ours: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the whole environment of a program: what is ours to say, and few variables of here.
+
+    PATH, HOME, TMPDIR and `ours`, then `PASSED_ON` and `names` where they are set.
+
+    Args:
+        agent: whose it is, for messages.
+        names: the variables that its entry passes on.
+        home, tmp: folders of its own.
+        ours: variables that we add.
+
+    Raises:
+        AgentError: as `check_names`.
+    """
+    check_names(agent, names)
+    passed_on = {name: os.environ[name] for name in (*PASSED_ON, *names) if name in os.environ}
+    return passed_on | {
+        "PATH": search_path(),
+        "HOME": str(home),
+        "TMPDIR": str(tmp),
+        **ours,
+    }
+
+
+def check_names(agent: str, names: Sequence[str]) -> None:
+    """Raise AgentError if one of the variables cannot be passed on to a program."""
+    for name in names:
+        if name in _REFUSED or name.startswith(_REFUSED_PREFIXES):
+            raise _error(
+                agent,
+                f"'{name}' cannot be passed on",
+                "an agent has a home of its own, and neither git's variables nor keys",
+                f"remove it from 'env' in .roadmap/{SWARM}",
+            )
+
+
+def search_path() -> str:
+    """Return PATH without relative entries: in a snapshot, they would name files under review."""
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # An empty PATH would mean the current folder.
+    return os.pathsep.join(entry for entry in entries if Path(entry).is_absolute()) or os.defpath
+
+
+def startable(program: str, path: str) -> None:
+    """Raise NotStarted where the kernel would not start a file, in its words (execve(2)).
+
+    Under confinement only its exit status would tell, which a program can have as well.
+    """
+    try:
+        with Path(program).open("rb") as stream:
+            start = stream.read(4)
+    except PermissionError:
+        return  # a program may be executable and not readable
+    except OSError as error:
+        raise NotStarted(error.strerror or str(error)) from error
+    if start[:2] == b"#!":
+        for file in interpreter(Path(program), path)[:1]:
+            if not Path(file).is_file():
+                raise NotStarted(os.strerror(2))
+    elif start != b"\x7fELF" and start not in _MACH_O:
+        raise NotStarted(os.strerror(8))
+
+
+_MACH_O: Final = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe")
+
+
+def _error(agent: str, message: str, cause: str, hint: str) -> AgentError:
+    return AgentError(f"agent '{agent}': {message}", cause=cause, hint=hint)

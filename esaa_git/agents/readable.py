@@ -1,0 +1,181 @@
+"""What every confined program may read: the system's folders, and its own installation."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+_SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+
+_SECRET_FOLDERS: Final = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d", "/etc/NetworkManager")
+_DEPTH: Final = 3
+
+PROCESSORS: Final = Path("/sys/devices/system/cpu")
+"""How many there are, which many programs size their threads by."""
+
+DEVICES: Final = tuple(Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom"))
+
+
+def system() -> list[Path]:
+    """Return the system's folders that are here, without `/etc`."""
+    return [path for path in map(Path, _SYSTEM) if path.exists()]
+
+
+def open_settings() -> Sequence[Path]:
+    """Return what of `/etc` is open to everybody on this machine: whole folders where it can."""
+    return _settings()[0]
+
+
+def closed_settings() -> Sequence[Path]:
+    """Return what of `/etc` is not."""
+    return _settings()[1]
+
+
+@lru_cache(maxsize=1)
+def _settings() -> tuple[list[Path], list[Path]]:
+    return _divide(Path("/etc"), _DEPTH)
+
+
+def _divide(folder: Path, depth: int) -> tuple[list[Path], list[Path]]:
+    """Divide what is in a folder into what everybody may read and the rest.
+
+    A mode keeps root from nothing, and a group may be the user's; so what is not open to all is
+    closed to every program, and a folder that holds such a thing is named in parts.
+    """
+    is_open: list[Path] = []
+    is_closed: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        try:
+            mode = path.stat().st_mode
+        except OSError:  # a symlink that leads nowhere, or one that leads where we may not look
+            continue
+        if str(path) in _SECRET_FOLDERS or not mode & stat.S_IROTH:
+            is_closed.append(path)
+        elif not stat.S_ISDIR(mode):
+            is_open.append(path)
+        elif not path.is_symlink():
+            below = _divide(path, depth - 1) if depth else ([], [])
+            if below[1]:
+                is_open += below[0]
+                is_closed += below[1]
+            else:
+                is_open.append(path)
+    return is_open, is_closed
+
+
+def installation(program: str, search_path: str) -> list[Path]:
+    """Return what has to be readable for a program outside of the system's folders to run.
+
+    That is each file on the way from its name to what the kernel starts (symlinks, the interpreter
+    of a script, one that `env` finds), what PATH leads to, as a program starts others by name, and
+    around such a file the prefix that it is installed in:
+    a virtual environment, the prefix of an interpreter, the outermost `node_modules`. A folder that
+    holds other things as well (the home, `~/.local`, a repository) is no prefix.
+
+    Args:
+        program: an absolute path.
+        search_path: the PATH that the program will have.
+    """
+    found: list[Path] = []
+    for file in _chain(Path(program), search_path):
+        if any(file.is_relative_to(folder) for folder in _SYSTEM):
+            continue
+        found.append(file)
+        prefix = _prefix(file)
+        if prefix is not None:
+            found.append(prefix)
+            found += _base(prefix)
+    for folder in map(Path, search_path.split(os.pathsep)):
+        found += _on_path(folder)
+    return list(dict.fromkeys(found))
+
+
+def _on_path(folder: Path) -> list[Path]:
+    """Return the installation that a folder of PATH belongs to.
+
+    A folder of shims (pyenv, rbenv, nodenv, asdf) starts what lies beside it under `versions` or
+    `installs`, so all of that installation is one.
+    """
+    if any(folder.is_relative_to(system) for system in _SYSTEM):
+        return []
+    if folder.name == "shims":
+        root = folder.parent
+        return [root] if (root / "versions").is_dir() or (root / "installs").is_dir() else []
+    prefix = _prefix(folder / "program")
+    return [] if prefix is None else [prefix, *_base(prefix)]
+
+
+def _chain(path: Path, search_path: str) -> Iterator[Path]:
+    """Yield the file, what it is a symlink to, and so on for its interpreter."""
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        file = Path(os.path.normpath(waiting.pop()))
+        if file in seen:
+            continue
+        seen.add(file)
+        yield file
+        real = Path(os.path.realpath(file))
+        if file.is_symlink():
+            waiting += [file.parent / file.readlink(), real]
+        elif file != real:
+            waiting.append(real)
+        waiting += map(Path, interpreter(file, search_path))
+
+
+def interpreter(file: Path, search_path: str) -> list[str]:
+    """Return the programs that a script's first line names (execve(2), "Interpreter scripts")."""
+    try:
+        with file.open("rb") as stream:
+            line = stream.readline(256)
+    except OSError:
+        return []
+    if not line.startswith(b"#!"):
+        return []
+    words = os.fsdecode(line[2:].strip()).split()
+    if not words:
+        return []
+    found = [words[0]]
+    if Path(words[0]).name == "env":
+        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        found += [path for name in names[:1] if (path := shutil.which(name, path=search_path))]
+    return found
+
+
+def _prefix(file: Path) -> Path | None:
+    packages = [parent for parent in file.parents if parent.name == "node_modules"]
+    if packages:
+        return packages[-1]
+    prefix = file.parent.parent
+    if file.parent.name not in ("bin", "sbin", "Scripts"):
+        return None
+    if not ((prefix / "pyvenv.cfg").is_file() or (prefix / "lib").is_dir()):
+        return None
+    home = Path.home()
+    holds_more = home.is_relative_to(prefix) or prefix == home / ".local"
+    return None if holds_more or (prefix / ".git").exists() else prefix
+
+
+def _base(prefix: Path) -> list[Path]:
+    """Return the installation that a virtual environment borrows from (PEP 405)."""
+    try:
+        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    homes = [
+        Path(value.strip())
+        for key, _, value in (line.partition("=") for line in lines)
+        if key.strip() == "home"
+    ]
+    return [
+        found
+        for home in homes
+        if home.is_absolute()
+        and (found := _prefix(home / "python")) is not None
+        and not any(found.is_relative_to(folder) for folder in _SYSTEM)
+    ]
