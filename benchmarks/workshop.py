@@ -26,6 +26,8 @@ class Sizes:
     rounds: int = 5
     processes: int = 15
     programs: int = 50
+    files: int = 20_000
+    checkouts: int = 9
     peer: tuple[int, ...] = (100, 1_000, 5_000, 20_000)
 
 
@@ -39,6 +41,8 @@ QUICK = Sizes(
     rounds=1,
     processes=3,
     programs=3,
+    files=1_000,
+    checkouts=3,
     peer=(100,),
 )
 

@@ -1,0 +1,191 @@
+"""Throwaway folders: only this user can enter them, and in the end they go, whatever is in them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from esaa_git.errors import AgentError
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# One open folder a level: far below the 256 open files that a process may have at the least.
+_LEVELS: Final = 30
+
+# What a killed program had begun may still reach the disk while we remove it.
+_REMOVAL_PAUSES: Final = (0.0, 0.05, 0.2, 1.0)
+
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL and FS_APPEND_FL of linux/fs.h.
+_LONG: Final = struct.calcsize("l")
+_GET_FLAGS: Final = 0x80006601 | _LONG << 16
+_SET_FLAGS: Final = 0x40006602 | _LONG << 16
+_LOCKING_FLAGS: Final = 0x10 | 0x20
+
+ROOM: Final = "make room in the temporary folder, or set TMPDIR to another one"
+
+
+@contextmanager
+def throwaway_folder(name: str) -> Iterator[Path]:
+    """Make a new folder `esaa-<name>-…` of mode 0700 below TMPDIR, and remove it in the end.
+
+    Its path holds no symlink.
+
+    Raises:
+        AgentError: if it cannot be made.
+    """
+    try:
+        top = Path(tempfile.mkdtemp(prefix=f"esaa-{name}-")).resolve()
+    except OSError as error:
+        raise no_room("make a temporary folder", error) from error
+    try:
+        yield top
+    finally:
+        remove_folder(top)
+
+
+def no_room(what: str, error: OSError) -> AgentError:
+    """Return the error that says what could not be written to a temporary folder."""
+    return AgentError(
+        f"cannot {what}",
+        cause=error.strerror or str(error),
+        hint=ROOM,
+    )
+
+
+def remove_folder(top: Path) -> None:
+    """Remove a folder with all that is below it, whatever modes, flags and depth were left there.
+
+    Every folder is entered through the one above it and never through a symlink, also where a
+    program swaps the two meanwhile. Only one that goes on writing there can keep it from going;
+    then the rest stays, as an answer is worth more than a clean temporary folder.
+    """
+    for pause in _REMOVAL_PAUSES:
+        time.sleep(pause)
+        try:
+            above = os.open(top.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                _remove(above, top.name)
+            finally:
+                os.close(above)
+            return
+        except FileNotFoundError:
+            if not os.path.lexists(top):
+                return
+        except OSError:
+            continue
+
+
+def _remove(above: int, name: str) -> None:
+    try:
+        folder = _enter(above, name)
+    except NotADirectoryError:
+        _unlink(above, name)
+        return
+    try:
+        while _clear(folder, folder, _LEVELS):
+            pass
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=above)
+
+
+def _clear(folder: int, top: int, levels: int) -> bool:
+    """Remove what is in a folder, so many levels deep; return whether something moved to the top.
+
+    What is deeper moves there, so that neither open folders nor recursion grow with the depth.
+    One entry that stays does not keep the others.
+    """
+    moved = False
+    failed: OSError | None = None
+    with os.scandir(folder) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_folder in entries:
+        try:
+            if not is_folder:
+                _unlink(folder, name)
+                continue
+            below = _enter(folder, name)
+            try:
+                if not levels:
+                    os.rename(name, token_hex(16), src_dir_fd=folder, dst_dir_fd=top)
+                    moved = True
+                    continue
+                moved |= _clear(below, top, levels - 1)
+            finally:
+                os.close(below)
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            failed = error
+    if failed is not None:
+        raise failed
+    return moved
+
+
+def _unlink(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except PermissionError:
+        # A symlink has no flags, and opening a device or a pipe must not wait.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            _unlock(file)
+        finally:
+            os.close(file)
+        os.unlink(name, dir_fd=folder)
+
+
+def _enter(above: int, name: str) -> int:
+    """Open a folder so that what is in it can be removed.
+
+    Raises:
+        NotADirectoryError: if no folder stands there, a symlink among others.
+    """
+    try:
+        folder = os.open(name, _FOLDER, dir_fd=above)
+    except PermissionError:
+        _open_up(above, name)
+        folder = os.open(name, _FOLDER, dir_fd=above)
+    try:
+        if os.fstat(folder).st_mode & 0o700 != 0o700:
+            os.fchmod(folder, 0o700)
+        if os.geteuid() == 0:
+            _unlock(folder)
+    except OSError:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _open_up(above: int, name: str) -> None:
+    """Give a closed folder mode 0700, and nothing if a symlink has taken its place."""
+    if sys.platform != "linux":
+        os.chmod(name, 0o700, dir_fd=above, follow_symlinks=False)
+        return
+    # Linux has no chmod that does not follow, but a handle on what was there at one moment.
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", 0o700)  # noqa: PTH101 - as above
+    finally:
+        os.close(handle)
+
+
+def _unlock(file: int) -> None:
+    """Take the flags away by which root makes something immutable or append-only (chattr(1))."""
+    if sys.platform != "linux":
+        return
+    try:
+        # The numbers say `long`; what is passed is an `int` (ioctl_iflags(2), BUGS).
+        (found,) = struct.unpack("i", fcntl.ioctl(file, _GET_FLAGS, struct.pack("i", 0)))
+        if found & _LOCKING_FLAGS:
+            fcntl.ioctl(file, _SET_FLAGS, struct.pack("i", found & ~_LOCKING_FLAGS))
+    except OSError:  # a file system without flags
+        return
