@@ -276,8 +276,12 @@ class WorkingBranch(Protocol):
         """
         ...
 
-    def uncommitted(self, branch: str) -> list[str]:
-        """Return the paths with uncommitted work in checkouts of the branch."""
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        """Return the paths with uncommitted work in checkouts of the branch.
+
+        Args:
+            below: only those that are, or lie below, one of these; `""` is the root.
+        """
         ...
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from esaa_git.core.event import epoch_seconds
-from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
 from esaa_git.git import commitform
 from esaa_git.git.objects import BLOB, COMMIT, encode_commit, sign_commit
 from esaa_git.git.refs import RefMove, move_refs
@@ -128,15 +128,28 @@ class GitWorkingBranch:
     def contains(self, tip: str, commit: str) -> bool:
         if tip == commit:
             return True
-        return self._repository.raw.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        raw, end = self._repository.raw, pygit2.Oid(hex=tip)
+        try:
+            return raw.descendant_of(end, pygit2.Oid(hex=commit))
+        except (KeyError, pygit2.GitError):
+            # A power cut may have taken what the commit stands on, and no ref named yet.
+            pass
+        try:
+            return any(str(found.id) == commit for found in raw.walk(end))
+        except (KeyError, pygit2.GitError) as error:
+            raise CorruptedError(
+                f"the history of {tip[:12]} cannot be read",
+                cause=str(error),
+                hint="run 'git esaa doctor'",
+            ) from error
 
     def in_the_way(
         self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
     ) -> list[InTheWay]:
         return self._checkouts.in_the_way(branch, commit, changes, changes)
 
-    def uncommitted(self, branch: str) -> list[str]:
-        return self._checkouts.uncommitted(branch)
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        return self._checkouts.uncommitted(branch, below)
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
         return self._checkouts.follow(branch, old, new, paths)

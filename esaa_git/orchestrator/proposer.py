@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
 from esaa_git.errors import ConflictError
@@ -72,7 +73,9 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
     state, contracts = engine.log.load()
     branch = str(state.run.branch)
     boundary = engine.verifier.boundary(task, contracts)
-    paths = [path for path in engine.branch.uncommitted(branch) if boundary.check(path) is None]
+    below = GlobSet(boundary.patterns).prefixes
+    found = engine.branch.uncommitted(branch, below) if below else []
+    paths = [path for path in found if boundary.check(path) is None]
     named = sorted(set(paths) & set(task.writes))
     if named:
         raise ConflictError(

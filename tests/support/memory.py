@@ -261,7 +261,7 @@ class MemoryBranch:
             if here.get(path) not in (before.get(path), wanted)
         ]
 
-    def uncommitted(self, branch: str) -> list[str]:
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         tip = self.tip(branch)
         if tip is None or branch != self._repository.current:
             return []

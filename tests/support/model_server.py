@@ -12,7 +12,7 @@ import socketserver
 import ssl
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +49,14 @@ class Received:
         return json.loads(self.body)
 
 
+Script = Step | Callable[[Received], Step]
+"""What is done at a call, or what decides on it by what was asked."""
+
+
 class ModelServer:
     """The script, and what came of it; `gone` is set when a caller left before its answer."""
 
-    def __init__(self, steps: Sequence[Step], address: tuple[str, int], scheme: str) -> None:
+    def __init__(self, steps: Sequence[Script], address: tuple[str, int], scheme: str) -> None:
         self.steps = list(steps)
         self.received: list[Received] = []
         self.gone = threading.Event()
@@ -69,11 +73,12 @@ class ModelServer:
         with self.lock:
             self.received.append(received)
             self.asked.set()
-            return self.steps[min(len(self.received), len(self.steps)) - 1]
+            step = self.steps[min(len(self.received), len(self.steps)) - 1]
+        return step if isinstance(step, Step) else step(received)
 
 
 @contextmanager
-def model_server(*steps: Step, tls: ssl.SSLContext | None = None) -> Iterator[ModelServer]:
+def model_server(*steps: Script, tls: ssl.SSLContext | None = None) -> Iterator[ModelServer]:
     """Serve a script on a free port of 127.0.0.1 until the end of the block."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         if tls is not None:
