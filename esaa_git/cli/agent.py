@@ -136,7 +136,8 @@ def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
         if not as_json:
             _print_before(said, trial.TITLE)
         if entry.adapter == "scripted":
-            click.echo("it answers from recordings, of which there is none for a trial")
+            note = "it answers from recordings, and has none for a trial"
+            print_json({**said, "note": note}) if as_json else _line("note", note)
             return
         began = time.monotonic()
         done = trial.run_trial(folder, adapter, contracts)
@@ -278,16 +279,18 @@ def _check(name: str, done: Trial, said: Mapping[str, Any]) -> None:
     if done.is_as_asked:
         click.echo(f"agent '{name}' works", err=True)
         return
-    again = f"'git esaa agent test {name} --keep'"
+    if "kept" in said:
+        look = f"look at the request and the answer in '{said['kept']}'"
+    else:
+        look = f"run 'git esaa agent test {name} --keep' and look at the request and the answer"
     if "rejected" in said:
         raise AgentError(
             f"agent '{name}' failed its trial: {said['rejected']['message']}",
             cause=said["rejected"]["code"],
-            hint=f"run {again} and look at the request and the answer that it keeps; "
-            "docs/guides/coding-agents.md says what to do about each failure",
+            hint=f"{look}; docs/guides/coding-agents.md says what to do about each failure",
         )
     raise AgentError(
         f"agent '{name}' gave a valid answer, and did something else than it was asked",
         cause=f"'{said['summary'][:200]}'",
-        hint=f"try another model, or run {again} and look at what it was sent",
+        hint=f"try another model, or {look}",
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from esaa_git.agents.http.wire import decode as wire_decode
+from esaa_git.agents.http.wire import encode_wire, wire_schema
 from esaa_git.agents.prompts import GROWTH, Prompt, fenced, render
 from esaa_git.core import canonical
 from esaa_git.core.contracts import is_contract_file
+from esaa_git.core.envelope import REVIEW, REVIEW_PAYLOAD, Envelope, decode
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.errors import ConfigurationError
 from esaa_git.resources import resource_path
@@ -268,3 +272,34 @@ def test_a_template_that_nobody_wrote_is_named_and_how_to_write_it() -> None:
 
 def test_the_agent_of_these_views_has_a_profile() -> None:
     assert resource_path("templates", "default", f"PARCER_PROFILE.{AGENT}.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_reviewer_is_shown_the_change_and_asked_for_a_decision(name: str) -> None:
+    value = whole_view()
+    value["review"] = {
+        "approval_id": "APR-0001",
+        "by": "agent-impl",
+        "summary": "Made it.",
+        "paths": ["src/a.py"],
+        "diff": "--- a/src/a.py\n+++ b/src/a.py\n+a=1\n",
+    }
+    value["answer"] = {"actions": {REVIEW: REVIEW_PAYLOAD}, "file_updates": {}}
+    text = rendered(value, name=name).text
+    assert "agent-impl has done this task and says: Made it." in text
+    assert "+a=1" in text
+    assert "agent.review" in text
+    assert "You may change paths that match" not in text
+    assert "agent.result" not in text
+
+
+def test_a_reviewer_behind_an_endpoint_can_answer_in_wire_form() -> None:
+    value = view()
+    value["answer"] = {"actions": {REVIEW: REVIEW_PAYLOAD}, "file_updates": {}}
+    schema = wire_schema(value)
+    payload = {"verdict": "approve", "reason": "It is done."}
+    envelope = {"action": REVIEW, "task_id": "T-1", "attempt_id": "T-1-A1", "payload": payload}
+    text = json.dumps(encode_wire(envelope, schema))
+    decoded = decode(wire_decode(text.encode()), max_bytes=10_000, review=True)
+    assert isinstance(decoded, Envelope)
+    assert decoded.payload == payload

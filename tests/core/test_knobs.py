@@ -69,7 +69,13 @@ SCHEMAS = {
     SWARM: schemas.SWARM,
     PROFILE: schemas.PARCER_PROFILE,
 }
-NAMED = ((AGENT, "kinds"), (ORCHESTRATOR, "signing"), (SWARM, "agents"), (SWARM, "kinds"))
+NAMED = (
+    (AGENT, "kinds"),
+    (ORCHESTRATOR, "signing"),
+    (SWARM, "agents"),
+    (SWARM, "kinds"),
+    (SWARM, "reviewers"),
+)
 """Where people choose the names; in a pattern, `*` stands for any of them."""
 
 
@@ -170,6 +176,20 @@ MORE_KNOBS: list[Place] = [
 ELSEWHERE: dict[str, str] = {
     f"{SWARM}/agents/*/{key}": test
     for key, test in {
+        "arguments": "agents/test_worktree.py::"
+        "test_a_preset_starts_its_tool_with_its_flags_the_model_and_more",
+        "preset": "agents/test_worktree.py::"
+        "test_a_preset_starts_its_tool_with_its_flags_the_model_and_more",
+        "program": "agents/test_worktree.py::"
+        "test_a_preset_starts_its_tool_with_its_flags_the_model_and_more",
+        "hosts": "agents/test_confinement.py::test_hosts_of_an_agent_are_reached_and_no_others",
+        "read": "agents/test_confinement.py::"
+        "test_read_of_an_agent_is_readable_and_nothing_beside_it",
+        "limits/memory_bytes": "agents/test_confinement.py::"
+        "test_memory_bytes_of_an_agent_is_a_limit",
+        "limits/processes": "agents/test_confinement.py::test_processes_of_an_agent_is_a_limit",
+        "limits/disk_bytes": "agents/test_confinement.py::"
+        "test_disk_bytes_of_an_agent_is_a_limit_that_is_named",
         "context_tokens": "agents/test_local.py::test_a_prompt_that_does_not_fit_spends_no_attempt",
         "dialect": "agents/test_http.py::"
         "test_the_body_holds_model_prompt_and_schema_where_the_dialect_wants_them",

@@ -1,0 +1,128 @@
+"""From a checkout that an agent edited to one envelope, whatever way the agent was asked."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from esaa_git.core import canonical
+from esaa_git.core.event import instant, timestamp
+from esaa_git.core.rejection import RejectCode
+from esaa_git.ports import Answer, Request, Workspace
+
+NOTE: Final = ".esaa-answer.json"
+"""The file in its home by which an agent answers that changes no file: an envelope."""
+
+MAX_SUMMARY: Final = 4000
+"""How many characters of an agent's last message are its summary (`agent.result`)."""
+
+_UNCHANGED: Final = (
+    "left every file as it is; where the task needs no change, say so by an agent.result without "
+    f"file_updates in '{NOTE}' in your home folder"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The time that an agent has, until when that is, and what it failed to do after it."""
+
+    milliseconds: int
+    deadline: str
+    failure: str
+
+
+def limit(request: Request, timeout_ms: int | None, now: datetime) -> Limit:
+    """Return the shorter of what an entry allows and what the attempt's deadline leaves."""
+    left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
+    if timeout_ms is not None and timeout_ms < left_ms:
+        deadline = timestamp(now + timedelta(milliseconds=timeout_ms))
+        failure = f"did not answer within its timeout of {timeout_ms} ms"
+        return Limit(timeout_ms, deadline, failure)
+    failure = f"did not answer before its deadline {request.deadline}"
+    return Limit(left_ms, request.deadline, failure)
+
+
+def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int) -> Answer:
+    """Return what an agent proposes that came to its end, by the checkout alone.
+
+    Where files differ, they are the proposal. Where none does, an envelope that it left in `NOTE`
+    is its answer. Its words alone are one where it could change nothing. Where it could have
+    written, a word that it did is no change: that is EMPTY_PROPOSAL, and an agent that means it
+    says so by an `agent.result` in `NOTE`.
+
+    Who was asked to review decides by `NOTE`, or by an envelope as the last words; what was
+    changed in trying things out is nothing.
+
+    Args:
+        words: its last message.
+        max_bytes: the most that an envelope may have.
+    """
+    view = canonical.decode(request.view)
+    note = read_file(workspace.home / NOTE, max_bytes)
+    if "review" in view and (note or words):
+        decision = note or words.encode()
+        return Answer(decision, 0, truncated=len(decision) > max_bytes)
+    harvest = workspace.harvest(max_bytes)
+    if harvest.fault is not None:
+        fault = harvest.fault
+        return Answer(words.encode(), 0, fault.message, fault.code, fault.detail)
+    if not harvest.updates:
+        if note:
+            return Answer(note, 0, truncated=len(note) > max_bytes)
+        if not words:
+            failure = "ended without a change, a note or a word"
+            return Answer(b"", 0, failure, RejectCode.OUTPUT_EMPTY)
+        if view.get("contract", {}).get("write"):
+            return Answer(words.encode(), 0, _UNCHANGED, RejectCode.EMPTY_PROPOSAL)
+    payload: dict[str, Any] = {"summary": words or _counted(len(harvest.updates))}
+    if harvest.updates:
+        payload["file_updates"] = [dict(update) for update in harvest.updates]
+    envelope: Mapping[str, Any] = {
+        "action": "agent.result",
+        "task_id": request.task_id,
+        "attempt_id": request.attempt_id,
+        "payload": payload,
+    }
+    output = canonical.encode(envelope)
+    return Answer(output, 0, truncated=len(output) > max_bytes)
+
+
+def _counted(files: int) -> str:
+    return f"changed {files} file{'s' if files != 1 else ''}, and said nothing about it"
+
+
+def printable(text: bytes) -> str:
+    """Return the text, fit to be stored: of what does not print, only line ends and tabs stay.
+
+    It may begin in the middle of a character.
+    """
+    decoded = text.lstrip(bytes(range(0x80, 0xC0))).decode("utf-8", "replace")
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else "\ufffd"
+        for char in decoded.replace("\r\n", "\n")
+    )
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Return a file that an agent left, one byte more than `most` at most; empty if there is none.
+
+    Neither what a link leads to is read, nor a pipe or a device.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

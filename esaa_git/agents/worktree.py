@@ -1,0 +1,296 @@
+"""A program that edits files: it works in a throwaway checkout, and we take the difference.
+
+Nothing that it says of its work is believed: the checkout is measured when all its processes have
+ended, and a tool that is known by name (`presets`) has to have reported the end of its turn.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from esaa_git.agents import confinement
+from esaa_git.agents.confinement import Outcome
+from esaa_git.agents.edited import MAX_SUMMARY, Limit, limit, printable, proposed, read_file
+from esaa_git.agents.presets import PRESETS
+from esaa_git.agents.presets.preset import Preset, Report, Said
+from esaa_git.agents.programs import check_names, environment, find_program
+from esaa_git.agents.prompts import render
+from esaa_git.agents.surroundings import Surroundings
+from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.rejection import RejectCode, excerpt
+from esaa_git.errors import AgentError
+from esaa_git.folders import remove_folder
+from esaa_git.ports import Answer, Request, Workspace
+
+PROMPT_FILE: Final = "prompt.md"
+"""The file in its home that holds the prompt, beside its standard input."""
+
+MAX_REPORT_BYTES: Final = 32 << 20
+"""How much is read of what a program prints: a stream of events holds every file it looked at."""
+
+_MOST_TOLD: Final = 500
+_NEXT_RUN: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
+
+
+class WorktreeAgent:
+    """Runs an editing program in a checkout of the base, and harvests what it changed.
+
+    It is confined, starts in the checkout with a HOME and a TMPDIR of its own, and gets the prompt
+    as its standard input and in `$HOME/prompt.md` (ESAA_PROMPT_FILE). Of its own settings in the
+    user's home it sees nothing, so its key comes by a variable that the entry names.
+
+    Args:
+        entry: `settings` hold `preset`, with optional `program` and `arguments`, or `command`; and
+            optionally `timeout` (milliseconds), `env` (names), `hosts`, `read`, `limits` and
+            `template`.
+        surroundings: of the attempt.
+    """
+
+    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+        self.name = entry.name
+        self.adapter = entry.adapter
+        self.model = entry.model
+        self.has_checkout = True
+        self.preset: Preset | None = PRESETS.get(entry.settings.get("preset", ""))
+        self._settings = entry.settings
+        self._surroundings = surroundings
+
+    @property
+    def sandbox(self) -> str:
+        """The level of confinement that is in force: where any will do, one that the tool works in.
+
+        Raises:
+            AgentError: if what was asked for does not work here.
+        """
+        wanted = self._surroundings.sandbox
+        if wanted == "auto" and self.preset is not None:
+            for level in self.preset.levels:
+                with suppress(AgentError):
+                    return confinement.choose(level)
+        return confinement.choose(wanted)
+
+    def ready(self) -> None:
+        """Raise AgentError if the program is missing, or a preset's tool could reach nothing.
+
+        Neither a host nor a key is passed on that the entry does not list. A tool that shall work
+        without a network has `hosts: []`; to leave them out is taken for an oversight.
+        """
+        self.program()
+        names = self._settings.get("env", ())
+        check_names(self.name, names)
+        preset = self.preset
+        if preset is None:
+            return
+        if "hosts" not in self._settings and self.sandbox != "none":
+            listed = ", ".join(f'"{host}"' for host in preset.hosts)
+            raise self._error(
+                f"no hosts that {preset.name} may reach",
+                "an agent reaches the hosts that its entry lists, and nothing else",
+                f"add 'hosts: [{listed}]' {_NEXT_RUN}",
+            )
+        if preset.needs_key and not any(os.environ.get(name) for name in names):
+            raise self._error(
+                f"no key for {preset.name}",
+                "it has a home of its own, where nobody is logged in, and none of the variables "
+                "is set that its entry passes on",
+                self._key_hint(preset),
+            )
+
+    def program(self) -> str:
+        """Return the absolute path of the program.
+
+        Raises:
+            AgentError: if there is none; the hint says how to install a preset's tool.
+        """
+        preset = self.preset
+        if preset is None:
+            return find_program(self.name, self._settings["command"][0], self._surroundings.root)
+        name = self._settings.get("program", preset.program)
+        try:
+            return find_program(self.name, name, self._surroundings.root)
+        except AgentError as error:
+            raise AgentError(
+                error.message,
+                cause=error.cause,
+                hint=f"run '{preset.install}', or name its path as 'program' {_NEXT_RUN}",
+            ) from error
+
+    def prepare(self, request: Request) -> Request:
+        """Return the request with the prompt that its template makes of the view.
+
+        Raises:
+            ConfigurationError: if the template is missing or cannot be rendered.
+        """
+        name = self._settings.get("template", "editor")
+        prompt = render(name, self._surroundings.prompt(name), request.view)
+        return replace(request, sent=prompt.text.encode(), template=prompt.template)
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
+        """Have the program work in a checkout and return what it proposes, or how it failed.
+
+        The time that laying out the checkout takes counts; `latency_ms` is that of the program.
+
+        Raises:
+            AgentError: as `ready`; if the checkout cannot be laid out or the program not be
+                started; if the tool's service refuses its key.
+        """
+        self.ready()
+        began = time.monotonic()
+        timeout_ms = self._settings.get("timeout")
+        allowed = limit(request, timeout_ms, self._surroundings.clock.now())
+        if allowed.milliseconds <= 0:
+            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
+        until = began + allowed.milliseconds / 1000
+        with self._surroundings.workspaces.open(request.base, request.changes) as workspace:
+            started = time.monotonic()
+            outcome = self._run(request, workspace, allowed, until, pause)
+            latency_ms = int((time.monotonic() - started) * 1000)
+            report = self._report(outcome, workspace)
+            answer = self._failed(outcome, report, allowed)
+            if answer is None:
+                self._remove_leavings(request, workspace)
+                words = printable((report.words or "").encode("utf-8", "replace"))
+                most = self._surroundings.max_output_bytes
+                answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
+        usage = {} if self.preset is None else self.preset.usage(report)
+        return replace(answer, latency_ms=latency_ms, model=_line(report.model), usage=usage)
+
+    def _run(
+        self,
+        request: Request,
+        workspace: Workspace,
+        allowed: Limit,
+        until: float,
+        pause: Callable[[], None],
+    ) -> Outcome:
+        settings, preset, home = self._settings, self.preset, workspace.home
+        prompt = home / PROMPT_FILE
+        prompt.write_bytes(request.sent)
+        body = request.sent
+        ours: Mapping[str, str] = {}
+        if preset is None:
+            arguments = settings["command"][1:]
+        else:
+            arguments = preset.arguments(self.model, settings.get("arguments", ()), home)
+            ours = preset.environment(home)
+            body = request.sent if preset.takes_stdin else b""
+            for name, text in preset.files.items():
+                (home / name).parent.mkdir(mode=0o700, exist_ok=True)
+                (home / name).write_text(text, encoding="utf-8")
+        env = environment(
+            self.name,
+            settings.get("env", ()),
+            home=home,
+            tmp=workspace.tmp,
+            ours={
+                "ESAA_TASK": request.task_id,
+                "ESAA_ATTEMPT": request.attempt_id,
+                "ESAA_DEADLINE": allowed.deadline,
+                "ESAA_PROMPT_FILE": str(prompt),
+            },
+        )
+        program = self.program()
+        try:
+            return confinement.run(
+                self.sandbox,
+                [program, *arguments],
+                rules=confinement.rules_of(settings, workspace),
+                cwd=workspace.path,
+                env={**ours, **env},
+                body=body,
+                max_output_bytes=MAX_REPORT_BYTES,
+                until=until,
+                pause=pause,
+            )
+        except confinement.NotStarted as error:
+            raise self._error(
+                f"'{program}' cannot be started",
+                str(error),
+                "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'",
+            ) from error
+
+    def _report(self, outcome: Outcome, workspace: Workspace) -> Report:
+        preset = self.preset
+        if preset is None:
+            # The end of it: what an editor says last is what it did.
+            return Report(printable(outcome.output[-4 * MAX_SUMMARY :]).strip()[-MAX_SUMMARY:])
+        file = b""
+        if preset.report is not None:
+            file = read_file(workspace.home / preset.report, MAX_REPORT_BYTES)
+        return preset.read(Said(outcome.output, outcome.stderr, outcome.status, file))
+
+    def _failed(self, outcome: Outcome, report: Report, allowed: Limit) -> Answer | None:
+        """Return the answer of a program that did not come to its end, None if it did.
+
+        Raises:
+            AgentError: if the tool's service refused its key.
+        """
+        preset = self.preset
+        if preset is not None and report.denied:
+            raise self._error(
+                f"the service of {preset.name} refused its key",
+                excerpt(report.failure or "", _MOST_TOLD),
+                self._key_hint(preset),
+            )
+        code, detail = RejectCode.AGENT_FAILED, dict[str, Any]()
+        status = outcome.status
+        if outcome.timed_out:
+            failure, code = allowed.failure, RejectCode.AGENT_TIMEOUT
+        elif outcome.truncated:
+            failure = f"wrote more than {MAX_REPORT_BYTES} bytes to standard output"
+            code = RejectCode.OUTPUT_TOO_LARGE
+        elif outcome.exceeded is not None:
+            failure = f"was ended for exceeding its limit '{outcome.exceeded}'"
+            detail = {"limit": outcome.exceeded}
+        elif report.failure is not None:
+            failure, code = report.failure, report.code
+        elif status < 0:
+            failure = f"was ended by signal {_signal_name(-status)}"
+        elif status > 0:
+            failure, detail = f"left with exit status {status}", {"exit_status": status}
+        elif preset is not None and report.words is None:
+            failure = f"did not report the end of its turn, as {preset.name} does"
+            detail = {"exit_status": 0}
+        else:
+            return None
+        stderr = printable(outcome.stderr)
+        if stderr:
+            detail["stderr"] = stderr
+        return Answer(outcome.output, 0, excerpt(failure, _MOST_TOLD), code, detail)
+
+    def _remove_leavings(self, request: Request, workspace: Workspace) -> None:
+        """Remove what a tool left in the checkout for itself, but for what the base has as well."""
+        for beginning in self.preset.leavings if self.preset is not None else ():
+            for path in workspace.path.glob(f"{beginning}*"):
+                trees = self._surroundings.trees
+                if any(True for _ in trees.paths(request.base, (path.name,))):
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    remove_folder(path)
+                else:
+                    path.unlink()
+
+    def _key_hint(self, preset: Preset) -> str:
+        names = " or ".join(preset.keys)
+        return f"set {names}, and list it under 'env' {_NEXT_RUN}"
+
+    def _error(self, message: str, cause: str, hint: str) -> AgentError:
+        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
+
+
+def _line(model: str | None) -> str | None:
+    """Return a model's name as an event can hold it."""
+    return excerpt(model, 200) if model else None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)  # a real-time signal
