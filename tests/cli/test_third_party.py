@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import Git
 from tests.support.project import Project, task
-
-# Its build needs hatchling alone, which is here: pip asks for the metadata before it keeps a file.
-PACKAGE = "annotated-types==0.7.0"
 
 AGENT = '''\
 """Writes a note, a module and its test; on the first attempt at the module, in a wrong place."""
@@ -72,34 +66,9 @@ json.dump(
 '''
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, outer_environ: dict[str, str]) -> Path:
-    """The unpacked source distribution of a small package that people use."""
-    folder = tmp_path_factory.mktemp("index")
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    download += ["--no-binary", ":all:", "--no-build-isolation", "--timeout", "10"]
-    try:
-        done = subprocess.run(
-            [*download, "--retries", "0", "--dest", str(folder), PACKAGE],
-            env=outer_environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("the package index does not answer")
-    found = sorted(folder.glob("*.tar.gz"))
-    if not found:
-        pytest.skip(f"the package index is not reachable: {done.stderr.strip()[-200:]}")
-    with tarfile.open(found[0]) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
-    return next((folder / "unpacked").iterdir())
-
-
-def test_an_agent_works_on_somebody_elses_project(source: Path, git: Git) -> None:
-    git(source, "init", "--quiet")
-    project = Project(source, git)
+def test_an_agent_works_on_somebody_elses_project(published: Path, git: Git) -> None:
+    git(published, "init", "--quiet")
+    project = Project(published, git)
     theirs = project.commit("As published")
     project.ok("init", "--project", "annotated-types")
     project.program(AGENT, model="none")
