@@ -48,7 +48,7 @@ def status(app: App, as_json: bool) -> None:
     ]
     click.echo(f"tasks: {', '.join(parts) or 'none'}; {run.rejected} outputs rejected in this run")
     for task_id in run.in_progress[:SHOWN]:
-        click.echo(f"  {_in_progress(state.tasks[task_id])}")
+        click.echo(f"  {_in_progress(state, state.tasks[task_id])}")
     for task_id in run.blocked[:SHOWN]:
         task = state.tasks[task_id]
         why = (task.blocked.reason or task.blocked.cause) if task.blocked else ""
@@ -61,8 +61,12 @@ def status(app: App, as_json: bool) -> None:
         click.echo(f"open issues: {listed} (git esaa issue list)")
 
 
-def _in_progress(task: Task) -> str:
+def _in_progress(state: State, task: Task) -> str:
     if task.pending_approval is not None:
+        approval = state.approvals[task.pending_approval]
+        if approval.reviewer is not None:
+            until = f"{approval.reviewer} has until {approval.deadline}"
+            return f"{task.task_id} waits for a review: {until}"
         return f"{task.task_id} waits for a review (git esaa review {task.task_id})"
     if task.active_attempt is None:
         return f"{task.task_id} has an accepted answer that 'git esaa run' will apply"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SANDBOXES = ("none", "scratch-directory", "landlock", "bubblewrap", "in-process")
 """Confinement in force: `none` has the user's rights, `in-process` starts no program at all.
 
-`scratch-directory` is what versions before 0.4 wrote of a program that nothing but its folder
-kept apart.
+`scratch-directory` stands in logs from before programs were confined: nothing but a folder of its
+own kept one apart.
 """
 
 
