@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,10 @@ class ScriptedAgent:
     """Answers from a folder: `<attempt_id>.json` where it exists, otherwise `<task_id>.json`.
 
     In the second, `ATTEMPT_PLACEHOLDER` becomes the attempt's id, so one recording serves every
-    attempt; the first is returned byte for byte. The same folder gives the same answers, with a
-    latency of 0, so a recorded run can be made again to the byte. No program runs: `sandbox` is
-    `none`.
+    attempt; the first is returned byte for byte. Asked to review an attempt, it looks for
+    `<attempt_id>.review.json` and `<task_id>.review.json` in their place. The same folder gives the
+    same answers, with a latency of 0, so a recorded run can be made again to the byte. No program
+    runs: `sandbox` is `in-process`.
 
     Args:
         entry: `settings["folder"]` is relative to `root` and stays inside it, or is absolute.
@@ -53,7 +55,8 @@ class ScriptedAgent:
             AgentError: as `ready`, or if a recording cannot be read.
         """
         folder = self._found_folder()
-        names = (f"{request.attempt_id}.json", f"{request.task_id}.json")
+        ending = ".review.json" if "review" in json.loads(request.view) else ".json"
+        names = (f"{request.attempt_id}{ending}", f"{request.task_id}{ending}")
         for name in names:
             try:
                 output = (folder / name).read_bytes()

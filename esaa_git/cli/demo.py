@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from esaa_git.cli.app import ROADMAP
-from esaa_git.cli.output import style
+from esaa_git.cli.output import sandbox_option, style
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
 
@@ -20,7 +24,8 @@ NO_DEMO = ("agents", "default")
     epilog="""\b
 Example:
   git esaa demo
-  git esaa demo landing-page --into /tmp/landing-page
+  git esaa demo calculator --into /tmp/calculator
+  git esaa demo clinic-asr --parallel 4
 """
 )
 @click.argument("template", default="landing-page")
@@ -30,15 +35,33 @@ Example:
     type=click.Path(file_okay=False),
     help="Where to make the repository; by default a new temporary folder.",
 )
-def demo(template: str, into: str | None) -> int:
-    """Run an example project from plan to verified record, with recorded agents."""
-    source = _template(template)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 256),
+    default=1,
+    metavar="N",
+    help="Let N agents work at once, as 'git esaa run' would.",
+)
+@sandbox_option
+def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
+    """Run an example project from plan to verified record, with recorded agents.
+
+    \b
+    landing-page  nine tasks: a website in one folder
+    calculator    eleven tasks: a program whose own tests decide what is accepted
+    clinic-asr    fifty tasks in fifteen phases, for four agents at once
+    """
+    _template(template)  # a name that is wrong leaves no folder behind
     folder = Path(into) if into else Path(tempfile.mkdtemp(prefix="esaa-demo-")) / template
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"'{folder}' is not empty", hint="name a new folder with --into")
-    _make_project(source, folder)
+    make_project(template, folder)
     click.echo(f"{template} in {folder}\n")
-    code = _step(folder, "run")
+    options = ["--parallel", str(parallel)] if parallel > 1 else []
+    if sandbox != "auto":
+        options += ["--sandbox", sandbox]
+    with _our_python_first():
+        code = _step(folder, "run", *options)
     if code:
         return code
     click.echo("\nthe effects, as commits to be reviewed:")
@@ -71,8 +94,13 @@ def _template(name: str) -> Path:
     return resource_path("templates", name)
 
 
-def _make_project(source: Path, folder: Path) -> None:
-    """Lay out a project as a person would have it: seed files, contracts, one commit."""
+def make_project(template: str, folder: Path) -> None:
+    """Lay out an example as a person would have it: seed files, contracts, one commit.
+
+    Raises:
+        UsageError: if there is no such template.
+    """
+    source = _template(template)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source / "seed", folder, dirs_exist_ok=True)
     _git(folder, "init", "--quiet", "--initial-branch=main")
@@ -84,6 +112,21 @@ def _make_project(source: Path, folder: Path) -> None:
         raise UsageError(f"'git esaa init' failed in '{folder}'")
     _git(folder, "add", "--all")
     _git(folder, "commit", "--quiet", "--no-verify", "--message", "A project, its contracts")
+
+
+@contextmanager
+def _our_python_first() -> Iterator[None]:
+    """Have the examples' checks use the Python that runs us.
+
+    The first on PATH may be a script that looks for a Python in somebody's home, and a confined
+    check gets to see no home.
+    """
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _step(folder: Path, *arguments: str, quiet: bool = False) -> int:

@@ -59,6 +59,22 @@ def test_the_recording_of_an_attempt_comes_first_and_is_returned_as_it_is(root: 
     assert agent(root).answer(request(), no_pause).output == b"for all"
 
 
+def test_a_reviewer_has_recordings_of_its_own(root: Path) -> None:
+    asked = request(b'{"review":{"by":"agent-impl"}}\n')
+    (root / "recorded/T-1000.json").write_bytes(b"the work")
+    (root / "recorded/T-1000.review.json").write_bytes(b"any attempt, {{attempt_id}}")
+    assert agent(root).answer(asked, no_pause).output == b"any attempt, T-1000-A2"
+    (root / "recorded/T-1000-A2.review.json").write_bytes(b"this attempt")
+    assert agent(root).answer(asked, no_pause).output == b"this attempt"
+    assert agent(root).answer(request(), no_pause).output == b"the work"
+
+
+def test_work_is_never_taken_for_a_review(root: Path) -> None:
+    (root / "recorded/T-1000.json").write_bytes(b"the work")
+    answer = agent(root).answer(request(b'{"review":{}}\n'), no_pause)
+    assert answer.detail == {"looked_for": ["T-1000-A2.review.json", "T-1000.review.json"]}
+
+
 def test_the_same_folder_gives_the_same_answers(root: Path) -> None:
     (root / "recorded/T-1000.json").write_bytes(b"{{attempt_id}}")
     assert agent(root).answer(request(), no_pause) == agent(root).answer(request(), no_pause)
@@ -130,5 +146,5 @@ def test_it_says_of_itself_what_the_log_records(root: Path) -> None:
         "coder",
         "scripted",
         "some-model",
-        "none",
+        "in-process",
     )

@@ -1,0 +1,220 @@
+"""`git esaa demo`: every example ends verified; the clinic's also with four agents, and killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esaa_git.agents.confinement import choose
+from esaa_git.cli.demo import make_project
+from esaa_git.core.canonical import digest, encode
+from esaa_git.core.projection import projection_hash, roadmap
+from esaa_git.core.state import State
+from esaa_git.errors import AgentError
+from esaa_git.faults import Point
+from tests.conftest import Git
+from tests.faults.kills import KILLED, Moment, live
+from tests.support.project import Clock, Project, run
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> str:
+    """The confinement that there is here; what the demonstrations show is another matter."""
+    try:
+        choose("auto")
+    except AgentError:
+        return "none"
+    return "auto"
+
+
+@pytest.fixture
+def our_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have checks use the Python that runs the tests, as `demo` has them use the one it runs on."""
+    path = (str(Path(sys.executable).parent), os.environ["PATH"])
+    monkeypatch.setenv("PATH", os.pathsep.join(path))
+
+
+def demo(folder: Path, git: Git, *arguments: str) -> tuple[Project, str]:
+    said = run("demo", *arguments, "--into", str(folder))
+    assert said.code == 0, said
+    assert said.out.count("verify_status: ok") == 2  # the run's own audit, and `verify --full`
+    project = Project(folder, git)
+    project.check()
+    assert project.git("status", "--porcelain") == ""
+    return project, said.out
+
+
+def rejections(project: Project) -> list[tuple[str, str]]:
+    payloads = project.payloads("output.rejected")
+    return sorted((one["attempt_id"], one["code"]) for one in payloads)
+
+
+def test_the_landing_page_is_the_example_that_is_shown_by_default(tmp_path: Path, git: Git) -> None:
+    project, out = demo(tmp_path / "demo", git)
+    assert "run success: 9 tasks done (49 events, 0 rejected)" in out
+    assert project.state().project.name == "Rainshelf landing page"
+
+
+def test_the_calculator_corrects_what_a_check_and_a_reviewer_refused(
+    tmp_path: Path, git: Git, sandbox: str
+) -> None:
+    project, out = demo(tmp_path / "demo", git, "calculator", "--sandbox", sandbox)
+    assert "run success: 11 tasks done (75 events, 1 rejected)" in out
+    (refused,) = project.payloads("output.rejected")
+    assert (refused["attempt_id"], refused["code"]) == ("T-1060-A1", "CHECK_FAILED")
+    assert "test_r3_digits_before_the_point" in refused["detail"]["output"]
+    assert [one["passed"] for one in refused["check_results"]] == [False]
+    (denied,) = project.payloads("approval.deny")
+    assert "W4 is not met" in denied["reason"]
+    (granted,) = [one.event for one in project.chain() if one.event.action == "approval.grant"]
+    assert granted.actor == "agent-review"
+    assert [project.task(name).attempts_total for name in ("T-1060", "T-1080")] == [2, 2]
+    asked = project.git("log", "-1", "--format=%an %s", "--", "calculator/keypad.py")
+    assert asked.startswith("agent-impl T-1080: ")
+    assert "examples" in {
+        check["name"]
+        for one in project.payloads("orchestrator.file.write")
+        for check in one.get("check_results", ())
+    }
+
+
+@pytest.mark.timeout(600)
+def test_four_agents_work_at_once_in_the_clinic(tmp_path: Path, git: Git, sandbox: str) -> None:
+    project, out = demo(
+        tmp_path / "demo", git, "clinic-asr", "--parallel", "4", "--sandbox", sandbox
+    )
+    assert "run success: 50 tasks done (274 events, 4 rejected)" in out
+    assert max(at_work(project)) == 4
+    assert rejections(project) == [
+        ("T-1120-A1", "BOUNDARY_VIOLATION"),
+        ("T-1250-A1", "INVALID_JSON"),
+        ("T-1340-A1", "NO_RESULT"),
+        ("T-1390-A1", "CHECK_FAILED"),
+    ]
+    state = project.state()
+    (reported,) = state.issues.values()
+    assert (reported.severity, reported.task_id) == ("low", "T-1340")
+    assert {lesson.task_id for lesson in state.lessons.values()} == {"T-1120", "T-1250", "T-1390"}
+    effects = project.git("log", "--format=%an", "--author=agent-").splitlines()
+    assert len(effects) == 50
+    assert set(effects) == {"agent-spec", "agent-impl", "agent-qa", "agent-ops"}
+
+
+def at_work(project: Project) -> Iterator[int]:
+    """How many attempts were open after each event."""
+    held: dict[str, str] = {}
+    for one in project.chain():
+        payload = one.event.payload
+        if one.event.action == "attempt.create":
+            held[payload["task_id"]] = payload["attempt_id"]
+        elif one.event.action in ("task.update", "attempt.timeout"):
+            held.pop(payload["task_id"], None)
+        yield len(held)
+
+
+def test_an_example_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    for name in ("spreadsheet", "default", "agents", ".."):
+        said = run("demo", name, "--into", str(tmp_path / "demo"))
+        assert said.code == 2
+        assert f"no template '{name}'" in said.err
+        assert "choose one of: calculator, clinic-asr, landing-page" in said.err
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    said = run("demo", "--into", str(tmp_path))
+    assert (said.code, "is not empty" in said.err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_path_of_the_person_is_as_it_was(tmp_path: Path) -> None:
+    before = os.environ["PATH"]
+    assert run("demo", "--into", str(tmp_path / "demo")).code == 0
+    assert os.environ["PATH"] == before
+
+
+# ---------------------------------------------------------------------- killed, and as if not
+
+FOR_EACH_RUN_ITS_OWN = {
+    "attempt": ("attempt_id", "number", "opened", "deadline", "base"),
+    "result": ("attempt_id", "key", "effect_commit"),
+}
+"""When and on which commit an attempt was made, what it is called, and what that goes into."""
+
+
+def outcome(state: State) -> str:
+    """Return the hash of the projection without what is each run's own.
+
+    `attempts_used` and `attempts_total` go as well: a process that was killed has used attempts
+    up. Everything else that `projection_hash_sha256` covers is left: each task's definition and
+    state, who did it, how it ended, what it wrote and said, and both indexes.
+    """
+    document: dict[str, Any] = roadmap(state)
+    for task in document["tasks"]:
+        for part, names in FOR_EACH_RUN_ITS_OWN.items():
+            for name in names:
+                del task[part][name]
+        del task["attempts_used"], task["attempts_total"]
+    return digest(encode(document))
+
+
+def clinic(folder: Path, git: Git) -> Project:
+    """The clinic's project before its run, with attempts to spare."""
+    make_project("clinic-asr", folder)
+    project = Project(folder, git)
+    project.amend_yaml("RUNTIME_POLICY.yaml", attempts__max_per_task=8)
+    project.commit("More attempts")
+    return project
+
+
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_three_times_ends_as_one_that_is_not(
+    tmp_path: Path, git: Git, sandbox: str, our_python: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Waiting for the leases of the dead then takes no time.
+    Clock().install(monkeypatch)
+    # What the dead leave behind goes with the test.
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    arguments = ("run", "--parallel", "4", "--sandbox", sandbox)
+    calm = clinic(tmp_path / "calm", git)
+    assert live(lambda: calm.esaa(*arguments)).status == 0
+    killed = clinic(tmp_path / "killed", git)
+    moments: tuple[Moment, ...] = (
+        (Point.LOG_MOVED, 30),
+        (Point.FILES_WRITTEN, 12),
+        (Point.OBJECTS_SYNCED, 30),
+    )
+    seen = 0
+    for moment in moments:
+        life = live(lambda: killed.esaa(*arguments), until=moment)
+        assert life.status == KILLED
+        done = dict(killed.state().run.by_state)["done"]
+        assert seen < done < 50
+        seen = done
+    assert live(lambda: killed.esaa(*arguments)).status == 0
+    assert "attempt.timeout" in killed.actions()
+    assert "attempt.timeout" not in calm.actions()
+    for project in (calm, killed):
+        project.check()
+        assert project.state().run.state == "success"
+        recorded: Mapping[str, Any] = project.payloads("verify.ok")[-1]
+        assert recorded["projection_hash_sha256"] == projection_hash(project.state())
+        assert project.status() == ""
+    assert projection_hash(killed.state()) != projection_hash(calm.state())
+    assert outcome(killed.state()) == outcome(calm.state())
+    assert files(killed) == files(calm)
+
+
+def files(project: Project) -> str:
+    """The files that the agents were to write, by git's own ids."""
+    listed = project.git("ls-tree", "-r", "main")
+    return re.sub(r"(?m)^.*\t\.roadmap/.*\n?", "", listed)
