@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from esaa_git.core.lawful import attribution, needs_review, required_checks
+from esaa_git.core.lawful import attribution, needs_review, required_checks, reviewer_of
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
@@ -43,7 +43,11 @@ def ask_for_review(tx: Transaction, task: Task, attempt_id: str) -> Admission:
             else "the plan requires a review of this task",
         },
     )
-    message = f"waits for a review ({approval_id}): run 'git esaa review {task.task_id}'"
+    reviewer = reviewer_of(task, tx.contracts)
+    if reviewer is None:
+        message = f"waits for a review ({approval_id}): run 'git esaa review {task.task_id}'"
+    else:
+        message = f"waits for a review by {reviewer} ({approval_id})"
     return Admission("waiting", task.task_id, attempt_id, message)
 
 
