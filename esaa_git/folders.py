@@ -16,6 +16,9 @@ from typing import Final
 
 from esaa_git.errors import AgentError
 
+_PREFIX: Final = "esaa-"
+_LEAST_AGE_SECONDS: Final = 60.0
+
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # One open folder a level: far below the 256 open files that a process may have at the least.
@@ -37,19 +40,51 @@ ROOM: Final = "make room in the temporary folder, or set TMPDIR to another one"
 def throwaway_folder(name: str) -> Iterator[Path]:
     """Make a new folder `esaa-<name>-…` of mode 0700 below TMPDIR, and remove it in the end.
 
-    Its path holds no symlink.
+    Its path holds no symlink. It is locked (flock(2)) as long as its process lives, so that those
+    of a process that was killed are told from others; they are removed here as well.
 
     Raises:
         AgentError: if it cannot be made.
     """
     try:
-        top = Path(tempfile.mkdtemp(prefix=f"esaa-{name}-")).resolve()
+        top = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{name}-")).resolve()
+        lock = os.open(top, _FOLDER)
     except OSError as error:
         raise no_room("make a temporary folder", error) from error
     try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        remove_left_behind(top.parent)
         yield top
     finally:
+        os.close(lock)
         remove_folder(top)
+
+
+def remove_left_behind(folder: Path) -> int:
+    """Remove the throwaway folders of killed processes, and return how many there were.
+
+    Those of this user that nobody holds, and that are older than a minute: one that has just been
+    made may not be locked yet.
+    """
+    count = 0
+    for path in sorted(folder.glob(f"{_PREFIX}*-*")):
+        try:
+            descriptor = os.open(path, _FOLDER)
+        except OSError:
+            continue
+        try:
+            info = os.fstat(descriptor)
+            is_old = time.time() - info.st_ctime > _LEAST_AGE_SECONDS
+            if info.st_uid != os.geteuid() or not is_old:
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # its process lives
+        finally:
+            os.close(descriptor)
+        remove_folder(path)
+        count += 1
+    return count
 
 
 def no_room(what: str, error: OSError) -> AgentError:
