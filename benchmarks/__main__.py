@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from benchmarks.harness import Row
     from benchmarks.workshop import Workshop
 
-SUBJECTS = ("append", "verify", "transfer", "hooks", "commands", "dispatch", "peer")
+SUBJECTS = ("append", "verify", "transfer", "hooks", "commands", "dispatch", "disk", "peer")
 RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 
 

@@ -28,6 +28,7 @@ class Sizes:
     programs: int = 50
     files: int = 20_000
     checkouts: int = 9
+    instant: int = 200
     peer: tuple[int, ...] = (100, 1_000, 5_000, 20_000)
 
 
@@ -43,6 +44,7 @@ QUICK = Sizes(
     programs=3,
     files=1_000,
     checkouts=3,
+    instant=16,
     peer=(100,),
 )
 

@@ -52,6 +52,10 @@ class RepositoryError(EsaaError):
     exit_code = 3
 
 
+class RemoteUnreachable(RepositoryError):
+    """A remote did not answer; whether it took what was on its way to it is not known."""
+
+
 class ConfigurationError(EsaaError):
     """A contract, plan or setting cannot be used as it stands."""
 

@@ -337,6 +337,22 @@ class Journal(Protocol):
         ...
 
 
+class Roster(Protocol):
+    """Who is at work on what in this repository, across its processes. Local."""
+
+    def enter(self, name: str) -> None:
+        """Note that this process is at work on an attempt, or a review by its approval."""
+        ...
+
+    def leave(self, name: str) -> None:
+        """Note that it no longer is."""
+        ...
+
+    def left_behind(self) -> list[str]:
+        """Return, once, what processes that are gone were at work on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What a verification found.

@@ -53,6 +53,11 @@ class Pipes:
     closed its output, and `fault` says why that is.
     """
 
+    # Set by `open`, which alone makes these.
+    _stdin: asyncio.WriteTransport
+    _stdout: asyncio.ReadTransport
+    _stderr: asyncio.ReadTransport
+
     def __init__(self, program: Program) -> None:
         self.fault: str | None = None
         self.stray = b""

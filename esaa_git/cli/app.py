@@ -83,6 +83,7 @@ class App:
         from esaa_git.git.journal import FileJournal
         from esaa_git.git.merge import GitMerger
         from esaa_git.git.refs import take_turn
+        from esaa_git.git.roster import FileRoster
         from esaa_git.orchestrator.engine import Engine
 
         engine = Engine(
@@ -95,6 +96,7 @@ class App:
             clock=SystemClock(),
             make_agent=self.make_agent,
             new_log_id=lambda: os.urandom(16).hex(),
+            roster=FileRoster(self.repository),
             checker=self._checker(),
             audit=self._audit,
             say=self.say,

@@ -486,6 +486,26 @@ def refuse_second_log(app: App) -> None:
             )
 
 
+def share(app: App, name: str, patience: float, given_up: Callable[[], bool]) -> None:
+    """Have everything that is recorded from here on go to a remote first, as a worker does.
+
+    Raises:
+        ConflictError: if the remote has not all that is here, or the two cannot be followed.
+        RemoteUnreachable: if it cannot be reached for so many seconds.
+    """
+    from esaa_git.git.shared import SharedRemote
+    from esaa_git.orchestrator.leases import Watched
+    from esaa_git.orchestrator.sharing import Sharing
+
+    _set_up(app, _remote(app, name))
+    engine = app.engine
+    shared = SharedRemote(app.repository, name, engine.say)
+    sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
+    sharing.catch_up()
+    shared.require_shared()
+    engine.leases, engine.sharing = Watched(), sharing
+
+
 # -- printing -----------------------------------------------------------------------------------
 
 

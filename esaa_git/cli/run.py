@@ -13,8 +13,8 @@ from esaa_git.cli.app import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, sandbox_option, state_text
 from esaa_git.cli.plan import branch_option
 from esaa_git.cli.progress import watching
-from esaa_git.cli.remote import refuse_second_log
-from esaa_git.errors import RunHalted
+from esaa_git.cli.remote import refuse_second_log, share
+from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Plan
@@ -25,12 +25,22 @@ INTERRUPTED = 130
 """The exit status of a run that a person stopped, as shells have it for SIGINT."""
 
 
+def _milliseconds(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    from esaa_git.core.contracts import duration_ms
+
+    try:
+        return duration_ms(text, "--patience")
+    except ConfigurationError as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}") from error
+
+
 @click.command(
     epilog="""\b
 Example:
   git esaa run
   git esaa run --parallel 4
   git esaa run --task T-1000 --agent agent-impl
+  git esaa run --remote origin --parallel 2
   git esaa run --dry-run
 """
 )
@@ -45,6 +55,18 @@ Example:
     help="Let N agents work at once, on tasks that may not write the same files.",
 )
 @click.option("--overlap", is_flag=True, help="With --parallel: also where they may.")
+@click.option(
+    "--remote",
+    metavar="NAME",
+    help="Work beside others on the log of this remote: nothing counts before it is there.",
+)
+@click.option(
+    "--patience",
+    callback=_milliseconds,
+    default="PT10M",
+    metavar="TIME",
+    help="With --remote: how long it may be out of reach, or others be faster (PT10M).",
+)
 @sandbox_option
 @click.option("--dry-run", is_flag=True, help="Show what would be dispatched, and record nothing.")
 @branch_option
@@ -58,6 +80,8 @@ def run(
     agent: str | None,
     parallel: int,
     overlap: bool,
+    remote: str | None,
+    patience: int,
     sandbox: str,
     dry_run: bool,
     branch: str | None,
@@ -70,6 +94,10 @@ def run(
     validated, and either becomes a signed event and a commit on the working branch, or goes back
     to the agent as a typed rejection. When nothing is left, the log is verified and the run ends.
 
+    With --remote, any number of machines work on one plan, each in a clone of its own. An event
+    is recorded when the remote has taken it, so no two have the same task; whoever finds nothing
+    to do waits, and the run ends for all when it ends for one.
+
     Ctrl-C lets the agents at work finish and starts no others; a second one ends them and gives
     their tasks back.
     """
@@ -80,8 +108,10 @@ def run(
 
     if as_json:
         app.say = lambda _: None
-    _start(app, branch, actor, agent)
     stop = Stop()
+    if remote is not None:
+        share(app, remote, patience / 1000, lambda: stop.cancelling)
+    _start(app, branch, actor, agent)
     options = Options(steps, task_id, agent, parallel, overlap)
     with watching(app, quiet=as_json) as observer, _stopping(stop):
         report = cycle(app.engine, options, observer=observer, stop=stop)
@@ -130,6 +160,8 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
             return
         unfinished = dict(state.run.by_state).get("todo", 0)
         if not state.run.is_open and nothing_new and not unfinished:
+            if app.engine.sharing is not None:
+                return  # the others were faster, and the result is ours as well
             blocked = len(state.run.blocked)
             raise RunHalted(
                 f"{state.run.run_id} is over ({state.run.state}), and the plan has nothing new",

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pygit2
 
 from esaa_git.git.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
+from esaa_git.git.refs import locks_folder
 from esaa_git.git.repository import Repository
 from esaa_git.git.trees import store_files
 from esaa_git.git.worktree import (
@@ -79,12 +80,13 @@ class Checkouts:
             changes[path] = Change(_entry_at(tree, path), new)
         return self._each(branch, changes, Worktree.look)
 
-    def uncommitted(self, branch: str) -> list[str]:
-        """Return every path that has work of the person's own in some checkout of the branch."""
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        """Return the paths below these that have work of the person's own in some checkout."""
+        paths = None if "" in below else list(below)
         found = {
             path
             for worktree in self._holders(branch)
-            for path in worktree.status(None, "--untracked-files=normal")
+            for path in worktree.status(paths, "--untracked-files=normal")
         }
         return sorted(found)
 
@@ -136,7 +138,7 @@ class Checkouts:
         if plan.done:
             worktree.record({path: changes[path].new for path in plan.done})
         for path in plan.cut_short:
-            worktree.remove_empty_file(path)
+            worktree.remove_beginning(path, changes[path].new)
         if plan.to_write:
             worktree.merge_trees(
                 self._store({path: changes[path].old for path in plan.to_write}),
@@ -169,8 +171,9 @@ class Checkouts:
             trusts_modes = main.config.get_bool("core.fileMode")
         except KeyError:
             trusts_modes = True
+        ours = locks_folder(self._repository), self._repository.sync_mode
         if not main.is_bare:
-            yield Worktree(Path(main.workdir), common, trusts_modes)
+            yield Worktree(Path(main.workdir), common, trusts_modes, *ours)
         for git_dir in sorted(common.glob("worktrees/*")):
             try:
                 # Relative to where the link stands if worktree.useRelativePaths is on.
@@ -180,7 +183,7 @@ class Checkouts:
                 continue
             # A folder that was deleted and made again for something else is not ours to write.
             if back.resolve() == git_dir.resolve():
-                yield Worktree(Path(os.path.normpath(link.parent)), git_dir, trusts_modes)
+                yield Worktree(Path(os.path.normpath(link.parent)), git_dir, trusts_modes, *ours)
 
 
 def _head(git_dir: Path) -> str | None:

@@ -282,7 +282,7 @@ class GitEventLog:
         try:
             if parts is None:
                 raise SignatureRefused("malformed", "it has not exactly one signature")
-            verified = signer_set(before).verify(*parts, event.ts)
+            verified = self._signers_of(before).verify(*parts, event.ts)
             _check_role(
                 event.action,
                 before,
@@ -298,6 +298,12 @@ class GitEventLog:
                 hint="nothing was appended to it; run 'git esaa verify' to see where it begins",
             ) from error
         self._trusted = loaded
+
+    def _signers_of(self, contracts: Contracts) -> SignerSet:
+        """Return who may sign; what was parsed for our own last transaction serves others' too."""
+        if self.trust is not None and self.trust.contracts is contracts:
+            return self.trust.signers
+        return signer_set(contracts)
 
     def _signed_under(self, loaded: LoadedTip) -> tuple[Event, Contracts]:
         """Return the last event and the contracts before it, which say who may have signed it."""
@@ -316,7 +322,7 @@ class GitEventLog:
 
     def _load(self, target: str) -> LoadedTip:
         if self._loaded is None or self._loaded.tip.commit != target:
-            self._loaded = load_tip(self.repository, target)
+            self._loaded = load_tip(self.repository, target, self._loaded)
         return self._loaded
 
 
@@ -331,15 +337,22 @@ class LoadedTip:
     state_tree: str
 
 
-def load_tip(repository: Repository, target: str) -> LoadedTip:
-    """Return what the event commit says of the log up to it."""
+def load_tip(repository: Repository, target: str, known: LoadedTip | None = None) -> LoadedTip:
+    """Return what the event commit says of the log up to it.
+
+    Contracts that are those of another tip that is `known` are not decoded again.
+    """
     found = read_event_commit(repository.read, target)
     event = found.event
     try:
         tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
         roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
         state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
-        return LoadedTip(tip, state, read_contracts(repository.read, contracts), contracts, roadmap)
+        if known is not None and known.contracts_tree == contracts:
+            in_force = known.contracts
+        else:
+            in_force = read_contracts(repository.read, contracts)
+        return LoadedTip(tip, state, in_force, contracts, roadmap)
     except (KeyError, MalformedObject) as error:
         raise CorruptedError(
             f"event commit {target[:12]} is incomplete",
@@ -376,15 +389,15 @@ class _Trust:
 
     def __init__(self, contracts: Contracts) -> None:
         self.contracts = contracts
-        self._signers = signer_set(contracts)
+        self.signers = signer_set(contracts)
         self._known: dict[str, Verified] = {}
 
     def roles(self, signer: Signer, payload: bytes, armored: bytes, at: str) -> frozenset[str]:
         """Return the roles of whoever made the signature, at this time."""
         known = self._known.get(signer.fingerprint)
         if known is None:
-            known = self._known[signer.fingerprint] = self._signers.verify(payload, armored)
-        return self._signers.known_at(known, at).principals & ROLES
+            known = self._known[signer.fingerprint] = self.signers.verify(payload, armored)
+        return self.signers.known_at(known, at).principals & ROLES
 
 
 class GitLogTransaction:
@@ -486,6 +499,8 @@ class GitLogTransaction:
         if self._trust is None or self._trust.contracts is not contracts:
             self._trust = _Trust(contracts)
         person = self._log.person(event.action)
+        if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
+            person = None  # an agent holds no key: what it decided is signed by the orchestrator
         signer = person or self._orchestrator or self._log.signer
         armored = signer.sign(payload)
         try:

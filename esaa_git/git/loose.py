@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from esaa_git.git.objects import BLOB, COMMIT, TREE, MalformedObject, object_id
 
@@ -42,7 +43,7 @@ class LooseObjects:
                 continue
             try:
                 with open(f"{folder}/{prefix}/{oid[2:]}", "rb") as stream:  # noqa: PTH123 - some ten times an event
-                    return _decode(oid, stream.read())
+                    return decode_loose(oid, stream.read())
             except FileNotFoundError:
                 continue
         return None
@@ -55,7 +56,12 @@ def _prefixes(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _decode(oid: str, data: bytes) -> tuple[int, bytes] | None:
+def decode_loose(oid: str, data: bytes) -> tuple[int, bytes] | None:
+    """Return (kind, content) of the file of a loose object, or None for a tag.
+
+    Raises:
+        MalformedObject: if the file does not hold the content of that id.
+    """
     inflate = zlib.decompressobj()
     try:
         content = inflate.decompress(data)
@@ -71,6 +77,23 @@ def _decode(oid: str, data: bytes) -> tuple[int, bytes] | None:
     if kind is None or size != b"%d" % len(body) or object_id(kind, body) != oid:
         raise MalformedObject(f"object {oid} is damaged: its file holds something else")
     return kind, body
+
+
+def damaged_objects(folder: str) -> Iterator[Path]:
+    """Yield the files of an object folder that do not hold what their names say."""
+    for prefix in sorted(_prefixes(folder)):
+        if not _HEX.issuperset(prefix):
+            continue
+        for path in sorted(Path(folder, prefix).iterdir()):
+            oid = prefix + path.name
+            if len(oid) != 40 or not _HEX.issuperset(oid):
+                continue
+            try:
+                decode_loose(oid, path.read_bytes())
+            except MalformedObject:
+                yield path
+            except FileNotFoundError:  # packed meanwhile
+                continue
 
 
 def object_folders(git_dir: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from esaa_git.errors import RepositoryError
+from esaa_git.faults import Point, reach
 from esaa_git.git.journal import write_atomically
 from esaa_git.git.repository import Repository
 
@@ -118,6 +119,7 @@ def write_pin(repository: Repository, pin: Pin) -> None:
 
 def _write(path: Path, value: Mark | Pin) -> None:
     write_atomically(path, json.dumps(asdict(value), indent=1).encode() + b"\n")
+    reach(Point.MARK_WRITTEN)
 
 
 def _read(path: Path, hint: str) -> dict[str, Any] | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from esaa_git.errors import RepositoryError
+from esaa_git.git.durability import git_settings
 
 _SETTINGS = (
     "gc.auto=0",
@@ -70,6 +71,7 @@ def run_git(
     input: bytes | None = None,  # noqa: A002 - the name that subprocess gives it
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    holding: Sequence[int] = (),
 ) -> bytes:
     """Run git in the folder and return what it prints on standard output.
 
@@ -77,12 +79,16 @@ def run_git(
         input: what git reads from standard input; nothing by default, never the terminal.
         env: variables set last, over what is taken away and added here.
         timeout: seconds after which git is ended, for what is only asked in passing.
+        holding: open files that git keeps open for us: what is locked through them stays locked
+            as long as git is at work, also where we are killed meanwhile.
 
     Raises:
         RepositoryError: if git cannot be started, or ends with another status than 0; the cause
             is what it said on standard error.
     """
-    streams = {"input": b"" if input is None else input, "timeout": timeout}
+    streams: dict[str, Any] = {"input": b"" if input is None else input, "timeout": timeout}
+    if holding:
+        streams["pass_fds"] = holding
     return _run(folder, arguments, env or {}, streams).stdout
 
 
@@ -99,7 +105,7 @@ def _run(
     folder: Path, arguments: tuple[str, ...], env: Mapping[str, str], streams: dict[str, Any]
 ) -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", str(folder)]
-    for setting in _SETTINGS:
+    for setting in (*_SETTINGS, *git_settings()):
         command += ["-c", setting]
     try:
         done: subprocess.CompletedProcess[bytes] = subprocess.run(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 from urllib.parse import quote
 
 import pygit2
@@ -24,9 +25,11 @@ from esaa_git.errors import (
     CorruptedError,
     MismatchError,
     RefusedError,
+    RemoteUnreachable,
     RepositoryError,
     UsageError,
 )
+from esaa_git.faults import Point, reach
 from esaa_git.git.audit import Auditor, Report
 from esaa_git.git.log import load_tip, read_event_commit
 from esaa_git.git.objects import COMMIT
@@ -41,6 +44,9 @@ from esaa_git.ports import Tip
 CHECKPOINTS = "refs/esaa/checkpoints"
 ASK_SECONDS = 20
 """How long a remote may take that is only asked in passing."""
+
+STALL_SECONDS = 30
+"""How long a connection over HTTP may stand still before a worker takes it for broken."""
 
 _HEADS = "refs/heads/"
 _MOVED = (
@@ -113,9 +119,13 @@ class _Fetched(GuardedRepository):
 
 
 class Remote:
-    """A remote that git knows under a name."""
+    """A remote that git knows under a name.
 
-    def __init__(self, repository: Repository, name: str) -> None:
+    Args:
+        stall: give up a connection over HTTP that has stood still for `STALL_SECONDS`.
+    """
+
+    def __init__(self, repository: Repository, name: str, *, stall: bool = False) -> None:
         if name not in names(repository):
             raise UsageError(
                 f"there is no remote '{name}'",
@@ -123,6 +133,10 @@ class Remote:
             )
         self.name = name
         self._repository = repository
+        self._env: dict[str, str] = {}
+        if stall:  # git-config(1), http.lowSpeedLimit
+            self._env["GIT_HTTP_LOW_SPEED_LIMIT"] = "1"
+            self._env["GIT_HTTP_LOW_SPEED_TIME"] = str(STALL_SECONDS)
         self.log_ref = repository.events_ref
         self.tracking = f"refs/esaa/remotes/{name}/events"
         self._arrivals = f"refs/esaa/incoming/{name}/"
@@ -254,7 +268,11 @@ class Remote:
             CorruptedError: if its log cannot be read.
         """
         if not self.has_log():
-            self._refuse_missing(self.last_seen())
+            self.refuse_missing(self.last_seen())
+        return self.take_in(on_progress)
+
+    def take_in(self, on_progress: Progress = _silent) -> Incoming:
+        """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
         try:
             self._fetch_objects()
             tip = self._repository.ref_target(self._incoming)
@@ -273,7 +291,8 @@ class Remote:
             return None
         return self._repository.ref_target(f"refs/remotes/{self.name}/{branch}")
 
-    def _refuse_missing(self, pin: LastSeen | None) -> None:
+    def refuse_missing(self, pin: LastSeen | None) -> NoReturn:
+        """Refuse a remote without a log: it never had one, or had one when it was last seen."""
         if pin is None:
             raise RepositoryError(
                 f"'{self.name}' has no event log ('{self.log_ref}')",
@@ -339,7 +358,7 @@ class Remote:
             ) from error
         last = self.last_seen()
         if last is not None:
-            self._check_last_seen(tip, last)
+            self.check_last_seen(tip, last)
         local = here.ref_target(self.log_ref)
         common = None if local is None else common_event(here, local, tip)
         if local is not None and common is None:
@@ -350,7 +369,7 @@ class Remote:
             )
         return self._verify(tip, common, last, on_progress)
 
-    def _check_last_seen(self, tip: str, pin: LastSeen) -> None:
+    def check_last_seen(self, tip: str, pin: LastSeen) -> None:
         """Refuse a log that does not contain what the remote was seen with (check 1)."""
         seq = seq_of(self._repository, tip)
         meets = None
@@ -480,19 +499,37 @@ class Remote:
         }
         if moving:
             self._send(moving)
+            reach(Point.PUSH_DONE)
         self._remember_pushed(local, branch, refs.get(f"{_HEADS}{branch}"))
         return sorted(moving)
+
+    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+        """Push what leads to `tip`, which no ref here has to name yet, and the branch with it.
+
+        git takes nothing that does not go forward from where the remote is at that moment.
+
+        Raises:
+            ConflictError: if the remote has what is not here.
+            RefusedError: if the server refuses.
+            RemoteUnreachable: if it cannot be reached.
+        """
+        moving = {self.log_ref: tip}
+        if branch_tip is not None and branch_tip != self.branch_tip(branch):
+            moving[_HEADS + branch] = branch_tip
+        self._send(moving)
+        reach(Point.PUSH_DONE)
+        self._remember_pushed(tip, branch, branch_tip)
 
     def _check_ahead(self, local: str, there: dict[str, str], refs: dict[str, str]) -> None:
         """Refuse to push to a remote that has what is not here."""
         here = self._repository
         theirs, pin = there.get(self.log_ref), self.last_seen()
         if theirs is None and pin is not None:
-            self._refuse_missing(pin)
+            self.refuse_missing(pin)
         is_here = theirs is not None and theirs in here.odb
         if theirs is not None and is_here:
             if pin is not None:
-                self._check_last_seen(theirs, pin)
+                self.check_last_seen(theirs, pin)
             is_here = common_event(here, local, theirs) == theirs
         if theirs is not None and not is_here:
             raise self._behind(f"the log on '{self.name}' has events that are not here")
@@ -517,6 +554,7 @@ class Remote:
 
     def _send(self, moving: dict[str, str]) -> None:
         specs = [f"{oid}:{ref}" for ref, oid in moving.items()]
+        reach(Point.PUSH_BEGUN)
         try:
             self._git("push", "--atomic", "--no-verify", "--", self.name, *specs)
         except RepositoryError as error:
@@ -541,8 +579,8 @@ class Remote:
                 ) from error
             raise self._unreachable(error) from error
 
-    def _unreachable(self, error: RepositoryError) -> RepositoryError:
-        return RepositoryError(
+    def _unreachable(self, error: RepositoryError) -> RemoteUnreachable:
+        return RemoteUnreachable(
             f"'{self.name}' cannot be reached",
             cause=error.cause or error.message,
             hint=error.hint or f"'git remote get-url {self.name}' says where it is looked for",
@@ -551,7 +589,7 @@ class Remote:
     def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
         # A relative URL is one from the top of the checkout, as for git itself.
         folder = self._repository.workdir or self._repository.git_dir
-        return run_git(folder, *arguments, timeout=timeout)
+        return run_git(folder, *arguments, timeout=timeout, env=self._env)
 
 
 def names(repository: Repository) -> list[str]:

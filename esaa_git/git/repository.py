@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 import pygit2
 
-from esaa_git.errors import ConfigurationError, RepositoryError
+from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
+from esaa_git.faults import Point, reach
+from esaa_git.git.durability import SETTING, prepare, sync_mode
+from esaa_git.git.loose import LooseObjects, decode_loose, object_folders
+from esaa_git.git.objects import MalformedObject, object_id
 
 DEFAULT_EVENTS_REF = "refs/esaa/events"
+
+_FSCK = (
+    "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
+    "missing and 'git fetch' to bring it back"
+)
+
+
+class MissingObject(CorruptedError, KeyError):
+    """An object that is named somewhere is not in the repository; as a KeyError, it has the id."""
+
+    def __init__(self, oid: str) -> None:
+        super().__init__(
+            f"object {oid} is missing", cause="no file and no pack holds it", hint=_FSCK
+        )
+        self.args = (oid,)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (MissingObject, self.args)
+
+
+class DamagedObject(CorruptedError, MalformedObject):
+    """An object is stored, and what is stored is not it."""
 
 
 class Repository:
@@ -19,12 +49,12 @@ class Repository:
         self.raw = raw
         self.odb = raw.odb
 
-    @property
+    @cached_property
     def git_dir(self) -> Path:
         """The `.git` of this worktree."""
         return Path(self.raw.path)
 
-    @property
+    @cached_property
     def common_dir(self) -> Path:
         """The folder that all linked worktrees share: objects, refs, and our own `esaa/`."""
         marker = self.git_dir / "commondir"
@@ -80,8 +110,41 @@ class Repository:
         return self.odb.read(oid)
 
     def put(self, kind: int, data: bytes) -> str:
-        """Write an object and return its id (an `ObjectSink`)."""
-        return str(self.odb.write(kind, data))
+        """Write an object and return its id (an `ObjectSink`).
+
+        Raises:
+            RepositoryError: if it cannot be kept (the disk is full, say).
+        """
+        try:
+            self._make_way(object_id(kind, data))
+            oid = str(self.odb.write(kind, data))
+        except (OSError, pygit2.GitError) as error:
+            raise RepositoryError(
+                f"cannot write into '{self.common_dir / 'objects'}'",
+                cause=str(error),
+                hint="nothing was recorded; see that the disk has room and can be written, then "
+                "repeat the command",
+            ) from error
+        reach(Point.OBJECT_WRITTEN)
+        return oid
+
+    def _make_way(self, oid: str) -> None:
+        """Remove a damaged file from where an object is to be written.
+
+        A power cut may leave an object's name with nothing behind it, and whoever writes the
+        object again believes the name (git does, and libgit2).
+        """
+        place = self.common_dir / "objects" / oid[:2] / oid[2:]
+        if place.exists():
+            try:
+                decode_loose(oid, place.read_bytes())
+            except MalformedObject:
+                place.unlink(missing_ok=True)
+
+    @cached_property
+    def sync_mode(self) -> str:
+        """How this repository is kept through a power cut (`esaa_git.git.durability`)."""
+        return sync_mode(self.setting(SETTING))
 
     def ref_target(self, name: str) -> str | None:
         """Return the commit that a ref names directly, or None where it does not exist."""
@@ -125,7 +188,9 @@ def open_repository(start: Path | None = None) -> Repository:
         raw = pygit2.Repository(found)
     except pygit2.GitError as error:
         raise RepositoryError(f"cannot open '{found}'", cause=str(error)) from error
-    return Repository(raw)
+    repository = GuardedRepository(raw)
+    prepare(repository.sync_mode)
+    return repository
 
 
 def open_in_hook() -> Repository:
@@ -150,20 +215,29 @@ def open_in_hook() -> Repository:
 
 
 class GuardedRepository(Repository):
-    """A repository read by a hook or an audit, which no damaged object keeps waiting."""
+    """A repository in which no damaged object keeps a reader waiting (`esaa_git.git.loose`)."""
 
     def __init__(self, raw: pygit2.Repository) -> None:
-        from esaa_git.git.loose import LooseObjects, object_folders
-
         super().__init__(raw)
         self._loose = LooseObjects(object_folders(str(self.common_dir)))
 
     def read(self, oid: str) -> tuple[int, bytes]:
-        if oid[:2] in self._loose.prefixes:
-            found = self._loose.read(oid)
-            if found is not None:
-                return found
-        return self.odb.read(oid)
+        """Return (kind, content) of an object.
+
+        Raises:
+            MissingObject: if there is no such object.
+            DamagedObject: if what is stored is something else.
+        """
+        try:
+            if oid[:2] in self._loose.prefixes:
+                found = self._loose.read(oid)
+                if found is not None:
+                    return found
+            return self.odb.read(oid)
+        except KeyError as error:
+            raise MissingObject(oid) from error
+        except (MalformedObject, pygit2.GitError) as error:
+            raise DamagedObject(f"object {oid} is damaged", cause=str(error), hint=_FSCK) from error
 
 
 def _refuse_unsupported(git_dir: Path) -> None:

@@ -38,8 +38,9 @@ class FileRoster:
         Raises:
             RepositoryError: if it cannot be noted.
         """
-        self._names.append(name)
-        self._write()
+        if name not in self._names:
+            self._names.append(name)
+            self._write()
 
     def leave(self, name: str) -> None:
         """Note that it no longer is; the last one to leave takes the file along."""

@@ -13,12 +13,12 @@ from esaa_git.errors import ConflictError
 from esaa_git.git.effects import GitWorkingBranch
 from esaa_git.git.log import GitEventLog, GitLogTransaction, LoadedTip
 from esaa_git.git.objects import ObjectSink
-from esaa_git.git.repository import Repository
+from esaa_git.git.repository import GuardedRepository, Repository
 from esaa_git.git.trees import GitTrees
 from esaa_git.ports import BranchMove, FileEntry, Followup, InTheWay
 
 
-class Stage(Repository):
+class Stage(GuardedRepository):
     """A repository, some of whose refs are elsewhere than on disk."""
 
     def __init__(self, repository: Repository, refs: Mapping[str, str | None]) -> None:
@@ -87,7 +87,7 @@ class StagedBranch(GitWorkingBranch):
     ) -> list[InTheWay]:
         return []
 
-    def uncommitted(self, branch: str) -> list[str]:
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return []
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:

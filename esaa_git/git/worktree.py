@@ -10,11 +10,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.faults import Point, reach
+from esaa_git.git.indexlock import index_is_locked, replacing_index
+from esaa_git.git.locks import Claim, free_if_stale
 from esaa_git.git.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.git.program import run_git
 
@@ -97,6 +101,8 @@ class Worktree:
     folder: Path
     git_dir: Path
     trusts_modes: bool
+    locks: Path
+    sync_mode: str
 
     @property
     def _following(self) -> Path:
@@ -105,21 +111,21 @@ class Worktree:
 
     def look(self, at_head: Entries, changes: Changes) -> dict[str, str]:
         """Return the paths that cannot be changed, with the reasons; nothing is written."""
-        return self.plan(at_head, changes, closely=True, locks="0").in_the_way
+        return self.plan(at_head, changes, closely=True, refresh=False).in_the_way
 
     def plan(
-        self, at_head: Entries, changes: Changes, *, closely: bool = False, locks: str = "1"
+        self, at_head: Entries, changes: Changes, *, closely: bool = False, refresh: bool = True
     ) -> Plan:
         """Decide what to do with each path.
 
         Args:
             at_head: the entries of HEAD. Of a path that equals it, status says nothing.
             closely: look also for what status hides; read-tree would refuse it.
-            locks: whether status may write down which touched files it found unchanged, without
-                which read-tree takes them for changed.
+            refresh: whether to write down which touched files were found unchanged, without which
+                read-tree takes them for changed.
         """
         found = {path: _Status(entry) for path, entry in at_head.items()}
-        found |= self.status(list(found), "--untracked-files=all", "--ignored", locks=locks)
+        found |= self._status_of(list(found), refresh=refresh)
         plan = Plan()
         doubtful = []
         for path, change in changes.items():
@@ -153,15 +159,27 @@ class Worktree:
         plan.done = [path for path in plan.done if path not in plan.in_the_way]
         return plan
 
+    def _status_of(self, paths: list[str], *, refresh: bool) -> dict[str, _Status]:
+        options = ("--untracked-files=all", "--ignored")
+        if refresh:
+            with suppress(ConflictError), self._replacing_index() as (index, claim):
+                env, held = {**index, "GIT_OPTIONAL_LOCKS": "1"}, [claim.descriptor]
+                return self.status(paths, *options, env=env, holding=held)
+        return self.status(paths, *options)
+
     def status(
-        self, paths: list[str] | None, *options: str, locks: str = "0"
+        self,
+        paths: list[str] | None,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        holding: Sequence[int] = (),
     ) -> dict[str, _Status]:
         """Return what status says of these paths, or of all; silence says that nothing changed."""
         found: dict[str, _Status] = {}
         options = ("--porcelain=v2", "-z", "--no-renames", *options)
         batches = [()] if paths is None else _batches(paths)
         for batch in batches:
-            said = self._git("status", *options, "--", *batch, env={"GIT_OPTIONAL_LOCKS": locks})
+            said = self._git("status", *options, "--", *batch, env=env, holding=holding)
             found |= map(_parse_status, said.split("\0")[:-1])
         return found
 
@@ -173,9 +191,9 @@ class Worktree:
         """
         lock = self.git_dir / "index.lock"
         give_up = time.monotonic() + _LOCK_PATIENCE_SECONDS
-        while lock.exists():
+        while lock.exists() and not free_if_stale(self.locks, lock):
             if time.monotonic() > give_up:
-                raise _locked(lock, "the file exists")
+                raise index_is_locked(lock, "the file exists")
             time.sleep(0.02)
 
     def record(self, entries: Entries) -> None:
@@ -184,7 +202,9 @@ class Worktree:
         for path, entry in entries.items():
             mode, oid = ("0", "0" * 40) if entry is None else (entry.mode, entry.oid)
             lines.append(f"{mode} {oid}\t{path}\0")
-        self._locking("update-index", "-z", "--index-info", input="".join(lines))
+        with self._replacing_index() as (index, claim):
+            arguments, held = ("update-index", "-z", "--index-info"), [claim.descriptor]
+            self._git(*arguments, input="".join(lines), env=index, holding=held)
         for path, entry in entries.items():
             if entry is None:
                 self._remove_empty_folders(path)
@@ -200,7 +220,10 @@ class Worktree:
         before = self._being_written()
         self._note_being_written({*before, *paths})
         try:
-            self._locking("read-tree", "-m", "-u", old, new)
+            with self._replacing_index() as (index, claim):
+                held = [claim.descriptor]
+                self._git("read-tree", "-m", "-u", old, new, env=index, holding=held)
+                reach(Point.FILES_WRITTEN)
         except ConflictError:
             self._note_being_written(before)
             raise
@@ -210,6 +233,7 @@ class Worktree:
             self._note_being_written(before)
             raise Refused(error.message, cause=error.cause) from error
         self._note_being_written(())
+        reach(Point.CHECKOUT_FOLLOWED)
 
     # ---- what else stands in the way -----------------------------------------------------------
 
@@ -256,11 +280,20 @@ class Worktree:
         return done
 
     def _cut_short(self, doubtful: Iterable[str], changes: Changes) -> list[str]:
-        """Return the paths at which a crash left no file, or one that is open and empty."""
+        """Return the paths at which git was stopped: no file, or the beginning of the new one."""
         listed = self._being_written().intersection(doubtful)
-        return sorted(
-            path for path in listed if changes[path].new and _is_empty(self.folder / path)
-        )
+        return sorted(path for path in listed if self._is_beginning(path, changes[path].new))
+
+    def _is_beginning(self, path: str, new: TreeEntry | None) -> bool:
+        """Answer whether the file holds less than what git was to write, and nothing else."""
+        if new is None:
+            return False
+        if _is_empty(self.folder / path):
+            return True
+        if not stat.S_ISREG(_mode(self.folder / path) or 0):
+            return False
+        whole = self._git_bytes("cat-file", "--filters", f"--path={path}", new.oid)
+        return whole.startswith((self.folder / path).read_bytes())
 
     def _being_written(self) -> set[str]:
         try:
@@ -307,9 +340,9 @@ class Worktree:
 
     # ---- writing -------------------------------------------------------------------------------
 
-    def remove_empty_file(self, path: str) -> None:
+    def remove_beginning(self, path: str, new: TreeEntry | None) -> None:
         """Remove what a crash left of a file, which git would take for the person's own."""
-        if _is_empty(self.folder / path) and self._obstacle(path, ()) is None:
+        if self._obstacle(path, ()) is None and self._is_beginning(path, new):
             (self.folder / path).unlink(missing_ok=True)
 
     def _note_being_written(self, paths: Collection[str]) -> None:
@@ -327,22 +360,27 @@ class Worktree:
             except OSError:
                 return
 
-    def _locking(self, *arguments: str, input: str | None = None) -> None:  # noqa: A002 - as run_git
-        try:
-            self._git(*arguments, input=input)
-        except RepositoryError as error:
-            lock = self.git_dir / "index.lock"
-            if f"{lock.name}': File exists" in (error.cause or ""):
-                raise _locked(lock, error.cause) from error
-            raise
+    def _replacing_index(self) -> AbstractContextManager[tuple[Mapping[str, str], Claim]]:
+        return replacing_index(self.git_dir, self.locks, self.sync_mode)
 
     def _git(
         self,
         *arguments: str,
         input: str | None = None,  # noqa: A002 - as run_git
         env: Mapping[str, str] | None = None,
+        holding: Sequence[int] = (),
     ) -> str:
-        said = run_git(
+        said = self._git_bytes(*arguments, input=input, env=env, holding=holding)
+        return os.fsdecode(said)
+
+    def _git_bytes(
+        self,
+        *arguments: str,
+        input: str | None = None,  # noqa: A002 - as run_git
+        env: Mapping[str, str] | None = None,
+        holding: Sequence[int] = (),
+    ) -> bytes:
+        return run_git(
             self.folder,
             # Explicit, since `core.worktree` may lead from the folder to no repository.
             f"--git-dir={self.git_dir}",
@@ -351,19 +389,11 @@ class Worktree:
             *arguments,
             input=None if input is None else os.fsencode(input),
             env=env,
+            holding=holding,
         )
-        return os.fsdecode(said)
 
 
 # ---- small parts -------------------------------------------------------------------------------
-
-
-def _locked(lock: Path, cause: str | None) -> ConflictError:
-    return ConflictError(
-        f"the index is locked by another process, '{lock}'",
-        cause=cause,
-        hint=f"wait for it and repeat; if no git is running, run 'rm {lock}' first",
-    )
 
 
 def _parse_status(record: str) -> tuple[str, _Status]:

@@ -85,6 +85,7 @@ def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated |
         now=tx.now,
         task_id=said.task_id,
         attempt_id=said.attempt_id,
+        leases=tx.leases,
     )
     if isinstance(verdict, Accepted):
         return _unstorable(verdict.envelope, tx.contracts) or verdict

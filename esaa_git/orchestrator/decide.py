@@ -122,6 +122,8 @@ def open_attempt(tx: Transaction, task_id: str, agent: str, *, mode: str, base: 
         raise RefusedError(found.message, hint=found.hint)
     number = task.attempts_total + 1
     attempt_id = f"{task_id}-A{number}"
+    deadline = after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms)
+    tx.leases.begin(attempt_id, deadline)
     tx.emit(
         "attempt.create",
         ORCHESTRATOR,
@@ -132,7 +134,7 @@ def open_attempt(tx: Transaction, task_id: str, agent: str, *, mode: str, base: 
             "agent": agent,
             "mode": mode,
             "base": base,
-            "deadline": after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms),
+            "deadline": deadline,
         },
     )
     return attempt_id
@@ -143,8 +145,10 @@ def expire(tx: Transaction, tasks: Iterable[Task]) -> int:
     count = 0
     for task in tasks:
         attempt = task.active_attempt
-        if attempt is None or max(tx.now, tx.state.ts) < attempt.deadline:
+        if attempt is None or not tx.is_over(attempt.attempt_id, attempt.deadline):
             continue
+        # A worker may know that the time is up before any clock says so.
+        tx.now = max(tx.now, attempt.deadline)
         tx.emit(
             "attempt.timeout",
             ORCHESTRATOR,

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.orchestrator.leases import WALL_CLOCK, Leases
 from esaa_git.ports import (
     AgentAdapter,
     Audit,
@@ -18,11 +19,13 @@ from esaa_git.ports import (
     EventLog,
     Journal,
     Merger,
+    Roster,
     Trees,
     WorkingBranch,
 )
 
 if TYPE_CHECKING:
+    from esaa_git.orchestrator.sharing import Sharing
     from esaa_git.orchestrator.verifier import Verifier
 
 
@@ -32,10 +35,13 @@ class Engine:
 
     Attributes:
         make_agent: gives the adapter of an agent of the swarm.
+        roster: knows what processes here are at work on, also those that are gone.
         checker: runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
         turn: held around each try to decide and append, so that processes here take turns.
+        leases: judges whether an attempt has had its time.
+        sharing: the log that other machines append to as well, for a worker.
     """
 
     log: EventLog
@@ -47,10 +53,13 @@ class Engine:
     clock: Clock
     make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
     new_log_id: Callable[[], str]
+    roster: Roster
     checker: Checker
     audit: Callable[[], Audit]
     say: Callable[[str], None]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    leases: Leases = WALL_CLOCK
+    sharing: Sharing | None = None
 
     @cached_property
     def verifier(self) -> Verifier:

@@ -64,6 +64,44 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 
 
+def resume(engine: Engine, task: Task) -> Dispatched:
+    """Ask an agent again for an attempt that is open and whose process is gone.
+
+    A dispatch is delivered at least once: where the request is the one that was recorded, it is
+    sent again and nothing more is recorded; where it would be another one by now (a lesson, a new
+    template), that is a dispatch of its own.
+
+    Raises:
+        AgentError: if the agent cannot be asked at all.
+    """
+    assert task.attempt is not None
+    _, contracts = engine.log.load()
+    adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
+    adapter.ready()
+    attempt_id = task.attempt.attempt_id
+    known = _recorded_digest(engine, attempt_id)
+
+    def decided(tx: Transaction) -> Dispatched:
+        request = _prepared(engine, tx, task.task_id, adapter)
+        if digest(request.sent) != known:
+            _record(tx, task.task_id, attempt_id, adapter, request)
+        return Dispatched(task.task_id, attempt_id, adapter, request)
+
+    return transact(engine, decided)
+
+
+def _recorded_digest(engine: Engine, attempt_id: str) -> str | None:
+    for stored in engine.log.events(newest_first=True):
+        event = stored.event
+        if event.attempt_id != attempt_id:
+            continue
+        if event.action == "orchestrator.dispatch" and "approval_id" not in event.payload:
+            return str(event.payload["request_sha256"])
+        if event.action == "attempt.create":
+            break
+    return None
+
+
 def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
     """Look, before an agent is paid, whether a person's own work will keep its answer waiting.
 
@@ -93,9 +131,20 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
 def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
     base = branch_tip(engine, tx)
     attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
-    request = adapter.prepare(
+    request = _prepared(engine, tx, task_id, adapter)
+    _record(tx, task_id, attempt_id, adapter, request)
+    return Dispatched(task_id, attempt_id, adapter, request)
+
+
+def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Request:
+    return adapter.prepare(
         build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
     )
+
+
+def _record(
+    tx: Transaction, task_id: str, attempt_id: str, adapter: AgentAdapter, request: Request
+) -> None:
     payload = {
         "task_id": task_id,
         "attempt_id": attempt_id,
@@ -109,7 +158,6 @@ def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapt
     if adapter.model is not None:
         payload["model"] = adapter.model
     tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
-    return Dispatched(task_id, attempt_id, adapter, request)
 
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:

@@ -17,7 +17,7 @@ from esaa_git.core import canonical, storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
-from esaa_git.core.event import after
+from esaa_git.core.event import after, timestamp
 from esaa_git.core.lawful import reviewer_of
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -64,16 +64,22 @@ class ReviewDispatched:
 
 
 def awaiting_reviewer(
-    state: State, contracts: Contracts, now: str
+    engine: Engine, state: State, contracts: Contracts
 ) -> tuple[Task, Approval, str] | None:
     """Return a task whose result an agent may review now, the approval, and that agent's name."""
+    now = max(timestamp(engine.clock.now()), state.ts)
     for task_id in state.run.in_progress:
         task = state.tasks[task_id]
         if task.pending_approval is None:
             continue
         approval = state.approvals[task.pending_approval]
         name = reviewer_of(task, contracts)
-        if name is None or approval.state != "pending" or approval.is_with_reviewer(now):
+        if name is None or approval.state != "pending":
+            continue
+        until, ttl_ms = approval.deadline, contracts.policy.ttl_ms
+        if until is not None and not engine.leases.is_over(
+            task.pending_approval, until, now, ttl_ms
+        ):
             continue
         if approval.tries < contracts.policy.max_attempts:
             return task, approval, name
@@ -99,8 +105,13 @@ def _dispatch(
 ) -> ReviewDispatched:
     task = tx.state.tasks[task_id]
     assert task.attempt is not None
+    before = tx.state.approvals[approval_id]
+    if before.deadline is not None and tx.is_over(approval_id, before.deadline):
+        # A worker may know that the time is up before any clock says so.
+        tx.now = max(tx.now, before.deadline)
     deadline = after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms)
-    approval = replace(tx.state.approvals[approval_id], deadline=deadline)
+    tx.leases.begin(approval_id, deadline)
+    approval = replace(before, deadline=deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
     payload: dict[str, Any] = {
         "task_id": task_id,

@@ -164,7 +164,8 @@ def _start_verification(tx: Transaction) -> None:
 
 def _end_verified(tx: Transaction, audit: Audit, result: RunState, reason: str) -> bool:
     """End the run, unless somebody has appended what the audit did not see."""
-    if tx.state.seq != audit.checked_to or not tx.state.run.is_open:
+    decide.require_run(tx.state)
+    if tx.state.seq != audit.checked_to:
         return False
     tx.emit(
         "verify.ok",

@@ -59,6 +59,8 @@ class Selection:
             task.state == TaskState.TODO and cools
         ):
             return None
+        if task.state == TaskState.IN_PROGRESS and self._engine.sharing is not None:
+            return None  # another worker has it, and may yet fail
         raise RefusedError(found.message, hint=found.hint)
 
     def _meets(self, task: Task, contracts: Contracts, running: list[tuple[str, ...]]) -> bool:

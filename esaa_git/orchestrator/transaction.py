@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, TypeVar
 
 from esaa_git.core.contracts import Contracts
@@ -16,8 +17,9 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.lawful import check_attachments, check_lawful
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
-from esaa_git.errors import ConflictError, RefusedError
+from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.orchestrator.engine import Engine
+from esaa_git.orchestrator.leases import WALL_CLOCK, Leases
 from esaa_git.ports import Attachments, BranchMove, Followup, InTheWay, LogTransaction, StoredEvent
 
 T = TypeVar("T")
@@ -30,7 +32,12 @@ class Transaction:
     """Events being decided on one state, under one set of contracts."""
 
     def __init__(
-        self, writer: LogTransaction, state: State, contracts: Contracts, now: datetime
+        self,
+        writer: LogTransaction,
+        state: State,
+        contracts: Contracts,
+        now: datetime,
+        leases: Leases = WALL_CLOCK,
     ) -> None:
         self._writer = writer
         self.state = state
@@ -38,6 +45,11 @@ class Transaction:
         self.now = max(timestamp(now), state.ts)
         self.events: list[StoredEvent] = []
         self.followup: Followup | None = None
+        self.leases = leases
+
+    def is_over(self, name: str, deadline: str) -> bool:
+        """Answer whether the lease on an attempt or approval ran out."""
+        return self.leases.is_over(name, deadline, self.now, self.contracts.policy.ttl_ms)
 
     def emit(
         self,
@@ -94,32 +106,49 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
 
     `decide` must take everything it needs of the log from its argument, since it may be called
     several times. A transaction that emits nothing records nothing. With `log_id`, the
-    transaction starts a log.
+    transaction starts a log. A worker's transaction is recorded in the shared log first.
 
     Raises:
-        ConflictError: if the log keeps moving away, after a bounded number of tries.
+        ConflictError: if the log keeps moving away, after a bounded number of tries; for a
+            worker, for a bounded time.
+        RemoteUnreachable: if the shared log cannot be reached for so long.
     """
-    for attempt in range(1, MAX_TRIES + 1):
+    race = None if engine.sharing is None else engine.sharing.race()
+    for attempt in count(1):
         with engine.turn():
             if log_id is None:
                 state, contracts = engine.log.load()
             else:
                 state, contracts = EMPTY, Contracts({})
             transaction = Transaction(
-                engine.log.begin(log_id=log_id), state, contracts, engine.clock.now()
+                engine.log.begin(log_id=log_id), state, contracts, engine.clock.now(), engine.leases
             )
             result = decide(transaction)
-            conflict = _record(engine, transaction)
-        if conflict is not None:
-            if attempt == MAX_TRIES or log_id is not None:
-                raise conflict
-            _finish_interrupted(engine)
+            lost = _record(engine, transaction)
+        if lost is None:
+            if transaction.followup is not None:
+                _bring_checkouts(engine, transaction.followup)
+            return result
+        if log_id is not None or (race is None and attempt == MAX_TRIES):
+            raise lost
+        _finish_interrupted(engine)
+        if race is None:
             engine.clock.sleep(0.005 * attempt * attempt)
-            continue
-        if transaction.followup is not None:
-            _bring_checkouts(engine, transaction.followup)
-        return result
+        else:
+            race.lost(lost)
+            if _has_arrived(engine, transaction):
+                return result
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _has_arrived(engine: Engine, transaction: Transaction) -> bool:
+    """Answer whether the shared log has the events after all.
+
+    It may have taken them before the connection broke, or they moved no ref here because somebody
+    in this repository was faster; either way they have come with what others recorded.
+    """
+    tip = engine.log.tip()
+    return tip is not None and engine.branch.contains(tip.commit, transaction.events[-1].commit)
 
 
 def _finish_interrupted(engine: Engine) -> None:
@@ -133,10 +162,10 @@ def _finish_interrupted(engine: Engine) -> None:
         engine.say(done)
 
 
-def _record(engine: Engine, transaction: Transaction) -> ConflictError | None:
+def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteUnreachable | None:
     """Move the log, then the branch, and return the conflict where neither could be moved.
 
-    From here to the end the journal covers what is left.
+    The shared log goes first. From here to the end the journal covers what is left.
     """
     if transaction.followup is not None:
         try:
@@ -145,16 +174,30 @@ def _record(engine: Engine, transaction: Transaction) -> ConflictError | None:
             return error
     try:
         if transaction.events:
+            _publish(engine, transaction)
             transaction.commit()
-    except ConflictError as error:
+    except (ConflictError, RemoteUnreachable) as error:
         if transaction.followup is not None:
             engine.journal.clear()
         return error
+    except RefusedError:
+        if transaction.followup is not None:
+            engine.journal.clear()
+        raise
     except BaseException:
         # Whether the log has moved is for the next command to find out.
         engine.journal.pause()
         raise
     return None
+
+
+def _publish(engine: Engine, transaction: Transaction) -> None:
+    if engine.sharing is None:
+        return
+    branch = str(transaction.state.run.branch)
+    followup = transaction.followup
+    branch_tip = engine.branch.tip(branch) if followup is None else followup.move.new
+    engine.sharing.publish(transaction.events[-1].commit, branch, branch_tip)
 
 
 def _bring_checkouts(engine: Engine, followup: Followup) -> None:

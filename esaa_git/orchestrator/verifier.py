@@ -16,7 +16,8 @@ from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import Attempt, State, Task
+from esaa_git.orchestrator.leases import WALL_CLOCK, Leases
 from esaa_git.ports import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
 
 
@@ -117,21 +118,29 @@ class Verifier:
         now: str,
         task_id: str | None = None,
         attempt_id: str | None = None,
+        leases: Leases = WALL_CLOCK,
     ) -> Accepted | Repeated | Rejected:
         """Return what an output amounts to.
 
         Args:
             task_id, attempt_id: what the agent was dispatched with; None where the envelope
                 alone says what it answers, as in `submit`.
+            leases: judges whether the answer came in time.
         """
         envelope = decode(output, max_bytes=contracts.policy.max_output_bytes)
         if isinstance(envelope, Rejected):
             return envelope
         if _is_repeated(envelope, state, digest(output)):
             return Repeated(envelope)
-        fault = _check_address(envelope, state, contracts, actor, now, task_id, attempt_id)
+        fault = _check_address(envelope, state, contracts, actor, task_id, attempt_id)
         if fault is not None:
             return fault
+        attempt = state.tasks[envelope.task_id].attempt
+        assert attempt is not None  # _check_address looked at it
+        if leases.is_over(attempt.attempt_id, attempt.deadline, now, contracts.policy.ttl_ms):
+            return _late(attempt)
+        if envelope.action == "agent.heartbeat" and now >= attempt.deadline:
+            return _late(attempt)  # by the log's own time, which the protocol holds it against
         if envelope.action != "agent.result" or not envelope.payload.get("file_updates"):
             return Accepted(envelope)
         task = state.tasks[envelope.task_id]
@@ -309,7 +318,6 @@ def _check_address(
     state: State,
     contracts: Contracts,
     actor: str,
-    now: str,
     task_id: str | None,
     attempt_id: str | None,
 ) -> Rejected | None:
@@ -351,13 +359,15 @@ def _check_address(
             f"attempt '{attempt.attempt_id}' belongs to {attempt.agent}, not to {actor}",
             {"holder": attempt.agent},
         )
-    if now >= attempt.deadline:
-        return Rejected(
-            RejectCode.STALE_ATTEMPT,
-            f"the lease of '{attempt.attempt_id}' ran out at {attempt.deadline}",
-            {"deadline": attempt.deadline},
-        )
     return None
+
+
+def _late(attempt: Attempt) -> Rejected:
+    return Rejected(
+        RejectCode.STALE_ATTEMPT,
+        f"the lease of '{attempt.attempt_id}' ran out at {attempt.deadline}",
+        {"deadline": attempt.deadline},
+    )
 
 
 def _by_path(file: FileChange) -> str:

@@ -7,11 +7,21 @@ import threading
 import pytest
 
 from esaa_git.errors import AgentError
+from esaa_git.orchestrator import operator
 from esaa_git.orchestrator.crew import Cancelled, Crew
-from esaa_git.orchestrator.cycle import Options, Stop, Unobserved, cycle
-from esaa_git.orchestrator.proposer import Dispatched
+from esaa_git.orchestrator.cycle import MAX_VOIDED, Options, Stop, Unobserved, cycle
+from esaa_git.orchestrator.proposer import Dispatched, dispatch
 from esaa_git.ports import Answer, Request
-from tests.support.memory import MemoryEngine, engine, oblige, result, task, write
+from tests.support.memory import (
+    MemoryChecker,
+    MemoryEngine,
+    MemoryRoster,
+    engine,
+    oblige,
+    result,
+    task,
+    write,
+)
 
 WAIT = 20.0
 """Seconds after which a test gives up; none waits that long."""
@@ -249,3 +259,79 @@ def test_calling_off_reaches_a_job_at_its_next_pause() -> None:
     ended = crew.next(WAIT)
     assert ended is not None
     assert isinstance(ended.error, Cancelled)
+
+
+# -------------------------------------------------------------------- what a dead process left
+
+
+def left_behind(made: MemoryEngine) -> str:
+    """Open an attempt as a process does that dies while its agent is at work."""
+    made.apply(own(1), own(2))
+    opened = dispatch(made, made.task("T-1"), None)
+    assert isinstance(made.roster, MemoryRoster)
+    made.roster.orphans.append(opened.attempt_id)
+    return opened.attempt_id
+
+
+def test_what_a_dead_process_was_at_work_on_is_taken_up_again_at_once() -> None:
+    made = engine()
+    attempt_id = left_behind(made)
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert made.task("T-1").attempts_total == 1
+    assert [request.attempt_id for request in made.requests] == [attempt_id, "T-2-A1"]
+    # The same request is sent again, and the log says already that it was.
+    assert made.actions.count("orchestrator.dispatch") == 2
+
+
+def test_a_request_that_is_another_one_by_now_is_a_dispatch_of_its_own() -> None:
+    made = engine()
+    left_behind(made)
+    operator.note(made, "T-1", "person@example.com", "Mind the gap.")
+    cycle(made)
+    asked = [e.payload["attempt_id"] for e in made.events if e.action == "orchestrator.dispatch"]
+    assert asked == ["T-1-A1", "T-1-A1", "T-2-A1"]
+    assert made.view(0)["task"]["notes"] == ["Mind the gap."]
+
+
+def test_a_run_that_works_on_another_task_gives_it_back() -> None:
+    made = engine()
+    left_behind(made)
+    cycle(made, Options(task_id="T-2"))
+    assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 0)
+
+
+@pytest.mark.parametrize("name", ["T-9-A1", "T-1-A7", "APR-0009", "nonsense"])
+def test_a_name_that_means_nothing_any_more_is_forgotten(name: str) -> None:
+    made = engine()
+    made.apply(own(1))
+    assert isinstance(made.roster, MemoryRoster)
+    made.roster.orphans.append(name)
+    assert cycle(made).result == "success"
+
+
+def test_nobody_is_on_the_roster_after_a_run() -> None:
+    made = engine()
+    made.apply(own(1), own(2))
+    cycle(made, Options(parallel=2))
+    assert isinstance(made.roster, MemoryRoster)
+    assert made.roster.names == []
+
+
+def test_checks_that_others_void_again_and_again_are_let_through() -> None:
+    """Each admission moves the branch, and with it the tree that a slow check was run on."""
+    slow_is_done = threading.Event()
+
+    class Slow(MemoryChecker):
+        def run(self, *given: object) -> list:  # type: ignore[type-arg, override]
+            slow_is_done.wait(0.05)
+            return super().run(*given)  # type: ignore[arg-type]
+
+    made = engine()
+    made.checker = Slow(made.repository)
+    check = [{"name": "tests", "run": ["make"]}]
+    quick = [own(number) for number in range(2, 40)]
+    made.apply(task("T-1", writes=["docs/qa/T-1.md"], checks=check, priority=1), *quick)
+    cycle(made, Options(parallel=4))
+    assert all(one.is_done for one in made.state.tasks.values())
+    assert len(made.checker.trees) <= MAX_VOIDED + 1

@@ -476,6 +476,26 @@ class MemoryAgent:
         return said if isinstance(said, Answer) else Answer(said, 0)
 
 
+class MemoryRoster:
+    """What others left is put here by a test."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.orphans: list[str] = []
+
+    def enter(self, name: str) -> None:
+        if name not in self.names:
+            self.names.append(name)
+
+    def leave(self, name: str) -> None:
+        if name in self.names:
+            self.names.remove(name)
+
+    def left_behind(self) -> list[str]:
+        found, self.orphans = self.orphans, []
+        return found
+
+
 class NoWorkspaces:
     """For adapters that lay out no checkout."""
 
@@ -643,6 +663,7 @@ def engine(
         clock=MemoryClock(),
         make_agent=lambda entry, _: _agent(made, entry),
         new_log_id=lambda: "0123456789abcdef" * 2,
+        roster=MemoryRoster(),
         checker=MemoryChecker(repository),
         audit=lambda: audit(log),
         say=lambda line: made.lines.append(line),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,35 @@ sys.exit(run_command(sys.argv[2:]))
 """
 """A worker whose clock goes wrong by so many seconds. Time that passes is the same for all."""
 
+DYING = """\
+import os
+import signal
+import sys
+
+from esaa_git.cli.main import run_command
+from esaa_git.faults import arm
+
+wanted, left = sys.argv[1].split(":")
+met = []
+
+
+def die(point) -> None:
+    if point == wanted:
+        met.append(point)
+        if len(met) == int(left):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+with arm(die):
+    sys.exit(run_command(sys.argv[2:]))
+"""
+"""A worker that the power fails at a fault point, when it comes there for the nth time."""
+
 AGENT = """\
 import json, os, sys, time
 
 request = json.load(sys.stdin)
-task, attempt = request["task"]["task_id"], request["attempt"]["attempt_id"]
+task, attempt = request["task"]["task_id"], request["attempt_id"]
 with open(os.path.join({told!r}, attempt), "a") as asked:
     asked.write("asked\\n")
 while os.path.exists(os.path.join({told!r}, "hold-" + attempt)):
@@ -65,7 +89,8 @@ class Worker:
     """One process at work."""
 
     project: Project
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    log: Path
 
     def stop(self) -> None:
         """Stop it as a laptop's lid does, with all that it started."""
@@ -77,13 +102,18 @@ class Worker:
     def kill(self) -> None:
         """End it as a power cut does."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.wait()
 
     def ends(self) -> tuple[int, str]:
         """Wait for its end, and return its exit status and what it said."""
-        out, err = self.process.communicate(timeout=LIFETIME_SECONDS)
-        assert "Traceback" not in err, err
-        return self.process.returncode, out + err
+        self.process.wait(LIFETIME_SECONDS)
+        said = self.said()
+        assert "Traceback" not in said, said
+        return self.process.returncode, said
+
+    def said(self) -> str:
+        """Return what it has said so far."""
+        return self.log.read_text()
 
 
 @dataclass
@@ -99,23 +129,27 @@ class Fleet:
 
     # -- workers --------------------------------------------------------------------------------
 
-    def start(self, number: int, *options: str, shift: float | None = None) -> Worker:
-        """Have a worker begin in one of the clones."""
+    def start(self, number: int, *options: str, script: str = "", given: str = "") -> Worker:
+        """Have a worker begin in one of the clones, by a script of its own where one is given."""
         project = self.clones[number]
         command = [sys.executable, "-m", "esaa_git"]
-        if shift is not None:
-            command = [sys.executable, "-c", SHIFTED, str(shift)]
-        process = subprocess.Popen(
-            ["timeout", str(LIFETIME_SECONDS), *command, "run", "--remote", "origin", *options],
-            cwd=project.path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": CHECKOUT},
-            start_new_session=True,
-        )
-        worker = Worker(project, process)
+        if script:
+            command = [sys.executable, "-c", script, given]
+        # timeout(1) makes a process group of its own, and so do we: whoever is stopped or killed
+        # goes with all that it started.
+        limit = ["timeout", "--foreground", str(LIFETIME_SECONDS)]
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                [*limit, *command, "run", "--remote", "origin", *options],
+                cwd=project.path,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": CHECKOUT},
+                start_new_session=True,
+            )
+        worker = Worker(project, process, log)
         self.workers.append(worker)
         return worker
 
@@ -191,7 +225,7 @@ class Fleet:
         return events
 
 
-def until(what: Callable[[], bool], seconds: float = 60) -> None:
+def until(what: Callable[[], bool], seconds: float = 40) -> None:
     """Wait until it holds."""
     end = time.monotonic() + seconds
     while not what():
@@ -245,4 +279,3 @@ def fleet(
         yield made
     finally:
         made.end_all()
-
