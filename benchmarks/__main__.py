@@ -29,6 +29,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -38,7 +39,22 @@ if TYPE_CHECKING:
     from benchmarks.harness import Row
     from benchmarks.workshop import Workshop
 
-SUBJECTS = ("append", "verify", "transfer", "hooks", "commands", "dispatch", "disk", "peer")
+SUBJECTS = (
+    "append",
+    "verify",
+    "transfer",
+    "hooks",
+    "commands",
+    "dispatch",
+    "parallel",
+    "workers",
+    "disk",
+    "durability",
+    "peer",
+)
+BY_NAME = ("soak",)
+"""Subjects that take as long as they are told, and are measured only when they are named."""
+
 RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 
 
@@ -53,7 +69,10 @@ def main() -> int:
         from benchmarks.harness import Table, say
         from benchmarks.workshop import QUICK, Sizes, Workshop
 
-        shop = Workshop(folder, QUICK if options.quick else Sizes(), outer, memory)
+        sizes = QUICK if options.quick else Sizes()
+        if options.minutes is not None:
+            sizes = replace(sizes, soak_seconds=60 * options.minutes)
+        shop = Workshop(folder, sizes, outer, memory)
         table = Table()
         try:
             for name in options.only or SUBJECTS:
@@ -82,12 +101,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=SUBJECTS,
+        choices=SUBJECTS + BY_NAME,
         metavar="NAME",
-        help=f"one subject, repeatable: {', '.join(SUBJECTS)}",
+        help=f"one subject, repeatable: {', '.join(SUBJECTS)}; only by name: {', '.join(BY_NAME)}",
     )
     parser.add_argument(
         "--output", type=Path, default=RESULTS, metavar="FILE", help="where the JSON goes"
+    )
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="how long 'soak' goes on; by default two"
     )
     parser.add_argument(
         "--folder", metavar="DIR", help="where repositories are made; by default TMPDIR"
@@ -121,6 +143,8 @@ def _seal(folder: Path) -> None:
     home.mkdir()
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]
+    # What a disk takes to be sure of something is measured by itself, in `durability`.
+    (home / ".gitconfig").write_text("[esaa]\n\tsync = unsafe-none\n")
     os.environ.update(
         HOME=str(home),
         XDG_CONFIG_HOME=str(home / ".config"),

@@ -29,6 +29,9 @@ class Sizes:
     files: int = 20_000
     checkouts: int = 9
     instant: int = 200
+    soak_seconds: float = 120
+    workers: tuple[int, ...] = (2, 4, 8)
+    shared_tasks: int = 24
     peer: tuple[int, ...] = (100, 1_000, 5_000, 20_000)
 
 
@@ -45,6 +48,9 @@ QUICK = Sizes(
     files=1_000,
     checkouts=3,
     instant=16,
+    soak_seconds=10,
+    workers=(2,),
+    shared_tasks=4,
     peer=(100,),
 )
 

@@ -120,6 +120,10 @@ class EventLog(Protocol):
         """Return the state and the contracts at the tip, both loaded as far as they are read."""
         ...
 
+    def state_at(self, commit: str) -> State:
+        """Return the state that an event of this log left."""
+        ...
+
     def begin(self, *, log_id: str | None = None) -> LogTransaction:
         """Start a transaction after the tip that the last `load` saw; with `log_id`, a log."""
         ...

@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import hypothesis
 import pytest
 
+# Tests are not there to wait for disks; those that are about that ask for it (tests/faults).
 GITCONFIG = """\
+[esaa]
+	sync = unsafe-none
 [user]
 	name = Test Person
 	email = person@example.com

@@ -80,8 +80,22 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
         return CheckResult(check.name, False, error.cause or error.message, "", 0)
     duration_ms = int((time.monotonic() - began) * 1000)
     reason = _reason(outcome, check)
+    return CheckResult(check.name, not reason, reason, _output(outcome, workspace), duration_ms)
+
+
+def _output(outcome: Outcome, workspace: Workspace) -> str:
+    """Return what a check printed, with its folders by the names under which it knows them.
+
+    Where the checkout lay says nothing to anybody, and would make each record another one.
+    """
     output = (outcome.output + outcome.stderr).decode("utf-8", "replace")
-    return CheckResult(check.name, not reason, reason, output, duration_ms)
+    for folder, name in (
+        (workspace.path, "."),
+        (workspace.home, "$HOME"),
+        (workspace.tmp, "$TMPDIR"),
+    ):
+        output = output.replace(str(folder), name)
+    return output
 
 
 def _reason(outcome: Outcome, check: Check) -> str:

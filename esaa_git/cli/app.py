@@ -50,6 +50,8 @@ class App:
         self.folder = None if folder is None else Path(folder)
         self.sign_with: str | None = None
         """The key that signs the next run.init, where it is not the orchestrator's."""
+        self.repairs = True
+        """Whether what killed processes left behind is put right before the log is used."""
         self.sandbox = "auto"
         """The confinement of agents and checks: `none` only where it was asked for by name."""
         self.say: Callable[[str], None] = lambda line: click.echo(line, err=True)
@@ -62,6 +64,11 @@ class App:
     def log(self) -> GitEventLog:
         from esaa_git.git.log import GitEventLog
 
+        from esaa_git.git.leftovers import clean_up
+
+        if self.repairs:
+            for line in clean_up(self.repository):
+                self.say(line)
         following = self.repository.setting("esaa.nextSigningKey")
         return GitEventLog(
             self.repository,
@@ -101,6 +108,7 @@ class App:
             audit=self._audit,
             say=self.say,
             turn=lambda: take_turn(self.repository),
+            housekeeping=self._housekeeper(),
         )
         if engine.journal.read() is not None:
             from esaa_git.orchestrator.recovery import recover
@@ -263,6 +271,16 @@ class App:
             prompt=contracts.prompt,
         )
         return make_agent(entry, surroundings)
+
+    def _housekeeper(self) -> Callable[[int], None]:
+        """Return what packs the log's objects now and then; the command waits for it at its end."""
+        from esaa_git.git.housekeeper import Housekeeper
+
+        keeper = Housekeeper(self.repository, self.say)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(keeper.close)
+        return keeper
 
     def _checker(self) -> Checker:
         from esaa_git.agents.checks import ConfinedChecker

@@ -13,7 +13,8 @@ import click
 
 from esaa_git.cli.app import App, has_log, pass_app
 from esaa_git.cli.output import json_option, print_json, style
-from esaa_git.errors import EsaaError
+from esaa_git.errors import EsaaError, RepositoryError
+from esaa_git.git.durability import UNSAFE_NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +28,29 @@ class Finding:
 
 @click.command(
     epilog="""\b
-Example:
+Examples:
   git esaa doctor
+  git esaa doctor --repair
 """
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Finish or remove what a process that died has left, and say what was done.",
 )
 @json_option
 @pass_app
-def doctor(app: App, as_json: bool) -> int:
-    """Check the repository, the key, the contracts, the agents and the log's ref.
+def doctor(app: App, repair: bool, as_json: bool) -> int:
+    """Check the repository, the key, the contracts, the agents, the log's ref and its locks.
 
-    The exit code is 1 where there is a problem. Nothing is changed but an unfinished move of the
-    working branch, which every command that records anything finishes first.
+    The exit code is 1 where there is a problem. Nothing is changed without --repair. With it, an
+    unfinished move of the working branch is finished, locks that are provably those of dead
+    processes are freed, files that they left are removed, and damaged objects are set aside, so
+    that they can be brought again. Any other lock stays: nobody can tell whether its holder lives.
     """
-    findings = list(_findings(app))
+    app.repairs = False  # here, it is asked for or not done
+    findings = [Finding("ok", line) for line in _repair(app)] if repair else []
+    findings += _findings(app)
     if as_json:
         print_json([_as_json(finding) for finding in findings])
     else:
@@ -65,10 +76,11 @@ def _findings(app: App) -> Iterator[Finding]:
     except EsaaError as error:
         yield _problem(error)
         return
-    yield from _key(app)
-    yield from _contracts(app)
-    yield from _log(app)
-    yield from _locks(app)
+    for section in (_key, _contracts, _log, _interrupted, _leftovers, _locks):
+        try:
+            yield from section(app)
+        except EsaaError as error:
+            yield _problem(error)
 
 
 def _git() -> Finding:
@@ -139,25 +151,88 @@ def _log(app: App) -> Iterator[Finding]:
         yield _problem(error)
         return
     yield Finding("ok", f"{state.seq} events, {state.run.run_id} is {state.run.state}")
-    try:
-        journal = app.engine.journal.read()
-    except EsaaError as error:
-        yield _problem(error)
+
+
+def _interrupted(app: App) -> Iterator[Finding]:
+    from esaa_git.git.journal import FileJournal, journal_path
+    from esaa_git.git.leftovers import damaged_mark
+
+    journal, path = FileJournal(app.repository), journal_path(app.repository)
+    if path.exists():
+        if journal.is_busy():
+            yield Finding("note", "another process is bringing a checkout up to date")
+        else:
+            yield Finding(
+                "problem",
+                f"a process died before the working branch had followed the log: '{path}'",
+                "run 'git esaa doctor --repair', or any command that records something",
+            )
+    damaged = damaged_mark(app.repository)
+    if damaged is not None:
+        cause = f" ({damaged.cause})" if damaged.cause else ""
+        yield Finding("problem", f"{damaged.message}{cause}", "run 'git esaa doctor --repair'")
+    mode = app.repository.sync_mode
+    if mode == UNSAFE_NONE:
+        yield Finding(
+            "note",
+            "a power cut may take what is recorded here: esaa.sync is unsafe-none",
+            "run 'git config --unset esaa.sync' if this repository is worth keeping",
+        )
+
+
+def _leftovers(app: App) -> Iterator[Finding]:
+    from esaa_git.git.leftovers import damaged, find
+
+    found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(app.repository)]
+    found += [f"a damaged object: '{path}'" for path in damaged(app.repository)]
+    for what in found:
+        yield Finding("problem", what, "run 'git esaa doctor --repair'")
+
+
+def _repair(app: App) -> Iterator[str]:
+    """Finish and remove what processes that died have left; yield what was done."""
+    from esaa_git.git.journal import FileJournal, journal_path
+    from esaa_git.git.leftovers import (
+        damaged,
+        damaged_mark,
+        forget_mark,
+        rebuild_journal,
+        remove,
+        set_aside,
+    )
+
+    repository = app.repository
+    yield from remove(repository)
+    yield from set_aside(repository, damaged(repository))
+    if damaged_mark(repository) is not None:
+        yield forget_mark(repository)
+    journal = FileJournal(repository)
+    if not journal_path(repository).exists() or journal.is_busy():
         return
-    if journal is not None:
-        yield Finding("problem", f"the branch '{journal.move.branch}' has not followed the log")
+    try:
+        journal.read()
+    except RepositoryError:
+        yield rebuild_journal(repository)
+    finally:
+        journal.pause()
+    said: list[str] = []
+    app.say = said.append  # what recovery says is part of the report
+    _ = app.engine
+    yield from said
 
 
 def _locks(app: App) -> Iterator[Finding]:
+    from esaa_git.git.leftovers import find, lock_files
+
     common = app.repository.common_dir
     state = app.repository.git_dir
+    stale = {leftover.path for leftover in find(app.repository)}
     for path in (
-        common / f"{app.repository.events_ref}.lock",
+        *lock_files(app.repository),
         common / "packed-refs.lock",
-        state / "index.lock",
         state / "HEAD.lock",
     ):
-        if path.exists():
+        if path.exists() and path not in stale:
             yield Finding(
                 "problem",
                 f"a lock is held: '{path}'",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.cli.app import App, finish_interrupted, has_log, pass_app
 from esaa_git.cli.output import json_option, print_json, state_text
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def status(app: App, as_json: bool) -> None:
             return
         click.echo("no event log yet; 'git esaa run' starts one")
         return
+    finish_interrupted(app)
     state, _ = app.log.load()
     if as_json:
         print_json(_as_json(app, state))

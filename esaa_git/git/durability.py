@@ -31,6 +31,8 @@ FILESYSTEM, FILES, UNSAFE_NONE = "filesystem", "files", "unsafe-none"
 _WRITTEN_BACK_SECONDS = 600
 """Systems write back by themselves what is older than half a minute or so (proc_sys_vm(5))."""
 
+_NOTE = "boot"
+
 _syncs_each = False
 
 
@@ -101,6 +103,31 @@ def sync_file(mode: str, descriptor: int) -> None:
     """Bring one open file to the disk."""
     if mode != UNSAFE_NONE:
         _flush(descriptor)
+
+
+def is_start_noted(folder: Path) -> bool:
+    """Answer whether something was recorded here since the machine was started."""
+    start = _start()
+    try:
+        return not start or (folder / _NOTE).read_text("ascii", "replace") == start
+    except OSError:
+        return False
+
+
+def note_start(folder: Path) -> None:
+    """Remember that what an earlier power cut left has been looked at; a lost note costs time."""
+    start = _start()
+    if start:
+        (folder / _NOTE).write_text(start, "ascii")
+
+
+@cache
+def _start() -> str:
+    """Return what is drawn anew whenever the machine starts (random(4)), or nothing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def _changed_lately(objects: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from threading import Thread
 
@@ -13,6 +14,10 @@ from esaa_git.git.repository import Repository, open_repository
 EVERY = 500
 """So many events after the last packing the next one is due: some 4,500 loose objects. At 6,700
 a person's own `git commit` would start a gc (gc.auto, git-config(1))."""
+
+
+MANY_IN_A_FOLDER = 8
+"""Loose objects in one folder of 256: half of what `EVERY` events leave on the average."""
 
 
 class Housekeeper:
@@ -41,8 +46,18 @@ class Housekeeper:
             self._next = due
             return
         self._next = seq + EVERY
+        if not self._has_many_loose():
+            return  # it was cloned, and came in a pack
         self._thread = Thread(target=self._work, name="git-esaa-maintain")
         self._thread.start()
+
+    def _has_many_loose(self) -> bool:
+        """Answer from one of the 256 folders, as git does (gc.auto in git-config(1))."""
+        sample = self._repository.common_dir / "objects" / "17"
+        try:
+            return len(os.listdir(sample)) >= MANY_IN_A_FOLDER  # noqa: PTH208 (a count alone)
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Wait until nothing is being packed, and say what failed."""

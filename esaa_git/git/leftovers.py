@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esaa_git.errors import EsaaError
+from esaa_git.git.durability import is_start_noted, note_start
 from esaa_git.git.indexlock import COPY
-from esaa_git.git.journal import FileJournal, journal_path, write_atomically
+from esaa_git.git.journal import FileJournal, journal_path
 from esaa_git.git.locks import free_if_stale, remove_abandoned, stale_locks
 from esaa_git.git.log import load_tip, read_event_commit
 from esaa_git.git.loose import damaged_objects
@@ -62,22 +63,11 @@ def clean_up(repository: Repository) -> list[str]:
 
 
 def _set_aside_once(repository: Repository) -> list[str]:
-    marker, start = repository.esaa_dir / "boot", _boot_id()
-    if repository.ref_target(repository.events_ref) is None:
-        return []  # nothing was recorded here, and looking changes nothing
-    if not start or (marker.is_file() and marker.read_text("ascii", "replace") == start):
+    if repository.ref_target(repository.events_ref) is None or is_start_noted(repository.esaa_dir):
         return []
     done = set_aside(repository, damaged(repository))
-    write_atomically(marker, start.encode())
+    note_start(repository.esaa_dir)
     return done
-
-
-def _boot_id() -> str:
-    """Return what is drawn anew whenever the machine starts (random(4)), or nothing."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 def _free_stale_locks(repository: Repository) -> list[str]:

@@ -195,6 +195,10 @@ class GitEventLog:
         roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
         _check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
 
+    def state_at(self, commit: str) -> State:
+        """Return the state that an event of this log left."""
+        return load_tip(self.repository, commit).state
+
     def tip(self) -> Tip | None:
         """Return where the log ends, read afresh from the ref."""
         target = self.repository.ref_target(self.ref)

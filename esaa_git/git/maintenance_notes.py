@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from esaa_git.git.journal import write_atomically
 from esaa_git.git.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What was packed before a pack: so many events, up to these commits."""
+
+    seq: int
+    tips: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -20,23 +28,32 @@ class Notes:
 
     seq: int = 0
     tips: list[str] = field(default_factory=list)
-    packs: list[str] = field(default_factory=list)
+    packs: dict[str, Since] = field(default_factory=dict)
 
     @classmethod
     def read(cls, repository: Repository) -> Notes:
         try:
             document = json.loads(notes_path(repository).read_bytes())
-            notes = cls(int(document["seq"]), list(document["tips"]), list(document["packs"]))
-            for name in (*notes.tips, *notes.packs):
-                if bytes.fromhex(name).hex() != name:
-                    return cls()
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return cls(
+                int(document["seq"]),
+                [_checked(tip) for tip in document["tips"]],
+                {
+                    _checked(name): Since(int(since["seq"]), tuple(map(_checked, since["tips"])))
+                    for name, since in document["packs"].items()
+                },
+            )
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return cls()
-        return notes
 
     def write(self, repository: Repository) -> None:
-        document = {"seq": self.seq, "tips": self.tips, "packs": self.packs}
-        write_atomically(notes_path(repository), json.dumps(document).encode())
+        write_atomically(notes_path(repository), json.dumps(asdict(self)).encode())
+
+
+def _checked(name: str) -> str:
+    """Return the id of an object or a pack, if it is one."""
+    if len(name) != 40 or bytes.fromhex(name).hex() != name:
+        raise ValueError(name)
+    return name
 
 
 def notes_path(repository: Repository) -> Path:

@@ -43,12 +43,6 @@ class PackIndex:
         for number in range(len(self)):
             yield self._id(number)
 
-    def by_place(self) -> list[bytes]:
-        """Return the ids in the order of the pack; what lies beyond 2 GiB comes last."""
-        count = len(self)
-        offsets = struct.unpack_from(f">{count}I", self._data, _FIRST + count * (_ID + 4))
-        return [self._id(number) for number in sorted(range(count), key=offsets.__getitem__)]
-
     def __contains__(self, oid: bytes) -> bool:
         first, until = self._until[oid[0] - 1] if oid[0] else 0, self._until[oid[0]]
         at = bisect_left(range(first, until), oid, key=self._id) + first

@@ -25,7 +25,7 @@ import pygit2
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.git.durability import sync_everything, sync_folders
+from esaa_git.git.durability import note_start, sync_everything, sync_folders
 from esaa_git.git.locks import Claim, LockHeld
 from esaa_git.git.repository import Repository
 
@@ -76,6 +76,8 @@ def move_refs(repository: Repository, moves: Sequence[RefMove]) -> None:
                 reach(_moved(repository, move))
                 # Before the next one moves: a disk may keep the second of two renames alone.
                 sync_folders(mode, [(common / move.name).parent])
+            if any(move.old is None and move.name == repository.events_ref for move in moves):
+                note_start(repository.esaa_dir)
     except OSError as error:
         raise RepositoryError(
             f"cannot move '{moves[0].name}'",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -53,6 +54,8 @@ class FileRoster:
             self._path.unlink(missing_ok=True)
             os.close(self._own)
             self._own = self._path = None
+            with suppress(OSError):  # somebody else is at work
+                self._folder.rmdir()
 
     def left_behind(self) -> list[str]:
         """Return what processes that are gone were at work on, and forget it.
@@ -85,10 +88,13 @@ class FileRoster:
 
     def _open(self) -> int:
         """Make this process's file and lock it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         while True:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._path = self._folder / f"{os.getpid()}-{token_hex(4)}"
-            descriptor = os.open(self._path, _FLAGS | os.O_EXCL, 0o600)
+            try:
+                descriptor = os.open(self._path, _FLAGS | os.O_EXCL, 0o600)
+            except FileNotFoundError:
+                continue  # the last one at work took the folder along
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_there(self._path, descriptor):
                 return descriptor

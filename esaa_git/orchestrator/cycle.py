@@ -224,7 +224,7 @@ class _Decider:
                 return self._report
             ending = decide.outcome(state, contracts)
             if ending is None and not self._waits(state):
-                _wait(self._engine, state, contracts)
+                _wait(self._engine, state, contracts, self._stop)
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 
@@ -581,8 +581,8 @@ def _is_ready_to_close(state: State, task: Task) -> bool:
     return state.approvals[task.pending_approval].state == "granted"
 
 
-def _wait(engine: Engine, state: State, contracts: Contracts) -> None:
-    """Sleep until a cooldown ends; whoever else the run waits for is named instead."""
+def _wait(engine: Engine, state: State, contracts: Contracts, stop: Stop) -> None:
+    """Sleep until a cooldown ends, or until we are stopped; name whoever else is waited for."""
     now = timestamp(engine.clock.now())
     held = [state.tasks[task_id] for task_id in state.run.in_progress]
     cooling = _cooling(state, now)
@@ -591,7 +591,9 @@ def _wait(engine: Engine, state: State, contracts: Contracts) -> None:
         seconds = (instant(moment) - instant(now)).total_seconds()
         if seconds <= MAX_WAIT_SECONDS:
             engine.say(f"cooling down until {moment}")
-            engine.clock.sleep(max(seconds, 0.01))
+            while seconds > 0 and not stop.finishing:
+                engine.clock.sleep(min(seconds, POLL_SECONDS))
+                seconds = (instant(moment) - engine.clock.now()).total_seconds()
             return
         raise RunHalted(f"the next attempt may start at {moment}", hint="run 'git esaa run' then")
     if held:

@@ -39,6 +39,7 @@ class Engine:
         checker: runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
+        housekeeping: told after each transaction how many events there are, with nothing locked.
         turn: held around each try to decide and append, so that processes here take turns.
         leases: judges whether an attempt has had its time.
         sharing: the log that other machines append to as well, for a worker.
@@ -58,6 +59,7 @@ class Engine:
     audit: Callable[[], Audit]
     say: Callable[[str], None]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    housekeeping: Callable[[int], None] = lambda _seq: None
     leases: Leases = WALL_CLOCK
     sharing: Sharing | None = None
 

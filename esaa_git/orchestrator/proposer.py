@@ -13,11 +13,11 @@ from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
-from esaa_git.errors import ConflictError
+from esaa_git.errors import ConflictError, RunHalted
 from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.exchange import Said
-from esaa_git.orchestrator.request import branch_tip, build_request
+from esaa_git.orchestrator.request import branch_tip, build_request, request_for
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import AgentAdapter, Answer, Request
 
@@ -67,9 +67,9 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
 def resume(engine: Engine, task: Task) -> Dispatched:
     """Ask an agent again for an attempt that is open and whose process is gone.
 
-    A dispatch is delivered at least once: where the request is the one that was recorded, it is
-    sent again and nothing more is recorded; where it would be another one by now (a lesson, a new
-    template), that is a dispatch of its own.
+    A dispatch is delivered at least once: the request is made again of the state that it was made
+    of, and sent again; the log says already that it was. Where that gives another one (a template
+    has changed), what is asked now is a dispatch of its own.
 
     Raises:
         AgentError: if the agent cannot be asked at all.
@@ -78,28 +78,43 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     _, contracts = engine.log.load()
     adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
     adapter.ready()
-    attempt_id = task.attempt.attempt_id
-    known = _recorded_digest(engine, attempt_id)
+    attempt = task.attempt
+    opened, recorded = _recorded(engine, attempt.attempt_id)
+    before = engine.log.state_at(opened)
+    again = adapter.prepare(
+        request_for(
+            engine,
+            before,
+            contracts,
+            before.tasks[task.task_id],
+            attempt,
+            adapter.name,
+            has_checkout=adapter.has_checkout,
+        )
+    )
+    if digest(again.sent) == recorded:
+        return Dispatched(task.task_id, attempt.attempt_id, adapter, again)
 
     def decided(tx: Transaction) -> Dispatched:
         request = _prepared(engine, tx, task.task_id, adapter)
-        if digest(request.sent) != known:
-            _record(tx, task.task_id, attempt_id, adapter, request)
-        return Dispatched(task.task_id, attempt_id, adapter, request)
+        _record(tx, task.task_id, attempt.attempt_id, adapter, request)
+        return Dispatched(task.task_id, attempt.attempt_id, adapter, request)
 
     return transact(engine, decided)
 
 
-def _recorded_digest(engine: Engine, attempt_id: str) -> str | None:
+def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
+    """Return the commit at which an attempt was opened, and the digest of what was sent last."""
+    sent = ""
     for stored in engine.log.events(newest_first=True):
         event = stored.event
         if event.attempt_id != attempt_id:
             continue
         if event.action == "orchestrator.dispatch" and "approval_id" not in event.payload:
-            return str(event.payload["request_sha256"])
+            sent = sent or str(event.payload["request_sha256"])
         if event.action == "attempt.create":
-            break
-    return None
+            return stored.commit, sent
+    raise RunHalted(f"'{attempt_id}' is not in the log")
 
 
 def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:

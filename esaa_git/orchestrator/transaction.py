@@ -128,6 +128,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
         if lost is None:
             if transaction.followup is not None:
                 _bring_checkouts(engine, transaction.followup)
+            engine.housekeeping(transaction.state.seq)
             return result
         if log_id is not None or (race is None and attempt == MAX_TRIES):
             raise lost

@@ -6,22 +6,25 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esaa_git.agents.checks import ConfinedChecker
 from esaa_git.agents.confinement import choose
 from esaa_git.cli.demo import make_project
-from esaa_git.core.canonical import digest, encode
-from esaa_git.core.projection import projection_hash, roadmap
-from esaa_git.core.state import State
+from esaa_git.core.projection import projection_hash
 from esaa_git.errors import AgentError
 from esaa_git.faults import Point
+from esaa_git.orchestrator import cycle
+from esaa_git.orchestrator.crew import Crew, Ended, Pause
+from esaa_git.ports import CheckResult
 from tests.conftest import Git
-from tests.faults.kills import KILLED, Moment, live
-from tests.support.project import Clock, Project, run
+from tests.faults.kills import KILLED, Moment, copied, live
+from tests.support.project import Clock, Project, fix_log_id, run
 
 
 @pytest.fixture(scope="session")
@@ -143,78 +146,91 @@ def test_the_path_of_the_person_is_as_it_was(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------- killed, and as if not
 
-FOR_EACH_RUN_ITS_OWN = {
-    "attempt": ("attempt_id", "number", "opened", "deadline", "base"),
-    "result": ("attempt_id", "key", "effect_commit"),
-}
-"""When and on which commit an attempt was made, what it is called, and what that goes into."""
+
+class InOrder(Crew):
+    """Hands out what ended in the order in which it was begun, whichever ends first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ranks: dict[str, int] = {}
+        self._ended: dict[str, Ended] = {}
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._ended)
+
+    def start(self, key: str, job: Callable[[Pause], Any]) -> None:
+        self._ranks.setdefault(key, len(self._ranks))
+        super().start(key, job)
+
+    def next(self, seconds: float) -> Ended | None:
+        while True:
+            under_way = [key for key in self._ranks if key in self or key in self._ended]
+            first = min(under_way, key=self._ranks.__getitem__, default=None)
+            if first in self._ended:
+                return self._ended.pop(first)
+            ended = super().next(seconds)
+            if ended is None:
+                return None
+            self._ended[ended.key] = ended
 
 
-def outcome(state: State) -> str:
-    """Return the hash of the projection without what is each run's own.
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let a run depend on nothing but what it is given.
 
-    `attempts_used` and `attempts_total` go as well: a process that was killed has used attempts
-    up. Everything else that `projection_hash_sha256` covers is left: each task's definition and
-    state, who did it, how it ended, what it wrote and said, and both indexes.
+    The time stands still, so no lease runs out; what a check took is not told, nor what a test
+    suite says of it; and answers arrive in the order in which they were asked for.
     """
-    document: dict[str, Any] = roadmap(state)
-    for task in document["tasks"]:
-        for part, names in FOR_EACH_RUN_ITS_OWN.items():
-            for name in names:
-                del task[part][name]
-        del task["attempts_used"], task["attempts_total"]
-    return digest(encode(document))
-
-
-def clinic(folder: Path, git: Git) -> Project:
-    """The clinic's project before its run, with attempts to spare."""
-    make_project("clinic-asr", folder)
-    project = Project(folder, git)
-    project.amend_yaml("RUNTIME_POLICY.yaml", attempts__max_per_task=8)
-    project.commit("More attempts")
-    return project
-
-
-@pytest.mark.timeout(600)
-def test_a_run_that_is_killed_three_times_ends_as_one_that_is_not(
-    tmp_path: Path, git: Git, sandbox: str, our_python: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Waiting for the leases of the dead then takes no time.
     Clock().install(monkeypatch)
+    fix_log_id(monkeypatch, "0123456789abcdef" * 2)
+    monkeypatch.setattr(cycle, "Crew", InOrder)
+    timed = ConfinedChecker.run
+
+    def untimed(self: ConfinedChecker, *arguments: Any) -> list[CheckResult]:
+        return [
+            replace(one, duration_ms=0, output=re.sub(r"in [0-9.]+s", "in no time", one.output))
+            for one in timed(self, *arguments)
+        ]
+
+    monkeypatch.setattr(ConfinedChecker, "run", untimed)
     # What the dead leave behind goes with the test.
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+
+
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_three_times_ends_with_the_hash_of_one_that_is_not(
+    tmp_path: Path, git: Git, sandbox: str, our_python: None, given: None
+) -> None:
+    make_project("clinic-asr", tmp_path / "calm")
+    calm = Project(tmp_path / "calm", git)
+    killed = copied(calm, tmp_path / "killed", git)
     arguments = ("run", "--parallel", "4", "--sandbox", sandbox)
-    calm = clinic(tmp_path / "calm", git)
     assert live(lambda: calm.esaa(*arguments)).status == 0
-    killed = clinic(tmp_path / "killed", git)
     moments: tuple[Moment, ...] = (
-        (Point.LOG_MOVED, 30),
+        (Point.LOG_MOVED, 25),
         (Point.FILES_WRITTEN, 12),
         (Point.OBJECTS_SYNCED, 30),
     )
     seen = 0
+    at_once: list[int] = []
     for moment in moments:
         life = live(lambda: killed.esaa(*arguments), until=moment)
         assert life.status == KILLED
-        done = dict(killed.state().run.by_state)["done"]
+        state = killed.state()
+        done = dict(state.run.by_state)["done"]
         assert seen < done < 50
+        at_once.append(len(state.run.in_progress))
         seen = done
+    assert max(at_once) > 1
     assert live(lambda: killed.esaa(*arguments)).status == 0
-    assert "attempt.timeout" in killed.actions()
-    assert "attempt.timeout" not in calm.actions()
     for project in (calm, killed):
         project.check()
         assert project.state().run.state == "success"
-        recorded: Mapping[str, Any] = project.payloads("verify.ok")[-1]
-        assert recorded["projection_hash_sha256"] == projection_hash(project.state())
+        assert project.payloads("verify.ok")[-1]["projection_hash_sha256"] == projection_hash(
+            project.state()
+        )
         assert project.status() == ""
-    assert projection_hash(killed.state()) != projection_hash(calm.state())
-    assert outcome(killed.state()) == outcome(calm.state())
-    assert files(killed) == files(calm)
-
-
-def files(project: Project) -> str:
-    """The files that the agents were to write, by git's own ids."""
-    listed = project.git("ls-tree", "-r", "main")
-    return re.sub(r"(?m)^.*\t\.roadmap/.*\n?", "", listed)
+    assert projection_hash(killed.state()) == projection_hash(calm.state())
+    # No attempt was lost, nothing was asked twice that is on record, and the log is the same.
+    assert killed.refs() == calm.refs()

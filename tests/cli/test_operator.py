@@ -464,6 +464,7 @@ def test_a_dry_run_shows_and_records_nothing(make: Make) -> None:
 
 
 def test_the_doctor_finds_a_healthy_project_healthy(applied: Project) -> None:
+    applied.git("config", "esaa.sync", "filesystem")  # which is the default, but not in tests
     said = applied.ok("doctor")
     for words in ("signing key SHA256:", "the roles admin, orchestrator", "agent 'agent-x'"):
         assert words in said

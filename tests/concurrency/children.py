@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SECONDS = 100.0
-"""After which a test gives up on its children."""
+"""After which a test gives up on its children, unless it says otherwise."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Child:
         data = bytearray()
         while True:
             ready, _, _ = select.select([self.pipe], [], [], max(0.0, until - time.monotonic()))
-            assert ready, f"process {self.pid} is still at work after {SECONDS} seconds"
+            assert ready, f"process {self.pid} is still at work"
             chunk = os.read(self.pipe, 1 << 16)
             if not chunk:
                 break
@@ -58,13 +58,13 @@ class Child:
             os.waitpid(self.pid, 0)
 
 
-def together(*works: Callable[[], Any]) -> list[Any]:
+def together(*works: Callable[[], Any], seconds: float = SECONDS) -> list[Any]:
     """Do every work in a process of its own, all from the same moment; return what they return.
 
     What a work returns is handed over as JSON.
     """
     with at_work(*works) as children:
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         return [child.result(until) for child in children]
 
 

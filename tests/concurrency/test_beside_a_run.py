@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.faults import Point, arm
 from tests.concurrency.children import together
 from tests.conftest import Git, GitFailed
 from tests.support.project import Project, edit, make_project, result, run, task, write
@@ -20,7 +21,7 @@ APART = 5
 
 @pytest.mark.parametrize(
     "tasks",
-    [24, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [24, pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
 def test_a_person_who_commits_while_a_run_goes_on_loses_nothing(
     tmp_path: Path, git: Git, tasks: int
@@ -43,7 +44,7 @@ def test_a_person_who_commits_while_a_run_goes_on_loses_nothing(
         over.touch()
         return [said.code, said.out, said.err]
 
-    (code, out, err), committed = together(agents, partial(_person, project, over))
+    (code, out, err), committed = together(agents, partial(_person, project, over), seconds=1000.0)
 
     assert code == 0, (out, err)
     assert committed
@@ -95,3 +96,32 @@ def _patiently(project: Project, *arguments: str) -> None:
         else:
             return
     raise AssertionError(f"git {arguments} never had its turn")
+
+
+@pytest.mark.parametrize("point", [Point.BRANCH_MOVED, Point.REFS_SYNCED])
+def test_a_commit_between_a_branch_and_its_checkout_takes_no_effect_back(
+    tmp_path: Path, git: Git, point: Point
+) -> None:
+    project = make_project(tmp_path / "project", git, task("T-1"), seed={"src/a.txt": "before\n"})
+    project.answer("T-1", result("T-1", write("src/a.txt", "after\n")))
+    project.write("mine.txt", "mine\n")
+    project.git("add", "mine.txt")
+    said: list[str] = []
+
+    def commit(met: Point) -> None:
+        if met == point and not said:
+            try:
+                said.append(project.git("commit", "--quiet", "--message", "mine"))
+            except GitFailed as error:
+                said.append(str(error))
+
+    with arm(commit):
+        project.ok("run")
+    assert len(said) == 1
+    if said[0]:
+        assert "index.lock" in said[0]
+        project.git("commit", "--quiet", "--message", "mine")
+    assert project.git("show", "main:mine.txt") == "mine"
+    assert project.git("show", "main:src/a.txt") == "after"
+    assert project.read("src/a.txt") == "after\n"
+    project.check()

@@ -20,6 +20,10 @@ PER_TASK = 5
 """Transitions of one task: claimed, noted, kept alive, complained of, finished."""
 
 
+PATIENCE = 1000.0
+"""Seconds, for a busy machine; pytest's own limit is lower where the test is not a slow one."""
+
+
 def _names(worker: int, tasks: int) -> list[str]:
     return [f"T-{worker:02}-{number:02}" for number in range(tasks)]
 
@@ -28,7 +32,7 @@ def _names(worker: int, tasks: int) -> list[str]:
     ("processes", "transitions"),
     [
         pytest.param(16, 50, id="16-of-50"),
-        pytest.param(32, 200, id="32-of-200", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        pytest.param(32, 100, id="32-of-100", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
 def test_of_what_many_processes_record_nothing_is_lost_or_recorded_twice(
@@ -41,7 +45,7 @@ def test_of_what_many_processes_record_nothing_is_lost_or_recorded_twice(
     before = project.state().seq
 
     works = [partial(_work, project, number, share) for number, share in enumerate(shares)]
-    reported = together(*works)
+    reported = together(*works, seconds=PATIENCE)
 
     assert [len(one) for one in reported] == [transitions] * processes
     told = Counter(what for one in reported for what in one)

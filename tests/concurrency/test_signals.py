@@ -1,45 +1,22 @@
-"""Signals to a run with agents at work: everybody ends, every attempt is on record, nothing stays.
-
-The run is a process of its own, with a folder for temporary files of its own, so that what it
-leaves behind can be seen: files in that folder, and processes whose command line names it.
-"""
+"""Signals to a run with agents at work: all end, every attempt is on record, nothing stays."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from esaa_git.cli.run import INTERRUPTED
+from tests.concurrency.runs import AGENT, SECONDS, command, left, running, surroundings, wait
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
 
-SECONDS = 60.0
-PROGRAM = "import sys; from esaa_git.cli.main import main; sys.exit(main())"
-ROOT = Path(__file__).resolve().parents[2]
-AGENT = """
-import json, sys, time
-request = json.load(sys.stdin)
-time.sleep({seconds})
-name = request["task"]["task_id"]
-update = {{"op": "write", "path": f"src/{{name}}.txt", "content": name}}
-print(json.dumps({{
-    "action": "agent.result",
-    "task_id": name,
-    "attempt_id": request["attempt_id"],
-    "payload": {{"summary": "done", "file_updates": [update]}},
-}}))
-"""
-
-Make = Callable[[float], Project]
+Make = Callable[..., Project]
 
 
 @pytest.fixture
@@ -50,69 +27,18 @@ def make(tmp_path: Path, git: Git) -> Make:
         project = make_project(tmp_path / "project", git, *tasks, policy=policy)
         project.program(AGENT.format(seconds=seconds))
         project.commit("Agents that take their time")
-        (tmp_path / "tmp").mkdir()
         return project
 
     return made
 
 
-@contextmanager
-def running(project: Project, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A run of three at once, all three at work."""
-    temporary = project.path.parent / "tmp"
-    command = [sys.executable, "-c", PROGRAM, "-C", str(project.path), "run", "--parallel", "3"]
-    process = subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    )
-    try:
-        _wait(lambda: len(_agents(project)) == 3, "three agents at work")
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def _is_clean(project: Project, *, killed: bool = False) -> None:
+    """Assert that nothing is at work and nothing lies about.
 
-
-def _agents(project: Project) -> list[int]:
-    """Return the processes that run the agents' program, confined or about to be."""
-    program = str(project.path / ".roadmap" / "agents" / "agent").encode()
-    return [pid for pid, arguments in _processes() if program in arguments[:3]]
-
-
-def _left(project: Project) -> list[int]:
-    """Return every process, of ours or of an agent, that has to do with the project."""
-    here = os.fsencode(project.path.parent)
-    return [
-        pid
-        for pid, arguments in _processes()
-        if pid != os.getpid() and any(here in argument for argument in arguments)
-    ]
-
-
-def _processes() -> Iterator[tuple[int, list[bytes]]]:
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            yield int(place.name), (place / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-
-
-def _wait(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < until, f"in vain: {what}"
-        time.sleep(0.02)
-
-
-def _is_clean(project: Project) -> None:
-    """Assert that nothing is at work and nothing lies about."""
-    assert _left(project) == []
-    assert list((project.path.parent / "tmp").iterdir()) == []
+    Temporary folders of a run that was killed go with the first run a minute later.
+    """
+    assert left(project) == []
+    assert killed or list((project.path.parent / "tmp").iterdir()) == []
     assert project.status() == ""
     assert not list((project.path / ".git").rglob("*.json.*.new"))
     project.check()
@@ -159,39 +85,57 @@ def test_a_second_ctrl_c_or_any_other_signal_calls_everybody_off(
     assert "calling off what is under way" in err
     assert "nobody is at work" in out
     assert _attempts(project) == Counter(released=3)
-    for one in project.state().tasks.values():
-        assert (one.state, one.attempts_used) == ("todo", 0)
+    for name in ("T-1", "T-2", "T-3", "T-4"):
+        assert (project.task(name).state, project.task(name).attempts_used) == ("todo", 0)
     _is_clean(project)
 
 
-def test_after_a_kill_the_next_run_takes_over_once_the_leases_are_over(
-    tmp_path: Path, make: Callable[..., Project]
-) -> None:
-    project = make(300.0, attempts__ttl="PT5S")
+def test_a_run_that_cools_down_is_stopped_at_once(make: Make) -> None:
+    project = make(0, attempts__cooldown="PT50M")
+    project.program("print('I am done!')")
+    with running(project, at_work=None) as process:
+        wait(lambda: project.tip() is not None, "a run")
+        wait(lambda: project.actions().count("output.rejected") == 4, "four rejections")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == INTERRUPTED
+    assert "stopped: 4 attempts made, nobody is at work" in out
+    _is_clean(project)
+
+
+def test_after_a_kill_the_next_run_takes_up_what_was_under_way(make: Make) -> None:
+    project = make(300.0)
     with running(project) as process:
         process.kill()
         process.wait()
-        _wait(lambda: _left(project) == [], "the agents of a run that was killed end")
+        wait(lambda: left(project) == [], "the agents of a run that was killed end")
     assert _attempts(project) == Counter(active=3)
     project.program(AGENT.format(seconds=0))
-    said = project.esaa("run", "--parallel", "3")
-    assert said.code == 0, said
-    assert "waiting: 'T-1' is held by agent until " in said.err
-    assert project.actions().count("attempt.timeout") == 3
-    assert all(one.is_done for one in project.state().tasks.values())
-    project.check()
+    following = subprocess.run(
+        command(project, "--parallel", "3"),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=surroundings(project),
+    )
+    assert following.returncode == 0, following
+    assert "T-1-A1: its process is gone, and it is taken up again" in following.stderr
+    assert _attempts(project) == Counter(accepted=4)
+    assert all(one.attempts_total == 1 for one in project.state().tasks.values())
+    project.git("commit", "--all", "--quiet", "--message", "Agents that answer at once")
+    _is_clean(project, killed=True)
 
 
-def test_two_runs_at_once_share_the_tasks_and_both_end_well(tmp_path: Path, make: Make) -> None:
+def test_two_runs_at_once_share_the_tasks_and_both_end_well(make: Make) -> None:
     project = make(1.0)
-    command = [sys.executable, "-c", PROGRAM, "-C", str(project.path), "run", "--parallel", "2"]
     with running(project) as first:
         second = subprocess.run(
-            command,
+            command(project, "--parallel", "2"),
             capture_output=True,
             text=True,
             timeout=SECONDS,
-            env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(ROOT)},
+            env=surroundings(project),
         )
         out, err = first.communicate(timeout=SECONDS)
     assert (first.returncode, second.returncode) == (0, 0), (out, err, second)

@@ -6,8 +6,10 @@ on all clones and the server, without a gap, with every task done once, and it v
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,7 +20,8 @@ import pytest
 
 from tests.concurrency.conftest import Web
 from tests.conftest import Git
-from tests.support.workers import DYING, SHIFTED, Fleet, fleet, until
+from tests.support.team import LOG
+from tests.support.workers import DYING, SHIFTED, Fleet, Worker, fleet, until
 
 pytestmark = pytest.mark.servers
 
@@ -231,6 +234,25 @@ def test_a_worker_refuses_to_begin_with_events_that_are_not_shared(make: Make) -
     made.settle()
 
 
+def test_a_worker_may_begin_the_first_log_of_all(make: Make) -> None:
+    made = make(clones=1, tasks=1)
+    (clone,) = made.clones
+    made.run(made.server, "update-ref", "-d", LOG)
+    for ref in (LOG, "refs/esaa/remotes/origin/events"):
+        clone.git("update-ref", "-d", ref)
+    shutil.rmtree(clone.repository.esaa_dir)
+    status, said = made.start(0).ends()
+    assert status == 0, said
+    assert "RUN-0001 started with 1 new tasks" in said
+    made.settle()
+
+
+def test_how_long_to_be_patient_is_a_duration(make: Make) -> None:
+    (clone,) = make(clones=1, tasks=1).clones
+    said = clone.fails(2, "run", "--remote", "origin", "--patience", "soon")
+    assert "'soon' is not a duration; write it as in PT30M" in said
+
+
 def test_a_worker_refuses_another_log_of_the_same_name(make: Make, tmp_path: Path) -> None:
     made = make(clones=2, tasks=1)
     stranger = made.clones[1]
@@ -242,6 +264,37 @@ def test_a_worker_refuses_another_log_of_the_same_name(make: Make, tmp_path: Pat
     before = made.refs()
     assert "another log" in stranger.fails(9, "run", "--remote", "origin")
     assert made.refs() == before
+
+
+def test_a_worker_merges_no_branches(make: Make) -> None:
+    made = make(clones=2, tasks=1)
+    for clone in made.clones:
+        clone.git("commit", "--quiet", "--allow-empty", "--message", f"By {clone.path.name}")
+    made.clones[0].git("push", "--quiet", "origin", "main")
+    behind = made.clones[1]
+    before = made.refs(), behind.head()
+    said = behind.fails(6, "run", "--remote", "origin")
+    assert "'main' here and on 'origin' have gone different ways" in said
+    assert "git esaa sync origin" in said
+    assert (made.refs(), behind.head()) == before
+    behind.ok("sync")
+    behind.ok("run", "--remote", "origin")
+    made.settle()
+
+
+def test_a_worker_follows_no_server_that_was_rolled_back(make: Make) -> None:
+    made = make(clones=2, tasks=1)
+    (clone, other) = made.clones
+    clone.ok("task", "note", "T-1", "soon to be lost")
+    clone.ok("push")
+    other.ok("fetch")
+    made.run(made.server, "update-ref", LOG, f"{LOG}~1")
+    before = made.refs(), other.refs()
+    assert "rolled back to event 1" in other.fails(9, "run", "--remote", "origin")
+    assert (made.refs(), other.refs()) == before
+    clone.git("push", "--quiet", "origin", LOG)
+    other.ok("run", "--remote", "origin")
+    made.settle()
 
 
 def test_events_that_others_push_by_hand_are_followed(make: Make) -> None:
@@ -260,3 +313,34 @@ def test_events_that_others_push_by_hand_are_followed(make: Make) -> None:
     assert codes(events) == []
     log = other.git("log", "--format=%s", "main")
     assert "By hand" in log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_dies_or_sleeps_each_task_is_done_once(make: Make, seed: int) -> None:
+    chance = random.Random(seed)
+    patient = {**SHORT, "attempts__max_per_task": 1000}
+    made = make(clones=4, tasks=12, policy=patient)
+    at_work: dict[int, Worker] = {}
+    end = time.monotonic() + 40
+    while not made.happened("run.end")() and time.monotonic() < end:
+        number = chance.randrange(4)
+        worker = at_work.pop(number, None)
+        if worker is None or worker.process.poll() is not None:
+            at_work[number] = made.start(number)
+        elif chance.random() < 0.5:
+            worker.kill()
+        else:
+            worker.stop()
+            time.sleep(chance.uniform(0, 4))
+            worker.go_on()
+            at_work[number] = worker
+        time.sleep(chance.uniform(0, 1.5))
+    for worker in at_work.values():
+        worker.ends()
+    # Whoever comes last finds nothing left to do.
+    for number in range(4):
+        status, said = made.start(number).ends()
+        assert status == 0, said
+    made.settle()

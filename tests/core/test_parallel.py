@@ -284,14 +284,22 @@ def test_what_a_dead_process_was_at_work_on_is_taken_up_again_at_once() -> None:
     assert made.actions.count("orchestrator.dispatch") == 2
 
 
-def test_a_request_that_is_another_one_by_now_is_a_dispatch_of_its_own() -> None:
+def test_it_is_told_what_it_was_told_whatever_happened_meanwhile() -> None:
     made = engine()
     left_behind(made)
     operator.note(made, "T-1", "person@example.com", "Mind the gap.")
     cycle(made)
+    assert "notes" not in made.view(0)["task"]
+    assert made.actions.count("orchestrator.dispatch") == 2
+
+
+def test_a_request_that_cannot_be_made_again_is_a_dispatch_of_its_own() -> None:
+    made = engine()
+    left_behind(made)
+    made.has_checkout = False  # as if another version of us worded it in another way
+    cycle(made)
     asked = [e.payload["attempt_id"] for e in made.events if e.action == "orchestrator.dispatch"]
     assert asked == ["T-1-A1", "T-1-A1", "T-2-A1"]
-    assert made.view(0)["task"]["notes"] == ["Mind the gap."]
 
 
 def test_a_run_that_works_on_another_task_gives_it_back() -> None:

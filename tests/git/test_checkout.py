@@ -515,7 +515,7 @@ def test_so_many_paths_that_no_command_line_holds_them(world: World) -> None:
 
 
 def test_uncommitted_names_every_path_with_work_in_it(world: World) -> None:
-    assert world.checkouts.uncommitted("main") == []
+    assert world.checkouts.uncommitted("main", [""]) == []
     world.commit({".gitignore": b"*.log\n"})
     world.write("a.txt", b"mine\n")
     world.write("b.txt", b"mine\n")
@@ -523,8 +523,8 @@ def test_uncommitted_names_every_path_with_work_in_it(world: World) -> None:
     world.write("new.txt", b"mine\n")
     world.write("x.log", b"mine\n")
 
-    assert world.checkouts.uncommitted("main") == ["a.txt", "b.txt", "new.txt"]
-    assert world.checkouts.uncommitted("other") == []
+    assert world.checkouts.uncommitted("main", [""]) == ["a.txt", "b.txt", "new.txt"]
+    assert world.checkouts.uncommitted("other", [""]) == []
 
 
 # ---- following ------------------------------------------------------------------------------

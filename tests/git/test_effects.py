@@ -255,7 +255,7 @@ def test_a_change_beside_a_persons_commit_is_merged(make: Callable[..., Project]
     while_asked(project, "sed -i 's/^line 2$/line two/' src/long.txt", COMMIT)
     project.answers(T_1=result("T-1", edit("src/long.txt", "line 18\n", "line eighteen\n")))
     base = project.head()
-    project.ok("run")
+    project.ok("run", "--sandbox", "none")
     wanted = LINES.replace("line 2\n", "line two\n").replace("line 18\n", "line eighteen\n")
     assert project.read("src/long.txt") == wanted
     payload = project.payloads("orchestrator.file.write")[0]
@@ -272,7 +272,7 @@ def test_a_change_follows_a_file_that_was_renamed_on_the_branch(
     project = make(seed={"src/long.txt": LINES})
     while_asked(project, "git mv src/long.txt src/renamed.txt", COMMIT)
     project.answers(T_1=result("T-1", edit("src/long.txt", "line 18\n", "line eighteen\n")))
-    project.ok("run")
+    project.ok("run", "--sandbox", "none")
     assert not (project.path / "src/long.txt").exists()
     assert project.read("src/renamed.txt") == LINES.replace("line 18\n", "line eighteen\n")
     assert [file["path"] for file in project.payloads("orchestrator.file.write")[0]["files"]] == [
@@ -292,7 +292,7 @@ def test_a_conflict_goes_back_with_its_hunks_and_the_next_attempt_succeeds(
             "T-1", edit("src/long.txt", "line five\n", "LINE FIVE\n"), attempt_id="T-1-A2"
         ),
     )
-    project.ok("run")
+    project.ok("run", "--sandbox", "none")
     rejected = project.payloads("output.rejected")[0]
     assert rejected["code"] == "WRITE_CONFLICT"
     for words in ("<<<<<<< branch\nline five\n", "=======\nLINE 5\n", ">>>>>>> proposal"):
@@ -337,7 +337,7 @@ def test_what_cannot_be_merged_is_a_typed_rejection(
     project = make(policy={"attempts__max_per_task": 1})
     while_asked(project, theirs, COMMIT)
     project.answers(T_1=result("T-1", update))
-    project.esaa("run")
+    project.esaa("run", "--sandbox", "none")
     rejected = project.payloads("output.rejected")[0]
     assert rejected["code"] == "WRITE_CONFLICT"
     assert reason in rejected["message"]
@@ -349,7 +349,7 @@ def test_the_same_change_by_a_person_leaves_nothing_to_do(make: Callable[..., Pr
     project = make()
     while_asked(project, "echo 'a = 2' > src/a.py", COMMIT)
     project.answers(T_1=result("T-1", edit("src/a.py", "a = 1", "a = 2")))
-    project.ok("run")
+    project.ok("run", "--sandbox", "none")
     assert project.git("show", "-s", "--format=%s", "main") == "Theirs"
     assert project.task("T-1").is_done
     project.check()

@@ -336,6 +336,9 @@ class MemoryEventLog:
         last = self.recorded[self._loaded]
         return last.state, last.contracts
 
+    def state_at(self, commit: str) -> State:
+        return self.recorded[commit].state
+
     def begin(self, *, log_id: str | None = None) -> MemoryLogTransaction:
         if log_id is not None:
             return MemoryLogTransaction(self, None, log_id)

@@ -1,0 +1,74 @@
+"""The files of an object folder: loose objects, packs, and what was never finished."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_IS_OBJECT = re.compile("[0-9a-f]{38}").fullmatch
+_UNFINISHED = (("??/tmp_obj_*", 3600), ("pack/tmp_pack_*", 86_400), ("pack/tmp_idx_*", 86_400))
+"""How git names what it is writing, and after how many seconds nobody is writing it any more: an
+object takes milliseconds, a pack that is being fetched may take hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a repository's own objects take: loose files, packs, and blocks of the disk in bytes."""
+
+    loose: int
+    packs: int
+    bytes: int
+
+
+class ObjectFolder:
+    """One `objects` folder, which others write to meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def loose(self) -> Iterator[os.DirEntry[str]]:
+        """Yield the files of loose objects."""
+        for number in range(256):
+            try:
+                with os.scandir(self.path / f"{number:02x}") as entries:
+                    yield from (entry for entry in entries if _IS_OBJECT(entry.name))
+            except FileNotFoundError:
+                continue
+
+    def usage(self) -> Usage:
+        """Count what there is."""
+        loose = taken = packs = 0
+        for entry in self.loose():
+            taken += _blocks(entry)
+            loose += 1
+        folder = self.path / "pack"
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    taken += _blocks(entry)
+                    packs += entry.name.endswith(".pack")
+        return Usage(loose, packs, taken)
+
+    def remove_unfinished(self) -> Iterator[str]:
+        """Remove what a git that died has left of the object, or the pack, that it was writing."""
+        now = time.time()
+        for pattern, seconds in _UNFINISHED:
+            for path in self.path.glob(pattern):
+                try:
+                    is_old = now - path.lstat().st_mtime > seconds
+                except FileNotFoundError:  # finished meanwhile
+                    continue
+                if is_old:
+                    path.unlink(missing_ok=True)
+                    yield f"removed '{path}', which was never finished"
+
+
+def _blocks(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:  # git removes objects too
+        return 0
