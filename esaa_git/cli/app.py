@@ -62,9 +62,8 @@ class App:
 
     @cached_property
     def log(self) -> GitEventLog:
-        from esaa_git.git.log import GitEventLog
-
         from esaa_git.git.leftovers import clean_up
+        from esaa_git.git.log import GitEventLog
 
         if self.repairs:
             for line in clean_up(self.repository):

@@ -35,6 +35,7 @@ def _names(worker: int) -> list[str]:
 @pytest.fixture
 def project(tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr("esaa_git.git.housekeeper.EVERY", 25)
+    monkeypatch.setattr("esaa_git.git.housekeeper.MANY_IN_A_FOLDER", 1)
     plan = [task(name) for worker in range(WORKERS) for name in _names(worker)]
     made = make_project(tmp_path / "project", git, *plan)
     made.ok("plan", "apply")

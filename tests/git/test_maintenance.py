@@ -626,7 +626,16 @@ def wait_for(work: Callable[[], Maintained | None]) -> Maintained:
 # -- by itself --------------------------------------------------------------------------------
 
 
-def test_a_process_that_appends_packs_when_enough_has_come_together(growing: MadeLog) -> None:
+@pytest.fixture
+def a_few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any loose object be reason enough, in logs as small as those here."""
+    sample = "esaa_git.git.housekeeper.Housekeeper._has_many_loose"
+    monkeypatch.setattr(sample, lambda _: True)
+
+
+def test_a_process_that_appends_packs_when_enough_has_come_together(
+    growing: MadeLog, a_few_are_many: None
+) -> None:
     said: list[str] = []
     keeper = Housekeeper(growing.repository, said.append)
     keeper(EVERY - 1)
@@ -644,7 +653,7 @@ def test_a_process_that_appends_packs_when_enough_has_come_together(growing: Mad
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux tells what is open")
 def test_a_process_that_lives_long_keeps_no_pack_open_that_is_gone(
-    growing: MadeLog, monkeypatch: pytest.MonkeyPatch
+    growing: MadeLog, monkeypatch: pytest.MonkeyPatch, a_few_are_many: None
 ) -> None:
     monkeypatch.setattr("esaa_git.git.housekeeper.EVERY", 10)
     keeper = Housekeeper(growing.repository, pytest.fail)
@@ -668,7 +677,9 @@ def test_a_process_that_lives_long_keeps_no_pack_open_that_is_gone(
     assert growing.repository.read(growing.tip)
 
 
-def test_a_packing_that_fails_is_told_once_and_stops_nobody(growing: MadeLog, git: Git) -> None:
+def test_a_packing_that_fails_is_told_once_and_stops_nobody(
+    growing: MadeLog, git: Git, a_few_are_many: None
+) -> None:
     place = one_of_the_log(growing, git)
     place.chmod(0o644)
     place.write_bytes(place.read_bytes()[:-9])
@@ -679,6 +690,15 @@ def test_a_packing_that_fails_is_told_once_and_stops_nobody(growing: MadeLog, gi
     keeper.close()
     assert len(said) == 1
     assert said[0].startswith("note: the log's objects were not packed: 'git pack-objects' failed")
+
+
+def test_a_log_that_came_in_a_pack_is_left_alone(growing: MadeLog, git: Git) -> None:
+    git(growing.path, "repack", "-adq")
+    before = packs(growing.repository)
+    keeper = Housekeeper(growing.repository, pytest.fail)
+    keeper(10 * EVERY)
+    keeper.close()
+    assert packs(growing.repository) == before
 
 
 # -- the command ------------------------------------------------------------------------------
