@@ -18,10 +18,10 @@ from esaa_git.agents.acp_turn import (
     Turn,
     Unanswered,
 )
-from esaa_git.agents.edited import MAX_SUMMARY, Limit, limit, printable, proposed
-from esaa_git.agents.programs import check_names, environment, find_program
-from esaa_git.agents.prompts import render
+from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, worded
+from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.timelimit import Limit, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
@@ -86,9 +86,7 @@ class AcpAgent:
         Raises:
             ConfigurationError: if the template is missing or cannot be rendered.
         """
-        name = self._settings.get("template", "editor")
-        prompt = render(name, self._surroundings.prompt(name), request.view)
-        return replace(request, sent=prompt.text.encode(), template=prompt.template)
+        return worded(request, self._settings, self._surroundings.prompt)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Have the agent work in a checkout and return what it proposes, or how it failed.
@@ -127,11 +125,7 @@ class AcpAgent:
             self._names(),
             home=workspace.home,
             tmp=workspace.tmp,
-            ours={
-                "ESAA_TASK": request.task_id,
-                "ESAA_ATTEMPT": request.attempt_id,
-                "ESAA_DEADLINE": allowed.deadline,
-            },
+            ours=attempt_variables(request, allowed.deadline),
         )
         ask = Ask(
             request.sent.decode(),

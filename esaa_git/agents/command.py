@@ -9,30 +9,19 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from esaa_git.agents.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
-from esaa_git.agents.programs import check_names, environment, find_program
+from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
 from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.timelimit import limit
 from esaa_git.core.contracts import AgentEntry
-from esaa_git.core.event import instant, timestamp
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.ports import Answer, Request
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """The time that a program has, until when that is, and what it failed to do after it."""
-
-    milliseconds: int
-    deadline: str
-    failure: str
 
 
 class CommandAgent:
@@ -98,9 +87,9 @@ class CommandAgent:
         """
         self.ready()
         began = time.monotonic()
-        limit = self._limit(request, self._surroundings.clock.now())
-        if limit.milliseconds <= 0:
-            return Answer(b"", 0, limit.failure, RejectCode.AGENT_TIMEOUT)
+        allowed = limit(request, self._timeout_ms, self._surroundings.clock.now())
+        if allowed.milliseconds <= 0:
+            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
         with scratch_directory(self._files(request, pause)) as scratch:
             started = time.monotonic()
             try:
@@ -109,10 +98,10 @@ class CommandAgent:
                     [self._program(), *self._command[1:]],
                     rules=self._rules(scratch.home, scratch.tmp, scratch.snapshot),
                     cwd=scratch.snapshot,
-                    env=self._environment(request, scratch, limit.deadline),
+                    env=self._environment(request, scratch, allowed.deadline),
                     body=request.sent,
                     max_output_bytes=self._surroundings.max_output_bytes,
-                    until=began + limit.milliseconds / 1000,
+                    until=began + allowed.milliseconds / 1000,
                     pause=pause,
                 )
             except NotStarted as error:
@@ -122,17 +111,7 @@ class CommandAgent:
                     hint=error.hint,
                 ) from error
             latency_ms = int((time.monotonic() - started) * 1000)
-        return _answer(outcome, latency_ms, limit.failure)
-
-    def _limit(self, request: Request, now: datetime) -> _Limit:
-        left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
-        timeout_ms = self._timeout_ms
-        if timeout_ms is not None and timeout_ms < left_ms:
-            deadline = timestamp(now + timedelta(milliseconds=timeout_ms))
-            failure = f"did not answer within its timeout of {timeout_ms} ms"
-            return _Limit(timeout_ms, deadline, failure)
-        failure = f"did not answer before its deadline {request.deadline}"
-        return _Limit(left_ms, request.deadline, failure)
+        return _answer(outcome, latency_ms, allowed.failure)
 
     def _files(self, request: Request, pause: Callable[[], None]) -> Iterator[SnapshotFile]:
         surroundings = self._surroundings
@@ -150,11 +129,7 @@ class CommandAgent:
             self._env,
             home=scratch.home,
             tmp=scratch.tmp,
-            ours={
-                "ESAA_TASK": request.task_id,
-                "ESAA_ATTEMPT": request.attempt_id,
-                "ESAA_DEADLINE": deadline,
-            },
+            ours=attempt_variables(request, deadline),
         )
 
     def _rules(self, home: Path, tmp: Path, *read: Path) -> Rules:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from esaa_git.agents.prompts import render
 from esaa_git.core import canonical
-from esaa_git.core.event import instant, timestamp
 from esaa_git.core.rejection import RejectCode
 from esaa_git.ports import Answer, Request, Workspace
 
@@ -27,24 +26,21 @@ _UNCHANGED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The time that an agent has, until when that is, and what it failed to do after it."""
+def worded(
+    request: Request, settings: Mapping[str, Any], prompt: Callable[[str], bytes | None]
+) -> Request:
+    """Return the request with the prompt that an editor's template makes of the view.
 
-    milliseconds: int
-    deadline: str
-    failure: str
+    Args:
+        settings: of the agent's entry; `template` may name another one.
+        prompt: gives the text of a pinned template.
 
-
-def limit(request: Request, timeout_ms: int | None, now: datetime) -> Limit:
-    """Return the shorter of what an entry allows and what the attempt's deadline leaves."""
-    left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
-    if timeout_ms is not None and timeout_ms < left_ms:
-        deadline = timestamp(now + timedelta(milliseconds=timeout_ms))
-        failure = f"did not answer within its timeout of {timeout_ms} ms"
-        return Limit(timeout_ms, deadline, failure)
-    failure = f"did not answer before its deadline {request.deadline}"
-    return Limit(left_ms, request.deadline, failure)
+    Raises:
+        ConfigurationError: if the template is missing or cannot be rendered.
+    """
+    name = settings.get("template", "editor")
+    made = render(name, prompt(name), request.view)
+    return replace(request, sent=made.text.encode(), template=made.template)
 
 
 def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int) -> Answer:

@@ -12,6 +12,7 @@ from esaa_git.agents.readable import interpreter
 from esaa_git.agents.supervised import NotStarted
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
+from esaa_git.ports import Request
 
 PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
 """Variables that every program gets where they are set, beside those that its entry names."""
@@ -89,6 +90,15 @@ def environment(
         "HOME": str(home),
         "TMPDIR": str(tmp),
         **ours,
+    }
+
+
+def attempt_variables(request: Request, deadline: str) -> dict[str, str]:
+    """Return what a program is told of its attempt in its environment."""
+    return {
+        "ESAA_TASK": request.task_id,
+        "ESAA_ATTEMPT": request.attempt_id,
+        "ESAA_DEADLINE": deadline,
     }
 
 

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from esaa_git.agents import confinement
 from esaa_git.agents.confinement import Outcome
-from esaa_git.agents.edited import MAX_SUMMARY, Limit, limit, printable, proposed, read_file
+from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, read_file, worded
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, Said
-from esaa_git.agents.programs import check_names, environment, find_program
-from esaa_git.agents.prompts import render
+from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.timelimit import Limit, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
@@ -127,9 +127,7 @@ class WorktreeAgent:
         Raises:
             ConfigurationError: if the template is missing or cannot be rendered.
         """
-        name = self._settings.get("template", "editor")
-        prompt = render(name, self._surroundings.prompt(name), request.view)
-        return replace(request, sent=prompt.text.encode(), template=prompt.template)
+        return worded(request, self._settings, self._surroundings.prompt)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Have the program work in a checkout and return what it proposes, or how it failed.
@@ -189,9 +187,7 @@ class WorktreeAgent:
             home=home,
             tmp=workspace.tmp,
             ours={
-                "ESAA_TASK": request.task_id,
-                "ESAA_ATTEMPT": request.attempt_id,
-                "ESAA_DEADLINE": allowed.deadline,
+                **attempt_variables(request, allowed.deadline),
                 "ESAA_PROMPT_FILE": str(prompt),
             },
         )

@@ -32,6 +32,9 @@ from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.orchestrator.verifier import Proposal
 from esaa_git.ports import Attachments, CheckResult, StoredEvent
 
+_OF_REJECTION = ("exchange", "check_results", "model", "usage", "latency_ms", "tries")
+"""What else the record of a refused answer holds, and keeps when it is recorded again."""
+
 AGAIN = "recorded again"
 ALREADY = "there already"
 CONCLUDED = "concluded anew"
@@ -413,7 +416,7 @@ class _Replay:
                 rejected,
                 dict(payload["output"]),
                 _attachments(payload),
-                given.get("exchange"),
+                {name: given[name] for name in _OF_REJECTION if name in given},
                 closing=concluded,
             )
 
