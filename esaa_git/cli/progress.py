@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from esaa_git.cli.app import App
     from esaa_git.orchestrator.admission import Admission
-    from esaa_git.orchestrator.cycle import Observer
-    from esaa_git.orchestrator.proposer import Dispatched
-    from esaa_git.orchestrator.reviewing import ReviewDispatched
+    from esaa_git.orchestrator.conduct import Observer
+    from esaa_git.orchestrator.dispatched import Dispatched
 
 MAX_SHOWN = 100
 _LABELS = {
@@ -33,7 +32,7 @@ _LABELS = {
 @contextmanager
 def watching(app: App, *, quiet: bool) -> Iterator[Observer]:
     """Show what happens until the block is left; with `quiet`, show nothing."""
-    from esaa_git.orchestrator.cycle import Unobserved
+    from esaa_git.orchestrator.conduct import Unobserved
 
     if quiet:
         yield Unobserved()
@@ -51,7 +50,7 @@ class Lines:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
+    def dispatched(self, what: Dispatched) -> None:
         self._app.say(f"{what.attempt_id}: asking {what.adapter.name}")
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
@@ -88,7 +87,7 @@ class Live:
         self._live.stop()
         self._app.say = self._said
 
-    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
+    def dispatched(self, what: Dispatched) -> None:
         self._at_work[what.attempt_id] = (time.monotonic(), what.adapter.name, "at work")
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:

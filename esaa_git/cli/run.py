@@ -18,7 +18,7 @@ from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Plan
-    from esaa_git.orchestrator.cycle import Report, Stop
+    from esaa_git.orchestrator.conduct import Report, Stop
 
 
 INTERRUPTED = 130
@@ -104,7 +104,8 @@ def run(
     app.sandbox = sandbox
     if dry_run:
         return _dry_run(app, task_id, agent, branch, as_json)
-    from esaa_git.orchestrator.cycle import Options, Stop, cycle
+    from esaa_git.orchestrator.conduct import Options, Stop
+    from esaa_git.orchestrator.cycle import cycle
 
     if as_json:
         app.say = lambda _: None

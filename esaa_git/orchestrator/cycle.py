@@ -12,12 +12,9 @@ or the run is over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
-from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, instant, timestamp
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
@@ -26,13 +23,14 @@ from esaa_git.orchestrator import decide, run
 from esaa_git.orchestrator.admission import Admission
 from esaa_git.orchestrator.closing import try_close
 from esaa_git.orchestrator.commit import try_admit
+from esaa_git.orchestrator.conduct import Observer, Options, Report, Stop, Unobserved
 from esaa_git.orchestrator.crew import Cancelled, Crew, Ended
+from esaa_git.orchestrator.dispatched import Dispatched
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
-from esaa_git.orchestrator.proposer import Dispatched, dispatch, release, resume
+from esaa_git.orchestrator.proposer import dispatch, release, resume
 from esaa_git.orchestrator.reviewing import (
-    ReviewDispatched,
     awaiting_reviewer,
     dispatch_review,
     release_review,
@@ -40,11 +38,15 @@ from esaa_git.orchestrator.reviewing import (
 )
 from esaa_git.orchestrator.select import Selection
 from esaa_git.orchestrator.transaction import Transaction, transact
-from esaa_git.ports import Answer, Audit, Request
-
-MAX_WAIT_SECONDS = 3600
-POLL_SECONDS = 0.5
-"""How often the decider looks at leases and at the log while everybody is at work."""
+from esaa_git.orchestrator.waiting import (
+    POLL_SECONDS,
+    cooling,
+    is_dispatched,
+    is_dispatched_as,
+    wait,
+    waits_for,
+)
+from esaa_git.ports import Answer, Request
 
 MAX_CONFLICTS = 8
 """How often an answer is taken up again after all tries to record it were lost against others."""
@@ -56,85 +58,9 @@ GRACE_SECONDS = 10
 """How long after its deadline an agent of ours may take to be ended before its lease expires."""
 
 
-@dataclass
-class Report:
-    """What one call of `cycle` did, and where the run stands after it."""
-
-    admissions: list[Admission] = field(default_factory=list)
-    result: RunState | None = None
-    reason: str = ""
-    audit: Audit | None = None
-    stopped: bool = False
-
-
-class Observer(Protocol):
-    """Is told what happens, in the order in which it is recorded."""
-
-    def dispatched(self, what: Dispatched | ReviewDispatched) -> None:
-        """An attempt, or a review of one, was opened and its agent is at work."""
-        ...
-
-    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
-        """The checks of an attempt's proposal are at work."""
-        ...
-
-    def admitted(self, admission: Admission) -> None:
-        """An attempt came to an end, or said something."""
-        ...
-
-
-class Unobserved:
-    """Nobody looks on."""
-
-    def dispatched(self, what: Dispatched | ReviewDispatched) -> None: ...
-
-    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None: ...
-
-    def admitted(self, admission: Admission) -> None: ...
-
-
-class Stop:
-    """How far a run is to be stopped: a signal handler asks, the decider obeys.
-
-    `finish` lets what is under way come to its end; `cancel` calls it off, each attempt on record.
-    """
-
-    def __init__(self) -> None:
-        self.finishing = False
-        self.cancelling = False
-        self.wake: Callable[[], None] = lambda: None
-
-    def finish(self) -> None:
-        self.finishing = True
-        self.wake()
-
-    def cancel(self) -> None:
-        self.finishing = self.cancelling = True
-        self.wake()
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a run is to go.
-
-    Attributes:
-        steps: how many attempts are made, None for as many as it takes.
-        task_id: only this task is worked on, until it is done, blocked or its attempts are spent.
-        agent: who is asked, whatever the kind of task.
-        parallel: how many agents may be at work at once.
-        overlap: also where what they may write overlaps.
-    """
-
-    steps: int | None = None
-    task_id: str | None = None
-    agent: str | None = None
-    parallel: int = 1
-    overlap: bool = False
-
-
 def cycle(
     engine: Engine,
-    options: Options = Options(),
+    options: Options | None = None,
     *,
     observer: Observer | None = None,
     stop: Stop | None = None,
@@ -147,7 +73,7 @@ def cycle(
     Raises:
         RunHalted: if nothing can be done now and the run cannot end: the message says why.
     """
-    decider = _Decider(engine, options, observer or Unobserved(), stop or Stop())
+    decider = _Decider(engine, options or Options(), observer or Unobserved(), stop or Stop())
     try:
         return decider.work()
     except BaseException as error:
@@ -161,7 +87,7 @@ class _Work:
 
     task_id: str
     attempt_id: str
-    dispatched: Dispatched | ReviewDispatched | None = None
+    dispatched: Dispatched | None = None
     said: Said | None = None
     proofs: int = 0
     conflicts: int = 0
@@ -170,9 +96,8 @@ class _Work:
     @property
     def name(self) -> str:
         """What other processes are told that we are at work on."""
-        if isinstance(self.dispatched, ReviewDispatched):
-            return self.dispatched.approval_id
-        return self.attempt_id
+        approval_id = None if self.dispatched is None else self.dispatched.approval_id
+        return approval_id or self.attempt_id
 
 
 class _Decider:
@@ -224,7 +149,7 @@ class _Decider:
                 return self._report
             ending = decide.outcome(state, contracts)
             if ending is None and not self._waits(state):
-                _wait(self._engine, state, contracts, self._stop)
+                wait(self._engine, state, contracts, self._stop)
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 
@@ -255,12 +180,12 @@ class _Decider:
         now = max(timestamp(engine.clock.now()), state.ts)
         held = [state.tasks[task_id] for task_id in state.run.in_progress]
         if engine.sharing is None:
-            held = [task for task in held if _is_dispatched(task)]
-        if not held and (engine.sharing is None or not _cooling(state, now)):
+            held = [task for task in held if is_dispatched(task)]
+        if not held and (engine.sharing is None or not cooling(state, now)):
             return False
         if held and not self._waiting:
             self._waiting = True
-            engine.say(f"waiting: {'; '.join(_waits_for(task) for task in held[:5])}")
+            engine.say(f"waiting: {'; '.join(waits_for(task) for task in held[:5])}")
         self._rest()
         return True
 
@@ -343,7 +268,7 @@ class _Decider:
     def _has_moved(self, state: State) -> bool:
         return self._engine.log.load()[0].seq != state.seq
 
-    def _open_next(self, state: State) -> Dispatched | ReviewDispatched | None:
+    def _open_next(self, state: State) -> Dispatched | None:
         """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""
         engine = self._engine
         _, contracts = engine.log.load()
@@ -381,7 +306,7 @@ class _Decider:
                 release_review(engine, name, "the process that asked for it is gone")
                 continue
             held = (state.tasks[task_id] for task_id in state.run.in_progress)
-            task = next((one for one in held if _is_dispatched_as(one, name)), None)
+            task = next((one for one in held if is_dispatched_as(one, name)), None)
             if task is None:
                 continue
             if self._options.task_id not in (None, task.task_id):
@@ -413,8 +338,9 @@ class _Decider:
 
     def _release(self, work: _Work, reason: str) -> None:
         """Give back what was taken up: an attempt or a review that does not count."""
-        if isinstance(work.dispatched, ReviewDispatched):
-            release_review(self._engine, work.dispatched.approval_id, reason)
+        approval_id = None if work.dispatched is None else work.dispatched.approval_id
+        if approval_id is not None:
+            release_review(self._engine, approval_id, reason)
         else:
             release(self._engine, work.task_id, work.attempt_id, reason)
 
@@ -493,8 +419,8 @@ class _Decider:
         """Admit an answer, or close a task whose result is recorded; return what it still needs."""
         outcome: Admission | Unproven
         try:
-            if work.said is not None and isinstance(work.dispatched, ReviewDispatched):
-                approval_id = work.dispatched.approval_id
+            approval_id = None if work.dispatched is None else work.dispatched.approval_id
+            if work.said is not None and approval_id is not None:
                 outcome = try_admit_review(self._engine, work.said, approval_id, proof)
             elif work.said is not None:
                 outcome = try_admit(self._engine, work.said, proof)
@@ -579,61 +505,3 @@ def _is_ready_to_close(state: State, task: Task) -> bool:
     if task.pending_approval is None:
         return True
     return state.approvals[task.pending_approval].state == "granted"
-
-
-def _wait(engine: Engine, state: State, contracts: Contracts, stop: Stop) -> None:
-    """Sleep until a cooldown ends, or until we are stopped; name whoever else is waited for."""
-    now = timestamp(engine.clock.now())
-    held = [state.tasks[task_id] for task_id in state.run.in_progress]
-    cooling = _cooling(state, now)
-    if cooling:
-        moment = min(cooling)
-        seconds = (instant(moment) - instant(now)).total_seconds()
-        if seconds <= MAX_WAIT_SECONDS:
-            engine.say(f"cooling down until {moment}")
-            while seconds > 0 and not stop.finishing:
-                engine.clock.sleep(min(seconds, POLL_SECONDS))
-                seconds = (instant(moment) - engine.clock.now()).total_seconds()
-            return
-        raise RunHalted(f"the next attempt may start at {moment}", hint="run 'git esaa run' then")
-    if held:
-        waits = "; ".join(_waits_for(task) for task in held[:5])
-        raise RunHalted(f"nothing else can be done now: {waits}")
-    # A limit was lowered after these were used; only a person takes them up again.
-    for task in state.tasks.values():
-        if task.state == TaskState.TODO and decide.is_spent(task, contracts):
-            raise RunHalted(
-                f"nothing can be done: the attempts of '{task.task_id}' are spent",
-                hint=f"run 'git esaa task unblock {task.task_id} --attempts N --reason TEXT'",
-            )
-    raise RunHalted(
-        f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
-        hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK'",
-    )
-
-
-def _cooling(state: State, now: str) -> list[str]:
-    """Return the moments at which tasks may be tried again."""
-    return [
-        task.not_before
-        for task in state.tasks.values()
-        if task.state == TaskState.TODO and task.not_before is not None and task.not_before > now
-    ]
-
-
-def _is_dispatched(task: Task) -> bool:
-    """Answer whether an agent that a run has set to work holds the task."""
-    return task.active_attempt is not None and task.active_attempt.mode == "dispatch"
-
-
-def _is_dispatched_as(task: Task, attempt_id: str) -> bool:
-    attempt = task.active_attempt
-    return _is_dispatched(task) and attempt is not None and attempt.attempt_id == attempt_id
-
-
-def _waits_for(task: Task) -> str:
-    if task.pending_approval is not None:
-        return f"'{task.task_id}' waits for 'git esaa review {task.task_id}'"
-    holder = task.attempt.agent if task.attempt else "somebody"
-    until = f" until {task.active_attempt.deadline}" if task.active_attempt else ""
-    return f"'{task.task_id}' is held by {holder}{until}"

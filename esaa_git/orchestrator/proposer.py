@@ -6,8 +6,6 @@ verifier, whatever it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.globs import GlobSet
@@ -15,33 +13,11 @@ from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
 from esaa_git.errors import ConflictError, RunHalted
 from esaa_git.orchestrator import decide
+from esaa_git.orchestrator.dispatched import Dispatched, record_dispatch
 from esaa_git.orchestrator.engine import Engine
-from esaa_git.orchestrator.exchange import Said
 from esaa_git.orchestrator.request import branch_tip, build_request, request_for
 from esaa_git.orchestrator.transaction import Transaction, transact
-from esaa_git.ports import AgentAdapter, Answer, Request
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatched:
-    """An attempt that is open: who is asked, and with what."""
-
-    task_id: str
-    attempt_id: str
-    adapter: AgentAdapter
-    request: Request
-
-    def said(self, answer: Answer) -> Said:
-        """Return the agent's answer as it is to be admitted."""
-        return Said(
-            answer,
-            self.adapter.name,
-            self.request,
-            self.task_id,
-            self.attempt_id,
-            self.adapter.model,
-            is_final=True,
-        )
+from esaa_git.ports import AgentAdapter, Request
 
 
 def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
@@ -97,8 +73,8 @@ def resume(engine: Engine, task: Task) -> Dispatched:
 
     def decided(tx: Transaction) -> Dispatched:
         request = _prepared(engine, tx, task.task_id, adapter)
-        _record(tx, task.task_id, attempt.attempt_id, adapter, request)
-        return Dispatched(task.task_id, attempt.attempt_id, adapter, request)
+        what = Dispatched(task.task_id, attempt.attempt_id, adapter, request)
+        return record_dispatch(tx, what)
 
     return transact(engine, decided)
 
@@ -147,32 +123,13 @@ def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapt
     base = branch_tip(engine, tx)
     attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
     request = _prepared(engine, tx, task_id, adapter)
-    _record(tx, task_id, attempt_id, adapter, request)
-    return Dispatched(task_id, attempt_id, adapter, request)
+    return record_dispatch(tx, Dispatched(task_id, attempt_id, adapter, request))
 
 
 def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Request:
     return adapter.prepare(
         build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
     )
-
-
-def _record(
-    tx: Transaction, task_id: str, attempt_id: str, adapter: AgentAdapter, request: Request
-) -> None:
-    payload = {
-        "task_id": task_id,
-        "attempt_id": attempt_id,
-        "agent": adapter.name,
-        "adapter": adapter.adapter,
-        "request_sha256": digest(request.sent),
-        "sandbox": adapter.sandbox,
-    }
-    if request.template is not None:
-        payload["template"] = request.template
-    if adapter.model is not None:
-        payload["model"] = adapter.model
-    tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
 
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from esaa_git.core import canonical, storage
-from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.event import after, timestamp
@@ -27,6 +25,7 @@ from esaa_git.orchestrator import decide
 from esaa_git.orchestrator.admission import Admission, reject
 from esaa_git.orchestrator.closing import Grant, finish_task
 from esaa_git.orchestrator.context import context_files
+from esaa_git.orchestrator.dispatched import Dispatched, record_dispatch
 from esaa_git.orchestrator.effect import recorded_effect
 from esaa_git.orchestrator.engine import Engine
 from esaa_git.orchestrator.exchange import Exchange, Said, measured
@@ -34,33 +33,10 @@ from esaa_git.orchestrator.proof import Proof, Unproven
 from esaa_git.orchestrator.request import branch_tip
 from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.orchestrator.verifier import FileChange, Proposal
-from esaa_git.ports import AgentAdapter, Answer, FileEntry, Request
+from esaa_git.ports import AgentAdapter, FileEntry, Request
 
 MAX_DIFF = 100_000
 """How many characters of the diff a reviewer is shown; the files themselves follow in full."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewDispatched:
-    """A decision that an agent was asked for: who, about which attempt, and with what."""
-
-    task_id: str
-    attempt_id: str
-    approval_id: str
-    adapter: AgentAdapter
-    request: Request
-
-    def said(self, answer: Answer) -> Said:
-        """Return the agent's answer as it is to be admitted."""
-        return Said(
-            answer,
-            self.adapter.name,
-            self.request,
-            self.task_id,
-            self.attempt_id,
-            self.adapter.model,
-            is_final=True,
-        )
 
 
 def awaiting_reviewer(
@@ -86,7 +62,7 @@ def awaiting_reviewer(
     return None
 
 
-def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -> ReviewDispatched:
+def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -> Dispatched:
     """Lend the decision to the agent and record what it is asked; nobody is asked yet.
 
     Raises:
@@ -102,7 +78,7 @@ def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -
 
 def _dispatch(
     engine: Engine, tx: Transaction, task_id: str, approval_id: str, adapter: AgentAdapter
-) -> ReviewDispatched:
+) -> Dispatched:
     task = tx.state.tasks[task_id]
     assert task.attempt is not None
     before = tx.state.approvals[approval_id]
@@ -113,22 +89,8 @@ def _dispatch(
     tx.leases.begin(approval_id, deadline)
     approval = replace(before, deadline=deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
-    payload: dict[str, Any] = {
-        "task_id": task_id,
-        "attempt_id": task.attempt.attempt_id,
-        "agent": adapter.name,
-        "adapter": adapter.adapter,
-        "request_sha256": digest(request.sent),
-        "sandbox": adapter.sandbox,
-        "approval_id": approval_id,
-        "deadline": deadline,
-    }
-    if request.template is not None:
-        payload["template"] = request.template
-    if adapter.model is not None:
-        payload["model"] = adapter.model
-    tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
-    return ReviewDispatched(task_id, task.attempt.attempt_id, approval_id, adapter, request)
+    what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
+    return record_dispatch(tx, what, approval_id=approval_id, deadline=deadline)
 
 
 def _request(

@@ -55,6 +55,7 @@ SEED = {"src/a.txt": "zero\n", "docs/c.md": "zero\n"}
 
 # The simulator finds the same conflicts as git, and has other words for them.
 HUNKS = re.compile(r"""(["'])hunks\1: ?(["'])(?:\\.|(?!\2).)*\2""")
+SIZE = re.compile(r'(?<="request":\{"blob":"[0-9a-f]{40}",)"bytes":[0-9]+')
 CONFLICT = "the branch and the proposal changed the same lines", "both sides changed it"
 
 Step = Callable[[Engine], Any]
@@ -69,7 +70,7 @@ class Told:
 
     def __call__(self, value: Any) -> str:
         text = value if isinstance(value, str) else canonical.encode(value).decode()
-        text = HUNKS.sub("hunks", text).replace(*CONFLICT)
+        text = SIZE.sub("bytes", HUNKS.sub("hunks", text)).replace(*CONFLICT)
         return re.sub(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b|\b[0-9a-f]{12}\b", self._named, text)
 
     def _named(self, found: re.Match[str]) -> str:

@@ -45,8 +45,8 @@ def evolve(draft: Draft, event: Event) -> None:
 def _ask_reviewer(draft: Draft, event: Event) -> None:
     """Lend the decision on a completed attempt to an agent that did not make it."""
     payload = event.payload
-    approval = draft.pending_approval(payload["approval_id"])
     task, attempt = draft.attempt(payload["task_id"], payload["attempt_id"])
+    approval = draft.pending_approval(payload["approval_id"])
     if approval.attempt_id != attempt.attempt_id or (task.pending_approval != approval.approval_id):
         raise Violation("INV-002", f"'{approval.approval_id}' is about another attempt")
     if payload["agent"] == attempt.agent:
