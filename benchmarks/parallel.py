@@ -33,8 +33,9 @@ from benchmarks.workshop import Workshop
 from esaa_git.cli.app import App
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.git.packs import PackSink
+from esaa_git.orchestrator.conduct import Options
 from esaa_git.orchestrator.crew import Crew
-from esaa_git.orchestrator.cycle import Options, cycle
+from esaa_git.orchestrator.cycle import cycle
 from esaa_git.orchestrator.operator import claim
 from esaa_git.ports import Answer, Request
 

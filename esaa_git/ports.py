@@ -288,6 +288,17 @@ class WorkingBranch(Protocol):
         """
         ...
 
+    def hold(self, branch: str) -> None:
+        """Keep a person's commits from between a move of the branch and of its checkout.
+
+        Until `let_go`, and as far as that can be done.
+        """
+        ...
+
+    def let_go(self) -> None:
+        """End what `hold` began; where nothing is held, nothing happens."""
+        ...
+
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
         """Bring every checkout of the branch from `old` to `new` for these paths."""
         ...

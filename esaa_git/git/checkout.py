@@ -21,10 +21,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pygit2
 
+from esaa_git.errors import ConflictError
+from esaa_git.git.locks import Claim
 from esaa_git.git.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.git.refs import locks_folder
 from esaa_git.git.repository import Repository
@@ -48,6 +51,7 @@ class Checkouts:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._held: dict[Path, Claim] = {}
 
     def holders(self, branch: str) -> list[Path]:
         """Return every worktree, main or linked, whose HEAD names the branch.
@@ -89,6 +93,25 @@ class Checkouts:
             for path in worktree.status(paths, "--untracked-files=normal")
         }
         return sorted(found)
+
+    def hold(self, branch: str) -> None:
+        """Keep others from the index of the branch's checkout until `let_go`.
+
+        `git commit` reads HEAD first and the index after that. One that comes between a branch's
+        move and its checkout's would commit the index as it was, on top of what has moved, and so
+        take it back. Where the lock is not to be had (`git commit --all` keeps it while an editor
+        is open), such a commit has read HEAD already, and git refuses it once HEAD has moved.
+        """
+        holders = self._holders(branch)
+        if self._held or len(holders) != 1:  # several hold it only where git was forced to
+            return
+        with suppress(ConflictError):
+            self._held[holders[0].git_dir] = holders[0].lock_index()
+
+    def let_go(self) -> None:
+        """Let others have the index again."""
+        while self._held:
+            self._held.popitem()[1].release()
 
     def follow(self, branch: str, old: str, new: str, paths: Iterable[str]) -> list[InTheWay]:
         """Bring index and files of these paths from `old` to `new` wherever the branch is held.
@@ -173,7 +196,8 @@ class Checkouts:
             trusts_modes = True
         ours = locks_folder(self._repository), self._repository.sync_mode
         if not main.is_bare:
-            yield Worktree(Path(main.workdir), common, trusts_modes, *ours)
+            held = self._held.get(common)
+            yield Worktree(Path(main.workdir), common, trusts_modes, *ours, held)
         for git_dir in sorted(common.glob("worktrees/*")):
             try:
                 # Relative to where the link stands if worktree.useRelativePaths is on.
@@ -183,7 +207,8 @@ class Checkouts:
                 continue
             # A folder that was deleted and made again for something else is not ours to write.
             if back.resolve() == git_dir.resolve():
-                yield Worktree(Path(os.path.normpath(link.parent)), git_dir, trusts_modes, *ours)
+                place, held = Path(os.path.normpath(link.parent)), self._held.get(git_dir)
+                yield Worktree(place, git_dir, trusts_modes, *ours, held)
 
 
 def _head(git_dir: Path) -> str | None:

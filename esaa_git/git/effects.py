@@ -151,6 +151,12 @@ class GitWorkingBranch:
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return self._checkouts.uncommitted(branch, below)
 
+    def hold(self, branch: str) -> None:
+        self._checkouts.hold(branch)
+
+    def let_go(self) -> None:
+        self._checkouts.let_go()
+
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
         return self._checkouts.follow(branch, old, new, paths)
 

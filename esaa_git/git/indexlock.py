@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from esaa_git.errors import ConflictError
@@ -22,13 +22,14 @@ COPY = "esaa-index"
 
 @contextmanager
 def replacing_index(
-    git_dir: Path, locks: Path, sync_mode: str
+    git_dir: Path, locks: Path, sync_mode: str, held: Claim | None = None
 ) -> Iterator[tuple[Mapping[str, str], Claim]]:
     """Lock the index of a checkout, and yield what git needs to be started with to change it.
 
     Args:
         git_dir: the git directory of the checkout.
         locks: where claims are kept.
+        held: the lock, where it is held already; then it stays so.
 
     Yields:
         variables for git's environment, and the claim that git has to hold as well.
@@ -37,7 +38,7 @@ def replacing_index(
         ConflictError: if the index is locked; nothing was changed.
     """
     index, copy = git_dir / "index", git_dir / COPY
-    with _claim(git_dir / "index.lock", locks, sync_mode) as claim:
+    with lock_index(git_dir, locks, sync_mode) if held is None else nullcontext(held) as claim:
         reach(Point.INDEX_LOCKED)
         # What a killed process has left of another time; nobody else is in here.
         copy.with_name(f"{COPY}.lock").unlink(missing_ok=True)
@@ -65,7 +66,13 @@ def index_is_locked(lock: Path, cause: str) -> ConflictError:
     )
 
 
-def _claim(lock: Path, locks: Path, sync_mode: str) -> Claim:
+def lock_index(git_dir: Path, locks: Path, sync_mode: str) -> Claim:
+    """Lock the index of a checkout until the claim is released.
+
+    Raises:
+        ConflictError: if another process holds it.
+    """
+    lock = git_dir / "index.lock"
     try:
         claim = Claim.standing(locks, sync_mode)
     except LockHeld:

@@ -90,6 +90,12 @@ class StagedBranch(GitWorkingBranch):
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return []
 
+    def hold(self, branch: str) -> None:
+        pass
+
+    def let_go(self) -> None:
+        pass
+
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
         return []
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.git.indexlock import index_is_locked, replacing_index
+from esaa_git.git.indexlock import index_is_locked, lock_index, replacing_index
 from esaa_git.git.locks import Claim, free_if_stale
 from esaa_git.git.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.git.program import run_git
@@ -96,13 +96,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
-    """One checkout, with a HEAD and an index of its own."""
+    """One checkout, with a HEAD and an index of its own.
+
+    Attributes:
+        held: the lock of the index, where it is held for longer than one change of it.
+    """
 
     folder: Path
     git_dir: Path
     trusts_modes: bool
     locks: Path
     sync_mode: str
+    held: Claim | None = None
 
     @property
     def _following(self) -> Path:
@@ -183,12 +188,23 @@ class Worktree:
             found |= map(_parse_status, said.split("\0")[:-1])
         return found
 
+    def lock_index(self) -> Claim:
+        """Lock the index as git does; it is free again when the claim is released.
+
+        Raises:
+            ConflictError: if another process holds it, for more than a second.
+        """
+        self.wait_for_lock()
+        return lock_index(self.git_dir, self.locks, self.sync_mode)
+
     def wait_for_lock(self) -> None:
         """Return when nobody holds the lock of the index.
 
         Raises:
             ConflictError: if that does not come about.
         """
+        if self.held is not None:
+            return
         lock = self.git_dir / "index.lock"
         give_up = time.monotonic() + _LOCK_PATIENCE_SECONDS
         while lock.exists() and not free_if_stale(self.locks, lock):
@@ -361,7 +377,7 @@ class Worktree:
                 return
 
     def _replacing_index(self) -> AbstractContextManager[tuple[Mapping[str, str], Claim]]:
-        return replacing_index(self.git_dir, self.locks, self.sync_mode)
+        return replacing_index(self.git_dir, self.locks, self.sync_mode, self.held)
 
     def _git(
         self,

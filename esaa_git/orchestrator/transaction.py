@@ -6,6 +6,7 @@ invariants (`evolve`), the contracts (`check_lawful`), and its attachments.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
@@ -115,31 +116,35 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
     """
     race = None if engine.sharing is None else engine.sharing.race()
     for attempt in count(1):
-        with engine.turn():
-            if log_id is None:
-                state, contracts = engine.log.load()
-            else:
-                state, contracts = EMPTY, Contracts({})
-            transaction = Transaction(
-                engine.log.begin(log_id=log_id), state, contracts, engine.clock.now(), engine.leases
-            )
-            result = decide(transaction)
-            lost = _record(engine, transaction)
-        if lost is None:
-            if transaction.followup is not None:
+        try:
+            with engine.turn():
+                transaction = _begin(engine, log_id)
+                result = decide(transaction)
+                lost = _record(engine, transaction)
+            if lost is None and transaction.followup is not None:
                 _bring_checkouts(engine, transaction.followup)
+        finally:
+            engine.branch.let_go()
+        if lost is None:
             engine.housekeeping(transaction.state.seq)
             return result
         if log_id is not None or (race is None and attempt == MAX_TRIES):
             raise lost
         _finish_interrupted(engine)
         if race is None:
-            engine.clock.sleep(0.005 * attempt * attempt)
+            # Spread, so that those who lost together do not come back together.
+            engine.clock.sleep(random.uniform(0.5, 1.0) * min(0.005 * attempt * attempt, 0.2))
         else:
             race.lost(lost)
             if _has_arrived(engine, transaction):
                 return result
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _begin(engine: Engine, log_id: str | None) -> Transaction:
+    state, contracts = (EMPTY, Contracts({})) if log_id is not None else engine.log.load()
+    writer = engine.log.begin(log_id=log_id)
+    return Transaction(writer, state, contracts, engine.clock.now(), engine.leases)
 
 
 def _has_arrived(engine: Engine, transaction: Transaction) -> bool:
@@ -173,6 +178,7 @@ def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteU
             engine.journal.write(transaction.followup)
         except ConflictError as error:
             return error
+        engine.branch.hold(transaction.followup.move.branch)
     try:
         if transaction.events:
             _publish(engine, transaction)

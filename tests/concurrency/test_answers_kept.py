@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from esaa_git.errors import ConflictError
-from esaa_git.orchestrator.cycle import MAX_CONFLICTS, Options, cycle
+from esaa_git.orchestrator.conduct import Options
+from esaa_git.orchestrator.cycle import MAX_CONFLICTS, cycle
 from esaa_git.orchestrator.transaction import MAX_TRIES
 from esaa_git.ports import Effect
 from tests.support.memory import MemoryEngine, engine, task

@@ -613,10 +613,27 @@ def test_verify_finishes_what_a_crash_left_before_it_looks(make: Callable[..., P
     assert project.head() == project.payloads("task.update")[-1]["effect_commit"] != behind
 
 
+def remove_lock(project: Project) -> None:
+    """Do what git tells a person to do about the lock of a process that crashed.
+
+    Any 'git esaa' command would free it as well, but would also finish what was left undone.
+    """
+    assert "index.lock" in git_says(project, "git add .")
+    (project.path / ".git/index.lock").unlink()
+
+
+def git_says(project: Project, command: str) -> str:
+    done = subprocess.run(
+        command.split(), cwd=project.path, check=False, capture_output=True, text=True
+    )
+    return done.stderr
+
+
 def test_an_effect_is_merged_where_a_person_committed_after_a_crash(
     make: Callable[..., Project],
 ) -> None:
     project = crashed(make, "between log and branch")
+    remove_lock(project)
     project.write("src/long.txt", LINES.replace("line 2\n", "mine\n"))
     project.write("src/mine.py", "mine\n")
     mine = project.commit("Mine")
@@ -641,6 +658,7 @@ def test_an_effect_that_conflicts_after_a_crash_is_left_to_the_person(
     make: Callable[..., Project],
 ) -> None:
     project = crashed(make, "between log and branch")
+    remove_lock(project)
     project.write("src/long.txt", LINES.replace("line 18\n", "mine\n"))
     project.commit("Mine")
     refs = project.refs()
@@ -679,6 +697,7 @@ def test_work_that_began_after_a_crash_is_left_alone_and_named(
 
 def test_a_second_crash_while_recovering_is_made_good_too(make: Callable[..., Project]) -> None:
     project = crashed(make, "between log and branch")
+    remove_lock(project)
     project.write("src/mine.py", "mine\n")
     project.commit("Mine")
     crash(project, "between log and branch", "run")
