@@ -29,7 +29,7 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
         case "attempt.create":
             _attempt(state, event, contracts)
         case "agent.heartbeat":
-            _lease(event, contracts)
+            _lease(event, contracts, event.payload["deadline"])
         case "orchestrator.dispatch":
             _reviewer(state, event, contracts)
         case "approval.grant" | "approval.deny":
@@ -103,11 +103,11 @@ def _attempt(state: State, event: Event, contracts: Contracts) -> None:
     task = state.tasks.get(event.payload["task_id"])
     if task is not None and task.attempts_used >= attempts_allowed(task, contracts):
         raise Violation("INV-002", f"the attempts of '{task.task_id}' are spent")
-    _lease(event, contracts)
+    _lease(event, contracts, event.payload["deadline"])
 
 
-def _lease(event: Event, contracts: Contracts) -> None:
-    if event.payload["deadline"] > after(event.ts, contracts.policy.ttl_ms):
+def _lease(event: Event, contracts: Contracts, deadline: str) -> None:
+    if deadline > after(event.ts, contracts.policy.ttl_ms):
         raise Violation("INV-002", "the lease is longer than the policy's ttl")
 
 
@@ -115,14 +115,14 @@ def _reviewer(state: State, event: Event, contracts: Contracts) -> None:
     """Refuse to ask an agent for a decision that is not its own to make."""
     payload = event.payload
     task = state.tasks.get(payload["task_id"])
-    if task is None or "approval_id" not in payload:
+    if task is None or "review" not in payload:
         return
     if payload["agent"] != reviewer_of(task, contracts):
         raise Violation("INV-002", f"{payload['agent']} is no reviewer of '{task.task_id}'")
-    approval = state.approvals.get(payload["approval_id"])
+    approval = state.approvals.get(payload["review"]["approval_id"])
     if approval is not None and approval.tries >= contracts.policy.max_attempts:
         raise Violation("INV-002", f"the reviewer of '{task.task_id}' has had its tries")
-    _lease(event, contracts)
+    _lease(event, contracts, payload["review"]["deadline"])
 
 
 def _decision(state: State, event: Event, contracts: Contracts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,9 @@ class Dispatched:
         )
 
 
-def record_dispatch(tx: Transaction, what: Dispatched, **review: Any) -> Dispatched:
+def record_dispatch(
+    tx: Transaction, what: Dispatched, review: Mapping[str, str] | None = None
+) -> Dispatched:
     """Record who is asked and the digest of exactly what is sent, and return it.
 
     Args:
@@ -52,8 +55,9 @@ def record_dispatch(tx: Transaction, what: Dispatched, **review: Any) -> Dispatc
         "adapter": adapter.adapter,
         "request_sha256": digest(request.sent),
         "sandbox": adapter.sandbox,
-        **review,
     }
+    if review is not None:
+        payload["review"] = dict(review)
     if request.template is not None:
         payload["template"] = request.template
     if adapter.model is not None:

@@ -30,12 +30,14 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
     """Open an attempt on the task and record what its agent is asked; nobody is asked yet.
 
     Raises:
-        AgentError: if the agent cannot be asked at all; no attempt is spent.
+        AgentError: if the agent cannot be asked at all, or its answer could not be checked; no
+            attempt is spent.
         ConflictError: if a person's uncommitted work would keep the answer waiting.
     """
     _, contracts = engine.log.load()
     adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
     adapter.ready()
+    engine.checker.ready(required_checks(task, contracts))
     _look_for_uncommitted_work(engine, task)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 
@@ -86,7 +88,7 @@ def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
         event = stored.event
         if event.attempt_id != attempt_id:
             continue
-        if event.action == "orchestrator.dispatch" and "approval_id" not in event.payload:
+        if event.action == "orchestrator.dispatch" and "review" not in event.payload:
             sent = sent or str(event.payload["request_sha256"])
         if event.action == "attempt.create":
             return stored.commit, sent

@@ -90,7 +90,7 @@ def _dispatch(
     approval = replace(before, deadline=deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
     what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
-    return record_dispatch(tx, what, approval_id=approval_id, deadline=deadline)
+    return record_dispatch(tx, what, {"approval_id": approval_id, "deadline": deadline})
 
 
 def _request(

@@ -61,7 +61,7 @@ def test_a_result_is_done_when_the_reviewer_approves() -> None:
     assert set(granted.payload["exchange"]) == {"request", "response"}
     asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
     assert [event.payload["agent"] for event in asked] == ["agent-spec", "agent-qa"]
-    assert asked[1].payload["approval_id"] == "APR-0001"
+    assert asked[1].payload["review"]["approval_id"] == "APR-0001"
 
 
 def test_the_reviewer_sees_the_proposed_tree_and_a_diff() -> None:

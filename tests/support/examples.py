@@ -111,8 +111,7 @@ _ALL: Final = (
         sandbox="none",
         model="some-model",
         template="default",
-        approval_id="APR-0001",
-        deadline=LATER,
+        review={"approval_id": "APR-0001", "deadline": LATER},
     ),
     _agent(
         "agent.result",

@@ -34,7 +34,7 @@ own kept one apart.
 
 def evolve(draft: Draft, event: Event) -> None:
     payload = event.payload
-    if "approval_id" in payload:
+    if "review" in payload:
         _ask_reviewer(draft, event)
         return
     _, attempt = draft.active_attempt(payload["task_id"], payload["attempt_id"])
@@ -46,26 +46,33 @@ def _ask_reviewer(draft: Draft, event: Event) -> None:
     """Lend the decision on a completed attempt to an agent that did not make it."""
     payload = event.payload
     task, attempt = draft.attempt(payload["task_id"], payload["attempt_id"])
-    approval = draft.pending_approval(payload["approval_id"])
+    approval = draft.pending_approval(payload["review"]["approval_id"])
     if approval.attempt_id != attempt.attempt_id or (task.pending_approval != approval.approval_id):
         raise Violation("INV-002", f"'{approval.approval_id}' is about another attempt")
     if payload["agent"] == attempt.agent:
         raise Violation("INV-002", "nobody approves their own work")
     if approval.is_with_reviewer(event.ts):
         raise Violation("INV-002", f"{approval.reviewer} has until {approval.deadline}")
-    if payload["deadline"] <= event.ts:
+    if payload["review"]["deadline"] <= event.ts:
         raise Violation("INV-002", "the deadline of a review is not after its start")
-    draft.put_approval(replace(approval, reviewer=payload["agent"], deadline=payload["deadline"]))
+    deadline = payload["review"]["deadline"]
+    draft.put_approval(replace(approval, reviewer=payload["agent"], deadline=deadline))
 
 
 def subject(payload: Mapping[str, Any]) -> str:
-    if "approval_id" in payload:
-        return f"{payload['approval_id']} of {payload['attempt_id']}: {payload['agent']} reviews"
+    if "review" in payload:
+        approval_id = payload["review"]["approval_id"]
+        return f"{approval_id} of {payload['attempt_id']}: {payload['agent']} reviews"
     return f"{payload['attempt_id']}: {payload['agent']} by {payload['adapter']}"
 
 
-_PAYLOAD = {
-    **record(
+REVIEW = record({"approval_id": APPROVAL_ID, "deadline": TIMESTAMP})
+"""The agent is asked to decide on a completed attempt, and not to make one: on what, until when."""
+
+SPEC = ActionSpec(
+    "orchestrator.dispatch",
+    frozenset({"orchestrator"}),
+    record(
         {
             "task_id": TASK_ID,
             "attempt_id": ATTEMPT_ID,
@@ -74,21 +81,8 @@ _PAYLOAD = {
             "request_sha256": SHA256,
             "sandbox": choice(*SANDBOXES),
         },
-        {
-            "model": line(),
-            "template": line(),
-            "approval_id": APPROVAL_ID,
-            "deadline": TIMESTAMP,
-        },
+        {"model": line(), "template": line(), "review": REVIEW},
     ),
-    "dependentRequired": {"approval_id": ["deadline"], "deadline": ["approval_id"]},
-}
-"""With an approval, the agent is asked to decide on a completed attempt and not to make one."""
-
-SPEC = ActionSpec(
-    "orchestrator.dispatch",
-    frozenset({"orchestrator"}),
-    _PAYLOAD,
     evolve,
     subject,
 )
