@@ -543,6 +543,14 @@ class CheckResult:
 class Checker(Protocol):
     """Runs the checks that a contract demands, confined, on a proposed tree."""
 
+    def ready(self, checks: Sequence[Check]) -> None:
+        """Look, before an agent is asked, whether these can be run here.
+
+        Raises:
+            AgentError: if a program is missing that no proposal could bring.
+        """
+        ...
+
     def run(
         self,
         checks: Sequence[Check],

@@ -177,7 +177,7 @@ class AcpAgent:
             raise self._error(
                 "the Agent Client Protocol needs a package that is not installed",
                 str(error),
-                "run 'python3 -m pip install esaa-git[acp]'",
+                "run 'python -m pip install \"esaa-git[acp]\"', then repeat the command",
             ) from error
         return acp_client.take_turn
 

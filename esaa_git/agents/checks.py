@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from esaa_git.agents.confinement import NotStarted, choose, make_rules, run
 from esaa_git.agents.processes import Outcome
-from esaa_git.agents.programs import environment, find_program
-from esaa_git.core.contracts import Check
+from esaa_git.agents.programs import environment, find_program, search_path
+from esaa_git.core.contracts import AGENT_CONTRACT, Check
 from esaa_git.errors import AgentError
 from esaa_git.ports import CheckResult, FileEntry, Workspace, Workspaces
 
@@ -32,6 +33,18 @@ class ConfinedChecker:
         self._workspaces = workspaces
         self._sandbox = sandbox
 
+    def ready(self, checks: Sequence[Check]) -> None:
+        """Raise AgentError if a program is missing on PATH, where no proposal could put it."""
+        for check in checks:
+            program = check.run[0]
+            if "/" not in program and shutil.which(program, path=search_path()) is None:
+                raise AgentError(
+                    f"check '{check.name}': no program '{program}'",
+                    cause="none of that name is on PATH",
+                    hint=f"install it, or correct the check in .roadmap/{AGENT_CONTRACT} or in the "
+                    "plan; it takes effect with the next run",
+                )
+
     def run(
         self,
         checks: Sequence[Check],
@@ -42,8 +55,9 @@ class ConfinedChecker:
         """Run the checks in order, the first that fails last.
 
         Raises:
-            AgentError: if there is no confinement or no room for a checkout.
+            AgentError: if there is no confinement, no room for a checkout, or as `ready`.
         """
+        self.ready(checks)
         level = choose(self._sandbox)
         results: list[CheckResult] = []
         with self._workspaces().open(base, changes) as workspace:
@@ -58,9 +72,15 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
     who = f"check '{check.name}'"
     began = time.monotonic()
     try:
+        program = find_program(who, check.run[0], workspace.path)
+    except AgentError:
+        # What is missing may be what the agent was to write, so it is for the agent to hear.
+        missing = f"'{check.run[0]}' is no file that can be executed"
+        return CheckResult(check.name, False, missing, "", 0)
+    try:
         outcome = run(
             level,
-            [find_program(who, check.run[0], workspace.path), *check.run[1:]],
+            [program, *check.run[1:]],
             rules=make_rules(
                 {},
                 read=workspace.readable,
@@ -75,9 +95,6 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
         )
     except NotStarted as error:
         return CheckResult(check.name, False, f"it cannot be started: {error}", "", 0)
-    except AgentError as error:
-        # What is missing may be what the agent was to write, so it is for the agent to hear.
-        return CheckResult(check.name, False, error.cause or error.message, "", 0)
     duration_ms = int((time.monotonic() - began) * 1000)
     reason = _reason(outcome, check)
     return CheckResult(check.name, not reason, reason, _output(outcome, workspace), duration_ms)

@@ -94,14 +94,13 @@ class LocalAgent:
 
     def ready(self) -> None:
         """Raise AgentError if a package or the weights are missing, or leave no room to answer."""
-        from esaa_git.agents.http import client  # noqa: F401  # it says itself what to install
-
-        if find_spec("xllamacpp") is None:
-            raise self._error(
-                "the package 'xllamacpp' is missing, which holds llama.cpp",
-                None,
-                "run 'python -m pip install \"esaa-git[local]\"', then repeat the command",
-            )
+        for package in ("httpx2", "xllamacpp"):
+            if find_spec(package) is None:
+                raise self._error(
+                    f"the package '{package}' is missing, through which local models are asked",
+                    None,
+                    "run 'python -m pip install \"esaa-git[local]\"', then repeat the command",
+                )
         if self._max_tokens >= self._context_tokens:
             raise self._error(
                 "there is no room for a prompt",

@@ -17,6 +17,9 @@ from esaa_git.ports import Request
 PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
 """Variables that every program gets where they are set, beside those that its entry names."""
 
+EXAMPLE: Final = "example-agent"
+"""What 'git esaa init' writes beside the place where a program of one's own is expected."""
+
 # Ours to set, or the way to somebody's keys and repositories.
 _REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
 _REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
@@ -56,7 +59,9 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
             )
         path = root.absolute() / path
     if not path.is_file():
-        raise _error(agent, f"no program '{name}'", f"looked for '{path}'", _WRONG)
+        example = path.with_name(EXAMPLE)
+        begin = f"run 'cp {example} {path}' to begin with the example, or " * example.is_file()
+        raise _error(agent, f"no program '{name}'", f"looked for '{path}'", f"{begin}{_WRONG}")
     if not os.access(path, os.X_OK):
         raise _error(
             agent,

@@ -103,7 +103,7 @@ class App:
             make_agent=self.make_agent,
             new_log_id=lambda: os.urandom(16).hex(),
             roster=FileRoster(self.repository),
-            checker=self._checker(),
+            make_checker=self._checker,
             audit=self._audit,
             say=self.say,
             turn=lambda: take_turn(self.repository),

@@ -130,13 +130,15 @@ def _contracts(app: App) -> Iterator[Finding]:
         yield Finding(
             "note",
             "the contracts on disk are not those in force",
-            "they take effect with the next run ('git esaa plan diff' names the files)",
+            "they take effect with the next run, which 'git esaa plan apply --restart' begins "
+            "('git esaa plan diff' names the files)",
         )
     for name, entry in contracts.swarm.agents.items():
         try:
             app.make_agent(entry, contracts).ready()
         except EsaaError as error:
-            yield Finding("note", f"agent '{name}': {error.message}", error.hint)
+            said = error.message.removeprefix(f"agent '{name}': ")
+            yield Finding("note", f"agent '{name}': {said}", error.hint)
         else:
             yield Finding("ok", f"agent '{name}' ({entry.adapter})")
 

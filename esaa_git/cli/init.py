@@ -96,6 +96,10 @@ def init(
     click.echo(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
         "'git esaa run'"
+        if workdir is not None
+        else "next: run 'git esaa init' in a clone too, put this key's line into its "
+        "allowed_signers, commit .roadmap/ and push it, then 'git esaa run --branch BRANCH' here: "
+        f"{public}"
     )
     if agents and workdir is not None:
         _for_agents(workdir)

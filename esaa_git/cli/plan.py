@@ -12,6 +12,7 @@ from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import UsageError
 
 if TYPE_CHECKING:
+    from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Amendment, PlanDiff
 
 branch_option = click.option(
@@ -105,6 +106,7 @@ def apply_(
         app.log.check_may_pin(contracts)
         runs.stop(app.engine, reason or "restarted", by)
     done = runs.apply(app.engine, wanted, contracts, branch=branch, by=by)
+    note_edited_contracts(app, branch)
     if as_json:
         print_json(
             {
@@ -131,12 +133,27 @@ def _diff(app: App, branch: str | None) -> tuple[PlanDiff, list[str]]:
         return plans.diff_plan(document, EMPTY), []
     state, in_force = app.log.load()
     plans.check_plan(document, state, in_force if state.run.is_open else wanted)
+    return plans.diff_plan(document, state), _changed(in_force, wanted)
+
+
+def _changed(in_force: Contracts, wanted: Contracts) -> list[str]:
+    """Return the contract files that differ."""
     before = {pin["path"]: pin["sha256"] for pin in in_force.pins}
     after = {pin["path"]: pin["sha256"] for pin in wanted.pins}
-    changed = sorted(
+    return sorted(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     )
-    return plans.diff_plan(document, state), changed
+
+
+def note_edited_contracts(app: App, branch: str | None) -> None:
+    """Say which edits the open run does not know: whoever made one waits for it in vain."""
+    state, in_force = app.log.load()
+    changed = _changed(in_force, app.contracts(branch)) if state.run.is_open else []
+    if changed:
+        app.say(
+            f"note: {', '.join(changed)}: what stands in .roadmap/ is not what {state.run.run_id} "
+            "goes by; 'git esaa plan apply --restart' puts it in force"
+        )
 
 
 def _as_json(found: PlanDiff) -> dict[str, Any]:

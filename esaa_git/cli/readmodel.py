@@ -175,11 +175,15 @@ def import_(app: App, file: Path, objects: Path | None, as_json: bool) -> None:
     exported log's own allowed_signers admits. All events are taken or none. The log is a new
     one, with an id of its own; its projection has the same hash. Effect commits are not part of
     it: they belong to the branch of the repository that the log was exported from.
+
+    FILE may also be the folder that 'git esaa export' wrote into.
     """
     import secrets
 
-    from esaa_git.git.transfer import OBJECTS, import_log
+    from esaa_git.git.transfer import ACTIVITY, OBJECTS, import_log
 
+    if file.is_dir():
+        file = file / ACTIVITY
     beside = file.parent / OBJECTS
     if objects is None and beside.is_file():
         objects = beside

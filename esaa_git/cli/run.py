@@ -150,24 +150,33 @@ def _stopping(stop: Stop) -> Iterator[None]:
 
 def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -> None:
     """Start a run from the plan where none is open; an open one takes new tasks of the plan."""
+    from esaa_git.cli.plan import note_edited_contracts
     from esaa_git.core.plan import diff_plan
     from esaa_git.orchestrator import run as runs
 
     plan = app.plan(branch)
+    done_before: set[str] = set()
     if has_log(app):
         state, _ = app.log.load()
+        done_before = {
+            task["task_id"]
+            for task in plan.tasks
+            if (known := state.tasks.get(task["task_id"])) is not None and known.is_done
+        }
         nothing_new = diff_plan(plan, state).is_empty
+        note_edited_contracts(app, branch)
         if state.run.is_open and nothing_new:
             return
         unfinished = dict(state.run.by_state).get("todo", 0)
         if not state.run.is_open and nothing_new and not unfinished:
             if app.engine.sharing is not None:
                 return  # the others were faster, and the result is ours as well
-            blocked = len(state.run.blocked)
+            blocked = ", ".join(sorted(state.run.blocked)[:10])
             raise RunHalted(
                 f"{state.run.run_id} is over ({state.run.state}), and the plan has nothing new",
-                cause=f"{blocked} tasks are blocked" if blocked else None,
-                hint="run 'git esaa task unblock TASK' after 'git esaa plan apply'"
+                cause=f"blocked: {blocked}" if blocked else None,
+                hint="run 'git esaa task unblock TASK --reason TEXT' for each that may go on, "
+                "then 'git esaa run'"
                 if blocked
                 else "add tasks to .roadmap/plan.yaml, or start a run with 'git esaa plan apply'",
             )
@@ -178,23 +187,36 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
         )
     else:
         refuse_second_log(app)
-    _require_agents(app, plan, branch, agent)
+    _require_agents(app, plan, done_before, branch, agent)
     done = runs.apply(app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor))
     if done.started:
         app.say(f"{done.run_id} started with {done.created} new tasks")
 
 
-def _require_agents(app: App, plan: Plan, branch: str | None, agent: str | None) -> None:
-    """Refuse to start a run whose agents cannot be asked, before anything is recorded."""
+def _require_agents(
+    app: App, plan: Plan, done_before: set[str], branch: str | None, agent: str | None
+) -> None:
+    """Refuse to start a run whose agents cannot be asked, or their answers not be checked.
+
+    Nothing is recorded before. Those that only did what is done by now are not asked again.
+    """
+    from esaa_git.core.contracts import make_check
+
     contracts = app.contracts(branch)
     check_usable(contracts)
-    names = {
-        agent or task.get("agent") or contracts.swarm.for_kind(task["kind"])
-        for task in plan.tasks
-        if task["kind"] in contracts.agent.kinds
-    }
+    kinds = contracts.agent.kinds
+    ahead = [
+        task for task in plan.tasks if task["kind"] in kinds and task["task_id"] not in done_before
+    ]
+    names = {agent or task.get("agent") or contracts.swarm.for_kind(task["kind"]) for task in ahead}
     for name in sorted(names):
         app.make_agent(contracts.swarm.agent(name), contracts).ready()
+    for task in ahead:
+        own = [
+            make_check(check["name"], check["run"], check.get("timeout"), task["task_id"])
+            for check in task.get("checks", ())
+        ]
+        app.engine.checker.ready((*kinds[task["kind"]].checks, *own))
 
 
 def _dry_run(

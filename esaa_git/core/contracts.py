@@ -19,6 +19,7 @@ from esaa_git.core.documents import decode_yaml
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.schema_faults import describe_fault
 from esaa_git.errors import ConfigurationError
 
 AGENT_CONTRACT = "AGENT_CONTRACT.yaml"
@@ -374,9 +375,8 @@ def checked(document: Any, schema: str, name: str) -> Any:
             f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
         ) from error
     if fault is not None:
-        where = "/".join(str(part) for part in fault.instance_path) or "the document"
         raise ConfigurationError(
-            f"'{name}': {where}: {fault.message[:300]}",
+            f"'{name}': {describe_fault(fault, document)}",
             hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
         )
     return document

@@ -154,7 +154,12 @@ class Auditor:
             self._forget()
             report = self._attempt(tip, mark, None, anchor)
         if report.audit.is_ok and self._remember and report.is_recorded:
-            self._write_mark(report)
+            try:
+                self._write_mark(report)
+            except OSError as error:
+                # Whoever audits a repository may have no right to write into it.
+                cause = error.strerror or str(error)
+                report.notes.append(f"how far it was verified is not remembered here: {cause}")
         return report
 
     def _since(self, mark: Mark | None) -> Mark | None:

@@ -218,7 +218,8 @@ class GitEventLog:
         if target is None:
             raise RepositoryError(
                 "there is no event log in this repository yet",
-                hint="run 'git esaa init' for the contracts, then 'git esaa run'",
+                hint="run 'git esaa init' for the contracts, then 'git esaa plan apply' or "
+                "'git esaa run'",
             )
         loaded = self._load(target)
         return loaded.state, loaded.contracts

@@ -28,7 +28,9 @@ def find_task(state: State, task_id: str) -> Task:
     task = state.tasks.get(task_id)
     if task is None:
         raise UsageError(
-            f"no task '{task_id}'", hint="run 'git esaa task list' to see the tasks there are"
+            f"no task '{task_id}'",
+            hint="run 'git esaa task list' to see the tasks there are; one that stands in "
+            ".roadmap/plan.yaml alone is created by 'git esaa plan apply'",
         )
     return task
 

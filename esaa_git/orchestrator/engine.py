@@ -36,7 +36,7 @@ class Engine:
     Attributes:
         make_agent: gives the adapter of an agent of the swarm.
         roster: knows what processes here are at work on, also those that are gone.
-        checker: runs the checks that contracts demand of a proposed tree.
+        make_checker: gives what runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
         housekeeping: told after each transaction how many events there are, with nothing locked.
@@ -55,13 +55,17 @@ class Engine:
     make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
     new_log_id: Callable[[], str]
     roster: Roster
-    checker: Checker
+    make_checker: Callable[[], Checker]
     audit: Callable[[], Audit]
     say: Callable[[str], None]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
     housekeeping: Callable[[int], None] = lambda _seq: None
     leases: Leases = WALL_CLOCK
     sharing: Sharing | None = None
+
+    @cached_property
+    def checker(self) -> Checker:
+        return self.make_checker()
 
     @cached_property
     def verifier(self) -> Verifier:

@@ -99,7 +99,7 @@ def note(engine: Engine, task_id: str, by: str, text: str) -> None:
         if task.is_done:
             raise RefusedError(
                 f"'{task_id}' is done, and its record is final",
-                hint=f"run 'git esaa issue report --task {task_id}' instead",
+                hint=f"run 'git esaa issue report --task {task_id} --severity low --title TEXT'",
             )
         tx.emit(
             "orchestrator.view.mutate",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.globs import GlobSet
+from esaa_git.core.lawful import required_checks
 from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
 from esaa_git.errors import ConflictError, RunHalted
@@ -37,7 +38,9 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
     _, contracts = engine.log.load()
     adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
     adapter.ready()
-    engine.checker.ready(required_checks(task, contracts))
+    checks = required_checks(task, contracts)
+    if checks:
+        engine.checker.ready(checks)
     _look_for_uncommitted_work(engine, task)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 

@@ -7,13 +7,14 @@ move a cursor, change a colour or turn the direction of writing.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.event import Event
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import DEFINITION_FIELDS, Approval, Task
+from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
 from esaa_git.ports import StoredEvent
 
 
@@ -187,7 +188,7 @@ def _definition(task: Task) -> list[str]:
         label = name.replace("_", " ")
         if isinstance(value, tuple):
             lines.append(f"  {label}:")
-            lines += [f"    - {visible(str(item))}" for item in value]
+            lines += [f"    - {visible(_item(item))}" for item in value]
         elif "\n" in str(value):
             lines.append(f"  {label}:")
             lines += ["  " + line for line in _indented(str(value))]
@@ -197,6 +198,13 @@ def _definition(task: Task) -> list[str]:
         if other is not None:
             lines.append(f"  {label}: {other}")
     return lines
+
+
+def _item(value: object) -> str:
+    if not isinstance(value, CheckCommand):
+        return str(value)
+    limit = f" (at most {value.timeout})" if value.timeout else ""
+    return f"{value.name}: {shlex.join(value.run)}{limit}"
 
 
 def _standing(task: Task, attempts_allowed: int) -> list[str]:

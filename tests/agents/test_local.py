@@ -256,10 +256,11 @@ def test_weights_are_looked_for_where_the_entry_says(tiny: Path, tmp_path: Path)
 def test_what_is_not_installed_is_named_with_the_command_that_brings_it(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "find_spec", lambda name: None)
-    with pytest.raises(AgentError, match="'xllamacpp' is missing") as caught:
-        agent(tiny).ready()
-    assert "esaa-git[local]" in str(caught.value.hint)
+    for package in ("httpx2", "xllamacpp"):
+        monkeypatch.setattr(local, "find_spec", lambda name, gone=package: name != gone or None)
+        with pytest.raises(AgentError, match=f"'{package}' is missing") as caught:
+            agent(tiny).ready()
+        assert "esaa-git[local]" in str(caught.value.hint)
     monkeypatch.undo()
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(AgentError, match="there are no weights") as caught:

@@ -610,10 +610,10 @@ def plan_of(**changes: Any) -> str:
         (plan_of(kind="nonsense"), ["no task kind 'nonsense'", "it knows hotfix, impl"]),
         (plan_of(depends_on=["T-9"]), ["'T-1' depends on 'T-9', which does not exist"]),
         (plan_of(depends_on=["T-1"]), ["a cycle: T-1 → T-1"]),
-        (plan_of(task_id="no good"), ["tasks/0/task_id"]),
+        (plan_of(task_id="no good"), ["task 'no good'/task_id"]),
         (plan_of(writes=["a["]), ["T-1: writes"]),
         (plan_of(titel="x"), ["titel"]),
-        (plan_of(priority=1.5), ["tasks/0/priority"]),
+        (plan_of(priority=1.5), ["task 'T-1'/priority"]),
         (
             json.dumps({"project": "X", "tasks": [task("T-1"), task("T-1")]}),
             ["task 'T-1' stands twice"],
@@ -1007,7 +1007,7 @@ def test_spent_attempts_block_until_somebody_gives_more(make: Make) -> None:
     assert project.actions().count("output.rejected") == 2
     project.check()
     said = refused(project, HALTED, "run")
-    assert "1 tasks are blocked" in said
+    assert "blocked: T-1" in said
     project.ok("task", "unblock", "T-1", "--attempts", "1", "--reason", "the prompt is repaired")
     project.answers(T_1=result("T-1"))
     project.ok("run")

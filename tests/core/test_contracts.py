@@ -160,7 +160,7 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(name: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"- a list\n", b"just text\n", b"7\n"])
 def test_a_document_of_another_form_is_named(name: str, data: bytes) -> None:
     error = unusable({**template_files(), name: data})
-    assert f"'.roadmap/{name}': the document: " in error.message
+    assert f"'.roadmap/{name}': expected a mapping of names to values, found " in error.message
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != PROFILE])
@@ -243,8 +243,8 @@ WRONG: list[tuple[Place, Any, str]] = [
     # agents_swarm
     ((SWARM, "agents"), {}, "agents"),
     ((SWARM, "agents", "agent-qa", "adapter"), "telepathy", "agents/agent-qa/adapter"),
-    ((SWARM, "agents", "agent-qa", "command"), "run me", "agents/agent-qa"),
-    ((SWARM, "agents", "agent-qa", "command"), [], "agents/agent-qa"),
+    ((SWARM, "agents", "agent-qa", "command"), "run me", "agents/agent-qa/command"),
+    ((SWARM, "agents", "agent-qa", "command"), [], "agents/agent-qa/command"),
     ((SWARM, "agents", "agent-qa", "folder"), "recorded", "agents/agent-qa"),
     ((SWARM, "agents", "agent-qa"), {"command": ["x"]}, "agents/agent-qa"),
     ((SWARM, "agents", "an agent"), {"adapter": "scripted", "folder": "x"}, "agents"),

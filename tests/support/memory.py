@@ -521,6 +521,9 @@ class MemoryChecker:
         self._repository = repository
         self.trees: list[dict[str, Entry]] = []
 
+    def ready(self, checks: Sequence[Check]) -> None:
+        pass
+
     def run(
         self,
         checks: Sequence[Check],
@@ -673,7 +676,7 @@ def engine(
         make_agent=lambda entry, _: _agent(made, entry),
         new_log_id=lambda: "0123456789abcdef" * 2,
         roster=MemoryRoster(),
-        checker=MemoryChecker(repository),
+        make_checker=lambda: MemoryChecker(repository),
         audit=lambda: audit(log),
         say=lambda line: made.lines.append(line),
         repository=repository,

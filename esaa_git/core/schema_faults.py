@@ -1,0 +1,80 @@
+"""What a schema finds wrong with a file that people edit, in words for whoever edits it.
+
+The validator speaks of properties and candidates; who wrote `depend_on` wants to read where it
+stands and that nobody knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TYPES = {
+    "array": "a list",
+    "object": "a mapping of names to values",
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
+
+
+def describe_fault(fault: Any, document: Any) -> str:
+    """Return where a document fails its schema, and how, as one line.
+
+    Args:
+        fault: an error of `jsonschema_rs`.
+        document: what was held against the schema.
+    """
+    close = _closest(fault)
+    where = _where(list(close[0].instance_path), document)
+    said = " or ".join(dict.fromkeys(_words(one) for one in close))
+    return f"{where}{said}"
+
+
+def _closest(fault: Any) -> list[Any]:
+    """Return the faults to speak of: of several forms, those of the ones that come closest.
+
+    An agent has one form for each adapter. Those of another adapter than it names, or nearly
+    names, are not what its author had in mind.
+    """
+    if type(fault.kind).__name__ != "OneOfNotValid":
+        return [fault]
+    forms = [form for form in fault.kind.context if not any(_is_choice_of_form(f) for f in form)]
+    least = min((len(form) for form in forms), default=0)
+    return [form[0] for form in forms if len(form) == least] or [fault]
+
+
+def _is_choice_of_form(fault: Any) -> bool:
+    return bool(fault.instance_path) and fault.instance_path[-1] == "adapter"
+
+
+def _where(path: list[str | int], document: Any) -> str:
+    """Return the place as people know it: a task by its id, anything else by the way to it."""
+    if len(path) >= 2 and path[0] == "tasks" and isinstance(path[1], int):
+        task = document["tasks"][path[1]]
+        name = task.get("task_id") if isinstance(task, dict) else None
+        path = [f"task '{name}'" if name else f"task number {path[1] + 1}", *path[2:]]
+    return f"{'/'.join(str(part) for part in path)}: " if path else ""
+
+
+def _words(fault: Any) -> str:
+    kind = fault.kind
+    match type(kind).__name__:
+        case "Required":
+            return f"'{kind.property}' is missing"
+        case "AdditionalProperties":
+            return f"there is no entry of the name {_listed(kind.unexpected)}"
+        case "Enum" if isinstance(fault.instance, str):
+            return f"'{fault.instance[:100]}' is not one of {', '.join(kind.options)}"
+        case "Type":
+            wanted = " or ".join(_TYPES.get(str(name), str(name)) for name in kind.types)
+            return f"expected {wanted}, found {_found(fault.instance)}"
+        case _:
+            return str(fault.message)[:300]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"'{name[:100]}'" for name in names)
+
+
+def _found(value: Any) -> str:
+    return "nothing" if value is None else repr(value)[:100]

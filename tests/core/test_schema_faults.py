@@ -1,0 +1,72 @@
+"""What is wrong with a file that people edit, in their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from esaa_git.core.contracts import checked
+from esaa_git.errors import ConfigurationError
+
+
+def said(document: Any, schema: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        checked(document, schema, "file")
+    return caught.value.message
+
+
+ADAPTERS = "scripted, command, worktree, acp, http, local"
+PRESETS = "claude-code, codex, gemini, opencode, copilot, aider"
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({}, "agents/a: 'adapter' is missing"),
+        (
+            {"adapter": "comand"},
+            f"agents/a/adapter: 'comand' is not one of {ADAPTERS}",
+        ),
+        ({"adapter": "command"}, "agents/a: 'command' is missing"),
+        ({"adapter": "command", "command": "x"}, "agents/a/command: expected a list, found 'x'"),
+        (
+            {"adapter": "worktree"},
+            "agents/a: 'preset' is missing or 'command' is missing",
+        ),
+        (
+            {"adapter": "worktree", "preset": "clude"},
+            f"agents/a/preset: 'clude' is not one of {PRESETS}",
+        ),
+        ({"adapter": "local", "x": 1}, "agents/a: there is no entry of the name 'x'"),
+        (7, "agents/a: expected a mapping of names to values, found 7"),
+    ],
+)
+def test_of_an_agent_the_form_is_spoken_of_that_it_comes_closest_to(entry: Any, words: str) -> None:
+    swarm = {"schema_version": "0.3.0", "agents": {"a": entry}, "kinds": {}}
+    assert said(swarm, "SWARM") == f"'file': {words}"
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (None, "expected a mapping of names to values, found nothing"),
+        ({"tasks": []}, "'project' is missing"),
+        ({"project": "x", "tasks": None}, "tasks: expected a list, found nothing"),
+        ({"project": "x", "tasks": ["T-1"]}, "task number 1: expected a mapping of names to"),
+        ({"project": "x", "tasks": [{"kind": "impl"}]}, "task number 1: 'task_id' is missing"),
+        (
+            {"project": "x", "tasks": [{"task_id": "T-1", "kind": "impl"}]},
+            "task 'T-1': 'title' is missing",
+        ),
+        (
+            {
+                "project": "x",
+                "tasks": [{"task_id": "T-1", "kind": "impl", "title": "x", "depend_on": []}],
+            },
+            "task 'T-1': there is no entry of the name 'depend_on'",
+        ),
+    ],
+)
+def test_a_task_is_named_by_its_id(plan: Any, words: str) -> None:
+    assert said(plan, "PLAN").startswith(f"'file': {words}")
