@@ -27,7 +27,9 @@ def describe_fault(fault: Any, document: Any) -> str:
     close = _closest(fault)
     where = _where(list(close[0].instance_path), document)
     said = " or ".join(dict.fromkeys(_words(one) for one in close))
-    return f"{where}{said}"
+    line = f"{where}{said}"
+    # Names in a file may hold what a terminal would obey.
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 def _closest(fault: Any) -> list[Any]:

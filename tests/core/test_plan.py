@@ -54,7 +54,7 @@ def test_what_says_nothing_is_left_out_of_a_definition() -> None:
     [
         (b"", "is empty"),
         (b"# nothing yet\n", "is empty"),
-        (b"[]\n", "'tasks' is missing"),
+        (b"[]\n", "expected a mapping"),
         (b"project: example\n", "'tasks' is missing"),
         (b"project: example\ntasks: {}\n", "tasks: "),
         (b"project: 7\ntasks: []\n", "project: "),
@@ -62,8 +62,14 @@ def test_what_says_nothing_is_left_out_of_a_definition() -> None:
         (b"project: example\nproject: other\ntasks: []\n", "line 2 column 1: duplicate key"),
         (b"project: example\ntasks: []\nnotes: []\n", "notes"),
         (b"project: example\ntasks: [{task_id: T-1, kind: spec}]\n", "task 'T-1': "),
-        (b"project: example\ntasks: [{task_id: T 1, kind: spec, title: x}]\n", "task 'T 1'/task_id"),
-        (b"project: example\ntasks: [{task_id: T-1, kind: spec, title: x, done: 1}]\n", "task 'T-1'"),
+        (
+            b"project: example\ntasks: [{task_id: T 1, kind: spec, title: x}]\n",
+            "task 'T 1'/task_id",
+        ),
+        (
+            b"project: example\ntasks: [{task_id: T-1, kind: spec, title: x, done: 1}]\n",
+            "task 'T-1'",
+        ),
         (
             b"project: example\ntasks: [{task_id: T-1, kind: spec, title: x, priority: high}]\n",
             "task 'T-1'/priority",

@@ -47,6 +47,11 @@ def test_of_an_agent_the_form_is_spoken_of_that_it_comes_closest_to(entry: Any, 
     assert said(swarm, "SWARM") == f"'file': {words}"
 
 
+def test_what_a_terminal_would_obey_is_spelled_out() -> None:
+    plan = {"project": "x", "tasks": [], "\x1b[2J": 1}
+    assert said(plan, "PLAN") == "'file': there is no entry of the name '\\x1b[2J'"
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
