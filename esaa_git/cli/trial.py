@@ -32,7 +32,7 @@ CONTENT: Final = b"hello"
 TITLE: Final = f"Create the file '{FILE}' with the one line '{CONTENT.decode()}'"
 TASK_ID: Final = "TRIAL-1"
 
-MOST_MINUTES: Final = 15
+MOST_MINUTES: Final = 3
 """How long an agent may take, unless its entry allows less."""
 
 _CONTRACT: Final = f"""\
