@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.conftest import Server, _listens, _program, _started, _web
+from tests.servers.conftest import Server, _listens, _program, _started, _web, socket_of
 from tests.support.team import hook_environment
 
 
@@ -37,7 +36,7 @@ class Web:
     def come_back(self) -> None:
         """Be there again, under the same address."""
         nginx, fcgiwrap = _program("nginx", "fcgiwrap", package="nginx-light, fcgiwrap")
-        place = Path(os.environ["HOME"]) / f"fcgi-{os.getpid()}"
+        place = socket_of(self.folder)
         place.unlink(missing_ok=True)
         wrap = [fcgiwrap, "-s", f"unix:{place}"]
         serve = [nginx, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
@@ -51,7 +50,5 @@ class Web:
 def web(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     hook_environment(monkeypatch)
     folder = tmp_path_factory.mktemp("server")
-    # The socket of the test before must not be taken for this one's.
-    (Path(os.environ["HOME"]) / f"fcgi-{os.getpid()}").unlink(missing_ok=True)
     with ExitStack() as stack:
         yield Web(_web(folder, stack), folder, stack)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,11 @@ http {{
 """
 
 
+def socket_of(folder: Path) -> Path:
+    """Return where a server's socket is: its path has 107 bytes at most, and is its own."""
+    return Path(os.environ["HOME"]) / f"fcgi-{sha256(str(folder).encode()).hexdigest()[:12]}"
+
+
 def _web(folder: Path, stack: ExitStack) -> Server:
     nginx, fcgiwrap = _program("nginx", "fcgiwrap", package="nginx-light, fcgiwrap")
     exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
@@ -163,8 +169,7 @@ def _web(folder: Path, stack: ExitStack) -> Server:
         pytest.skip("git http-backend is not installed")
     root = folder / "repositories"
     root.mkdir()
-    # The path of a socket has 107 bytes at most.
-    place = Path(os.environ["HOME"]) / f"fcgi-{os.getpid()}"
+    place = socket_of(folder)
     wrap = [fcgiwrap, "-s", f"unix:{place}"]
     stack.enter_context(_started(wrap, folder / "fcgiwrap.log", place.is_socket))
     port = _free_port()
