@@ -15,7 +15,7 @@ fails a build, and the tests assert no timing.
 
 The same figures, with their environment, are in `benchmarks/results/latest.json`.
 
-    python -m benchmarks                    everything, some ten minutes on two cores
+    python -m benchmarks                    everything, the better part of an hour on two cores
     python -m benchmarks --quick            small sizes, to see that it runs
     python -m benchmarks --only append      one subject; repeatable
     python -m benchmarks --only soak --minutes 10   kills at random under load, only by name

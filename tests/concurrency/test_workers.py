@@ -103,7 +103,14 @@ def test_the_task_of_a_killed_worker_comes_back_after_its_lease(make: Make) -> N
     assert [payload["attempt_id"] for payload in timeouts] == ["T-1-A1"]
 
 
-@pytest.mark.parametrize("where", ["push-begun:2", "push-done:1", "push-done:2"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "push-begun:2",
+        pytest.param("push-done:1", marks=pytest.mark.slow),
+        pytest.param("push-done:2", marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_that_dies_around_a_push_doubles_nothing(make: Make, where: str) -> None:
     made = make(clones=1, tasks=2, policy=SHORT)
     victim = made.start(0, script=DYING, given=where)
@@ -137,6 +144,7 @@ def test_a_worker_that_slept_past_its_lease_commits_nothing(make: Make) -> None:
     assert winner == ["T-1-A2"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_slept_through_the_end_of_the_run_leaves_with_its_result(make: Make) -> None:
     made = make(clones=2, tasks=1, program=True, policy=SHORT)
     made.hold("T-1-A1")
@@ -177,6 +185,7 @@ def test_answers_wait_for_a_server_that_is_away(make: Make, web: Web) -> None:
     assert codes(events) == []
 
 
+@pytest.mark.slow
 def test_a_worker_gives_up_a_repository_that_stays_away(make: Make) -> None:
     made = make(clones=2, tasks=2, program=True, policy=SHORT)
     made.hold("T-1-A1")

@@ -345,7 +345,14 @@ def _sync(project: Project) -> Said:
     return run("-C", str(project.path), "sync")
 
 
-@pytest.mark.parametrize("who", ["ahead", "behind", "parted"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "ahead",
+        pytest.param("behind", marks=pytest.mark.slow),
+        pytest.param("parted", marks=pytest.mark.slow),
+    ],
+)
 def test_a_sync_that_is_killed_is_done_again(shared: Team, tmp_path: Path, who: str) -> None:
     """Sent, or not; remembered, or not: the next sync ends where one alone would have ended."""
     begin = team.copy(shared, _folder(tmp_path / "begin"))

@@ -25,7 +25,9 @@ EVENTS = "refs/esaa/events"
 
 
 @needs_strace
-@pytest.mark.parametrize("mode", [durability.FILESYSTEM, durability.FILES])
+@pytest.mark.parametrize(
+    "mode", [durability.FILESYSTEM, pytest.param(durability.FILES, marks=pytest.mark.slow)]
+)
 def test_a_power_cut_takes_nothing_of_the_log(tmp_path: Path, git: Git, mode: str) -> None:
     made = make_log(tmp_path / "repo", tasks=2)
     made.repository.set_local("esaa.sync", mode)
