@@ -489,7 +489,7 @@ def _parse_time(option: str, text: str | None) -> datetime | None:
     try:
         length = {8: 6, 12: 10, 14: 12}[len(form[1])]
         # A text without a zone means the machine's, and stays naive.
-        time = datetime.strptime(form[1], "%Y%m%d%H%M%S"[:length])  # noqa: DTZ007
+        time = datetime.strptime(form[1], "%Y%m%d%H%M%S"[:length])  # noqa: DTZ007 - said above
     except ValueError:
         raise ValueError(f"'{option}' is not a time: '{text}'") from None
     return time.replace(tzinfo=UTC) if form[2] else time

@@ -130,7 +130,7 @@ class Desk:
         summary: Annotated[str, Field(description="What was done, in a few sentences.")],
         paths: Paths = [],  # noqa: B006  # never changed; a default of None would not be flat
         file_updates: FileUpdates = "",
-        checks: Checks = [],  # noqa: B006
+        checks: Checks = [],  # noqa: B006  # as above
     ) -> dict[str, Any]:
         """Submit the result of a task that you hold.
 
