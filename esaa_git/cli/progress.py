@@ -69,13 +69,13 @@ class Live:
 
         self._app = app
         self._console = Console(highlight=False)
-        # Drawn again by itself, so that times go on while nothing happens.
-        self._live = RichLive(
-            console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True
-        )
         self._at_work: dict[str, tuple[float, str, str]] = {}
         self._rejected = 0
         self._done = 0
+        # Drawn as soon as it is made, and again by itself: times go on while nothing happens.
+        self._live = RichLive(
+            console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Live:
         self._said = self._app.say
