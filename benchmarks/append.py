@@ -18,10 +18,10 @@ from benchmarks import logs
 from benchmarks.harness import Arm, Row, by_turns, compared, timed
 from benchmarks.programs import git_commit, signing_repository
 from benchmarks.workshop import Workshop
-from esaa_git.git.objects import COMMIT, sign_commit, split_signature
-from esaa_git.git.packs import PackSink
-from esaa_git.git.refs import RefMove, move_refs
-from esaa_git.git.repository import Repository
+from esaa_git.store.objects import COMMIT, sign_commit, split_signature
+from esaa_git.store.packwriter import PackSink
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import Repository
 
 SUBJECT = "append: one signed event with its state"
 US = 1e6

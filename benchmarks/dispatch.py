@@ -26,10 +26,10 @@ from benchmarks.harness import Row, by_turns, compared, timed
 from benchmarks.programs import git_esaa, run
 from benchmarks.workshop import Workshop
 from esaa_git.agents.http.wire import WRAPPER, encode_wire
-from esaa_git.cli.app import App
-from esaa_git.git.repository import open_repository
-from esaa_git.git.workspace import GitWorkspace, GitWorkspaces
-from esaa_git.orchestrator.cycle import Options, cycle
+from esaa_git.app.project import App
+from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.store.repository import open_repository
 from tests.support.model_server import Received, Step, answer, model_server
 
 SUBJECT = "a dispatched attempt"

@@ -20,8 +20,8 @@ from benchmarks import logs
 from benchmarks.harness import Arm, Row, by_turns, compared
 from benchmarks.workshop import Workshop
 from esaa_git.faults import Point, reach
-from esaa_git.git import durability
-from esaa_git.git.packs import PackSink
+from esaa_git.store import durability
+from esaa_git.store.packwriter import PackSink
 
 SUBJECT = "durability: one signed event that survives a power cut"
 MS = 1e3

@@ -29,12 +29,12 @@ from benchmarks import logs
 from benchmarks.harness import Arm, Row, by_turns, compared, timed
 from benchmarks.programs import ROOT, git_esaa, path_in_hooks, run
 from benchmarks.workshop import Workshop
-from esaa_git.git.audit import Auditor
-from esaa_git.git.log import read_event_commit
-from esaa_git.git.pins import mark_path
-from esaa_git.git.position import walk_back
-from esaa_git.git.repository import open_repository
-from esaa_git.hooks.install import install
+from esaa_git.app.hooks import install
+from esaa_git.store.log import read_event_commit
+from esaa_git.store.position import walk_back
+from esaa_git.store.repository import open_repository
+from esaa_git.verify.audit import Auditor
+from esaa_git.verify.pins import mark_path
 
 SUBJECT = "hooks"
 MS = 1e3

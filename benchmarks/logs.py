@@ -21,10 +21,12 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.state import EMPTY
-from esaa_git.git import commitform
-from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.git.log import GitEventLog
-from esaa_git.git.objects import (
+from esaa_git.engine.transaction import Transaction
+from esaa_git.ports import Attachments, BranchMove, FileEntry, Followup
+from esaa_git.resources import resource_path
+from esaa_git.store import commitform
+from esaa_git.store.log import GitEventLog
+from esaa_git.store.objects import (
     BLOB,
     COMMIT,
     MODE_FILE,
@@ -35,13 +37,11 @@ from esaa_git.git.objects import (
     encode_tree,
     sign_commit,
 )
-from esaa_git.git.packs import PackSink
-from esaa_git.git.refs import RefMove, move_refs
-from esaa_git.git.repository import Repository, open_repository
-from esaa_git.git.signers import allowed_signers_line
-from esaa_git.orchestrator.transaction import Transaction
-from esaa_git.ports import Attachments, BranchMove, FileEntry, Followup
-from esaa_git.resources import resource_path
+from esaa_git.store.packwriter import PackSink
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import Repository, open_repository
+from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.trust.signers import allowed_signers_line
 
 START = instant("2026-01-01T09:00:00.000Z")
 LOG_ID = "0123456789abcdef0123456789abcdef"

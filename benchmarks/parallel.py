@@ -30,14 +30,14 @@ from benchmarks import logs
 from benchmarks.harness import Row, by_turns, compared
 from benchmarks.programs import git_esaa, run
 from benchmarks.workshop import Workshop
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
 from esaa_git.core.contracts import AgentEntry, Contracts
-from esaa_git.git.packs import PackSink
-from esaa_git.orchestrator.conduct import Options
-from esaa_git.orchestrator.crew import Crew
-from esaa_git.orchestrator.cycle import cycle
-from esaa_git.orchestrator.operator import claim
+from esaa_git.engine.cycle import cycle
+from esaa_git.engine.operator import claim
+from esaa_git.engine.options import Options
+from esaa_git.engine.pool import Crew
 from esaa_git.ports import Answer, Request
+from esaa_git.store.packwriter import PackSink
 
 SUBJECT = "many at once"
 MS = 1e3

@@ -10,8 +10,8 @@ import resource
 import sys
 from pathlib import Path
 
-from esaa_git.git.audit import Auditor
-from esaa_git.git.repository import open_repository
+from esaa_git.store.repository import open_repository
+from esaa_git.verify.audit import Auditor
 
 _STATUS = Path("/proc/self/status")
 

@@ -35,8 +35,8 @@ from benchmarks.harness import Row
 from benchmarks.programs import ROOT, git_esaa, run
 from benchmarks.workshop import Workshop
 from esaa_git.cli.main import run_command
-from esaa_git.git.log import GitEventLog
-from esaa_git.git.repository import open_repository
+from esaa_git.store.log import GitEventLog
+from esaa_git.store.repository import open_repository
 
 SUBJECT = "soak: killed at random under load"
 SEED = 20260301

@@ -16,10 +16,10 @@ from benchmarks import logs
 from benchmarks.harness import Row, by_turns, compared, cores, skipped, timed
 from benchmarks.programs import ROOT, run
 from benchmarks.workshop import Workshop
-from esaa_git.git.audit import Auditor
-from esaa_git.git.log import signer_set
-from esaa_git.git.objects import split_signature
-from esaa_git.git.position import walk_back
+from esaa_git.store.log import signer_set
+from esaa_git.store.objects import split_signature
+from esaa_git.store.position import walk_back
+from esaa_git.verify.audit import Auditor
 
 SUBJECT = "verify --full"
 US = 1e6

@@ -1,7 +1,7 @@
 """The worked example of docs/FORMAT.md: two events, made by the code that makes all of them.
 
 `blocks` returns every fenced block of the example by its name; `build.py` writes them into the
-document, and tests/git/test_format_example.py makes the same bytes again with plain git.
+document, and tests/verify/test_format_example.py makes the same bytes again with plain git.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 import pygit2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from esaa_git.core.contract_rules import check_lawful
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
-from esaa_git.core.lawful import check_lawful
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
-from esaa_git.git.keys import PrivateKeySigner
-from esaa_git.git.log import GitEventLog, read_event_commit
-from esaa_git.git.objects import COMMIT, decode_tree, encode_commit, split_signature
-from esaa_git.git.repository import Repository, open_repository
-from esaa_git.git.signers import allowed_signers_line
-from esaa_git.git.sshsig import encode_string
 from esaa_git.ports import Attachments
+from esaa_git.store.log import GitEventLog, read_event_commit
+from esaa_git.store.objects import COMMIT, decode_tree, encode_commit, split_signature
+from esaa_git.store.repository import Repository, open_repository
+from esaa_git.trust.keys import PrivateKeySigner
+from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.sshsig import encode_string
 
 SEED = bytes(range(32))
 """The private half of the example's key. It is published here, so it protects nothing."""

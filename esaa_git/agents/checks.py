@@ -6,12 +6,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from esaa_git.agents.confinement import NotStarted, choose, make_rules, run
-from esaa_git.agents.processes import Outcome
 from esaa_git.agents.programs import environment, find_program, search_path
 from esaa_git.core.contracts import AGENT_CONTRACT, Check
 from esaa_git.errors import AgentError
 from esaa_git.ports import CheckResult, FileEntry, Workspace, Workspaces
+from esaa_git.sandbox.confinement import NotStarted, choose, make_rules, run
+from esaa_git.sandbox.processes import Outcome
 
 OUTPUT_BYTES = 16 << 20
 """How much of a check's output is read; a check that writes more has failed."""

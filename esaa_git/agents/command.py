@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esaa_git.agents.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.agents.timelimit import limit
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.ports import Answer, Request
+from esaa_git.sandbox.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
 
 
 class CommandAgent:

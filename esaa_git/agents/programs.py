@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from esaa_git.agents.readable import interpreter
-from esaa_git.agents.supervised import NotStarted
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
 from esaa_git.ports import Request
+from esaa_git.sandbox.readpaths import interpreter
+from esaa_git.sandbox.runner import NotStarted
 
 PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
 """Variables that every program gets where they are set, beside those that its entry names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.core.contract_schemas import ADAPTERS
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.errors import AgentError
@@ -31,7 +31,7 @@ def make_agent(entry: AgentEntry, surroundings: Surroundings) -> AgentAdapter:
 
             return WorktreeAgent(entry, surroundings)
         case "acp":
-            from esaa_git.agents.acp import AcpAgent
+            from esaa_git.agents.acp.agent import AcpAgent
 
             return AcpAgent(entry, surroundings)
         case "http":
@@ -39,7 +39,7 @@ def make_agent(entry: AgentEntry, surroundings: Surroundings) -> AgentAdapter:
 
             return HttpAgent(entry, surroundings)
         case "local":
-            from esaa_git.agents.local import LocalAgent
+            from esaa_git.agents.local.agent import LocalAgent
 
             return LocalAgent(entry, surroundings)
         case unknown:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json, print_table, sandbox_option, style
 from esaa_git.errors import AgentError, EsaaError
 
 if TYPE_CHECKING:
-    from esaa_git.cli.trial import Trial
+    from esaa_git.app.agents import Trial
     from esaa_git.core.contracts import AgentEntry, Contracts, Swarm
     from esaa_git.ports import AgentAdapter
 
@@ -116,13 +116,13 @@ def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
     It is asked to write one line into a file. What it took is paid for like any other task. Your
     repository is not touched, and nothing is recorded.
     """
-    from esaa_git.cli import trial
+    from esaa_git.app import agents
 
     contracts = app.contracts()
-    entry = trial.anchored(contracts.swarm.agent(name), app.repository.workdir)
-    with trial.trial_folder(keep=keep) as top:
+    entry = agents.anchored(contracts.swarm.agent(name), app.repository.workdir)
+    with agents.trial_folder(keep=keep) as top:
         folder = top / "repository"
-        adapter = trial.adapter_at(folder, entry, contracts, sandbox)
+        adapter = agents.adapter_at(folder, entry, contracts, sandbox)
         said: dict[str, Any] = {
             "agent": name,
             "adapter": entry.adapter,
@@ -134,13 +134,13 @@ def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
         adapter.ready()
         said |= _installed(adapter, top)
         if not as_json:
-            _print_before(said, trial.TITLE)
+            _print_before(said, agents.TITLE)
         if entry.adapter == "scripted":
             note = "it answers from recordings, and has none for a trial"
             print_json({**said, "note": note}) if as_json else _line("note", note)
             return
         began = time.monotonic()
-        done = trial.run_trial(folder, adapter, contracts)
+        done = agents.run_trial(folder, adapter, contracts)
         said |= _outcome(done, int((time.monotonic() - began) * 1000))
         if keep:
             (top / "request").write_bytes(done.request.sent)
@@ -155,9 +155,9 @@ def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
 
 def _installed(adapter: AgentAdapter, top: Path) -> dict[str, str]:
     """Return where a preset's tool is, and which version it says it is."""
-    from esaa_git.agents import confinement
     from esaa_git.agents.programs import environment
     from esaa_git.agents.worktree import WorktreeAgent
+    from esaa_git.sandbox import confinement
 
     if not isinstance(adapter, WorktreeAgent):
         return {}

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json
 from esaa_git.errors import CorruptedError, MismatchError
 
 if TYPE_CHECKING:
-    from esaa_git.git.audit import Report
-    from esaa_git.git.checkpoint import Checkpoint
-    from esaa_git.git.keys import Signer
+    from esaa_git.trust.keys import Signer
+    from esaa_git.verify.audit import Report
+    from esaa_git.verify.checkpoint import Checkpoint
 
 key_option = click.option(
     "--key",
@@ -54,8 +54,8 @@ Example:
 def create(app: App, output: Path | None, key: Path | None, as_json: bool) -> int:
     """Verify the log, and sign what it is at its last event with the orchestrator's key."""
     from esaa_git.cli.verify import audited, exit_code
-    from esaa_git.git import checkpoint as checkpoints
-    from esaa_git.git.log import read_event_commit
+    from esaa_git.store.log import read_event_commit
+    from esaa_git.verify import checkpoint as checkpoints
 
     signer = _signer(app, key)
     report = audited(app, quiet=as_json)
@@ -106,8 +106,8 @@ def sign(app: App, file: Path, key: Path | None, cosigner: Path | None, as_json:
     Nothing is signed that the log here does not hold. Without --key, the orchestrator's key signs.
     """
     from esaa_git.cli.verify import audited, cosigners, exit_code, load_checkpoint
-    from esaa_git.git import checkpoint as checkpoints
-    from esaa_git.git.anchor import Expected
+    from esaa_git.verify import checkpoint as checkpoints
+    from esaa_git.verify.anchor import Expected
 
     found = load_checkpoint(file.read_bytes(), str(file))
     signer = _signer(app, key)
@@ -141,8 +141,8 @@ def show(file: Any, as_json: bool) -> int:
     Signatures are verified; whether the log is so, 'git esaa verify --checkpoint FILE' tells.
     """
     from esaa_git.cli.verify import load_checkpoint, name_of
-    from esaa_git.git.checkpoint import signed_by
-    from esaa_git.git.sshsig import BadSignature
+    from esaa_git.trust.sshsig import BadSignature
+    from esaa_git.verify.checkpoint import signed_by
 
     name = name_of(file)
     found = load_checkpoint(file.read(), name)
@@ -162,7 +162,7 @@ def show(file: Any, as_json: bool) -> int:
 
 
 def _signer(app: App, key: Path | None) -> Signer:
-    from esaa_git.git.keys import KeySpec, load_signer
+    from esaa_git.trust.keys import KeySpec, load_signer
 
     return app.log.signer if key is None else load_signer(KeySpec("ssh", str(key)))
 
@@ -177,8 +177,8 @@ def _unsound(report: Report, code: int) -> MismatchError | CorruptedError:
 
 
 def _write(place: Path, checkpoint: Checkpoint) -> None:
-    from esaa_git.git.checkpoint import encode
-    from esaa_git.git.journal import write_atomically
+    from esaa_git.store.journal import write_atomically
+    from esaa_git.verify.checkpoint import encode
 
     write_atomically(place, encode(checkpoint))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def context(app: App, task_id: str, agent: str | None, as_json: bool) -> None:
 
 def _shown(app: App, task_id: str, override: str | None) -> Shown:
     from esaa_git.core.event import timestamp
-    from esaa_git.orchestrator import decide
-    from esaa_git.orchestrator.proposer import agent_for
-    from esaa_git.orchestrator.request import next_attempt, request_for
+    from esaa_git.engine import decide
+    from esaa_git.engine.proposer import agent_for
+    from esaa_git.engine.request import next_attempt, request_for
 
     state, contracts = app.log.load()
     task = decide.find_task(state, task_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import as_option
 from esaa_git.cli.task import reason_option
 
@@ -39,7 +39,7 @@ def hotfix(
     **given: Any,
 ) -> None:
     """Create the task that corrects a done one. The done task stays as it is, superseded."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     definition: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value
@@ -65,7 +65,7 @@ Example:
 @pass_app
 def override(app: App, task_id: str, reason: str, actor: str | None) -> None:
     """Set a done task aside in an emergency, without touching its record or its effect."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     operator.override(app.engine, task_id, app.actor(actor), reason)
     click.echo(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from esaa_git.cli.app import ROADMAP
+from esaa_git.app.project import ROADMAP
 from esaa_git.cli.output import sandbox_option, style
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
@@ -149,7 +149,7 @@ def _step(folder: Path, *arguments: str, quiet: bool = False) -> int:
 
 
 def _git(folder: Path, *arguments: str, show: bool = False) -> None:
-    from esaa_git.git.program import run_git
+    from esaa_git.store.program import run_git
 
     output = run_git(folder, *arguments)
     if show:

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from esaa_git.cli.app import App, has_log, pass_app
+from esaa_git.app.project import App, has_log, pass_app
 from esaa_git.cli.output import json_option, print_json, style
 from esaa_git.errors import EsaaError, RepositoryError
-from esaa_git.git.durability import UNSAFE_NONE
+from esaa_git.store.durability import UNSAFE_NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _git() -> Finding:
 
 
 def _key(app: App) -> Iterator[Finding]:
-    from esaa_git.git.log import signer_set
+    from esaa_git.store.log import signer_set
 
     try:
         signer = app.log.signer
@@ -156,8 +156,8 @@ def _log(app: App) -> Iterator[Finding]:
 
 
 def _interrupted(app: App) -> Iterator[Finding]:
-    from esaa_git.git.journal import FileJournal, journal_path
-    from esaa_git.git.leftovers import damaged_mark
+    from esaa_git.app.leftovers import damaged_mark
+    from esaa_git.store.journal import FileJournal, journal_path
 
     journal, path = FileJournal(app.repository), journal_path(app.repository)
     if path.exists():
@@ -183,7 +183,7 @@ def _interrupted(app: App) -> Iterator[Finding]:
 
 
 def _leftovers(app: App) -> Iterator[Finding]:
-    from esaa_git.git.leftovers import damaged, find
+    from esaa_git.app.leftovers import damaged, find
 
     found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(app.repository)]
     found += [f"a damaged object: '{path}'" for path in damaged(app.repository)]
@@ -193,8 +193,7 @@ def _leftovers(app: App) -> Iterator[Finding]:
 
 def _repair(app: App) -> Iterator[str]:
     """Finish and remove what processes that died have left; yield what was done."""
-    from esaa_git.git.journal import FileJournal, journal_path
-    from esaa_git.git.leftovers import (
+    from esaa_git.app.leftovers import (
         damaged,
         damaged_mark,
         forget_mark,
@@ -202,6 +201,7 @@ def _repair(app: App) -> Iterator[str]:
         remove,
         set_aside,
     )
+    from esaa_git.store.journal import FileJournal, journal_path
 
     repository = app.repository
     yield from remove(repository)
@@ -224,7 +224,7 @@ def _repair(app: App) -> Iterator[str]:
 
 
 def _locks(app: App) -> Iterator[Finding]:
-    from esaa_git.git.leftovers import find, lock_files
+    from esaa_git.app.leftovers import find, lock_files
 
     common = app.repository.common_dir
     state = app.repository.git_dir

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json, progress, style
 from esaa_git.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from esaa_git.app.history import Selection
     from esaa_git.core.state import State, Task
-    from esaa_git.git.log import EventCommit
     from esaa_git.ports import StoredEvent
-    from esaa_git.timeline.compare import FileChange, RecordChange
-    from esaa_git.timeline.select import Selection
+    from esaa_git.report.compare import FileChange, RecordChange
+    from esaa_git.store.log import EventCommit
 
 SHOWN = 20
 
@@ -69,7 +69,7 @@ def log(
 
     No more of the log is read than is printed, so it can be piped into a pager or 'head'.
     """
-    from esaa_git.timeline.select import Selection
+    from esaa_git.app.history import Selection
 
     if oneline and as_json:
         raise click.UsageError("--oneline and --json exclude each other")
@@ -87,8 +87,8 @@ def log(
 
 
 def _since(text: str) -> str:
-    from esaa_git.cli.app import SystemClock
-    from esaa_git.timeline.select import parse_since
+    from esaa_git.app.history import parse_since
+    from esaa_git.app.project import SystemClock
 
     return parse_since(text, SystemClock().now())
 
@@ -97,7 +97,7 @@ def _approvals(app: App, task: str) -> frozenset[str]:
     """Return the approvals asked for these tasks: a decision names the approval alone."""
     from fnmatch import fnmatchcase
 
-    from esaa_git.git.position import state_at, tip_of
+    from esaa_git.store.position import state_at, tip_of
 
     approvals = state_at(app.repository, tip_of(app.repository).oid).approvals
     return frozenset(
@@ -108,8 +108,8 @@ def _approvals(app: App, task: str) -> frozenset[str]:
 
 
 def _selected(app: App, selection: Selection, *, reverse: bool) -> Iterator[StoredEvent]:
-    from esaa_git.git.position import events_about, events_up_to, tip_of
-    from esaa_git.timeline.select import select
+    from esaa_git.app.history import select
+    from esaa_git.store.position import events_about, events_up_to, tip_of
 
     tip = tip_of(app.repository)
     if reverse and selection.limit is None:
@@ -122,7 +122,7 @@ def _selected(app: App, selection: Selection, *, reverse: bool) -> Iterator[Stor
 
 
 def _line(stored: StoredEvent, *, oneline: bool, as_json: bool) -> str:
-    from esaa_git.timeline.describe import event_document, event_row
+    from esaa_git.report.describe import event_document, event_row
 
     if as_json:
         import json
@@ -156,7 +156,7 @@ def show(app: App, what: str, as_json: bool) -> None:
     An event: its envelope and payload, who signed it, and which files it brought. A task: its
     definition, where it stands, every attempt, what the last rejection asked for, its result.
     """
-    from esaa_git.git.position import find_event, is_position
+    from esaa_git.store.position import find_event, is_position
 
     if is_position(what):
         _show_event(app, find_event(app.repository, what), as_json)
@@ -165,10 +165,10 @@ def show(app: App, what: str, as_json: bool) -> None:
 
 
 def _show_event(app: App, oid: str, as_json: bool) -> None:
-    from esaa_git.git.log import read_event_commit
-    from esaa_git.git.provenance import provenance_of
     from esaa_git.ports import StoredEvent
-    from esaa_git.timeline.describe import event_document, event_lines
+    from esaa_git.report.describe import event_document, event_lines
+    from esaa_git.store.log import read_event_commit
+    from esaa_git.verify.provenance import provenance_of
 
     found = read_event_commit(app.repository.read, oid)
     stored = StoredEvent(found.event, oid)
@@ -196,7 +196,7 @@ def _show_event(app: App, oid: str, as_json: bool) -> None:
 
 def _files(app: App, found: EventCommit) -> Iterator[str]:
     """Yield the paths, in the event's commit, of the contents that travel beside the event."""
-    from esaa_git.git.objects import decode_tree
+    from esaa_git.store.objects import decode_tree
 
     def walk(tree: str, prefix: str) -> Iterator[str]:
         for name, entry in decode_tree(app.repository.read(tree)[1]).items():
@@ -211,10 +211,10 @@ def _files(app: App, found: EventCommit) -> Iterator[str]:
 
 
 def _show_task(app: App, task_id: str, as_json: bool) -> None:
-    from esaa_git.core.lawful import attempts_allowed
-    from esaa_git.git.position import events_about, tip_of
-    from esaa_git.timeline.describe import task_document, task_lines
-    from esaa_git.timeline.select import Selection, history_of
+    from esaa_git.app.history import Selection, history_of
+    from esaa_git.core.contract_rules import attempts_allowed
+    from esaa_git.report.describe import task_document, task_lines
+    from esaa_git.store.position import events_about, tip_of
 
     state, contracts = app.log.load()
     task = _task(state, task_id)
@@ -268,9 +268,9 @@ def diff(app: App, before: str, after: str, patch: bool, as_json: bool) -> None:
     Files are those that accepted effects between the two events wrote. What people committed to
     the branch meanwhile is not among them; 'git log' shows that.
     """
-    from esaa_git.git.difference import documents_between
-    from esaa_git.git.position import find_event, state_at
-    from esaa_git.timeline.compare import compare
+    from esaa_git.report.compare import compare
+    from esaa_git.store.difference import documents_between
+    from esaa_git.store.position import find_event, state_at
 
     if patch and as_json:
         raise click.UsageError("--patch and --json exclude each other")
@@ -289,9 +289,9 @@ def diff(app: App, before: str, after: str, patch: bool, as_json: bool) -> None:
 
 
 def _written(app: App, old: str, new: str) -> list[FileChange]:
-    from esaa_git.git.log import read_event_commit
-    from esaa_git.git.position import events_between, state_at
-    from esaa_git.timeline.compare import inverted, written_between
+    from esaa_git.report.compare import inverted, written_between
+    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.position import events_between, state_at
 
     first, last = (read_event_commit(app.repository.read, oid) for oid in (old, new))
     backwards = first.event.seq > last.event.seq
@@ -303,8 +303,8 @@ def _written(app: App, old: str, new: str) -> list[FileChange]:
 
 
 def _print_patch(app: App, files: Iterable[FileChange]) -> None:
-    from esaa_git.git.difference import unified_diff
-    from esaa_git.timeline.describe import visible
+    from esaa_git.report.describe import visible
+    from esaa_git.store.difference import unified_diff
 
     on_terminal = sys.stdout.isatty()
     for file in files:
@@ -317,8 +317,8 @@ def _print_patch(app: App, files: Iterable[FileChange]) -> None:
 
 def print_effect(app: App, attempt_id: str) -> None:
     """Print the recorded effect of an attempt, the current one of its task, as a unified diff."""
-    from esaa_git.git.position import events_about, tip_of
-    from esaa_git.timeline.compare import written_between
+    from esaa_git.report.compare import written_between
+    from esaa_git.store.position import events_about, tip_of
 
     state, _ = app.log.load()
     task_id = attempt_id.rpartition("-A")[0]
@@ -353,7 +353,7 @@ def _diff_json(
 
 
 def _print_diff(changes: list[RecordChange], files: list[FileChange]) -> None:
-    from esaa_git.timeline.compare import change_lines, file_line
+    from esaa_git.report.compare import change_lines, file_line
 
     colours = {"+": "green", "~": "yellow", "-": "red"}
     for change in changes:
@@ -395,10 +395,10 @@ def replay(app: App, until: str, as_json: bool) -> None:
     """
     from esaa_git.core.event import event_id
     from esaa_git.core.projection import projection_hash
-    from esaa_git.git.difference import state_tree_id
-    from esaa_git.git.log import load_tip
-    from esaa_git.git.position import find_event
-    from esaa_git.timeline.compare import compare
+    from esaa_git.report.compare import compare
+    from esaa_git.store.difference import state_tree_id
+    from esaa_git.store.log import load_tip
+    from esaa_git.store.position import find_event
 
     oid = find_event(app.repository, until)
     with progress("replaying", quiet=as_json) as on_progress:
@@ -440,8 +440,8 @@ def _project(app: App, oid: str, on_progress: Any) -> State:
     from esaa_git.core.invariants import Violation
     from esaa_git.core.projection import evolve
     from esaa_git.core.state import EMPTY
-    from esaa_git.git.log import read_event_commit
-    from esaa_git.git.position import walk_forward
+    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.position import walk_forward
 
     total = read_event_commit(app.repository.read, oid).event.seq
     state = EMPTY
@@ -461,7 +461,7 @@ def _project(app: App, oid: str, on_progress: Any) -> State:
 
 
 def _print_state(state: State) -> None:
-    from esaa_git.timeline.describe import counts_line, visible
+    from esaa_git.report.describe import counts_line, visible
 
     run = state.run
     click.echo(f"{visible(state.project.name)}: {run.run_id} is {run.state}, {state.seq} events")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json, style
-from esaa_git.git.repository import Repository, open_repository
+from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
-    from esaa_git.hooks.install import Installed
+    from esaa_git.app.hooks import Installed
 
 server_option = click.option(
     "--server",
@@ -56,15 +56,15 @@ def install_(app: App, server: Path | None, update: bool, fallback: bool) -> int
 
     Repeating it is harmless, and brings hooks of an older version up to date.
     """
-    from esaa_git.hooks import install
+    from esaa_git.app import hooks as installed
 
     if (update or fallback) and server is None:
         raise click.UsageError("--update and --fallback go with --server PATH")
     if update and fallback:
         raise click.UsageError("--update and --fallback exclude each other")
     repository = _repository(app, server)
-    names = install.CLIENT if server is None else install.SERVER[: 2 if update else 1]
-    found = [install.install(repository, name, fallback=fallback) for name in names]
+    names = installed.CLIENT if server is None else installed.SERVER[: 2 if update else 1]
+    found = [installed.install(repository, name, fallback=fallback) for name in names]
     for one in found:
         _print(one)
     if fallback:
@@ -84,11 +84,11 @@ Example:
 @pass_app
 def uninstall_(app: App, server: Path | None) -> None:
     """Take our hooks away and put back those that were there before, as they were."""
-    from esaa_git.hooks import install
+    from esaa_git.app import hooks as installed
 
     repository = _repository(app, server)
-    for name in install.CLIENT if server is None else install.SERVER:
-        if install.uninstall(repository, name):
+    for name in installed.CLIENT if server is None else installed.SERVER:
+        if installed.uninstall(repository, name):
             click.echo(f"{name}: removed")
 
 
@@ -108,11 +108,11 @@ def check_(app: App, server: Path | None, as_json: bool) -> int:
 
     The exit code is 1 where the hook that matters is missing, not ours, outdated or broken.
     """
-    from esaa_git.hooks import install
+    from esaa_git.app import hooks as installed
 
     repository = _repository(app, server)
-    names = install.CLIENT if server is None else install.SERVER
-    found = [install.look(repository, name) for name in names]
+    names = installed.CLIENT if server is None else installed.SERVER
+    found = [installed.look(repository, name) for name in names]
     if as_json:
         print_json([_as_json(one) for one in found])
     else:

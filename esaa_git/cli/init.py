@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App, has_log, pass_app
+from esaa_git.app.project import ROADMAP, App, has_log, pass_app
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RepositoryError, UsageError
 
@@ -108,7 +108,7 @@ def init(
 def _for_agents(workdir: Path) -> None:
     from importlib.util import find_spec
 
-    from esaa_git.cli.hosts import REGISTRATION, write_host_files
+    from esaa_git.app.hosts import REGISTRATION, write_host_files
 
     written = write_host_files(workdir)
     click.echo(
@@ -127,8 +127,8 @@ def _for_agents(workdir: Path) -> None:
 
 def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:
     """Return the public half as allowed_signers wants it, and a sentence about the key."""
-    from esaa_git.git.keyring import key_folder
-    from esaa_git.git.keys import KeySpec, create_key, load_signer
+    from esaa_git.trust.keyring import key_folder
+    from esaa_git.trust.keys import KeySpec, create_key, load_signer
 
     repository = app.repository
     configured = repository.setting("esaa.signingKey")
@@ -183,7 +183,7 @@ def _write_roadmap(folder: Path, project: str, public: str, style: str, program:
 
 
 def _signers(folder: Path, public: str, style: str, program: str) -> str:
-    from esaa_git.git.signers import allowed_signers_line
+    from esaa_git.trust.signers import allowed_signers_line
 
     head = (
         "# Who may sign events, in git's own format (ssh-keygen(1), ALLOWED SIGNERS).\n"
@@ -193,7 +193,7 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     )
     if style == "ssh":
         return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
-    from esaa_git.git.keyring import openpgp_file, read_public_key
+    from esaa_git.trust.keyring import openpgp_file, read_public_key
 
     pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
     (folder / "openpgp_signers.yaml").write_text(pinned, encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, print_table
 from esaa_git.cli.task import reason_option
 
@@ -45,7 +45,7 @@ def report(
     actor: str | None,
 ) -> None:
     """Report an issue; what the policy says of its severity happens at once."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     payload: dict[str, Any] = {"severity": severity, "title": title}
     if task_id is not None:
@@ -110,7 +110,7 @@ Example:
 @pass_app
 def resolve(app: App, issue_id: str, reason: str, actor: str | None) -> None:
     """Resolve an issue. Tasks that it blocked stay blocked until 'git esaa task unblock'."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     operator.resolve_issue(app.engine, issue_id, app.actor(actor), reason)
     click.echo(f"{issue_id} resolved")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App, check_usable, has_log, pass_app
+from esaa_git.app.project import ROADMAP, App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, print_table
 from esaa_git.errors import (
     ConflictError,
@@ -22,8 +22,8 @@ from esaa_git.errors import (
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
-    from esaa_git.git.keyring import Keyring, ListedKey, PublicKey, Span
-    from esaa_git.git.keys import KeySpec, Signer
+    from esaa_git.trust.keyring import Keyring, ListedKey, PublicKey, Span
+    from esaa_git.trust.keys import KeySpec, Signer
 
 ROLES = ("orchestrator", "approver", "admin")
 SETTINGS = {
@@ -80,7 +80,7 @@ def list_(app: App, as_json: bool, branch: str | None) -> None:
 
 
 def _rows(app: App, branch: str | None) -> list[dict[str, Any]]:
-    from esaa_git.git.keyring import Keyring, pinned_keyrings, spans
+    from esaa_git.trust.keyring import Keyring, pinned_keyrings, spans
 
     pinned = pinned_keyrings(app.repository) if has_log(app) else []
     in_force = pinned[-1][1] if pinned else Keyring(b"")
@@ -169,7 +169,7 @@ def _said(signs: list[dict[str, Any]]) -> str:
 
 def _configured(app: App) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
     """Return which settings name which key here, and those keys; one that is missing is noted."""
-    from esaa_git.git.keyring import configured, public_half
+    from esaa_git.trust.keyring import configured, public_half
 
     named: dict[str, list[str]] = {}
     keys: dict[str, PublicKey] = {}
@@ -188,7 +188,7 @@ def _configured(app: App) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
 
 
 def _on_disk(app: App, branch: str | None = None) -> Keyring | None:
-    from esaa_git.git.keyring import Keyring
+    from esaa_git.trust.keyring import Keyring
 
     try:
         contracts = app.contracts(branch)
@@ -223,8 +223,8 @@ def create(
     app: App, roles: tuple[str, ...], out: str | None, comment: str | None, as_json: bool
 ) -> None:
     """Make an Ed25519 key, and print its public half. Nobody trusts it by that."""
-    from esaa_git.git.keyring import key_folder
-    from esaa_git.git.keys import create_key
+    from esaa_git.trust.keyring import key_folder
+    from esaa_git.trust.keys import create_key
 
     label = "-".join(dict.fromkeys(roles)) or "key"
     place = Path(out).absolute() if out else key_folder() / f"{label}-{secrets.token_hex(4)}"
@@ -272,7 +272,7 @@ def trust(app: App, given: str, roles: tuple[str, ...]) -> None:
 
     KEY is a .pub file, a public key line in quotes, or the fingerprint of an OpenPGP key.
     """
-    from esaa_git.git.keyring import read_public_key
+    from esaa_git.trust.keyring import read_public_key
 
     folder, before = _editable(app)
     public = read_public_key(given, app.repository.setting("gpg.program") or "gpg")
@@ -312,7 +312,7 @@ def revoke(app: App, given: str) -> None:
 
 
 def _editable(app: App) -> tuple[Path, Keyring]:
-    from esaa_git.git.keyring import read_keyring
+    from esaa_git.trust.keyring import read_keyring
 
     workdir = app.repository.workdir
     if workdir is None:
@@ -329,7 +329,7 @@ def _editable(app: App) -> tuple[Path, Keyring]:
 
 
 def _write(folder: Path, before: Keyring, after: Keyring) -> None:
-    from esaa_git.git.keyring import write_keyring
+    from esaa_git.trust.keyring import write_keyring
 
     for name in write_keyring(folder, before, after):
         click.echo(f"changed {ROADMAP}/{name}")
@@ -353,7 +353,7 @@ def _say_how(app: App, after: Keyring) -> None:
 
 def _as_admin(app: App, contracts: Contracts) -> str:
     """Return what to add to a command where the key configured here is no admin's."""
-    from esaa_git.git.keyring import Keyring
+    from esaa_git.trust.keyring import Keyring
 
     keyring = Keyring.of(contracts)
     if any("admin" in keyring.roles_of(fingerprint) for fingerprint in _configured(app)[0]):
@@ -400,7 +400,7 @@ def rotate(
     admin's. Nothing else of .roadmap/ takes effect with it. Where it was interrupted, the same
     command goes on.
     """
-    from esaa_git.git.keyring import Keyring, finish_rotation, set_next
+    from esaa_git.trust.keyring import Keyring, finish_rotation, set_next
 
     if finish_rotation(app.repository):
         click.echo("the new key is in force, and signs here from now on")
@@ -458,9 +458,9 @@ def rotate(
 
 def _new_key(app: App, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
     """Return the key that follows, which has to be able to sign: given, begun before, or made."""
-    from esaa_git.git.keyring import NEXT_FORMAT, NEXT_KEY, configured, key_folder, key_spec
-    from esaa_git.git.keyring import public_half as public_half_of
-    from esaa_git.git.keys import KeySpec, create_key, load_signer
+    from esaa_git.trust.keyring import NEXT_FORMAT, NEXT_KEY, configured, key_folder, key_spec
+    from esaa_git.trust.keyring import public_half as public_half_of
+    from esaa_git.trust.keys import KeySpec, create_key, load_signer
 
     program = app.repository.setting("gpg.program") or "gpg"
     begun = configured(app.repository, NEXT_KEY, NEXT_FORMAT)
@@ -510,7 +510,7 @@ def _recorder(app: App, pinned: Contracts, sign_with: str | None) -> App | None:
 def _record(app: App, pinned: Contracts, by: str, old: str) -> None:
     """Pin the contracts in force with the new key in the place of the old one, and nothing else."""
     from esaa_git.core.plan import Plan
-    from esaa_git.orchestrator import run as runs
+    from esaa_git.engine import run as runs
 
     state, _ = app.log.load()
     if state.run.is_open:

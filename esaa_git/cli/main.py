@@ -100,7 +100,7 @@ def cli(ctx: click.Context, folder: str | None) -> None:
     contract, authority and policy, and only then recorded as a signed event, applied as a
     commit, and projected into the state of the plan.
     """
-    from esaa_git.cli.app import App
+    from esaa_git.app.project import App
 
     ctx.obj = App(folder)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
-    from esaa_git.git.maintenance import Maintained
+    from esaa_git.store.maintenance import Maintained
 
 
 @click.command(
@@ -30,7 +30,7 @@ def maintain(app: App, as_json: bool) -> None:
     cron. Safe beside everything else that works in the repository. Says nothing where there is
     nothing to do.
     """
-    from esaa_git.git.maintenance import maintain as do
+    from esaa_git.store.maintenance import maintain as do
 
     done = do(app.repository)
     if done is None:

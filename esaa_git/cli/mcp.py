@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.errors import ConfigurationError
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, check_usable, has_log, pass_app
+from esaa_git.app.project import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, style
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import UsageError
@@ -85,7 +85,7 @@ def apply_(
     Where no run is open, one is started under the contracts as they stand on disk.
     """
     from esaa_git.core import plan as plans
-    from esaa_git.orchestrator import run as runs
+    from esaa_git.engine import run as runs
 
     app.sign_with = sign_with
     by = app.actor(actor)

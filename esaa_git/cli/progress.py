@@ -15,10 +15,10 @@ from esaa_git.cli.output import style
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from esaa_git.cli.app import App
-    from esaa_git.orchestrator.admission import Admission
-    from esaa_git.orchestrator.conduct import Observer
-    from esaa_git.orchestrator.dispatched import Dispatched
+    from esaa_git.app.project import App
+    from esaa_git.engine.admission import Admission
+    from esaa_git.engine.dispatched import Dispatched
+    from esaa_git.engine.options import Observer
 
 MAX_SHOWN = 100
 _LABELS = {
@@ -32,7 +32,7 @@ _LABELS = {
 @contextmanager
 def watching(app: App, *, quiet: bool) -> Iterator[Observer]:
     """Show what happens until the block is left; with `quiet`, show nothing."""
-    from esaa_git.orchestrator.conduct import Unobserved
+    from esaa_git.engine.options import Unobserved
 
     if quiet:
         yield Unobserved()

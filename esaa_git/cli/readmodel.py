@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App, pass_app
+from esaa_git.app.project import ROADMAP, App, pass_app
 from esaa_git.cli.output import json_option, print_json, progress
 from esaa_git.errors import RepositoryError, UsageError
 
@@ -75,7 +75,7 @@ def _records(records: Iterable[Issue | Lesson]) -> list[dict[str, Any]]:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    from esaa_git.git.journal import write_atomically
+    from esaa_git.store.journal import write_atomically
 
     try:
         for name, data in files.items():
@@ -118,7 +118,7 @@ def export(app: App, target: str | None, as_json: bool) -> None:
     contents. activity.objects.pack holds the contracts, the files as effects left them, and the
     recorded exchanges; 'git esaa import' needs it elsewhere.
     """
-    from esaa_git.git.transfer import ACTIVITY, OBJECTS, export_events, export_files
+    from esaa_git.app.import_log import ACTIVITY, OBJECTS, export_events, export_files
 
     if target == "-":
         if as_json:
@@ -180,7 +180,7 @@ def import_(app: App, file: Path, objects: Path | None, as_json: bool) -> None:
     """
     import secrets
 
-    from esaa_git.git.transfer import ACTIVITY, OBJECTS, import_log
+    from esaa_git.app.import_log import ACTIVITY, OBJECTS, import_log
 
     if file.is_dir():
         file = file / ACTIVITY

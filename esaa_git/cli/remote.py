@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import ROADMAP, App, pass_app
+from esaa_git.app.project import ROADMAP, App, pass_app
 from esaa_git.cli.output import json_option, print_json, progress, style
 from esaa_git.errors import ConflictError, MismatchError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State
-    from esaa_git.git.rejoin import Lane
-    from esaa_git.git.remote import Incoming, Remote
-    from esaa_git.orchestrator.sync import Outcome
+    from esaa_git.engine.rebase import Outcome
+    from esaa_git.remote.reconcile import Lane
+    from esaa_git.remote.remote import Incoming, Remote
 
 TRIES = 6
 """How often `sync` begins again because somebody else was faster."""
@@ -95,7 +95,7 @@ def fetch(app: App, name: str | None, as_json: bool) -> None:
     here that the remote has not, nothing moves: 'git esaa sync' brings the two together. A log
     that was rolled back, forked or replaced on the remote is refused.
     """
-    from esaa_git.git.remote import default_remote
+    from esaa_git.remote.remote import default_remote
 
     found = _remote(app, name or default_remote(app.repository))
     _set_up(app, found)
@@ -123,7 +123,7 @@ def push(app: App, name: str | None, as_json: bool) -> None:
     Nothing is ever forced. Where the remote has what is not here, it is refused: 'git esaa sync'
     fetches first.
     """
-    from esaa_git.git.remote import default_remote
+    from esaa_git.remote.remote import default_remote
 
     found = _remote(app, name or default_remote(app.repository))
     _set_up(app, found)
@@ -157,9 +157,9 @@ def clone(
 
     Without --genesis the log is trusted as it is now, and held against that from then on.
     """
-    from esaa_git.git.pins import Pin, is_oid, write_pin
-    from esaa_git.git.remote import Remote
-    from esaa_git.git.remote import clone as git_clone
+    from esaa_git.remote.remote import Remote
+    from esaa_git.remote.remote import clone as git_clone
+    from esaa_git.verify.pins import Pin, is_oid, write_pin
 
     if genesis is not None and not is_oid(genesis.lower()):
         raise UsageError(
@@ -207,7 +207,7 @@ def sync(app: App, name: str | None, as_json: bool) -> None:
     now: what still applies gets new ids and new effect commits, and what does not is reported,
     event by event. Your log as it was is kept under refs/esaa/superseded.
     """
-    from esaa_git.git.remote import default_remote
+    from esaa_git.remote.remote import default_remote
 
     found = _remote(app, name or default_remote(app.repository))
     _set_up(app, found)
@@ -262,7 +262,7 @@ def _join(
     Args:
         together: merge branches, and decide a diverged tail again; otherwise only go forward.
     """
-    from esaa_git.git.log import load_tip
+    from esaa_git.store.log import load_tip
 
     repository = app.repository
     if repository.ref_target(remote.log_ref) is not None and together:
@@ -293,7 +293,7 @@ def _join(
 
 
 def _seq(app: App, oid: str) -> int:
-    from esaa_git.git.rejoin import seq_of
+    from esaa_git.remote.reconcile import seq_of
 
     return seq_of(app.repository, oid)
 
@@ -302,7 +302,7 @@ def _lanes(
     app: App, remote: Remote, state: State, other: State | None, stale: Sequence[str]
 ) -> list[Lane]:
     """Return how the working branches go on: the one of the log there, and the one here."""
-    from esaa_git.git.rejoin import plan_lane
+    from esaa_git.remote.reconcile import plan_lane
 
     branches = {state.run.branch, None if other is None else other.run.branch} - {None}
     repository = app.repository
@@ -323,8 +323,8 @@ def _take_over(
     app: App, remote: Remote, joined: Joined, own: State | None, together: bool
 ) -> Joined:
     """Go forward to what the remote has; commits of people are merged where `together` says so."""
-    from esaa_git.git.pins import mark_path, write_mark
-    from esaa_git.git.rejoin import land
+    from esaa_git.remote.reconcile import land
+    from esaa_git.verify.pins import mark_path, write_mark
 
     repository, incoming = app.repository, joined.incoming
     assert incoming is not None
@@ -361,13 +361,13 @@ def _take_over(
 def _decide_again(app: App, remote: Remote, joined: Joined, local: str, own: State) -> Joined:
     """Decide the local tail again after the remote's last event, and move there."""
     from esaa_git.core.contracts import Contracts
-    from esaa_git.git.audit import Auditor
-    from esaa_git.git.log import read_contracts, read_event_commit
-    from esaa_git.git.position import events_between
-    from esaa_git.git.rejoin import SUPERSEDED, keep_report, land
-    from esaa_git.git.stage import NoJournal, Stage, StagedBranch, StagedLog
-    from esaa_git.git.trees import GitTrees
-    from esaa_git.orchestrator.sync import decide_again
+    from esaa_git.engine.rebase import decide_again
+    from esaa_git.remote.reconcile import SUPERSEDED, keep_report, land
+    from esaa_git.store.log import read_contracts, read_event_commit
+    from esaa_git.store.position import events_between
+    from esaa_git.store.stage import NoJournal, Stage, StagedBranch, StagedLog
+    from esaa_git.store.trees import GitTrees
+    from esaa_git.verify.audit import Auditor
 
     repository, incoming = app.repository, joined.incoming
     assert incoming is not None
@@ -433,7 +433,7 @@ def _decide_again(app: App, remote: Remote, joined: Joined, local: str, own: Sta
 
 
 def _remote(app: App, name: str) -> Remote:
-    from esaa_git.git.remote import Remote
+    from esaa_git.remote.remote import Remote
 
     return Remote(app.repository, name)
 
@@ -467,7 +467,7 @@ def refuse_second_log(app: App) -> None:
     Raises:
         RepositoryError: naming the remote.
     """
-    from esaa_git.git.remote import ASK_SECONDS, Remote, names
+    from esaa_git.remote.remote import ASK_SECONDS, Remote, names
 
     for name in names(app.repository):
         remote = Remote(app.repository, name)
@@ -493,9 +493,9 @@ def share(app: App, name: str, patience: float, given_up: Callable[[], bool]) ->
         ConflictError: if the remote has not all that is here, or the two cannot be followed.
         RemoteUnreachable: if it cannot be reached for so many seconds.
     """
-    from esaa_git.git.shared import SharedRemote
-    from esaa_git.orchestrator.leases import Watched
-    from esaa_git.orchestrator.sharing import Sharing
+    from esaa_git.engine.lease import Watched
+    from esaa_git.engine.sharing import Sharing
+    from esaa_git.remote.shared import SharedRemote
 
     _set_up(app, _remote(app, name))
     engine = app.engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, check_usable, has_log, pass_app
+from esaa_git.app.project import App, check_usable, has_log, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, sandbox_option, state_text
 from esaa_git.cli.plan import branch_option
 from esaa_git.cli.progress import watching
@@ -18,7 +18,7 @@ from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Plan
-    from esaa_git.orchestrator.conduct import Report, Stop
+    from esaa_git.engine.options import Report, Stop
 
 
 INTERRUPTED = 130
@@ -104,8 +104,8 @@ def run(
     app.sandbox = sandbox
     if dry_run:
         return _dry_run(app, task_id, agent, branch, as_json)
-    from esaa_git.orchestrator.conduct import Options, Stop
-    from esaa_git.orchestrator.cycle import cycle
+    from esaa_git.engine.cycle import cycle
+    from esaa_git.engine.options import Options, Stop
 
     if as_json:
         app.say = lambda _: None
@@ -152,7 +152,7 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
     """Start a run from the plan where none is open; an open one takes new tasks of the plan."""
     from esaa_git.cli.plan import note_edited_contracts
     from esaa_git.core.plan import diff_plan
-    from esaa_git.orchestrator import run as runs
+    from esaa_git.engine import run as runs
 
     plan = app.plan(branch)
     done_before: set[str] = set()
@@ -225,8 +225,8 @@ def _dry_run(
     from esaa_git.core.event import timestamp
     from esaa_git.core.plan import check_plan, diff_plan
     from esaa_git.core.state import EMPTY
-    from esaa_git.orchestrator.decide import eligible, find_task
-    from esaa_git.orchestrator.proposer import agent_for
+    from esaa_git.engine.decide import eligible, find_task
+    from esaa_git.engine.proposer import agent_for
 
     contracts = app.contracts(branch)
     state = EMPTY

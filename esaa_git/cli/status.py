@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, finish_interrupted, has_log, pass_app
+from esaa_git.app.project import App, finish_interrupted, has_log, pass_app
 from esaa_git.cli.output import json_option, print_json, state_text
 
 if TYPE_CHECKING:

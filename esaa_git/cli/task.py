@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import as_option, json_option, print_json, print_table, state_text
 
 reason_option = click.option(
@@ -88,7 +88,7 @@ Example:
 @pass_app
 def add(app: App, /, task_id: str, actor: str | None, **given: Any) -> None:
     """Create a task outside of the plan."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     definition: dict[str, Any] = {"task_id": task_id}
     for name, value in given.items():
@@ -116,7 +116,7 @@ Example:
 @pass_app
 def unblock(app: App, task_id: str, attempts: int | None, reason: str, actor: str | None) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     freed = operator.unblock(app.engine, task_id, app.actor(actor), reason, attempts)
     click.echo(f"{', '.join(freed)}: {state_text('todo')}")
@@ -134,7 +134,7 @@ Example:
 @pass_app
 def release(app: App, task_id: str, reason: str, actor: str | None) -> None:
     """Give back a task that somebody holds; the attempt does not count."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     operator.unclaim(app.engine, task_id, app.actor(actor), reason)
     click.echo(f"{task_id}: {state_text('todo')}")
@@ -152,7 +152,7 @@ Example:
 @pass_app
 def note(app: App, task_id: str, text: str, actor: str | None) -> None:
     """Leave a remark that the task's next request carries to the agent."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     operator.note(app.engine, task_id, app.actor(actor), text)
     click.echo(f"noted on {task_id}")

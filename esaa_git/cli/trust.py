@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.cli.app import App, pass_app
+from esaa_git.app.project import App, pass_app
 from esaa_git.cli.output import json_option, print_json
 from esaa_git.errors import CorruptedError, MismatchError, RefusedError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
-    from esaa_git.git.pins import Pin
-    from esaa_git.git.repository import Repository
+    from esaa_git.store.repository import Repository
+    from esaa_git.verify.pins import Pin
 
 
 @click.group()
@@ -40,7 +40,7 @@ def pin_(app: App, oid: str | None, replace: bool) -> None:
 
     With OID, the log need not be here yet: 'git esaa verify' then takes no other.
     """
-    from esaa_git.git.pins import Pin, is_oid, read_pin, write_pin
+    from esaa_git.verify.pins import Pin, is_oid, read_pin, write_pin
 
     if oid is not None and not is_oid(oid):
         raise UsageError(
@@ -92,7 +92,7 @@ Example:
 @pass_app
 def show(app: App, as_json: bool) -> None:
     """Show what is pinned, and how far the log was verified here."""
-    from esaa_git.git.pins import mark_path, read_mark, read_pin
+    from esaa_git.verify.pins import mark_path, read_mark, read_pin
 
     repository = app.repository
     pin, mark = read_pin(repository), read_mark(mark_path(repository))
@@ -134,9 +134,9 @@ def _here(repository: Repository) -> Pin | None:
     Raises:
         CorruptedError: if it cannot be read to its genesis, as in a shallow clone.
     """
-    from esaa_git.git.log import read_event_commit
-    from esaa_git.git.pins import Pin
-    from esaa_git.git.position import walk_back
+    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.position import walk_back
+    from esaa_git.verify.pins import Pin
 
     current = repository.ref_target(repository.events_ref)
     if current is None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli import app as wiring
-from esaa_git.cli.app import App, finish_interrupted, pass_app
+from esaa_git.app import project as wiring
+from esaa_git.app.project import App, finish_interrupted, pass_app
 from esaa_git.cli.output import json_option, print_json, progress, style
 from esaa_git.errors import ConfigurationError, CorruptedError, MismatchError, UsageError
 
 if TYPE_CHECKING:
-    from esaa_git.git.anchor import Expected
-    from esaa_git.git.audit import Report
-    from esaa_git.git.checkpoint import Checkpoint
-    from esaa_git.git.signers import SignerSet
+    from esaa_git.trust.signers import SignerSet
+    from esaa_git.verify.anchor import Expected
+    from esaa_git.verify.audit import Report
+    from esaa_git.verify.checkpoint import Checkpoint
 
 _SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 
@@ -135,8 +135,8 @@ def audited(
     quiet: bool = False,
 ) -> Report:
     """Verify, with a progress bar on a terminal."""
-    from esaa_git.git.anchor import NOTHING
-    from esaa_git.git.audit import Auditor
+    from esaa_git.verify.anchor import NOTHING
+    from esaa_git.verify.audit import Auditor
 
     with progress("verifying", quiet=quiet) as on_progress:
         return Auditor(
@@ -189,8 +189,8 @@ def _expected(
     require: int | None,
 ) -> Expected:
     from esaa_git.core.event import after, timestamp
-    from esaa_git.git.anchor import Expected
-    from esaa_git.git.pins import is_oid
+    from esaa_git.verify.anchor import Expected
+    from esaa_git.verify.pins import is_oid
 
     if genesis is not None and not is_oid(genesis):
         raise UsageError(
@@ -222,7 +222,7 @@ def load_checkpoint(data: bytes, name: str) -> Checkpoint:
     Raises:
         CorruptedError: if they are none.
     """
-    from esaa_git.git.checkpoint import MalformedCheckpoint, decode
+    from esaa_git.verify.checkpoint import MalformedCheckpoint, decode
 
     try:
         return decode(data)
@@ -241,8 +241,8 @@ def cosigners(path: Path) -> SignerSet:
     Raises:
         ConfigurationError: if the file cannot be read as allowed_signers, or names none.
     """
-    from esaa_git.git.checkpoint import NAMESPACE
-    from esaa_git.git.signers import SignerSet
+    from esaa_git.trust.signers import SignerSet
+    from esaa_git.verify.checkpoint import NAMESPACE
 
     try:
         found = SignerSet.parse(path.read_bytes())
@@ -262,7 +262,7 @@ def cosigners(path: Path) -> SignerSet:
 
 
 def _record(app: App, report: Report) -> int:
-    from esaa_git.orchestrator.operator import relink
+    from esaa_git.engine.operator import relink
 
     links = [
         (one.task_id, one.effect_commit, one.carried_by, one.how)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.cli.app import App, pass_app
-from esaa_git.cli.checkout_files import file_update
+from esaa_git.app.project import App, pass_app
+from esaa_git.app.work import file_update
 from esaa_git.cli.output import as_option, json_option, print_json
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import Task
-    from esaa_git.orchestrator.admission import Admission
+    from esaa_git.engine.admission import Admission
 
 
 @click.command(
@@ -35,7 +35,7 @@ def claim(app: App, task_id: str, as_json: bool, actor: str | None) -> None:
 
     With --json, the request is printed exactly as an agent would be sent it.
     """
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     by = app.actor(actor)
     request = operator.claim(app.engine, task_id, by)
@@ -146,7 +146,7 @@ def review(
         if approve:
             raise UsageError("--approve and --request-changes exclude each other")
         return _show_proposal(app, task_id)
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     admission = operator.review(
         app.engine,
@@ -163,7 +163,7 @@ def review(
 
 def _show_proposal(app: App, task_id: str) -> int:
     from esaa_git.cli.history import print_effect
-    from esaa_git.orchestrator.decide import find_task
+    from esaa_git.engine.decide import find_task
 
     state, _ = app.log.load()
     task = find_task(state, task_id)
@@ -181,8 +181,8 @@ def _show_proposal(app: App, task_id: str) -> int:
 
 
 def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
-    from esaa_git.orchestrator.commit import admit
-    from esaa_git.orchestrator.exchange import Said
+    from esaa_git.engine.commit import admit
+    from esaa_git.engine.exchange import Said
     from esaa_git.ports import Answer
 
     task = _held(app, task_id, by) if task_id is not None else _only_one_held(app, by)
@@ -197,7 +197,7 @@ def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool)
 
 
 def _held(app: App, task_id: str, by: str) -> Task:
-    from esaa_git.orchestrator.decide import find_task
+    from esaa_git.engine.decide import find_task
 
     state, _ = app.log.load()
     task = find_task(state, task_id)

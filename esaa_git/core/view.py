@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core.contract_rules import attempts_allowed, needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS, REVIEW, REVIEW_PAYLOAD
-from esaa_git.core.lawful import attempts_allowed, needs_review
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, State, Task

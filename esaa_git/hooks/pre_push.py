@@ -50,8 +50,8 @@ def check(arguments: list[str], data: bytes) -> None:
 
 def rehearse() -> None:
     """Do everything that a check needs, with nothing to check."""
-    from esaa_git.git.repository import open_repository
     from esaa_git.hooks.send import check_events_travel
+    from esaa_git.store.repository import open_repository
 
     open_repository()
     check_events_travel({}, None, read_settings(), Remote("", ""))

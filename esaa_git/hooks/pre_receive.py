@@ -27,16 +27,16 @@ def check(_arguments: list[str], data: bytes) -> None:
     claims = _claims(push)
     loses = settings.require_effects and any(one.old or not one.new for one in push.branches)
     if push.log is not None or claims or loses:
-        from esaa_git.git.repository import open_in_hook
         from esaa_git.hooks.receive import Reception
+        from esaa_git.store.repository import open_in_hook
 
         Reception(open_in_hook(), settings, namespace()).check(push, claims)
 
 
 def rehearse() -> None:
     """Do everything that a check needs, with nothing to check."""
-    from esaa_git.git.repository import open_in_hook
     from esaa_git.hooks.receive import Reception
+    from esaa_git.store.repository import open_in_hook
 
     Reception(open_in_hook(), read_settings(), namespace())
 

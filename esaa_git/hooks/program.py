@@ -1,6 +1,6 @@
 """The git program as a hook sees it: in the quarantine, and with what was pushed as it is.
 
-`esaa_git.git.program` takes away the variables by which git points a hook at what was pushed;
+`esaa_git.store.program` takes away the variables by which git points a hook at what was pushed;
 here they stay. `subprocess` would double the time that Python takes to start, for which every
 push would pay, so processes are started one level below.
 """

@@ -14,15 +14,15 @@ import pygit2
 
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
-from esaa_git.git import commitform
-from esaa_git.git.effectcheck import EffectChecker, claims_event
-from esaa_git.git.log import read_event_commit
-from esaa_git.git.objects import COMMIT
-from esaa_git.git.repository import Repository
-from esaa_git.git.statetree import load_state
-from esaa_git.git.verification import CHECKS, Closed, Failure, Verifier
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.program import new_commits, not_in, possible_claims
+from esaa_git.store import commitform
+from esaa_git.store.log import read_event_commit
+from esaa_git.store.objects import COMMIT
+from esaa_git.store.repository import Repository
+from esaa_git.store.statetree import load_state
+from esaa_git.verify.checks import CHECKS, Closed, Failure, Verifier
+from esaa_git.verify.effects import EffectChecker, claims_event
 
 LOOKED_BACK = 10_000
 """How far back we look for where two histories part; it is only for the message."""

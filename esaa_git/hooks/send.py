@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from esaa_git.errors import EsaaError, RefusedError
-from esaa_git.git import commitform
-from esaa_git.git.effectcheck import claims_event
-from esaa_git.git.log import read_event_commit
-from esaa_git.git.repository import Repository, open_repository
-from esaa_git.git.statetree import load_state
 from esaa_git.hooks.commands import BRANCHES, Command, Settings
 from esaa_git.hooks.pre_push import Remote, ask_remote, is_here
 from esaa_git.hooks.program import not_in
 from esaa_git.hooks.receive import Log
+from esaa_git.store import commitform
+from esaa_git.store.log import read_event_commit
+from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.statetree import load_state
+from esaa_git.verify.effects import claims_event
 
 
 def check_events_travel(

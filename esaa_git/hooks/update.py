@@ -30,8 +30,8 @@ def check(arguments: list[str], _data: bytes) -> None:
     push = sort_out((resolved(make_command(old, new, ref)),), settings)
     check_records(push)
     if push.log is not None:
-        from esaa_git.git.repository import open_in_hook
         from esaa_git.hooks.receive import Reception
+        from esaa_git.store.repository import open_in_hook
 
         alone = push._replace(branches=())
         settings = settings._replace(require_effects=False)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.cli.app import App
-from esaa_git.cli.checkout_files import file_update
+from esaa_git.app.project import App
+from esaa_git.app.work import file_update
 from esaa_git.errors import RefusedError, UsageError
 from esaa_git.mcp.turns import now, over
 from esaa_git.mcp.words import refusal
@@ -15,7 +15,7 @@ from esaa_git.mcp.words import refusal
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import Attempt, State, Task
-    from esaa_git.orchestrator.admission import Admission
+    from esaa_git.engine.admission import Admission
     from esaa_git.ports import Request
 
 Result = dict[str, Any]
@@ -25,7 +25,7 @@ def request_of(
     app: App, state: State, contracts: Contracts, task: Task, attempt: Attempt
 ) -> Request:
     """Return the request for an attempt of somebody who works in a checkout."""
-    from esaa_git.orchestrator.request import request_for
+    from esaa_git.engine.request import request_for
 
     return request_for(
         app.engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
@@ -123,8 +123,8 @@ def admit_answer(
     Raises:
         RefusedError: with the rejection, worded so that the caller can correct itself.
     """
-    from esaa_git.orchestrator.commit import admit
-    from esaa_git.orchestrator.exchange import Said
+    from esaa_git.engine.commit import admit
+    from esaa_git.engine.exchange import Said
     from esaa_git.ports import Answer
 
     said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt.attempt_id)
@@ -139,7 +139,7 @@ def admit_late(
     app: App, state: State, contracts: Contracts, by: str, task: Task, output: bytes
 ) -> Result:
     """Answer a submission to an attempt that is over: the same one again is harmless."""
-    from esaa_git.orchestrator.verifier import Repeated
+    from esaa_git.engine.verifier import Repeated
 
     attempt = task.attempt
     assert attempt is not None  # _own looked at it

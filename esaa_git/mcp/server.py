@@ -27,7 +27,7 @@ from mcp.types import ToolAnnotations
 from pydantic import BeforeValidator, Field
 
 from esaa_git import __version__
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.mcp import tools
 from esaa_git.mcp.words import told

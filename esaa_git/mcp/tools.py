@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from esaa_git.cli.app import App, has_log
+from esaa_git.app.project import App, has_log
 from esaa_git.errors import RefusedError
 from esaa_git.mcp.answers import (
     Result,
@@ -45,7 +45,7 @@ SHOWN = 20
 
 def next_task(app: App, by: str, task_id: str, claim: bool) -> Result:
     """Say what there is to do, or take a task; whoever holds it already is given it again."""
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     state, contracts = app.log.load()
     mine = held_by(state, by)
@@ -72,8 +72,8 @@ def next_task(app: App, by: str, task_id: str, claim: bool) -> Result:
 
 def get_task_context(app: App, by: str, task_id: str) -> Result:
     """Return the request of the caller's attempt, or the one that a claim would bring now."""
-    from esaa_git.orchestrator import decide
-    from esaa_git.orchestrator.request import next_attempt
+    from esaa_git.engine import decide
+    from esaa_git.engine.request import next_attempt
 
     state, contracts = app.log.load()
     task = find_task(state, task_id)
@@ -132,7 +132,7 @@ def report_issue(
 ) -> Result:
     """Report a defect or blocker; the same one reported twice is one issue."""
     from esaa_git.core import storage
-    from esaa_git.orchestrator import operator
+    from esaa_git.engine import operator
 
     state, contracts = app.log.load()
     payload: Result = {"severity": severity, "title": title}

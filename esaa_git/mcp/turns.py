@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def eligible_for(app: App, state: State, contracts: Contracts, by: str) -> list[
 
     Tasks whose agent the plan names are left to that agent; those whose lease ran out count.
     """
-    from esaa_git.orchestrator import decide
+    from esaa_git.engine import decide
 
     moment = now(app, state)
     found = decide.eligible(state, contracts, moment)
@@ -87,7 +87,7 @@ def eligible_for(app: App, state: State, contracts: Contracts, by: str) -> list[
 
 def _spent(state: State, contracts: Contracts, name: str) -> bool:
     """Answer whether the attempt that ran out was the last that the task had."""
-    from esaa_git.core.lawful import attempts_allowed
+    from esaa_git.core.contract_rules import attempts_allowed
 
     task = state.tasks[name]
     return task.attempts_used + 1 > attempts_allowed(task, contracts)

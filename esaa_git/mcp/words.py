@@ -31,7 +31,7 @@ def refusal(rejected: Rejected, task: Task, contracts: Contracts) -> RefusedErro
 
 
 def _then(task: Task, contracts: Contracts) -> str:
-    from esaa_git.core.lawful import attempts_allowed
+    from esaa_git.core.contract_rules import attempts_allowed
 
     name = task.task_id
     if task.active_attempt is not None:

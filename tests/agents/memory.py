@@ -9,7 +9,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import after, timestamp
 from esaa_git.ports import FileEntry, NotAFile, Request, Workspace, Workspaces

@@ -15,20 +15,21 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents import acp_pipes, confinement
-from esaa_git.agents.acp import AcpAgent
+from esaa_git.agents.acp import pipes
+from esaa_git.agents.acp.agent import AcpAgent
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.edited import NOTE
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.surroundings import Surroundings
+from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import AgentError
-from esaa_git.git.effects import GitBlobs
-from esaa_git.git.repository import open_repository
-from esaa_git.git.trees import GitTrees
-from esaa_git.git.workspace import GitWorkspaces
 from esaa_git.ports import AgentAdapter, Answer, FileEntry, Request
+from esaa_git.sandbox import confinement
+from esaa_git.store.branch import GitBlobs
+from esaa_git.store.repository import open_repository
+from esaa_git.store.trees import GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 from tests.agents.test_command import assert_dead, running_with
 from tests.conftest import Git
@@ -533,7 +534,7 @@ def test_stderr_without_end_is_cut_to_its_end(world: World) -> None:
     answer = world.program(
         "import sys\nfor _ in range(100): sys.stderr.write('x' * 65536)\nsys.exit('the end')"
     )
-    assert len(answer.detail["stderr"]) == acp_pipes.STDERR_BYTES
+    assert len(answer.detail["stderr"]) == pipes.STDERR_BYTES
     assert answer.detail["stderr"].endswith("the end\n")
 
 
@@ -644,10 +645,10 @@ def sleeper(marker: Path) -> list[str]:
 
 def keep_checkout(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The files of a checkout, as they were when it was about to be removed."""
-    from esaa_git.agents import acp_client
+    from esaa_git.agents.acp import client
 
     kept: dict[str, str] = {}
-    real = acp_client.take_turn
+    real = client.take_turn
 
     def take_turn(program: Any, ask: Any, until: float, pause: Callable[[], None]) -> Any:
         try:
@@ -657,7 +658,7 @@ def keep_checkout(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
                 if path.is_file():
                     kept[path.name] = path.read_text(encoding="utf-8")
 
-    monkeypatch.setattr(acp_client, "take_turn", take_turn)
+    monkeypatch.setattr(client, "take_turn", take_turn)
     return kept
 
 
@@ -765,15 +766,15 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "acp", None)
-    for name in ("acp_client", "acp_session"):
+    for name in ("acp.client", "acp.session"):
         monkeypatch.delitem(sys.modules, f"esaa_git.agents.{name}", raising=False)
-    monkeypatch.delattr("esaa_git.agents.acp_client")
+    monkeypatch.delattr("esaa_git.agents.acp.client")
     with pytest.raises(AgentError, match="needs a package that is not installed") as caught:
         world.scripted({}).ready()
     assert "esaa-git[acp]" in (caught.value.hint or "")
 
 
 def test_the_protocol_costs_no_import_until_an_agent_is_asked() -> None:
-    source = "import sys, esaa_git.agents.acp; print({'acp', 'pydantic'} & set(sys.modules))"
+    source = "import sys, esaa_git.agents.acp.agent; print({'acp', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr

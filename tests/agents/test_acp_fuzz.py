@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esaa_git.agents.acp_turn import Ask, OutOfTime, Turn, Unanswered
+from esaa_git.agents.acp.turn import Ask, OutOfTime, Turn, Unanswered
 from tests.agents.memory import no_pause
 
 client = pytest.importorskip(
-    "esaa_git.agents.acp_client", reason="the extra 'acp' is not installed", exc_type=ImportError
+    "esaa_git.agents.acp.client", reason="the extra 'acp' is not installed", exc_type=ImportError
 )
 
 

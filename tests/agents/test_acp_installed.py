@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.acp import AcpAgent
-from esaa_git.agents.confinement import LEVELS, choose
-from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.acp.agent import AcpAgent
+from esaa_git.agents.adapter import Surroundings
+from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
-from esaa_git.git.effects import GitBlobs
-from esaa_git.git.repository import open_repository
-from esaa_git.git.trees import GitTrees
-from esaa_git.git.workspace import GitWorkspaces
+from esaa_git.sandbox.confinement import LEVELS, choose
+from esaa_git.store.branch import GitBlobs
+from esaa_git.store.repository import open_repository
+from esaa_git.store.trees import GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 
 pytestmark = pytest.mark.cli

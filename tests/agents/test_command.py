@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.command import CommandAgent
-from esaa_git.agents.confinement import choose
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import AgentError
 from esaa_git.ports import AgentAdapter, Answer, FileEntry, NotAFile
+from esaa_git.sandbox.confinement import choose
 from tests.agents.memory import (
     MemoryBlobs,
     MemoryTrees,

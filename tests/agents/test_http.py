@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.http import client
 from esaa_git.agents.http.agent import DEFAULT_TRIES, HttpAgent
 from esaa_git.agents.http.dialects import (
@@ -39,7 +40,6 @@ from esaa_git.agents.http.dialects import (
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.http.wire import Bounds, encode_wire, wire_schema
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.envelope import Envelope, decode

@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from esaa_git.agents import local, model_server, weights
-from esaa_git.agents.local import LocalAgent, answer_schema
-from esaa_git.agents.model_server import NotServing, ServerSettings, close_servers, serving
+from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.local import agent as local
+from esaa_git.agents.local import server, weights
+from esaa_git.agents.local.agent import LocalAgent, answer_schema
+from esaa_git.agents.local.server import NotServing, ServerSettings, close_servers, serving
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -287,7 +288,7 @@ def settings_of(tiny: Path, name: str = "tiny") -> ServerSettings:
     return ServerSettings(tiny, name, ROOM)
 
 
-def serve(settings: ServerSettings) -> model_server.ModelServer:
+def serve(settings: ServerSettings) -> server.ModelServer:
     return serving(settings, no_pause, until=time.monotonic() + 60)
 
 
@@ -347,7 +348,7 @@ def test_nobody_else_is_answered(tiny: Path) -> None:
 OWNER = """
 import os, sys, time
 from pathlib import Path
-from esaa_git.agents.model_server import ServerSettings, serving
+from esaa_git.agents.local.server import ServerSettings, serving
 settings = ServerSettings(Path(sys.argv[1]), "tiny", 1024)
 print(serving(settings, lambda: None, until=time.monotonic() + 60).pid, flush=True)
 if sys.argv[2] == "fork" and os.fork() == 0:
@@ -383,7 +384,7 @@ def test_an_interrupt_while_the_model_is_loaded_leaves_no_process(tiny: Path) ->
     started = []
 
     def pause() -> None:
-        place = model_server._places.get(settings_of(tiny, "never"))
+        place = server._places.get(settings_of(tiny, "never"))
         if place is not None and place.process is not None:
             started.append(place.process.pid)
             raise Stop
@@ -415,7 +416,7 @@ def test_an_interrupt_while_the_model_answers_frees_it_for_the_next(tiny: Path) 
 def test_who_waits_too_long_for_a_server_gives_up(tiny: Path) -> None:
     with pytest.raises(TimeoutError, match="still being loaded"):
         serving(settings_of(tiny, "late"), no_pause, until=time.monotonic())
-    assert model_server._places[settings_of(tiny, "late")].process is None
+    assert server._places[settings_of(tiny, "late")].process is None
 
 
 def test_a_server_that_does_not_come_up_says_why(tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.http.agent import HttpAgent
 from esaa_git.agents.http.wire import Bounds
-from esaa_git.agents.local import CONTEXT_TOKENS, answer_schema
-from esaa_git.agents.model_server import ModelServer, ServerSettings, close_servers, serving
-from esaa_git.agents.surroundings import Surroundings
-from esaa_git.agents.weights import find_weights
+from esaa_git.agents.local.agent import CONTEXT_TOKENS, answer_schema
+from esaa_git.agents.local.server import ModelServer, ServerSettings, close_servers, serving
+from esaa_git.agents.local.weights import find_weights
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.rejection import RejectCode, Rejected

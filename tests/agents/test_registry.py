@@ -49,12 +49,13 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.surroundings import Surroundings
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.core.contracts import AgentEntry
 
 agent = AgentEntry("coder", sys.argv[1], None, {"folder": ".", "command": ["true"]})
 make_agent(agent, Surroundings(Path(), None, None, None, None, 1, "none", None))
-slow = {"subprocess", "selectors", "pygit2", "esaa_git.git", "sandlock"}
+slow = {"subprocess", "selectors", "pygit2", "sandlock"}
+slow |= {"esaa_git.store", "esaa_git.trust", "esaa_git.verify"}
 print(*sorted(slow & set(sys.modules)))
 """
     folder = Path(esaa_git.__file__).parent.parent

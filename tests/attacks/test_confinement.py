@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.confinement import Limits, Outcome, Rules, choose, run
 from esaa_git.errors import AgentError
+from esaa_git.sandbox.confinement import Limits, Outcome, Rules, choose, run
 from tests.conftest import Git
 
 MEBIBYTE = 1 << 20
@@ -576,7 +576,7 @@ def test_everything_ends_when_the_orchestrator_is_killed(arena: Arena) -> None:
     source = f"""
 import sys, time
 from pathlib import Path
-from esaa_git.agents.confinement import Limits, Rules, run
+from esaa_git.sandbox.confinement import Limits, Rules, run
 place = Path({str(arena.tmp)!r})
 run({arena.level!r}, [{sys.executable!r}, "-IS", "-c", {PRELUDE + DAEMON!r} + "time.sleep(300)",
      {mark!r}, {str(arena.trace)!r}],

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from esaa_git.core import canonical
-from esaa_git.git import checkpoint as checkpoints
-from esaa_git.git import sshsig
-from esaa_git.git.audit import Auditor
-from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.git.log import EventCommit
-from esaa_git.git.objects import BLOB, COMMIT, TREE, object_id
-from esaa_git.git.repository import open_repository
+from esaa_git.store.log import EventCommit
+from esaa_git.store.objects import BLOB, COMMIT, TREE, object_id
+from esaa_git.store.repository import open_repository
+from esaa_git.trust import sshsig
+from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.verify import checkpoint as checkpoints
+from esaa_git.verify.audit import Auditor
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value

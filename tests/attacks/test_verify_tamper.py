@@ -20,9 +20,9 @@ from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, event_id
 from esaa_git.core.projection import projection_hash
-from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.git.log import EventCommit
-from esaa_git.git.objects import (
+from esaa_git.ports import FileEntry
+from esaa_git.store.log import EventCommit
+from esaa_git.store.objects import (
     COMMIT,
     MODE_EXECUTABLE,
     MODE_SYMLINK,
@@ -34,9 +34,9 @@ from esaa_git.git.objects import (
     encode_commit,
     sign_commit,
 )
-from esaa_git.git.signers import allowed_signers_line
-from esaa_git.git.trees import GitTrees, store_files
-from esaa_git.ports import FileEntry
+from esaa_git.store.trees import GitTrees, store_files
+from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.trust.signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Draft, Forger, attachments, blob, rewrite, value, with_entries
@@ -932,7 +932,7 @@ def test_attachments_that_are_missing(scene: Scene, action: str) -> None:
 
 def newest(scene: Scene, before: int, after: int) -> tuple[list[str], list[str]]:
     """Return ids of (documents, trees) in the state that the second event brought."""
-    from esaa_git.git.effectcheck import EffectChecker
+    from esaa_git.verify.effects import EffectChecker
 
     reader = scene.project.repository.read
     old, new = roadmap_of(scene, before).oid, roadmap_of(scene, after).oid

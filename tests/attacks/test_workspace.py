@@ -20,14 +20,14 @@ from pathlib import Path
 
 import pytest
 
+from esaa_git.checkout import diff as harvesting
+from esaa_git.checkout.isolated import sealed_git
+from esaa_git.checkout.manifest import LaidOut
+from esaa_git.checkout.scan import Faulty, open_below
+from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.folders import remove_folder
-from esaa_git.git import harvest as harvesting
-from esaa_git.git.laidout import LaidOut
-from esaa_git.git.repository import open_repository
-from esaa_git.git.sealed import sealed_git
-from esaa_git.git.survey import Faulty, open_below
-from esaa_git.git.workspace import GitWorkspace, GitWorkspaces
+from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 
 FILES = {

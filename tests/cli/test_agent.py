@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from esaa_git.agents import confinement
 from esaa_git.errors import AgentError
+from esaa_git.sandbox import confinement
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
+from esaa_git.engine import decide, operator
+from esaa_git.engine.proposer import agent_for
+from esaa_git.engine.request import branch_tip, build_request
+from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConfigurationError, RepositoryError, UsageError
-from esaa_git.orchestrator import decide, operator
-from esaa_git.orchestrator.proposer import agent_for
-from esaa_git.orchestrator.request import branch_tip, build_request
-from esaa_git.orchestrator.transaction import Transaction, transact
 from tests.conftest import Git
 from tests.support.project import KINDS, Clock, Project, make_project, result, task, write
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.checks import ConfinedChecker
-from esaa_git.agents.confinement import choose
 from esaa_git.cli.demo import make_project
 from esaa_git.core.projection import projection_hash
+from esaa_git.engine import cycle
+from esaa_git.engine.pool import Crew, Ended, Pause
 from esaa_git.errors import AgentError
 from esaa_git.faults import Point
-from esaa_git.orchestrator import cycle
-from esaa_git.orchestrator.crew import Crew, Ended, Pause
 from esaa_git.ports import CheckResult
+from esaa_git.sandbox.confinement import choose
 from tests.conftest import Git
 from tests.faults.kills import KILLED, Moment, copied, live
 from tests.support.project import Clock, Project, fix_log_id, run

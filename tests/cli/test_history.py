@@ -16,11 +16,11 @@ import pytest
 from esaa_git.cli.main import run_command
 from esaa_git.core.canonical import digest
 from esaa_git.core.state import EMPTY
-from esaa_git.git.keys import KeySpec, load_signer
-from esaa_git.git.log import GitEventLog
-from esaa_git.git.objects import BLOB, COMMIT, sign_commit, split_signature
-from esaa_git.git.signers import allowed_signers_line
 from esaa_git.ports import FileEntry
+from esaa_git.store.log import GitEventLog
+from esaa_git.store.objects import BLOB, COMMIT, sign_commit, split_signature
+from esaa_git.trust.keys import KeySpec, load_signer
+from esaa_git.trust.signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support.logs import (
     MadeLog,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from esaa_git.cli.hosts import BEGIN, END, IMPORTS, SKILLS
+from esaa_git.app.hosts import BEGIN, END, IMPORTS, SKILLS
 from esaa_git.errors import ConfigurationError, RepositoryError
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task

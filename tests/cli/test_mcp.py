@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
+from esaa_git.engine import decide
+from esaa_git.engine.transaction import transact
 from esaa_git.errors import ConfigurationError, UsageError
-from esaa_git.orchestrator import decide
-from esaa_git.orchestrator.transaction import transact
 from tests.conftest import Git
 from tests.support.project import Document, Project, make_project, task
 

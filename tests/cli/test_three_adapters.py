@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.agents.confinement import choose
 from esaa_git.errors import AgentError
+from esaa_git.sandbox.confinement import choose
 from tests.conftest import Git
 from tests.support.host import host
 from tests.support.project import Project, task

@@ -15,19 +15,19 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents import confinement
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.presets import PRESETS
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.agents.worktree import WorktreeAgent
+from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError
-from esaa_git.git.effects import GitBlobs
-from esaa_git.git.repository import open_repository
-from esaa_git.git.trees import GitTrees
-from esaa_git.git.workspace import GitWorkspaces
 from esaa_git.ports import Answer
+from esaa_git.sandbox import confinement
+from esaa_git.store.branch import GitBlobs
+from esaa_git.store.repository import open_repository
+from esaa_git.store.trees import GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 from tests.cli_tools.endpoint import LAST_WORD, OUTPUT_TOKENS, Endpoint, serve
 

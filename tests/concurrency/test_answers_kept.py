@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from esaa_git.engine.cycle import MAX_CONFLICTS, cycle
+from esaa_git.engine.options import Options
+from esaa_git.engine.transaction import MAX_TRIES
 from esaa_git.errors import ConflictError
-from esaa_git.orchestrator.conduct import Options
-from esaa_git.orchestrator.cycle import MAX_CONFLICTS, cycle
-from esaa_git.orchestrator.transaction import MAX_TRIES
 from esaa_git.ports import Effect
 from tests.support.memory import MemoryEngine, engine, task
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.cli.app import App
-from esaa_git.git.housekeeper import Housekeeper
-from esaa_git.git.maintenance import maintain
-from esaa_git.git.repository import open_repository
-from esaa_git.orchestrator import operator
+from esaa_git.app.project import App
+from esaa_git.engine import operator
+from esaa_git.store.housekeeper import Housekeeper
+from esaa_git.store.maintenance import maintain
+from esaa_git.store.repository import open_repository
 from tests.concurrency.children import at_work, together
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
@@ -34,8 +34,8 @@ def _names(worker: int) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("esaa_git.git.housekeeper.EVERY", 25)
-    monkeypatch.setattr("esaa_git.git.housekeeper.MANY_IN_A_FOLDER", 1)
+    monkeypatch.setattr("esaa_git.store.housekeeper.EVERY", 25)
+    monkeypatch.setattr("esaa_git.store.housekeeper.MANY_IN_A_FOLDER", 1)
     plan = [task(name) for worker in range(WORKERS) for name in _names(worker)]
     made = make_project(tmp_path / "project", git, *plan)
     made.ok("plan", "apply")

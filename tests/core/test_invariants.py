@@ -419,7 +419,7 @@ def test_inv_003_nobody_approved_what_nobody_was_asked() -> None:
 
 
 # INV-004 is decided where a proposal is admitted (tests/properties/test_boundary.py) and held
-# against each stored effect (tests/core/test_lawful.py).
+# against each stored effect (tests/core/test_contract_rules.py).
 
 # ------------------------------------------------- INV-005: sequence monotonic, ids unique
 

@@ -17,8 +17,8 @@ from typing import Any
 import pygit2
 import pytest
 
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
@@ -26,14 +26,14 @@ from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import EMPTY
+from esaa_git.engine import operator, run
+from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
-from esaa_git.git.keys import KeySpec, create_key, load_signer
-from esaa_git.git.log import GitEventLog
-from esaa_git.git.repository import Repository
-from esaa_git.git.signers import allowed_signers_line
-from esaa_git.orchestrator import operator, run
-from esaa_git.orchestrator.cycle import Options, cycle
 from esaa_git.ports import Attachments, Audit
+from esaa_git.store.log import GitEventLog
+from esaa_git.store.repository import Repository
+from esaa_git.trust.keys import KeySpec, create_key, load_signer
+from esaa_git.trust.signers import allowed_signers_line
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
     Answering,
@@ -182,13 +182,13 @@ ELSEWHERE: dict[str, str] = {
         "test_a_preset_starts_its_tool_with_its_flags_the_model_and_more",
         "program": "agents/test_worktree.py::"
         "test_a_preset_starts_its_tool_with_its_flags_the_model_and_more",
-        "hosts": "agents/test_confinement.py::test_hosts_of_an_agent_are_reached_and_no_others",
-        "read": "agents/test_confinement.py::"
+        "hosts": "sandbox/test_confinement.py::test_hosts_of_an_agent_are_reached_and_no_others",
+        "read": "sandbox/test_confinement.py::"
         "test_read_of_an_agent_is_readable_and_nothing_beside_it",
-        "limits/memory_bytes": "agents/test_confinement.py::"
+        "limits/memory_bytes": "sandbox/test_confinement.py::"
         "test_memory_bytes_of_an_agent_is_a_limit",
-        "limits/processes": "agents/test_confinement.py::test_processes_of_an_agent_is_a_limit",
-        "limits/disk_bytes": "agents/test_confinement.py::"
+        "limits/processes": "sandbox/test_confinement.py::test_processes_of_an_agent_is_a_limit",
+        "limits/disk_bytes": "sandbox/test_confinement.py::"
         "test_disk_bytes_of_an_agent_is_a_limit_that_is_named",
         "context_tokens": "agents/test_local.py::test_a_prompt_that_does_not_fit_spends_no_attempt",
         "dialect": "agents/test_http.py::"

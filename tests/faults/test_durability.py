@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.git import durability
+from esaa_git.store import durability
 from tests.conftest import Git
 from tests.faults.kills import copied
 from tests.faults.power import Call, Disk, traced

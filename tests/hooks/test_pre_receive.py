@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from esaa_git.core.canonical import encode
-from esaa_git.git import commitform
-from esaa_git.git.commitform import imported_log_id
-from esaa_git.git.objects import (
+from esaa_git.store import commitform
+from esaa_git.store.commitform import imported_log_id
+from esaa_git.store.objects import (
     BLOB,
     COMMIT,
     MODE_SYMLINK,
@@ -32,7 +32,7 @@ from esaa_git.git.objects import (
     encode_tree,
     sign_commit,
 )
-from esaa_git.git.signers import allowed_signers_line
+from esaa_git.trust.signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, new_key, rewrite, store_contracts
 from tests.support.logs import SEED, default_contracts, make_log, write_key

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.git.repository import open_repository
-from esaa_git.hooks.install import install, uninstall
+from esaa_git.app.hooks import install, uninstall
+from esaa_git.store.repository import open_repository
 from tests.support.shared import LOG, MAIN, Shared, environment, health
 
 

@@ -19,12 +19,12 @@ from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
+from esaa_git.engine import decide, operator, run
+from esaa_git.engine.commit import admit
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.exchange import Said
+from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
-from esaa_git.orchestrator import decide, operator, run
-from esaa_git.orchestrator.commit import admit
-from esaa_git.orchestrator.cycle import Options, cycle
-from esaa_git.orchestrator.exchange import Said
-from esaa_git.orchestrator.transaction import Transaction, transact
 from esaa_git.ports import Answer, Request
 from tests.support.memory import (
     Answering,

@@ -22,12 +22,12 @@ from esaa_git.core import envelope as envelopes
 from esaa_git.core.canonical import digest
 from esaa_git.core.envelope import Envelope
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected
-from esaa_git.orchestrator import operator
-from esaa_git.orchestrator.admission import Admission
-from esaa_git.orchestrator.commit import admit
-from esaa_git.orchestrator.cycle import Options, cycle
-from esaa_git.orchestrator.exchange import Said
-from esaa_git.orchestrator.verifier import Accepted, Repeated, Verifier
+from esaa_git.engine import operator
+from esaa_git.engine.admission import Admission
+from esaa_git.engine.commit import admit
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.exchange import Said
+from esaa_git.engine.verifier import Accepted, Repeated, Verifier
 from esaa_git.ports import Answer, FileEntry, NotAFile, Request
 from tests.support.memory import (
     MemoryEngine,

@@ -19,11 +19,11 @@ from esaa_git.core.invariants import INVARIANTS, Violation
 from esaa_git.core.machine import TABLE
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
+from esaa_git.engine import operator, recovery, run
+from esaa_git.engine.commit import admit
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.exchange import Said
 from esaa_git.errors import EsaaError
-from esaa_git.orchestrator import operator, recovery, run
-from esaa_git.orchestrator.commit import admit
-from esaa_git.orchestrator.cycle import Options, cycle
-from esaa_git.orchestrator.exchange import Said
 from esaa_git.ports import Answer, FileEntry, Request
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (

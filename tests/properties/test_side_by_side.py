@@ -29,21 +29,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from esaa_git.cli.app import App
+from esaa_git.app.project import App
 from esaa_git.core import canonical
 from esaa_git.core.event import Event
 from esaa_git.core.plan import load_plan
 from esaa_git.core.projection import roadmap
+from esaa_git.engine import operator, run
+from esaa_git.engine.commit import admit
+from esaa_git.engine.cycle import cycle
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Said
+from esaa_git.engine.options import Options
 from esaa_git.errors import EsaaError
-from esaa_git.git.repository import open_repository
-from esaa_git.git.trees import GitTrees
-from esaa_git.orchestrator import operator, run
-from esaa_git.orchestrator.commit import admit
-from esaa_git.orchestrator.conduct import Options
-from esaa_git.orchestrator.cycle import cycle
-from esaa_git.orchestrator.engine import Engine
-from esaa_git.orchestrator.exchange import Said
 from esaa_git.ports import Answer, FileEntry, Request
+from esaa_git.store.repository import open_repository
+from esaa_git.store.trees import GitTrees
 from tests.conftest import Git
 from tests.support.memory import MemoryAgent, MemoryClock, MemoryEngine, engine
 from tests.support.project import Project, make_project

@@ -17,10 +17,9 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, decode
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
-from esaa_git.git import commitform
-from esaa_git.git.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.git.log import EventCommit
-from esaa_git.git.objects import (
+from esaa_git.store import commitform
+from esaa_git.store.log import EventCommit
+from esaa_git.store.objects import (
     BLOB,
     COMMIT,
     MODE_FILE,
@@ -31,8 +30,9 @@ from esaa_git.git.objects import (
     encode_tree,
     sign_commit,
 )
-from esaa_git.git.repository import Repository
-from esaa_git.git.statetree import StateTree
+from esaa_git.store.repository import Repository
+from esaa_git.store.statetree import StateTree
+from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
 from tests.support.project import Project
 
 Sign = Callable[[bytes], bytes]

@@ -14,19 +14,19 @@ from typing import Any
 import pygit2
 
 from esaa_git.core.canonical import digest
+from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, NewEvent, after, seal
-from esaa_git.core.lawful import check_attachments, check_lawful
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
-from esaa_git.git.effects import GitWorkingBranch
-from esaa_git.git.keys import KeySpec, Signer, load_signer
-from esaa_git.git.log import GitEventLog, GitLogTransaction
-from esaa_git.git.objects import BLOB
-from esaa_git.git.repository import Repository, open_repository
-from esaa_git.git.signers import allowed_signers_line
-from esaa_git.git.trees import GitTrees
 from esaa_git.ports import Attachments, BranchMove, Effect, FileEntry
+from esaa_git.store.branch import GitWorkingBranch
+from esaa_git.store.log import GitEventLog, GitLogTransaction
+from esaa_git.store.objects import BLOB
+from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.trees import GitTrees
+from esaa_git.trust.keys import KeySpec, Signer, load_signer
+from esaa_git.trust.signers import allowed_signers_line
 
 START = "2026-01-01T09:00:00.000Z"
 """The time of the first event; each one is a second after its predecessor."""

@@ -20,16 +20,16 @@ from typing import Any, Final
 import yaml
 
 from esaa_git.core import canonical
+from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import ALLOWED_SIGNERS, AgentEntry, Check, Contracts, is_contract_file
 from esaa_git.core.event import Event
 from esaa_git.core.invariants import Violation
-from esaa_git.core.lawful import check_attachments, check_lawful
 from esaa_git.core.plan import load_plan
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.engine import run
+from esaa_git.engine.engine import Engine
 from esaa_git.errors import ConflictError, RepositoryError
-from esaa_git.orchestrator import run
-from esaa_git.orchestrator.engine import Engine
 from esaa_git.ports import (
     AgentAdapter,
     Answer,

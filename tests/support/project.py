@@ -24,11 +24,11 @@ import yaml
 
 from esaa_git.cli.main import run_command
 from esaa_git.core.state import State, Task
-from esaa_git.git.audit import Auditor, Report
-from esaa_git.git.keys import KeySpec, Signer, load_signer
-from esaa_git.git.log import EventCommit, load_tip, read_event_commit
-from esaa_git.git.repository import Repository, open_repository
-from esaa_git.orchestrator.engine import Engine
+from esaa_git.engine.engine import Engine
+from esaa_git.store.log import EventCommit, load_tip, read_event_commit
+from esaa_git.store.repository import Repository, open_repository
+from esaa_git.trust.keys import KeySpec, Signer, load_signer
+from esaa_git.verify.audit import Auditor, Report
 from tests.conftest import Git, GitFailed
 
 ANSWERS = ".roadmap/answers"
@@ -72,14 +72,14 @@ class Clock:
 
     def install(self, patch: pytest.MonkeyPatch) -> Clock:
         """Be the machine's clock for every command that follows."""
-        patch.setattr("esaa_git.cli.app.SystemClock", lambda: self)
+        patch.setattr("esaa_git.app.project.SystemClock", lambda: self)
         return self
 
 
 def fix_log_id(patch: pytest.MonkeyPatch, log_id: str) -> None:
     """Give the logs that begin from here on this id, where it would be drawn."""
     patch.setattr(
-        "esaa_git.orchestrator.engine.Engine",
+        "esaa_git.engine.engine.Engine",
         lambda **parts: Engine(**{**parts, "new_log_id": lambda: log_id}),
     )
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import esaa_git
+from esaa_git.app.hooks import install
 from esaa_git.core.canonical import encode
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, decode
-from esaa_git.git.keys import Signer
-from esaa_git.git.log import EventCommit, read_event_commit
-from esaa_git.git.repository import open_repository
-from esaa_git.hooks.install import install
+from esaa_git.store.log import EventCommit, read_event_commit
+from esaa_git.store.repository import open_repository
+from esaa_git.trust.keys import Signer
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, draft_of
 from tests.support.logs import make_log

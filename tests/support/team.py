@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from esaa_git.git.repository import open_repository
-from esaa_git.hooks.install import install
+from esaa_git.app.hooks import install
+from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import (
     Project,

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from esaa_git.git.repository import open_repository
-from esaa_git.hooks.install import install
+from esaa_git.app.hooks import install
+from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 from tests.support.shared import CHECKOUT
@@ -29,7 +29,7 @@ SHIFTED = """\
 import sys
 from datetime import datetime, timedelta
 
-import esaa_git.cli.app as app
+import esaa_git.app.project as app
 from esaa_git.cli.main import run_command
 
 

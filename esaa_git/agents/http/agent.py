@@ -14,12 +14,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from esaa_git.agents.adapter import Surroundings
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.http.endpoint import UNPAID, Endpoint, blotted, blotted_body
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
-from esaa_git.agents.surroundings import Surroundings
 from esaa_git.core import canonical
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant

@@ -1,0 +1,218 @@
+"""Any agent that speaks the Agent Client Protocol: it edits a checkout, we take the difference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from esaa_git.agents.acp.pipes import Program
+from esaa_git.agents.acp.turn import (
+    Ask,
+    LoginRequired,
+    ModelRefused,
+    OutOfTime,
+    ProtocolFault,
+    Turn,
+    Unanswered,
+)
+from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, worded
+from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
+from esaa_git.agents.timelimit import Limit, limit
+from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.rejection import RejectCode
+from esaa_git.errors import AgentError
+from esaa_git.ports import Answer, Request, Workspace
+from esaa_git.sandbox import confinement
+
+TakeTurn: TypeAlias = Callable[[Program, Ask, float, Callable[[], None]], Turn]
+
+_STOPPED: Final[Mapping[str, tuple[str, RejectCode]]] = {
+    "refusal": ("refused to go on", RejectCode.AGENT_REFUSED),
+    "max_tokens": ("ran out of tokens", RejectCode.OUTPUT_TRUNCATED),
+    "max_turn_requests": ("ran out of requests to its model", RejectCode.OUTPUT_TRUNCATED),
+    "cancelled": ("ended its turn as cancelled", RejectCode.AGENT_TIMEOUT),
+}
+"""What a turn amounts to that did not come to its end; nothing of it is proposed."""
+
+
+class AcpAgent:
+    """Starts a program for every attempt, speaks version 1 of the protocol with it, and harvests.
+
+    The program runs confined in a throwaway checkout of the base, which is its session's folder,
+    with a HOME and a TMPDIR of its own. It is asked once, with the prompt of its template. When it
+    ends its turn, all its processes are ended, and what the checkout holds then that the base does
+    not is the proposal; its last message is the summary.
+
+    What it asks permission for is permitted, because the confinement is what binds it. It is
+    offered neither files nor terminals of ours: it has its own, inside.
+
+    Args:
+        entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
+            `hosts`, `read`, `limits` and `template`. `model` is chosen where the agent has a
+            choice of models, by its id or its name.
+        surroundings: of the attempt.
+    """
+
+    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+        self.name = entry.name
+        self.adapter = entry.adapter
+        self.model = entry.model
+        self.has_checkout = True
+        self._settings = entry.settings
+        self._surroundings = surroundings
+
+    @property
+    def sandbox(self) -> str:
+        """The level of confinement that is in force.
+
+        Raises:
+            AgentError: if what was asked for does not work here.
+        """
+        return confinement.choose(self._surroundings.sandbox)
+
+    def ready(self) -> None:
+        """Raise AgentError if the program, the protocol's package or a confinement is missing."""
+        confinement.choose(self._surroundings.sandbox)
+        self._turn_taker()
+        self._program()
+        check_names(self.name, self._names())
+
+    def prepare(self, request: Request) -> Request:
+        """Return the request with the prompt that its template makes of the view.
+
+        Raises:
+            ConfigurationError: if the template is missing or cannot be rendered.
+        """
+        return worded(request, self._settings, self._surroundings.prompt)
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
+        """Have the agent work in a checkout and return what it proposes, or how it failed.
+
+        The time that laying out the checkout takes counts; `latency_ms` is that of the agent.
+
+        Raises:
+            AgentError: as `ready`; if the checkout cannot be laid out or the program not be
+                started; if it wants a login, or does not take the model.
+        """
+        self.ready()
+        began = time.monotonic()
+        timeout_ms = self._settings.get("timeout")
+        allowed = limit(request, timeout_ms, self._surroundings.clock.now())
+        if allowed.milliseconds <= 0:
+            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
+        until = began + allowed.milliseconds / 1000
+        with self._surroundings.workspaces.open(request.base, request.changes) as workspace:
+            started = time.monotonic()
+            turn = self._turn(request, workspace, allowed, until, pause)
+            latency_ms = int((time.monotonic() - started) * 1000)
+            answer = turn if isinstance(turn, Answer) else self._answer(request, workspace, turn)
+        return replace(answer, latency_ms=latency_ms)
+
+    def _turn(
+        self,
+        request: Request,
+        workspace: Workspace,
+        allowed: Limit,
+        until: float,
+        pause: Callable[[], None],
+    ) -> Turn | Answer:
+        """Return the agent's turn, or the answer that it comes to where there is none."""
+        env = environment(
+            self.name,
+            self._names(),
+            home=workspace.home,
+            tmp=workspace.tmp,
+            ours=attempt_variables(request, allowed.deadline),
+        )
+        ask = Ask(
+            request.sent.decode(),
+            workspace.path,
+            self.model,
+            [name for name in self._names() if name in env],
+        )
+        command = self._settings["command"]
+        try:
+            with confinement.start(
+                self.sandbox,
+                [self._program(), *command[1:]],
+                rules=confinement.rules_of(self._settings, workspace),
+                cwd=workspace.path,
+                env=env,
+            ) as program:
+                return self._turn_taker()(program, ask, until, pause)
+        except confinement.NotStarted as error:
+            raise self._error(
+                f"'{command[0]}' cannot be started",
+                str(error),
+                "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'",
+            ) from error
+        except LoginRequired as error:
+            raise self._login_error(error) from error
+        except ModelRefused as error:
+            raise self._model_error(error) from error
+        except OutOfTime as error:
+            return _failure(allowed.failure, RejectCode.AGENT_TIMEOUT, {}, error)
+        except ProtocolFault as error:
+            return _failure(str(error), RejectCode.AGENT_FAILED, error.detail, error)
+
+    def _answer(self, request: Request, workspace: Workspace, turn: Turn) -> Answer:
+        """Return what the checkout and the agent's words amount to, once the agent has ended."""
+        words = turn.words[:MAX_SUMMARY].rstrip()
+        told = Answer(words.encode(), 0, model=turn.model, usage=turn.usage)
+        if turn.stop_reason in _STOPPED:
+            failure, code = _STOPPED[turn.stop_reason]
+            detail = {"stop_reason": turn.stop_reason}
+            return replace(told, failure=failure, code=code, detail=detail)
+        answer = proposed(request, workspace, words, self._surroundings.max_output_bytes)
+        return replace(answer, model=turn.model, usage=turn.usage)
+
+    def _turn_taker(self) -> TakeTurn:
+        try:
+            # Half a second that a command without such agents need not pay.
+            from esaa_git.agents.acp import client
+        except ImportError as error:
+            raise self._error(
+                "the Agent Client Protocol needs a package that is not installed",
+                str(error),
+                "run 'python -m pip install \"esaa-git[acp]\"', then repeat the command",
+            ) from error
+        return client.take_turn
+
+    def _program(self) -> str:
+        return find_program(self.name, self._settings["command"][0], self._surroundings.root)
+
+    def _names(self) -> list[str]:
+        return list(self._settings.get("env", ()))
+
+    def _login_error(self, error: LoginRequired) -> AgentError:
+        ways = f" (it offers: {'; '.join(error.ways)})" if error.ways else ""
+        wanted = " or ".join(error.variables) or "the variable with its key"
+        return self._error(
+            "it wants a login",
+            f"{error}{ways}; it runs with a home of its own, where nobody is logged in",
+            f"set {wanted}, and name it under 'env' in .roadmap/{SWARM}; "
+            "that takes effect with the next run",
+        )
+
+    def _model_error(self, error: ModelRefused) -> AgentError:
+        return self._error(
+            f"it does not take the model '{self.model}'",
+            f"{error}; it offers: {', '.join(error.offered[:50]) or 'none'}",
+            f"correct 'model' in .roadmap/{SWARM}; it takes effect with the next run",
+        )
+
+    def _error(self, message: str, cause: str, hint: str) -> AgentError:
+        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
+
+
+def _failure(
+    failure: str, code: RejectCode, detail: Mapping[str, Any], error: Unanswered
+) -> Answer:
+    found = dict(detail)
+    for key, kept in {"stray_line": error.stray, "stderr": error.stderr}.items():
+        if kept:
+            found[key] = printable(kept)
+    return Answer(b"", 0, failure, code, found, usage=error.usage)

@@ -1,0 +1,211 @@
+"""Putting hooks into a repository, beside those that are there, and taking them out again.
+
+A hook that is there already is kept as `NAME.before-esaa` and runs first. At no moment is the
+repository without the one or the other: files are made under another name and moved into place.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.hooks.process import BEFORE, DRY
+from esaa_git.resources import resource_path
+from esaa_git.store.repository import Repository
+
+CLIENT = ("pre-push",)
+SERVER = ("pre-receive", "update")
+FALLBACK = "append-only.sh"
+
+_OURS = (b"\n    from esaa_git.hooks.", b'\n\techo "git-esaa: refused')
+_DELEGATED = "esaa"
+_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in ("DIR", "WORK_TREE", "COMMON_DIR", "INDEX_FILE", "OBJECT_DIRECTORY", "NAMESPACE")
+)
+"""What would have a hook that we start look at another repository."""
+
+_LONGEST = 120
+"""The kernel cuts a first line off at 127 bytes (Linux) or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What stands in one hook's place.
+
+    `state` is `current`, `outdated` (ours, of another version or interpreter), `foreign`, or
+    `missing`; `before` is the hook that ours runs first; `fault` says why ours would not run.
+    """
+
+    name: str
+    path: Path
+    state: str
+    kind: str | None = None
+    before: Path | None = None
+    fault: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        return self.state == "current" and self.fault is None
+
+
+def hooks_folder(repository: Repository) -> Path:
+    """Return where git looks for hooks: `core.hooksPath`, or `hooks` (git-config(1))."""
+    setting = repository.setting("core.hooksPath")
+    if setting is None:
+        return repository.common_dir / "hooks"
+    return (repository.workdir or repository.git_dir) / Path(setting).expanduser()
+
+
+def install(repository: Repository, name: str, *, fallback: bool = False) -> Installed:
+    """Put a hook of ours in place, with the one that is there running before it.
+
+    Raises:
+        ConflictError: if there are two hooks of somebody else's, the one kept and a newer one.
+        RepositoryError: if the folder cannot be written to.
+    """
+    path = _place(repository, name)
+    before = path.with_name(path.name + BEFORE)
+    wanted = launcher(name, fallback=fallback)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _exists(path) and not _is_ours(path):
+            if _exists(before):
+                raise ConflictError(
+                    f"'{path}' is not ours, and neither is '{before.name}' beside it",
+                    hint=f"put the two together by hand and remove '{before}', then repeat",
+                )
+            _copy(path, before)
+        if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == wanted):
+            _put(path, wanted)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return look(repository, name)
+
+
+def uninstall(repository: Repository, name: str) -> bool:
+    """Take our hook away and have the one before it back; answer whether there was ours.
+
+    Raises:
+        RepositoryError: if the folder cannot be written to.
+    """
+    path = _place(repository, name)
+    if not _is_ours(path):
+        return False
+    before = path.with_name(path.name + BEFORE)
+    try:
+        if _exists(before):
+            before.replace(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return True
+
+
+def look(repository: Repository, name: str) -> Installed:
+    """Return what stands in a hook's place, and whether ours would run: it is started once."""
+    path = _place(repository, name)
+    if not _exists(path):
+        return Installed(name, path, "missing")
+    if not _is_ours(path):
+        return Installed(name, path, "foreign")
+    found = path.read_bytes()
+    fallback = found.startswith(b"#!/bin/sh\n#") and _OURS[1] in found
+    state = "current" if found == launcher(name, fallback=fallback) else "outdated"
+    before = path.with_name(path.name + BEFORE)
+    return Installed(
+        name,
+        path,
+        state,
+        "append-only" if fallback else "verifying",
+        before if _exists(before) else None,
+        _rehearse(repository, path, fallback=fallback),
+    )
+
+
+def launcher(name: str, *, fallback: bool = False) -> bytes:
+    """Return the bytes of a hook for this interpreter, so that a virtual one works."""
+    if fallback:
+        return resource_path("hooks", FALLBACK).read_bytes()
+    _, _, body = resource_path("hooks", name).read_bytes().partition(b"\n")
+    python = os.fsencode(sys.executable)
+    if b" " in python or len(python) > _LONGEST:
+        # To sh this is `exec`, to Python a string.
+        quoted = python.replace(b"'", b"'\"'\"'")
+        return b"#!/bin/sh\n'''exec' '%s' \"$0\" \"$@\"\n' '''\n%s" % (quoted, body)
+    return b"#!%s\n%s" % (python, body)
+
+
+def _place(repository: Repository, name: str) -> Path:
+    """Return where the hook goes: into `NAME.d` where a forge runs all that is in there."""
+    path = hooks_folder(repository) / name
+    delegates = path.with_name(f"{name}.d")
+    is_foreign = delegates.is_dir() and path.is_file() and not _is_ours(path)
+    return delegates / _DELEGATED if is_foreign and b".d" in path.read_bytes() else path
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return not path.is_symlink() and any(mark in data for mark in _OURS)
+
+
+def _exists(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _copy(path: Path, other: Path) -> None:
+    """Give a hook a second name; a link stays the same link."""
+    if path.is_symlink():
+        other.symlink_to(path.readlink())
+    else:
+        other.hardlink_to(path)
+
+
+def _put(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        temporary.write_bytes(data)
+        temporary.chmod(0o755)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rehearse(repository: Repository, path: Path, *, fallback: bool) -> str | None:
+    """Start the hook with nothing to check, as git would; return what keeps it from running."""
+    if not os.access(path, os.X_OK):
+        return f"it is not executable: git passes over it; run 'chmod +x {path}'"
+    folder = repository.workdir or repository.git_dir
+    env = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    if repository.workdir is None:
+        env["GIT_DIR"] = "."
+    try:
+        done = subprocess.run(
+            [path, *([] if fallback else [DRY])],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        return f"it cannot be started: {error.strerror}"
+    return None if done.returncode == 0 else done.stderr.strip() or f"exit {done.returncode}"
+
+
+def _unwritable(path: Path, error: OSError) -> RepositoryError:
+    return RepositoryError(
+        f"cannot write '{path}'",
+        cause=error.strerror or str(error),
+        hint="run it as the user who owns the repository",
+    )

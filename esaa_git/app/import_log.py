@@ -1,0 +1,459 @@
+"""A log out of a repository as plain files, and into another one (docs/FORMAT.md, "Export").
+
+`activity.jsonl` holds the canonical bytes of every event, one a line; `activity.objects.pack` the
+blobs that events name: after-images, exchanges, and the contracts of every `run.init`. Together
+they are the log but for its signatures. An import signs anew, so the key must be one that the
+contracts in the log admit; and it starts a log of its own, whose id says how many events it took
+in. The events are the same bytes, so the projection and its hash are the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from esaa_git.core.canonical import NotCanonical, digest
+from esaa_git.core.canonical import decode as decode_canonical
+from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event, MalformedEvent, decode
+from esaa_git.core.invariants import Violation
+from esaa_git.core.projection import evolve, projection_hash
+from esaa_git.core.state import EMPTY, State
+from esaa_git.errors import (
+    ConfigurationError,
+    CorruptedError,
+    EsaaError,
+    KeyUnavailable,
+    MismatchError,
+    RefusedError,
+    RepositoryError,
+    UsageError,
+)
+from esaa_git.ports import Attachments, FileEntry
+from esaa_git.store import commitform
+from esaa_git.store.log import (
+    ROLES,
+    EventCommit,
+    GitEventLog,
+    GitLogTransaction,
+    read_event_commit,
+    signer_set,
+)
+from esaa_git.store.objects import BLOB, MalformedObject, TreeEntry, decode_tree
+from esaa_git.store.packwriter import ForeignPack, PackSink
+from esaa_git.store.position import tip_of, walk_forward
+from esaa_git.store.program import stream_git
+from esaa_git.store.repository import Repository
+
+ACTIVITY = "activity.jsonl"
+OBJECTS = "activity.objects.pack"
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how many events are done, and how many there are."""
+
+_STEP = 500
+_RUN_INIT = b'{"action":"run.init",'
+_EXCHANGE = {"request": "request.json", "response": "response"}
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+# -- export -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote."""
+
+    events: int
+    blobs: int
+
+
+def export_events(
+    repository: Repository,
+    activity: IO[bytes],
+    objects: IO[bytes] | None = None,
+    *,
+    on_progress: Progress = _silent,
+) -> Exported:
+    """Write every event as one line, the first one first, and the pack of what events name.
+
+    Memory holds 20 bytes an event, and 40 a blob.
+
+    Raises:
+        RepositoryError: if there is no log.
+        CorruptedError: if the log, or a content that it names, cannot be read.
+    """
+    tip = tip_of(repository)
+    total = tip.event.seq
+    blobs = _Blobs(repository)
+    count = 0
+    for oid in walk_forward(repository, tip.oid):
+        found = read_event_commit(repository.read, oid)
+        activity.write(found.event.data)
+        if objects is not None:
+            blobs.collect(found)
+        count += 1
+        if count % _STEP == 0:
+            on_progress(count, total)
+    on_progress(count, total)
+    if objects is not None:
+        blobs.write(objects)
+    return Exported(count, len(blobs))
+
+
+def export_files(
+    repository: Repository, folder: Path, *, on_progress: Progress = _silent
+) -> Exported:
+    """Write `activity.jsonl` and `activity.objects.pack` into the folder, each atomically.
+
+    Raises:
+        RepositoryError: if there is no log, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            activity, objects = (
+                stack.enter_context(_replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
+            )
+            return export_events(repository, activity, objects, on_progress=on_progress)
+    except OSError as error:
+        raise RepositoryError(
+            f"cannot write to '{folder}'",
+            cause=error.strerror,
+            hint="name a folder to write to, as in 'git esaa export DIR'",
+        ) from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of `path` when all went well, and is gone otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Blobs:
+    """The blobs that events name, each once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._ids: dict[bytes, None] = {}
+        self._trees: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def collect(self, found: EventCommit) -> None:
+        for name in ("contracts", "files", "exchange"):
+            entry = found.tree.get(name)
+            if entry is None or (name == "contracts" and entry.oid in self._trees):
+                continue
+            if name == "contracts":
+                self._trees.add(entry.oid)
+            try:
+                for below in self._files(entry):
+                    self._ids[bytes.fromhex(below)] = None
+            except (KeyError, MalformedObject) as error:
+                raise CorruptedError(
+                    f"event commit {found.oid[:12]} is incomplete",
+                    cause=str(error),
+                    hint="run 'git esaa verify', or fetch the log again",
+                ) from error
+
+    def write(self, target: IO[bytes]) -> None:
+        """Have git make a pack of them."""
+        with TemporaryFile() as names:
+            for one in self._ids:
+                names.write(one.hex().encode() + b"\n")
+            names.seek(0)
+            arguments = ("pack-objects", "--stdout", "-q")
+            stream_git(self._repository.git_dir, *arguments, source=names, target=target)
+
+    def _files(self, entry: TreeEntry) -> Iterator[str]:
+        for below in decode_tree(self._repository.read(entry.oid)[1]).values():
+            if below.is_tree:
+                yield from self._files(below)
+            else:
+                yield below.oid
+
+
+# -- import -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The log that an import made."""
+
+    events: int
+    log_id: str
+    tip: str
+    projection_hash: str
+    bytes: int
+
+
+def import_log(
+    log: GitEventLog,
+    activity: Path,
+    *,
+    token: str,
+    objects: Path | None = None,
+    contract_files: Mapping[str, bytes] | None = None,
+    on_progress: Progress = _silent,
+) -> Imported:
+    """Take the events of an `activity.jsonl` into a repository without a log: all, or nothing.
+
+    Every event passes what it would pass if it were appended here: the decoder, the state
+    machine and the invariants, the contracts in force, and its contents. Contents come from the
+    repository or from `objects`, and only those that an event names are taken; contracts may
+    also be files at hand.
+
+    Args:
+        token: 32 hexadecimal digits that make the new log's id unlike any other.
+        contract_files: contents by name, `.roadmap/` as a rule.
+
+    Raises:
+        RepositoryError: if there is a log already, or a file cannot be read.
+        CorruptedError: for a line that is no event, or a content that is missing or another.
+        MismatchError: for an event that the protocol or the contracts forbid where it stands.
+        ConfigurationError: if contracts that a run.init pins are not at hand.
+        KeyUnavailable: if there is no key, or the contracts in the log do not admit it.
+        RefusedError: if the key has no role that may sign an event.
+    """
+    repository = log.repository
+    pin = repository.esaa_dir / "verified.json"
+    if repository.ref_target(log.ref) is None and pin.exists():
+        raise RepositoryError(
+            "a log was verified in this repository, and is gone",
+            cause=f"'{pin}' remembers it; a missing log is not an empty one",
+            hint="fetch it back with 'git fetch', or import into a fresh repository",
+        )
+    if repository.ref_target(log.ref) is not None:
+        raise RepositoryError(
+            f"this repository has an event log already ('{log.ref}')",
+            hint="import into a fresh repository: 'git init DIR', then 'git -C DIR esaa import'",
+        )
+    try:
+        with ExitStack() as stack:
+            source = stack.enter_context(activity.open("rb"))
+            survey = _survey(source, activity)
+            foreign = None
+            if objects is not None:
+                foreign = stack.enter_context(ForeignPack(repository, objects))
+            sink = stack.enter_context(PackSink(repository))
+            log_id = commitform.imported_log_id(survey.events, token)
+            contents = _Contents(repository, sink, foreign)
+            contents.add_contracts(survey.pins, contract_files or {})
+            task = _Import(log, log.begin(log_id=log_id, sink=sink), contents, activity)
+            source.seek(0)
+            for number, line in enumerate(source, 1):
+                task.take(number, line)
+                if number % _STEP == 0:
+                    on_progress(number, survey.events)
+            sink.install()
+            task.transaction.commit()
+            on_progress(survey.events, survey.events)
+            return Imported(
+                survey.events, log_id, task.tip, projection_hash(task.state), sink.bytes
+            )
+    except OSError as error:
+        raise RepositoryError(f"cannot import '{activity}'", cause=str(error)) from error
+
+
+@dataclass
+class _Survey:
+    """What a first look at the file gives: how many lines, and which contracts they pin."""
+
+    events: int = 0
+    pins: dict[str, str] = field(default_factory=dict)
+
+
+def _survey(source: IO[bytes], path: Path) -> _Survey:
+    found = _Survey()
+    for line in source:
+        found.events += 1
+        if line.startswith(_RUN_INIT):
+            try:
+                pins = decode_canonical(line)["payload"]["contracts"]
+                found.pins.update({pin["sha256"]: pin["path"] for pin in pins})
+            except (NotCanonical, LookupError, TypeError):
+                continue  # the line is reported when its turn comes
+    if not found.events:
+        raise UsageError(
+            f"'{path}' holds no events", hint="write one with 'git esaa export' where the log is"
+        )
+    return found
+
+
+class _Contents:
+    """Contents by id and by SHA-256; what an event names is put into the sink."""
+
+    def __init__(self, repository: Repository, sink: PackSink, foreign: ForeignPack | None) -> None:
+        self._repository = repository
+        self._sink = sink
+        self._foreign = foreign
+        self._contracts: dict[str, bytes] = {}
+
+    def add_contracts(self, wanted: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+        """Look for the contents with these SHA-256 among the files, then in the pack."""
+        for data in files.values():
+            self._keep_contract(wanted, data)
+        if self._foreign is not None and wanted.keys() - self._contracts.keys():
+            for _, data in self._foreign.blobs():
+                self._keep_contract(wanted, data)
+
+    def _keep_contract(self, wanted: Mapping[str, str], data: bytes) -> None:
+        name = sha256(data).hexdigest()
+        if name in wanted:
+            self._contracts[name] = data
+
+    def contract(self, sha: str) -> bytes | None:
+        return self._contracts.get(sha)
+
+    def take(self, oid: str) -> bytes | None:
+        """Return the content of a blob and have it stored here, or None where nobody has it."""
+        for source in (self._repository, self._foreign):
+            try:
+                kind, data = (0, b"") if source is None else source.read(oid)
+            except KeyError:
+                continue
+            if kind == BLOB:
+                if source is self._foreign:
+                    self._sink.put(BLOB, data)
+                return data
+        return None
+
+
+class _Import:
+    """One import: the state so far, and the checks of the next line."""
+
+    def __init__(
+        self, log: GitEventLog, transaction: GitLogTransaction, contents: _Contents, path: Path
+    ) -> None:
+        self._log = log
+        self.transaction = transaction
+        self._contents = contents
+        self._path = path
+        self._contracts = Contracts({})
+        self.state: State = EMPTY
+        self.tip = ""
+
+    def take(self, number: int, line: bytes) -> None:
+        """Check one line and write its event."""
+        where = f"'{self._path}' line {number}"
+        try:
+            event = decode(line)
+        except MalformedEvent as error:
+            raise CorruptedError(f"{where} is not an event", cause=str(error)) from error
+        contracts = self._contracts
+        try:
+            state = evolve(self.state, event)
+            if event.action == "run.init":
+                contracts = self._contracts_of(event, where)
+            check_lawful(self.state, event, contracts)
+            attachments = self._attachments(event, where)
+            self._check_hash(event)
+        except Violation as error:
+            raise MismatchError(
+                f"{where} ({event.event_id}) is not lawful", cause=str(error)
+            ) from error
+        try:
+            self.tip = self.transaction.write(event, state, contracts, attachments)
+        except RefusedError as error:
+            raise RefusedError(
+                f"{where}: {error.message}", cause=error.cause, hint=error.hint
+            ) from error
+        self._contracts, self.state = contracts, state
+
+    def _contracts_of(self, event: Event, where: str) -> Contracts:
+        pins = event.payload["contracts"]
+        if pins == self._contracts.pins:
+            return self._contracts
+        found = {pin["path"]: self._contents.contract(pin["sha256"]) for pin in pins}
+        missing = [path for path, data in found.items() if data is None]
+        if missing:
+            raise ConfigurationError(
+                f"contracts of {event.event_id} are not at hand: {', '.join(missing)}",
+                cause="run.init pins them by SHA-256, and no file in '.roadmap/' and no object "
+                "has that content",
+                hint=f"give the pack that 'git esaa export' wrote: --objects {OBJECTS}",
+            )
+        contracts = Contracts({path: data for path, data in found.items() if data is not None})
+        try:
+            contracts.check()
+            signers = signer_set(contracts)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{where}: contracts that cannot be used: {error.message}", cause=error.cause
+            ) from error
+        if not self._contracts.files:
+            self._check_key(signers.roles_of_fingerprint(self._log.signer.fingerprint), event)
+        return contracts
+
+    def _check_key(self, principals: frozenset[str], event: Event) -> None:
+        if principals & ROLES:
+            return
+        raise KeyUnavailable(
+            f"the key '{self._log.signer.fingerprint}' may not sign this log",
+            cause=f"the 'allowed_signers' that {event.event_id} pins does not name it, and an "
+            "import signs every event anew",
+            hint="run 'git config esaa.signingKey PATH' with the key of the log's own "
+            "orchestrator; to carry on under another key, import with the old one and admit the "
+            "new one in '.roadmap/allowed_signers'",
+        )
+
+    def _attachments(self, event: Event, where: str) -> Attachments:
+        files: dict[str, FileEntry] = {}
+        if event.action == "orchestrator.file.write":
+            for file in event.payload["files"]:
+                if "after" in file:
+                    self._check_image(file, where)
+                    files[file["path"]] = FileEntry(file["mode"], file["after"])
+        exchange: dict[str, str] = {}
+        for part, kept in event.payload.get("exchange", {}).items():
+            if "blob" in kept:
+                if self._contents.take(kept["blob"]) is None:
+                    raise _missing(where, f"the {part} of '{event.attempt_id}'", kept["blob"])
+                exchange[_EXCHANGE[part]] = kept["blob"]
+        images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
+        check_attachments(event, images, exchange)
+        return Attachments(files, exchange)
+
+    def _check_image(self, file: Mapping[str, Any], where: str) -> None:
+        content = self._contents.take(file["after"])
+        if content is None:
+            raise _missing(where, f"the content of '{file['path']}'", file["after"])
+        if digest(content) != file["sha256"] or len(content) != file["bytes"]:
+            raise CorruptedError(
+                f"{where}: the content of '{file['path']}' is not what the event says",
+                cause=f"blob {file['after'][:12]} has {len(content)} bytes and another SHA-256",
+            )
+
+    def _check_hash(self, event: Event) -> None:
+        if event.action != "verify.ok":
+            return
+        if projection_hash(self.state) != event.payload["projection_hash_sha256"]:
+            raise Violation("INV-006", "the projection has another hash than the event records")
+
+
+def _missing(where: str, what: str, oid: str) -> EsaaError:
+    return CorruptedError(
+        f"{where}: {what} is not at hand",
+        cause=f"there is no blob {oid} here",
+        hint=f"give the pack that 'git esaa export' wrote: --objects {OBJECTS}",
+    )

@@ -1,0 +1,322 @@
+"""What an agent did in a checkout, as the operations of an envelope.
+
+1. `survey` finds the files that may have changed, without trust in anything there.
+2. Their contents are copied to a folder of ours, and git takes them from there into a private
+   index: with the line ends that the `.gitattributes` of the proposal ask for, as `git add` would,
+   and without a filter program. A file under a filter attribute is taken as it is.
+3. git compares that index with the tree that was laid out, and says what was renamed.
+
+New files that the checkout's `.gitignore` files name, as they stand after the agent's work, stay
+out; an edit of a tracked file never does. What a person keeps in `.git/info/exclude` or in a
+global ignore file does not count: the same work gives the same proposal for everybody.
+
+A new symlink, device, socket or pipe, a change of a symlink or submodule of the base, and a git
+repository inside of the checkout are no files: the harvest is a fault that names the path.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pygit2
+
+from esaa_git.checkout.isolated import SealedGit
+from esaa_git.checkout.manifest import LaidFile, LaidOut
+from esaa_git.checkout.scan import Faulty, Survey, Surveyor, not_a_file, open_below
+from esaa_git.core.paths import normalise_path
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.errors import AgentError, RepositoryError
+from esaa_git.folders import ROOM, no_room
+from esaa_git.ports import Harvest
+from esaa_git.store.objects import BLOB, MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, object_id
+
+_SMALL: Final = 1 << 20
+"""A file of at most so many bytes is read at once."""
+
+_IGNORE_FILE_BYTES: Final = 1 << 20
+
+# No honest set of patterns or attributes takes long; a pattern of many stars may take for ever.
+_SECONDS: Final = 60.0
+
+# A line of UTF-32 becomes a fourth of its size, which is the most that an encoding can take away.
+_SHRINKS: Final = 4
+
+_SENTINEL: Final = ".esaa-sentinel"
+Update = dict[str, Any]
+
+
+def harvest(git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -> Harvest:
+    """Return the difference of a checkout to what was laid out there.
+
+    Args:
+        git: a private git directory, made for this one harvest.
+        max_bytes: how many bytes the contents in it may have together.
+
+    Raises:
+        AgentError: if there is no room to find out.
+    """
+    try:
+        updates = _Harvester(git, checkout, laid_out, max_bytes).updates()
+    except Faulty as faulty:
+        return Harvest((), faulty.rejected)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return Harvest((), _too_long(error))
+        raise no_room("find out what an agent changed", error) from error
+    return Harvest(updates)
+
+
+class _Harvester:
+    def __init__(self, git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -> None:
+        self._git = git
+        self._checkout = checkout
+        self._laid_out = laid_out
+        self._max_bytes = max_bytes
+        self._room = _SHRINKS * max_bytes
+
+    def updates(self) -> Sequence[Update]:
+        survey = Surveyor(self._checkout, self._laid_out, self._ignored).survey()
+        for path in survey.new:
+            _check_name(path)
+        changed = self._collect(survey)
+        if not changed:
+            return ()
+        self._git.index.write_bytes(self._laid_out.index)
+        self._ask(
+            *("update-index", "-z", "--add", "--remove", "--replace", "--stdin"),
+            paths=changed,
+        )
+        raw = self._ask(
+            *("diff-index", "--cached", "--raw", "-z", "--no-abbrev"),
+            *("-M", "-l2000", "--no-rename-empty", self._laid_out.tree),
+        )
+        return self._operations(_parse_raw(raw))
+
+    # -- what is ignored --------------------------------------------------------------------
+
+    def _ignored(
+        self, files: Sequence[str], folders: Sequence[str], ignore_files: Sequence[str]
+    ) -> set[str]:
+        for path in ignore_files:
+            self._copy_ignore_file(path)
+        # A pattern that ends in '/' matches what is a folder where git looks.
+        for path in folders:
+            self._place(path).mkdir(parents=True, exist_ok=True)
+        (self._git.folder / "info/exclude").write_text(f"/{_SENTINEL}\n")
+        # With the sentinel, git finds something whatever we ask, and does not call that an error.
+        # Behind './', a name that starts with ':' is a name (gitglossary(7), pathspec).
+        said = self._ask(
+            *("check-ignore", "-z", "-v", "--no-index", "--stdin"),
+            paths=[f"./{path}" for path in (_SENTINEL, *files, *folders)],
+        )
+        fields = said.split(b"\0")
+        verdicts = zip(fields[2::4], fields[3::4], strict=False)
+        return {os.fsdecode(path[2:]) for pattern, path in verdicts if not pattern.startswith(b"!")}
+
+    def _copy_ignore_file(self, path: str) -> None:
+        try:
+            opened = open_below(self._checkout, path, is_file=True)
+        except Faulty:
+            # No regular file: git does not read it either, and the survey says what it is.
+            return
+        with opened as file:
+            size = os.fstat(file).st_size
+            if size > _IGNORE_FILE_BYTES:
+                raise Faulty(_too_large(f"'{excerpt(path)}' has {size} bytes", _IGNORE_FILE_BYTES))
+            self._write(path, os.read(file, _IGNORE_FILE_BYTES), 0o644)
+
+    # -- contents ---------------------------------------------------------------------------
+
+    def _collect(self, survey: Survey) -> list[str]:
+        """Copy what changed to our folder; return the paths, those that are gone first."""
+        gone = list(survey.gone)
+        changed = [path for path, file in survey.touched.items() if self._copy_touched(path, file)]
+        # An ignore file that is new may be there already, with what it held a moment ago.
+        for path in survey.new:
+            self._copy(path, None)
+        return gone + changed + survey.new
+
+    def _copy_touched(self, path: str, file: LaidFile) -> bool:
+        if file.mode == MODE_SYMLINK:
+            target = self._readlink(path)
+            if object_id(BLOB, target) != file.oid:
+                raise Faulty(not_a_file(path, file, stat.S_IFLNK))
+            return False
+        # What has the size that was laid out is no more to copy than was laid out.
+        self._room += 2 * file.size
+        return self._copy(path, file)
+
+    def _copy(self, path: str, file: LaidFile | None) -> bool:
+        """Copy a file, unless it is byte for byte the one that was laid out."""
+        with open_below(self._checkout, path, is_file=True) as source:
+            status = os.fstat(source)
+            mode = 0o755 if status.st_mode & 0o100 else 0o644
+            same_mode = file is not None and (file.mode == MODE_EXECUTABLE) == (mode == 0o755)
+            if status.st_size > self._room:
+                raise Faulty(self._over(f"'{excerpt(path)}' has {status.st_size} bytes"))
+            if status.st_size <= _SMALL:
+                content = _read(source, _SMALL + 1)
+                if same_mode and file is not None and object_id(BLOB, content) == file.oid:
+                    return False
+                self._room -= len(content)
+                self._write(path, content, mode)
+                return True
+            if same_mode and file is not None and _hash(source, status.st_size) == file.oid:
+                return False
+            self._copy_large(path, source, mode)
+        return True
+
+    def _copy_large(self, path: str, source: int, mode: int) -> None:
+        os.lseek(source, 0, os.SEEK_SET)
+        place = self._place(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as target:
+            while chunk := os.read(source, _SMALL):
+                self._room -= len(chunk)
+                if self._room < 0:
+                    raise Faulty(self._over(f"'{excerpt(path)}' is large"))
+                target.write(chunk)
+            os.fchmod(target.fileno(), mode)
+
+    def _write(self, path: str, content: bytes, mode: int) -> None:
+        place = self._place(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        place.chmod(mode)
+
+    def _place(self, path: str) -> Path:
+        return self._git.files / path
+
+    def _readlink(self, path: str) -> bytes:
+        folder, _, name = path.rpartition("/")
+        with open_below(self._checkout, folder) as opened:
+            try:
+                return os.fsencode(os.readlink(name, dir_fd=opened))
+            except OSError as error:
+                raise Faulty(not_a_file(path, None, stat.S_IFLNK)) from error
+
+    def _over(self, what: str) -> Rejected:
+        return _too_large(f"{what}; the changed files together", self._max_bytes)
+
+    # -- git's judgement --------------------------------------------------------------------
+
+    def _ask(self, *arguments: str, paths: Sequence[str] = ()) -> bytes:
+        """Run git on our copies; what it cannot make out is a fault of what it was given."""
+        lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        try:
+            return self._git.run(self._git.files, *arguments, input=lines, timeout=_SECONDS)
+        except RepositoryError as error:
+            cause = error.cause or ""
+            if os.strerror(errno.ENOSPC) in cause or error.hint:
+                raise AgentError(
+                    "cannot find out what an agent changed", cause=cause, hint=error.hint or ROOM
+                ) from error
+            raise Faulty(
+                Rejected(
+                    RejectCode.INVALID_VALUE,
+                    f"git cannot take in what was changed: {excerpt(cause)}",
+                    {"cause": excerpt(cause, 1000)},
+                )
+            ) from error
+
+    def _operations(self, entries: Iterator[_Entry]) -> list[Update]:
+        # One that reads the contents that git has just stored, and those of the repository.
+        contents = pygit2.Odb(str(self._git.objects))
+        updates = []
+        total = 0
+        for entry in entries:
+            _check_name(entry.path)
+            update: Update = {"op": "write", "path": entry.path}
+            if entry.source is not None:
+                _check_name(entry.source)
+                update = {"op": "rename", "from": entry.source, "path": entry.path}
+            if entry.letter == "D":
+                updates.append({"op": "delete", "path": entry.path})
+                continue
+            if entry.old_oid != entry.oid:
+                content = contents.read(entry.oid)[1]
+                total += len(content)
+                if total > self._max_bytes:
+                    raise Faulty(
+                        _too_large(f"the changed files have {total} bytes", self._max_bytes)
+                    )
+                update |= _content(content)
+            elif entry.source is None:
+                update["op"] = "chmod"
+            if entry.mode != (entry.old_mode if entry.letter != "A" else MODE_FILE):
+                update["executable"] = entry.mode == MODE_EXECUTABLE
+            updates.append(update)
+        return updates
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of git-diff-index(1), "Raw output format"."""
+
+    letter: str
+    old_mode: str
+    mode: str
+    old_oid: str
+    oid: str
+    path: str
+    source: str | None
+
+
+def _parse_raw(raw: bytes) -> Iterator[_Entry]:
+    fields = iter(os.fsdecode(raw).split("\0")[:-1])
+    for head in fields:
+        old_mode, mode, old_oid, oid, letter = head.removeprefix(":").split(" ")
+        source = next(fields) if letter[0] == "R" else None
+        yield _Entry(letter[0], old_mode, mode, old_oid, oid, next(fields), source)
+
+
+def _check_name(path: str) -> None:
+    verdict = normalise_path(path)
+    if isinstance(verdict, Rejected):
+        raise Faulty(verdict)
+
+
+def _too_long(error: OSError) -> Rejected:
+    shown = excerpt(str(error.filename or ""))
+    message = f"a path of the checkout is too long: '…{shown[-80:]}'"
+    return Rejected(RejectCode.PATH_INVALID, message, {"reason": "too-long"})
+
+
+def _content(content: bytes) -> Update:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        return {"content": base64.b64encode(content).decode(), "encoding": "base64"}
+    return {"content": text}
+
+
+def _too_large(what: str, allowed: int) -> Rejected:
+    return Rejected(
+        RejectCode.OUTPUT_TOO_LARGE, f"{what}, {allowed} bytes are allowed", {"allowed": allowed}
+    )
+
+
+def _read(file: int, most: int) -> bytes:
+    parts = []
+    while most and (part := os.read(file, most)):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def _hash(file: int, size: int) -> str:
+    """Return the id of the blob with this file's content, whatever its size."""
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while part := os.read(file, _SMALL):
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""The lock of a checkout's index, held by us while git works on a copy of the index.
+
+A git that is killed leaves the lock of its index for ever, and nobody could prove that it is
+stale. So the lock is ours (`esaa_git.store.locks`), git's own is on the copy, and the copy takes
+the place of the index in the end. A git that outlives us inherits the claim, and holds the lock.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+from esaa_git.errors import ConflictError
+from esaa_git.faults import Point, reach
+from esaa_git.store.durability import sync_file
+from esaa_git.store.locks import Claim, LockHeld
+
+COPY = "esaa-index"
+
+
+@contextmanager
+def replacing_index(
+    git_dir: Path, locks: Path, sync_mode: str, held: Claim | None = None
+) -> Iterator[tuple[Mapping[str, str], Claim]]:
+    """Lock the index of a checkout, and yield what git needs to be started with to change it.
+
+    Args:
+        git_dir: the git directory of the checkout.
+        locks: where claims are kept.
+        held: the lock, where it is held already; then it stays so.
+
+    Yields:
+        variables for git's environment, and the claim that git has to hold as well.
+
+    Raises:
+        ConflictError: if the index is locked; nothing was changed.
+    """
+    index, copy = git_dir / "index", git_dir / COPY
+    with lock_index(git_dir, locks, sync_mode) if held is None else nullcontext(held) as claim:
+        reach(Point.INDEX_LOCKED)
+        # What a killed process has left of another time; nobody else is in here.
+        copy.with_name(f"{COPY}.lock").unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
+        before = None
+        with suppress(FileNotFoundError):
+            shutil.copy2(index, copy)
+            before = copy.stat().st_ino
+        try:
+            yield {"GIT_INDEX_FILE": str(copy)}, claim
+            if copy.exists() and copy.stat().st_ino != before:
+                with copy.open("rb") as stream:  # it holds what a person has staged
+                    sync_file(sync_mode, stream.fileno())
+                copy.replace(index)
+            reach(Point.INDEX_WRITTEN)
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def index_is_locked(lock: Path, cause: str) -> ConflictError:
+    return ConflictError(
+        f"the index is locked by another process, '{lock}'",
+        cause=cause,
+        hint=f"wait for it and repeat; if no git is running, run 'rm {lock}' first",
+    )
+
+
+def lock_index(git_dir: Path, locks: Path, sync_mode: str) -> Claim:
+    """Lock the index of a checkout until the claim is released.
+
+    Raises:
+        ConflictError: if another process holds it.
+    """
+    lock = git_dir / "index.lock"
+    try:
+        claim = Claim.standing(locks, sync_mode)
+    except LockHeld:
+        raise index_is_locked(lock, "another git-esaa process is at work there") from None
+    try:
+        claim.take(lock)
+    except LockHeld:
+        claim.release()
+        raise index_is_locked(lock, "the file exists") from None
+    except BaseException:
+        claim.release()
+        raise
+    return claim

@@ -1,0 +1,290 @@
+"""Looks through a checkout that nobody trusts: what was touched, what is new, what is gone.
+
+Nothing in it is obeyed and no git runs in it. Every folder is opened through the one above it,
+never through a symlink, so that a folder which is swapped for one meanwhile leads nowhere.
+
+A file is unchanged if lstat(2) says of it what it said when it was laid out: size, inode, and both
+times to the nanosecond. A program can set the time of modification back but not the time of change
+(utimensat(2)). A file whose time of change is not before that of the index was laid out in the
+same tick of the clock, and is read again whatever lstat says (git's racy-git rule).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from esaa_git.checkout.manifest import LaidFile, LaidOut
+from esaa_git.core.paths import MAX_PATH, normalise_path
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK
+
+_SECOND: Final = 10**9
+_WORD: Final = 0xFFFFFFFF
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A pipe that nobody writes to would keep us waiting.
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_MOST_NEW: Final = 100_000
+"""So many new names are looked at; what a proposal may hold is far less."""
+
+
+class Faulty(Exception):
+    """Carries what cannot be proposed at all out of a harvest."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__()
+        self.rejected = rejected
+
+
+@dataclass(slots=True)
+class Survey:
+    """The paths at which something may have changed, in no order.
+
+    `touched` are files that were laid out and may hold something else now.
+    """
+
+    touched: dict[str, LaidFile] = field(default_factory=dict)
+    gone: dict[str, LaidFile] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+
+
+Ignored = Callable[[Sequence[str], Sequence[str], Sequence[str]], set[str]]
+"""Takes new files, new folders and the `.gitignore` files so far; returns what is ignored."""
+
+
+class Surveyor:
+    """Walks one checkout, a level of folders at a time."""
+
+    def __init__(self, checkout: Path, laid_out: LaidOut, ignored: Ignored) -> None:
+        self._checkout = checkout
+        self._laid_out = laid_out
+        self._ignored = ignored
+        self._survey = Survey()
+        self._ignore_files: list[str] = []
+        self._files: dict[str, int] = {}
+        self._folders: list[str] = []
+        self._count = 0
+
+    def survey(self) -> Survey:
+        """Look at every file that was laid out, and at every new one that is not ignored.
+
+        Raises:
+            Faulty: for a symlink, device, socket or pipe that is new or in the place of a file, a
+                submodule that changed, a git repository, or what cannot be read.
+        """
+        level = [""]
+        visited = set()
+        while level:
+            visited.update(level)
+            below = [path for folder in level for path in self._visit(folder)]
+            level = below + self._admit_new()
+        for folder, files in self._laid_out.folders.items():
+            if folder not in visited:
+                self._missing(f"{folder}/", files)
+        return self._survey
+
+    def _visit(self, folder: str) -> list[str]:
+        """Look at what is in a folder and return the folders of the base that are."""
+        laid = self._laid_out.folders.get(folder, {})
+        racy_from, start = self._laid_out.index_mtime_ns, f"{folder}/" if folder else ""
+        below = []
+        left = dict(laid)
+        with open_below(self._checkout, folder) as opened, os.scandir(opened) as found:
+            for entry in found:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if self._is_of_base(folder, name, left):
+                        below.append(start + name)
+                    continue
+                file = laid.get(name)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if file is None:
+                    if not _is_git_dir(folder, name):
+                        self._note(start + name)
+                        self._files[start + name] = status.st_mode
+                    continue
+                left.pop(name, None)
+                changed = status.st_ctime_ns
+                if (
+                    changed != file[0] * _SECOND + file[1]
+                    or status.st_mtime_ns != file[2] * _SECOND + file[3]
+                    or status.st_ino & _WORD != file[4]
+                    or status.st_size & _WORD != file[6]
+                    or changed >= racy_from
+                ):
+                    self._touched(start + name, file, status.st_mode)
+                if name == ".gitignore":
+                    self._ignore_files.append(start + name)
+        self._missing(start, left)
+        return below
+
+    def _is_of_base(self, folder: str, name: str, left: dict[str, LaidFile]) -> bool:
+        """Answer whether a folder holds files of the base; note it where it is new."""
+        path = f"{folder}/{name}" if folder else name
+        if _is_git_dir(folder, name):
+            return False
+        if path in self._laid_out.folders:
+            return True
+        file = left.get(name)
+        if file is not None and file.mode == MODE_SUBMODULE:
+            del left[name]
+            self._check_submodule(path)
+            return False
+        self._note(path)
+        self._folders.append(path)
+        return False
+
+    def _touched(self, path: str, file: LaidFile, mode: int) -> None:
+        if file.mode == MODE_SYMLINK and stat.S_ISLNK(mode):
+            self._survey.touched[path] = file
+            return
+        if file.mode in (MODE_SYMLINK, MODE_SUBMODULE) or not stat.S_ISREG(mode):
+            raise Faulty(not_a_file(path, file, mode))
+        self._survey.touched[path] = file
+
+    def _missing(self, start: str, files: dict[str, LaidFile]) -> None:
+        for name, file in files.items():
+            path = start + name
+            if file.mode in (MODE_SYMLINK, MODE_SUBMODULE):
+                raise Faulty(not_a_file(path, file, None))
+            self._survey.gone[path] = file
+
+    def _note(self, path: str) -> None:
+        self._count += 1
+        if self._count > _MOST_NEW:
+            message = f"the checkout holds more than {_MOST_NEW} new files and folders"
+            raise Faulty(Rejected(RejectCode.TOO_MANY_FILES, message, {"allowed": _MOST_NEW}))
+        if len(os.fsencode(path)) > MAX_PATH:
+            rejected = normalise_path(path)
+            assert isinstance(rejected, Rejected)
+            raise Faulty(rejected)
+        # An ignore file may hide its siblings and itself, as it does for git.
+        if path.rpartition("/")[2] == ".gitignore":
+            self._ignore_files.append(path)
+
+    def _admit_new(self) -> list[str]:
+        """Take the new files of this level that are not ignored; return the folders to visit."""
+        files, folders = self._files, self._folders
+        if not files and not folders:
+            return []
+        self._files, self._folders = {}, []
+        ignored = self._ignored(list(files), folders, self._ignore_files)
+        self._ignore_files = []
+        for path, mode in files.items():
+            if path in ignored:
+                continue
+            if not stat.S_ISREG(mode):
+                raise Faulty(not_a_file(path, None, mode))
+            self._survey.new.append(path)
+        return [path for path in folders if path not in ignored]
+
+    def _check_submodule(self, path: str) -> None:
+        with open_below(self._checkout, path) as opened, os.scandir(opened) as found:
+            if next(found, None) is not None:
+                raise Faulty(
+                    Rejected(
+                        RejectCode.PATH_NOT_A_FILE,
+                        f"'{excerpt(path)}' is a submodule, and no task writes into one; "
+                        "leave its folder empty",
+                        {"path": excerpt(path)},
+                    )
+                )
+
+
+class Opened:
+    """An open file or folder, closed in the end."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __enter__(self) -> int:
+        return self._number
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._number)
+
+
+def open_below(checkout: Path, path: str, *, is_file: bool = False) -> Opened:
+    """Open a folder or a regular file of the checkout, through no symlink.
+
+    Raises:
+        Faulty: if something else stands there or on the way, or it is closed to us.
+    """
+    names = path.split("/") if path else []
+    try:
+        opened = os.open(checkout, _FOLDER)
+        for position, name in enumerate(names, start=1):
+            flags = _FILE if is_file and position == len(names) else _FOLDER
+            try:
+                inner = os.open(name, flags, dir_fd=opened)
+            finally:
+                os.close(opened)
+            opened = inner
+    except OSError as error:
+        raise Faulty(_closed(path, error)) from error
+    if is_file and not stat.S_ISREG(os.fstat(opened).st_mode):
+        mode = os.fstat(opened).st_mode
+        os.close(opened)
+        raise Faulty(not_a_file(path, None, mode))
+    return Opened(opened)
+
+
+def not_a_file(path: str, file: LaidFile | None, mode: int | None) -> Rejected:
+    """Return the refusal of what is not a regular file now, or was none when it was laid out."""
+    shown = excerpt(path)
+    if file is not None and file.mode in (MODE_SYMLINK, MODE_SUBMODULE):
+        was = "a symlink" if file.mode == MODE_SYMLINK else "a submodule"
+        message = f"'{shown}' is {was}, and only files can be changed; put it back as it was"
+    else:
+        message = f"'{shown}' is {_kind(mode or 0)}, and only files can be proposed; remove it"
+    return Rejected(RejectCode.PATH_NOT_A_FILE, message, {"path": shown})
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFLNK: "a symlink",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _is_git_dir(folder: str, name: str) -> bool:
+    """Answer whether this is the checkout's own `.git`.
+
+    Raises:
+        Faulty: if it is one somewhere else, which makes that folder a repository.
+    """
+    if len(name) != 4 or name.lower() != ".git":
+        return False
+    if not folder and name == ".git":
+        return True
+    raise Faulty(_repository(folder))
+
+
+def _repository(folder: str) -> Rejected:
+    shown = excerpt(folder or ".")
+    return Rejected(
+        RejectCode.PATH_NOT_A_FILE,
+        f"'{shown}' is a git repository of its own, and none can be proposed; remove its '.git'",
+        {"path": shown},
+    )
+
+
+def _closed(path: str, error: OSError) -> Rejected:
+    shown = excerpt(path or ".")
+    return Rejected(
+        RejectCode.PATH_NOT_A_FILE,
+        f"'{shown}' cannot be read ({error.strerror}); give it back its mode, or remove it",
+        {"path": shown},
+    )

@@ -1,0 +1,175 @@
+"""Throwaway checkouts: files to work on, and a git directory that leads nowhere.
+
+A checkout is laid out by the git program with a private git directory (`sealed`), so that line
+ends are what a person would see and no filter, hook or monitor of anybody's runs. A file under a
+filter attribute (git-lfs, git-crypt) is laid out as it is stored. What was laid out is remembered
+in this process's memory while an agent works: nothing that `harvest` relies on is on the disk,
+where a program could reach it.
+
+The checkout's own `.git` holds one branch, an index and a generic name to commit by. It reads the
+repository's objects through `objects/info/alternates`, which costs nothing, and has neither its
+refs nor its configuration.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from esaa_git.checkout import diff
+from esaa_git.checkout.isolated import (
+    SealedGit,
+    object_folders,
+    sealed_git,
+    text_settings,
+    write_git_dir,
+)
+from esaa_git.checkout.manifest import LaidOut
+from esaa_git.errors import AgentError, RepositoryError
+from esaa_git.folders import ROOM, no_room, throwaway_folder
+from esaa_git.ports import FileEntry, Harvest
+from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
+from esaa_git.store.repository import Repository
+from esaa_git.store.trees import GitTrees
+
+_BRANCH = "refs/heads/work"
+_AUTHOR = "Agent", "agent@localhost"
+
+# Files wait for the disk more than for a core (git-config(1), checkout.workers).
+_WORKERS = max(4, os.cpu_count() or 1)
+
+_NO_ROOM = (
+    "unable to write",
+    "unable to create",
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)),
+)
+
+# What the agent's git is told, besides how text is written. No hook of a template runs, and no
+# maintenance starts that would outlive the command.
+_SETTINGS = {
+    "core.bare": "false",
+    "core.logAllRefUpdates": "true",
+    "core.hooksPath": os.devnull,
+    "user.name": _AUTHOR[0],
+    "user.email": _AUTHOR[1],
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
+
+
+class GitWorkspaces:
+    """Makes throwaway checkouts of one repository, several at a time if need be."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    @contextmanager
+    def open(
+        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+    ) -> Iterator[GitWorkspace]:
+        """Lay out a commit, with these paths changed, and remove it in the end.
+
+        Raises:
+            AgentError: if it cannot be laid out.
+        """
+        objects = object_folders(self._repository)
+        settings = text_settings(self._repository)
+        with throwaway_folder("checkout") as top:
+            try:
+                commit = decode_commit(self._repository.read(base)[1])
+                tree = commit.tree
+                if changes:
+                    tree = GitTrees(self._repository).with_changes(tree, changes)
+                for name in ("checkout", "home", "tmp"):
+                    (top / name).mkdir(mode=0o700)
+                laid_out = _lay_out(top / "checkout", tree, objects, settings)
+                git_dir = top / "checkout" / ".git"
+                write_git_dir(git_dir, objects, {**_SETTINGS, **settings}, _BRANCH)
+                head = base if tree == commit.tree else _store_commit(git_dir, tree, base, commit)
+                (git_dir / _BRANCH).write_text(f"{head}\n")
+                (git_dir / "index").write_bytes(laid_out.index)
+                self._copy_boundary(git_dir)
+            except OSError as error:
+                raise no_room(f"lay out {base[:12]} for an agent", error) from error
+            except KeyError as error:
+                raise AgentError(
+                    f"cannot lay out {base[:12]} for an agent",
+                    cause="the commit is not in this repository",
+                    hint="run 'git esaa fetch', then repeat the command",
+                ) from error
+            yield GitWorkspace(top, objects, settings, laid_out)
+
+    def _copy_boundary(self, git_dir: Path) -> None:
+        """Have the agent's git know where a shallow clone ends (git-clone(1), --depth)."""
+        shallow = self._repository.common_dir / "shallow"
+        if shallow.is_file():
+            (git_dir / "shallow").write_bytes(shallow.read_bytes())
+
+
+class GitWorkspace:
+    """One throwaway checkout."""
+
+    def __init__(
+        self, top: Path, objects: Sequence[Path], settings: Mapping[str, str], laid_out: LaidOut
+    ) -> None:
+        self.path = top / "checkout"
+        self.home = top / "home"
+        self.tmp = top / "tmp"
+        self.readable: Sequence[Path] = tuple(objects)
+        self._settings = settings
+        self._laid_out = laid_out
+
+    def harvest(self, max_bytes: int) -> Harvest:
+        """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
+
+        Raises:
+            AgentError: if there is no room to find out.
+        """
+        with sealed_git(self.readable, self._settings) as git:
+            return diff.harvest(git, self.path, self._laid_out, max_bytes)
+
+
+def _lay_out(
+    folder: Path, tree: str, objects: Sequence[Path], settings: Mapping[str, str]
+) -> LaidOut:
+    with sealed_git(objects, settings) as git:
+        try:
+            git.run(folder, "-c", f"checkout.workers={_WORKERS}", "read-tree", "-m", "-u", tree)
+        except RepositoryError as error:
+            raise AgentError(
+                f"cannot lay out tree {tree[:12]} for an agent",
+                # One line a file, and the last is whole.
+                cause=(error.cause or "").rpartition("\n")[2],
+                hint=_hint(error),
+            ) from error
+        return _remember(git, tree)
+
+
+def _remember(git: SealedGit, tree: str) -> LaidOut:
+    return LaidOut(tree, git.index.read_bytes(), git.index.stat().st_mtime_ns)
+
+
+def _hint(error: RepositoryError) -> str:
+    if error.hint:
+        return error.hint
+    if any(sign in (error.cause or "") for sign in _NO_ROOM):
+        return ROOM
+    return "run 'git fsck'; in a partial clone, run 'git fetch --refetch --no-filter' first"
+
+
+def _store_commit(git_dir: Path, tree: str, parent: str, base: Commit) -> str:
+    """Store, in the checkout's own git directory, the commit that its HEAD names."""
+    _, seconds, _ = base.committer.rsplit(b" ", 2)
+    who = f"{_AUTHOR[0]} <{_AUTHOR[1]}> {seconds.decode()} +0000"
+    data = encode_commit(tree, (parent,), who, who, "The base with a proposal applied\n")
+    oid = object_id(COMMIT, data)
+    place = git_dir / "objects" / oid[:2]
+    place.mkdir()
+    (place / oid[2:]).write_bytes(zlib.compress(b"commit %d\0%s" % (len(data), data)))
+    return oid

@@ -1,0 +1,507 @@
+"""The cycle: select, dispatch, validate, accept or reject, until nothing is left to do.
+
+One decider, here, and a crew of agents at work. The decider opens attempts as long as there is
+room and something to do, and admits what comes back in the order in which it arrives. Only the
+decider reads the log or writes to it, and it holds no lock while an agent or a check runs.
+
+A worker is a decider among others, each on a machine of its own. It looks at what the others
+recorded before it chooses, and where they hold everything it waits, until there is something to do
+or the run is over.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from esaa_git.core.event import after, instant, timestamp
+from esaa_git.core.machine import RunState, TaskState
+from esaa_git.core.state import State, Task
+from esaa_git.engine import decide, run
+from esaa_git.engine.admission import Admission
+from esaa_git.engine.commit import try_admit
+from esaa_git.engine.dispatched import Dispatched
+from esaa_git.engine.effect import try_close
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Said
+from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
+from esaa_git.engine.pool import Cancelled, Crew, Ended
+from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
+from esaa_git.engine.proposer import dispatch, release, resume
+from esaa_git.engine.review import (
+    awaiting_reviewer,
+    dispatch_review,
+    release_review,
+    try_admit_review,
+)
+from esaa_git.engine.schedule import Selection
+from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.engine.waiting import (
+    POLL_SECONDS,
+    cooling,
+    is_dispatched,
+    is_dispatched_as,
+    wait,
+    waits_for,
+)
+from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
+from esaa_git.ports import Answer, Request
+
+MAX_CONFLICTS = 8
+"""How often an answer is taken up again after all tries to record it were lost against others."""
+
+MAX_VOIDED = 3
+"""How often the checks of an attempt are run in vain before others wait for it."""
+
+GRACE_SECONDS = 10
+"""How long after its deadline an agent of ours may take to be ended before its lease expires."""
+
+
+def cycle(
+    engine: Engine,
+    options: Options | None = None,
+    *,
+    observer: Observer | None = None,
+    stop: Stop | None = None,
+) -> Report:
+    """Work until the run ends, nothing can be done, or it is stopped.
+
+    However it is left, nobody is at work any more, and every attempt that was called off is on
+    record as given back.
+
+    Raises:
+        RunHalted: if nothing can be done now and the run cannot end: the message says why.
+    """
+    decider = _Decider(engine, options or Options(), observer or Unobserved(), stop or Stop())
+    try:
+        return decider.work()
+    except BaseException as error:
+        decider.call_off("interrupted" if not isinstance(error, EsaaError) else str(error))
+        raise
+
+
+@dataclass
+class _Work:
+    """An attempt of ours under way: what its agent said, once it did, and the proofs so far."""
+
+    task_id: str
+    attempt_id: str
+    dispatched: Dispatched | None = None
+    said: Said | None = None
+    proofs: int = 0
+    conflicts: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def name(self) -> str:
+        """What other processes are told that we are at work on."""
+        approval_id = None if self.dispatched is None else self.dispatched.approval_id
+        return approval_id or self.attempt_id
+
+
+class _Decider:
+    def __init__(self, engine: Engine, options: Options, observer: Observer, stop: Stop) -> None:
+        self._engine = engine
+        self._options = options
+        self._observer = observer
+        self._stop = stop
+        self._report = Report()
+        self._crew = Crew()
+        self._work: dict[str, _Work] = {}
+        self._made = 0
+        self._told = False
+        self._trouble: EsaaError | None = None
+        self._stuck: set[str] = set()
+        self._selection = Selection(engine, options.overlap)
+        self._left_behind: list[str] = []
+        self._held_back: list[Ended] = []
+        self._waiting = False
+        self._ending: int | None = None
+        stop.wake = self._crew.wake
+
+    def work(self) -> Report:
+        while True:
+            if self._engine.sharing is not None:
+                self._engine.sharing.keep_up(idle=self._has_room())
+            self._settle()
+            state, contracts = self._engine.log.load()
+            self._obey()
+            if not state.run.is_open:
+                self.call_off(f"{state.run.run_id} is over: {state.run.state}")
+                report = self._report
+                report.result, report.reason = RunState(state.run.state), state.run.reason
+                return report
+            if self._has_room() and self._dispatch_next(state):
+                continue
+            if self._held_back and not self._is_pressed():
+                self._take(self._held_back.pop(0))
+                continue
+            if self._crew:
+                self._take(self._crew.next(POLL_SECONDS))
+                continue
+            if self._trouble is not None:
+                raise self._trouble
+            if self._stop.finishing:
+                self._report.stopped = True
+                return self._report
+            if self._is_enough(state):
+                return self._report
+            ending = decide.outcome(state, contracts)
+            if ending is None and not self._waits(state):
+                wait(self._engine, state, contracts, self._stop)
+            elif ending is not None and self._finish(state, *ending):
+                return self._report
+
+    def _finish(self, state: State, result: RunState, reason: str) -> bool:
+        """End the run, and answer whether that was for us to do."""
+        sharing = self._engine.sharing
+        if sharing is not None and self._ending != state.seq:
+            # All workers see it at about the same time. One that is about to end the run is let.
+            self._ending = state.seq
+            self._rest()
+            return False
+        try:
+            self._report.audit = run.finish(self._engine, result, reason)
+        except RunHalted:
+            if self._engine.log.load()[0].run.is_open:
+                raise
+            return False
+        self._report.result, self._report.reason = result, reason
+        return True
+
+    def _waits(self, state: State) -> bool:
+        """Wait for a while where others hold what is left.
+
+        Here that is another process whose agents are at work, or one that was killed: its leases
+        run out. A worker waits for people and cooldowns too.
+        """
+        engine = self._engine
+        now = max(timestamp(engine.clock.now()), state.ts)
+        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        if engine.sharing is None:
+            held = [task for task in held if is_dispatched(task)]
+        if not held and (engine.sharing is None or not cooling(state, now)):
+            return False
+        if held and not self._waiting:
+            self._waiting = True
+            engine.say(f"waiting: {'; '.join(waits_for(task) for task in held[:5])}")
+        self._rest()
+        return True
+
+    def _rest(self) -> None:
+        """Do nothing until the log is to be looked at again, or somebody wakes us."""
+        if self._engine.sharing is None:
+            self._engine.clock.sleep(POLL_SECONDS)
+            return
+        self._crew.next(self._engine.sharing.rest())
+        self._engine.sharing.keep_up(idle=True)
+
+    def _obey(self) -> None:
+        """Do what a person asked for meanwhile, and say so once."""
+        if self._stop.cancelling:
+            if self._crew:
+                self._engine.say("calling off what is under way")
+            self.call_off("interrupted")
+        elif self._stop.finishing and self._crew and not self._told:
+            self._engine.say("finishing what is under way; Ctrl-C again calls it off")
+            self._told = True
+
+    # -- who works ------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return (
+            self._trouble is None
+            and not self._stop.finishing
+            and len(self._work) < self._options.parallel
+        )
+
+    def _is_enough(self, state: State) -> bool:
+        """Answer whether what was asked for is done, although the run may go on."""
+        options = self._options
+        if options.steps is not None and self._made >= options.steps:
+            return True
+        return options.task_id is not None and state.tasks[options.task_id].state in (
+            TaskState.DONE,
+            TaskState.BLOCKED,
+        )
+
+    def _dispatch_next(self, state: State) -> bool:
+        """Open the next attempt and set its agent to work; answer whether there was one."""
+        if self._options.task_id is not None and self._crew:
+            return False
+        try:
+            opened = self._open_next(state)
+        except EsaaError as error:
+            # Somebody else may have been faster; then there is something else to choose from.
+            is_late = isinstance(error, RefusedError | ConflictError) and self._has_moved(state)
+            # Others may be at work, and their answers are worth waiting for.
+            self._trouble = None if is_late else error
+            return True
+        if opened is None:
+            return False
+        self._waiting = False
+        self._begin(_Work(opened.task_id, opened.attempt_id, opened))
+        request = self._timed(opened.request)
+        self._crew.start(opened.attempt_id, partial(opened.adapter.answer, request))
+        self._observer.dispatched(opened)
+        return True
+
+    def _timed(self, request: Request) -> Request:
+        """Return a request with the deadline by our own clock, where the log's may be another."""
+        engine = self._engine
+        if engine.sharing is None:
+            return request
+        _, contracts = engine.log.load()
+        deadline = after(timestamp(engine.clock.now()), contracts.policy.ttl_ms)
+        return replace(request, deadline=deadline)
+
+    def _begin(self, work: _Work) -> None:
+        self._work[work.attempt_id] = work
+        self._engine.roster.enter(work.name)
+
+    def _end(self, attempt_id: str) -> _Work:
+        work = self._work.pop(attempt_id)
+        self._engine.roster.leave(work.name)
+        return work
+
+    def _has_moved(self, state: State) -> bool:
+        return self._engine.log.load()[0].seq != state.seq
+
+    def _open_next(self, state: State) -> Dispatched | None:
+        """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""
+        engine = self._engine
+        _, contracts = engine.log.load()
+        resumed = self._resume(state)
+        if resumed is not None:
+            return resumed
+        owed = awaiting_reviewer(engine, state, contracts)
+        if owed is not None and self._options.task_id in (None, owed[0].task_id):
+            return dispatch_review(engine, *owed)
+        if self._options.steps is not None and self._made >= self._options.steps:
+            return None
+        task = self._selection.next(state, self._options.task_id)
+        if task is None:
+            return None
+        if engine.sharing is not None:
+            engine.sharing.give_way()
+        # Before it is open: whatever kills us from here on, the next process finds it.
+        name = f"{task.task_id}-A{task.attempts_total + 1}"
+        engine.roster.enter(name)
+        try:
+            opened = dispatch(engine, task, self._options.agent)
+        except BaseException:
+            engine.roster.leave(name)
+            raise
+        self._made += 1
+        return opened
+
+    def _resume(self, state: State) -> Dispatched | None:
+        """Take up again what a process was at work on that is gone: no attempt is lost with it."""
+        engine = self._engine
+        self._left_behind += engine.roster.left_behind()
+        while self._left_behind:
+            name = self._left_behind.pop(0)
+            if name in state.approvals:
+                release_review(engine, name, "the process that asked for it is gone")
+                continue
+            held = (state.tasks[task_id] for task_id in state.run.in_progress)
+            task = next((one for one in held if is_dispatched_as(one, name)), None)
+            if task is None:
+                continue
+            if self._options.task_id not in (None, task.task_id):
+                release(engine, task.task_id, name, "the process that was at work on it is gone")
+                continue
+            engine.say(f"{name}: its process is gone, and it is taken up again")
+            return resume(engine, task)
+        return None
+
+    def call_off(self, reason: str) -> None:
+        """End everything that is at work, and give the tasks back."""
+        self._crew.call_off()
+        while self._crew or self._held_back:
+            ended = self._held_back.pop(0) if self._held_back else self._crew.next(POLL_SECONDS)
+            if ended is None:
+                continue
+            work = self._end(ended.key)
+            if ended.error is not None or not self._came_in_time(work, ended.value):
+                self._give_back(work, reason)
+
+    def _give_back(self, work: _Work, reason: str) -> None:
+        """Give back what was taken up; where the shared log cannot be told, its lease runs out."""
+        try:
+            self._release(work, reason)
+        except (ConflictError, RemoteUnreachable) as error:
+            if self._engine.sharing is None:
+                raise
+            self._engine.say(f"{work.attempt_id} is not given back, its lease runs out: {error}")
+
+    def _release(self, work: _Work, reason: str) -> None:
+        """Give back what was taken up: an attempt or a review that does not count."""
+        approval_id = None if work.dispatched is None else work.dispatched.approval_id
+        if approval_id is not None:
+            release_review(self._engine, approval_id, reason)
+        else:
+            release(self._engine, work.task_id, work.attempt_id, reason)
+
+    def _came_in_time(self, work: _Work, value: Answer | Proof) -> bool:
+        """Admit what ended by itself after all, so that nothing is lost that was paid for."""
+        try:
+            return self._admit(work, self._proof(work, value)) is None
+        except EsaaError:
+            return False
+
+    # -- what comes back ------------------------------------------------------------------------
+
+    def _take(self, ended: Ended | None) -> None:
+        if ended is None:
+            return
+        work = self._work[ended.key]
+        if ended.error is None and self._is_pressed(beside=work):
+            self._held_back.append(ended)
+            return
+        if ended.error is not None:
+            self._end(ended.key)
+            self._release(work, str(ended.error) or "interrupted")
+            if not isinstance(ended.error, EsaaError | Cancelled):
+                raise ended.error
+            if isinstance(ended.error, EsaaError):
+                self._trouble = self._trouble or ended.error
+            return
+        try:
+            unproven = self._admit(work, self._proof(work, ended.value))
+        except ConflictError as error:
+            self._put_back(work, ended, error)
+            return
+        if unproven is None:
+            self._end(ended.key)
+            return
+        work.proofs += 1
+        if work.proofs > MAX_PROOFS:
+            self._end(ended.key)
+            self._release(work, "the branch kept moving")
+            self._trouble = self._trouble or moved_too_often()
+            return
+        self._check(ended.key, unproven)
+
+    def _is_pressed(self, beside: _Work | None = None) -> bool:
+        """Answer whether an attempt's checks run that others' admissions have voided often.
+
+        Theirs are held back until it is through, or it would never be.
+        """
+        return any(
+            work.proofs >= MAX_VOIDED and work.attempt_id in self._crew
+            for work in self._work.values()
+            if work is not beside
+        )
+
+    def _put_back(self, work: _Work, ended: Ended, error: ConflictError) -> None:
+        """Take up again later what others were faster than: it was paid for."""
+        work.conflicts += 1
+        if work.conflicts <= MAX_CONFLICTS:
+            self._crew.start(ended.key, lambda _: ended.value)
+            return
+        self._end(ended.key)
+        if work.said is not None:
+            self._give_back(work, str(error))
+        self._stuck.add(work.attempt_id)
+        self._trouble = self._trouble or error
+
+    def _proof(self, work: _Work, value: Answer | Proof | None) -> Proof | None:
+        """Return the proof that came back; an answer is kept until it is admitted."""
+        if value is None or isinstance(value, Proof):
+            return value
+        assert work.dispatched is not None
+        work.said = work.dispatched.said(value)
+        return None
+
+    def _admit(self, work: _Work, proof: Proof | None) -> Unproven | None:
+        """Admit an answer, or close a task whose result is recorded; return what it still needs."""
+        outcome: Admission | Unproven
+        try:
+            approval_id = None if work.dispatched is None else work.dispatched.approval_id
+            if work.said is not None and approval_id is not None:
+                outcome = try_admit_review(self._engine, work.said, approval_id, proof)
+            elif work.said is not None:
+                outcome = try_admit(self._engine, work.said, proof)
+            else:
+                outcome = try_close(self._engine, work.task_id, proof)
+        except (RefusedError, RunHalted):
+            if not self._is_overtaken(work):
+                raise
+            return None
+        if isinstance(outcome, Unproven):
+            return outcome
+        self._report.admissions.append(outcome)
+        self._observer.admitted(outcome)
+        if work.said is None and outcome.kind == "waiting":
+            self._stuck.add(work.attempt_id)
+            self._trouble = self._trouble or RunHalted(outcome.message)
+        return None
+
+    def _is_overtaken(self, work: _Work) -> bool:
+        """Answer whether others have ended the run, or done what we were about to do."""
+        state, _ = self._engine.log.load()
+        if not state.run.is_open:
+            return True
+        return work.said is None and not _is_ready_to_close(state, state.tasks[work.task_id])
+
+    def _check(self, key: str, unproven: Unproven) -> None:
+        self._observer.checking(key, tuple(check.name for check in unproven.checks))
+        engine = self._engine
+        self._crew.start(key, lambda pause: prove(engine, unproven, pause))
+
+    # -- what is left from before ---------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
+        engine = self._engine
+        state, contracts = engine.log.load()
+        if not state.run.is_open:
+            return
+        now, ttl_ms = timestamp(engine.clock.now()), contracts.policy.ttl_ms
+        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        late = [task.task_id for task in held if self._is_late(task, now, ttl_ms)]
+        if late:
+            transact(engine, lambda tx: _expire(tx, late))
+        for task in held:
+            attempt = task.attempt
+            if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):
+                continue
+            if _is_ready_to_close(state, task):
+                work = _Work(task.task_id, attempt.attempt_id)
+                try:
+                    unproven = self._admit(work, None)
+                except ConflictError as error:
+                    self._begin(work)
+                    self._put_back(work, Ended(attempt.attempt_id), error)
+                    continue
+                if unproven is not None:
+                    self._begin(work)
+                    self._check(attempt.attempt_id, unproven)
+
+    def _is_late(self, task: Task, now: str, ttl_ms: int) -> bool:
+        attempt = task.active_attempt
+        if attempt is None:
+            return False
+        if not self._engine.leases.is_over(attempt.attempt_id, attempt.deadline, now, ttl_ms):
+            return False
+        if attempt.attempt_id not in self._work:
+            return True
+        # Its adapter ends it at the deadline by itself, and what it says then is recorded; this is
+        # for one that hangs.
+        lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
+        return time.monotonic() - self._work[attempt.attempt_id].began > lease + GRACE_SECONDS
+
+
+def _expire(tx: Transaction, task_ids: list[str]) -> None:
+    decide.expire(tx, [tx.state.tasks[task_id] for task_id in task_ids])
+
+
+def _is_ready_to_close(state: State, task: Task) -> bool:
+    """Answer whether a validated result has everything it needs and only was not applied."""
+    if task.result is None or task.active_attempt is not None:
+        return False
+    if task.pending_approval is None:
+        return True
+    return state.approvals[task.pending_approval].state == "granted"

@@ -1,0 +1,74 @@
+"""The orchestrator's parts in one place: what `esaa_git.cli` wires and every decision uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.engine.lease import WALL_CLOCK, Leases
+from esaa_git.ports import (
+    AgentAdapter,
+    Audit,
+    BlobStore,
+    Checker,
+    Clock,
+    EventLog,
+    Journal,
+    Merger,
+    Roster,
+    Trees,
+    WorkingBranch,
+)
+
+if TYPE_CHECKING:
+    from esaa_git.engine.sharing import Sharing
+    from esaa_git.engine.verifier import Verifier
+
+
+@dataclass
+class Engine:
+    """One repository's orchestrator.
+
+    Attributes:
+        make_agent: gives the adapter of an agent of the swarm.
+        roster: knows what processes here are at work on, also those that are gone.
+        make_checker: gives what runs the checks that contracts demand of a proposed tree.
+        audit: verifies the log and the branch, from the last verified point.
+        say: tells a person what happens, one line at a time.
+        housekeeping: told after each transaction how many events there are, with nothing locked.
+        turn: held around each try to decide and append, so that processes here take turns.
+        leases: judges whether an attempt has had its time.
+        sharing: the log that other machines append to as well, for a worker.
+    """
+
+    log: EventLog
+    trees: Trees
+    blobs: BlobStore
+    merger: Merger
+    branch: WorkingBranch
+    journal: Journal
+    clock: Clock
+    make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
+    new_log_id: Callable[[], str]
+    roster: Roster
+    make_checker: Callable[[], Checker]
+    audit: Callable[[], Audit]
+    say: Callable[[str], None]
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    housekeeping: Callable[[int], None] = lambda _seq: None
+    leases: Leases = WALL_CLOCK
+    sharing: Sharing | None = None
+
+    @cached_property
+    def checker(self) -> Checker:
+        return self.make_checker()
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        from esaa_git.engine.verifier import Verifier
+
+        return Verifier(self.trees, self.blobs, self.merger, self.branch.protected())

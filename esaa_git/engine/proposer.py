@@ -1,0 +1,149 @@
+"""The proposer's side of the boundary: an attempt is opened, and the agent is asked.
+
+The agent gets a purified view and answers; it never writes. What it answered is judged by the
+verifier, whatever it is.
+"""
+
+from __future__ import annotations
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.contract_rules import required_checks
+from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.globs import GlobSet
+from esaa_git.core.machine import Cause
+from esaa_git.core.state import Task
+from esaa_git.engine import decide
+from esaa_git.engine.dispatched import Dispatched, record_dispatch
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.request import branch_tip, build_request, request_for
+from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.errors import ConflictError, RunHalted
+from esaa_git.ports import AgentAdapter, Request
+
+
+def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
+    """Return who works on the task: `--agent`, else the task's own agent, else its kind's."""
+    name = override or task.agent or contracts.swarm.for_kind(task.kind)
+    return contracts.swarm.agent(name)
+
+
+def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
+    """Open an attempt on the task and record what its agent is asked; nobody is asked yet.
+
+    Raises:
+        AgentError: if the agent cannot be asked at all, or its answer could not be checked; no
+            attempt is spent.
+        ConflictError: if a person's uncommitted work would keep the answer waiting.
+    """
+    _, contracts = engine.log.load()
+    adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
+    adapter.ready()
+    checks = required_checks(task, contracts)
+    if checks:
+        engine.checker.ready(checks)
+    _look_for_uncommitted_work(engine, task)
+    return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
+
+
+def resume(engine: Engine, task: Task) -> Dispatched:
+    """Ask an agent again for an attempt that is open and whose process is gone.
+
+    A dispatch is delivered at least once: the request is made again of the state that it was made
+    of, and sent again; the log says already that it was. Where that gives another one (a template
+    has changed), what is asked now is a dispatch of its own.
+
+    Raises:
+        AgentError: if the agent cannot be asked at all.
+    """
+    assert task.attempt is not None
+    _, contracts = engine.log.load()
+    adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
+    adapter.ready()
+    attempt = task.attempt
+    opened, recorded = _recorded(engine, attempt.attempt_id)
+    before = engine.log.state_at(opened)
+    again = adapter.prepare(
+        request_for(
+            engine,
+            before,
+            contracts,
+            before.tasks[task.task_id],
+            attempt,
+            adapter.name,
+            has_checkout=adapter.has_checkout,
+        )
+    )
+    if digest(again.sent) == recorded:
+        return Dispatched(task.task_id, attempt.attempt_id, adapter, again)
+
+    def decided(tx: Transaction) -> Dispatched:
+        request = _prepared(engine, tx, task.task_id, adapter)
+        what = Dispatched(task.task_id, attempt.attempt_id, adapter, request)
+        return record_dispatch(tx, what)
+
+    return transact(engine, decided)
+
+
+def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
+    """Return the commit at which an attempt was opened, and the digest of what was sent last."""
+    sent = ""
+    for stored in engine.log.events(newest_first=True):
+        event = stored.event
+        if event.attempt_id != attempt_id:
+            continue
+        if event.action == "orchestrator.dispatch" and "review" not in event.payload:
+            sent = sent or str(event.payload["request_sha256"])
+        if event.action == "attempt.create":
+            return stored.commit, sent
+    raise RunHalted(f"'{attempt_id}' is not in the log")
+
+
+def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
+    """Look, before an agent is paid, whether a person's own work will keep its answer waiting.
+
+    Raises:
+        ConflictError: if a path that the task names outright is not committed.
+    """
+    state, contracts = engine.log.load()
+    branch = str(state.run.branch)
+    boundary = engine.verifier.boundary(task, contracts)
+    below = GlobSet(boundary.patterns).prefixes
+    found = engine.branch.uncommitted(branch, below) if below else []
+    paths = [path for path in found if boundary.check(path) is None]
+    named = sorted(set(paths) & set(task.writes))
+    if named:
+        raise ConflictError(
+            f"'{named[0]}' has uncommitted work, and '{task.task_id}' is to write it",
+            hint="commit or stash it, then run 'git esaa run' again",
+        )
+    if paths:
+        shown = ", ".join(f"'{path}'" for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+        engine.say(
+            f"note: {task.task_id} may write where you have uncommitted work ({shown}); "
+            "if it does, its answer waits until you have committed or stashed that"
+        )
+
+
+def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
+    base = branch_tip(engine, tx)
+    attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
+    request = _prepared(engine, tx, task_id, adapter)
+    return record_dispatch(tx, Dispatched(task_id, attempt_id, adapter, request))
+
+
+def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Request:
+    return adapter.prepare(
+        build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
+    )
+
+
+def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
+    """Give a task back whose agent was never really asked; the attempt does not count."""
+
+    def give_up(tx: Transaction) -> None:
+        task = tx.state.tasks[task_id]
+        held = task.active_attempt
+        if held is not None and held.attempt_id == attempt_id:
+            decide.update_task(tx, task, Cause.RELEASED, reason=reason)
+
+    transact(engine, give_up)

@@ -1,0 +1,242 @@
+"""Reviews by agents: a completed attempt is shown to another agent, which decides on it.
+
+The reviewer sees the tree as it would stand after the change, and a diff. What it answers is an
+intention like any other: it is decoded, held against what was asked, and recorded as a grant or a
+denial under the reviewer's name; a person may be quicker at any time. A task that needs a person
+is never shown to an agent.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from esaa_git.core import canonical, storage
+from esaa_git.core.contract_rules import reviewer_of
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.envelope import Envelope, decode
+from esaa_git.core.event import after, timestamp
+from esaa_git.core.machine import Cause
+from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.state import Approval, State, Task
+from esaa_git.core.view import review_view
+from esaa_git.engine import decide
+from esaa_git.engine.admission import Admission, reject
+from esaa_git.engine.context import context_files
+from esaa_git.engine.dispatched import Dispatched, record_dispatch
+from esaa_git.engine.effect import Grant, finish_task
+from esaa_git.engine.effect_event import recorded_effect
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Exchange, Said, measured
+from esaa_git.engine.proof import Proof, Unproven
+from esaa_git.engine.request import branch_tip
+from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.engine.verifier import FileChange, Proposal
+from esaa_git.ports import AgentAdapter, FileEntry, Request
+
+MAX_DIFF = 100_000
+"""How many characters of the diff a reviewer is shown; the files themselves follow in full."""
+
+
+def awaiting_reviewer(
+    engine: Engine, state: State, contracts: Contracts
+) -> tuple[Task, Approval, str] | None:
+    """Return a task whose result an agent may review now, the approval, and that agent's name."""
+    now = max(timestamp(engine.clock.now()), state.ts)
+    for task_id in state.run.in_progress:
+        task = state.tasks[task_id]
+        if task.pending_approval is None:
+            continue
+        approval = state.approvals[task.pending_approval]
+        name = reviewer_of(task, contracts)
+        if name is None or approval.state != "pending":
+            continue
+        until, ttl_ms = approval.deadline, contracts.policy.ttl_ms
+        if until is not None and not engine.leases.is_over(
+            task.pending_approval, until, now, ttl_ms
+        ):
+            continue
+        if approval.tries < contracts.policy.max_attempts:
+            return task, approval, name
+    return None
+
+
+def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -> Dispatched:
+    """Lend the decision to the agent and record what it is asked; nobody is asked yet.
+
+    Raises:
+        AgentError: if the agent cannot be asked at all.
+    """
+    _, contracts = engine.log.load()
+    adapter = engine.make_agent(contracts.swarm.agent(name), contracts)
+    adapter.ready()
+    return transact(
+        engine, lambda tx: _dispatch(engine, tx, task.task_id, approval.approval_id, adapter)
+    )
+
+
+def _dispatch(
+    engine: Engine, tx: Transaction, task_id: str, approval_id: str, adapter: AgentAdapter
+) -> Dispatched:
+    task = tx.state.tasks[task_id]
+    assert task.attempt is not None
+    before = tx.state.approvals[approval_id]
+    if before.deadline is not None and tx.is_over(approval_id, before.deadline):
+        # A worker may know that the time is up before any clock says so.
+        tx.now = max(tx.now, before.deadline)
+    deadline = after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms)
+    tx.leases.begin(approval_id, deadline)
+    approval = replace(before, deadline=deadline)
+    request = adapter.prepare(_request(engine, tx, task, approval, adapter))
+    what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
+    return record_dispatch(tx, what, {"approval_id": approval_id, "deadline": deadline})
+
+
+def _request(
+    engine: Engine, tx: Transaction, task: Task, approval: Approval, adapter: AgentAdapter
+) -> Request:
+    assert task.attempt is not None
+    base = branch_tip(engine, tx)
+    changes: Mapping[str, FileEntry | None] = {}
+    diff = ""
+    if task.effect == "written":
+        proposal = recorded_effect(engine, task.attempt.attempt_id).proposal
+        base, changes = proposal.onto, proposal.tree_changes()
+        diff = _diff(engine, proposal)
+    view = review_view(tx.state, tx.contracts, task, approval, adapter.name, base)
+    view["review"]["diff"] = diff
+    if not adapter.has_checkout:
+        view["files"] = context_files(engine, tx.state, tx.contracts, task, base, changes)
+    body = canonical.encode(view)
+    return Request(
+        task.task_id,
+        task.attempt.attempt_id,
+        base,
+        body,
+        tx.contracts.agent.kind(task.kind).read_patterns,
+        str(approval.deadline),
+        body,
+        changes=changes,
+    )
+
+
+def _diff(engine: Engine, proposal: Proposal) -> str:
+    """Return the proposal as a unified diff, cut where it gets too long to be read."""
+    parts: list[str] = []
+    room = MAX_DIFF
+    for file in proposal.files:
+        part = _file_diff(engine, file)
+        if len(part) > room:
+            part = f"{file.change} {file.path}: too long to be shown here\n"
+        room -= len(part)
+        parts.append(part)
+        if room <= 0:
+            parts.append("and more that is not shown here\n")
+            break
+    return "".join(parts)
+
+
+def _file_diff(engine: Engine, file: FileChange) -> str:
+    before, after_ = _lines(engine, file.before), _lines(engine, file.after)
+    if before is None or after_ is None:
+        return f"{file.change} {file.path}: no text\n"
+    old = "/dev/null" if file.before is None else f"a/{file.source or file.path}"
+    new = "/dev/null" if file.after is None else f"b/{file.path}"
+    lines = difflib.unified_diff(before, after_, old, new)
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _lines(engine: Engine, entry: FileEntry | None) -> list[str] | None:
+    if entry is None:
+        return []
+    content = engine.blobs.read(entry.oid)
+    if len(content) > 2 * MAX_DIFF or b"\0" in content:
+        return None
+    try:
+        return content.decode().splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None
+
+
+# -- the decision -----------------------------------------------------------------------------
+
+
+def try_admit_review(
+    engine: Engine, said: Said, approval_id: str, proof: Proof | None = None
+) -> Admission | Unproven:
+    """Record what a reviewer decided, or say which checks have to be run before it is done."""
+    return transact(engine, lambda tx: _admit(engine, tx, said, approval_id, proof))
+
+
+def _admit(
+    engine: Engine, tx: Transaction, said: Said, approval_id: str, proof: Proof | None
+) -> Admission | Unproven:
+    decide.require_run(tx.state)
+    task = tx.state.tasks[str(said.task_id)]
+    verdict = _judge(tx, said)
+    exchange = Exchange.of(engine, tx.contracts, said)
+    approval = tx.state.approvals[approval_id]
+    if approval.state != "pending" or task.pending_approval != approval_id:
+        by = approval.decided_by or "what happened meanwhile"
+        verdict = Rejected(
+            RejectCode.STALE_ATTEMPT, f"'{approval_id}' was decided by {by}", {"by": by}
+        )
+    elif approval.reviewer != said.actor:
+        verdict = Rejected(
+            RejectCode.STALE_ATTEMPT, f"'{approval_id}' is with another reviewer by now"
+        )
+    if isinstance(verdict, Rejected):
+        return reject(tx, said, verdict, exchange, approval_id=approval_id)
+    given = storage.redact_value(dict(verdict.payload), tx.contracts.storage)
+    more = measured(said, tx.contracts)
+    if said.answer.model is not None:
+        more["model"] = said.answer.model
+    if given["verdict"] == "approve":
+        grant = Grant(said.actor, given["reason"], exchange, more)
+        return finish_task(engine, tx, task.task_id, proof, grant)
+    payload = {"approval_id": approval_id, "reason": given["reason"], **more}
+    attached = exchange.attachments
+    tx.emit("approval.deny", said.actor, exchange.into(payload), attachments=attached)
+    decide.give_back(tx, task.task_id, Cause.CHANGES_REQUESTED, given["reason"])
+    message = f"{said.actor} requests changes: {given['reason']}"
+    return Admission("rejected", task.task_id, str(said.attempt_id), message)
+
+
+def _judge(tx: Transaction, said: Said) -> Envelope | Rejected:
+    answer = said.answer
+    if answer.failure is not None:
+        code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
+        return Rejected(code, answer.failure, dict(answer.detail))
+    max_bytes = tx.contracts.policy.max_output_bytes
+    envelope = decode(answer.output, max_bytes=max_bytes, review=True)
+    if isinstance(envelope, Rejected):
+        return envelope
+    if envelope.task_id != said.task_id:
+        return Rejected(
+            RejectCode.TASK_MISMATCH,
+            f"the answer is for task '{envelope.task_id}', the review is of '{said.task_id}'",
+            {"answered": envelope.task_id},
+        )
+    if envelope.attempt_id != said.attempt_id:
+        return Rejected(
+            RejectCode.ATTEMPT_MISMATCH,
+            f"the answer is for '{envelope.attempt_id}', the review is of '{said.attempt_id}'",
+            {"answered": envelope.attempt_id},
+        )
+    return envelope
+
+
+def release_review(engine: Engine, approval_id: str, reason: str) -> None:
+    """Take the decision back from a reviewer who was never really asked; no try is spent."""
+
+    def give_up(tx: Transaction) -> None:
+        approval = tx.state.approvals[approval_id]
+        if approval.state == "pending" and approval.reviewer is not None:
+            tx.emit(
+                "orchestrator.view.mutate",
+                decide.ORCHESTRATOR,
+                {"view": "review", "approval_id": approval_id, "text": reason[:4000]},
+            )
+
+    transact(engine, give_up)

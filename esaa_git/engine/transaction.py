@@ -1,0 +1,233 @@
+"""A transaction: all events of one decision, checked one by one, and recorded together or not.
+
+An event passes here exactly what `verify` will hold it against later: schema, state machine and
+invariants (`evolve`), the contracts (`check_lawful`), and its attachments.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import count
+from typing import Any, TypeVar
+
+from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import MalformedEvent, NewEvent, seal, timestamp
+from esaa_git.core.invariants import Violation
+from esaa_git.core.projection import evolve
+from esaa_git.core.state import EMPTY, State
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.lease import WALL_CLOCK, Leases
+from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
+from esaa_git.ports import Attachments, BranchMove, Followup, InTheWay, LogTransaction, StoredEvent
+
+T = TypeVar("T")
+
+NOTHING = Attachments()
+MAX_TRIES = 8
+
+
+class Transaction:
+    """Events being decided on one state, under one set of contracts."""
+
+    def __init__(
+        self,
+        writer: LogTransaction,
+        state: State,
+        contracts: Contracts,
+        now: datetime,
+        leases: Leases = WALL_CLOCK,
+    ) -> None:
+        self._writer = writer
+        self.state = state
+        self.contracts = contracts
+        self.now = max(timestamp(now), state.ts)
+        self.events: list[StoredEvent] = []
+        self.followup: Followup | None = None
+        self.leases = leases
+
+    def is_over(self, name: str, deadline: str) -> bool:
+        """Answer whether the lease on an attempt or approval ran out."""
+        return self.leases.is_over(name, deadline, self.now, self.contracts.policy.ttl_ms)
+
+    def emit(
+        self,
+        action: str,
+        actor: str,
+        payload: dict[str, Any],
+        *,
+        attachments: Attachments = NOTHING,
+        contracts: Contracts | None = None,
+    ) -> StoredEvent:
+        """Check an event, store its objects and return it; nothing counts until `commit`.
+
+        Raises:
+            RefusedError: if the protocol or the contracts forbid the event in this state.
+        """
+        in_force = self.contracts if contracts is None else contracts
+        try:
+            event = seal(
+                NewEvent(action, actor, payload),
+                after_seq=self.state.seq,
+                after_ts=self.state.ts,
+                now=self.now,
+            )
+            check_lawful(self.state, event, in_force)
+            check_attachments(
+                event,
+                {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()},
+                attachments.exchange,
+            )
+            state = evolve(self.state, event)
+        except (Violation, MalformedEvent) as error:
+            raise RefusedError(f"{action} is refused", cause=str(error)) from error
+        commit = self._writer.write(event, state, in_force, attachments)
+        self.state, self.contracts = state, in_force
+        stored = StoredEvent(event, commit)
+        self.events.append(stored)
+        return stored
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's signature of a commit's unsigned bytes."""
+        return self._writer.sign(payload)
+
+    def move_branch(self, move: BranchMove, task_id: str, paths: Sequence[str]) -> None:
+        """Have the branch, and the checkouts of it, follow the last event when it is recorded."""
+        self.followup = Followup(self.events[-1].commit, move, task_id, paths)
+
+    def commit(self) -> None:
+        """Record the events, and move the branch with them."""
+        self._writer.commit(None if self.followup is None else self.followup.move)
+
+
+def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
+    """Load the state, decide on it and record what was decided; decide again where it moved.
+
+    `decide` must take everything it needs of the log from its argument, since it may be called
+    several times. A transaction that emits nothing records nothing. With `log_id`, the
+    transaction starts a log. A worker's transaction is recorded in the shared log first.
+
+    Raises:
+        ConflictError: if the log keeps moving away, after a bounded number of tries; for a
+            worker, for a bounded time.
+        RemoteUnreachable: if the shared log cannot be reached for so long.
+    """
+    race = None if engine.sharing is None else engine.sharing.race()
+    for attempt in count(1):
+        try:
+            with engine.turn():
+                transaction = _begin(engine, log_id)
+                result = decide(transaction)
+                lost = _record(engine, transaction)
+            if lost is None and transaction.followup is not None:
+                _bring_checkouts(engine, transaction.followup)
+        finally:
+            engine.branch.let_go()
+        if lost is None:
+            engine.housekeeping(transaction.state.seq)
+            return result
+        if log_id is not None or (race is None and attempt == MAX_TRIES):
+            raise lost
+        _finish_interrupted(engine)
+        if race is None:
+            # Spread, so that those who lost together do not come back together.
+            engine.clock.sleep(random.uniform(0.5, 1.0) * min(0.005 * attempt * attempt, 0.2))
+        else:
+            race.lost(lost)
+            if _has_arrived(engine, transaction):
+                return result
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _begin(engine: Engine, log_id: str | None) -> Transaction:
+    state, contracts = (EMPTY, Contracts({})) if log_id is not None else engine.log.load()
+    writer = engine.log.begin(log_id=log_id)
+    return Transaction(writer, state, contracts, engine.clock.now(), engine.leases)
+
+
+def _has_arrived(engine: Engine, transaction: Transaction) -> bool:
+    """Answer whether the shared log has the events after all.
+
+    It may have taken them before the connection broke, or they moved no ref here because somebody
+    in this repository was faster; either way they have come with what others recorded.
+    """
+    tip = engine.log.tip()
+    return tip is not None and engine.branch.contains(tip.commit, transaction.events[-1].commit)
+
+
+def _finish_interrupted(engine: Engine) -> None:
+    """Finish what a process left that died while this one was deciding."""
+    if engine.journal.read() is None:
+        return
+    from esaa_git.engine.recovery import recover  # which records by transactions itself
+
+    done = recover(engine)
+    if done is not None:
+        engine.say(done)
+
+
+def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteUnreachable | None:
+    """Move the log, then the branch, and return the conflict where neither could be moved.
+
+    The shared log goes first. From here to the end the journal covers what is left.
+    """
+    if transaction.followup is not None:
+        try:
+            engine.journal.write(transaction.followup)
+        except ConflictError as error:
+            return error
+        engine.branch.hold(transaction.followup.move.branch)
+    try:
+        if transaction.events:
+            _publish(engine, transaction)
+            transaction.commit()
+    except (ConflictError, RemoteUnreachable) as error:
+        if transaction.followup is not None:
+            engine.journal.clear()
+        return error
+    except RefusedError:
+        if transaction.followup is not None:
+            engine.journal.clear()
+        raise
+    except BaseException:
+        # Whether the log has moved is for the next command to find out.
+        engine.journal.pause()
+        raise
+    return None
+
+
+def _publish(engine: Engine, transaction: Transaction) -> None:
+    if engine.sharing is None:
+        return
+    branch = str(transaction.state.run.branch)
+    followup = transaction.followup
+    branch_tip = engine.branch.tip(branch) if followup is None else followup.move.new
+    engine.sharing.publish(transaction.events[-1].commit, branch, branch_tip)
+
+
+def _bring_checkouts(engine: Engine, followup: Followup) -> None:
+    """Bring the checkouts after a branch that moved; what was recorded stands either way."""
+    try:
+        follow(engine, followup)
+    except ConflictError as error:
+        engine.journal.pause()
+        engine.say(
+            f"recorded, but a checkout of '{followup.move.branch}' is behind: {error.message}; "
+            "the next command brings it up to date"
+        )
+    except BaseException:
+        engine.journal.pause()
+        raise
+    else:
+        engine.journal.clear()
+
+
+def follow(engine: Engine, followup: Followup) -> list[InTheWay]:
+    """Bring the checkouts after the branch; what holds a person's own work stays and is named."""
+    move = followup.move
+    left = engine.branch.follow(move.branch, move.old, move.new, followup.paths)
+    for path in left:
+        engine.say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
+    return left

@@ -1,0 +1,399 @@
+"""The verifier: from an agent's raw output to a validated proposal, or a typed rejection.
+
+Nothing here changes anything: contents are stored as blobs that nobody refers to until the
+commit, so the complete output is validated before the first effect (INV-003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.envelope import Envelope, decode
+from esaa_git.core.patches import changed_lines
+from esaa_git.core.proposal import Boundary, after_image, check_updates
+from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.state import Attempt, State, Task
+from esaa_git.engine.lease import WALL_CLOCK, Leases
+from esaa_git.ports import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a proposal: what stands at its path before and after.
+
+    `source` is where a renamed file comes from; `before` then is the entry there.
+    """
+
+    path: str
+    before: FileEntry | None
+    after: FileEntry | None
+    source: str | None = None
+    size: int = 0
+    sha256: str = ""
+
+    @property
+    def change(self) -> str:
+        if self.after is None:
+            return "delete"
+        if self.source is not None:
+            return "rename"
+        return "add" if self.before is None else "modify"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the file as `orchestrator.file.write` names it."""
+        document: dict[str, Any] = {"path": self.path, "change": self.change}
+        if self.source is not None:
+            document["from"] = self.source
+        if self.before is not None:
+            document["before"] = self.before.oid
+            if self.before.mode != (self.after.mode if self.after else "100644"):
+                document["before_mode"] = self.before.mode
+        if self.after is not None:
+            document["mode"] = self.after.mode
+            document["after"] = self.after.oid
+            document["sha256"] = self.sha256
+            document["bytes"] = self.size
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A validated set of changes, made for one commit."""
+
+    files: tuple[FileChange, ...]
+    onto: str
+    changed_lines: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the proposal touches, the sources of renames included, in order."""
+        named = {file.path for file in self.files}
+        named |= {file.source for file in self.files if file.source is not None}
+        return tuple(sorted(named))
+
+    def tree_changes(self) -> Mapping[str, FileEntry | None]:
+        """Return what each path becomes."""
+        changes: dict[str, FileEntry | None] = {
+            file.source: None for file in self.files if file.source is not None
+        }
+        changes.update({file.path: file.after for file in self.files})
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A valid envelope, and the proposal in it where it holds a result that changes files."""
+
+    envelope: Envelope
+    proposal: Proposal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The very answer that the attempt was completed with, given again: nothing to do."""
+
+    envelope: Envelope
+
+
+class Verifier:
+    """Validates outputs against one repository's contents."""
+
+    def __init__(self, trees: Trees, blobs: BlobStore, merger: Merger, protected: Sequence[str]):
+        self._trees = trees
+        self._blobs = blobs
+        self._merger = merger
+        self._protected = tuple(protected)
+
+    def judge(
+        self,
+        output: bytes,
+        *,
+        state: State,
+        contracts: Contracts,
+        actor: str,
+        now: str,
+        task_id: str | None = None,
+        attempt_id: str | None = None,
+        leases: Leases = WALL_CLOCK,
+    ) -> Accepted | Repeated | Rejected:
+        """Return what an output amounts to.
+
+        Args:
+            task_id, attempt_id: what the agent was dispatched with; None where the envelope
+                alone says what it answers, as in `submit`.
+            leases: judges whether the answer came in time.
+        """
+        envelope = decode(output, max_bytes=contracts.policy.max_output_bytes)
+        if isinstance(envelope, Rejected):
+            return envelope
+        if _is_repeated(envelope, state, digest(output)):
+            return Repeated(envelope)
+        fault = _check_address(envelope, state, contracts, actor, task_id, attempt_id)
+        if fault is not None:
+            return fault
+        attempt = state.tasks[envelope.task_id].attempt
+        assert attempt is not None  # _check_address looked at it
+        if leases.is_over(attempt.attempt_id, attempt.deadline, now, contracts.policy.ttl_ms):
+            return _late(attempt)
+        if envelope.action == "agent.heartbeat" and now >= attempt.deadline:
+            return _late(attempt)  # by the log's own time, which the protocol holds it against
+        if envelope.action != "agent.result" or not envelope.payload.get("file_updates"):
+            return Accepted(envelope)
+        task = state.tasks[envelope.task_id]
+        proposal = self._resolve(envelope.payload["file_updates"], task, contracts)
+        return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal)
+
+    def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
+        """Return the proposal made for `tip` instead, merged three ways where files moved on.
+
+        Raises nothing: a real conflict is a `WRITE_CONFLICT` that carries the hunks.
+        """
+        if proposal.onto == tip:
+            return proposal
+        files = []
+        for file in proposal.files:
+            merged = self._rebase_file(file, proposal.onto, tip, boundary)
+            if isinstance(merged, Rejected):
+                return merged
+            if merged is not None:
+                files.append(merged)
+        return replace(proposal, files=tuple(sorted(files, key=_by_path)), onto=tip)
+
+    def boundary(self, task: Task, contracts: Contracts) -> Boundary:
+        """Return where the task may write in this repository."""
+        return Boundary.of(task, contracts, self._protected)
+
+    # -- the proposal against its base ------------------------------------------------------
+
+    def _resolve(
+        self, updates: Sequence[Mapping[str, Any]], task: Task, contracts: Contracts
+    ) -> Proposal | Rejected:
+        policy = contracts.policy
+        fault = check_updates(updates, self.boundary(task, contracts), policy.max_files)
+        if fault is not None:
+            return fault
+        assert task.attempt is not None  # _check_address looked at it
+        files: list[FileChange] = []
+        lines = 0
+        for update in updates:
+            resolved = self._resolve_update(update, task.attempt.base, policy.max_file_bytes)
+            if isinstance(resolved, Rejected):
+                return resolved
+            if resolved is not None:
+                files.append(resolved[0])
+                lines += resolved[1]
+        if lines > policy.max_patch_lines:
+            return Rejected(
+                RejectCode.PATCH_TOO_LARGE,
+                f"the proposal changes {lines} lines, {policy.max_patch_lines} are allowed",
+                {"lines": lines, "allowed": policy.max_patch_lines},
+            )
+        if not files:
+            return Rejected(
+                RejectCode.EMPTY_PROPOSAL,
+                "the proposal leaves every file as it is; without a change, send no file_updates",
+                {},
+            )
+        return Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
+
+    def _resolve_update(
+        self, update: Mapping[str, Any], base: str, max_bytes: int
+    ) -> tuple[FileChange, int] | Rejected | None:
+        path, operation = update["path"], update["op"]
+        source = update.get("from")
+        before = self._file(base, source or path)
+        if isinstance(before, Rejected):
+            return before
+        if before is None and operation != "write":
+            return _missing(source or path, operation)
+        if source is not None:
+            target = self._file(base, path)
+            if isinstance(target, Rejected):
+                return target
+            if target is not None:
+                return Rejected(
+                    RejectCode.FILE_EXISTS,
+                    f"'{source}' cannot be renamed to '{path}', which exists",
+                    {"path": path},
+                )
+        old = None if before is None else self._blobs.read(before.oid)
+        if operation == "delete":
+            return FileChange(path, before, None), changed_lines(old, None)
+        new = after_image(update, old)
+        if isinstance(new, Rejected):
+            return new
+        if len(new) > max_bytes:
+            return Rejected(
+                RejectCode.FILE_TOO_LARGE,
+                f"'{path}' would have {len(new)} bytes, {max_bytes} are allowed",
+                {"path": path, "bytes": len(new), "allowed": max_bytes},
+            )
+        mode = _mode(update, before)
+        after = FileEntry(mode, self._blobs.write(new))
+        if after == before and source is None:
+            return None
+        change = FileChange(path, before, after, source, len(new), digest(new))
+        return change, changed_lines(old, new)
+
+    def _file(self, commit: str, path: str) -> FileEntry | Rejected | None:
+        entry = self._trees.entry(commit, path)
+        if isinstance(entry, NotAFile):
+            return Rejected(
+                RejectCode.PATH_NOT_A_FILE,
+                f"'{path}' cannot be written: {entry.what} stands there",
+                {"path": path},
+            )
+        return entry
+
+    # -- the proposal against a branch that moved on ----------------------------------------
+
+    def _rebase_file(
+        self, file: FileChange, base: str, tip: str, boundary: Boundary
+    ) -> FileChange | Rejected | None:
+        """Return the change as it applies to `tip`; None where the tip has it already."""
+        stands_on = file.source or file.path
+        ours = self._trees.entry(tip, stands_on)
+        if isinstance(ours, NotAFile):
+            return _conflict(stands_on, f"the branch has {ours.what} there", base, tip)
+        if file.source is not None:
+            target = self._trees.entry(tip, file.path)
+            if target is not None:
+                return _conflict(file.path, "the branch has a file there now", base, tip)
+        if ours == file.before:
+            return file
+        if ours == file.after and file.source is None:
+            return None
+        if ours is None:
+            return self._rebase_moved(file, stands_on, base, tip, boundary)
+        if file.before is None:
+            return _conflict(file.path, "the branch added another file there", base, tip)
+        if file.after is None:
+            return _conflict(file.path, "the branch changed what is to be deleted", base, tip)
+        return self._merged(file, stands_on, ours, base, tip)
+
+    def _rebase_moved(
+        self, file: FileChange, stands_on: str, base: str, tip: str, boundary: Boundary
+    ) -> FileChange | Rejected | None:
+        if file.after is None:
+            return None
+        moved = None
+        if file.source is None:
+            moved = self._merger.renamed_to(base, tip, stands_on)
+        ours = None if moved is None else self._trees.entry(tip, moved)
+        if moved is None or ours is None or isinstance(ours, NotAFile):
+            return _conflict(stands_on, "the branch deleted it", base, tip)
+        fault = boundary.check(moved)
+        if fault is not None:
+            return fault
+        return self._merged(replace(file, path=moved), moved, ours, base, tip)
+
+    def _merged(
+        self, file: FileChange, stands_on: str, ours: FileEntry, base: str, tip: str
+    ) -> FileChange | Rejected | None:
+        assert file.before is not None
+        assert file.after is not None
+        merged = self._merger.merge_file(stands_on, file.before, ours, file.after)
+        if isinstance(merged, Conflict):
+            return _conflict(merged.path, merged.reason, base, tip, merged.hunks)
+        if merged == ours and file.source is None:
+            return None
+        content = self._blobs.read(merged.oid)
+        return replace(file, before=ours, after=merged, size=len(content), sha256=digest(content))
+
+
+def _is_repeated(envelope: Envelope, state: State, output_sha256: str) -> bool:
+    task = state.tasks.get(envelope.task_id)
+    if task is None or task.result is None:
+        return False
+    key = envelope.idempotency_key or output_sha256
+    return task.result.attempt_id == envelope.attempt_id and task.result.key == key
+
+
+def _check_address(
+    envelope: Envelope,
+    state: State,
+    contracts: Contracts,
+    actor: str,
+    task_id: str | None,
+    attempt_id: str | None,
+) -> Rejected | None:
+    """Return what is wrong with whom the envelope is from and what it answers, or None."""
+    if envelope.action not in contracts.agent.actions:
+        return Rejected(
+            RejectCode.FORBIDDEN_ACTION,
+            f"the contract does not allow {envelope.action}",
+            {"allowed": sorted(contracts.agent.actions)},
+        )
+    task = state.tasks.get(envelope.task_id)
+    if task is None or task_id not in (None, envelope.task_id):
+        return Rejected(
+            RejectCode.TASK_MISMATCH,
+            f"the answer is for task '{envelope.task_id}', the dispatch was for '{task_id}'"
+            if task_id
+            else f"there is no task '{envelope.task_id}'",
+            {"answered": envelope.task_id},
+        )
+    if attempt_id not in (None, envelope.attempt_id):
+        return Rejected(
+            RejectCode.ATTEMPT_MISMATCH,
+            f"the answer is for attempt '{envelope.attempt_id}', the dispatch was '{attempt_id}'",
+            {"answered": envelope.attempt_id},
+        )
+    attempt = task.attempt
+    if attempt is None or attempt.attempt_id != envelope.attempt_id or not attempt.is_active:
+        state_now = "unknown" if attempt is None else attempt.state
+        if attempt is not None and attempt.attempt_id != envelope.attempt_id:
+            state_now = f"not the current one, which is '{attempt.attempt_id}'"
+        return Rejected(
+            RejectCode.STALE_ATTEMPT,
+            f"attempt '{envelope.attempt_id}' is {state_now}",
+            {"answered": envelope.attempt_id},
+        )
+    if attempt.agent != actor:
+        return Rejected(
+            RejectCode.ATTEMPT_MISMATCH,
+            f"attempt '{attempt.attempt_id}' belongs to {attempt.agent}, not to {actor}",
+            {"holder": attempt.agent},
+        )
+    return None
+
+
+def _late(attempt: Attempt) -> Rejected:
+    return Rejected(
+        RejectCode.STALE_ATTEMPT,
+        f"the lease of '{attempt.attempt_id}' ran out at {attempt.deadline}",
+        {"deadline": attempt.deadline},
+    )
+
+
+def _by_path(file: FileChange) -> str:
+    return file.path
+
+
+def _mode(update: Mapping[str, Any], before: FileEntry | None) -> str:
+    if "executable" in update:
+        return "100755" if update["executable"] else "100644"
+    return "100644" if before is None else before.mode
+
+
+def _missing(path: str, operation: str) -> Rejected:
+    return Rejected(
+        RejectCode.FILE_MISSING,
+        f"'{path}' does not exist in the base, so there is nothing to {operation}",
+        {"path": path, "operation": operation},
+    )
+
+
+def _conflict(path: str, reason: str, base: str, tip: str, hunks: str = "") -> Rejected:
+    detail = {"path": path, "reason": reason, "base": base, "branch": tip}
+    if hunks:
+        detail["hunks"] = hunks
+    return Rejected(
+        RejectCode.WRITE_CONFLICT,
+        f"'{path}' changed on the branch since the base of this attempt: {reason}",
+        detail,
+    )

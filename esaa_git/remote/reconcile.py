@@ -1,0 +1,347 @@
+"""Two histories that parted: where they did, what becomes of a branch, and one move of all refs.
+
+The log has one line, so a tail that lost the race leaves it (`esaa_git.engine.rebase` decides
+it again). A branch may be merged, as long as no effect of such a tail is on it; where one is, the
+commits that are only here are made anew on the branch of the other side, one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pygit2
+
+from esaa_git.core.state import State
+from esaa_git.errors import ConflictError, CorruptedError
+from esaa_git.ports import BranchMove, FileEntry, Followup, InTheWay
+from esaa_git.store import commitform
+from esaa_git.store.branch import GitWorkingBranch
+from esaa_git.store.journal import FileJournal, write_atomically
+from esaa_git.store.log import read_event_commit
+from esaa_git.store.objects import COMMIT, TREE, decode_commit
+from esaa_git.store.position import walk_back
+from esaa_git.store.program import run_git
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import Repository
+from esaa_git.store.stage import Stage
+from esaa_git.store.trees import GitTrees
+from esaa_git.verify.effects import claims_event
+from esaa_git.verify.pins import mark_path, read_mark, write_mark
+
+SUPERSEDED = "refs/esaa/superseded"
+
+
+def seq_of(repository: Repository, oid: str) -> int:
+    """Return the sequence number of an event commit."""
+    return read_event_commit(repository.read, oid).event.seq
+
+
+def common_event(repository: Repository, one: str, other: str) -> str | None:
+    """Return the last event commit that both logs have, or None where they are two logs.
+
+    By raw parents, so that no graft or replacement joins what is apart. It costs what the two
+    have apart.
+
+    Raises:
+        CorruptedError: if either cannot be read that far.
+    """
+    left, right = walk_back(repository, one), walk_back(repository, other)
+    ahead = seq_of(repository, one) - seq_of(repository, other)
+    for _ in range(ahead):
+        next(left, None)
+    for _ in range(-ahead):
+        next(right, None)
+    for here, there in zip(left, right, strict=False):
+        if here == there:
+            return here
+    return None
+
+
+def contains(repository: Repository, tip: str, commit: str) -> bool:
+    """Answer whether `commit` is `tip` or an ancestor of it; both are here."""
+    if tip == commit:
+        return True
+    return repository.raw.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+
+
+def names_effect(state: State, oid: str, message: bytes) -> bool:
+    """Answer whether the log closed the task that a commit claims with exactly this commit."""
+    said = commitform.trailers(message.decode("utf-8", "replace"))
+    task = state.tasks.get(said.get("ESAA-Task", ""))
+    return task is not None and task.result is not None and task.result.effect_commit == oid
+
+
+# -- one branch ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Lane:
+    """One branch, here and on the other side, and where it goes on from.
+
+    `picks` are the commits of people that are made anew on `start`; `order` is the place of each
+    commit that is only here, effects included. `dropped` says what could not be made anew.
+    """
+
+    name: str
+    local: str | None
+    remote: str | None
+    start: str | None
+    picks: list[str] = field(default_factory=list)
+    order: Mapping[str, int] = field(default_factory=dict)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    merged: bool = False
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.name}"
+
+    def pick_before(self, stage: Stage, effect: str | None = None) -> None:
+        """Make people's commits anew on the stage: those before this effect, or all that are left.
+
+        One that conflicts is left out and noted in `dropped`; the branch as it was is kept.
+        """
+        limit = len(self.order) if effect is None else self.order.get(effect, -1)
+        while self.picks and self.order[self.picks[0]] < limit:
+            commit = self.picks.pop(0)
+            tip = stage.ref_target(self.ref)
+            assert tip is not None
+            made = _pick(stage, commit, tip)
+            if isinstance(made, str):
+                stage.move(self.ref, tip, made)
+            else:
+                self.dropped.append((commit, f"conflicts in {', '.join(made)}"))
+
+
+def plan_lane(
+    repository: Repository,
+    name: str,
+    local: str | None,
+    remote: str | None,
+    state: State,
+    stale: Collection[str],
+) -> Lane:
+    """Return how a branch goes on.
+
+    Args:
+        state: what the log of the other side says, by which an effect is known or not.
+        stale: effect commits of the tail that is decided again.
+
+    Raises:
+        ConflictError: if the two do not merge.
+    """
+    lane = Lane(name, local, remote, local if remote is None else remote)
+    if local is None or local == remote or (remote is None and not stale):
+        return lane
+    only_here = _only_here(repository, local, remote)
+    commits = {oid: decode_commit(repository.read(oid)[1]) for oid in only_here}
+    unknown, kept = set(stale) & set(only_here), []
+    for oid, commit in commits.items():
+        if claims_event(commit.message):
+            if names_effect(state, oid, commit.message):
+                kept.append(oid)
+            else:
+                unknown.add(oid)
+    if not unknown:
+        return _without_effects(repository, lane, local, remote)
+    lane.order = {oid: place for place, oid in enumerate(only_here)}
+    first = min(lane.order[oid] for oid in unknown)
+    if kept or remote is None:
+        # The log of the other side has effects that its branch has not: they are the beginning.
+        lane.start = kept[-1] if kept else commits[only_here[first]].parents[0]
+        if remote is not None and not contains(repository, lane.start, remote):
+            raise ConflictError(
+                f"'{name}' on the remote has commits beside effects that its log names",
+                hint=f"bring the two together there first: merge {lane.start[:12]} into '{name}'",
+            )
+    done = lane.order[kept[-1]] if kept else (first - 1 if remote is None else -1)
+    people = [oid for oid in only_here if oid not in unknown and lane.order[oid] > done]
+    lane.picks = [oid for oid in people if len(commits[oid].parents) < 2]
+    return lane
+
+
+def _only_here(repository: Repository, local: str, remote: str | None) -> list[str]:
+    """Return the commits that lead to `local` and not to `remote`, parents first."""
+    hidden = [] if remote is None else [f"^{remote}"]
+    listed = run_git(
+        repository.git_dir, "rev-list", "--topo-order", "--reverse", local, *hidden, "--"
+    )
+    return listed.decode().split()
+
+
+def _without_effects(repository: Repository, lane: Lane, local: str, remote: str | None) -> Lane:
+    """Return a lane that keeps every commit: one of the two, or a merge of both."""
+    if remote is None or contains(repository, local, remote):
+        lane.start = local
+    elif not contains(repository, remote, local):
+        lane.start = _merge(repository, lane.name, local, remote)
+        lane.merged = True
+    return lane
+
+
+def _merge(repository: Repository, name: str, local: str, remote: str) -> str:
+    raw = repository.raw
+    index = raw.merge_commits(pygit2.Oid(hex=local), pygit2.Oid(hex=remote))
+    if index.conflicts is not None:
+        raise ConflictError(
+            f"'{name}' has diverged from the remote, and the two do not merge",
+            cause=f"in {', '.join(_conflicting(index))}",
+            hint=f"run 'git merge {remote[:12]}' on '{name}', resolve, and repeat",
+        )
+    who = raw.default_signature
+    parents = [pygit2.Oid(hex=local), pygit2.Oid(hex=remote)]
+    message = f"Merge remote branch '{name}'\n"
+    return str(raw.create_commit(None, who, who, message, index.write_tree(raw), parents))
+
+
+def _pick(repository: Repository, commit: str, onto: str) -> str | list[str]:
+    """Return a commit of somebody's made anew on another parent, or the paths that conflict.
+
+    Author, committer, dates and message stay; a signature covers the parent, and goes.
+    """
+    raw = repository.raw
+    found = decode_commit(repository.read(commit)[1])
+    tree = decode_commit(repository.read(onto)[1]).tree
+    before = repository.put(TREE, b"")
+    if found.parents:
+        before = decode_commit(repository.read(found.parents[0])[1]).tree
+    ancestor, ours, theirs = (raw[oid].peel(pygit2.Tree) for oid in (before, tree, found.tree))
+    index = raw.merge_trees(ancestor, ours, theirs)
+    if index.conflicts is not None:
+        return _conflicting(index)
+    made = str(index.write_tree(raw))
+    if made == tree:
+        return onto  # it is there already
+    lines = [b"tree " + made.encode(), b"parent " + onto.encode()]
+    lines += [b"author " + found.author, b"committer " + found.committer]
+    lines += [line for line in found.headers if line.startswith(b"encoding ")]
+    return repository.put(COMMIT, b"\n".join(lines) + b"\n\n" + found.message)
+
+
+def _conflicting(index: pygit2.Index) -> list[str]:
+    found = {side.path for sides in index.conflicts for side in sides if side is not None}
+    return sorted(found)[:10]
+
+
+# -- moving -------------------------------------------------------------------------------------
+
+
+def land(
+    repository: Repository,
+    log: tuple[str | None, str],
+    branches: Sequence[tuple[str, str | None, str]],
+    *,
+    common: str | None = None,
+    keep: Mapping[str, str] | None = None,
+    message: str,
+) -> list[InTheWay]:
+    """Move the log and branches to where they go on, and bring checkouts after them.
+
+    All refs move or none, after everything that could refuse has been asked. What the refs named
+    before and name no more is kept first.
+
+    Args:
+        log: where the log is, and where it goes.
+        branches: name, where it is (None: nowhere yet) and where it goes.
+        common: the last event of the old log that is in the new one, where it is not its tip.
+        keep: refs to be made, which keep what goes out of reach.
+
+    Returns:
+        What of the checkouts was left alone after all, because somebody was faster.
+
+    Raises:
+        ConflictError: if uncommitted work is in the way, or a ref moved meanwhile.
+    """
+    working = GitWorkingBranch(repository, GitTrees(repository))
+    moving = [(name, old, new) for name, old, new in branches if old != new]
+    changes = {name: _changes(repository, old, new) for name, old, new in moving if old is not None}
+    for name, old, _ in moving:
+        in_the_way = [] if old is None else working.in_the_way(name, old, changes[name])
+        if in_the_way:
+            named = ", ".join(f"'{path.path}'" for path in in_the_way[:5])
+            raise ConflictError(
+                f"your uncommitted work is in the way at {named}",
+                cause=f"'{name}' is to move, and these would be overwritten",
+                hint="commit or stash it, then repeat the command",
+            )
+    for ref, oid in (keep or {}).items():
+        found = repository.ref_target(ref)
+        if found != oid:
+            move_refs(repository, [RefMove(ref, found, oid, message)])
+    if common is not None:
+        _rewind_mark(repository, common, {name: new for name, _, new in moving})
+    moves = [RefMove(repository.events_ref, log[0], log[1], message)] if log[0] != log[1] else []
+    moves += [RefMove(f"refs/heads/{name}", old, new, message) for name, old, new in moving]
+    if not moves:
+        return []
+    followed = [(name, old, new) for name, old, new in moving if old is not None]
+    journal = FileJournal(repository)
+    if followed:
+        name, old, new = followed[0]
+        paths = sorted(changes[name])
+        journal.write(Followup(log[1], BranchMove(name, old, new), "", paths))
+    try:
+        move_refs(repository, moves)
+    except ConflictError:
+        if followed:
+            journal.clear()
+        raise
+    left = []
+    for name, old, new in followed:
+        try:
+            left += working.follow(name, str(old), new, sorted(changes[name]))
+        except ConflictError:
+            journal.pause()
+            raise
+    if followed:
+        journal.clear()
+    return left
+
+
+def _changes(repository: Repository, old: str, new: str) -> dict[str, FileEntry | None]:
+    """Return what every path that differs between two commits becomes."""
+    arguments = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new)
+    words = run_git(repository.git_dir, *arguments).split(b"\0")
+    found: dict[str, FileEntry | None] = {}
+    for what, path in zip(words[::2], words[1::2], strict=False):
+        _, mode, _, oid, _ = what.decode().split(" ")
+        name = path.decode("utf-8", "surrogateescape")
+        found[name] = None if mode == "000000" else FileEntry(mode, oid)
+    return found
+
+
+def _rewind_mark(repository: Repository, common: str, branches: Mapping[str, str]) -> None:
+    """Have the last verified point where the new log still has it, before the old one goes."""
+    path = mark_path(repository)
+    mark = read_mark(path)
+    if mark is None:
+        return
+    seq = seq_of(repository, common)
+    changed = mark
+    if mark.seq > seq:
+        changed = replace(mark, tip=common, seq=seq)
+    new = branches.get(mark.branch or "")
+    seen = mark.branch_tip
+    if new is not None and seen is not None and not contains(repository, new, seen):
+        changed = replace(changed, branch=None, branch_tip=None)
+    if changed != mark:
+        write_mark(path, changed)
+
+
+def keep_report(repository: Repository, tip: str, document: Mapping[str, Any]) -> str:
+    """Write down what became of a superseded tail, beside the refs that keep it."""
+    path = repository.esaa_dir / "superseded" / f"{tip}.json"
+    write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
+    return str(path)
+
+
+def genesis_of(repository: Repository, tip: str) -> str:
+    """Return the first event commit of the log that ends here."""
+    oid = tip
+    for oid in walk_back(repository, tip):  # noqa: B007 - the last one is wanted
+        pass
+    if seq_of(repository, oid) != 1:
+        raise CorruptedError(f"the log that ends with {tip[:12]} does not begin with event 1")
+    return oid

@@ -1,0 +1,661 @@
+"""One remote: what it is told to give and take, what it was seen with, and what it is believed.
+
+A fetched log is kept under `refs/esaa/remotes/NAME/events` and verified before the local log
+moves. The pin (`.git/esaa/remotes/NAME.json`) remembers which log the remote had and how far: a
+log that does not contain that was rolled back, forked or replaced, and a missing one is not an
+empty one. No refspec of ours has a `+`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
+from urllib.parse import quote
+
+import pygit2
+
+from esaa_git.core.state import State
+from esaa_git.errors import (
+    ConfigurationError,
+    ConflictError,
+    CorruptedError,
+    MismatchError,
+    RefusedError,
+    RemoteUnreachable,
+    RepositoryError,
+    UsageError,
+)
+from esaa_git.faults import Point, reach
+from esaa_git.ports import Tip
+from esaa_git.remote.reconcile import common_event, contains, genesis_of, seq_of
+from esaa_git.store.log import load_tip, read_event_commit
+from esaa_git.store.objects import COMMIT
+from esaa_git.store.program import run_git
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import GuardedRepository, Repository
+from esaa_git.verify.audit import Auditor, Report
+from esaa_git.verify.checks import CHECKS
+from esaa_git.verify.pins import Mark, mark_path, read_mark, read_pin, write_mark, write_pin
+
+CHECKPOINTS = "refs/esaa/checkpoints"
+ASK_SECONDS = 20
+"""How long a remote may take that is only asked in passing."""
+
+STALL_SECONDS = 30
+"""How long a connection over HTTP may stand still before a worker takes it for broken."""
+
+_HEADS = "refs/heads/"
+_MOVED = (
+    "(fetch first)",
+    "(non-fast-forward)",
+    "(stale info)",
+    "cannot lock ref",
+    "failed to lock",
+    "failed to update ref",
+    "incorrect old value",
+    "is not where the push begins",
+    "reference already exists",
+)
+"""What git, or our hook, says of a ref that is not, or no longer, where the push begins."""
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
+
+
+LastSeen = Mark
+"""Which log a remote had when it was last seen, how far it went, and where its branch was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What a remote offers, fetched and verified.
+
+    `common` is the last event that the local log has as well, None where there is no local log.
+    `mark` is the verified point of a log that was verified as a whole.
+    """
+
+    tip: str
+    seq: int
+    log_id: str
+    genesis: str | None
+    common: str | None
+    verified: int
+    trust: str
+    state: State
+    branch: str | None
+    branch_tip: str | None
+    notes: tuple[str, ...] = ()
+    mark: Mark | None = None
+
+
+class _Fetched(GuardedRepository):
+    """The repository as it would be with the fetched log and branches, for the audit."""
+
+    def __init__(self, raw: pygit2.Repository, remote: str, log: str, folder: Path) -> None:
+        super().__init__(raw)
+        self._remote = remote
+        self._log = log
+        self._folder = folder
+
+    @property
+    def esaa_dir(self) -> Path:
+        return self._folder
+
+    @property
+    def events_ref(self) -> str:
+        return self._log
+
+    def ref_target(self, name: str) -> str | None:
+        if not name.startswith(_HEADS):
+            return super().ref_target(name)
+        return super().ref_target(f"refs/remotes/{self._remote}/{name.removeprefix(_HEADS)}")
+
+
+class Remote:
+    """A remote that git knows under a name.
+
+    Args:
+        stall: give up a connection over HTTP that has stood still for `STALL_SECONDS`.
+    """
+
+    def __init__(self, repository: Repository, name: str, *, stall: bool = False) -> None:
+        if name not in names(repository):
+            raise UsageError(
+                f"there is no remote '{name}'",
+                hint=f"run 'git remote add {name if _is_plain(name) else 'NAME'} URL' first",
+            )
+        self.name = name
+        self._repository = repository
+        self._env: dict[str, str] = {}
+        if stall:  # git-config(1), http.lowSpeedLimit
+            self._env["GIT_HTTP_LOW_SPEED_LIMIT"] = "1"
+            self._env["GIT_HTTP_LOW_SPEED_TIME"] = str(STALL_SECONDS)
+        self.log_ref = repository.events_ref
+        self.tracking = f"refs/esaa/remotes/{name}/events"
+        self._arrivals = f"refs/esaa/incoming/{name}/"
+        self._incoming = self._arrivals + "events"
+        self.pin_path = repository.esaa_dir / "remotes" / f"{quote(name, safe='')}.json"
+
+    # -- setting up -----------------------------------------------------------------------------
+
+    def setup(self) -> list[str]:
+        """Have git fetch the log and checkpoints, never over what is here; say what was changed.
+
+        Raises:
+            ConfigurationError: if a refspec of somebody else's would overwrite the log.
+        """
+        key = f"remote.{self.name}.fetch"
+        wanted = [
+            f"{self.log_ref}:{self.tracking}",
+            f"{CHECKPOINTS}/*:refs/esaa/remotes/{self.name}/checkpoints/*",
+        ]
+        present = self._refspecs()
+        done = []
+        for spec in present:
+            target = spec.partition(":")[2]
+            if spec in wanted or spec.startswith("^") or not target:
+                continue
+            if target == self.tracking or _covers(target, self.log_ref):
+                if not target.startswith("refs/esaa/"):
+                    raise ConfigurationError(
+                        f"'{key}' would have every 'git fetch' write to the log itself",
+                        cause=f"it says '{spec}', as in a mirror",
+                        hint=f"run 'git config --fixed-value --unset {key} \"{spec}\"'",
+                    )
+                self._git("config", "--fixed-value", "--unset-all", key, spec)
+                done.append(f"'{spec}' is fetched no more")
+        for spec in wanted:
+            if spec not in present:
+                self._git("config", "--add", key, spec)
+                done.append(f"fetches '{spec}'")
+        setting = "core.logAllRefUpdates"
+        if (self._repository.setting(setting) or "").lower() != "always":
+            self._repository.set_local(setting, "always")
+            done.append("every move of a ref is kept in its reflog")
+        return done
+
+    @property
+    def is_set_up(self) -> bool:
+        return f"{self.log_ref}:{self.tracking}" in self._refspecs()
+
+    def _refspecs(self) -> list[str]:
+        try:
+            found = self._repository.raw.config.get_multivar(f"remote.{self.name}.fetch")
+            return [str(spec) for spec in found]
+        except KeyError:
+            return []
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def ask(self, *refs: str, timeout: float | None = None) -> dict[str, str]:
+        """Return where the remote has these refs; those that it has not are left out.
+
+        Raises:
+            RepositoryError: if it cannot be asked.
+        """
+        try:
+            listed = self._git("ls-remote", "--refs", "--", self.name, *refs, timeout=timeout)
+        except RepositoryError as error:
+            raise self._unreachable(error) from error
+        found = {}
+        for line in listed.decode("utf-8", "replace").splitlines():
+            oid, _, ref = line.partition("\t")
+            # git matches the end of names: `refs/x/refs/heads/main` would be listed as well.
+            if ref in refs:
+                found[ref] = oid
+        return found
+
+    def has_log(self, timeout: float | None = None) -> bool:
+        """Answer whether the remote has a log now."""
+        return self.log_ref in self.ask(self.log_ref, timeout=timeout)
+
+    # -- the pin --------------------------------------------------------------------------------
+
+    def last_seen(self) -> LastSeen | None:
+        """Return what the remote was last seen with.
+
+        Raises:
+            RepositoryError: if the file is there and cannot be read.
+        """
+        return read_mark(self.pin_path)
+
+    def remember(self, incoming: Incoming) -> None:
+        """Remember what was fetched and verified."""
+        seen = Mark(
+            incoming.log_id,
+            incoming.genesis,
+            incoming.tip,
+            incoming.seq,
+            incoming.branch,
+            incoming.branch_tip,
+            None if incoming.mark is None else incoming.mark.boundary,
+        )
+        self._remember(seen)
+
+    def _remember_pushed(self, tip: str, branch: str | None, branch_tip: str | None) -> None:
+        found = read_event_commit(self._repository.read, tip)
+        known = self.last_seen() or read_mark(mark_path(self._repository))
+        first = None if known is None else known.genesis
+        if first is None:
+            first = genesis_of(self._repository, tip)
+        log_id = found.trailers["ESAA-Log"]
+        self._remember(LastSeen(log_id, first, tip, found.event.seq, branch, branch_tip))
+
+    def _remember(self, seen: LastSeen) -> None:
+        current = self._repository.ref_target(self.tracking)
+        if current != seen.tip:
+            message = "esaa: the log of the remote"
+            move_refs(self._repository, [RefMove(self.tracking, current, seen.tip, message)])
+        if seen != self.last_seen():
+            write_mark(self.pin_path, seen)
+
+    # -- fetching -------------------------------------------------------------------------------
+
+    def fetch(self, on_progress: Progress = _silent) -> Incoming:
+        """Fetch log, branches and checkpoints, and verify what is new; the local log stays.
+
+        Raises:
+            RepositoryError: if the remote cannot be reached, or never had a log.
+            MismatchError: if its log was rolled back, forked or replaced, is gone, or does not
+                hold.
+            CorruptedError: if its log cannot be read.
+        """
+        if not self.has_log():
+            self.refuse_missing(self.last_seen())
+        return self.take_in(on_progress)
+
+    def take_in(self, on_progress: Progress = _silent) -> Incoming:
+        """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
+        try:
+            self._fetch_objects()
+            tip = self._repository.ref_target(self._incoming)
+            if tip is None:
+                raise CorruptedError(f"'{self.name}' has no commit at '{self.log_ref}'")
+            incoming = self._judge(tip, on_progress)
+            self.remember(incoming)
+            notes = self._take_checkpoints()
+        finally:
+            self._clear_arrivals()
+        return replace(incoming, notes=(*incoming.notes, *notes))
+
+    def branch_tip(self, branch: str | None) -> str | None:
+        """Return where the remote had a branch when it was fetched."""
+        if branch is None:
+            return None
+        return self._repository.ref_target(f"refs/remotes/{self.name}/{branch}")
+
+    def refuse_missing(self, pin: LastSeen | None) -> NoReturn:
+        """Refuse a remote without a log: it never had one, or had one when it was last seen."""
+        if pin is None:
+            raise RepositoryError(
+                f"'{self.name}' has no event log ('{self.log_ref}')",
+                hint=f"run 'git esaa push {self.name}' where the log is, to share it",
+            )
+        raise MismatchError(
+            f"the event log is gone from '{self.name}'",
+            cause=f"'{self.log_ref}' had {pin.seq} events there; a missing log is not an empty one",
+            hint="ask who keeps the server; to put back what is here: "
+            f"git push {self.name} {self.log_ref}",
+        )
+
+    def _fetch_objects(self) -> None:
+        """One call, so that log and branches are those of one moment."""
+        heads = [
+            spec
+            for spec in self._refspecs()
+            if spec.lstrip("+").startswith((_HEADS, f"^{_HEADS}"))
+            and (spec.startswith("^") or f"refs/remotes/{self.name}/" in spec)
+        ]
+        specs = [f"+{self.log_ref}:{self._incoming}"]
+        specs += [f"+{CHECKPOINTS}/*:{self._arrivals}checkpoints/*"]
+        specs += heads or [f"+{_HEADS}*:refs/remotes/{self.name}/*"]
+        options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        try:
+            self._git("fetch", *options, "--refmap=", "--", self.name, *specs)
+        except RepositoryError as error:
+            raise self._unreachable(error) from error
+
+    def _take_checkpoints(self) -> list[str]:
+        """Take over checkpoints that are new, or continue those that are here; name the others."""
+        here = self._repository
+        notes = []
+        arrived = f"{self._arrivals}checkpoints/"
+        for ref in [ref for ref in here.raw.references if ref.startswith(arrived)]:
+            ours = f"{CHECKPOINTS}/{ref.removeprefix(arrived)}"
+            old, new = here.ref_target(ours), str(here.ref_target(ref))
+            if here.read(new)[0] != COMMIT:
+                notes.append(f"'{ours}' on '{self.name}' is no checkpoint, and is left there")
+            elif old is None or (old != new and contains(here, new, old)):
+                move_refs(here, [RefMove(ours, old, new, f"esaa: from {self.name}")])
+            elif not contains(here, old, new):
+                notes.append(
+                    f"'{ours}' here ({old[:12]}) and on '{self.name}' ({new[:12]}) do not continue "
+                    "each other: compare the two before you trust either"
+                )
+        return notes
+
+    def _clear_arrivals(self) -> None:
+        references = self._repository.raw.references
+        for ref in [ref for ref in references if ref.startswith(self._arrivals)]:
+            references.delete(ref)
+
+    def _judge(self, tip: str, on_progress: Progress) -> Incoming:
+        here = self._repository
+        try:
+            seq_of(here, tip)
+        except CorruptedError as error:
+            raise CorruptedError(
+                f"what '{self.name}' has at '{self.log_ref}' is no event log",
+                cause=error.cause or error.message,
+                hint="nothing was taken over; ask who keeps the server how that came there",
+            ) from error
+        last = self.last_seen()
+        if last is not None:
+            self.check_last_seen(tip, last)
+        local = here.ref_target(self.log_ref)
+        common = None if local is None else common_event(here, local, tip)
+        if local is not None and common is None:
+            raise MismatchError(
+                f"the log on '{self.name}' is another log than the one that is here",
+                cause=f"they have not even their first event in common ({local[:12]}, {tip[:12]})",
+                hint="a repository has one log; look which of the two is the right one",
+            )
+        return self._verify(tip, common, last, on_progress)
+
+    def check_last_seen(self, tip: str, pin: LastSeen) -> None:
+        """Refuse a log that does not contain what the remote was seen with (check 1)."""
+        seq = seq_of(self._repository, tip)
+        meets = None
+        if pin.tip in self._repository.odb:
+            meets = common_event(self._repository, pin.tip, tip)
+        if meets == pin.tip:
+            return
+        hint = (
+            f"nothing was taken over; if '{self.name}' is meant to have another log, delete "
+            f"'{self.pin_path}'"
+        )
+        if meets is None:
+            raise MismatchError(
+                f"'{self.name}' has another log than before",
+                cause=f"check 1, {CHECKS[1]}: it had log {pin.log_id[:12]} with {pin.seq} events, "
+                f"and has {seq} of another",
+                hint=hint,
+            )
+        last = seq_of(self._repository, meets)
+        if meets == tip:
+            raise MismatchError(
+                f"the log on '{self.name}' was rolled back to event {seq}",
+                cause=f"check 1, {CHECKS[1]}: it had {pin.seq} events when it was last seen; "
+                f"{pin.seq - seq} are gone",
+                hint=hint,
+            )
+        raise MismatchError(
+            f"the log on '{self.name}' was rewritten after event {last}",
+            cause=f"check 1, {CHECKS[1]}: events {last + 1} to {pin.seq}, as they were last seen "
+            "there, are not in it any more",
+            hint=hint,
+        )
+
+    # -- verifying ------------------------------------------------------------------------------
+
+    def _verify(
+        self, tip: str, common: str | None, last: LastSeen | None, on_progress: Progress
+    ) -> Incoming:
+        """Verify what is new of a log, and its effects on the remote's branch."""
+        here = self._repository
+        with TemporaryDirectory(prefix="esaa-fetched-") as folder:
+            fetched = _Fetched(here.raw, self.name, self._incoming, Path(folder))
+            anchor = read_pin(here)
+            if anchor is not None:
+                write_pin(fetched, anchor)
+            mark = self._mark(common, last)
+            if mark is None:
+                mark = read_mark(mark_path(here))
+            if mark is not None:
+                write_mark(mark_path(fetched), mark)
+            report = Auditor(fetched, remember=False, on_progress=on_progress).run()
+        if not report.audit.is_ok:
+            kind = MismatchError if report.audit.outcome == "mismatch" else CorruptedError
+            raise kind(
+                f"the log on '{self.name}' does not hold",
+                cause=f"check {report.audit.check}: {report.audit.message} "
+                f"(commit {str(report.failed_commit)[:12]})",
+                hint="nothing was taken over; ask who keeps the server how that came in",
+            )
+        loaded = load_tip(here, tip)
+        return Incoming(
+            tip,
+            loaded.tip.seq,
+            loaded.tip.log_id,
+            report.genesis,
+            common,
+            loaded.tip.seq - report.since,
+            report.trust,
+            loaded.state,
+            report.branch,
+            report.branch_tip,
+            tuple(report.notes),
+            None if report.since else _mark_of(report, loaded.tip),
+        )
+
+    def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
+        """Return the point from which to verify: what both logs have, or what was seen before."""
+        here = self._repository
+        if last is not None and (common is None or last.seq >= seq_of(here, common)):
+            return last
+        if common is None:
+            return None
+        found = read_event_commit(here.read, common)
+        known = last or read_mark(mark_path(here))
+        first = None if known is None else known.genesis
+        if first is None:
+            first = genesis_of(here, common)
+        mark = Mark(found.trailers["ESAA-Log"], first, common, found.event.seq)
+        if last is not None:
+            mark = replace(mark, branch=last.branch, branch_tip=last.branch_tip)
+        return mark
+
+    # -- pushing --------------------------------------------------------------------------------
+
+    def push(self) -> list[str]:
+        """Push log, working branch and checkpoints, all or none; return the refs that moved.
+
+        Raises:
+            RepositoryError: if there is no log here, or the remote cannot be reached.
+            ConflictError: if the remote has what is not here.
+            MismatchError: if its log was rolled back, or is gone.
+            RefusedError: if the server refuses.
+        """
+        here = self._repository
+        local = here.ref_target(self.log_ref)
+        if local is None:
+            raise RepositoryError(
+                "there is no event log in this repository yet",
+                hint=f"run 'git esaa run' to start one, or 'git esaa fetch {self.name}'",
+            )
+        refs = {self.log_ref: local}
+        branch = load_tip(here, local).state.run.branch
+        if branch is not None:
+            ref = _HEADS + branch
+            tip = here.ref_target(ref)
+            if tip is not None:
+                refs[ref] = tip
+        for checkpoint in here.raw.references:
+            if checkpoint.startswith(CHECKPOINTS + "/"):
+                refs[checkpoint] = str(here.ref_target(checkpoint))
+        there = self.ask(*refs)
+        self._check_ahead(local, there, refs)
+        moving = {
+            ref: oid
+            for ref, oid in refs.items()
+            if there.get(ref) != oid and self._may_follow(ref, there.get(ref), oid)
+        }
+        if moving:
+            self._send(moving)
+            reach(Point.PUSH_DONE)
+        self._remember_pushed(local, branch, refs.get(f"{_HEADS}{branch}"))
+        return sorted(moving)
+
+    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+        """Push what leads to `tip`, which no ref here has to name yet, and the branch with it.
+
+        git takes nothing that does not go forward from where the remote is at that moment.
+
+        Raises:
+            ConflictError: if the remote has what is not here.
+            RefusedError: if the server refuses.
+            RemoteUnreachable: if it cannot be reached.
+        """
+        moving = {self.log_ref: tip}
+        if branch_tip is not None and branch_tip != self.branch_tip(branch):
+            moving[_HEADS + branch] = branch_tip
+        self._send(moving)
+        reach(Point.PUSH_DONE)
+        self._remember_pushed(tip, branch, branch_tip)
+
+    def _check_ahead(self, local: str, there: dict[str, str], refs: dict[str, str]) -> None:
+        """Refuse to push to a remote that has what is not here."""
+        here = self._repository
+        theirs, pin = there.get(self.log_ref), self.last_seen()
+        if theirs is None and pin is not None:
+            self.refuse_missing(pin)
+        is_here = theirs is not None and theirs in here.odb
+        if theirs is not None and is_here:
+            if pin is not None:
+                self.check_last_seen(theirs, pin)
+            is_here = common_event(here, local, theirs) == theirs
+        if theirs is not None and not is_here:
+            raise self._behind(f"the log on '{self.name}' has events that are not here")
+        for ref, oid in refs.items():
+            known = there.get(ref)
+            if not ref.startswith(_HEADS) or known in (None, oid) or ref == self.log_ref:
+                continue
+            if known not in here.odb or not contains(here, oid, str(known)):
+                name = ref.removeprefix(_HEADS)
+                raise self._behind(f"'{name}' on '{self.name}' has commits that are not here")
+
+    def _may_follow(self, ref: str, there: str | None, oid: str) -> bool:
+        """Answer whether a ref goes forward; a checkpoint that cannot holds up nothing else."""
+        if not ref.startswith(CHECKPOINTS + "/") or there is None:
+            return True
+        return there in self._repository.odb and contains(self._repository, oid, there)
+
+    def _behind(self, message: str) -> ConflictError:
+        return ConflictError(
+            message, hint=f"run 'git esaa sync {self.name}': it fetches and pushes"
+        )
+
+    def _send(self, moving: dict[str, str]) -> None:
+        specs = [f"{oid}:{ref}" for ref, oid in moving.items()]
+        reach(Point.PUSH_BEGUN)
+        try:
+            self._git("push", "--atomic", "--no-verify", "--", self.name, *specs)
+        except RepositoryError as error:
+            said = error.cause or ""
+            if any(words in said for words in _MOVED):
+                raise ConflictError(
+                    f"somebody else pushed to '{self.name}' meanwhile",
+                    cause=_rejections(said),
+                    hint=f"run 'git esaa sync {self.name}'",
+                ) from error
+            if "[remote rejected]" in said:
+                raise RefusedError(
+                    f"'{self.name}' refuses the push",
+                    cause=_words_of_the_server(said) or _rejections(said),
+                    hint="nothing moved there; its words above say what to do",
+                ) from error
+            if "atomic" in said and "not support" in said:
+                raise RefusedError(
+                    f"'{self.name}' cannot take log and branch at once",
+                    cause=said,
+                    hint="the server has to allow atomic pushes (receive.advertiseAtomic)",
+                ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: RepositoryError) -> RemoteUnreachable:
+        return RemoteUnreachable(
+            f"'{self.name}' cannot be reached",
+            cause=error.cause or error.message,
+            hint=error.hint or f"'git remote get-url {self.name}' says where it is looked for",
+        )
+
+    def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
+        # A relative URL is one from the top of the checkout, as for git itself.
+        folder = self._repository.workdir or self._repository.git_dir
+        return run_git(folder, *arguments, timeout=timeout, env=self._env)
+
+
+def names(repository: Repository) -> list[str]:
+    """Return the remotes that git knows here."""
+    return [str(name) for name in repository.raw.remotes.names() if name is not None]
+
+
+def default_remote(repository: Repository) -> str:
+    """Return the remote that is meant where none is named: the only one, or `origin`.
+
+    Raises:
+        UsageError: if there is none, or it cannot be told.
+    """
+    found = names(repository)
+    if len(found) == 1:
+        return found[0]
+    if "origin" in found:
+        return "origin"
+    raise UsageError(
+        "no remote is named" if found else "this repository has no remote",
+        hint=f"name one: {', '.join(found)}" if found else "run 'git remote add origin URL' first",
+    )
+
+
+def clone(url: str, folder: str, options: Sequence[str] = ()) -> None:
+    """Have git clone a repository; the log does not come with it.
+
+    Raises:
+        RepositoryError: with what git said.
+    """
+    try:
+        run_git(Path.cwd(), "clone", "--quiet", *options, "--", url, folder)
+    except RepositoryError as error:
+        raise RepositoryError(
+            f"cannot clone '{url}'", cause=error.cause, hint="check the address, and your access"
+        ) from error
+
+
+def _mark_of(report: Report, tip: Tip) -> Mark:
+    return Mark(
+        tip.log_id,
+        report.genesis,
+        tip.commit,
+        tip.seq,
+        report.branch,
+        report.branch_tip,
+        report.boundary,
+    )
+
+
+def _is_plain(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", name) is not None
+
+
+def _covers(pattern: str, ref: str) -> bool:
+    head, star, tail = pattern.partition("*")
+    return ref == pattern if not star else ref.startswith(head) and ref.endswith(tail)
+
+
+def _words_of_the_server(said: str) -> str:
+    lines = [
+        line.removeprefix("remote:").strip() for line in said.splitlines() if "remote:" in line
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _rejections(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if "rejected]" in line]
+    return "; ".join(lines) or said

@@ -1,0 +1,285 @@
+"""Runs programs confined by the operating system: what they read, write, reach and use up.
+
+A confined program reads the system (`readable.system`), its own installation and what its rules
+name; writes where its rules say; reaches the hosts that they list. It sees no other process, and
+none of the user's files, keys, agents' sockets or repositories. When it ends, or is ended, all that
+it started ends with it, daemons included.
+
+Two mechanisms do that, and `choose` says which one serves here:
+
+- `landlock`: sandlock, which is Landlock and seccomp, without namespaces or root;
+- `bubblewrap`: namespaces, through the program `bwrap`, where the kernel has no Landlock.
+
+`none` confines nothing, and has to be asked for by name; that a program keeps to its limits, and
+that what it starts ends with it, holds there too, on Linux. What each level does not stop is in
+docs/THREAT-MODEL.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from esaa_git.agents.programs import search_path, startable
+from esaa_git.core.contracts import SWARM
+from esaa_git.errors import AgentError
+from esaa_git.ports import Workspace
+from esaa_git.sandbox import bubblewrap, processes, runner
+from esaa_git.sandbox.processes import Outcome
+from esaa_git.sandbox.readpaths import DEVICES, PROCESSORS, installation, open_settings, system
+from esaa_git.sandbox.runner import Job, Limits, NotStarted, Supervised
+
+__all__ = [
+    "Confined",
+    "Limits",
+    "NotStarted",
+    "Outcome",
+    "Rules",
+    "choose",
+    "rules_of",
+    "run",
+    "start",
+]
+
+Confined: TypeAlias = Supervised
+
+LEVELS: Final = ("landlock", "bubblewrap")
+
+DEFAULT_LIMITS: Final = Limits(memory_bytes=None, processes=512, disk_bytes=2 << 30)
+"""512 processes, 2 GiB of disk, and no limit of memory: runtimes differ too much in it."""
+
+_LEAST_ABI: Final = 6
+"""Landlock's version with scopes for signals and abstract sockets, which sandlock requires."""
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+
+_CREATE_RULESET: Final = 444
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a program may do.
+
+    Attributes:
+        read: files and folders, beside the system's and the program's own.
+        write: folders, which it may read as well.
+        hosts: where it may connect to by TCP, as `name:port` or `address:port`; none is no network.
+        limits: what it may use up.
+    """
+
+    read: Sequence[Path]
+    write: Sequence[Path]
+    hosts: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def choose(wanted: str) -> str:
+    """Return the level that serves on this machine: `landlock`, `bubblewrap` or `none`.
+
+    Args:
+        wanted: `auto` for the first that works, in this order without `none`; or one by name.
+
+    Raises:
+        AgentError: if it does not work here.
+    """
+    if wanted == "none":
+        return wanted
+    faults = {}
+    for level in LEVELS if wanted == "auto" else (wanted,):
+        fault = _fault(level)
+        if fault is None:
+            return level
+        faults[level] = fault
+    raise AgentError(
+        "programs cannot be confined on this machine"
+        if wanted == "auto"
+        else f"programs cannot be confined by {wanted} on this machine",
+        cause="; ".join(f"{level}: {fault}" for level, fault in faults.items()),
+        hint=(
+            "run 'python3 -m pip install sandlock' or install bubblewrap; "
+            if sys.platform == "linux"
+            else ""
+        )
+        + "'git esaa run --sandbox none' runs agents with all your rights",
+    )
+
+
+def rules_of(settings: Mapping[str, Any], workspace: Workspace) -> Rules:
+    """Return the rules of a swarm entry in a workspace, as `make_rules`."""
+    return make_rules(
+        settings,
+        read=workspace.readable,
+        write=(workspace.path, workspace.home, workspace.tmp),
+    )
+
+
+def make_rules(
+    settings: Mapping[str, Any], *, read: Sequence[Path], write: Sequence[Path]
+) -> Rules:
+    """Return the rules of a swarm entry; the limits it leaves out are `DEFAULT_LIMITS`.
+
+    Args:
+        settings: of these, `read` (added to the argument), `hosts` and `limits`.
+        read: what it may read beside that.
+        write: where it may write.
+
+    Raises:
+        AgentError: if `read` names a path that is neither absolute nor begins with `~/`, or `hosts`
+            something else than a name or address and a port.
+    """
+    named = [Path(name).expanduser() for name in settings.get("read", ())]
+    for path in named:
+        if not path.is_absolute():
+            raise _wrong("read", f"'{path}' is neither absolute nor begins with '~/'")
+    hosts = tuple(settings.get("hosts", ()))
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise _wrong("hosts", f"'{host}' is not of the form 'name:port'")
+    limits = settings.get("limits", {})
+    return Rules(
+        read=(*read, *named),
+        write=tuple(write),
+        hosts=hosts,
+        limits=Limits(
+            memory_bytes=limits.get("memory_bytes", DEFAULT_LIMITS.memory_bytes),
+            processes=limits.get("processes", DEFAULT_LIMITS.processes),
+            disk_bytes=limits.get("disk_bytes", DEFAULT_LIMITS.disk_bytes),
+        ),
+    )
+
+
+def _wrong(setting: str, cause: str) -> AgentError:
+    return AgentError(
+        f"'{setting}' of an agent cannot be used",
+        cause=cause,
+        hint=f"correct '{setting}' in .roadmap/{SWARM}; it takes effect with the next run",
+    )
+
+
+def run(
+    level: str,
+    command: Sequence[str],
+    *,
+    rules: Rules,
+    cwd: Path,
+    env: Mapping[str, str],
+    body: bytes,
+    max_output_bytes: int,
+    until: float,
+    pause: Callable[[], None],
+) -> Outcome:
+    """Run a program to its end within its rules, and return how it ended.
+
+    Where it runs over its time or its output, all its processes get SIGTERM and, 2 seconds later,
+    SIGKILL. However this function is left, nothing of it is left running.
+
+    Args:
+        level: what `choose` returned.
+        command: the program, as an absolute path, and its arguments.
+        rules: what it may do.
+        cwd: the folder it starts in.
+        env: its whole environment.
+        body: its standard input; it may leave it unread.
+        max_output_bytes: reading stops one byte after them.
+        until: the deadline, on the clock of `time.monotonic`.
+        pause: called at least every 50 ms while the program runs; it may raise.
+
+    Raises:
+        NotStarted: if the operating system refuses to start it, or to confine it.
+    """
+    with start(level, command, rules=rules, cwd=cwd, env=env) as program:
+        return processes.serve(
+            program, body=body, max_output_bytes=max_output_bytes, until=until, pause=pause
+        )
+
+
+def start(
+    level: str, command: Sequence[str], *, rules: Rules, cwd: Path, env: Mapping[str, str]
+) -> AbstractContextManager[Confined]:
+    """Start a program within its rules, to talk to over its pipes; in the end it is ended.
+
+    The arguments are those of `run`. On leaving, all its processes are killed.
+
+    Raises:
+        NotStarted: as `run`.
+    """
+    path = env.get("PATH", search_path())
+    startable(command[0], path)
+    read = [*installation(command[0], path), *rules.read]
+    write = [*rules.write]
+    sandlock = None
+    match level:
+        case "landlock":
+            read += [*system(), *open_settings(), Path("/proc"), PROCESSORS, *DEVICES]
+            write.append(Path("/dev/null"))
+            read = [path for path in read if _is_there(path)]
+            sandlock = _sandlock()
+        case "bubblewrap":
+            program = shutil.which("bwrap") or "bwrap"
+            command = bubblewrap.arguments(program, command, read=read, write=write, cwd=cwd)
+        case "none":
+            pass
+        case unknown:
+            raise NotStarted(f"no confinement '{unknown}'")
+    job = Job(level, command, cwd, env, read, write, rules.hosts, rules.limits, sandlock)
+    return runner.start(job)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # not for us to see
+        return False
+
+
+def _sandlock() -> Path | None:
+    """Return the folder that sandlock is installed in; importing it here takes too long."""
+    found = importlib.util.find_spec("sandlock")
+    return None if found is None or found.origin is None else Path(found.origin).parent.parent
+
+
+@lru_cache(maxsize=len(LEVELS))
+def _fault(level: str) -> str | None:
+    """Return why a level does not work here, or None after a program ran in it."""
+    if sys.platform != "linux":
+        return f"there is none on {sys.platform}"
+    if level == "landlock":
+        if _sandlock() is None:
+            return "the package 'sandlock' is not installed"
+        if _landlock_version() < _LEAST_ABI:
+            return f"the kernel has no Landlock of version {_LEAST_ABI} or later"
+    elif shutil.which("bwrap") is None:
+        return "the program 'bwrap' is not installed"
+    try:
+        outcome = run(
+            level,
+            [shutil.which("true", path="/usr/bin:/bin") or "/bin/true"],
+            rules=Rules((), ()),
+            cwd=Path("/"),
+            env={},
+            body=b"",
+            max_output_bytes=1000,
+            until=time.monotonic() + 20,
+            pause=lambda: None,
+        )
+    except NotStarted as error:
+        return str(error)
+    if outcome.status != 0:
+        return outcome.stderr.decode("utf-8", "replace").strip() or "a program cannot be started"
+    return None
+
+
+def _landlock_version() -> int:
+    """Return the version of Landlock in this kernel, or -1 (landlock_create_ruleset(2))."""
+    return int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _VERSION))

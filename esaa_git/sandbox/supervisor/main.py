@@ -1,0 +1,180 @@
+"""The warden's process: a socket to the orchestrator, and the program.
+
+Both sides send JSON documents, one a line. The first line that is read is the job
+(`supervised.Job`). The answer is `{"started": pid}` or `{"failed": reason}`; later
+`{"exceeded": limit}` where a limit is broken, and `{"status": number}` when the program has ended
+(negative: the signal). A byte `T` asks all processes to stop. The end of the stream, also because
+the orchestrator died, ends them; the warden goes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from typing import Any
+
+from esaa_git.sandbox.supervisor import tree
+from esaa_git.sandbox.supervisor.limits import Budget, hold, lend
+
+WATCH_SECONDS = 0.05
+"""How often processes and memory are looked at."""
+
+# A broken connection is an error, not a signal that ends us before the program is ended.
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
+_BUBBLEWRAP_PROCESSES = 2
+_SHELL_SIGNAL = 128
+
+
+class Warden:
+    """One program, and what became of it."""
+
+    def __init__(self, control: socket.socket, job: dict[str, Any]) -> None:
+        self._control = control
+        self._job = job
+        self._level = job["level"]
+        own = _BUBBLEWRAP_PROCESSES if self._level == "bubblewrap" else 0
+        self._budget = Budget(job["limits"], job["write"], own)
+        self._kept: object = None
+        self._status: int | None = None
+        self.leader = 0
+
+    def start(self) -> None:
+        """Start the program, with our own standard streams."""
+        tree.adopt()
+        limits = self._job["limits"]
+        match self._level:
+            case "landlock":
+                from esaa_git.sandbox.supervisor import landlock
+
+                lend(limits)
+                self.leader, self._kept = landlock.start(self._job, limits["processes"])
+                # It runs already: until here it can lift what was lent, and the budget sees that.
+                with suppress(ProcessLookupError, PermissionError):
+                    hold(self.leader, limits)
+            case "bubblewrap":
+                from esaa_git.sandbox.supervisor import bubblewrap
+
+                self.leader, self._kept = bubblewrap.start(self._job)
+            case _:
+                process = subprocess.Popen(
+                    self._job["command"],
+                    cwd=self._job["cwd"],
+                    env=self._job["env"],
+                    process_group=0,
+                    preexec_fn=lambda: hold(0, limits),  # noqa: PLW1509 - no threads here
+                )
+                self.leader, self._kept = process.pid, process
+        # Whoever reads the program's output waits until nobody holds it open.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+
+    def watch(self) -> None:
+        """Stay until the orchestrator has no further use for us."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        end = -1
+        with suppress(AttributeError, OSError):  # macOS has no pidfd_open
+            end = os.pidfd_open(self.leader)
+            poll.register(end, select.POLLIN)
+        patience, looked, told, exceeded = 1, 0.0, False, False
+        while True:
+            ready = {number for number, _ in poll.poll(patience)}
+            # Without a descriptor that tells the end, we look ever less often.
+            patience = min(2 * patience, int(WATCH_SECONDS * 1000))
+            if self._control.fileno() in ready:
+                if not self._control.recv(1):
+                    return
+                self._ask_to_stop()
+            if not told and self._has_ended():
+                told = True
+                if end in ready:
+                    poll.unregister(end)
+                say(self._control, status=self._status)
+            if tree.LINUX and not exceeded and time.monotonic() - looked >= WATCH_SECONDS:
+                looked = time.monotonic()
+                limit = self._budget.broken()
+                if limit is not None:
+                    exceeded = True
+                    say(self._control, exceeded=limit)
+                    self.end()
+
+    def end(self) -> None:
+        """Kill the program and all that descends from it."""
+        status = tree.kill_all(self.leader)
+        if self._status is None:
+            self._status = status
+
+    def _ask_to_stop(self) -> None:
+        if not tree.LINUX:
+            tree.send_group(self.leader, signal.SIGTERM)
+            return
+        for pid in tree.descendants():
+            # Bubblewrap would take all with it, at once.
+            if pid != self.leader or self._level != "bubblewrap":
+                tree.send(pid, signal.SIGTERM)
+
+    def _has_ended(self) -> bool:
+        """Answer without forgetting the process where the system lets us: its id stays taken."""
+        if self._status is not None:
+            return True
+        try:
+            if hasattr(os, "waitid"):
+                seen = os.waitid(os.P_PID, self.leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if seen is not None:
+                    exited = seen.si_code == os.CLD_EXITED
+                    status = seen.si_status if exited else -seen.si_status
+                    self._status = _unwrapped(status) if self._level == "bubblewrap" else status
+            else:  # macOS before Python 3.13
+                done, raw = os.waitpid(self.leader, os.WNOHANG)
+                if done:
+                    self._status = os.waitstatus_to_exitcode(raw)
+        except ChildProcessError:
+            self._status = -signal.SIGKILL
+        return self._status is not None
+
+
+def _unwrapped(status: int) -> int:
+    """Return the program's status from bubblewrap's, which says signals as a shell does."""
+    signalled = status - _SHELL_SIGNAL
+    return -signalled if 0 < signalled < signal.NSIG else status
+
+
+def say(control: socket.socket, **said: object) -> None:
+    """Tell the orchestrator something; it may not be there any more."""
+    with suppress(OSError):
+        control.sendall(json.dumps(said).encode() + b"\n", _NO_SIGNAL)
+
+
+def main(descriptor: int) -> None:
+    """Serve a socket to its end."""
+    # What Python ignores, a program would inherit as ignored.
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    control = socket.socket(fileno=descriptor)
+    with control.makefile("rb", buffering=0) as stream:
+        line = stream.readline()
+    if not line.endswith(b"\n"):
+        return
+    warden = Warden(control, json.loads(line))
+    try:
+        warden.start()
+    except Exception as error:
+        # The orchestrator words it; there is nobody here to read a traceback.
+        say(control, failed=getattr(error, "strerror", None) or str(error))
+        return
+    say(control, started=warden.leader)
+    try:
+        warden.watch()
+    finally:
+        warden.end()
+        # Not by way of sandlock's own end, which waits for processes that are gone.
+        os._exit(0)

@@ -1,0 +1,184 @@
+"""The working branch: effects as ordinary signed commits, and the checkouts that follow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pygit2
+
+from esaa_git.core.event import epoch_seconds
+from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
+from esaa_git.ports import BranchMove, Effect, FileEntry, InTheWay
+from esaa_git.store import commitform
+from esaa_git.store.objects import BLOB, COMMIT, encode_commit, sign_commit
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import Repository
+from esaa_git.store.trees import GitTrees
+
+if TYPE_CHECKING:
+    from esaa_git.checkout.follow import Checkouts
+
+SNAPSHOTS = "refs/esaa/snapshots"
+
+
+class GitBlobs:
+    """Contents of the repository by id."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def read(self, oid: str) -> bytes:
+        return self._repository.read(oid)[1]
+
+    def write(self, content: bytes) -> str:
+        return self._repository.put(BLOB, content)
+
+
+class GitWorkingBranch:
+    """Branches of one repository, by name without `refs/heads/`."""
+
+    def __init__(self, repository: Repository, trees: GitTrees) -> None:
+        self._repository = repository
+        self._trees = trees
+
+    @cached_property
+    def _checkouts(self) -> Checkouts:
+        from esaa_git.checkout.follow import Checkouts
+
+        return Checkouts(self._repository)
+
+    def tip(self, branch: str) -> str | None:
+        return self._repository.ref_target(_ref(branch))
+
+    def current(self) -> str:
+        raw = self._repository.raw
+        if raw.head_is_unborn:
+            raise RepositoryError(
+                "this repository has no commit yet",
+                hint="make a first one: 'git add -A && git commit -m \"first commit\"'",
+            )
+        if raw.head_is_detached:
+            raise RepositoryError(
+                "HEAD is detached: no branch is checked out for effects to go to",
+                hint="run 'git switch BRANCH', or name one with --branch",
+            )
+        return raw.head.shorthand
+
+    def protected(self) -> Sequence[str]:
+        """Return the hooks folder, where `core.hooksPath` keeps it in the tree."""
+        hooks, workdir = self._repository.setting("core.hooksPath"), self._repository.workdir
+        if hooks is None or workdir is None:
+            return ()
+        place = Path(os.path.normpath(workdir / Path(hooks).expanduser()))
+        if not place.is_relative_to(workdir):
+            return ()
+        inside = place.relative_to(workdir).as_posix()
+        return () if inside == "." else (f"{inside}/**",)
+
+    def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
+        tree = self._trees.with_changes(self._trees.root(effect.parent), effect.changes)
+        payload = commitform.effect_commit(
+            tree=tree,
+            parents=(effect.parent,),
+            agent=effect.agent,
+            ts=effect.ts,
+            summary=effect.summary,
+            event_commit=effect.event_commit,
+            run_id=effect.run_id,
+            task_id=effect.task_id,
+            attempt_id=effect.attempt_id,
+            assisted_by=effect.assisted_by,
+        )
+        return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
+
+    def commit_merge(
+        self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
+    ) -> str:
+        tip = self.tip(branch)
+        if tip is None:
+            raise RepositoryError(f"the working branch '{branch}' is gone")
+        raw = self._repository.raw
+        index = raw.merge_commits(pygit2.Oid(hex=tip), pygit2.Oid(hex=effect_commit))
+        if index.conflicts is not None:
+            paths = sorted(
+                {side.path for sides in index.conflicts for side in sides if side is not None}
+            )
+            raise ConflictError(
+                f"the effect {effect_commit[:12]} conflicts with what '{branch}' has become",
+                cause=f"in {', '.join(paths[:10])}",
+                hint=f"run 'git merge {effect_commit[:12]}' on '{branch}', resolve, and repeat",
+            )
+        when = f"{commitform.COMMITTER} {epoch_seconds(ts)} +0000"
+        payload = encode_commit(
+            str(index.write_tree(raw)),
+            (tip, effect_commit),
+            when,
+            when,
+            f"Merge effect {effect_commit[:12]} into {branch}\n",
+        )
+        return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
+
+    def move(self, move: BranchMove, message: str) -> None:
+        move_refs(self._repository, [RefMove(_ref(move.branch), move.old, move.new, message)])
+
+    def contains(self, tip: str, commit: str) -> bool:
+        if tip == commit:
+            return True
+        raw, end = self._repository.raw, pygit2.Oid(hex=tip)
+        try:
+            return raw.descendant_of(end, pygit2.Oid(hex=commit))
+        except (KeyError, pygit2.GitError):
+            # A power cut may have taken what the commit stands on, and no ref named yet.
+            pass
+        try:
+            return any(str(found.id) == commit for found in raw.walk(end))
+        except (KeyError, pygit2.GitError) as error:
+            raise CorruptedError(
+                f"the history of {tip[:12]} cannot be read",
+                cause=str(error),
+                hint="run 'git esaa doctor'",
+            ) from error
+
+    def in_the_way(
+        self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
+    ) -> list[InTheWay]:
+        return self._checkouts.in_the_way(branch, commit, changes, changes)
+
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        return self._checkouts.uncommitted(branch, below)
+
+    def hold(self, branch: str) -> None:
+        self._checkouts.hold(branch)
+
+    def let_go(self) -> None:
+        self._checkouts.let_go()
+
+    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
+        return self._checkouts.follow(branch, old, new, paths)
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        kept = []
+        for part, commit in commits.items():
+            ref = f"{SNAPSHOTS}/{name}/{part}"
+            found = self._repository.ref_target(ref)
+            if found != commit:
+                move_refs(self._repository, [RefMove(ref, found, commit, "esaa: snapshot")])
+            kept.append(ref)
+        self._forget_old_snapshots(most)
+        return kept
+
+    def _forget_old_snapshots(self, most: int) -> None:
+        raw = self._repository.raw
+        names = sorted({ref.split("/")[3] for ref in raw.references if ref.startswith(SNAPSHOTS)})
+        for name in names[:-most]:
+            for ref in list(raw.references):
+                if ref.startswith(f"{SNAPSHOTS}/{name}/"):
+                    raw.references.delete(ref)
+
+
+def _ref(branch: str) -> str:
+    return f"refs/heads/{branch}"

@@ -1,0 +1,148 @@
+"""The event commit, byte for byte (docs/FORMAT.md, "The event commit").
+
+Everything but the signature follows from the event, its predecessor and the tree, so a commit is
+verified by making its bytes again and comparing. `signed_message` is the one place that knows
+the subject and the trailers; `event_commit` the one that knows the headers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from esaa_git.core.event import Event, epoch_seconds
+from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.store.objects import encode_commit
+
+COMMITTER = "git-esaa orchestrator <orchestrator@esaa.invalid>"
+"""Who commits events and effects. `.invalid` never resolves (RFC 2606)."""
+
+ROOT_ENTRIES = ("contracts", "event.json", "exchange", "files", "roadmap")
+_IMPORTED = re.compile(r"imported-([1-9][0-9]{0,15})-[0-9a-f]{32}")
+_TRAILER = re.compile(r"^(ESAA-[A-Za-z0-9-]+|Assisted-by): (.+)$", re.MULTILINE)
+
+
+def imported_log_id(count: int, token: str) -> str:
+    """Return the id of a log whose first `count` events were taken in from an export."""
+    return f"imported-{count}-{token}"
+
+
+def imported_events(log_id: str | None) -> int:
+    """Return how many events at the beginning of this log were imported.
+
+    Their effect commits name the events of the log that was exported, under other commit ids, so
+    nothing on a branch can be held against them. The log id says so under every signature.
+    """
+    match = _IMPORTED.fullmatch(log_id or "")
+    return int(match[1]) if match else 0
+
+
+def identity(actor: str) -> str:
+    """Return git's `name <email>` of an actor: persons by their address, others at esaa.invalid."""
+    if actor == ORCHESTRATOR:
+        return COMMITTER
+    return f"{actor} <{actor}>" if "@" in actor else f"{actor} <{actor}@esaa.invalid>"
+
+
+def event_commit(
+    event: Event,
+    *,
+    tree: str,
+    parent: str | None,
+    log_id: str,
+    previous_sha256: str,
+    run_id: str | None,
+) -> bytes:
+    """Return the unsigned bytes of the commit that carries the event."""
+    when = f"{epoch_seconds(event.ts)} +0000"
+    return encode_commit(
+        tree,
+        () if parent is None else (parent,),
+        f"{identity(event.actor)} {when}",
+        f"{COMMITTER} {when}",
+        signed_message(event, log_id, previous_sha256, run_id),
+    )
+
+
+def signed_message(event: Event, log_id: str, previous_sha256: str, run_id: str | None) -> str:
+    """Return the message: the subject, and the trailers that bind event, predecessor and log."""
+    trailers = [
+        f"ESAA-Log: {log_id}",
+        f"ESAA-Seq: {event.seq}",
+        f"ESAA-Event-SHA256: {event.sha256}",
+        f"ESAA-Prev-SHA256: {previous_sha256}",
+    ]
+    if run_id is not None:
+        trailers.append(f"ESAA-Run: {run_id}")
+    if event.task_id is not None:
+        trailers.append(f"ESAA-Task: {event.task_id}")
+    if event.attempt_id is not None:
+        trailers.append(f"ESAA-Attempt: {event.attempt_id}")
+    return event.subject + "\n\n" + "\n".join(trailers) + "\n"
+
+
+def effect_commit(
+    *,
+    tree: str,
+    parents: tuple[str, ...],
+    agent: str,
+    ts: str,
+    summary: str,
+    event_commit: str,
+    run_id: str,
+    task_id: str,
+    attempt_id: str,
+    assisted_by: str | None,
+) -> bytes:
+    """Return the unsigned bytes of an effect commit on the working branch.
+
+    The author is the agent and the committer the orchestrator, both at the time of the event.
+    `assisted_by` is `AGENT:MODEL`, as the Linux kernel's convention for attribution has it
+    (Documentation/process/coding-assistants.rst); an agent never adds `Signed-off-by`.
+    """
+    when = f"{epoch_seconds(ts)} +0000"
+    trailers = [
+        f"ESAA-Event: {event_commit}",
+        f"ESAA-Run: {run_id}",
+        f"ESAA-Task: {task_id}",
+        f"ESAA-Attempt: {attempt_id}",
+    ]
+    if assisted_by is not None:
+        trailers.append(f"Assisted-by: {assisted_by}")
+    return encode_commit(
+        tree,
+        parents,
+        f"{identity(agent)} {when}",
+        f"{COMMITTER} {when}",
+        _message(task_id, summary) + "\n\n" + "\n".join(trailers) + "\n",
+    )
+
+
+def _message(task_id: str, summary: str) -> str:
+    """Return subject and body from a summary that may have any length and many lines.
+
+    Lines of the body that look like a trailer of ours are indented, so that a summary cannot
+    pose as one.
+    """
+    first, _, rest = summary.strip().partition("\n")
+    subject = f"{task_id}: {' '.join(first.split())}"
+    body = rest.strip()
+    if len(subject) > 72:
+        cut = subject.rfind(" ", 40, 71)
+        body = f"…{subject[cut:] if cut > 0 else subject[71:]}\n{body}".strip()
+        subject = (subject[:cut] if cut > 0 else subject[:71]) + "…"
+    lines = [" " + line if _looks_like_trailer(line) else line for line in body.split("\n")]
+    return subject + ("\n\n" + "\n".join(lines) if body else "")
+
+
+def _looks_like_trailer(line: str) -> bool:
+    return re.match(r"\s*[A-Za-z][A-Za-z0-9-]*\s*:", line) is not None
+
+
+def trailers(message: str) -> Mapping[str, str]:
+    """Return our trailers from the last paragraph of a message; a repeated one is not returned."""
+    last = message.rstrip("\n").rsplit("\n\n", 1)[-1]
+    found: dict[str, list[str]] = {}
+    for name, value in _TRAILER.findall(last):
+        found.setdefault(name, []).append(value)
+    return {name: values[0] for name, values in found.items() if len(values) == 1}

@@ -1,0 +1,537 @@
+"""The event log on git: signed commits on one ref, and one locked compare-and-swap.
+
+A transaction writes its objects first and moves refs last. Loading the state reads the tip alone
+and costs the same at event 10 and at event 1,000,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from esaa_git.core.contracts import (
+    ALLOWED_SIGNERS,
+    OPENPGP_SIGNERS,
+    Contracts,
+    is_contract_file,
+)
+from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
+from esaa_git.core.state import State
+from esaa_git.errors import (
+    ConfigurationError,
+    CorruptedError,
+    KeyUnavailable,
+    MismatchError,
+    RefusedError,
+    RepositoryError,
+)
+from esaa_git.ports import Attachments, BranchMove, StoredEvent, Tip
+from esaa_git.store import commitform
+from esaa_git.store.objects import (
+    BLOB,
+    COMMIT,
+    MODE_FILE,
+    MODE_TREE,
+    TREE,
+    Commit,
+    MalformedObject,
+    ObjectSink,
+    TreeEntry,
+    decode_commit,
+    decode_tree,
+    encode_tree,
+    sign_commit,
+    split_signature,
+)
+from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.repository import Repository
+from esaa_git.store.statetree import Reader, StateTree, load_state
+from esaa_git.store.trees import store_files
+from esaa_git.trust.keys import Signer
+from esaa_git.trust.signers import SignatureRefused, SignerSet, Verified
+
+ROLES = frozenset({"orchestrator", "approver", "admin"})
+ADMIN = frozenset({"admin"})
+"""Who signs a change of contracts, whatever the contracts say."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventCommit:
+    """One commit of the log, taken apart; nothing about it is verified yet."""
+
+    oid: str
+    commit: Commit
+    tree: dict[str, TreeEntry]
+    event: Event
+
+    @property
+    def trailers(self) -> dict[str, str]:
+        return dict(commitform.trailers(self.commit.message.decode(errors="replace")))
+
+    @property
+    def parent(self) -> str | None:
+        return self.commit.parents[0] if self.commit.parents else None
+
+
+def read_event_commit(reader: Reader, oid: str) -> EventCommit:
+    """Return the event commit with this id.
+
+    Raises:
+        CorruptedError: if it, its tree or its event cannot be read.
+    """
+    try:
+        kind, data = reader(oid)
+        if kind != COMMIT:
+            raise MalformedObject("not a commit")
+        commit = decode_commit(data)
+        tree = decode_tree(reader(commit.tree)[1])
+        kind, event = reader(tree["event.json"].oid)
+        return EventCommit(oid, commit, tree, decode(event))
+    except KeyError as error:
+        raise CorruptedError(
+            f"event commit {oid[:12]} is incomplete", cause=f"{error} is missing"
+        ) from error
+    except (MalformedObject, MalformedEvent) as error:
+        raise CorruptedError(
+            f"commit {oid[:12]} is not an event", cause=str(error), hint="run 'git esaa verify'"
+        ) from error
+
+
+def read_contracts(reader: Reader, oid: str) -> Contracts:
+    """Return the contracts pinned in a `contracts/` tree."""
+    entries = decode_tree(reader(oid)[1])
+    for name, entry in entries.items():
+        if entry.mode != MODE_FILE or not is_contract_file(name):
+            raise MalformedObject(f"'{name}' does not belong among the contracts")
+    return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()})
+
+
+def signer_set(contracts: Contracts) -> SignerSet:
+    """Return who may sign under these contracts."""
+    return SignerSet.parse(
+        contracts.files.get(ALLOWED_SIGNERS, b""), contracts.files.get(OPENPGP_SIGNERS)
+    )
+
+
+def check_signers(contracts: Contracts) -> None:
+    """Refuse contracts under which nothing, or no other contracts, could ever be recorded again.
+
+    Raises:
+        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign,
+            or no admin.
+    """
+    found = signer_set(contracts).principals & ROLES
+    for wanted in (contracts.orchestrator.signing["default"], ADMIN):
+        if found & wanted:
+            continue
+        raise ConfigurationError(
+            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role "
+            f"{' or '.join(sorted(wanted))}",
+            cause=f"it names {', '.join(sorted(found)) or 'no role'}",
+            hint="run 'git esaa key list' for the keys there are, and 'git esaa key trust KEY "
+            f"--role {min(wanted)}' to add one",
+        )
+
+
+class GitEventLog:
+    """The event log of one repository, and the keys that this machine signs it with.
+
+    Args:
+        sign: gives the orchestrator's key, when one is first needed.
+        sign_as: gives another key for events of an action: a person's own.
+        following: gives the key that is to follow the orchestrator's. It signs once contracts
+            are in force that have forgotten the present one.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        sign: Callable[[], Signer],
+        *,
+        sign_as: Mapping[str, Callable[[], Signer]] | None = None,
+        following: Callable[[], Signer] | None = None,
+    ) -> None:
+        self.repository = repository
+        self.ref = repository.events_ref
+        self._sign = sign
+        self._sign_as = dict(sign_as or {})
+        self._persons: dict[str, Signer] = {}
+        self._following = following
+        self._loaded: LoadedTip | None = None
+        self._trusted: LoadedTip | None = None
+        self._kept_tree: tuple[LoadedTip, StateTree] | None = None
+        self.trust: _Trust | None = None
+
+    @cached_property
+    def signer(self) -> Signer:
+        return self._sign()
+
+    @cached_property
+    def following(self) -> Signer | None:
+        return None if self._following is None else self._following()
+
+    def person(self, action: str) -> Signer | None:
+        """Return the key of a person that signs this action, or None where the orchestrator's does.
+
+        Raises:
+            KeyUnavailable: if it is configured and cannot be used: nobody else's takes its place.
+        """
+        if action not in self._sign_as:
+            return None
+        if action not in self._persons:
+            self._persons[action] = self._sign_as[action]()
+        return self._persons[action]
+
+    def check_may_pin(self, contracts: Contracts) -> None:
+        """Refuse what the `run.init` that pins these contracts would be refused for.
+
+        Raises:
+            RefusedError: if the key that would sign it has not the role.
+        """
+        _, in_force = self.load()
+        changes = in_force.pins != contracts.pins
+        signer = self.person("run.init") or self.signer
+        roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
+        _check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
+
+    def state_at(self, commit: str) -> State:
+        """Return the state that an event of this log left."""
+        return load_tip(self.repository, commit).state
+
+    def tip(self) -> Tip | None:
+        """Return where the log ends, read afresh from the ref."""
+        target = self.repository.ref_target(self.ref)
+        if target is None:
+            self._loaded = None
+            return None
+        return self._load(target).tip
+
+    def load(self) -> tuple[State, Contracts]:
+        """Return the state and the contracts at the tip.
+
+        Raises:
+            RepositoryError: if there is no log yet.
+            CorruptedError: if the tip is not an event.
+        """
+        target = self.repository.ref_target(self.ref)
+        if target is None:
+            raise RepositoryError(
+                "there is no event log in this repository yet",
+                hint="run 'git esaa init' for the contracts, then 'git esaa plan apply' or "
+                "'git esaa run'",
+            )
+        loaded = self._load(target)
+        return loaded.state, loaded.contracts
+
+    def begin(
+        self, *, log_id: str | None = None, sink: ObjectSink | None = None
+    ) -> GitLogTransaction:
+        """Start a transaction after what was loaded last; with `log_id`, a log's first.
+
+        Objects go to `sink`, by default the repository itself; whoever gives another one brings
+        them into the repository before the transaction commits.
+        """
+        if log_id is not None:
+            return GitLogTransaction(self, None, log_id, sink)
+        if self._loaded is None:
+            self.load()
+        assert self._loaded is not None
+        self._require_signed(self._loaded)
+        return GitLogTransaction(self, self._loaded, self._loaded.tip.log_id, sink)
+
+    def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
+        """Yield the events; from the oldest, ids of all commits are collected first."""
+        target = self.repository.ref_target(self.ref)
+        if newest_first:
+            yield from self._back_from(target)
+            return
+        oids = bytearray()
+        while target is not None:
+            oids += bytes.fromhex(target)
+            target = read_event_commit(self.repository.read, target).parent
+        for end in range(len(oids), 0, -20):
+            oid = oids[end - 20 : end].hex()
+            yield StoredEvent(read_event_commit(self.repository.read, oid).event, oid)
+
+    def _back_from(self, target: str | None) -> Iterator[StoredEvent]:
+        while target is not None:
+            found = read_event_commit(self.repository.read, target)
+            yield StoredEvent(found.event, target)
+            target = found.parent
+
+    def moved(
+        self, loaded: LoadedTip, tree: StateTree | None = None, trust: _Trust | None = None
+    ) -> None:
+        """Take note that a transaction of this log has been committed.
+
+        What it knew of the state's tree and of our keys is kept for the next one.
+        """
+        self._loaded = self._trusted = loaded
+        self._kept_tree = None if tree is None else (loaded, tree)
+        self.trust = trust or self.trust
+
+    def take_state_tree(self, start: LoadedTip | None) -> StateTree:
+        """Return the mirror of the state's tree at a tip; a kept one is given away once."""
+        kept, self._kept_tree = self._kept_tree, None
+        if kept is not None and kept[0] is start:
+            return kept[1]
+        return StateTree(self.repository.read, None if start is None else start.state_tree)
+
+    def _require_signed(self, loaded: LoadedTip) -> None:
+        """Refuse to continue a log whose end nobody entitled has signed."""
+        if loaded is self._trusted:
+            return
+        parts = split_signature(self.repository.read(loaded.tip.commit)[1])
+        event, before = self._signed_under(loaded)
+        try:
+            if parts is None:
+                raise SignatureRefused("malformed", "it has not exactly one signature")
+            verified = self._signers_of(before).verify(*parts, event.ts)
+            _check_role(
+                event.action,
+                before,
+                verified.principals & ROLES,
+                verified.fingerprint,
+                changes=before is not loaded.contracts,
+            )
+        except (SignatureRefused, RefusedError) as error:
+            raise MismatchError(
+                f"the log ends with a commit that was not signed by an orchestrator: "
+                f"{loaded.tip.commit[:12]}",
+                cause=str(error) if isinstance(error, SignatureRefused) else error.cause,
+                hint="nothing was appended to it; run 'git esaa verify' to see where it begins",
+            ) from error
+        self._trusted = loaded
+
+    def _signers_of(self, contracts: Contracts) -> SignerSet:
+        """Return who may sign; what was parsed for our own last transaction serves others' too."""
+        if self.trust is not None and self.trust.contracts is contracts:
+            return self.trust.signers
+        return signer_set(contracts)
+
+    def _signed_under(self, loaded: LoadedTip) -> tuple[Event, Contracts]:
+        """Return the last event and the contracts before it, which say who may have signed it."""
+        found = read_event_commit(self.repository.read, loaded.tip.commit)
+        if found.parent is None:
+            return found.event, loaded.contracts
+        try:
+            before = read_event_commit(self.repository.read, found.parent).tree.get("contracts")
+        except CorruptedError:
+            if not self.repository.raw.is_shallow:
+                raise
+            before = None  # the history that is here begins with this event
+        if before is None or before.oid == loaded.contracts_tree:
+            return found.event, loaded.contracts
+        return found.event, read_contracts(self.repository.read, before.oid)
+
+    def _load(self, target: str) -> LoadedTip:
+        if self._loaded is None or self._loaded.tip.commit != target:
+            self._loaded = load_tip(self.repository, target, self._loaded)
+        return self._loaded
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTip:
+    """What one tip says."""
+
+    tip: Tip
+    state: State
+    contracts: Contracts
+    contracts_tree: str
+    state_tree: str
+
+
+def load_tip(repository: Repository, target: str, known: LoadedTip | None = None) -> LoadedTip:
+    """Return what the event commit says of the log up to it.
+
+    Contracts that are those of another tip that is `known` are not decoded again.
+    """
+    found = read_event_commit(repository.read, target)
+    event = found.event
+    try:
+        tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
+        roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
+        state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
+        if known is not None and known.contracts_tree == contracts:
+            in_force = known.contracts
+        else:
+            in_force = read_contracts(repository.read, contracts)
+        return LoadedTip(tip, state, in_force, contracts, roadmap)
+    except (KeyError, MalformedObject) as error:
+        raise CorruptedError(
+            f"event commit {target[:12]} is incomplete",
+            cause=str(error),
+            hint="run 'git esaa verify'",
+        ) from error
+
+
+def _check_role(
+    action: str,
+    contracts: Contracts,
+    roles: frozenset[str],
+    fingerprint: str,
+    *,
+    changes: bool,
+) -> None:
+    """Refuse a key whose roles do not let it sign an action, or a change of these contracts."""
+    wanted = ADMIN if changes else contracts.orchestrator.signers_of(action)
+    if roles & wanted:
+        return
+    raise RefusedError(
+        f"the signing key may not sign {action}" + (" that changes the contracts" * changes),
+        cause=f"the role of {fingerprint} is {', '.join(sorted(roles)) or 'none'}; "
+        f"{', '.join(sorted(wanted))} is asked for",
+        hint="have an admin do it, with 'git esaa plan apply --sign-with KEY'"
+        if action == "run.init"
+        else "run 'git esaa key list' to see which key has that role, and see 'signing' in "
+        ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
+    )
+
+
+class _Trust:
+    """What one set of contracts says of our own keys; each key is verified once."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self.contracts = contracts
+        self.signers = signer_set(contracts)
+        self._known: dict[str, Verified] = {}
+
+    def roles(self, signer: Signer, payload: bytes, armored: bytes, at: str) -> frozenset[str]:
+        """Return the roles of whoever made the signature, at this time."""
+        known = self._known.get(signer.fingerprint)
+        if known is None:
+            known = self._known[signer.fingerprint] = self.signers.verify(payload, armored)
+        return self.signers.known_at(known, at).principals & ROLES
+
+
+class GitLogTransaction:
+    """A chain of event commits after one tip; the log's ref moves in `commit`, or not at all."""
+
+    def __init__(
+        self,
+        log: GitEventLog,
+        start: LoadedTip | None,
+        log_id: str,
+        sink: ObjectSink | None = None,
+    ) -> None:
+        self._log = log
+        self._repository = log.repository
+        self._sink: ObjectSink = log.repository if sink is None else sink
+        self._start = start
+        self._log_id = log_id
+        self._parent = None if start is None else start.tip.commit
+        self._previous = NO_PREDECESSOR if start is None else start.tip.event_sha256
+        self._contracts = None if start is None else start.contracts
+        self._contracts_tree = None if start is None else start.contracts_tree
+        self._state_tree = log.take_state_tree(start)
+        self._trust = log.trust
+        self._orchestrator: Signer | None = None
+        self._last: LoadedTip | None = None
+        self._subject = ""
+
+    def write(
+        self, event: Event, state: State, contracts: Contracts, attachments: Attachments
+    ) -> str:
+        """Write the objects of one event and return its commit id; no ref moves.
+
+        Raises:
+            KeyUnavailable: if there is no key to sign with.
+            RefusedError: if the key has no role that may sign this action, or the contracts
+                change in another event than a run.init.
+        """
+        sink = self._sink
+        before = contracts if self._contracts is None else self._contracts
+        if self._contracts_tree is None or contracts is not self._contracts:
+            check_signers(contracts)
+            self._contracts_tree = self._store_contracts(contracts)
+            self._contracts = contracts if contracts.pins != before.pins else before
+        entries = {
+            "contracts": TreeEntry(MODE_TREE, self._contracts_tree),
+            "event.json": TreeEntry(MODE_FILE, sink.put(BLOB, event.data)),
+            "roadmap": TreeEntry(MODE_TREE, self._state_tree.apply(state, sink)),
+        }
+        if attachments.files:
+            entries["files"] = TreeEntry(MODE_TREE, store_files(sink, attachments.files))
+        if attachments.exchange:
+            exchange = {
+                name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.exchange.items()
+            }
+            entries["exchange"] = TreeEntry(MODE_TREE, sink.put(TREE, encode_tree(exchange)))
+        payload = commitform.event_commit(
+            event,
+            tree=sink.put(TREE, encode_tree(entries)),
+            parent=self._parent,
+            log_id=self._log_id,
+            previous_sha256=self._previous,
+            run_id=state.run.run_id,
+        )
+        if self._contracts is not before and event.action != "run.init":
+            raise RefusedError(f"the contracts cannot change in {event.action}")
+        # A change of contracts is signed by authority of those it replaces (design: trust).
+        signature = self._signature(payload, event, before)
+        oid = sink.put(COMMIT, sign_commit(payload, signature))
+        self._parent, self._previous = oid, event.sha256
+        self._last = LoadedTip(
+            Tip(oid, event.seq, event.ts, event.sha256, self._log_id),
+            state,
+            contracts,
+            self._contracts_tree,
+            entries["roadmap"].oid,
+        )
+        self._subject = event.subject
+        return oid
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's signature of a commit's bytes."""
+        return (self._orchestrator or self._log.signer).sign(payload)
+
+    def commit(self, branch: BranchMove | None = None) -> None:
+        """Move the log's ref, then the branch, from where this transaction began."""
+        if self._last is None:
+            return
+        old = None if self._start is None else self._start.tip.commit
+        message = f"esaa: {self._subject}"
+        moves = [RefMove(self._log.ref, old, self._last.tip.commit, message)]
+        if branch is not None:
+            ref = f"refs/heads/{branch.branch}"
+            moves.append(RefMove(ref, branch.old, branch.new, message))
+        move_refs(self._repository, moves)
+        self._log.moved(self._last, self._state_tree, self._trust)
+
+    def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
+        """Sign, and refuse to write what `verify` would refuse to believe."""
+        if self._trust is None or self._trust.contracts is not contracts:
+            self._trust = _Trust(contracts)
+        person = self._log.person(event.action)
+        if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
+            person = None  # an agent holds no key: what it decided is signed by the orchestrator
+        signer = person or self._orchestrator or self._log.signer
+        armored = signer.sign(payload)
+        try:
+            try:
+                roles = self._trust.roles(signer, payload, armored, event.ts)
+            except SignatureRefused:
+                following = self._log.following
+                if person is not None or following is None:
+                    raise
+                armored = following.sign(payload)
+                roles = self._trust.roles(following, payload, armored, event.ts)
+                signer = self._orchestrator = following
+        except SignatureRefused as error:
+            raise KeyUnavailable(
+                "the signing key is not trusted by the contracts in force",
+                cause=str(error),
+                hint="run 'git esaa doctor' for the key configured here, and 'git esaa key list' "
+                "for those in force; an admin can add one with 'git esaa key trust'",
+            ) from error
+        changes = self._contracts is not contracts
+        _check_role(event.action, contracts, roles, signer.fingerprint, changes=changes)
+        return armored
+
+    def _store_contracts(self, contracts: Contracts) -> str:
+        entries = {
+            name: TreeEntry(MODE_FILE, self._sink.put(BLOB, data))
+            for name, data in contracts.files.items()
+        }
+        return self._sink.put(TREE, encode_tree(entries))

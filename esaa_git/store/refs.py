@@ -1,0 +1,230 @@
+"""Moving refs: lock, re-read, compare, set. The one primitive that loses no writer.
+
+`references.create(force=True)` silently overwrites what another process wrote in between; git's
+own lock files do not. All refs of a transaction are locked before one moves, so a conflict leaves
+all where they were. The log moves first: it is the commit point, and the branch can be brought
+after it from what the log says.
+
+Refs are written here and not by libgit2, whose transaction writes them one by one when it ends.
+So all of a transaction (its objects, the journal, the new content of its refs) is brought to the
+disk by one call before the first ref moves, the locks are held for renames alone, and a lock that
+a dead process left can be told from a living one (`esaa_git.store.locks`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+
+from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.faults import Point, reach
+from esaa_git.store.durability import note_start, sync_everything, sync_folders
+from esaa_git.store.locks import Claim, LockHeld
+from esaa_git.store.repository import Repository
+
+TURN_SECONDS = 10
+
+_HEADS = "refs/heads/"
+_LOGGED = (_HEADS, "refs/remotes/", "refs/notes/")
+"""Whose moves git writes down by default (git-config(1), core.logAllRefUpdates)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefMove:
+    """A ref is to go from one commit to another; `old` is None where it must not exist yet."""
+
+    name: str
+    old: str | None
+    new: str
+    message: str
+
+
+def move_refs(repository: Repository, moves: Sequence[RefMove]) -> None:
+    """Move the refs in this order, all of them or none, and what they name before them.
+
+    When it returns, objects and refs have survived a power cut.
+
+    Raises:
+        ConflictError: if a ref is locked by another process, or is not where its move begins.
+        RepositoryError: if they cannot be written; where the first has moved, the others follow
+            by the journal.
+    """
+    try:
+        with ExitStack() as stack:
+            folder = locks_folder(repository)
+            claims = [
+                stack.enter_context(Claim(folder, move.new.encode() + b"\n")) for move in moves
+            ]
+            mode, common = repository.sync_mode, repository.common_dir
+            descriptors = [claim.descriptor for claim in claims]
+            sync_everything(mode, common / "objects", folder, descriptors)
+            for claim, move in zip(claims, moves, strict=True):
+                _lock(repository, claim, move)
+            for move in moves:
+                _compare(repository, move)
+            for move in moves:
+                _write_reflogs(repository, move)
+            for claim, move in zip(claims, moves, strict=True):
+                claim.replace(common / move.name)
+                reach(_moved(repository, move))
+                # Before the next one moves: a disk may keep the second of two renames alone.
+                sync_folders(mode, [(common / move.name).parent])
+            if any(move.old is None and move.name == repository.events_ref for move in moves):
+                note_start(repository.esaa_dir)
+    except OSError as error:
+        raise RepositoryError(
+            f"cannot move '{moves[0].name}'",
+            cause=f"{error.strerror or error}, at '{error.filename or repository.common_dir}'",
+            hint="see that the disk has room and can be written, then repeat the command",
+        ) from error
+    reach(Point.REFS_SYNCED)
+
+
+def locks_folder(repository: Repository) -> Path:
+    """Return where the claims of `esaa_git.store.locks` are kept."""
+    return repository.esaa_dir / "locks"
+
+
+@contextmanager
+def take_turn(repository: Repository) -> Iterator[None]:
+    """Take turns with the other processes here that are about to append.
+
+    Comparing and setting loses nobody's events, but whoever takes longer to decide could lose
+    every time. After `TURN_SECONDS` we go on all the same: the lock is a courtesy (flock(2) on
+    the git directory), and whoever holds it may be waiting for a finger on a security key.
+    """
+    descriptor = os.open(repository.common_dir, os.O_RDONLY | os.O_CLOEXEC)
+    give_up = time.monotonic() + TURN_SECONDS
+    try:
+        while time.monotonic() < give_up:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # held, or a file system without locks
+                time.sleep(0.003)
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(repository: Repository, claim: Claim, move: RefMove) -> None:
+    place = repository.common_dir / move.name
+    if not place.parent.is_dir():
+        _refuse_nesting(repository, move.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sync_folders(repository.sync_mode, [repository.common_dir, *_between(repository, place)])
+    try:
+        claim.take(place.with_name(f"{place.name}.lock"))
+    except LockHeld as error:
+        raise ConflictError(
+            f"'{move.name}' is locked by another process",
+            cause=f"'{error}' exists",
+            hint="wait for it and repeat; if none is running, 'git esaa doctor' names the lock",
+        ) from error
+    reach(Point.REF_LOCKED)
+    if move.old is None:
+        _refuse_nesting(repository, move.name)
+        if place.is_dir():
+            _remove_empty(place)
+
+
+def _compare(repository: Repository, move: RefMove) -> None:
+    found = repository.ref_target(move.name)
+    if found != move.old:
+        raise ConflictError(
+            f"'{move.name}' moved while appending",
+            cause=f"expected {_short(move.old)}, found {_short(found)}",
+            hint="nothing was changed; repeat the command",
+        )
+
+
+def _moved(repository: Repository, move: RefMove) -> Point:
+    if move.name == repository.events_ref:
+        return Point.LOG_MOVED
+    return Point.BRANCH_MOVED if move.name.startswith(_HEADS) else Point.REF_MOVED
+
+
+def _short(oid: str | None) -> str:
+    return "nothing" if oid is None else oid[:12]
+
+
+# ---- a ref that is new ------------------------------------------------------------------------
+
+
+def _refuse_nesting(repository: Repository, name: str) -> None:
+    """Refuse `a/b` where there is `a`, and `a` where there is `a/b`: git could not keep both."""
+    parts = name.split("/")
+    above = {"/".join(parts[:end]) for end in range(2, len(parts))}
+    for other in repository.raw.references:
+        if other in above or other.startswith(f"{name}/"):
+            raise RepositoryError(
+                f"cannot create '{name}': '{other}' exists",
+                hint=f"rename or delete one of the two, as in 'git update-ref -d {other}'",
+            )
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folders that refs of other names have left."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir()
+    folder.rmdir()
+
+
+def _between(repository: Repository, place: Path) -> Iterator[Path]:
+    """Yield the folders above a ref, from `refs` down, whose names may be new."""
+    inside = place.relative_to(repository.common_dir).parts
+    for end in range(1, len(inside) - 1):
+        yield repository.common_dir.joinpath(*inside[:end])
+
+
+# ---- reflogs ----------------------------------------------------------------------------------
+
+
+def _write_reflogs(repository: Repository, move: RefMove) -> None:
+    """Write the move down as git does (git-reflog(1)); never synced, for nothing is read from it.
+
+    It is done before the ref moves, so that what fails for lack of room fails in time.
+    """
+    if _is_logged(repository, move.name):
+        _append(repository, repository.common_dir / "logs" / move.name, move)
+    head = repository.git_dir / "HEAD"
+    names_it = move.name.startswith(_HEADS) and head.read_bytes() == b"ref: %s\n" % (
+        move.name.encode()
+    )
+    if names_it and _is_logged(repository, "HEAD"):
+        _append(repository, repository.git_dir / "logs" / "HEAD", move)
+
+
+def _is_logged(repository: Repository, name: str) -> bool:
+    folder = repository.git_dir if name == "HEAD" else repository.common_dir
+    if (folder / "logs" / name).is_file():
+        return True
+    setting = (repository.setting("core.logAllRefUpdates") or "").lower()
+    if setting == "always":
+        return True
+    if setting in ("false", "no", "off", "0") or (not setting and repository.workdir is None):
+        return False
+    return name == "HEAD" or name.startswith(_LOGGED)
+
+
+def _append(repository: Repository, log: Path, move: RefMove) -> None:
+    try:
+        who = repository.raw.default_signature
+    except (KeyError, pygit2.GitError):
+        who = pygit2.Signature("git-esaa orchestrator", "orchestrator@esaa.invalid")
+    sign, minutes = ("-", -who.offset) if who.offset < 0 else ("+", who.offset)
+    zone = f"{sign}{minutes // 60:02}{minutes % 60:02}"
+    message = " ".join(move.message.split())
+    ids = f"{move.old or '0' * 40} {move.new}"
+    line = f"{ids} {who.name} <{who.email}> {who.time} {zone}\t{message}\n"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        stream.write(line.encode("utf-8", "surrogateescape"))

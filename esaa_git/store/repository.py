@@ -1,0 +1,263 @@
+"""Opening a repository, and refusing in one sentence those that we cannot serve."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import pygit2
+
+from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
+from esaa_git.faults import Point, reach
+from esaa_git.store.durability import SETTING, prepare, sync_mode
+from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
+from esaa_git.store.objects import MalformedObject, object_id
+
+DEFAULT_EVENTS_REF = "refs/esaa/events"
+
+_FSCK = (
+    "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
+    "missing and 'git fetch' to bring it back"
+)
+
+
+class MissingObject(CorruptedError, KeyError):
+    """An object that is named somewhere is not in the repository; as a KeyError, it has the id."""
+
+    def __init__(self, oid: str) -> None:
+        super().__init__(
+            f"object {oid} is missing", cause="no file and no pack holds it", hint=_FSCK
+        )
+        self.args = (oid,)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (MissingObject, self.args)
+
+
+class DamagedObject(CorruptedError, MalformedObject):
+    """An object is stored, and what is stored is not it."""
+
+
+class Repository:
+    """One repository on disk: where its parts are, and the object database in raw bytes."""
+
+    def __init__(self, raw: pygit2.Repository) -> None:
+        self.raw = raw
+        self.odb = raw.odb
+
+    @cached_property
+    def git_dir(self) -> Path:
+        """The `.git` of this worktree."""
+        return Path(self.raw.path)
+
+    @cached_property
+    def common_dir(self) -> Path:
+        """The folder that all linked worktrees share: objects, refs, and our own `esaa/`."""
+        marker = self.git_dir / "commondir"
+        if marker.is_file():
+            return (self.git_dir / marker.read_text().strip()).resolve()
+        return self.git_dir
+
+    @property
+    def esaa_dir(self) -> Path:
+        """Where what is derived or local lives; all but keys and the pin may be deleted."""
+        return self.common_dir / "esaa"
+
+    @property
+    def workdir(self) -> Path | None:
+        """The checkout, or None in a bare repository."""
+        return None if self.raw.is_bare else Path(self.raw.workdir)
+
+    @property
+    def events_ref(self) -> str:
+        """The ref of the event log: `esaa.eventsRef`, or `refs/esaa/events`."""
+        name = self.setting("esaa.eventsRef") or DEFAULT_EVENTS_REF
+        if not pygit2.reference_is_valid_name(name) or not name.startswith("refs/"):
+            raise ConfigurationError(
+                f"esaa.eventsRef '{name}' is not a full ref name",
+                hint=f"run 'git config esaa.eventsRef {DEFAULT_EVENTS_REF}'",
+            )
+        return name
+
+    def setting(self, name: str) -> str | None:
+        """Return one value of the git configuration."""
+        try:
+            return str(self.raw.config[name])
+        except KeyError:
+            return None
+
+    def set_local(self, name: str, value: str) -> None:
+        """Write one value into the repository's own configuration."""
+        path = self.common_dir / "config"
+        pygit2.Config(str(path))[name] = value
+
+    def unset_local(self, name: str) -> None:
+        """Remove one value from the repository's own configuration, if it is there."""
+        config = pygit2.Config(str(self.common_dir / "config"))
+        if name in config:
+            del config[name]
+
+    def read(self, oid: str) -> tuple[int, bytes]:
+        """Return (kind, content) of an object.
+
+        Raises:
+            KeyError: if there is no such object.
+        """
+        return self.odb.read(oid)
+
+    def put(self, kind: int, data: bytes) -> str:
+        """Write an object and return its id (an `ObjectSink`).
+
+        Raises:
+            RepositoryError: if it cannot be kept (the disk is full, say).
+        """
+        try:
+            self._make_way(object_id(kind, data))
+            oid = str(self.odb.write(kind, data))
+        except (OSError, pygit2.GitError) as error:
+            raise RepositoryError(
+                f"cannot write into '{self.common_dir / 'objects'}'",
+                cause=str(error),
+                hint="nothing was recorded; see that the disk has room and can be written, then "
+                "repeat the command",
+            ) from error
+        reach(Point.OBJECT_WRITTEN)
+        return oid
+
+    def _make_way(self, oid: str) -> None:
+        """Remove a damaged file from where an object is to be written.
+
+        A power cut may leave an object's name with nothing behind it, and whoever writes the
+        object again believes the name (git does, and libgit2).
+        """
+        place = self.common_dir / "objects" / oid[:2] / oid[2:]
+        if place.exists():
+            try:
+                decode_loose(oid, place.read_bytes())
+            except MalformedObject:
+                place.unlink(missing_ok=True)
+
+    @cached_property
+    def sync_mode(self) -> str:
+        """How this repository is kept through a power cut (`esaa_git.store.durability`)."""
+        return sync_mode(self.setting(SETTING))
+
+    def ref_target(self, name: str) -> str | None:
+        """Return the commit that a ref names directly, or None where it does not exist."""
+        try:
+            target = self.raw.lookup_reference(name).target
+        except KeyError:
+            return None
+        return str(target)
+
+    def person(self) -> str:
+        """Return the actor name of whoever types the command: `esaa.actor`, or `user.email`.
+
+        Raises:
+            ConfigurationError: if git does not know an e-mail address.
+        """
+        actor = self.setting("esaa.actor") or self.setting("user.email")
+        if not actor:
+            raise ConfigurationError(
+                "git does not know who you are",
+                hint="run 'git config user.email you@example.com'",
+            )
+        return actor
+
+
+def open_repository(start: Path | None = None) -> Repository:
+    """Open the repository that holds the folder (the current one by default), as git finds it.
+
+    Raises:
+        RepositoryError: if there is none, or it is of a kind that libgit2 cannot serve.
+    """
+    folder = Path.cwd() if start is None else start
+    explicit = os.environ.get("GIT_DIR") if start is None else None
+    found = explicit or pygit2.discover_repository(str(folder))
+    if found is None:
+        raise RepositoryError(
+            f"no git repository in '{folder}' or above it",
+            hint="run 'git init' and make a first commit, or change to your repository",
+        )
+    _refuse_unsupported(Path(found))
+    try:
+        raw = pygit2.Repository(found)
+    except pygit2.GitError as error:
+        raise RepositoryError(f"cannot open '{found}'", cause=str(error)) from error
+    repository = GuardedRepository(raw)
+    prepare(repository.sync_mode)
+    return repository
+
+
+def open_in_hook() -> Repository:
+    """Open the repository for which git started this hook, with the objects in quarantine.
+
+    Raises:
+        RepositoryError: as `open_repository` does.
+    """
+    # git has judged already whether the owner is to be trusted, and started us.
+    pygit2.settings.owner_validation = False
+    _refuse_unsupported(Path(os.environ.get("GIT_DIR", ".")))
+    # libgit2 would look for all refs inside of it, and past `packed-refs`; callers write it out.
+    namespace = os.environ.pop("GIT_NAMESPACE", None)
+    try:
+        raw = pygit2.Repository(".", pygit2.enums.RepositoryOpenFlag.FROM_ENV)
+    except pygit2.GitError as error:
+        raise RepositoryError("cannot open the repository", cause=str(error)) from error
+    finally:
+        if namespace is not None:
+            os.environ["GIT_NAMESPACE"] = namespace
+    return GuardedRepository(raw)
+
+
+class GuardedRepository(Repository):
+    """A repository in which no damaged object keeps a reader waiting (`esaa_git.store.loose`)."""
+
+    def __init__(self, raw: pygit2.Repository) -> None:
+        super().__init__(raw)
+        self._loose = LooseObjects(object_folders(str(self.common_dir)))
+
+    def read(self, oid: str) -> tuple[int, bytes]:
+        """Return (kind, content) of an object.
+
+        Raises:
+            MissingObject: if there is no such object.
+            DamagedObject: if what is stored is something else.
+        """
+        try:
+            if oid[:2] in self._loose.prefixes:
+                found = self._loose.read(oid)
+                if found is not None:
+                    return found
+            return self.odb.read(oid)
+        except KeyError as error:
+            raise MissingObject(oid) from error
+        except (MalformedObject, pygit2.GitError) as error:
+            raise DamagedObject(f"object {oid} is damaged", cause=str(error), hint=_FSCK) from error
+
+
+def _refuse_unsupported(git_dir: Path) -> None:
+    """Refuse reftable and SHA-256 repositories, which libgit2 reads wrongly or not at all."""
+    marker = git_dir / "commondir"
+    common = (git_dir / marker.read_text().strip()) if marker.is_file() else git_dir
+    try:
+        config = pygit2.Config(str(common / "config"))
+    except (OSError, pygit2.GitError):
+        return
+    for key, plain, name in (
+        ("extensions.objectformat", "sha1", "object format"),
+        ("extensions.refstorage", "files", "ref storage"),
+    ):
+        try:
+            value = str(config[key]).lower()
+        except KeyError:
+            continue
+        if value != plain:
+            raise RepositoryError(
+                f"this repository uses {name} '{value}', which git-esaa cannot serve",
+                hint=f"use a repository with {name} '{plain}' (git's default)",
+            )

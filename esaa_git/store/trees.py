@@ -1,0 +1,155 @@
+"""Files in trees without an index: what it costs follows the paths, not the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from esaa_git.ports import FileEntry, NotAFile
+from esaa_git.store.objects import (
+    FILE_MODES,
+    MODE_SUBMODULE,
+    MODE_SYMLINK,
+    MODE_TREE,
+    TREE,
+    ObjectSink,
+    TreeEntry,
+    decode_commit,
+    decode_tree,
+    encode_tree,
+)
+from esaa_git.store.repository import Repository
+
+
+def store_files(sink: ObjectSink, files: Mapping[str, FileEntry]) -> str:
+    """Store a tree that holds exactly these files and return its id."""
+    return _store(sink, _nested(files))
+
+
+def _store(sink: ObjectSink, level: Mapping[str, Any]) -> str:
+    return sink.put(
+        TREE,
+        encode_tree(
+            {
+                name: below
+                if isinstance(below, TreeEntry)
+                else TreeEntry(MODE_TREE, _store(sink, below))
+                for name, below in level.items()
+            }
+        ),
+    )
+
+
+def _nested(changes: Mapping[str, FileEntry | None]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, entry in changes.items():
+        *folders, name = path.split("/")
+        level = nested
+        for folder in folders:
+            level = level.setdefault(folder, {})
+        level[name] = None if entry is None else TreeEntry(entry.mode, entry.oid)
+    return nested
+
+
+class GitTrees:
+    """Reads and changes the trees of commits, path by path."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._trees: dict[str, dict[str, TreeEntry]] = {}
+
+    def entry(self, commit: str, path: str) -> FileEntry | NotAFile | None:
+        """Return what stands at the path of the commit; a folder in its way is not a file."""
+        tree = self._tree(self.root(commit))
+        *folders, name = path.split("/")
+        for folder in folders:
+            below = tree.get(folder)
+            if below is None:
+                return None
+            if not below.is_tree:
+                found = _what(below)
+                return found if isinstance(found, NotAFile) else NotAFile("a file in its way")
+            tree = self._tree(below.oid)
+        last = tree.get(name)
+        return None if last is None else _what(last)
+
+    def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
+        """Yield every regular file of the commit that is, or lies below, one of these paths."""
+        yield from self._walk(self.root(commit), "", tuple(below))
+
+    def root(self, commit: str) -> str:
+        """Return the id of the commit's tree."""
+        return decode_commit(self._repository.read(commit)[1]).tree
+
+    def with_changes(self, tree: str, changes: Mapping[str, FileEntry | None]) -> str:
+        """Store the tree with these paths set, or removed where None, and return its id.
+
+        A folder that loses its last file disappears, as it does in git.
+        """
+        # What goes away goes first, so that a folder may take the place of a file.
+        gone = {path: None for path, entry in changes.items() if entry is None}
+        set_ = {path: entry for path, entry in changes.items() if entry is not None}
+        current: str | None = tree
+        for step in (gone, set_):
+            if step:
+                current = self._change(current, _nested(step))
+        return current or self._repository.put(TREE, b"")
+
+    def _change(self, tree: str | None, changes: Mapping[str, Any]) -> str | None:
+        entries = {} if tree is None else dict(self._tree(tree))
+        for name, change in changes.items():
+            if change is None:
+                entries.pop(name, None)
+            elif isinstance(change, TreeEntry):
+                entries[name] = change
+            else:
+                before = entries.get(name)
+                oid = self._change(before.oid if before and before.is_tree else None, change)
+                if oid is None:
+                    entries.pop(name, None)
+                else:
+                    entries[name] = TreeEntry(MODE_TREE, oid)
+        return self._repository.put(TREE, encode_tree(entries)) if entries else None
+
+    def _walk(
+        self, tree: str, prefix: str, below: tuple[str, ...]
+    ) -> Iterator[tuple[str, FileEntry]]:
+        """Yield what is in a tree; `below` holds paths relative to it, '' for all of it."""
+        whole = "" in below
+        for name, entry in self._tree(tree).items():
+            inside = ("",) if whole else _within(name, below)
+            if not inside:
+                continue
+            if entry.is_tree:
+                yield from self._walk(entry.oid, f"{prefix}{name}/", inside)
+            elif entry.mode in FILE_MODES and "" in inside:
+                yield prefix + name, FileEntry(entry.mode, entry.oid)
+
+    def _tree(self, oid: str) -> dict[str, TreeEntry]:
+        tree = self._trees.get(oid)
+        if tree is None:
+            if len(self._trees) > 4096:
+                self._trees.clear()
+            tree = self._trees[oid] = decode_tree(self._repository.read(oid)[1], any_names=True)
+        return tree
+
+
+def _within(name: str, below: Sequence[str]) -> tuple[str, ...]:
+    """Return what is left of these paths inside of an entry of this name."""
+    start = name + "/"
+    return tuple(
+        "" if path == name else path[len(start) :]
+        for path in below
+        if path == name or path.startswith(start)
+    )
+
+
+_NOT_FILES = {MODE_SYMLINK: "a symlink", MODE_SUBMODULE: "a submodule", MODE_TREE: "a directory"}
+
+
+def _what(entry: TreeEntry) -> FileEntry | NotAFile:
+    if entry.mode in FILE_MODES:
+        return FileEntry(entry.mode, entry.oid)
+    if entry.mode == "100664":  # written by old tools; git reads it as a regular file
+        return FileEntry("100644", entry.oid)
+    return NotAFile(_NOT_FILES.get(entry.mode, f"an entry of mode {entry.mode}"))

@@ -1,0 +1,55 @@
+"""Who signed an event, in words: one commit's signature, held against the contracts before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esaa_git.errors import ConfigurationError
+from esaa_git.store.log import ROLES, EventCommit, read_contracts, read_event_commit, signer_set
+from esaa_git.store.objects import split_signature
+from esaa_git.store.repository import Repository
+from esaa_git.trust.signers import SignatureRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Whether the signature of an event holds, and under which role its key acted."""
+
+    holds: bool
+    text: str
+    fingerprint: str | None = None
+    roles: tuple[str, ...] = ()
+
+
+def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
+    """Judge the signature of one event; the rest of the log is what `verify` answers for.
+
+    A change of contracts is signed by authority of those it replaces. The first event brings
+    the contracts that it is judged by, so it proves a key, and not that the key is the right one.
+    """
+    parts = split_signature(repository.read(found.oid)[1])
+    if parts is None:
+        return Provenance(False, "none, or more than one")
+    tree, before = found.tree["contracts"].oid, found.tree["contracts"].oid
+    if found.parent is not None:
+        before = read_event_commit(repository.read, found.parent).tree["contracts"].oid
+    contracts = read_contracts(repository.read, before)
+    try:
+        verified = signer_set(contracts).verify(*parts, found.event.ts)
+        wanted = contracts.orchestrator.signers_of(found.event.action)
+    except SignatureRefused as error:
+        return Provenance(False, f"does not hold: {error}")
+    except ConfigurationError as error:
+        return Provenance(False, f"cannot be judged: {error.message}")
+    if tree != before:
+        wanted = frozenset({"admin"})
+    roles = tuple(sorted(verified.principals & ROLES))
+    named = f"{verified.fingerprint} ({', '.join(roles) or 'no role'})"
+    if wanted.isdisjoint(roles):
+        needed = " or ".join(sorted(wanted))
+        text = f"does not count: by {named}, and {found.event.action} needs {needed}"
+        return Provenance(False, text, verified.fingerprint, roles)
+    text = f"good, by {named}"
+    if found.parent is None:
+        text += "; the first event itself brings the contracts that name this key"
+    return Provenance(True, text, verified.fingerprint, roles)

@@ -1,0 +1,310 @@
+"""What becomes of an answer: done, waiting or refused; what halts, reviews, crashes change."""
+
+from __future__ import annotations
+
+import pytest
+
+from esaa_git.engine import operator, recovery, run
+from esaa_git.engine.admission import Admission
+from esaa_git.engine.commit import admit
+from esaa_git.engine.cycle import Options, Unobserved, cycle
+from esaa_git.engine.exchange import Said
+from esaa_git.errors import ConflictError, RefusedError, RunHalted
+from esaa_git.ports import Answer, BranchMove, FileEntry, Followup, Request
+from tests.support.memory import (
+    MemoryEngine,
+    Place,
+    contracts,
+    engine,
+    in_turn,
+    oblige,
+    result,
+    task,
+    write,
+)
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
+ATTEMPTS: Place = ("RUNTIME_POLICY.yaml", "attempts", "max_per_task")
+PATH = "docs/qa/T-1.md"
+
+
+def submit(made: MemoryEngine, request: Request, output: bytes, by: str = ANN) -> Admission:
+    return admit(made, Said(Answer(output, 0), by, None, request.task_id, request.attempt_id))
+
+
+def in_the_way(made: MemoryEngine) -> None:
+    """Leave a person's own work where the effect of T-1 would go."""
+    oid = made.blobs.write(b"my own\n")
+    made.repository.checkout[PATH] = FileEntry("100644", oid)
+
+
+# ------------------------------------------------------------------------------------ a halted run
+
+
+@pytest.mark.parametrize("output", [oblige, lambda request: b"???"], ids=["good", "bad"])
+def test_a_run_that_is_over_takes_no_answer(output: object) -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    run.stop(made, "something is wrong", BOB)
+    before = made.state
+    with pytest.raises(RunHalted, match="RUN-0001 is over: halted"):
+        submit(made, request, output(request))  # type: ignore[operator]
+    assert made.state is before
+    assert made.content(PATH) is None
+
+
+def test_a_claim_outlives_a_halt_and_is_answered_in_the_next_run() -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    run.stop(made, "something was wrong", BOB)
+    made.apply(task())
+    assert submit(made, request, oblige(request)).kind == "done"
+    assert made.content(PATH) == b"About T-1.\n"
+
+
+def test_an_answer_that_is_on_record_is_harmless_even_when_the_run_is_over() -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    assert submit(made, request, oblige(request)).kind == "done"
+    cycle(made)
+    before = made.state
+    assert submit(made, request, oblige(request)).kind == "repeated"
+    assert made.state is before
+
+
+# ----------------------------------------------------------------------------------- reviews
+
+
+def test_what_a_reviewer_wants_changed_reaches_the_attempt_after_an_unblock() -> None:
+    made = engine(given=contracts({REVIEW: "required", ATTEMPTS: 1}))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    operator.review(made, "T-1", BOB, approve=False, reason="the tests are missing")
+    assert made.task("T-1").state == "blocked"
+    operator.unblock(made, "T-1", BOB, "once more")
+    cycle(made, Options(steps=1))
+    told = made.view()["last_rejection"]
+    assert (told["code"], told["message"]) == (
+        "REVIEW_CHANGES_REQUESTED",
+        "the tests are missing",
+    )
+
+
+def test_nobody_approves_their_own_work() -> None:
+    made = engine(given=contracts({REVIEW: "required"}))
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    assert submit(made, request, oblige(request)).kind == "waiting"
+    with pytest.raises(RefusedError, match="nobody approves their own work"):
+        operator.review(made, "T-1", ANN, approve=True, reason="")
+    assert operator.review(made, "T-1", BOB, approve=True, reason="").kind == "done"
+    assert made.content(PATH) == b"About T-1.\n"
+
+
+def test_a_review_that_the_contract_began_to_ask_for_is_asked_for() -> None:
+    made = engine()
+    made.apply(task())
+    in_the_way(made)
+    with pytest.raises(RunHalted, match="your uncommitted work is in the way"):
+        cycle(made)
+    run.stop(made, "reviews from now on", BOB)
+    made.given = contracts({REVIEW: "required"})
+    made.apply(task())
+    made.repository.checkout = dict(made.repository.files(str(made.branch.tip("main"))))
+    with pytest.raises(RunHalted, match=r"waits for a review \(APR-0001\)"):
+        cycle(made)
+    assert made.content(PATH) is None
+    operator.review(made, "T-1", BOB, approve=True, reason="fine")
+    assert made.content(PATH) == b"About T-1.\n"
+    assert made.audit().is_ok
+
+
+def test_an_approved_result_that_no_longer_fits_goes_back() -> None:
+    made = engine(
+        result(write("docs/a.md", "uno\n")),
+        given=contracts({REVIEW: "required"}),
+        files={"docs/a.md": b"one\n"},
+    )
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    made.person_commits({"docs/a.md": b"eins\n"})
+    admission = operator.review(made, "T-1", BOB, approve=True, reason="fine")
+    assert admission.rejected is not None
+    assert admission.rejected.code == "WRITE_CONFLICT"
+    assert made.task("T-1").state == "todo"
+    assert made.task("T-1").result is None
+    assert made.content("docs/a.md") == b"eins\n"
+
+
+# --------------------------------------------------------------------------- somebody's own work
+
+
+class Noting(Unobserved):
+    """Keeps what became of attempts."""
+
+    def __init__(self, admissions: list[Admission]) -> None:
+        self._admissions = admissions
+
+    def admitted(self, admission: Admission) -> None:
+        self._admissions.append(admission)
+
+
+def test_an_answer_is_kept_while_a_person_s_work_is_in_its_way() -> None:
+    made = engine()
+    made.apply(task())
+    in_the_way(made)
+    admissions: list[Admission] = []
+    for _ in ("at once", "and again"):
+        with pytest.raises(RunHalted, match=f"in the way at '{PATH}'"):
+            cycle(made, observer=Noting(admissions))
+    assert {admission.kind for admission in admissions} == {"waiting"}
+    assert [path.path for path in admissions[0].in_the_way] == [PATH]
+    assert made.content(PATH) is None
+    assert made.actions.count("agent.result") == 1
+    made.repository.checkout = dict(made.repository.files(str(made.branch.tip("main"))))
+    cycle(made)
+    assert made.content(PATH) == b"About T-1.\n"
+    assert made.actions.count("orchestrator.dispatch") == 1
+
+
+def test_a_change_of_another_file_is_carried_along() -> None:
+    made = engine(files={"docs/a.md": b"one\n"})
+
+    def meanwhile(request: Request) -> bytes:
+        made.person_commits({"docs/b.md": b"two\n"})
+        return oblige(request)
+
+    made.answering[""] = meanwhile
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    assert made.content("docs/b.md") == b"two\n"
+    assert made.content(PATH) == b"About T-1.\n"
+    written = next(event for event in made.events if event.action == "orchestrator.file.write")
+    assert written.payload["merged_onto"] != written.payload["base"]
+
+
+def test_a_change_follows_a_file_that_was_renamed_meanwhile() -> None:
+    made = engine(files={"docs/a.md": b"one\n"})
+
+    def meanwhile(request: Request) -> bytes:
+        made.person_commits({"docs/a.md": None, "docs/b.md": b"one\n"})
+        return result(write("docs/a.md", "uno\n"))(request)
+
+    made.answering[""] = meanwhile
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    assert made.content("docs/a.md") is None
+    assert made.content("docs/b.md") == b"uno\n"
+
+
+# ----------------------------------------------------------------------------- races and crashes
+
+
+def test_a_decision_is_made_again_where_the_log_moved_meanwhile() -> None:
+    made = engine()
+    made.apply(task())
+    begin, raced = made.log.begin, []
+
+    def racing(**known: str | None) -> object:
+        transaction = begin(**known)  # type: ignore[arg-type]
+        if not raced:
+            raced.append(True)
+            operator.note(made, "T-1", BOB, "I was faster")
+        return transaction
+
+    made.log.begin = racing  # type: ignore[method-assign,assignment]
+    operator.note(made, "T-1", ANN, "I was slower")
+    assert [note.text for note in made.task("T-1").notes] == ["I was faster", "I was slower"]
+
+
+def test_a_log_that_keeps_moving_away_is_given_up_on() -> None:
+    made = engine()
+    made.apply(task())
+    before = made.state
+
+    def losing(moves: object) -> None:
+        raise ConflictError("'refs/esaa/events' moved")
+
+    made.repository.swap = losing  # type: ignore[method-assign,assignment]
+    with pytest.raises(ConflictError):
+        operator.note(made, "T-1", ANN, "never")
+    assert made.state is before
+
+
+def test_what_a_crash_left_undone_is_done_by_the_next_command() -> None:
+    made = engine()
+    made.apply(task())
+    before = str(made.branch.tip("main"))
+    follow = made.branch.follow
+
+    def dying(*known: object) -> list[object]:
+        raise KeyboardInterrupt
+
+    made.branch.follow = dying  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        cycle(made, Options(steps=1))
+    made.branch.follow = follow  # type: ignore[method-assign]
+    # A machine that dies between the two refs leaves the branch behind as well.
+    effect = made.branch.tip("main")
+    made.branch.move(BranchMove("main", str(effect), before), "undone by the crash")
+    said = recovery.recover(made)
+    assert said == "recovered: 'main' moved to the effect of T-1"
+    assert made.branch.tip("main") == effect
+    assert made.repository.checkout == made.repository.files(str(effect))
+    assert recovery.recover(made) is None
+
+
+def test_a_branch_that_went_on_without_an_effect_is_merged_with_it() -> None:
+    made = engine()
+    made.apply(task())
+    before = str(made.branch.tip("main"))
+    cycle(made, Options(steps=1))
+    effect = str(made.branch.tip("main"))
+    tip = made.log.tip()
+    assert tip is not None
+    made.branch.move(BranchMove("main", effect, before), "undone by the crash")
+    made.repository.checkout = dict(made.repository.files(before))
+    made.person_commits({"docs/b.md": b"two\n"})
+    move = BranchMove("main", before, effect)
+    made.journal.write(Followup(tip.commit, move, "T-1", [PATH]))
+    said = recovery.recover(made)
+    assert said == "recovered: the effect of T-1 was merged into 'main'"
+    assert made.content(PATH) == b"About T-1.\n"
+    assert made.content("docs/b.md") == b"two\n"
+    assert made.last.action == "orchestrator.view.mutate"
+    assert made.last.payload["effect_commit"] == effect
+    assert made.audit().is_ok
+
+
+def test_an_interrupted_agent_costs_no_attempt() -> None:
+    def interrupted(request: Request) -> bytes:
+        raise KeyboardInterrupt
+
+    made = engine(in_turn(interrupted, oblige))
+    made.apply(task())
+    with pytest.raises(KeyboardInterrupt):
+        cycle(made)
+    assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 0)
+    cycle(made)
+    assert made.state.run.state == "success"
+
+
+def test_a_task_whose_limit_was_lowered_below_its_attempts_is_named_and_can_be_taken_up() -> None:
+    made = engine(lambda request: b"???")
+    made.apply(task())
+    cycle(made, Options(steps=2))
+    run.stop(made, "too many attempts", BOB)
+    made.given = contracts({ATTEMPTS: 2})
+    made.apply(task())
+    with pytest.raises(RunHalted, match="the attempts of 'T-1' are spent"):
+        cycle(made)
+    assert operator.unblock(made, "T-1", BOB, "once more", 1) == ["T-1"]
+    made.answering[""] = oblige
+    cycle(made)
+    assert made.task("T-1").state == "done"
+    with pytest.raises(RefusedError, match="is not blocked, it is done"):
+        operator.unblock(made, "T-1", BOB, "again")

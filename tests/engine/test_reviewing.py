@@ -1,0 +1,180 @@
+"""Reviews by agents: another one decides, nobody on their own work, and a person may be quicker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.event import NewEvent, seal
+from esaa_git.core.invariants import Violation
+from esaa_git.engine import operator
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.errors import ConfigurationError, RunHalted
+from esaa_git.ports import Answer, Request
+from tests.support.memory import (
+    Answering,
+    MemoryEngine,
+    Place,
+    contracts,
+    engine,
+    envelope,
+    in_turn,
+    result,
+    spoken,
+    task,
+    write,
+)
+
+REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
+REVIEWERS: Place = ("agents_swarm.yaml", "reviewers")
+BY_AGENT = {REVIEW: "agent", REVIEWERS: {"spec": "agent-qa"}}
+PATH = "docs/a.md"
+BOB = "bob@example.com"
+
+works = result(write(PATH, "text\n"))
+
+
+def decides(verdict: str, reason: str = "as asked", **more: Any) -> Answering:
+    def answer(request: Request) -> bytes:
+        payload = {"verdict": verdict, "reason": reason, **more}
+        return spoken({**envelope(request, "agent.review", **payload)})
+
+    return answer
+
+
+def reviewed(reviewer: Answering, **changes: Any) -> MemoryEngine:
+    made = engine({"agent-spec": works, "agent-qa": reviewer}, given=contracts({**BY_AGENT}))
+    made.apply(task(**changes))
+    return made
+
+
+def test_a_result_is_done_when_the_reviewer_approves() -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert made.content(PATH) == b"text\n"
+    granted = next(event for event in made.events if event.action == "approval.grant")
+    assert granted.actor == "agent-qa"
+    assert granted.payload["reason"] == "as asked"
+    assert set(granted.payload["exchange"]) == {"request", "response"}
+    asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
+    assert [event.payload["agent"] for event in asked] == ["agent-spec", "agent-qa"]
+    assert asked[1].payload["review"]["approval_id"] == "APR-0001"
+
+
+def test_the_reviewer_sees_the_proposed_tree_and_a_diff() -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    request, view = made.requests[1], made.view(1)
+    assert set(request.changes) == {PATH}
+    assert view["review"]["by"] == "agent-spec"
+    assert view["review"]["paths"] == [PATH]
+    assert "+text\n" in view["review"]["diff"]
+    assert list(view["answer"]["actions"]) == ["agent.review"]
+
+
+def test_changes_that_a_reviewer_asks_for_reach_the_next_attempt() -> None:
+    made = reviewed(in_turn(decides("request_changes", "name the author"), decides("approve")))
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert made.view(2)["last_rejection"]["message"] == "name the author"
+    assert made.actions.count("approval.deny") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (lambda request: b"looks good to me", "INVALID_JSON"),
+        (works, "UNKNOWN_ACTION"),
+        (decides("maybe"), "SCHEMA_VIOLATION"),
+        (lambda _: Answer(b"", 1, "did not answer", "AGENT_TIMEOUT"), "AGENT_TIMEOUT"),
+    ],
+    ids=["prose", "a proposal", "neither", "silence"],
+)
+def test_an_answer_that_decides_nothing_is_refused_and_costs_the_work_nothing(
+    answer: Answering, code: str
+) -> None:
+    made = reviewed(in_turn(answer, decides("approve")))
+    cycle(made)
+    (refused,) = [event for event in made.events if event.action == "output.rejected"]
+    assert (refused.payload["code"], refused.payload["approval_id"]) == (code, "APR-0001")
+    assert made.task("T-1").is_done
+    assert made.task("T-1").attempts_total == 1
+    assert made.view(2)["last_rejection"]["code"] == code
+
+
+def test_after_so_many_refused_answers_a_person_has_to_decide() -> None:
+    made = reviewed(lambda request: b"???")
+    with pytest.raises(RunHalted, match="'T-1' waits for 'git esaa review T-1'"):
+        cycle(made)
+    assert made.state.approvals["APR-0001"].tries == 3
+    assert operator.review(made, "T-1", BOB, approve=True, reason="fine").kind == "done"
+
+
+def test_a_person_may_be_quicker_and_the_reviewer_s_answer_is_on_record_all_the_same() -> None:
+    def overtaken(request: Request) -> bytes:
+        operator.review(made, "T-1", BOB, approve=True, reason="fine")
+        return decides("request_changes")(request)  # type: ignore[return-value]
+
+    made = reviewed(overtaken)
+    cycle(made, Options(steps=1))
+    assert made.task("T-1").is_done
+    (refused,) = [event for event in made.events if event.action == "output.rejected"]
+    assert refused.payload["code"] == "STALE_ATTEMPT"
+
+
+def test_a_task_that_wants_a_person_is_shown_to_no_agent() -> None:
+    made = reviewed(decides("approve"), review=True)
+    with pytest.raises(RunHalted, match="'T-1' waits for 'git esaa review T-1'"):
+        cycle(made)
+    assert len(made.requests) == 1
+
+
+def test_a_task_names_its_own_reviewer() -> None:
+    made = engine({"agent-spec": works, "agent-impl": decides("approve")})
+    made.apply(task(reviewer="agent-impl"))
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert [event.actor for event in made.events if event.action == "approval.grant"] == [
+        "agent-impl"
+    ]
+
+
+def test_nobody_reviews_their_own_work() -> None:
+    made = engine({"agent-spec": works})
+    made.apply(task(reviewer="agent-spec"))
+    with pytest.raises(RunHalted, match="'T-1' waits for 'git esaa review T-1'"):
+        cycle(made)
+
+
+def test_a_grant_by_an_agent_that_is_no_reviewer_is_against_the_law() -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    log = list(made.log.events())
+    (index,) = [i for i, one in enumerate(log) if one.event.action == "approval.grant"]
+    before = made.log.recorded[log[index - 1].commit].state
+    event = log[index].event
+    check_lawful(before, event, made.contracts)
+    payload = {"approval_id": "APR-0001", "reason": "me too"}
+    forged = seal(
+        NewEvent("approval.grant", "agent-impl", payload),
+        after_seq=before.seq,
+        after_ts=before.ts,
+        now=before.ts,
+    )
+    with pytest.raises(Violation, match="agent-impl is no reviewer of 'T-1'"):
+        check_lawful(before, forged, made.contracts)
+
+
+@pytest.mark.parametrize("reviewers", [{}, {"spec": "agent-spec"}])
+def test_a_kind_that_agents_review_names_one_that_does_not_do_it(reviewers: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="names none that may"):
+        contracts({REVIEW: "agent", REVIEWERS: reviewers}).check()
+
+
+def test_agents_review_nothing_where_persons_alone_sign_approvals() -> None:
+    signing = ("ORCHESTRATOR_CONTRACT.yaml", "signing", "approval.grant")
+    with pytest.raises(ConfigurationError, match="persons alone sign approvals"):
+        contracts({**BY_AGENT, signing: ["approver"]}).check()

@@ -1,0 +1,137 @@
+"""Events and tasks as shown: complete, and harmless to the terminal that shows them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esaa_git.core import canonical
+from esaa_git.ports import StoredEvent
+from esaa_git.report.describe import (
+    attempts_of,
+    counts_line,
+    event_document,
+    event_lines,
+    event_row,
+    task_document,
+    task_lines,
+    visible,
+)
+from tests.support.examples import OID
+from tests.support.story import Story, definition
+
+
+@given(st.text())
+def test_visible_text_cannot_move_a_cursor_or_turn_the_writing(text: str) -> None:
+    assert all(char.isprintable() or char == "\n" for char in visible(text))
+
+
+@given(st.text().filter(str.isprintable))
+def test_visible_leaves_ordinary_text_alone(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_visible_shows_what_it_took_the_power_from() -> None:
+    assert visible("a\x1b[31m\rb\u202ec\ud800") == "a\\x1b[31m\\rb\\u202ec\\ud800"
+
+
+def test_an_event_document_is_the_event_and_its_commit() -> None:
+    event = Story().started(definition()).events[0]
+
+    document = event_document(StoredEvent(event, OID))
+
+    assert document.pop("commit") == OID
+    assert document.pop("subject") == event.subject
+    assert canonical.encode(document) == event.data
+
+
+def test_a_row_has_id_time_actor_and_subject() -> None:
+    event = Story().started(definition()).events[0]
+
+    assert event_row(event) == (
+        "EV-00000001",
+        "2026-01-31 09:00:00Z",
+        "orchestrator",
+        "run.init RUN-0001 example: 1 new tasks",
+    )
+
+
+def test_an_event_in_full_names_its_signature_files_and_payload() -> None:
+    event = Story().started(definition("T-1", description="a\u202e31m")).events[0]
+
+    lines = event_lines(StoredEvent(event, OID), "good, by SHA256:x", ["files/a.txt"], ["do this"])
+
+    text = "\n".join(lines)
+    assert f"commit:     {OID}" in text
+    assert f"sha256:     {event.sha256}" in text
+    assert "signature:  good, by SHA256:x" in text
+    assert '"run_id": "RUN-0001"' in text
+    assert lines[-3:] == ["  files/a.txt", "", "hint: do this"]
+    assert "\u202e" not in text
+    assert "a\\u202e31m" in text
+
+
+def test_every_attempt_is_listed_with_its_outcome() -> None:
+    story = Story().started(definition())
+    story.attempt().rejected().update("T-1", "todo", "rejected")
+    story.attempt().update("T-1", "todo", "released", reason="later")
+    story.attempt().result().rejected()
+
+    found = attempts_of(story.events)
+
+    assert [(one["attempt_id"], one["outcome"]) for one in found] == [
+        ("T-1-A1", "rejected: INVALID_JSON"),
+        ("T-1-A2", "cancelled: released"),
+        ("T-1-A3", "completed"),
+    ]
+
+
+def test_an_open_attempt_is_active_and_has_the_deadline_of_its_last_heartbeat() -> None:
+    story = Story().started(definition()).attempt()
+    later = "2026-01-31T09:59:00.000Z"
+    story.then("agent.heartbeat", "agent-spec", **story.here(), deadline=later)
+
+    (one,) = attempts_of(story.events)
+
+    assert (one["outcome"], one["deadline"]) == ("active", later)
+
+
+def test_a_task_in_full_says_what_the_last_rejection_asks_for() -> None:
+    story = Story().started(definition("T-1", acceptance=["It works."], priority=3))
+    story.attempt().rejected(message="line one\nline \ttwo").update("T-1", "todo", "rejected")
+    newest_first = [StoredEvent(event, OID) for event in reversed(story.events)]
+
+    text = "\n".join(task_lines(story.task(), [], newest_first, 3))
+
+    assert "priority: 3" in text
+    assert "    - It works." in text
+    assert "attempts: 1 of 3 used" in text
+    assert "last rejection (T-1-A1): INVALID_JSON\n  line one\n  line \\ttwo" in text
+    assert "→ Answer with exactly one JSON object" in text
+    assert text.endswith("run.init RUN-0001 example: 1 new tasks")
+
+
+def test_a_done_task_names_its_result_and_effect_commit() -> None:
+    story = Story().started(definition()).done("T-1", "docs/a.md")
+
+    text = "\n".join(task_lines(story.task(), [], [], 3))
+
+    assert "result (T-1-A1) by agent-spec:\n  Done.\n  docs/a.md\n" in text
+    assert f"effect commit {OID}" in text
+
+
+def test_a_task_document_holds_the_stored_task_and_its_approvals() -> None:
+    story = Story().started(definition()).attempt().result().asked()
+    events = [StoredEvent(event, OID) for event in reversed(story.events)]
+
+    document = task_document(story.task(), story.state.approvals.values(), events)
+
+    assert document["task"] == story.task().to_json()
+    assert document["instruction"] is None
+    assert [one["approval_id"] for one in document["approvals"]] == ["APR-0001"]
+    assert [one["event_seq"] for one in document["events"]] == [4, 3, 2, 1]
+
+
+def test_counts_follow_the_life_of_a_task() -> None:
+    assert counts_line({"todo": 2, "done": 1, "blocked": 0}) == "1 done, 2 todo"
+    assert counts_line({}) == "none"
