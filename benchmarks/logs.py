@@ -22,7 +22,10 @@ from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.state import EMPTY
 from esaa_git.engine.transaction import Transaction
-from esaa_git.ports import Attachments, BranchMove, FileEntry, Followup
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.local import Followup
+from esaa_git.ports.log import Attachments
 from esaa_git.resources import resource_path
 from esaa_git.store import commitform
 from esaa_git.store.log import GitEventLog

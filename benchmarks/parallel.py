@@ -36,7 +36,7 @@ from esaa_git.engine.cycle import cycle
 from esaa_git.engine.operator import claim
 from esaa_git.engine.options import Options
 from esaa_git.engine.pool import Crew
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.store.packwriter import PackSink
 
 SUBJECT = "many at once"

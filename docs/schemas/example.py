@@ -17,7 +17,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
-from esaa_git.ports import Attachments
+from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog, read_event_commit
 from esaa_git.store.objects import COMMIT, decode_tree, encode_commit, split_signature
 from esaa_git.store.repository import Repository, open_repository

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from esaa_git.ports import BlobStore, Clock, Trees, Workspaces
+from esaa_git.ports.agent import Workspaces
+from esaa_git.ports.files import BlobStore, Trees
+from esaa_git.ports.local import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from esaa_git.agents.programs import environment, find_program, search_path
 from esaa_git.core.contracts import AGENT_CONTRACT, Check
 from esaa_git.errors import AgentError
-from esaa_git.ports import CheckResult, FileEntry, Workspace, Workspaces
+from esaa_git.ports.agent import Workspace, Workspaces
+from esaa_git.ports.checks import CheckResult
+from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox.confinement import NotStarted, choose, make_rules, run
 from esaa_git.sandbox.processes import Outcome
 

@@ -20,7 +20,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.sandbox.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from esaa_git.agents.prompts import render
 from esaa_git.core import canonical
 from esaa_git.core.rejection import RejectCode
-from esaa_git.ports import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Request, Workspace
 
 NOTE: Final = ".esaa-answer.json"
 """The file in its home by which an agent answers that changes no file: an envelope."""

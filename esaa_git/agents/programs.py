@@ -10,7 +10,7 @@ from typing import Final
 
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
-from esaa_git.ports import Request
+from esaa_git.ports.agent import Request
 from esaa_git.sandbox.readpaths import interpreter
 from esaa_git.sandbox.runner import NotStarted
 

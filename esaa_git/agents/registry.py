@@ -6,7 +6,7 @@ from esaa_git.agents.adapter import Surroundings
 from esaa_git.core.contract_schemas import ADAPTERS
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter
+from esaa_git.ports.agent import AgentAdapter
 
 
 def make_agent(entry: AgentEntry, surroundings: Surroundings) -> AgentAdapter:

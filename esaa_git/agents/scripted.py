@@ -11,7 +11,7 @@ from typing import Final
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 
 ATTEMPT_PLACEHOLDER: Final = b"{{attempt_id}}"
 """Stands for the attempt's id in a recording for all attempts at a task."""

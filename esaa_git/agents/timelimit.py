@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from esaa_git.core.event import instant, timestamp
-from esaa_git.ports import Request
+from esaa_git.ports.agent import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
-from esaa_git.ports import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Request, Workspace
 from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Outcome
 

@@ -21,11 +21,11 @@ from esaa_git.core.machine import AttemptState, TaskState
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Attempt, Project, State, Table, Task
 from esaa_git.core.view import purified_view
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 
 if TYPE_CHECKING:
     from esaa_git.engine.verifier import Accepted, Repeated
-    from esaa_git.ports import AgentAdapter
+    from esaa_git.ports.agent import AgentAdapter
 
 FILE: Final = "hello.txt"
 CONTENT: Final = b"hello"

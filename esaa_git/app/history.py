@@ -13,10 +13,9 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 from functools import cached_property
 
-from esaa_git.core.event import Event, timestamp
+from esaa_git.core.event import Event, StoredEvent, timestamp
 from esaa_git.core.events import ACTIONS
 from esaa_git.errors import UsageError
-from esaa_git.ports import StoredEvent
 
 _SPAN = re.compile(r"(\d{1,9})\s*([smhdw])(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

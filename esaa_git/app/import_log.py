@@ -36,7 +36,8 @@ from esaa_git.errors import (
     RepositoryError,
     UsageError,
 )
-from esaa_git.ports import Attachments, FileEntry
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.log import Attachments
 from esaa_git.store import commitform
 from esaa_git.store.log import (
     ROLES,

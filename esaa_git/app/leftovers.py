@@ -18,7 +18,8 @@ from pathlib import Path
 
 from esaa_git.checkout.indexlock import COPY
 from esaa_git.errors import EsaaError
-from esaa_git.ports import BranchMove, Followup
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.local import Followup
 from esaa_git.store.durability import is_start_noted, note_start
 from esaa_git.store.journal import FileJournal, journal_path
 from esaa_git.store.locks import free_if_stale, remove_abandoned, stale_locks

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from esaa_git.core.contracts import AgentEntry, Contracts
     from esaa_git.core.plan import Plan
     from esaa_git.engine.engine import Engine
-    from esaa_git.ports import AgentAdapter, Audit, Checker
+    from esaa_git.ports.agent import AgentAdapter
+    from esaa_git.ports.checks import Audit, Checker
     from esaa_git.store.log import GitEventLog
     from esaa_git.store.trees import GitTrees
     from esaa_git.trust.keys import Signer

@@ -35,7 +35,7 @@ from esaa_git.core.paths import normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room
-from esaa_git.ports import Harvest
+from esaa_git.ports.agent import Harvest
 from esaa_git.store.objects import BLOB, MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, object_id
 
 _SMALL: Final = 1 << 20

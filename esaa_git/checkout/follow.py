@@ -36,7 +36,8 @@ from esaa_git.checkout.worktree import (
     Worktree,
 )
 from esaa_git.errors import ConflictError
-from esaa_git.ports import FileEntry, InTheWay
+from esaa_git.ports.branch import InTheWay
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.locks import Claim
 from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.store.refs import locks_folder

@@ -31,7 +31,8 @@ from esaa_git.checkout.isolated import (
 from esaa_git.checkout.manifest import LaidOut
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room, throwaway_folder
-from esaa_git.ports import FileEntry, Harvest
+from esaa_git.ports.agent import Harvest
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees

@@ -16,7 +16,7 @@ from esaa_git.errors import AgentError, EsaaError
 if TYPE_CHECKING:
     from esaa_git.app.agents import Trial
     from esaa_git.core.contracts import AgentEntry, Contracts, Swarm
-    from esaa_git.ports import AgentAdapter
+    from esaa_git.ports.agent import AgentAdapter
 
 _VERSION_SECONDS = 60
 

@@ -12,7 +12,7 @@ from esaa_git.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from esaa_git.core.state import Attempt
-    from esaa_git.ports import Request
+    from esaa_git.ports.agent import Request
 
 CLAIMED = "claim"
 """The adapter that is shown for an attempt that somebody claimed: no program is asked."""

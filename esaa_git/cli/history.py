@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from esaa_git.app.history import Selection
+    from esaa_git.core.event import StoredEvent
     from esaa_git.core.state import State, Task
-    from esaa_git.ports import StoredEvent
     from esaa_git.report.compare import FileChange, RecordChange
     from esaa_git.store.log import EventCommit
 
@@ -165,7 +165,7 @@ def show(app: App, what: str, as_json: bool) -> None:
 
 
 def _show_event(app: App, oid: str, as_json: bool) -> None:
-    from esaa_git.ports import StoredEvent
+    from esaa_git.core.event import StoredEvent
     from esaa_git.report.describe import event_document, event_lines
     from esaa_git.store.log import read_event_commit
     from esaa_git.verify.provenance import provenance_of

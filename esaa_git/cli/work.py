@@ -183,7 +183,7 @@ def _show_proposal(app: App, task_id: str) -> int:
 def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
     from esaa_git.engine.commit import admit
     from esaa_git.engine.exchange import Said
-    from esaa_git.ports import Answer
+    from esaa_git.ports.agent import Answer
 
     task = _held(app, task_id, by) if task_id is not None else _only_one_held(app, by)
     attempt_id = None if task is None or task.attempt is None else task.attempt.attempt_id

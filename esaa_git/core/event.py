@@ -249,3 +249,11 @@ def epoch_seconds(ts: str) -> int:
 @cache
 def _day_epoch(day: str) -> int:
     return int(datetime.fromisoformat(day + "T00:00:00+00:00").timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the id of the commit that carries it."""
+
+    event: Event
+    commit: str

@@ -12,7 +12,8 @@ from esaa_git.engine import decide
 from esaa_git.engine.exchange import Exchange, Said, measured
 from esaa_git.engine.proof import result_document
 from esaa_git.engine.transaction import Transaction
-from esaa_git.ports import CheckResult, InTheWay
+from esaa_git.ports.branch import InTheWay
+from esaa_git.ports.checks import CheckResult
 
 
 @dataclass(frozen=True, slots=True)

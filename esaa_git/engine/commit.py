@@ -23,7 +23,7 @@ from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, set
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Accepted, Proposal, Repeated
-from esaa_git.ports import CheckResult
+from esaa_git.ports.checks import CheckResult
 
 
 def admit(engine: Engine, said: Said, pause: Callable[[], None] = lambda: None) -> Admission:

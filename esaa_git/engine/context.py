@@ -10,7 +10,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
-from esaa_git.ports import FileEntry
+from esaa_git.ports.files import FileEntry
 
 MAX_NAMED = 500
 """How many files are named, those without their content included."""

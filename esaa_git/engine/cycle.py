@@ -46,7 +46,7 @@ from esaa_git.engine.waiting import (
     waits_for,
 )
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 
 MAX_CONFLICTS = 8
 """How often an answer is taken up again after all tries to record it were lost against others."""

@@ -18,7 +18,7 @@ from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import OVERRIDDEN, State, Task
 from esaa_git.engine.transaction import NOTHING, Transaction
 from esaa_git.errors import RefusedError, RunHalted, UsageError
-from esaa_git.ports import Attachments
+from esaa_git.ports.log import Attachments
 
 ORCHESTRATOR = "orchestrator"
 

@@ -10,7 +10,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.engine import decide
 from esaa_git.engine.exchange import Said
 from esaa_git.engine.transaction import Transaction
-from esaa_git.ports import AgentAdapter, Answer, Request
+from esaa_git.ports.agent import AgentAdapter, Answer, Request
 
 
 @dataclass(frozen=True, slots=True)

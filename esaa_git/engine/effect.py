@@ -25,7 +25,9 @@ from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import RunHalted
-from esaa_git.ports import Answer, BranchMove, CheckResult, Effect
+from esaa_git.ports.agent import Answer
+from esaa_git.ports.branch import BranchMove, Effect
+from esaa_git.ports.checks import CheckResult
 
 
 def ask_for_review(tx: Transaction, task: Task, attempt_id: str) -> Admission:

@@ -13,7 +13,9 @@ from esaa_git.engine.proof import result_document
 from esaa_git.engine.transaction import Transaction
 from esaa_git.engine.verifier import FileChange, Proposal
 from esaa_git.errors import RunHalted
-from esaa_git.ports import Attachments, CheckResult, FileEntry
+from esaa_git.ports.checks import CheckResult
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.log import Attachments
 
 
 def write_effect(

@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING
 
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.engine.lease import WALL_CLOCK, Leases
-from esaa_git.ports import (
-    AgentAdapter,
-    Audit,
-    BlobStore,
-    Checker,
-    Clock,
-    EventLog,
-    Journal,
-    Merger,
-    Roster,
-    Trees,
-    WorkingBranch,
-)
+from esaa_git.ports.agent import AgentAdapter
+from esaa_git.ports.branch import WorkingBranch
+from esaa_git.ports.checks import Audit, Checker
+from esaa_git.ports.files import BlobStore, Merger, Trees
+from esaa_git.ports.local import Clock, Journal, Roster
+from esaa_git.ports.log import EventLog
 
 if TYPE_CHECKING:
     from esaa_git.engine.sharing import Sharing

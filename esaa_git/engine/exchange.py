@@ -8,7 +8,8 @@ from typing import Any
 from esaa_git.core import storage
 from esaa_git.core.contracts import Contracts
 from esaa_git.engine.engine import Engine
-from esaa_git.ports import Answer, Attachments, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.log import Attachments
 
 
 @dataclass(frozen=True, slots=True)

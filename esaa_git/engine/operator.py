@@ -16,7 +16,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.request import branch_tip, build_request
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RefusedError, UsageError
-from esaa_git.ports import Request
+from esaa_git.ports.agent import Request
 
 if TYPE_CHECKING:
     from esaa_git.engine.admission import Admission

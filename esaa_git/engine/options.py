@@ -9,7 +9,7 @@ from typing import Protocol
 from esaa_git.core.machine import RunState
 from esaa_git.engine.admission import Admission
 from esaa_git.engine.dispatched import Dispatched
-from esaa_git.ports import Audit
+from esaa_git.ports.checks import Audit
 
 
 @dataclass

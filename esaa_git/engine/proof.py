@@ -18,7 +18,8 @@ from esaa_git.core.rejection import RejectCode, Rejected, printable
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConflictError
-from esaa_git.ports import CheckResult, FileEntry
+from esaa_git.ports.checks import CheckResult
+from esaa_git.ports.files import FileEntry
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RunHalted
-from esaa_git.ports import AgentAdapter, Request
+from esaa_git.ports.agent import AgentAdapter, Request
 
 
 def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:

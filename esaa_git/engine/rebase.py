@@ -16,7 +16,7 @@ from typing import Any
 
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import after, event_id
+from esaa_git.core.event import StoredEvent, after, event_id
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
@@ -30,7 +30,8 @@ from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
-from esaa_git.ports import Attachments, CheckResult, StoredEvent
+from esaa_git.ports.checks import CheckResult
+from esaa_git.ports.log import Attachments
 
 _OF_REJECTION = ("exchange", "check_results", "model", "usage", "latency_ms", "tries")
 """What else the record of a refused answer holds, and keeps when it is recorded again."""

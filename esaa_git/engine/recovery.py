@@ -10,7 +10,8 @@ from __future__ import annotations
 from esaa_git.engine.decide import ORCHESTRATOR
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.transaction import Transaction, follow, transact
-from esaa_git.ports import BranchMove, Followup
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.local import Followup
 
 
 def recover(engine: Engine) -> str | None:

@@ -12,7 +12,7 @@ from esaa_git.engine.context import context_files
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import RepositoryError
-from esaa_git.ports import Request
+from esaa_git.ports.agent import Request
 
 
 def branch_tip(engine: Engine, tx: Transaction) -> str:

@@ -33,7 +33,8 @@ from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import FileChange, Proposal
-from esaa_git.ports import AgentAdapter, FileEntry, Request
+from esaa_git.ports.agent import AgentAdapter, Request
+from esaa_git.ports.files import FileEntry
 
 MAX_DIFF = 100_000
 """How many characters of the diff a reviewer is shown; the files themselves follow in full."""

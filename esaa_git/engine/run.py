@@ -15,7 +15,7 @@ from esaa_git.engine import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, MismatchError, RunHalted
-from esaa_git.ports import Audit
+from esaa_git.ports.checks import Audit
 
 MAX_AUDITS = 8
 """How often the end of a run is verified again because somebody appended meanwhile."""

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from esaa_git.errors import ConflictError, EsaaError, RemoteUnreachable
-from esaa_git.ports import Clock, SharedLog
+from esaa_git.ports.local import Clock
+from esaa_git.ports.log import SharedLog
 
 POLL_SECONDS = (1.0, 2.0)
 """How long a worker with nothing to do lets the shared log be: somewhere between the two."""

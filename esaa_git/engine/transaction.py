@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import MalformedEvent, NewEvent, seal, timestamp
+from esaa_git.core.event import MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.lease import WALL_CLOCK, Leases
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
-from esaa_git.ports import Attachments, BranchMove, Followup, InTheWay, LogTransaction, StoredEvent
+from esaa_git.ports.branch import BranchMove, InTheWay
+from esaa_git.ports.local import Followup
+from esaa_git.ports.log import Attachments, LogTransaction
 
 T = TypeVar("T")
 

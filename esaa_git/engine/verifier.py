@@ -18,7 +18,7 @@ from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Leases
-from esaa_git.ports import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
+from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import Attempt, State, Task
     from esaa_git.engine.admission import Admission
-    from esaa_git.ports import Request
+    from esaa_git.ports.agent import Request
 
 Result = dict[str, Any]
 
@@ -125,7 +125,7 @@ def admit_answer(
     """
     from esaa_git.engine.commit import admit
     from esaa_git.engine.exchange import Said
-    from esaa_git.ports import Answer
+    from esaa_git.ports.agent import Answer
 
     said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt.attempt_id)
     admission = admit(app.engine, said, pause)

@@ -16,7 +16,9 @@ import pygit2
 
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError
-from esaa_git.ports import BranchMove, FileEntry, Followup, InTheWay
+from esaa_git.ports.branch import BranchMove, InTheWay
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.local import Followup
 from esaa_git.store import commitform
 from esaa_git.store.branch import GitWorkingBranch
 from esaa_git.store.journal import FileJournal, write_atomically

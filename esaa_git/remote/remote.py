@@ -30,7 +30,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.faults import Point, reach
-from esaa_git.ports import Tip
+from esaa_git.ports.log import Tip
 from esaa_git.remote.reconcile import common_event, contains, genesis_of, seq_of
 from esaa_git.store.log import load_tip, read_event_commit
 from esaa_git.store.objects import COMMIT

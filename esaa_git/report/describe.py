@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esaa_git.core import canonical
-from esaa_git.core.event import Event
+from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
-from esaa_git.ports import StoredEvent
 
 
 def visible(text: str) -> str:

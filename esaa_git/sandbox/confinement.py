@@ -33,7 +33,7 @@ from typing import Any, Final, TypeAlias
 from esaa_git.agents.programs import search_path, startable
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
-from esaa_git.ports import Workspace
+from esaa_git.ports.agent import Workspace
 from esaa_git.sandbox import bubblewrap, processes, runner
 from esaa_git.sandbox.processes import Outcome
 from esaa_git.sandbox.readpaths import DEVICES, PROCESSORS, installation, open_settings, system

@@ -12,7 +12,8 @@ import pygit2
 
 from esaa_git.core.event import epoch_seconds
 from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
-from esaa_git.ports import BranchMove, Effect, FileEntry, InTheWay
+from esaa_git.ports.branch import BranchMove, Effect, InTheWay
+from esaa_git.ports.files import FileEntry
 from esaa_git.store import commitform
 from esaa_git.store.objects import BLOB, COMMIT, encode_commit, sign_commit
 from esaa_git.store.refs import RefMove, move_refs

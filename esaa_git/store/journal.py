@@ -12,7 +12,8 @@ from typing import IO
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.ports import BranchMove, Followup
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.local import Followup
 from esaa_git.store.durability import FILES, sync_folders
 from esaa_git.store.repository import Repository
 

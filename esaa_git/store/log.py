@@ -16,7 +16,7 @@ from esaa_git.core.contracts import (
     Contracts,
     is_contract_file,
 )
-from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
+from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, StoredEvent, decode
 from esaa_git.core.state import State
 from esaa_git.errors import (
     ConfigurationError,
@@ -26,7 +26,8 @@ from esaa_git.errors import (
     RefusedError,
     RepositoryError,
 )
-from esaa_git.ports import Attachments, BranchMove, StoredEvent, Tip
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.log import Attachments, Tip
 from esaa_git.store import commitform
 from esaa_git.store.objects import (
     BLOB,

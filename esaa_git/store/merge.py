@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pygit2
 
-from esaa_git.ports import Conflict, FileEntry
+from esaa_git.ports.files import Conflict, FileEntry
 from esaa_git.store.objects import BLOB, MODE_FILE
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository

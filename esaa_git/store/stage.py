@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from esaa_git.errors import ConflictError
-from esaa_git.ports import BranchMove, FileEntry, Followup, InTheWay
+from esaa_git.ports.branch import BranchMove, InTheWay
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.local import Followup
 from esaa_git.store.branch import GitWorkingBranch
 from esaa_git.store.log import GitEventLog, GitLogTransaction, LoadedTip
 from esaa_git.store.objects import ObjectSink

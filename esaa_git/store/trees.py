@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from esaa_git.ports import FileEntry, NotAFile
+from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.store.objects import (
     FILE_MODES,
     MODE_SUBMODULE,

@@ -17,7 +17,7 @@ import pygit2
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
-from esaa_git.ports import Audit
+from esaa_git.ports.checks import Audit
 from esaa_git.store import commitform
 from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_commit

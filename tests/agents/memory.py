@@ -12,7 +12,8 @@ from typing import Any
 from esaa_git.agents.adapter import Surroundings
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import after, timestamp
-from esaa_git.ports import FileEntry, NotAFile, Request, Workspace, Workspaces
+from esaa_git.ports.agent import Request, Workspace, Workspaces
+from esaa_git.ports.files import FileEntry, NotAFile
 
 BASE = "b" * 40
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)

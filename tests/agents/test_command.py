@@ -22,7 +22,8 @@ from esaa_git.agents.command import CommandAgent
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter, Answer, FileEntry, NotAFile
+from esaa_git.ports.agent import AgentAdapter, Answer
+from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.sandbox.confinement import choose
 from tests.agents.memory import (
     MemoryBlobs,

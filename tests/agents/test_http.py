@@ -46,7 +46,7 @@ from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events import spec
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from tests.agents.memory import NOW, MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, view
 from tests.support.memory import contracts

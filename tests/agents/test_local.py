@@ -30,7 +30,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter, Answer, Request
+from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, story, view
 from tests.support.tiny_model import write_tiny_model

@@ -28,7 +28,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer
+from esaa_git.ports.agent import Answer
 from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, story, view
 from tests.conftest import Git

@@ -14,7 +14,7 @@ from esaa_git.agents.registry import make_agent
 from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter
+from esaa_git.ports.agent import AgentAdapter
 from tests.agents.memory import entry, no_pause, request, surroundings
 
 

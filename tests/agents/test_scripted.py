@@ -9,7 +9,7 @@ import pytest
 from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.errors import AgentError
-from esaa_git.ports import AgentAdapter
+from esaa_git.ports.agent import AgentAdapter
 from tests.agents.memory import entry, no_pause, request
 
 

@@ -25,7 +25,8 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
-from esaa_git.ports import Answer, FileEntry, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
 from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import open_repository

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.app.history import Selection, history_of, parse_since, select
-from esaa_git.core.event import Event
+from esaa_git.core.event import Event, StoredEvent
 from esaa_git.errors import UsageError
-from esaa_git.ports import StoredEvent
 from tests.support.story import Story, definition
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

@@ -20,7 +20,7 @@ from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, event_id
 from esaa_git.core.projection import projection_hash
-from esaa_git.ports import FileEntry
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.log import EventCommit
 from esaa_git.store.objects import (
     COMMIT,

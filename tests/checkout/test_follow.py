@@ -16,7 +16,7 @@ import pytest
 from esaa_git.checkout import worktree
 from esaa_git.checkout.follow import Checkouts
 from esaa_git.errors import ConflictError, RepositoryError
-from esaa_git.ports import FileEntry
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.objects import BLOB, COMMIT, encode_commit
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository, open_repository

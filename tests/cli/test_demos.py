@@ -20,7 +20,7 @@ from esaa_git.engine import cycle
 from esaa_git.engine.pool import Crew, Ended, Pause
 from esaa_git.errors import AgentError
 from esaa_git.faults import Point
-from esaa_git.ports import CheckResult
+from esaa_git.ports.checks import CheckResult
 from esaa_git.sandbox.confinement import choose
 from tests.conftest import Git
 from tests.faults.kills import KILLED, Moment, copied, live

@@ -16,7 +16,7 @@ import pytest
 from esaa_git.cli.main import run_command
 from esaa_git.core.canonical import digest
 from esaa_git.core.state import EMPTY
-from esaa_git.ports import FileEntry
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.objects import BLOB, COMMIT, sign_commit, split_signature
 from esaa_git.trust.keys import KeySpec, load_signer

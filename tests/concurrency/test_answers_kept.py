@@ -11,7 +11,7 @@ from esaa_git.engine.cycle import MAX_CONFLICTS, cycle
 from esaa_git.engine.options import Options
 from esaa_git.engine.transaction import MAX_TRIES
 from esaa_git.errors import ConflictError
-from esaa_git.ports import Effect
+from esaa_git.ports.branch import Effect
 from tests.support.memory import MemoryEngine, engine, task
 
 

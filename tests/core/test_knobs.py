@@ -29,7 +29,8 @@ from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
-from esaa_git.ports import Attachments, Audit
+from esaa_git.ports.checks import Audit
+from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.repository import Repository
 from esaa_git.trust.keys import KeySpec, create_key, load_signer

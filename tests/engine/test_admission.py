@@ -10,7 +10,10 @@ from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Unobserved, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.errors import ConflictError, RefusedError, RunHalted
-from esaa_git.ports import Answer, BranchMove, FileEntry, Followup, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.local import Followup
 from tests.support.memory import (
     MemoryEngine,
     Place,

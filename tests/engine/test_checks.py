@@ -11,7 +11,7 @@ from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.errors import AgentError, ConfigurationError, ConflictError
-from esaa_git.ports import Answer
+from esaa_git.ports.agent import Answer
 from tests.support.memory import (
     MemoryChecker,
     MemoryEngine,

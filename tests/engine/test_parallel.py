@@ -11,7 +11,7 @@ from esaa_git.engine.cycle import MAX_VOIDED, Options, Stop, Unobserved, cycle
 from esaa_git.engine.pool import Cancelled, Crew
 from esaa_git.engine.proposer import Dispatched, dispatch
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from tests.support.memory import (
     MemoryChecker,
     MemoryEngine,

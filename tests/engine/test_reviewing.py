@@ -12,7 +12,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import ConfigurationError, RunHalted
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from tests.support.memory import (
     Answering,
     MemoryEngine,

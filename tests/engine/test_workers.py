@@ -17,7 +17,7 @@ from esaa_git.engine.exchange import Said
 from esaa_git.engine.lease import Watched
 from esaa_git.engine.sharing import Sharing
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable, RunHalted
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from tests.support.memory import (
     EVENTS,
     Answering,

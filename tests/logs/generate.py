@@ -25,7 +25,7 @@ from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from tests.support.memory import (
     Answering,
     MemoryEngine,

@@ -28,7 +28,8 @@ from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.engine.verifier import Accepted, Repeated, Verifier
-from esaa_git.ports import Answer, FileEntry, NotAFile, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.files import FileEntry, NotAFile
 from tests.support.memory import (
     MemoryEngine,
     contracts,

@@ -24,7 +24,8 @@ from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.errors import EsaaError
-from esaa_git.ports import Answer, FileEntry, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.files import FileEntry
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
     Answering,

@@ -41,7 +41,8 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Said
 from esaa_git.engine.options import Options
 from esaa_git.errors import EsaaError
-from esaa_git.ports import Answer, FileEntry, Request
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.files import FileEntry
 from esaa_git.store.repository import open_repository
 from esaa_git.store.trees import GitTrees
 from tests.conftest import Git

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from esaa_git.errors import ConfigurationError
-from esaa_git.ports import BranchMove, Followup
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.local import Followup
 from esaa_git.remote.reconcile import common_event
 from esaa_git.remote.remote import Remote
 from esaa_git.store.journal import FileJournal

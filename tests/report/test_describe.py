@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.core import canonical
-from esaa_git.ports import StoredEvent
+from esaa_git.core.event import StoredEvent
 from esaa_git.report.describe import (
     attempts_of,
     counts_line,

@@ -19,7 +19,7 @@ import pytest
 
 from esaa_git.agents.command import CommandAgent
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Harvest
+from esaa_git.ports.agent import Answer, Harvest
 from esaa_git.sandbox import confinement, readpaths
 from esaa_git.sandbox.confinement import (
     DEFAULT_LIMITS,

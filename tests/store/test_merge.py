@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from esaa_git.ports import Conflict, FileEntry
+from esaa_git.ports.files import Conflict, FileEntry
 from esaa_git.store.merge import HUNKS_LIMIT, GitMerger
 from esaa_git.store.repository import Repository, open_repository
 from tests.conftest import Git

@@ -19,7 +19,9 @@ from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, NewEvent, after, seal
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
-from esaa_git.ports import Attachments, BranchMove, Effect, FileEntry
+from esaa_git.ports.branch import BranchMove, Effect
+from esaa_git.ports.files import FileEntry
+from esaa_git.ports.log import Attachments
 from esaa_git.store.branch import GitWorkingBranch
 from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB

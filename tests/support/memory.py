@@ -1,7 +1,7 @@
 """The ports in memory: a whole orchestrator in one process and in milliseconds, without git.
 
 Contents have git's own ids, commits are values named by the SHA-1 of what they say, refs are a
-dict, and a merge settles what only one side changed. It does what `esaa_git.ports` promises and
+dict, and a merge settles what only one side changed. It does what `esaa_git.ports.log` promises and
 no more, so that the adapters on git can be held against it.
 """
 
@@ -22,7 +22,7 @@ import yaml
 from esaa_git.core import canonical
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import ALLOWED_SIGNERS, AgentEntry, Check, Contracts, is_contract_file
-from esaa_git.core.event import Event
+from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.invariants import Violation
 from esaa_git.core.plan import load_plan
 from esaa_git.core.projection import evolve, projection_hash
@@ -30,24 +30,12 @@ from esaa_git.core.state import EMPTY, State, Task
 from esaa_git.engine import run
 from esaa_git.engine.engine import Engine
 from esaa_git.errors import ConflictError, RepositoryError
-from esaa_git.ports import (
-    AgentAdapter,
-    Answer,
-    Attachments,
-    Audit,
-    BranchMove,
-    CheckResult,
-    Conflict,
-    Effect,
-    FileEntry,
-    Followup,
-    InTheWay,
-    NotAFile,
-    Request,
-    StoredEvent,
-    Tip,
-    Workspace,
-)
+from esaa_git.ports.agent import AgentAdapter, Answer, Request, Workspace
+from esaa_git.ports.branch import BranchMove, Effect, InTheWay
+from esaa_git.ports.checks import Audit, CheckResult
+from esaa_git.ports.files import Conflict, FileEntry, NotAFile
+from esaa_git.ports.local import Followup
+from esaa_git.ports.log import Attachments, Tip
 from esaa_git.resources import resource_path
 
 EVENTS: Final = "refs/esaa/events"

@@ -24,7 +24,7 @@ from esaa_git.agents.timelimit import Limit, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Request, Workspace
 from esaa_git.sandbox import confinement
 
 TakeTurn: TypeAlias = Callable[[Program, Ask, float, Callable[[], None]], Turn]

@@ -25,7 +25,7 @@ from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 
 if TYPE_CHECKING:
     from esaa_git.agents.http.client import Asked, Call, Reply

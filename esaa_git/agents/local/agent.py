@@ -28,7 +28,7 @@ from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
-from esaa_git.ports import Answer, Request
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.resources import resource_path
 
 if TYPE_CHECKING:

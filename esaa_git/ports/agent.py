@@ -1,0 +1,151 @@
+"""What the author of an adapter implements, and what an adapter is given and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from esaa_git.core.rejection import Rejected
+from esaa_git.ports.files import FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an agent is asked: the purified view, and exactly what is sent of it.
+
+    `view` is canonical JSON (docs/FORMAT.md, "The request"). `sent` is the text or document that
+    reaches the agent, which an adapter may render from the view by a prompt template, then named
+    by `template`; its SHA-256 goes into the dispatch event, and it is what the record keeps.
+    """
+
+    task_id: str
+    attempt_id: str
+    base: str
+    view: bytes
+    read: Sequence[str]
+    deadline: str
+    sent: bytes
+    template: str | None = None
+    changes: Mapping[str, FileEntry | None] = field(default_factory=dict)
+    """What the agent's checkout holds beside the base: the proposal that a reviewer looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from an agent, unjudged.
+
+    `failure` says how the agent failed where it did (it could not be started, it left with an
+    error, it ran out of time), and `code` then is the reject code it amounts to.
+
+    Attributes:
+        model: who answered, by the service's or program's own word.
+        usage: what the answer took, as `agent.result` records it (docs/FORMAT.md): integers, and
+            where the price is from. What an adapter measured goes before what an agent claims.
+        tries: each call of a service that failed before one succeeded, oldest first: `status`
+            (an HTTP status, or 0 for a broken connection), `reason`, `waited_ms` until the next.
+    """
+
+    output: bytes
+    latency_ms: int
+    failure: str | None = None
+    code: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    truncated: bool = False
+    model: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    tries: Sequence[Mapping[str, Any]] = ()
+
+
+class AgentAdapter(Protocol):
+    """The proposer: the stochastic side of the boundary. It answers, and never writes.
+
+    One object serves one attempt at a time, in whichever thread calls it.
+
+    Attributes:
+        sandbox: the confinement that will be in force, as the dispatch event names it.
+        has_checkout: the agent sees the files of the base by itself, so the view holds none.
+    """
+
+    name: str
+    adapter: str
+    model: str | None
+    has_checkout: bool
+
+    @property
+    def sandbox(self) -> str: ...
+
+    def ready(self) -> None:
+        """Raise the AgentError that `answer` would raise, before an attempt is opened."""
+        ...
+
+    def prepare(self, request: Request) -> Request:
+        """Return the request with `sent` and `template` as they will reach the agent.
+
+        Nothing is started and no service is asked: it is also what `git esaa context` shows.
+        """
+        ...
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
+        """Ask the agent with a prepared request and return whatever came back.
+
+        Args:
+            pause: called at least every 50 ms while the agent is at work. What it raises passes
+                through, and leaves neither a process, a connection nor a directory behind.
+
+        Raises:
+            AgentError: if the agent cannot be asked at all (the program does not exist, the
+                folder of recorded answers is missing): no attempt should be spent on that.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What a checkout holds that its base does not, as the `file_updates` of an envelope.
+
+    `fault` is set where the difference cannot be proposed at all (a symlink, a submodule, a file
+    too large to read).
+    """
+
+    updates: Sequence[Mapping[str, Any]]
+    fault: Rejected | None = None
+
+
+class Workspace(Protocol):
+    """A throwaway checkout, with a git directory of its own that shares the objects read-only.
+
+    Attributes:
+        path: the top of the checkout.
+        home, tmp: empty folders beside it, for whatever runs in there.
+        readable: folders outside of it that have to be readable for git to work in there.
+    """
+
+    path: Path
+    home: Path
+    tmp: Path
+    readable: Sequence[Path]
+
+    def harvest(self, max_bytes: int) -> Harvest:
+        """Return how the checkout differs from what was laid out; ignored files stay out.
+
+        Nothing in the checkout is believed or obeyed: neither its git directory nor its
+        configuration, attributes' filter programs or hooks.
+        """
+        ...
+
+
+class Workspaces(Protocol):
+    """Makes throwaway checkouts."""
+
+    def open(
+        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+    ) -> AbstractContextManager[Workspace]:
+        """Lay out a commit, with these paths changed, and remove it in the end.
+
+        Raises:
+            AgentError: if it cannot be laid out (the disk is full, say).
+        """
+        ...

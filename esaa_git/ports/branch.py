@@ -1,0 +1,125 @@
+"""The working branch, where effects arrive as commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from esaa_git.ports.files import FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMove:
+    """The working branch is to go from one commit to another, both ids."""
+
+    branch: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """A path that an effect would change and that holds a person's own uncommitted work."""
+
+    path: str
+    worktree: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an accepted proposal does to the working branch, ready to be committed.
+
+    `changes` maps a path to its entry after the effect, or to None where the path goes away.
+    """
+
+    branch: str
+    parent: str
+    changes: Mapping[str, FileEntry | None]
+    agent: str
+    ts: str
+    summary: str
+    event_commit: str
+    run_id: str
+    task_id: str
+    attempt_id: str
+    assisted_by: str | None
+
+
+class WorkingBranch(Protocol):
+    """The branch that effects arrive on, and the checkouts that follow it."""
+
+    def tip(self, branch: str) -> str | None:
+        """Return the commit the branch names, or None where it does not exist."""
+        ...
+
+    def current(self) -> str:
+        """Return the branch that is checked out here.
+
+        Raises:
+            RepositoryError: if there is no commit yet, or HEAD names no branch.
+        """
+        ...
+
+    def protected(self) -> Sequence[str]:
+        """Return globs of what in the tree is the repository's own machinery (its hooks)."""
+        ...
+
+    def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
+        """Store the effect commit and return its id; no ref moves."""
+        ...
+
+    def commit_merge(
+        self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
+    ) -> str:
+        """Store a merge of an effect commit into the branch's tip and return its id.
+
+        Raises:
+            ConflictError: if the two do not merge.
+        """
+        ...
+
+    def move(self, move: BranchMove, message: str) -> None:
+        """Move the branch by compare-and-swap."""
+        ...
+
+    def contains(self, tip: str, commit: str) -> bool:
+        """Answer whether `commit` is `tip` or an ancestor of it."""
+        ...
+
+    def in_the_way(
+        self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
+    ) -> list[InTheWay]:
+        """Return which of the paths hold a person's uncommitted work in a checkout.
+
+        Work that is already what the change would make of the path is not in the way.
+        """
+        ...
+
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        """Return the paths with uncommitted work in checkouts of the branch.
+
+        Args:
+            below: only those that are, or lie below, one of these; `""` is the root.
+        """
+        ...
+
+    def hold(self, branch: str) -> None:
+        """Keep a person's commits from between a move of the branch and of its checkout.
+
+        Until `let_go`, and as far as that can be done.
+        """
+        ...
+
+    def let_go(self) -> None:
+        """End what `hold` began; where nothing is held, nothing happens."""
+        ...
+
+    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
+        """Bring every checkout of the branch from `old` to `new` for these paths."""
+        ...
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        """Keep commits under `refs/esaa/snapshots/<name>/`; the newest `most` are kept."""
+        ...

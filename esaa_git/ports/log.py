@@ -1,0 +1,114 @@
+"""The event log, alone and shared with other machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.state import State
+from esaa_git.ports.branch import BranchMove
+from esaa_git.ports.files import FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """What travels in an event's tree beside the event: after-images, and the exchange.
+
+    `files` maps a path to its entry after the effect; `exchange` maps `request.json` and
+    `response` to blobs.
+    """
+
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    exchange: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a log ends: the commit, and what the next event binds itself to."""
+
+    commit: str
+    seq: int
+    ts: str
+    event_sha256: str
+    log_id: str
+
+
+class LogTransaction(Protocol):
+    """A chain of events being written after one tip. Nothing counts until `commit`."""
+
+    def write(
+        self, event: Event, state: State, contracts: Contracts, attachments: Attachments
+    ) -> str:
+        """Write the objects of one event and return its commit id; no ref moves."""
+        ...
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the orchestrator's armoured signature of a commit's unsigned bytes."""
+        ...
+
+    def commit(self, branch: BranchMove | None = None) -> None:
+        """Move the log's ref, and then the working branch, from where this transaction began.
+
+        Raises:
+            ConflictError: if either ref is not where it was, or is locked; nothing has moved.
+        """
+        ...
+
+
+class EventLog(Protocol):
+    """The append-only log of one repository."""
+
+    def tip(self) -> Tip | None:
+        """Return where the log ends, or None where there is no log yet."""
+        ...
+
+    def load(self) -> tuple[State, Contracts]:
+        """Return the state and the contracts at the tip, both loaded as far as they are read."""
+        ...
+
+    def state_at(self, commit: str) -> State:
+        """Return the state that an event of this log left."""
+        ...
+
+    def begin(self, *, log_id: str | None = None) -> LogTransaction:
+        """Start a transaction after the tip that the last `load` saw; with `log_id`, a log."""
+        ...
+
+    def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
+        """Yield the events."""
+        ...
+
+
+class SharedLog(Protocol):
+    """The log that several machines append to, and the working branch that travels with it.
+
+    Attributes:
+        name: what people call it.
+    """
+
+    name: str
+
+    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+        """Append by compare-and-swap what leads to `tip`; log and branch move there, or neither.
+
+        Raises:
+            ConflictError: if either has moved on there; nothing has moved.
+            RefusedError: if it is refused for another reason; nothing has moved.
+            RemoteUnreachable: if it cannot be reached, or broke off before it answered.
+        """
+        ...
+
+    def catch_up(self) -> bool:
+        """Move log, branch and checkouts here forward to what is there; say whether they moved.
+
+        What is new is verified before anything moves.
+
+        Raises:
+            ConflictError: if that is no mere going forward, or uncommitted work is in the way.
+            MismatchError, CorruptedError: if what is there does not hold.
+            RemoteUnreachable: if it cannot be reached.
+        """
+        ...
