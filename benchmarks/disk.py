@@ -19,8 +19,7 @@ from benchmarks.append import _answered
 from benchmarks.harness import Row, by_turns, compared, say, timed
 from benchmarks.workshop import Workshop
 from esaa_git.engine.transaction import Transaction
-from esaa_git.store.housekeeper import EVERY, Housekeeper
-from esaa_git.store.maintenance import Maintained, maintain
+from esaa_git.store.maintenance import EVERY, Housekeeper, Maintained, maintain
 
 SUBJECT = "disk: the log's objects, packed beside a run"
 AIM = 1536

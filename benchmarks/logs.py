@@ -43,8 +43,9 @@ from esaa_git.store.objects import (
 from esaa_git.store.packwriter import PackSink
 from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 
 START = instant("2026-01-01T09:00:00.000Z")
 LOG_ID = "0123456789abcdef0123456789abcdef"

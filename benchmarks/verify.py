@@ -16,9 +16,9 @@ from benchmarks import logs
 from benchmarks.harness import Row, by_turns, compared, cores, skipped, timed
 from benchmarks.programs import ROOT, run
 from benchmarks.workshop import Workshop
-from esaa_git.store.log import signer_set
 from esaa_git.store.objects import split_signature
 from esaa_git.store.position import walk_back
+from esaa_git.trust.roles import signer_set
 from esaa_git.verify.audit import Auditor
 
 SUBJECT = "verify --full"

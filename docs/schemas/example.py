@@ -21,8 +21,8 @@ from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog, read_event_commit
 from esaa_git.store.objects import COMMIT, decode_tree, encode_commit, split_signature
 from esaa_git.store.repository import Repository, open_repository
+from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner
-from esaa_git.trust.signers import allowed_signers_line
 from esaa_git.trust.sshsig import encode_string
 
 SEED = bytes(range(32))

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import Surroundings, limit
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
-from esaa_git.agents.timelimit import limit
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.rejection import RejectCode

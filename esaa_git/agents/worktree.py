@@ -14,12 +14,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import Limit, Surroundings, limit
 from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, read_file, worded
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, Said
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
-from esaa_git.agents.timelimit import Limit, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError

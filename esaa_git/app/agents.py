@@ -110,8 +110,8 @@ def run_trial(folder: Path, adapter: AgentAdapter, contracts: Contracts) -> Tria
         AgentError: as `AgentAdapter.answer`.
     """
     from esaa_git.engine.verifier import Accepted, Verifier
-    from esaa_git.store.branch import GitBlobs
     from esaa_git.store.merge import GitMerger
+    from esaa_git.store.trees import GitBlobs
 
     app = App(str(folder))
     in_force = trial_contracts(contracts)

@@ -39,19 +39,13 @@ from esaa_git.errors import (
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
 from esaa_git.store import commitform
-from esaa_git.store.log import (
-    ROLES,
-    EventCommit,
-    GitEventLog,
-    GitLogTransaction,
-    read_event_commit,
-    signer_set,
-)
+from esaa_git.store.log import EventCommit, GitEventLog, GitLogTransaction, read_event_commit
 from esaa_git.store.objects import BLOB, MalformedObject, TreeEntry, decode_tree
 from esaa_git.store.packwriter import ForeignPack, PackSink
 from esaa_git.store.position import tip_of, walk_forward
 from esaa_git.store.program import stream_git
 from esaa_git.store.repository import Repository
+from esaa_git.trust.roles import ROLES, signer_set
 
 ACTIVITY = "activity.jsonl"
 OBJECTS = "activity.objects.pack"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from esaa_git.ports.checks import Audit, Checker
     from esaa_git.store.log import GitEventLog
     from esaa_git.store.trees import GitTrees
-    from esaa_git.trust.keys import Signer
+    from esaa_git.trust.signer import Signer
 
 ROADMAP = ".roadmap"
 
@@ -87,10 +87,11 @@ class App:
     def engine(self) -> Engine:
         """The orchestrator, after it has finished what a crash left undone."""
         from esaa_git.engine.engine import Engine
-        from esaa_git.store.branch import GitBlobs, GitWorkingBranch
+        from esaa_git.store.branch import GitWorkingBranch
         from esaa_git.store.journal import FileJournal
         from esaa_git.store.merge import GitMerger
         from esaa_git.store.refs import take_turn
+        from esaa_git.store.trees import GitBlobs
         from esaa_git.store.workers import FileRoster
 
         engine = Engine(
@@ -196,7 +197,7 @@ class App:
     # -- parts --------------------------------------------------------------------------------
 
     def _signer(self) -> Signer:
-        from esaa_git.trust.keyring import configured, finish_rotation
+        from esaa_git.app.signing import configured, finish_rotation
         from esaa_git.trust.keys import load_signer
 
         if finish_rotation(self.repository):
@@ -210,7 +211,7 @@ class App:
         return load_signer(spec)
 
     def _following(self) -> Signer:
-        from esaa_git.trust.keyring import NEXT_FORMAT, NEXT_KEY, configured
+        from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
         from esaa_git.trust.keys import load_signer
 
         spec = configured(self.repository, NEXT_KEY, NEXT_FORMAT)
@@ -232,8 +233,8 @@ class App:
         return persons
 
     def _person(self, given: str) -> Signer:
-        from esaa_git.trust.keyring import key_spec
         from esaa_git.trust.keys import load_signer
+        from esaa_git.trust.publickey import key_spec
 
         spec = key_spec(given, self.repository.setting("gpg.program") or "gpg")
         try:
@@ -256,8 +257,7 @@ class App:
         from esaa_git.agents.adapter import Surroundings
         from esaa_git.agents.registry import make_agent
         from esaa_git.checkout.workspace import GitWorkspaces
-        from esaa_git.store.branch import GitBlobs
-        from esaa_git.store.trees import GitTrees
+        from esaa_git.store.trees import GitBlobs, GitTrees
 
         repository = open_repository(self.repository.git_dir)
         surroundings = Surroundings(
@@ -274,7 +274,7 @@ class App:
 
     def _housekeeper(self) -> Callable[[int], None]:
         """Return what packs the log's objects now and then; the command waits for it at its end."""
-        from esaa_git.store.housekeeper import Housekeeper
+        from esaa_git.store.maintenance import Housekeeper
 
         keeper = Housekeeper(self.repository, self.say)
         context = click.get_current_context(silent=True)
@@ -331,7 +331,7 @@ def has_log(app: App) -> bool:
 
 def check_usable(contracts: Contracts) -> None:
     """Refuse contracts that could not be pinned, before anything is changed because of them."""
-    from esaa_git.store.log import check_signers
+    from esaa_git.trust.roles import check_signers
 
     contracts.check()
     check_signers(contracts)

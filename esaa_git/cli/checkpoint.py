@@ -12,7 +12,7 @@ from esaa_git.cli.output import json_option, print_json
 from esaa_git.errors import CorruptedError, MismatchError
 
 if TYPE_CHECKING:
-    from esaa_git.trust.keys import Signer
+    from esaa_git.trust.signer import Signer
     from esaa_git.verify.audit import Report
     from esaa_git.verify.checkpoint import Checkpoint
 
@@ -107,7 +107,7 @@ def sign(app: App, file: Path, key: Path | None, cosigner: Path | None, as_json:
     """
     from esaa_git.cli.verify import audited, cosigners, exit_code, load_checkpoint
     from esaa_git.verify import checkpoint as checkpoints
-    from esaa_git.verify.anchor import Expected
+    from esaa_git.verify.pins import Expected
 
     found = load_checkpoint(file.read_bytes(), str(file))
     signer = _signer(app, key)
@@ -162,7 +162,8 @@ def show(file: Any, as_json: bool) -> int:
 
 
 def _signer(app: App, key: Path | None) -> Signer:
-    from esaa_git.trust.keys import KeySpec, load_signer
+    from esaa_git.trust.keys import load_signer
+    from esaa_git.trust.signer import KeySpec
 
     return app.log.signer if key is None else load_signer(KeySpec("ssh", str(key)))
 

@@ -92,7 +92,7 @@ def _git() -> Finding:
 
 
 def _key(app: App) -> Iterator[Finding]:
-    from esaa_git.store.log import signer_set
+    from esaa_git.trust.roles import signer_set
 
     try:
         signer = app.log.signer

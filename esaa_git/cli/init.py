@@ -127,8 +127,9 @@ def _for_agents(workdir: Path) -> None:
 
 def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:
     """Return the public half as allowed_signers wants it, and a sentence about the key."""
-    from esaa_git.trust.keyring import key_folder
-    from esaa_git.trust.keys import KeySpec, create_key, load_signer
+    from esaa_git.app.keys import key_folder
+    from esaa_git.trust.keys import create_key, load_signer
+    from esaa_git.trust.signer import KeySpec
 
     repository = app.repository
     configured = repository.setting("esaa.signingKey")
@@ -183,7 +184,7 @@ def _write_roadmap(folder: Path, project: str, public: str, style: str, program:
 
 
 def _signers(folder: Path, public: str, style: str, program: str) -> str:
-    from esaa_git.trust.signers import allowed_signers_line
+    from esaa_git.trust.allowed_signers import allowed_signers_line
 
     head = (
         "# Who may sign events, in git's own format (ssh-keygen(1), ALLOWED SIGNERS).\n"
@@ -193,7 +194,8 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     )
     if style == "ssh":
         return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
-    from esaa_git.trust.keyring import openpgp_file, read_public_key
+    from esaa_git.trust.keyring import openpgp_file
+    from esaa_git.trust.publickey import read_public_key
 
     pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
     (folder / "openpgp_signers.yaml").write_text(pinned, encoding="utf-8")

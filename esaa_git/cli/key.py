@@ -22,8 +22,10 @@ from esaa_git.errors import (
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
-    from esaa_git.trust.keyring import Keyring, ListedKey, PublicKey, Span
-    from esaa_git.trust.keys import KeySpec, Signer
+    from esaa_git.trust.keyring import Keyring, ListedKey
+    from esaa_git.trust.publickey import PublicKey
+    from esaa_git.trust.signer import KeySpec, Signer
+    from esaa_git.verify.keyhistory import Span
 
 ROLES = ("orchestrator", "approver", "admin")
 SETTINGS = {
@@ -80,7 +82,8 @@ def list_(app: App, as_json: bool, branch: str | None) -> None:
 
 
 def _rows(app: App, branch: str | None) -> list[dict[str, Any]]:
-    from esaa_git.trust.keyring import Keyring, pinned_keyrings, spans
+    from esaa_git.trust.keyring import Keyring
+    from esaa_git.verify.keyhistory import pinned_keyrings, spans
 
     pinned = pinned_keyrings(app.repository) if has_log(app) else []
     in_force = pinned[-1][1] if pinned else Keyring(b"")
@@ -169,7 +172,8 @@ def _said(signs: list[dict[str, Any]]) -> str:
 
 def _configured(app: App) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
     """Return which settings name which key here, and those keys; one that is missing is noted."""
-    from esaa_git.trust.keyring import configured, public_half
+    from esaa_git.app.signing import configured
+    from esaa_git.trust.publickey import public_half
 
     named: dict[str, list[str]] = {}
     keys: dict[str, PublicKey] = {}
@@ -223,7 +227,7 @@ def create(
     app: App, roles: tuple[str, ...], out: str | None, comment: str | None, as_json: bool
 ) -> None:
     """Make an Ed25519 key, and print its public half. Nobody trusts it by that."""
-    from esaa_git.trust.keyring import key_folder
+    from esaa_git.app.keys import key_folder
     from esaa_git.trust.keys import create_key
 
     label = "-".join(dict.fromkeys(roles)) or "key"
@@ -272,7 +276,7 @@ def trust(app: App, given: str, roles: tuple[str, ...]) -> None:
 
     KEY is a .pub file, a public key line in quotes, or the fingerprint of an OpenPGP key.
     """
-    from esaa_git.trust.keyring import read_public_key
+    from esaa_git.trust.publickey import read_public_key
 
     folder, before = _editable(app)
     public = read_public_key(given, app.repository.setting("gpg.program") or "gpg")
@@ -312,7 +316,7 @@ def revoke(app: App, given: str) -> None:
 
 
 def _editable(app: App) -> tuple[Path, Keyring]:
-    from esaa_git.trust.keyring import read_keyring
+    from esaa_git.app.keys import read_keyring
 
     workdir = app.repository.workdir
     if workdir is None:
@@ -329,7 +333,7 @@ def _editable(app: App) -> tuple[Path, Keyring]:
 
 
 def _write(folder: Path, before: Keyring, after: Keyring) -> None:
-    from esaa_git.trust.keyring import write_keyring
+    from esaa_git.app.keys import write_keyring
 
     for name in write_keyring(folder, before, after):
         click.echo(f"changed {ROADMAP}/{name}")
@@ -400,7 +404,8 @@ def rotate(
     admin's. Nothing else of .roadmap/ takes effect with it. Where it was interrupted, the same
     command goes on.
     """
-    from esaa_git.trust.keyring import Keyring, finish_rotation, set_next
+    from esaa_git.app.signing import finish_rotation, set_next
+    from esaa_git.trust.keyring import Keyring
 
     if finish_rotation(app.repository):
         click.echo("the new key is in force, and signs here from now on")
@@ -458,9 +463,12 @@ def rotate(
 
 def _new_key(app: App, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
     """Return the key that follows, which has to be able to sign: given, begun before, or made."""
-    from esaa_git.trust.keyring import NEXT_FORMAT, NEXT_KEY, configured, key_folder, key_spec
-    from esaa_git.trust.keyring import public_half as public_half_of
-    from esaa_git.trust.keys import KeySpec, create_key, load_signer
+    from esaa_git.app.keys import key_folder
+    from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
+    from esaa_git.trust.keys import create_key, load_signer
+    from esaa_git.trust.publickey import key_spec
+    from esaa_git.trust.publickey import public_half as public_half_of
+    from esaa_git.trust.signer import KeySpec
 
     program = app.repository.setting("gpg.program") or "gpg"
     begun = configured(app.repository, NEXT_KEY, NEXT_FORMAT)

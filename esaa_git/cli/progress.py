@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from esaa_git.app.project import App
-    from esaa_git.engine.admission import Admission
-    from esaa_git.engine.dispatched import Dispatched
+    from esaa_git.engine.exchange import Admission
     from esaa_git.engine.options import Observer
+    from esaa_git.engine.proposer import Dispatched
 
 MAX_SHOWN = 100
 _LABELS = {

@@ -15,9 +15,9 @@ from esaa_git.errors import ConfigurationError, CorruptedError, MismatchError, U
 
 if TYPE_CHECKING:
     from esaa_git.trust.signers import SignerSet
-    from esaa_git.verify.anchor import Expected
     from esaa_git.verify.audit import Report
     from esaa_git.verify.checkpoint import Checkpoint
+    from esaa_git.verify.pins import Expected
 
 _SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 
@@ -135,8 +135,8 @@ def audited(
     quiet: bool = False,
 ) -> Report:
     """Verify, with a progress bar on a terminal."""
-    from esaa_git.verify.anchor import NOTHING
     from esaa_git.verify.audit import Auditor
+    from esaa_git.verify.pins import NOTHING
 
     with progress("verifying", quiet=quiet) as on_progress:
         return Auditor(
@@ -189,8 +189,7 @@ def _expected(
     require: int | None,
 ) -> Expected:
     from esaa_git.core.event import after, timestamp
-    from esaa_git.verify.anchor import Expected
-    from esaa_git.verify.pins import is_oid
+    from esaa_git.verify.pins import Expected, is_oid
 
     if genesis is not None and not is_oid(genesis):
         raise UsageError(

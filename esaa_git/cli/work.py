@@ -16,7 +16,7 @@ from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import Task
-    from esaa_git.engine.admission import Admission
+    from esaa_git.engine.exchange import Admission
 
 
 @click.command(

@@ -14,11 +14,9 @@ from esaa_git.core.event import after
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine import decide
-from esaa_git.engine.admission import Admission, reject
-from esaa_git.engine.effect import apply_effect, ask_for_review
-from esaa_git.engine.effect_event import write_effect
+from esaa_git.engine.effect import apply_effect, ask_for_review, write_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Exchange, Said, measured
+from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
 from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact

@@ -19,16 +19,24 @@ from esaa_git.core.event import after, instant, timestamp
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
 from esaa_git.engine import decide, run
-from esaa_git.engine.admission import Admission
 from esaa_git.engine.commit import try_admit
-from esaa_git.engine.dispatched import Dispatched
 from esaa_git.engine.effect import try_close
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import Admission, Said
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
-from esaa_git.engine.pool import Cancelled, Crew, Ended
+from esaa_git.engine.pool import (
+    POLL_SECONDS,
+    Cancelled,
+    Crew,
+    Ended,
+    cooling,
+    is_dispatched,
+    is_dispatched_as,
+    wait,
+    waits_for,
+)
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
-from esaa_git.engine.proposer import dispatch, release, resume
+from esaa_git.engine.proposer import Dispatched, dispatch, release, resume
 from esaa_git.engine.review import (
     awaiting_reviewer,
     dispatch_review,
@@ -37,14 +45,6 @@ from esaa_git.engine.review import (
 )
 from esaa_git.engine.schedule import Selection
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.engine.waiting import (
-    POLL_SECONDS,
-    cooling,
-    is_dispatched,
-    is_dispatched_as,
-    wait,
-    waits_for,
-)
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
 from esaa_git.ports.agent import Answer, Request
 

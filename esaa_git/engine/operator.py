@@ -19,7 +19,7 @@ from esaa_git.errors import RefusedError, UsageError
 from esaa_git.ports.agent import Request
 
 if TYPE_CHECKING:
-    from esaa_git.engine.admission import Admission
+    from esaa_git.engine.exchange import Admission
 
 
 def claim(engine: Engine, task_id: str, by: str) -> Request:
@@ -244,8 +244,8 @@ def _require_done(tx: Transaction, task_id: str) -> None:
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
     """Grant or deny what a task waits for. Nobody approves their own work."""
-    from esaa_git.engine.admission import Admission
     from esaa_git.engine.effect import Grant, close
+    from esaa_git.engine.exchange import Admission
 
     if approve:
         return close(engine, _reviewable(engine, task_id, by), grant=Grant(by, reason))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from esaa_git.core.machine import RunState
-from esaa_git.engine.admission import Admission
-from esaa_git.engine.dispatched import Dispatched
+from esaa_git.engine.exchange import Admission
+from esaa_git.engine.proposer import Dispatched
 from esaa_git.ports.checks import Audit
 
 

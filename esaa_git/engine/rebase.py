@@ -21,10 +21,9 @@ from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
 from esaa_git.engine import decide
-from esaa_git.engine.admission import Admission
-from esaa_git.engine.effect import Grant, close
-from esaa_git.engine.effect_event import file_change, write_effect
+from esaa_git.engine.effect import Grant, close, file_change, write_effect
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Admission
 from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact

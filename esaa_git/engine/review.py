@@ -22,15 +22,12 @@ from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Approval, State, Task
 from esaa_git.core.view import review_view
 from esaa_git.engine import decide
-from esaa_git.engine.admission import Admission, reject
-from esaa_git.engine.context import context_files
-from esaa_git.engine.dispatched import Dispatched, record_dispatch
-from esaa_git.engine.effect import Grant, finish_task
-from esaa_git.engine.effect_event import recorded_effect
+from esaa_git.engine.effect import Grant, finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Exchange, Said, measured
+from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
 from esaa_git.engine.proof import Proof, Unproven
-from esaa_git.engine.request import branch_tip
+from esaa_git.engine.proposer import Dispatched, record_dispatch
+from esaa_git.engine.request import branch_tip, context_files
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import FileChange, Proposal
 from esaa_git.ports.agent import AgentAdapter, Request

@@ -15,7 +15,7 @@ from esaa_git.mcp.words import refusal
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import Attempt, State, Task
-    from esaa_git.engine.admission import Admission
+    from esaa_git.engine.exchange import Admission
     from esaa_git.ports.agent import Request
 
 Result = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What one machine gives: its clock, a journal of one unfinished move, the workers at work on it."""
+"""What one machine gives: a clock, the journal of one unfinished move, the workers at work."""
 
 from __future__ import annotations
 

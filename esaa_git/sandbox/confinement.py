@@ -34,9 +34,16 @@ from esaa_git.agents.programs import search_path, startable
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Workspace
-from esaa_git.sandbox import bubblewrap, processes, runner
+from esaa_git.sandbox import processes, runner
 from esaa_git.sandbox.processes import Outcome
-from esaa_git.sandbox.readpaths import DEVICES, PROCESSORS, installation, open_settings, system
+from esaa_git.sandbox.readpaths import (
+    DEVICES,
+    PROCESSORS,
+    bubblewrap_arguments,
+    installation,
+    open_settings,
+    system,
+)
 from esaa_git.sandbox.runner import Job, Limits, NotStarted, Supervised
 
 __all__ = [
@@ -227,7 +234,7 @@ def start(
             sandlock = _sandlock()
         case "bubblewrap":
             program = shutil.which("bwrap") or "bwrap"
-            command = bubblewrap.arguments(program, command, read=read, write=write, cwd=cwd)
+            command = bubblewrap_arguments(program, command, read=read, write=write, cwd=cwd)
         case "none":
             pass
         case unknown:

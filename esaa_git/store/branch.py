@@ -15,7 +15,7 @@ from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
 from esaa_git.ports.branch import BranchMove, Effect, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.store import commitform
-from esaa_git.store.objects import BLOB, COMMIT, encode_commit, sign_commit
+from esaa_git.store.objects import COMMIT, encode_commit, sign_commit
 from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
@@ -24,19 +24,6 @@ if TYPE_CHECKING:
     from esaa_git.checkout.follow import Checkouts
 
 SNAPSHOTS = "refs/esaa/snapshots"
-
-
-class GitBlobs:
-    """Contents of the repository by id."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-
-    def read(self, oid: str) -> bytes:
-        return self._repository.read(oid)[1]
-
-    def write(self, content: bytes) -> str:
-        return self._repository.put(BLOB, content)
 
 
 class GitWorkingBranch:

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from esaa_git.core.contracts import (
-    ALLOWED_SIGNERS,
-    OPENPGP_SIGNERS,
     Contracts,
     is_contract_file,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, StoredEvent, decode
 from esaa_git.core.state import State
 from esaa_git.errors import (
-    ConfigurationError,
     CorruptedError,
     KeyUnavailable,
     MismatchError,
@@ -49,12 +46,10 @@ from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.store.trees import store_files
-from esaa_git.trust.keys import Signer
-from esaa_git.trust.signers import SignatureRefused, SignerSet, Verified
-
-ROLES = frozenset({"orchestrator", "approver", "admin"})
-ADMIN = frozenset({"admin"})
-"""Who signs a change of contracts, whatever the contracts say."""
+from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.roles import ROLES, Trust, check_role, check_signers, signer_set
+from esaa_git.trust.signer import Signer
+from esaa_git.trust.signers import SignerSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +103,6 @@ def read_contracts(reader: Reader, oid: str) -> Contracts:
     return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()})
 
 
-def signer_set(contracts: Contracts) -> SignerSet:
-    """Return who may sign under these contracts."""
-    return SignerSet.parse(
-        contracts.files.get(ALLOWED_SIGNERS, b""), contracts.files.get(OPENPGP_SIGNERS)
-    )
-
-
-def check_signers(contracts: Contracts) -> None:
-    """Refuse contracts under which nothing, or no other contracts, could ever be recorded again.
-
-    Raises:
-        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign,
-            or no admin.
-    """
-    found = signer_set(contracts).principals & ROLES
-    for wanted in (contracts.orchestrator.signing["default"], ADMIN):
-        if found & wanted:
-            continue
-        raise ConfigurationError(
-            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role "
-            f"{' or '.join(sorted(wanted))}",
-            cause=f"it names {', '.join(sorted(found)) or 'no role'}",
-            hint="run 'git esaa key list' for the keys there are, and 'git esaa key trust KEY "
-            f"--role {min(wanted)}' to add one",
-        )
-
-
 class GitEventLog:
     """The event log of one repository, and the keys that this machine signs it with.
 
@@ -162,7 +130,7 @@ class GitEventLog:
         self._loaded: LoadedTip | None = None
         self._trusted: LoadedTip | None = None
         self._kept_tree: tuple[LoadedTip, StateTree] | None = None
-        self.trust: _Trust | None = None
+        self.trust: Trust | None = None
 
     @cached_property
     def signer(self) -> Signer:
@@ -194,7 +162,7 @@ class GitEventLog:
         changes = in_force.pins != contracts.pins
         signer = self.person("run.init") or self.signer
         roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
-        _check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
+        check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
 
     def state_at(self, commit: str) -> State:
         """Return the state that an event of this log left."""
@@ -262,7 +230,7 @@ class GitEventLog:
             target = found.parent
 
     def moved(
-        self, loaded: LoadedTip, tree: StateTree | None = None, trust: _Trust | None = None
+        self, loaded: LoadedTip, tree: StateTree | None = None, trust: Trust | None = None
     ) -> None:
         """Take note that a transaction of this log has been committed.
 
@@ -289,7 +257,7 @@ class GitEventLog:
             if parts is None:
                 raise SignatureRefused("malformed", "it has not exactly one signature")
             verified = self._signers_of(before).verify(*parts, event.ts)
-            _check_role(
+            check_role(
                 event.action,
                 before,
                 verified.principals & ROLES,
@@ -365,45 +333,6 @@ def load_tip(repository: Repository, target: str, known: LoadedTip | None = None
             cause=str(error),
             hint="run 'git esaa verify'",
         ) from error
-
-
-def _check_role(
-    action: str,
-    contracts: Contracts,
-    roles: frozenset[str],
-    fingerprint: str,
-    *,
-    changes: bool,
-) -> None:
-    """Refuse a key whose roles do not let it sign an action, or a change of these contracts."""
-    wanted = ADMIN if changes else contracts.orchestrator.signers_of(action)
-    if roles & wanted:
-        return
-    raise RefusedError(
-        f"the signing key may not sign {action}" + (" that changes the contracts" * changes),
-        cause=f"the role of {fingerprint} is {', '.join(sorted(roles)) or 'none'}; "
-        f"{', '.join(sorted(wanted))} is asked for",
-        hint="have an admin do it, with 'git esaa plan apply --sign-with KEY'"
-        if action == "run.init"
-        else "run 'git esaa key list' to see which key has that role, and see 'signing' in "
-        ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
-    )
-
-
-class _Trust:
-    """What one set of contracts says of our own keys; each key is verified once."""
-
-    def __init__(self, contracts: Contracts) -> None:
-        self.contracts = contracts
-        self.signers = signer_set(contracts)
-        self._known: dict[str, Verified] = {}
-
-    def roles(self, signer: Signer, payload: bytes, armored: bytes, at: str) -> frozenset[str]:
-        """Return the roles of whoever made the signature, at this time."""
-        known = self._known.get(signer.fingerprint)
-        if known is None:
-            known = self._known[signer.fingerprint] = self.signers.verify(payload, armored)
-        return self.signers.known_at(known, at).principals & ROLES
 
 
 class GitLogTransaction:
@@ -503,7 +432,7 @@ class GitLogTransaction:
     def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
         """Sign, and refuse to write what `verify` would refuse to believe."""
         if self._trust is None or self._trust.contracts is not contracts:
-            self._trust = _Trust(contracts)
+            self._trust = Trust(contracts)
         person = self._log.person(event.action)
         if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
             person = None  # an agent holds no key: what it decided is signed by the orchestrator
@@ -527,7 +456,7 @@ class GitLogTransaction:
                 "for those in force; an admin can add one with 'git esaa key trust'",
             ) from error
         changes = self._contracts is not contracts
-        _check_role(event.action, contracts, roles, signer.fingerprint, changes=changes)
+        check_role(event.action, contracts, roles, signer.fingerprint, changes=changes)
         return armored
 
     def _store_contracts(self, contracts: Contracts) -> str:

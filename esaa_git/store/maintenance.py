@@ -15,25 +15,26 @@ unreachable are left to git.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from fcntl import LOCK_EX, LOCK_NB, flock
 from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Thread
 
 from esaa_git.app.leftovers import remove as remove_leftovers
-from esaa_git.errors import RepositoryError
+from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import sync_file, sync_folders
+from esaa_git.store.journal import write_atomically
 from esaa_git.store.log import load_tip
-from esaa_git.store.maintenance_notes import Notes, Since
-from esaa_git.store.objectfolder import ObjectFolder, Usage
-from esaa_git.store.packindex import PackIndex
+from esaa_git.store.objectfolder import ObjectFolder, PackIndex, Usage
 from esaa_git.store.program import run_git
-from esaa_git.store.repository import Repository
+from esaa_git.store.repository import Repository, open_repository
 
 FACTOR = 2
 """Each pack of ours has at least so many times the objects of all smaller ones together."""
@@ -294,3 +295,125 @@ def _alone(repository: Repository) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What was packed before a pack: so many events, up to these commits."""
+
+    seq: int
+    tips: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Notes:
+    """`.git/esaa/maintenance.json`: what was packed last, and which packs are ours.
+
+    It may be deleted. Then the next packing looks at the whole log, and the packs that are there
+    are git's.
+    """
+
+    seq: int = 0
+    tips: list[str] = field(default_factory=list)
+    packs: dict[str, Since] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, repository: Repository) -> Notes:
+        try:
+            document = json.loads(notes_path(repository).read_bytes())
+            return cls(
+                int(document["seq"]),
+                [_checked(tip) for tip in document["tips"]],
+                {
+                    _checked(name): Since(int(since["seq"]), tuple(map(_checked, since["tips"])))
+                    for name, since in document["packs"].items()
+                },
+            )
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+            return cls()
+
+    def write(self, repository: Repository) -> None:
+        write_atomically(notes_path(repository), json.dumps(asdict(self)).encode())
+
+
+def _checked(name: str) -> str:
+    """Return the id of an object or a pack, if it is one."""
+    if len(name) != 40 or bytes.fromhex(name).hex() != name:
+        raise ValueError(name)
+    return name
+
+
+def notes_path(repository: Repository) -> Path:
+    return repository.esaa_dir / "maintenance.json"
+
+
+EVERY = 500
+"""So many events after the last packing the next one is due: some 4,500 loose objects. At 6,700
+a person's own `git commit` would start a gc (gc.auto, git-config(1))."""
+
+
+MANY_IN_A_FOLDER = 8
+"""Loose objects in one folder of 256: half of what `EVERY` events leave on the average."""
+
+
+class Housekeeper:
+    """Packs now and then in a thread, for a process that appends; to be called outside of locks.
+
+    Between two packings a call is one comparison. A packing that fails is told, stops nobody, and
+    is tried again `EVERY` events later. `close` waits for one that is under way.
+    """
+
+    def __init__(self, repository: Repository, say: Callable[[str], None]) -> None:
+        self._repository = repository
+        self._say = say
+        self._next = 0
+        self._thread: Thread | None = None
+        self._failure: str | None = None
+
+    def __call__(self, seq: int) -> None:
+        """Take note that the log has so many events by now."""
+        if seq < self._next:
+            return
+        self.close()
+        if self._next:
+            self._let_go()
+        due = Notes.read(self._repository).seq + EVERY
+        if seq < due:
+            self._next = due
+            return
+        self._next = seq + EVERY
+        if not self._has_many_loose():
+            return  # it was cloned, and came in a pack
+        self._thread = Thread(target=self._work, name="git-esaa-maintain")
+        self._thread.start()
+
+    def _has_many_loose(self) -> bool:
+        """Answer from one of the 256 folders, as git does (gc.auto in git-config(1))."""
+        sample = self._repository.common_dir / "objects" / "17"
+        try:
+            return len(os.listdir(sample)) >= MANY_IN_A_FOLDER  # noqa: PTH208 (a count alone)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Wait until nothing is being packed, and say what failed."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._failure is not None:
+            self._say(f"note: the log's objects were not packed: {self._failure}")
+            self._failure = None
+
+    def _let_go(self) -> None:
+        """Have libgit2 close its packs: by itself it keeps those open that are gone, for ever."""
+        repository = self._repository
+        repository.raw.free()
+        repository.odb = repository.raw.odb
+
+    def _work(self) -> None:
+        try:
+            maintain(open_repository(self._repository.git_dir))
+        except EsaaError as error:
+            self._failure = f"{error.message} ({error.cause})" if error.cause else error.message
+        except OSError as error:
+            self._failure = str(error)

@@ -7,6 +7,7 @@ from typing import Any
 
 from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.store.objects import (
+    BLOB,
     FILE_MODES,
     MODE_SUBMODULE,
     MODE_SYMLINK,
@@ -153,3 +154,16 @@ def _what(entry: TreeEntry) -> FileEntry | NotAFile:
     if entry.mode == "100664":  # written by old tools; git reads it as a regular file
         return FileEntry("100644", entry.oid)
     return NotAFile(_NOT_FILES.get(entry.mode, f"an entry of mode {entry.mode}"))
+
+
+class GitBlobs:
+    """Contents of the repository by id."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def read(self, oid: str) -> bytes:
+        return self._repository.read(oid)[1]
+
+    def write(self, content: bytes) -> str:
+        return self._repository.put(BLOB, content)

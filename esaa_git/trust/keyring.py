@@ -7,9 +7,7 @@ the files hold comments, and are reviewed. What an edit gives is read again by t
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,45 +15,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from esaa_git.core.contracts import Contracts
-from esaa_git.errors import ConfigurationError, KeyUnavailable, RefusedError, UsageError
-from esaa_git.store.log import load_tip, read_contracts, read_event_commit
-from esaa_git.store.objects import decode_commit, decode_tree
-from esaa_git.store.repository import Repository
+from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 from esaa_git.trust import sshsig
-from esaa_git.trust.keys import KeySpec, OpenPgpSigner, load_signer
-from esaa_git.trust.signers import (
-    ALLOWED_SIGNERS,
-    OPENPGP,
-    OPENPGP_SIGNERS,
-    ROLES,
-    SignerSet,
-    allowed_signers_line,
-    parse_line,
-)
+from esaa_git.trust.allowed_signers import ROLES, allowed_signers_line, parse_line
+from esaa_git.trust.publickey import PublicKey, read_public_key
+from esaa_git.trust.signers import OPENPGP, SignerSet
 
 NEEDED: Final = ("orchestrator", "admin")
 """Roles that somebody has to have: without them nothing, or no other key, could be recorded."""
 
-NEXT_KEY: Final = "esaa.nextSigningKey"
-NEXT_FORMAT: Final = "esaa.nextKeyFormat"
 
 _PRINCIPALS: Final = re.compile(r'"([^"]*)"|([^ \t"]+)')
 _OPTION: Final = re.compile(r'[A-Za-z-]+="(?:\\"|[^"])*"')
-_FINGERPRINT: Final = re.compile("[0-9A-F]{40}")
+
+
 _OPENPGP_HEAD: Final = (
     "# OpenPGP keys that may sign events, with their roles; see allowed_signers.\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A key that could be trusted: a public key line, or an armoured OpenPGP key as `text`."""
-
-    fingerprint: str
-    key_type: str
-    text: str
-    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,269 +370,13 @@ def _entry_with_principals(content: bytes, listed: ListedKey, names: Sequence[st
     return f"{before}[{', '.join(names)}]{after}".encode()
 
 
-def _exported(fingerprint: str, program: str) -> PublicKey:
-    try:
-        done = subprocess.run(
-            [
-                program,
-                "--batch",
-                "--armor",
-                "--export-options=export-minimal",
-                "--export",
-                f"0x{fingerprint}",
-            ],
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise KeyUnavailable(
-            f"cannot run '{program}'",
-            cause=error.strerror,
-            hint="install GnuPG, or run 'git config gpg.program PATH'",
-        ) from None
-    armored = done.stdout.decode("ascii", "replace")
-    if done.returncode or not armored.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----"):
-        raise KeyUnavailable(
-            f"gpg does not export the key '{fingerprint}'",
-            cause=done.stderr.decode("utf-8", "replace").strip() or None,
-            hint=f"run '{program} --list-keys {fingerprint}' to see whether it is there",
-        )
-    return PublicKey(fingerprint, OPENPGP, armored)
-
-
 # ---- keys by name ---------------------------------------------------------------------------
-
-
-def read_public_key(given: str, gpg_program: str = "gpg") -> PublicKey:
-    """Return the key that is meant: a `.pub` file, a public key line, or an OpenPGP fingerprint.
-
-    Raises:
-        UsageError: for a private key, several keys, or what names no key at all.
-        ConfigurationError: for a key of a type or strength that we do not accept.
-        KeyUnavailable: if gpg does not know the OpenPGP key.
-    """
-    compact = given.replace(" ", "").removeprefix("0x").upper()
-    if _FINGERPRINT.fullmatch(compact) and not Path(given).exists():
-        return _exported(compact, gpg_program)
-    literal = given.removeprefix("key::")
-    if literal == given and " " not in literal.strip():
-        literal = _read_public_file(given)
-    lines = [line for line in literal.splitlines() if line.strip() and not line.startswith("#")]
-    if len(lines) != 1:
-        raise UsageError(
-            f"'{given}' holds {len(lines)} keys", hint="name a file that holds one public key"
-        )
-    line = lines[0].strip()
-    try:
-        blob = sshsig.decode_public_key(line)
-    except sshsig.MalformedSignature as error:
-        raise UsageError(
-            f"'{given}' is no public key that can be trusted",
-            cause=str(error),
-            hint="name a .pub file, a line as in 'ssh-ed25519 AAAA... comment', or the 40 digits "
-            "of an OpenPGP fingerprint",
-        ) from None
-    fields = line.split(None, 2)
-    comment = fields[2] if len(fields) > 2 else ""
-    if not comment.isprintable():
-        raise UsageError(f"the comment of '{given}' holds control characters")
-    return PublicKey(sshsig.fingerprint(blob), fields[0], sshsig.encode_public_key(blob), comment)
-
-
-def _read_public_file(given: str) -> str:
-    path = Path(os.path.expanduser(given))  # noqa: PTH111 - Path's raises for an unknown user
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"no public key '{given}'",
-            cause=error.strerror,
-            hint="name a .pub file, a line as in 'ssh-ed25519 AAAA... comment', or the 40 digits "
-            "of an OpenPGP fingerprint",
-        ) from None
-    if b"PRIVATE KEY" in data:
-        raise UsageError(f"'{given}' is a private key", hint=f"name its public half: '{given}.pub'")
-    return data.decode("utf-8", "replace")
-
-
-def key_spec(given: str, gpg_program: str = "gpg") -> KeySpec:
-    """Return which key an argument or a setting names; hexadecimal digits are OpenPGP's."""
-    compact = given.replace(" ", "").removeprefix("0x").upper()
-    if re.fullmatch("[0-9A-F]{16}|[0-9A-F]{40}", compact) and not Path(given).exists():
-        return KeySpec("openpgp", compact, gpg_program)
-    return KeySpec("ssh", str(Path(given).resolve()) if Path(given).exists() else given)
-
-
-def public_half(spec: KeySpec) -> PublicKey:
-    """Return the public key of what one signs with; the private one is asked only where it must be.
-
-    Raises:
-        KeyUnavailable: if it cannot be found.
-    """
-    if spec.format == "openpgp":
-        return _exported(OpenPgpSigner(spec.key, spec.gpg_program).fingerprint, spec.gpg_program)
-    path = Path(os.path.expanduser(spec.key))  # noqa: PTH111 - Path's raises for an unknown user
-    beside = path.with_name(path.name + ".pub")
-    for place in (beside, path):
-        if place.suffix == ".pub" and place.is_file():
-            try:
-                return read_public_key(str(place))
-            except UsageError:
-                break
-    line = load_signer(spec).public_key_line
-    return read_public_key(f"key::{line}")
-
-
-def key_folder() -> Path:
-    """Return where keys are made: the user's own configuration, and no repository."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
-    return root / "git-esaa" / "keys"
 
 
 # ---- the files of a checkout ----------------------------------------------------------------
 
 
-def read_keyring(roadmap: Path) -> Keyring | None:
-    """Return the keyring in a `.roadmap` folder; None where there is none."""
-    allowed, openpgp = roadmap / ALLOWED_SIGNERS, roadmap / OPENPGP_SIGNERS
-    if not allowed.is_file():
-        return None
-    return Keyring(allowed.read_bytes(), openpgp.read_bytes() if openpgp.is_file() else None)
-
-
-def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
-    """Write what changed, file by file and each at once; return the names of those files."""
-    written = []
-    for name, old, new in (
-        (OPENPGP_SIGNERS, before.openpgp, after.openpgp),
-        (ALLOWED_SIGNERS, before.allowed, after.allowed),
-    ):
-        if new is not None and new != old:
-            _replace(roadmap / name, new)
-            written.append(name)
-    return written
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # Behind a link lies the file that is meant, and a rename would put another in the link's place.
-    place = path.resolve()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            if place.exists():
-                os.fchmod(stream.fileno(), place.stat().st_mode & 0o777)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 # ---- what the log says ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Events that a key may sign, by sequence: from `first` to `last`, or to the log's end."""
-
-    first: int
-    last: int | None
-    roles: frozenset[str]
-
-
-def pinned_keyrings(repository: Repository) -> list[tuple[int, Keyring]]:
-    """Return every keyring that was in force, with the sequence number of its `run.init`.
-
-    Nothing here is verified: it is what the log says.
-    """
-    oid = repository.ref_target(repository.events_ref)
-    if oid is None:
-        return []
-    seq = read_event_commit(repository.read, oid).event.seq
-    found: list[tuple[int, str]] = []
-    while oid is not None:
-        commit = decode_commit(repository.read(oid)[1])
-        contracts = decode_tree(repository.read(commit.tree)[1])["contracts"].oid
-        # Backwards: what was noted last began here, unless its predecessor has the same.
-        if found and found[-1][1] == contracts:
-            found[-1] = (seq, contracts)
-        else:
-            found.append((seq, contracts))
-        oid, seq = commit.parents[0] if commit.parents else None, seq - 1
-    return [
-        (seq, Keyring.of(read_contracts(repository.read, contracts)))
-        for seq, contracts in reversed(found)
-    ]
-
-
-def spans(pinned: Sequence[tuple[int, Keyring]]) -> dict[str, list[Span]]:
-    """Return when each key that ever was in force could sign what.
-
-    A `run.init` that changes the keys is itself signed under those before it; the first under
-    its own.
-    """
-    found: dict[str, list[Span]] = {}
-    for place, (seq, keyring) in enumerate(pinned):
-        first = seq if place == 0 else seq + 1
-        last = pinned[place + 1][0] if place + 1 < len(pinned) else None
-        for fingerprint in dict.fromkeys(key.fingerprint for key in keyring.keys):
-            roles = keyring.roles_of(fingerprint)
-            before = found.setdefault(fingerprint, [])
-            if before and before[-1].last == first - 1 and before[-1].roles == roles:
-                before[-1] = Span(before[-1].first, last, roles)
-            else:
-                before.append(Span(first, last, roles))
-    return found
-
-
 # ---- the key configured here, and the one that follows it -----------------------------------
-
-
-def configured(repository: Repository, name: str, format_name: str | None) -> KeySpec | None:
-    """Return the key that a setting names; the format is told from the text, or by a setting."""
-    key = repository.setting(name)
-    if key is None:
-        return None
-    program = repository.setting("gpg.program") or "gpg"
-    if format_name is None:
-        return key_spec(key, program)
-    style = repository.setting(format_name) or "ssh"
-    if style not in ("ssh", "openpgp"):
-        raise UsageError(f"{format_name} is '{style}'", hint="set it to 'ssh' or to 'openpgp'")
-    return KeySpec("ssh" if style == "ssh" else "openpgp", key, program)
-
-
-def keyring_in_force(repository: Repository) -> Keyring | None:
-    """Return the keyring that the end of the log has pinned; None where there is no log."""
-    tip = repository.ref_target(repository.events_ref)
-    return None if tip is None else Keyring.of(load_tip(repository, tip).contracts)
-
-
-def set_next(repository: Repository, spec: KeySpec) -> None:
-    """Note the key that will sign here as soon as it is trusted."""
-    repository.set_local(NEXT_FORMAT, spec.format)
-    repository.set_local(NEXT_KEY, spec.key)
-
-
-def finish_rotation(repository: Repository) -> bool:
-    """Make the next key the one that signs, if the keyring that counts lets it; say whether.
-
-    The log is the commit point of a rotation, so the settings follow it: whoever dies in between
-    is finished by the next command. Without a log, the file in the checkout is what counts.
-    """
-    spec = configured(repository, NEXT_KEY, NEXT_FORMAT)
-    if spec is None:
-        return False
-    keyring = keyring_in_force(repository)
-    if keyring is None and repository.workdir is not None:
-        keyring = read_keyring(repository.workdir / ".roadmap")
-    fingerprint = public_half(spec).fingerprint
-    if keyring is None or "orchestrator" not in keyring.roles_of(fingerprint):
-        return False
-    repository.set_local("esaa.keyFormat", spec.format)
-    repository.set_local("esaa.signingKey", spec.key)
-    repository.unset_local(NEXT_KEY)
-    repository.unset_local(NEXT_FORMAT)
-    return True

@@ -13,25 +13,22 @@ from __future__ import annotations
 
 import os
 import stat
-from abc import ABC, abstractmethod
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final
 
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable
 from esaa_git.trust import sshsig
+from esaa_git.trust.openpgp import OpenPgpSigner
+from esaa_git.trust.signer import KeySpec, Signer, SshSigner
+from esaa_git.trust.sshagent import AgentSigner
 from esaa_git.trust.sshsig import WireReader, encode_mpint, encode_string
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-# A person may have to type a passphrase, confirm, or touch a security key.
-SIGN_TIMEOUT_SECONDS: Final = 60.0
-AGENT_TIMEOUT_SECONDS: Final = 5.0
 
 _BEGIN: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
 _END: Final = b"-----END OPENSSH PRIVATE KEY-----\n"
@@ -39,50 +36,6 @@ _MAGIC: Final = b"openssh-key-v1\x00"
 _UNENCRYPTED: Final = (b"none", b"none", b"")
 _KEY_FILE_MAXIMUM_BYTES: Final = 65536
 _ED25519: Final = b"ssh-ed25519"
-
-# draft-ietf-sshm-ssh-agent, sections 6.1 and 6.2; 256 KiB is OpenSSH's own limit.
-_REQUEST_IDENTITIES: Final = 11
-_IDENTITIES_ANSWER: Final = 12
-_SIGN_REQUEST: Final = 13
-_SIGN_RESPONSE: Final = 14
-_RSA_SHA2_512: Final = 4
-_AGENT_MAXIMUM_BYTES: Final = 262144
-
-
-class Signer(Protocol):
-    """Whoever signs for us; `sign` returns armoured text whose lines, the last too, end in LF."""
-
-    @property
-    def public_key_line(self) -> str:
-        """The public key as `ssh-ed25519 AAAA...`, or the fingerprint of an OpenPGP key."""
-
-    @property
-    def key_type(self) -> str:
-        """The type as SSH names it, or `openpgp`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """`SHA256:...`, or 40 hexadecimal digits for an OpenPGP key."""
-
-    @property
-    def blob(self) -> bytes | None:
-        """The SSH public key on the wire; None for an OpenPGP key."""
-
-    def sign(self, payload: bytes) -> bytes:
-        """Sign `payload` in git's namespace; raises `KeyUnavailable`."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeySpec:
-    """Which key to sign with, in the terms of git's `gpg.format` and `user.signingKey`.
-
-    `key` is a path, `key::` or a public key itself for SSH, and any name that gpg understands
-    for OpenPGP; `gpg_program` is git's `gpg.program`.
-    """
-
-    format: Literal["ssh", "openpgp"]
-    key: str
-    gpg_program: str = "gpg"
 
 
 def load_signer(spec: KeySpec) -> Signer:
@@ -118,26 +71,6 @@ def load_signer(spec: KeySpec) -> Signer:
             hint=f"run 'ssh-keygen -y -f {beside}' for the public key to write there",
         )
     return signer
-
-
-class SshSigner(ABC):
-    """What the two SSH signers share: the public key, and the wrapping of raw signatures."""
-
-    def __init__(self, blob: bytes) -> None:
-        self.blob = blob
-        self.key_type = sshsig.key_type(blob)
-        self.fingerprint = sshsig.fingerprint(blob)
-        self.public_key_line = sshsig.encode_public_key(blob)
-
-    def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
-        """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        inner = self._sign(sshsig.signed_data(payload, namespace))
-        signature = sshsig.SshSignature(self.blob, namespace, sshsig.HASH_ALGORITHM, inner)
-        return sshsig.encode(signature)
-
-    @abstractmethod
-    def _sign(self, data: bytes) -> bytes:
-        """Return the raw signature of the data, in SSH's wire form."""
 
 
 class PrivateKeySigner(SshSigner):
@@ -295,140 +228,7 @@ def _read_key_file(path: Path) -> bytes:
 # ---- ssh-agent ------------------------------------------------------------------------------
 
 
-class AgentSigner(SshSigner):
-    """Signs through the ssh-agent at `SSH_AUTH_SOCK`, which must hold the key already.
-
-    Every answer is verified before it is handed out: the log takes no agent's word.
-    """
-
-    def __init__(self, blob: bytes, path: Path | None = None) -> None:
-        super().__init__(blob)
-        file = f" {path.with_suffix('') if path.suffix == '.pub' else path}" if path else ""
-        start = "" if os.environ.get("SSH_AUTH_SOCK") else "'eval $(ssh-agent)', then "
-        self._hint = f"run {start}'ssh-add{file}', then repeat the command"
-        answer = self._ask(bytes([_REQUEST_IDENTITIES]), _IDENTITIES_ANSWER, AGENT_TIMEOUT_SECONDS)
-        try:
-            held = [(answer.string(), answer.string())[0] for _ in range(answer.uint32())]
-        except sshsig.MalformedSignature as error:
-            raise self._unavailable("ssh-agent gave no list of keys", str(error)) from None
-        if blob not in held:
-            raise self._unavailable(
-                f"ssh-agent does not hold the key '{self.fingerprint}'",
-                f"it holds {len(held)} other keys",
-            )
-
-    def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
-        """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        armored = super().sign(payload, namespace=namespace)
-        try:
-            sshsig.verify(payload, armored, namespace=namespace)
-        except (sshsig.MalformedSignature, sshsig.BadSignature) as error:
-            raise self._unavailable("ssh-agent gave a bad signature", str(error)) from None
-        return armored
-
-    def _sign(self, data: bytes) -> bytes:
-        flags = _RSA_SHA2_512 if self.key_type == "ssh-rsa" else 0
-        request = encode_string(self.blob) + encode_string(data) + flags.to_bytes(4, "big")
-        answer = self._ask(bytes([_SIGN_REQUEST]) + request, _SIGN_RESPONSE, SIGN_TIMEOUT_SECONDS)
-        try:
-            return answer.string()
-        except sshsig.MalformedSignature as error:
-            raise self._unavailable("ssh-agent gave a bad signature", str(error)) from None
-
-    def _ask(self, request: bytes, expected: int, timeout: float) -> WireReader:
-        import socket
-
-        address = os.environ.get("SSH_AUTH_SOCK")
-        if not address:
-            raise self._unavailable(
-                f"no ssh-agent to sign with the key '{self.fingerprint}'",
-                "SSH_AUTH_SOCK is not set",
-            )
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
-                agent.settimeout(timeout)
-                agent.connect(address)
-                agent.sendall(encode_string(request))
-                with agent.makefile("rb") as stream:
-                    size = int.from_bytes(stream.read(4), "big")
-                    answer = stream.read(min(size, _AGENT_MAXIMUM_BYTES))
-        except TimeoutError:
-            cause = f"no answer within {timeout:.0f} seconds"
-            raise self._unavailable("ssh-agent does not answer", cause) from None
-        except OSError as error:
-            raise self._unavailable(
-                f"cannot talk to ssh-agent at '{address}'", str(error)
-            ) from None
-        if len(answer) != size or answer[:1] != bytes([expected]):
-            raise self._unavailable(
-                "ssh-agent refused", f"its answer is of type {answer[0] if answer else 'none'}"
-            )
-        return WireReader(answer[1:])
-
-    def _unavailable(self, message: str, cause: str) -> KeyUnavailable:
-        return KeyUnavailable(message, cause=cause, hint=self._hint)
-
-
 # ---- OpenPGP --------------------------------------------------------------------------------
-
-
-class OpenPgpSigner:
-    """Signs with `gpg` as git does, so the user's own gpg settings, agent and cards apply."""
-
-    key_type = "openpgp"
-    blob = None
-
-    def __init__(self, key: str, gpg_program: str = "gpg") -> None:
-        self._key = key
-        self._program = gpg_program
-        if not key:
-            raise KeyUnavailable(
-                "no OpenPGP key is named", hint="run 'git config user.signingKey FINGERPRINT'"
-            )
-        listing, complaint = self._gpg(
-            ["--batch", "--with-colons", "--list-secret-keys", "--", key]
-        )
-        rows = [line.split(":") for line in listing.decode("utf-8", "replace").split("\n")]
-        # A primary key is a 'sec' row, with its fingerprint in the row below.
-        found = [fpr[9] for sec, fpr in pairwise(rows) if (sec[0], fpr[0]) == ("sec", "fpr")]
-        if len(found) != 1:
-            raise KeyUnavailable(
-                f"'{key}' names {len(found)} OpenPGP secret keys instead of one",
-                cause=complaint or None,
-                hint=f"run '{gpg_program} --list-secret-keys' and set the fingerprint of one",
-            )
-        self.fingerprint = self.public_key_line = found[0]
-
-    def sign(self, payload: bytes) -> bytes:
-        """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        armored, complaint = self._gpg(["--status-fd=2", "-bsau", self._key], payload)
-        # As git does: what counts is that gpg says so, not that it printed something.
-        if "\n[GNUPG:] SIG_CREATED " not in f"\n{complaint}" or not armored:
-            raise KeyUnavailable(
-                f"gpg did not sign with the key '{self._key}'",
-                cause=complaint or None,
-                hint=f"run 'echo | {self._program} -bsau {self._key}' to see gpg's reason",
-            )
-        return armored.replace(b"\r\n", b"\n")
-
-    def _gpg(self, arguments: list[str], data: bytes = b"") -> tuple[bytes, str]:
-        import subprocess
-
-        try:
-            run = subprocess.run(
-                [self._program, *arguments],
-                input=data,
-                capture_output=True,
-                timeout=SIGN_TIMEOUT_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KeyUnavailable(
-                f"cannot run '{self._program}'",
-                cause=str(error),
-                hint="install GnuPG, or run 'git config gpg.program PATH'",
-            ) from None
-        complaint = run.stderr.decode("utf-8", "replace").strip()
-        return (b"" if run.returncode else run.stdout), complaint
 
 
 # ---- key files (PROTOCOL.key) ---------------------------------------------------------------

@@ -7,8 +7,7 @@ that ends at a shallow boundary is verified from there, and it is said so.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
@@ -22,10 +21,30 @@ from esaa_git.store import commitform
 from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_commit
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verify.anchor import NOTHING, Anchor, Expected, Seen
-from esaa_git.verify.checks import CHECKS, Closed, Failure, Link, Verifier
-from esaa_git.verify.effects import EffectChecker, Relinked, Walked, check_branch
-from esaa_git.verify.pins import Mark, is_oid, mark_path, read_mark, read_pin, write_mark
+from esaa_git.verify.checks import CHECKS, Closed, Failure, Link
+from esaa_git.verify.effects import Relinked, Walked, check_branch
+from esaa_git.verify.pins import (
+    NOTHING,
+    Anchor,
+    Expected,
+    Mark,
+    Seen,
+    is_oid,
+    mark_path,
+    read_mark,
+    read_pin,
+    write_mark,
+)
+from esaa_git.verify.ranges import (
+    Outcome,
+    Range,
+    bound_cache,
+    check_in_worker,
+    check_range,
+    cores,
+    open_in_worker,
+    range_of,
+)
 from esaa_git.verify.relink import Relinker
 
 CHUNK = 1000
@@ -68,18 +87,6 @@ class Report:
         return all(one.is_recorded for one in self.relinked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Commits to check, oldest first, after `start`; as one string, to be sent cheaply."""
-
-    start: str | None
-    oids: bytes
-
-    def __iter__(self) -> Iterator[str]:
-        for at in range(0, len(self.oids), 20):
-            yield self.oids[at : at + 20].hex()
-
-
 class Auditor:
     """Verifies one repository's log and branch.
 
@@ -108,7 +115,7 @@ class Auditor:
         is_guarded = isinstance(repository, GuardedRepository)
         self._repository = repository if is_guarded else GuardedRepository(repository.raw)
         self._full = full or relink
-        self._jobs = jobs or _cores()
+        self._jobs = jobs or cores()
         self._strict = strict
         self._remember = remember
         self._with_branch = with_branch
@@ -136,7 +143,7 @@ class Auditor:
         Raises:
             RepositoryError: if there is no log, and none was ever verified here.
         """
-        _bound_cache()
+        bound_cache()
         mark = read_mark(mark_path(self._repository))
         pin = read_pin(self._repository)
         tip = self._repository.ref_target(self._repository.events_ref)
@@ -291,7 +298,7 @@ class Auditor:
             seq: the sequence number of the tip, where it is known.
             mark: whose tip is looked out for on the way.
         """
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         done = 0
         count = (seq or 0) - (0 if since is None else since.seq)
         for outcome in self._outcomes(self._ranges(tip, since, seq, mark), jobs):
@@ -312,17 +319,17 @@ class Auditor:
             self._log_id = log_ids.pop()
         return [closed for outcome in outcomes for closed in outcome.closed]
 
-    def _outcomes(self, ranges: Iterator[_Range], jobs: int) -> Iterator[_Outcome]:
+    def _outcomes(self, ranges: Iterator[Range], jobs: int) -> Iterator[Outcome]:
         if jobs == 1:
             for part in ranges:
-                yield _check_range(self._repository, self._with_branch, part)
+                yield check_range(self._repository, self._with_branch, part)
             return
         path = str(self._repository.git_dir)
         opening = (path, self._with_branch)
-        with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
-            pending: set[Future[_Outcome]] = set()
+        with ProcessPoolExecutor(jobs, initializer=open_in_worker, initargs=opening) as pool:
+            pending: set[Future[Outcome]] = set()
             for part in ranges:
-                pending.add(pool.submit(_check_in_worker, part))
+                pending.add(pool.submit(check_in_worker, part))
                 if len(pending) >= 4 * jobs:
                     ready, pending = wait(pending, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in ready)
@@ -331,7 +338,7 @@ class Auditor:
 
     def _ranges(
         self, tip: str, since: Mark | None, seq: int | None, mark: Mark | None
-    ) -> Iterator[_Range]:
+    ) -> Iterator[Range]:
         """Walk back over raw commits and yield ranges, the newest first.
 
         A parent that is missing ends the walk where the commit is a shallow boundary; the ranges
@@ -353,13 +360,13 @@ class Auditor:
             oids.append(current)
             seq = None if seq is None or seq <= 1 else seq - 1
             if len(oids) == CHUNK:
-                yield _range(parent, oids)
+                yield range_of(parent, oids)
                 oids = []
             if parent is None:
                 self._genesis = current
             current = parent
         if oids:
-            yield _range(current, oids)
+            yield range_of(current, oids)
         if current != stop and since is not None:
             message = f"the log does not contain {since.tip[:12]}, which was verified here"
             if self._boundary is not None:
@@ -535,103 +542,4 @@ def _shallow(repository: Repository) -> frozenset[str]:
     return frozenset(word for word in listed.split() if is_oid(word))
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 # -- ranges, in this process or in a worker ---------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What checking one range found."""
-
-    count: int
-    log_id: str | None
-    closed: list[Closed]
-    failure: Failure | None = None
-    sound: str | None = None
-    effect_failures: Sequence[Failure] = ()
-    absent: int = 0
-    links: Sequence[Link] = ()
-
-
-_in_worker: tuple[Repository, bool] | None = None
-
-
-CACHE_BYTES = 16 << 20
-
-
-def _bound_cache() -> None:
-    """Have libgit2 keep no more of what it has read than helps: by itself it keeps 256 MiB."""
-    pygit2.settings.cache_max_size(CACHE_BYTES)
-
-
-def _open_in_worker(path: str, with_effects: bool) -> None:
-    global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
-    _bound_cache()
-    _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
-
-
-def _check_in_worker(part: _Range) -> _Outcome:
-    assert _in_worker is not None
-    return _check_range(*_in_worker, part)
-
-
-def _check_range(repository: Repository, with_effects: bool, part: _Range) -> _Outcome:
-    count = len(part.oids) // 20
-    verifier = None
-    try:
-        verifier = Verifier(repository.read, part.start)
-        for oid in part:
-            verifier.check(oid)
-    except Failure as failure:
-        sound = None if verifier is None else verifier.sound
-        return _Outcome(count, None, [], failure, sound)
-    closed = [replace(one, form=None) for one in verifier.closed]
-    absent, failures = _check_range_effects(repository, verifier) if with_effects else (0, ())
-    return _Outcome(
-        count,
-        verifier.log_id,
-        closed,
-        effect_failures=failures,
-        absent=absent,
-        links=verifier.links,
-    )
-
-
-def _check_range_effects(
-    repository: Repository, verifier: Verifier
-) -> tuple[int, Sequence[Failure]]:
-    """Check the effect commits of a range.
-
-    Returns how many are not here, and need not be; and what is wrong. Effect commits that are
-    gone (with a hint) are all named, since the branch may carry them in others; of the other
-    failures the first.
-    """
-    checker = EffectChecker(repository.read)
-    imported = commitform.imported_events(verifier.log_id)
-    is_shallow = (repository.common_dir / "shallow").exists()
-    is_here = {
-        name: repository.ref_target(f"refs/heads/{name}") is not None
-        for name in {one.branch for one in verifier.closed}
-    }
-    absent = 0
-    failures: list[Failure] = []
-    for one in verifier.closed:
-        if one.seq > imported:
-            is_partial = is_shallow or not is_here[one.branch]
-            try:
-                absent += not checker.check(one, is_partial=is_partial)
-            except Failure as failure:
-                failures.append(failure)
-                if failure.hint is None:
-                    break
-    return absent, failures
-
-
-def _range(start: str | None, newest_first: list[str]) -> _Range:
-    return _Range(start, b"".join(bytes.fromhex(oid) for oid in reversed(newest_first)))

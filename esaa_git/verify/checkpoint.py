@@ -39,7 +39,7 @@ from esaa_git.store.objects import (
 from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig
-from esaa_git.trust.keys import Signer, SshSigner
+from esaa_git.trust.signer import Signer, SshSigner
 
 SCHEMA = "git-esaa/checkpoint/1"
 NAMESPACE = "git-esaa-checkpoint"

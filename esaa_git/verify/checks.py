@@ -35,13 +35,7 @@ from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State, Task
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.store import commitform
-from esaa_git.store.log import (
-    ROLES,
-    check_signers,
-    read_contracts,
-    read_event_commit,
-    signer_set,
-)
+from esaa_git.store.log import read_contracts, read_event_commit
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
@@ -56,7 +50,9 @@ from esaa_git.store.objects import (
     split_signature,
 )
 from esaa_git.store.statetree import Reader, StateTree, load_state
-from esaa_git.trust.signers import SignatureRefused, SignerSet
+from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.roles import ROLES, check_signers, signer_set
+from esaa_git.trust.signers import SignerSet
 
 CHECKS: Mapping[int, str] = {
     1: "the anchor and the pin",

@@ -13,13 +13,7 @@ import pygit2
 
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
-from esaa_git.store.log import (
-    ROLES,
-    EventCommit,
-    read_contracts,
-    read_event_commit,
-    signer_set,
-)
+from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
 from esaa_git.store.objects import (
     COMMIT,
     Commit,
@@ -30,7 +24,9 @@ from esaa_git.store.objects import (
     tree_of_commit,
 )
 from esaa_git.store.statetree import Reader, load_state
-from esaa_git.trust.signers import SignatureRefused, SignerSet
+from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.roles import ROLES, signer_set
+from esaa_git.trust.signers import SignerSet
 from esaa_git.verify.checks import Closed, EffectForm, Failure, effect_form
 
 _CLAIM = re.compile(r"^ESAA-Event:", re.MULTILINE | re.IGNORECASE)

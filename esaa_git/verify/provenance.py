@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esaa_git.errors import ConfigurationError
-from esaa_git.store.log import ROLES, EventCommit, read_contracts, read_event_commit, signer_set
+from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
-from esaa_git.trust.signers import SignatureRefused
+from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.roles import ROLES, signer_set
 
 
 @dataclass(frozen=True, slots=True)

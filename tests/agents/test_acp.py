@@ -28,9 +28,8 @@ from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
-from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitTrees
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 from tests.agents.test_command import assert_dead, running_with
 from tests.conftest import Git
@@ -646,10 +645,10 @@ def sleeper(marker: Path) -> list[str]:
 
 def keep_checkout(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The files of a checkout, as they were when it was about to be removed."""
-    from esaa_git.agents.acp import client
+    from esaa_git.agents.acp import session
 
     kept: dict[str, str] = {}
-    real = client.take_turn
+    real = session.take_turn
 
     def take_turn(program: Any, ask: Any, until: float, pause: Callable[[], None]) -> Any:
         try:
@@ -659,7 +658,7 @@ def keep_checkout(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
                 if path.is_file():
                     kept[path.name] = path.read_text(encoding="utf-8")
 
-    monkeypatch.setattr(client, "take_turn", take_turn)
+    monkeypatch.setattr(session, "take_turn", take_turn)
     return kept
 
 
@@ -767,9 +766,8 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "acp", None)
-    for name in ("acp.client", "acp.session"):
-        monkeypatch.delitem(sys.modules, f"esaa_git.agents.{name}", raising=False)
-    monkeypatch.delattr("esaa_git.agents.acp.client")
+    monkeypatch.delitem(sys.modules, "esaa_git.agents.acp.session", raising=False)
+    monkeypatch.delattr("esaa_git.agents.acp.session", raising=False)
     with pytest.raises(AgentError, match="needs a package that is not installed") as caught:
         world.scripted({}).ready()
     assert "esaa-git[acp]" in (caught.value.hint or "")

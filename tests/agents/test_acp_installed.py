@@ -24,9 +24,8 @@ from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
 from esaa_git.sandbox.confinement import LEVELS, choose
-from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitTrees
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 
 pytestmark = pytest.mark.cli

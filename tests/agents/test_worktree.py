@@ -28,9 +28,8 @@ from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
-from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitTrees
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 from tests.agents.test_command import assert_dead, running_with
 from tests.agents.views import view

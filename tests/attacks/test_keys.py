@@ -20,8 +20,9 @@ from esaa_git.core.event import after, event_id
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
 from esaa_git.store.log import GitEventLog, load_tip
-from esaa_git.trust.keys import KeySpec, PrivateKeySigner, Signer, create_key, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery

@@ -22,7 +22,8 @@ from esaa_git.store.log import EventCommit
 from esaa_git.store.objects import BLOB, COMMIT, TREE, object_id
 from esaa_git.store.repository import open_repository
 from esaa_git.trust import sshsig
-from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify import checkpoint as checkpoints
 from esaa_git.verify.audit import Auditor
 from tests.conftest import Git

@@ -35,8 +35,9 @@ from esaa_git.store.objects import (
     sign_commit,
 )
 from esaa_git.store.trees import GitTrees, store_files
-from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Draft, Forger, attachments, blob, rewrite, value, with_entries

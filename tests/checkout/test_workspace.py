@@ -26,9 +26,8 @@ from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
 from esaa_git.ports.files import FileEntry, NotAFile
-from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.store.trees import GitTrees
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.conftest import Git
 
 ENOUGH = 10_000_000

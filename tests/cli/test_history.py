@@ -19,8 +19,9 @@ from esaa_git.core.state import EMPTY
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.objects import BLOB, COMMIT, sign_commit, split_signature
-from esaa_git.trust.keys import KeySpec, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import load_signer
+from esaa_git.trust.signer import KeySpec
 from tests.conftest import Git
 from tests.support.logs import (
     MadeLog,

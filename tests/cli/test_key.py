@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from esaa_git.trust.keys import KeySpec, create_key, load_signer
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec
 from esaa_git.verify.provenance import provenance_of
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write

@@ -25,9 +25,8 @@ from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer
 from esaa_git.sandbox import confinement
-from esaa_git.store.branch import GitBlobs
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitTrees
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.agents.memory import StillClock, no_pause, request
 from tests.cli_tools.endpoint import LAST_WORD, OUTPUT_TOKENS, Endpoint, serve
 

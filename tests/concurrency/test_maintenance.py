@@ -15,8 +15,7 @@ import pytest
 
 from esaa_git.app.project import App
 from esaa_git.engine import operator
-from esaa_git.store.housekeeper import Housekeeper
-from esaa_git.store.maintenance import maintain
+from esaa_git.store.maintenance import Housekeeper, maintain
 from esaa_git.store.repository import open_repository
 from tests.concurrency.children import at_work, together
 from tests.conftest import Git
@@ -34,8 +33,8 @@ def _names(worker: int) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("esaa_git.store.housekeeper.EVERY", 25)
-    monkeypatch.setattr("esaa_git.store.housekeeper.MANY_IN_A_FOLDER", 1)
+    monkeypatch.setattr("esaa_git.store.maintenance.EVERY", 25)
+    monkeypatch.setattr("esaa_git.store.maintenance.MANY_IN_A_FOLDER", 1)
     plan = [task(name) for worker in range(WORKERS) for name in _names(worker)]
     made = make_project(tmp_path / "project", git, *plan)
     made.ok("plan", "apply")

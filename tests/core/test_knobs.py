@@ -33,8 +33,9 @@ from esaa_git.ports.checks import Audit
 from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.repository import Repository
-from esaa_git.trust.keys import KeySpec, create_key, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
     Answering,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from esaa_git.engine import operator, recovery, run
-from esaa_git.engine.admission import Admission
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Unobserved, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import Admission, Said
 from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import BranchMove

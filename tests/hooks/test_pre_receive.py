@@ -32,7 +32,7 @@ from esaa_git.store.objects import (
     encode_tree,
     sign_commit,
 )
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, new_key, rewrite, store_contracts
 from tests.support.logs import SEED, default_contracts, make_log, write_key

@@ -23,10 +23,9 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.envelope import Envelope
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected
 from esaa_git.engine import operator
-from esaa_git.engine.admission import Admission
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import Admission, Said
 from esaa_git.engine.verifier import Accepted, Repeated, Verifier
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry, NotAFile

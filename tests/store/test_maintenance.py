@@ -21,12 +21,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.errors import CorruptedError, RepositoryError
-from esaa_git.store.housekeeper import EVERY, Housekeeper
 from esaa_git.store.log import load_tip
-from esaa_git.store.maintenance import FACTOR, Maintained, maintain, to_merge
-from esaa_git.store.maintenance_notes import Notes
+from esaa_git.store.maintenance import (
+    EVERY,
+    FACTOR,
+    Housekeeper,
+    Maintained,
+    Notes,
+    maintain,
+    to_merge,
+)
+from esaa_git.store.objectfolder import PackIndex
 from esaa_git.store.objects import BLOB
-from esaa_git.store.packindex import PackIndex
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verify.audit import Auditor
 from tests.conftest import Git
@@ -629,7 +635,7 @@ def wait_for(work: Callable[[], Maintained | None]) -> Maintained:
 @pytest.fixture
 def a_few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let any loose object be reason enough, in logs as small as those here."""
-    sample = "esaa_git.store.housekeeper.Housekeeper._has_many_loose"
+    sample = "esaa_git.store.maintenance.Housekeeper._has_many_loose"
     monkeypatch.setattr(sample, lambda _: True)
 
 
@@ -655,7 +661,7 @@ def test_a_process_that_appends_packs_when_enough_has_come_together(
 def test_a_process_that_lives_long_keeps_no_pack_open_that_is_gone(
     growing: MadeLog, monkeypatch: pytest.MonkeyPatch, a_few_are_many: None
 ) -> None:
-    monkeypatch.setattr("esaa_git.store.housekeeper.EVERY", 10)
+    monkeypatch.setattr("esaa_git.store.maintenance.EVERY", 10)
     keeper = Housekeeper(growing.repository, pytest.fail)
     for _ in range(12):
         grow(growing, 3)

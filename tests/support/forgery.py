@@ -32,7 +32,8 @@ from esaa_git.store.objects import (
 )
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import StateTree
-from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from tests.support.project import Project
 
 Sign = Callable[[bytes], bytes]

@@ -27,8 +27,9 @@ from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.store.trees import GitTrees
-from esaa_git.trust.keys import KeySpec, Signer, load_signer
-from esaa_git.trust.signers import allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 
 START = "2026-01-01T09:00:00.000Z"
 """The time of the first event; each one is a second after its predecessor."""

@@ -27,7 +27,8 @@ from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.store.log import EventCommit, load_tip, read_event_commit
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.trust.keys import KeySpec, Signer, load_signer
+from esaa_git.trust.keys import load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify.audit import Auditor, Report
 from tests.conftest import Git, GitFailed
 

@@ -20,7 +20,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, decode
 from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.repository import open_repository
-from esaa_git.trust.keys import Signer
+from esaa_git.trust.signer import Signer
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, draft_of
 from tests.support.logs import make_log

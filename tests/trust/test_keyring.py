@@ -13,21 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esaa_git.app.keys import read_keyring, write_keyring
 from esaa_git.errors import ConfigurationError, KeyUnavailable, RefusedError, UsageError
 from esaa_git.trust import sshsig
-from esaa_git.trust.keyring import (
-    Keyring,
-    PublicKey,
-    key_spec,
-    openpgp_file,
-    read_keyring,
-    read_public_key,
-    spans,
-    write_keyring,
-)
+from esaa_git.trust.allowed_signers import ROLES, SignatureRefused
+from esaa_git.trust.keyring import Keyring, openpgp_file
 from esaa_git.trust.keys import create_key
-from esaa_git.trust.signers import ROLES, SignatureRefused, SignerSet
+from esaa_git.trust.publickey import PublicKey, key_spec, read_public_key
+from esaa_git.trust.signers import SignerSet
 from esaa_git.trust.sshsig import encode_string
+from esaa_git.verify.keyhistory import spans
 
 
 def public(number: int, comment: str = "") -> PublicKey:

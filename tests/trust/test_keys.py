@@ -20,15 +20,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable
 from esaa_git.trust import keys, sshsig
-from esaa_git.trust.keys import (
-    AgentSigner,
-    KeySpec,
-    PrivateKeySigner,
-    Signer,
-    create_key,
-    load_signer,
-)
-from esaa_git.trust.signers import SignerSet, allowed_signers_line
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
+from esaa_git.trust.signers import SignerSet
+from esaa_git.trust.sshagent import AgentSigner
 from esaa_git.trust.sshsig import encode_string
 
 PAYLOAD = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\nclaim T-1000\n"

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from esaa_git.errors import ConfigurationError
 from esaa_git.trust import sshsig
-from esaa_git.trust.signers import ROLES, SignatureRefused, SignerSet, allowed_signers_line
+from esaa_git.trust.allowed_signers import ROLES, SignatureRefused, allowed_signers_line
+from esaa_git.trust.signers import SignerSet
 from esaa_git.trust.sshsig import SshSignature, encode_string
 
 PAYLOAD = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\ndone T-1000\n"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from esaa_git.core import canonical
 from esaa_git.errors import CorruptedError, KeyUnavailable, MismatchError
 from esaa_git.trust import sshsig
-from esaa_git.trust.keys import KeySpec, Signer, create_key, load_signer
+from esaa_git.trust.keys import create_key, load_signer
+from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify.checkpoint import (
     FILE,
     MAX_SIGNATURES,

@@ -17,10 +17,9 @@ from esaa_git.agents.acp.turn import (
     Turn,
     Unanswered,
 )
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import Limit, Surroundings, limit
 from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, worded
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
-from esaa_git.agents.timelimit import Limit, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
@@ -172,14 +171,14 @@ class AcpAgent:
     def _turn_taker(self) -> TakeTurn:
         try:
             # Half a second that a command without such agents need not pay.
-            from esaa_git.agents.acp import client
+            from esaa_git.agents.acp import session
         except ImportError as error:
             raise self._error(
                 "the Agent Client Protocol needs a package that is not installed",
                 str(error),
                 "run 'python -m pip install \"esaa-git[acp]\"', then repeat the command",
             ) from error
-        return client.take_turn
+        return session.take_turn
 
     def _program(self) -> str:
         return find_program(self.name, self._settings["command"][0], self._surroundings.root)

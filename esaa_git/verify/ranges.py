@@ -1,0 +1,125 @@
+"""Ranges of events, checked by several processes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pygit2
+
+from esaa_git.store import commitform
+from esaa_git.store.repository import GuardedRepository, Repository
+from esaa_git.verify.checks import Closed, Failure, Link, Verifier
+from esaa_git.verify.effects import EffectChecker
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Commits to check, oldest first, after `start`; as one string, to be sent cheaply."""
+
+    start: str | None
+    oids: bytes
+
+    def __iter__(self) -> Iterator[str]:
+        for at in range(0, len(self.oids), 20):
+            yield self.oids[at : at + 20].hex()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What checking one range found."""
+
+    count: int
+    log_id: str | None
+    closed: list[Closed]
+    failure: Failure | None = None
+    sound: str | None = None
+    effect_failures: Sequence[Failure] = ()
+    absent: int = 0
+    links: Sequence[Link] = ()
+
+
+_in_worker: tuple[Repository, bool] | None = None
+
+
+CACHE_BYTES = 16 << 20
+
+
+def bound_cache() -> None:
+    """Have libgit2 keep no more of what it has read than helps: by itself it keeps 256 MiB."""
+    pygit2.settings.cache_max_size(CACHE_BYTES)
+
+
+def open_in_worker(path: str, with_effects: bool) -> None:
+    global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
+    bound_cache()
+    _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
+
+
+def check_in_worker(part: Range) -> Outcome:
+    assert _in_worker is not None
+    return check_range(*_in_worker, part)
+
+
+def check_range(repository: Repository, with_effects: bool, part: Range) -> Outcome:
+    count = len(part.oids) // 20
+    verifier = None
+    try:
+        verifier = Verifier(repository.read, part.start)
+        for oid in part:
+            verifier.check(oid)
+    except Failure as failure:
+        sound = None if verifier is None else verifier.sound
+        return Outcome(count, None, [], failure, sound)
+    closed = [replace(one, form=None) for one in verifier.closed]
+    absent, failures = _check_range_effects(repository, verifier) if with_effects else (0, ())
+    return Outcome(
+        count,
+        verifier.log_id,
+        closed,
+        effect_failures=failures,
+        absent=absent,
+        links=verifier.links,
+    )
+
+
+def _check_range_effects(
+    repository: Repository, verifier: Verifier
+) -> tuple[int, Sequence[Failure]]:
+    """Check the effect commits of a range.
+
+    Returns how many are not here, and need not be; and what is wrong. Effect commits that are
+    gone (with a hint) are all named, since the branch may carry them in others; of the other
+    failures the first.
+    """
+    checker = EffectChecker(repository.read)
+    imported = commitform.imported_events(verifier.log_id)
+    is_shallow = (repository.common_dir / "shallow").exists()
+    is_here = {
+        name: repository.ref_target(f"refs/heads/{name}") is not None
+        for name in {one.branch for one in verifier.closed}
+    }
+    absent = 0
+    failures: list[Failure] = []
+    for one in verifier.closed:
+        if one.seq > imported:
+            is_partial = is_shallow or not is_here[one.branch]
+            try:
+                absent += not checker.check(one, is_partial=is_partial)
+            except Failure as failure:
+                failures.append(failure)
+                if failure.hint is None:
+                    break
+    return absent, failures
+
+
+def range_of(start: str | None, newest_first: list[str]) -> Range:
+    return Range(start, b"".join(bytes.fromhex(oid) for oid in reversed(newest_first)))
