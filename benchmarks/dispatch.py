@@ -26,7 +26,7 @@ from benchmarks.harness import Row, by_turns, compared, timed
 from benchmarks.programs import git_esaa, run
 from benchmarks.workshop import Workshop
 from esaa_git.agents.http.wire import WRAPPER, encode_wire
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.store.repository import open_repository
@@ -106,7 +106,7 @@ def _attempts(project: _Project, rounds: int) -> Iterator[Row]:
     yield compared(SUBJECT, name, "ms", [modelled, budget], allowed=1.0, scale=MS)
 
 
-def _steps(app: App, prefix: str) -> Callable[[], float]:
+def _steps(app: OpenProject, prefix: str) -> Callable[[], float]:
     """Return what makes one attempt at the next task and says how long it took."""
     numbers = count(1)
 
@@ -133,7 +133,7 @@ def _oblige(received: Received) -> Step:
     return answer("chat", json.dumps(encode_wire({**envelope, "payload": payload}, schema)))
 
 
-def _esaa(project: _Project, url: str, tasks: int) -> App:
+def _esaa(project: _Project, url: str, tasks: int) -> OpenProject:
     """Make the repository a project with so many tasks for either agent, and open it."""
     folder = project.folder
     program = git_esaa()
@@ -166,7 +166,7 @@ def _esaa(project: _Project, url: str, tasks: int) -> App:
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "-q", "-m", "project"], folder)
     run([*program, "plan", "apply"], folder)
-    app = App(str(folder))
+    app = OpenProject(str(folder))
     app.say = lambda _: None
     return app
 

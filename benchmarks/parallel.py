@@ -30,7 +30,7 @@ from benchmarks import logs
 from benchmarks.harness import Row, by_turns, compared
 from benchmarks.programs import git_esaa, run
 from benchmarks.workshop import Workshop
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.operator import claim
@@ -93,7 +93,7 @@ def _claimed(shop: Workshop, total: int, processes: int, *, in_memory: bool) -> 
 
 
 def _claims(place: Path, names: Sequence[str], number: int) -> Iterator[None]:
-    made, who = App(str(place)).engine, f"p{number}@example.com"
+    made, who = OpenProject(str(place)).engine, f"p{number}@example.com"
     claim(made, names[0], who)
     yield
     for name in names[1:]:
@@ -218,7 +218,7 @@ def decider(shop: Workshop, *, has_checkout: bool) -> Row:
 def _run(shop: Workshop, tasks: int, *, has_checkout: bool) -> tuple[int, float, float]:
     """Return how many events a run recorded, and its decider's seconds for them by both clocks."""
     place = _project(shop, tasks, has_checkout=has_checkout)
-    app = App(str(place))
+    app = OpenProject(str(place))
     app.say = lambda _: None
     made, aside = app.engine, Aside()
     made.make_agent = _instant

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.app.project import App, SystemClock
+from esaa_git.app.project import Project, SystemClock
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AGENT_CONTRACT, AgentEntry, Contracts
 from esaa_git.core.event import after, timestamp
 from esaa_git.core.machine import AttemptState, TaskState
 from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import Attempt, Project, State, Table, Task
+from esaa_git.core.state import Attempt, State, Table, Task
+from esaa_git.core.state import Project as ProjectRecord
 from esaa_git.core.view import purified_view
 from esaa_git.ports.agent import Answer, Request
 
@@ -89,9 +90,9 @@ def anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
 
 def adapter_at(folder: Path, entry: AgentEntry, contracts: Contracts, sandbox: str) -> AgentAdapter:
     """Return the adapter of an agent that works on the repository in this folder."""
-    app = App(str(folder))
-    app.sandbox = sandbox
-    return app.make_agent(entry, trial_contracts(contracts))
+    project = Project(str(folder))
+    project.sandbox = sandbox
+    return project.make_agent(entry, trial_contracts(contracts))
 
 
 def trial_contracts(contracts: Contracts) -> Contracts:
@@ -113,9 +114,9 @@ def run_trial(folder: Path, adapter: AgentAdapter, contracts: Contracts) -> Tria
     from esaa_git.store.merge import GitMerger
     from esaa_git.store.trees import GitBlobs
 
-    app = App(str(folder))
+    project = Project(str(folder))
     in_force = trial_contracts(contracts)
-    state = _state(str(app.repository.raw.head.target), adapter.name)
+    state = _state(str(project.repository.raw.head.target), adapter.name)
     task = state.tasks[TASK_ID]
     attempt = task.attempt
     assert attempt is not None
@@ -127,8 +128,8 @@ def run_trial(folder: Path, adapter: AgentAdapter, contracts: Contracts) -> Tria
         Request(TASK_ID, attempt.attempt_id, attempt.base, body, ("**",), attempt.deadline, body)
     )
     answer = adapter.answer(request, lambda: None)
-    blobs = GitBlobs(app.repository)
-    verifier = Verifier(app.trees, blobs, GitMerger(app.repository), ())
+    blobs = GitBlobs(project.repository)
+    verifier = Verifier(project.trees, blobs, GitMerger(project.repository), ())
     verdict: Accepted | Repeated | Rejected
     if answer.failure is not None:
         verdict = _failed(answer)
@@ -173,7 +174,7 @@ def _state(base: str, agent: str) -> State:
         attempts_total=1,
         attempt=Attempt(attempt_id, 1, agent, AttemptState.ACTIVE, now, deadline, base, "dispatch"),
     )
-    return State(project=Project("trial"), tasks=Table({TASK_ID: task}))
+    return State(project=ProjectRecord("trial"), tasks=Table({TASK_ID: task}))
 
 
 def make_repository(folder: Path) -> None:

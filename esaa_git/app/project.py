@@ -44,7 +44,7 @@ class SystemClock:
         time.sleep(seconds)
 
 
-class App:
+class Project:
     """What the commands of one invocation share."""
 
     def __init__(self, folder: str | None = None) -> None:
@@ -295,16 +295,13 @@ class App:
         return Auditor(self.repository).run().audit
 
 
-pass_app = click.make_pass_decorator(App)
-
-
-def has_log(app: App) -> bool:
+def has_log(project: Project) -> bool:
     """Answer whether the repository has an event log. A missing log is not an empty one.
 
     Raises:
         MismatchError: if a log was verified here before, and its ref is gone.
     """
-    repository = app.repository
+    repository = project.repository
     if repository.ref_target(repository.events_ref) is not None:
         return True
     pin = repository.esaa_dir / "verified.json"
@@ -337,11 +334,13 @@ def check_usable(contracts: Contracts) -> None:
     check_signers(contracts)
 
 
-def finish_interrupted(app: App) -> None:
+def finish_interrupted(project: Project) -> None:
     """Finish what a crash left undone, for a command that only reads; say so where it cannot."""
-    if not (app.repository.esaa_dir / "followup.json").exists():
+    if not (project.repository.esaa_dir / "followup.json").exists():
         return
     try:
-        _ = app.engine
+        _ = project.engine
     except EsaaError as error:
-        app.say(f"note: an interrupted move of the working branch is unfinished: {error.message}")
+        project.say(
+            f"note: an interrupted move of the working branch is unfinished: {error.message}"
+        )

@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project
 from esaa_git.errors import RepositoryError, UsageError
 
 
-def file_update(app: App, given: str, base: str, start: Path | None = None) -> dict[str, Any]:
+def file_update(
+    project: Project, given: str, base: str, start: Path | None = None
+) -> dict[str, Any]:
     """Return the update that makes a path of the base what it is in the checkout.
 
     A path that is gone is one to delete. The content is what git would store, after its
@@ -27,14 +29,14 @@ def file_update(app: App, given: str, base: str, start: Path | None = None) -> d
             in the checkout nor in the base.
         RepositoryError: if there is no checkout.
     """
-    workdir = app.repository.workdir
+    workdir = project.repository.workdir
     if workdir is None:
         raise RepositoryError(
             "a bare repository has no checkout to take files from",
             hint="propose contents with 'git esaa submit FILE'",
         )
     if start is None:
-        start = Path.cwd() if app.folder is None else app.folder.resolve()
+        start = Path.cwd() if project.folder is None else project.folder.resolve()
     # As text from there on: what a symlink in the tree leads to is not the path that was named.
     place = Path(os.path.normpath(start / given))
     try:
@@ -44,7 +46,7 @@ def file_update(app: App, given: str, base: str, start: Path | None = None) -> d
             f"'{given}' is outside of this repository", hint=f"name a path below '{workdir}'"
         ) from None
     if not place.exists() and not place.is_symlink():
-        if app.trees.entry(base, path) is None:
+        if project.trees.entry(base, path) is None:
             raise UsageError(
                 f"there is no '{given}', neither here nor in the base of the attempt",
                 hint="check the spelling; a path that is gone is proposed as deleted",
@@ -52,7 +54,7 @@ def file_update(app: App, given: str, base: str, start: Path | None = None) -> d
         return {"op": "delete", "path": path}
     if place.is_symlink() or not place.is_file():
         raise UsageError(f"'{given}' is not a regular file", hint="name the files one by one")
-    data = _as_git_would_store(app, place, path)
+    data = _as_git_would_store(project, place, path)
     update: dict[str, Any] = {"op": "write", "path": path}
     update["executable"] = bool(place.stat().st_mode & 0o100)
     try:
@@ -64,15 +66,15 @@ def file_update(app: App, given: str, base: str, start: Path | None = None) -> d
     return {**update, "content": text}
 
 
-def _as_git_would_store(app: App, place: Path, path: str) -> bytes:
+def _as_git_would_store(project: Project, place: Path, path: str) -> bytes:
     from esaa_git.store.program import run_git
 
     oid = run_git(
-        app.repository.workdir or place.parent,
+        project.repository.workdir or place.parent,
         "hash-object",
         "-w",
         f"--path={path}",
         "--stdin",
         input=place.read_bytes(),
     )
-    return app.repository.read(oid.decode().strip())[1]
+    return project.repository.read(oid.decode().strip())[1]

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json, print_table, sandbox_option, style
+from esaa_git.app.project import Project
+from esaa_git.cli.output import (
+    json_option,
+    pass_project,
+    print_json,
+    print_table,
+    sandbox_option,
+    style,
+)
 from esaa_git.errors import AgentError, EsaaError
 
 if TYPE_CHECKING:
@@ -40,17 +47,17 @@ Example:
 )
 @sandbox_option
 @json_option
-@pass_app
-def list_(app: App, sandbox: str, as_json: bool) -> None:
+@pass_project
+def list_(project: Project, sandbox: str, as_json: bool) -> None:
     """List the agents, and what keeps each of them from working here.
 
     Nothing is asked of any service: that a program and the variables are there says nothing yet
     of its key. 'git esaa agent test' does.
     """
-    app.sandbox = sandbox
-    contracts = app.contracts()
+    project.sandbox = sandbox
+    contracts = project.contracts()
     swarm = contracts.swarm
-    rows = [_described(app, entry, contracts) for entry in swarm.agents.values()]
+    rows = [_described(project, entry, contracts) for entry in swarm.agents.values()]
     if as_json:
         print_json({"agents": rows})
         return
@@ -70,7 +77,7 @@ def list_(app: App, sandbox: str, as_json: bool) -> None:
     )
 
 
-def _described(app: App, entry: AgentEntry, contracts: Contracts) -> dict[str, Any]:
+def _described(project: Project, entry: AgentEntry, contracts: Contracts) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": entry.name,
         "adapter": entry.adapter,
@@ -84,7 +91,7 @@ def _described(app: App, entry: AgentEntry, contracts: Contracts) -> dict[str, A
         "hint": None,
     }
     try:
-        adapter = app.make_agent(entry, contracts)
+        adapter = project.make_agent(entry, contracts)
         row["sandbox"] = adapter.sandbox
         adapter.ready()
     except EsaaError as error:
@@ -109,8 +116,8 @@ Example:
 @click.option("--keep", is_flag=True, help="Keep the trial's repository, request and answer.")
 @sandbox_option
 @json_option
-@pass_app
-def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
+@pass_project
+def test(project: Project, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
     """Have an agent do a small task in a repository made for it, confined as in a run.
 
     It is asked to write one line into a file. What it took is paid for like any other task. Your
@@ -118,8 +125,8 @@ def test(app: App, name: str, keep: bool, sandbox: str, as_json: bool) -> None:
     """
     from esaa_git.app import agents
 
-    contracts = app.contracts()
-    entry = agents.anchored(contracts.swarm.agent(name), app.repository.workdir)
+    contracts = project.contracts()
+    entry = agents.anchored(contracts.swarm.agent(name), project.repository.workdir)
     with agents.trial_folder(keep=keep) as top:
         folder = top / "repository"
         adapter = agents.adapter_at(folder, entry, contracts, sandbox)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json
 from esaa_git.errors import CorruptedError, MismatchError
 
 if TYPE_CHECKING:
@@ -50,20 +50,20 @@ Example:
 )
 @key_option
 @json_option
-@pass_app
-def create(app: App, output: Path | None, key: Path | None, as_json: bool) -> int:
+@pass_project
+def create(project: Project, output: Path | None, key: Path | None, as_json: bool) -> int:
     """Verify the log, and sign what it is at its last event with the orchestrator's key."""
     from esaa_git.cli.verify import audited, exit_code
     from esaa_git.store.log import read_event_commit
     from esaa_git.verify import checkpoint as checkpoints
 
-    signer = _signer(app, key)
-    report = audited(app, quiet=as_json)
+    signer = _signer(project, key)
+    report = audited(project, quiet=as_json)
     if not report.audit.is_ok:
         raise _unsound(report, exit_code(report))
     assert report.tip is not None
     assert report.log_id is not None
-    event = read_event_commit(app.repository.read, report.tip).event
+    event = read_event_commit(project.repository.read, report.tip).event
     made = checkpoints.Checkpoint(
         report.log_id,
         event.seq,
@@ -72,8 +72,8 @@ def create(app: App, output: Path | None, key: Path | None, as_json: bool) -> in
         str(report.audit.projection_hash),
         event.ts,
     )
-    whole = checkpoints.publish(app.repository, checkpoints.sign(made, signer))
-    place = output or app.repository.esaa_dir / "checkpoints" / f"{event.seq}.json"
+    whole = checkpoints.publish(project.repository, checkpoints.sign(made, signer))
+    place = output or project.repository.esaa_dir / "checkpoints" / f"{event.seq}.json"
     _write(place, whole)
     if as_json:
         print_json({**_as_json(whole), "file": str(place), "ref": whole.ref})
@@ -99,8 +99,10 @@ Example:
     help="Believe the signatures of these keys, in the format of allowed_signers.",
 )
 @json_option
-@pass_app
-def sign(app: App, file: Path, key: Path | None, cosigner: Path | None, as_json: bool) -> int:
+@pass_project
+def sign(
+    project: Project, file: Path, key: Path | None, cosigner: Path | None, as_json: bool
+) -> int:
     """Verify the log of this repository against the checkpoint FILE, and add a signature to it.
 
     Nothing is signed that the log here does not hold. Without --key, the orchestrator's key signs.
@@ -110,12 +112,12 @@ def sign(app: App, file: Path, key: Path | None, cosigner: Path | None, as_json:
     from esaa_git.verify.pins import Expected
 
     found = load_checkpoint(file.read_bytes(), str(file))
-    signer = _signer(app, key)
+    signer = _signer(project, key)
     trusted = None if cosigner is None else cosigners(cosigner)
-    report = audited(app, expected=Expected(checkpoint=found, cosigners=trusted), quiet=as_json)
+    report = audited(project, expected=Expected(checkpoint=found, cosigners=trusted), quiet=as_json)
     if not report.audit.is_ok:
         raise _unsound(report, exit_code(report))
-    whole = checkpoints.publish(app.repository, checkpoints.sign(found, signer))
+    whole = checkpoints.publish(project.repository, checkpoints.sign(found, signer))
     _write(file, whole)
     if as_json:
         print_json({**_as_json(whole), "file": str(file), "ref": whole.ref})
@@ -161,11 +163,11 @@ def show(file: Any, as_json: bool) -> int:
     return 0
 
 
-def _signer(app: App, key: Path | None) -> Signer:
+def _signer(project: Project, key: Path | None) -> Signer:
     from esaa_git.trust.keys import load_signer
     from esaa_git.trust.signer import KeySpec
 
-    return app.log.signer if key is None else load_signer(KeySpec("ssh", str(key)))
+    return project.log.signer if key is None else load_signer(KeySpec("ssh", str(key)))
 
 
 def _unsound(report: Report, code: int) -> MismatchError | CorruptedError:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json
 
 if TYPE_CHECKING:
     from esaa_git.core.state import Attempt
@@ -48,8 +48,8 @@ Example:
     help="As if this agent of the swarm did it, instead of the one that will.",
 )
 @json_option
-@pass_app
-def context(app: App, task_id: str, agent: str | None, as_json: bool) -> None:
+@pass_project
+def context(project: Project, task_id: str, agent: str | None, as_json: bool) -> None:
     """Show exactly what would be sent to the agent of a task.
 
     Nothing is recorded, started or asked. The request goes to standard output byte for byte; who
@@ -59,7 +59,7 @@ def context(app: App, task_id: str, agent: str | None, as_json: bool) -> None:
     """
     from esaa_git.core.canonical import digest
 
-    shown = _shown(app, task_id, agent)
+    shown = _shown(project, task_id, agent)
     request = shown.request
     described = {
         "task_id": request.task_id,
@@ -81,21 +81,21 @@ def context(app: App, task_id: str, agent: str | None, as_json: bool) -> None:
         return
     named = ("agent", "adapter", "template", "bytes", "sha256", "sandbox")
     line = ", ".join(f"{name} {described[name]}" for name in named if described[name] is not None)
-    app.say(f"{request.attempt_id}: {line}")
+    project.say(f"{request.attempt_id}: {line}")
     for note in shown.notes:
-        app.say(f"note: {note}")
+        project.say(f"note: {note}")
     click.echo(request.sent, nl=False)
 
 
-def _shown(app: App, task_id: str, override: str | None) -> Shown:
+def _shown(project: Project, task_id: str, override: str | None) -> Shown:
     from esaa_git.core.event import timestamp
     from esaa_git.engine import decide
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.request import next_attempt, request_for
 
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     task = decide.find_task(state, task_id)
-    engine = app.engine
+    engine = project.engine
     attempt = task.active_attempt
     if attempt is not None and override not in (None, attempt.agent):
         attempt = None
@@ -125,7 +125,7 @@ def _shown(app: App, task_id: str, override: str | None) -> Shown:
             () if found is None else (f"it would not be sent now: {found.message}",)
         )
     else:
-        notes = _since(app, attempt, request)
+        notes = _since(project, attempt, request)
     return Shown(
         request,
         adapter.name,
@@ -137,14 +137,14 @@ def _shown(app: App, task_id: str, override: str | None) -> Shown:
     )
 
 
-def _since(app: App, attempt: Attempt, request: Request) -> tuple[str, ...]:
+def _since(project: Project, attempt: Attempt, request: Request) -> tuple[str, ...]:
     """Say where the request of an attempt under way is no longer what was sent.
 
     A note, a lesson or an issue that was recorded meanwhile makes it another one.
     """
     from esaa_git.core.canonical import digest
 
-    for stored in app.log.events(newest_first=True):
+    for stored in project.log.events(newest_first=True):
         event = stored.event
         if event.attempt_id != attempt.attempt_id:
             continue

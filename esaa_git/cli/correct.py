@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import as_option
+from esaa_git.app.project import Project
+from esaa_git.cli.output import as_option, pass_project
 from esaa_git.cli.task import reason_option
 
 
@@ -27,9 +27,9 @@ Example:
 @click.option("--issue", "issue_id", metavar="ISSUE", help="The issue that it answers.")
 @reason_option
 @as_option
-@pass_app
+@pass_project
 def hotfix(
-    app: App,
+    project: Project,
     /,
     task_id: str,
     new_id: str | None,
@@ -49,7 +49,9 @@ def hotfix(
     definition["priority"] = 100
     if new_id is not None:
         definition["task_id"] = new_id
-    made = operator.hotfix(app.engine, task_id, definition, app.actor(actor), reason, issue_id)
+    made = operator.hotfix(
+        project.engine, task_id, definition, project.actor(actor), reason, issue_id
+    )
     click.echo(f"{made} created; it supersedes {task_id}")
 
 
@@ -62,10 +64,10 @@ Example:
 @click.argument("task_id", metavar="TASK")
 @reason_option
 @as_option
-@pass_app
-def override(app: App, task_id: str, reason: str, actor: str | None) -> None:
+@pass_project
+def override(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Set a done task aside in an emergency, without touching its record or its effect."""
     from esaa_git.engine import operator
 
-    operator.override(app.engine, task_id, app.actor(actor), reason)
+    operator.override(project.engine, task_id, project.actor(actor), reason)
     click.echo(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")

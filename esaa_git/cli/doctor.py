@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from esaa_git.app.project import App, has_log, pass_app
-from esaa_git.cli.output import json_option, print_json, style
+from esaa_git.app.project import Project, has_log
+from esaa_git.cli.output import json_option, pass_project, print_json, style
 from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
 
@@ -39,8 +39,8 @@ Examples:
     help="Finish or remove what a process that died has left, and say what was done.",
 )
 @json_option
-@pass_app
-def doctor(app: App, repair: bool, as_json: bool) -> int:
+@pass_project
+def doctor(project: Project, repair: bool, as_json: bool) -> int:
     """Check the repository, the key, the contracts, the agents, the log's ref and its locks.
 
     The exit code is 1 where there is a problem. Nothing is changed without --repair. With it, an
@@ -48,9 +48,9 @@ def doctor(app: App, repair: bool, as_json: bool) -> int:
     processes are freed, files that they left are removed, and damaged objects are set aside, so
     that they can be brought again. Any other lock stays: nobody can tell whether its holder lives.
     """
-    app.repairs = False  # here, it is asked for or not done
-    findings = [Finding("ok", line) for line in _repair(app)] if repair else []
-    findings += _findings(app)
+    project.repairs = False  # here, it is asked for or not done
+    findings = [Finding("ok", line) for line in _repair(project)] if repair else []
+    findings += _findings(project)
     if as_json:
         print_json([_as_json(finding) for finding in findings])
     else:
@@ -66,19 +66,19 @@ def _as_json(finding: Finding) -> dict[str, Any]:
     return {"level": finding.level, "what": finding.what, "hint": finding.hint}
 
 
-def _findings(app: App) -> Iterator[Finding]:
+def _findings(project: Project) -> Iterator[Finding]:
     yield _git()
-    repository = app.repository  # says by itself what is wrong with it
+    repository = project.repository  # says by itself what is wrong with it
     kind = "bare repository" if repository.workdir is None else "repository"
     yield Finding("ok", f"{kind} '{repository.git_dir}', log on {repository.events_ref}")
     try:
-        has_log(app)
+        has_log(project)
     except EsaaError as error:
         yield _problem(error)
         return
     for section in (_key, _contracts, _log, _interrupted, _leftovers, _locks):
         try:
-            yield from section(app)
+            yield from section(project)
         except EsaaError as error:
             yield _problem(error)
 
@@ -91,17 +91,17 @@ def _git() -> Finding:
     return Finding("ok", done.stdout.strip())
 
 
-def _key(app: App) -> Iterator[Finding]:
+def _key(project: Project) -> Iterator[Finding]:
     from esaa_git.trust.roles import signer_set
 
     try:
-        signer = app.log.signer
+        signer = project.log.signer
     except EsaaError as error:
         yield _problem(error)
         return
     yield Finding("ok", f"signing key {signer.fingerprint} ({signer.key_type})")
     try:
-        contracts = app.log.load()[1] if has_log(app) else app.contracts()
+        contracts = project.log.load()[1] if has_log(project) else project.contracts()
         roles = signer_set(contracts).roles_of_fingerprint(signer.fingerprint)
     except EsaaError as error:
         yield _problem(error)
@@ -117,16 +117,16 @@ def _key(app: App) -> Iterator[Finding]:
         )
 
 
-def _contracts(app: App) -> Iterator[Finding]:
+def _contracts(project: Project) -> Iterator[Finding]:
     try:
-        contracts = app.contracts()
+        contracts = project.contracts()
         contracts.check()
-        plan = app.plan()
+        plan = project.plan()
     except EsaaError as error:
         yield _problem(error)
         return
     yield Finding("ok", f"{len(contracts.files)} contract files, a plan of {len(plan.tasks)} tasks")
-    if has_log(app) and app.log.load()[1].pins != contracts.pins:
+    if has_log(project) and project.log.load()[1].pins != contracts.pins:
         yield Finding(
             "note",
             "the contracts on disk are not those in force",
@@ -135,7 +135,7 @@ def _contracts(app: App) -> Iterator[Finding]:
         )
     for name, entry in contracts.swarm.agents.items():
         try:
-            app.make_agent(entry, contracts).ready()
+            project.make_agent(entry, contracts).ready()
         except EsaaError as error:
             said = error.message.removeprefix(f"agent '{name}': ")
             yield Finding("note", f"agent '{name}': {said}", error.hint)
@@ -143,23 +143,23 @@ def _contracts(app: App) -> Iterator[Finding]:
             yield Finding("ok", f"agent '{name}' ({entry.adapter})")
 
 
-def _log(app: App) -> Iterator[Finding]:
-    if not has_log(app):
+def _log(project: Project) -> Iterator[Finding]:
+    if not has_log(project):
         yield Finding("note", "no event log yet", "run 'git esaa run' to start one")
         return
     try:
-        state, _ = app.log.load()
+        state, _ = project.log.load()
     except EsaaError as error:
         yield _problem(error)
         return
     yield Finding("ok", f"{state.seq} events, {state.run.run_id} is {state.run.state}")
 
 
-def _interrupted(app: App) -> Iterator[Finding]:
+def _interrupted(project: Project) -> Iterator[Finding]:
     from esaa_git.app.leftovers import damaged_mark
     from esaa_git.store.journal import FileJournal, journal_path
 
-    journal, path = FileJournal(app.repository), journal_path(app.repository)
+    journal, path = FileJournal(project.repository), journal_path(project.repository)
     if path.exists():
         if journal.is_busy():
             yield Finding("note", "another process is bringing a checkout up to date")
@@ -169,11 +169,11 @@ def _interrupted(app: App) -> Iterator[Finding]:
                 f"a process died before the working branch had followed the log: '{path}'",
                 "run 'git esaa doctor --repair', or any command that records something",
             )
-    damaged = damaged_mark(app.repository)
+    damaged = damaged_mark(project.repository)
     if damaged is not None:
         cause = f" ({damaged.cause})" if damaged.cause else ""
         yield Finding("problem", f"{damaged.message}{cause}", "run 'git esaa doctor --repair'")
-    mode = app.repository.sync_mode
+    mode = project.repository.sync_mode
     if mode == UNSAFE_NONE:
         yield Finding(
             "note",
@@ -182,16 +182,16 @@ def _interrupted(app: App) -> Iterator[Finding]:
         )
 
 
-def _leftovers(app: App) -> Iterator[Finding]:
+def _leftovers(project: Project) -> Iterator[Finding]:
     from esaa_git.app.leftovers import damaged, find
 
-    found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(app.repository)]
-    found += [f"a damaged object: '{path}'" for path in damaged(app.repository)]
+    found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(project.repository)]
+    found += [f"a damaged object: '{path}'" for path in damaged(project.repository)]
     for what in found:
         yield Finding("problem", what, "run 'git esaa doctor --repair'")
 
 
-def _repair(app: App) -> Iterator[str]:
+def _repair(project: Project) -> Iterator[str]:
     """Finish and remove what processes that died have left; yield what was done."""
     from esaa_git.app.leftovers import (
         damaged,
@@ -203,7 +203,7 @@ def _repair(app: App) -> Iterator[str]:
     )
     from esaa_git.store.journal import FileJournal, journal_path
 
-    repository = app.repository
+    repository = project.repository
     yield from remove(repository)
     yield from set_aside(repository, damaged(repository))
     if damaged_mark(repository) is not None:
@@ -218,19 +218,19 @@ def _repair(app: App) -> Iterator[str]:
     finally:
         journal.pause()
     said: list[str] = []
-    app.say = said.append  # what recovery says is part of the report
-    _ = app.engine
+    project.say = said.append  # what recovery says is part of the report
+    _ = project.engine
     yield from said
 
 
-def _locks(app: App) -> Iterator[Finding]:
+def _locks(project: Project) -> Iterator[Finding]:
     from esaa_git.app.leftovers import find, lock_files
 
-    common = app.repository.common_dir
-    state = app.repository.git_dir
-    stale = {leftover.path for leftover in find(app.repository)}
+    common = project.repository.common_dir
+    state = project.repository.git_dir
+    stale = {leftover.path for leftover in find(project.repository)}
     for path in (
-        *lock_files(app.repository),
+        *lock_files(project.repository),
         common / "packed-refs.lock",
         state / "HEAD.lock",
     ):

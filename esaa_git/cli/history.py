@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json, progress, style
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
 from esaa_git.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ Example:
 )
 @click.option("--oneline", is_flag=True, help="Id and subject only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
-@pass_app
+@pass_project
 def log(
-    app: App,
+    project: Project,
     task: str | None,
     actor: str | None,
     action: str | None,
@@ -79,10 +79,10 @@ def log(
         action,
         None if since is None else _since(since),
         grep,
-        frozenset() if task is None else _approvals(app, task),
+        frozenset() if task is None else _approvals(project, task),
         limit,
     ).check()
-    for stored in _selected(app, selection, reverse=reverse):
+    for stored in _selected(project, selection, reverse=reverse):
         click.echo(_line(stored, oneline=oneline, as_json=as_json))
 
 
@@ -93,13 +93,13 @@ def _since(text: str) -> str:
     return parse_since(text, SystemClock().now())
 
 
-def _approvals(app: App, task: str) -> frozenset[str]:
+def _approvals(project: Project, task: str) -> frozenset[str]:
     """Return the approvals asked for these tasks: a decision names the approval alone."""
     from fnmatch import fnmatchcase
 
     from esaa_git.store.position import state_at, tip_of
 
-    approvals = state_at(app.repository, tip_of(app.repository).oid).approvals
+    approvals = state_at(project.repository, tip_of(project.repository).oid).approvals
     return frozenset(
         approval_id
         for approval_id, approval in approvals.items()
@@ -107,16 +107,16 @@ def _approvals(app: App, task: str) -> frozenset[str]:
     )
 
 
-def _selected(app: App, selection: Selection, *, reverse: bool) -> Iterator[StoredEvent]:
+def _selected(project: Project, selection: Selection, *, reverse: bool) -> Iterator[StoredEvent]:
     from esaa_git.app.history import select
     from esaa_git.store.position import events_about, events_up_to, tip_of
 
-    tip = tip_of(app.repository)
+    tip = tip_of(project.repository)
     if reverse and selection.limit is None:
-        return select(events_up_to(app.repository, tip.oid), selection, newest_first=False)
-    events = app.log.events(newest_first=True)
+        return select(events_up_to(project.repository, tip.oid), selection, newest_first=False)
+    events = project.log.events(newest_first=True)
     if selection.task is not None and not set("*?[") & set(selection.task):
-        events = events_about(app.repository, tip.oid, selection.task, selection.approvals)
+        events = events_about(project.repository, tip.oid, selection.task, selection.approvals)
     newest = select(events, selection)
     return reversed(list(newest)) if reverse else newest
 
@@ -149,8 +149,8 @@ Example:
 )
 @click.argument("what", metavar="EVENT|TASK")
 @json_option
-@pass_app
-def show(app: App, what: str, as_json: bool) -> None:
+@pass_project
+def show(project: Project, what: str, as_json: bool) -> None:
     """Show one event, or one task, in full.
 
     An event: its envelope and payload, who signed it, and which files it brought. A task: its
@@ -159,21 +159,21 @@ def show(app: App, what: str, as_json: bool) -> None:
     from esaa_git.store.position import find_event, is_position
 
     if is_position(what):
-        _show_event(app, find_event(app.repository, what), as_json)
+        _show_event(project, find_event(project.repository, what), as_json)
     else:
-        _show_task(app, what, as_json)
+        _show_task(project, what, as_json)
 
 
-def _show_event(app: App, oid: str, as_json: bool) -> None:
+def _show_event(project: Project, oid: str, as_json: bool) -> None:
     from esaa_git.core.event import StoredEvent
     from esaa_git.report.describe import event_document, event_lines
     from esaa_git.store.log import read_event_commit
     from esaa_git.verify.provenance import provenance_of
 
-    found = read_event_commit(app.repository.read, oid)
+    found = read_event_commit(project.repository.read, oid)
     stored = StoredEvent(found.event, oid)
-    signed = provenance_of(app.repository, found)
-    files = list(_files(app, found))
+    signed = provenance_of(project.repository, found)
+    files = list(_files(project, found))
     if as_json:
         print_json(
             {
@@ -194,12 +194,12 @@ def _show_event(app: App, oid: str, as_json: bool) -> None:
         click.echo(line)
 
 
-def _files(app: App, found: EventCommit) -> Iterator[str]:
+def _files(project: Project, found: EventCommit) -> Iterator[str]:
     """Yield the paths, in the event's commit, of the contents that travel beside the event."""
     from esaa_git.store.objects import decode_tree
 
     def walk(tree: str, prefix: str) -> Iterator[str]:
-        for name, entry in decode_tree(app.repository.read(tree)[1]).items():
+        for name, entry in decode_tree(project.repository.read(tree)[1]).items():
             if entry.is_tree:
                 yield from walk(entry.oid, f"{prefix}{name}/")
             else:
@@ -210,17 +210,17 @@ def _files(app: App, found: EventCommit) -> Iterator[str]:
             yield from walk(found.tree[part].oid, f"{part}/")
 
 
-def _show_task(app: App, task_id: str, as_json: bool) -> None:
+def _show_task(project: Project, task_id: str, as_json: bool) -> None:
     from esaa_git.app.history import Selection, history_of
     from esaa_git.core.contract_rules import attempts_allowed
     from esaa_git.report.describe import task_document, task_lines
     from esaa_git.store.position import events_about, tip_of
 
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     task = _task(state, task_id)
     approvals = [one for one in state.approvals.values() if one.task_id == task_id]
     selection = Selection(task=task_id, approvals=frozenset(one.approval_id for one in approvals))
-    repository = app.repository
+    repository = project.repository
     candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
     events = list(history_of(candidates, selection))
     if as_json:
@@ -261,8 +261,8 @@ Example:
 @click.argument("after", metavar="EVENT")
 @click.option("-p", "--patch", is_flag=True, help="Show the files' changes as a unified diff.")
 @json_option
-@pass_app
-def diff(app: App, before: str, after: str, patch: bool, as_json: bool) -> None:
+@pass_project
+def diff(project: Project, before: str, after: str, patch: bool, as_json: bool) -> None:
     """Show what changed between two events: tasks, issues, the run, and files.
 
     Files are those that accepted effects between the two events wrote. What people committed to
@@ -274,11 +274,11 @@ def diff(app: App, before: str, after: str, patch: bool, as_json: bool) -> None:
 
     if patch and as_json:
         raise click.UsageError("--patch and --json exclude each other")
-    repository = app.repository
+    repository = project.repository
     old, new = find_event(repository, before), find_event(repository, after)
-    files = _written(app, old, new)
+    files = _written(project, old, new)
     if patch:
-        _print_patch(app, files)
+        _print_patch(project, files)
         return
     documents = documents_between(repository, old, new)
     changes = compare(state_at(repository, old), state_at(repository, new), documents)
@@ -288,45 +288,47 @@ def diff(app: App, before: str, after: str, patch: bool, as_json: bool) -> None:
     _print_diff(changes, files)
 
 
-def _written(app: App, old: str, new: str) -> list[FileChange]:
+def _written(project: Project, old: str, new: str) -> list[FileChange]:
     from esaa_git.report.compare import inverted, written_between
     from esaa_git.store.log import read_event_commit
     from esaa_git.store.position import events_between, state_at
 
-    first, last = (read_event_commit(app.repository.read, oid) for oid in (old, new))
+    first, last = (read_event_commit(project.repository.read, oid) for oid in (old, new))
     backwards = first.event.seq > last.event.seq
     if backwards:
         first, last = last, first
-    events = events_between(app.repository, first, last.oid)
-    files = written_between((stored.event for stored in events), state_at(app.repository, last.oid))
+    events = events_between(project.repository, first, last.oid)
+    files = written_between(
+        (stored.event for stored in events), state_at(project.repository, last.oid)
+    )
     return inverted(files) if backwards else files
 
 
-def _print_patch(app: App, files: Iterable[FileChange]) -> None:
+def _print_patch(project: Project, files: Iterable[FileChange]) -> None:
     from esaa_git.report.describe import visible
     from esaa_git.store.difference import unified_diff
 
     on_terminal = sys.stdout.isatty()
     for file in files:
-        data = unified_diff(app.repository, file.path, file.before, file.after)
+        data = unified_diff(project.repository, file.path, file.before, file.after)
         if on_terminal:
             click.echo(visible(data.decode(errors="replace").replace("\t", "    ")), nl=False)
         else:
             click.echo(data, nl=False)
 
 
-def print_effect(app: App, attempt_id: str) -> None:
+def print_effect(project: Project, attempt_id: str) -> None:
     """Print the recorded effect of an attempt, the current one of its task, as a unified diff."""
     from esaa_git.report.compare import written_between
     from esaa_git.store.position import events_about, tip_of
 
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     task_id = attempt_id.rpartition("-A")[0]
-    events = events_about(app.repository, tip_of(app.repository).oid, task_id)
+    events = events_about(project.repository, tip_of(project.repository).oid, task_id)
     for stored in events:
         event = stored.event
         if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
-            _print_patch(app, written_between([event], state))
+            _print_patch(project, written_between([event], state))
             return
         if event.action == "attempt.create" and event.attempt_id == attempt_id:
             break
@@ -386,8 +388,8 @@ Example:
     "--until", metavar="EVENT", default="@", help="The last event to replay (default: @)."
 )
 @json_option
-@pass_app
-def replay(app: App, until: str, as_json: bool) -> None:
+@pass_project
+def replay(project: Project, until: str, as_json: bool) -> None:
     """Project the events again, from the first one, and compare with the recorded state.
 
     This is the definition of the state at work: nothing is read but the events. Where the
@@ -400,10 +402,10 @@ def replay(app: App, until: str, as_json: bool) -> None:
     from esaa_git.store.log import load_tip
     from esaa_git.store.position import find_event
 
-    oid = find_event(app.repository, until)
+    oid = find_event(project.repository, until)
     with progress("replaying", quiet=as_json) as on_progress:
-        state = _project(app, oid, on_progress)
-    recorded = load_tip(app.repository, oid)
+        state = _project(project, oid, on_progress)
+    recorded = load_tip(project.repository, oid)
     is_equal = state_tree_id(state) == recorded.state_tree
     different = [] if is_equal else compare(recorded.state, state)
     if as_json:
@@ -435,7 +437,7 @@ def replay(app: App, until: str, as_json: bool) -> None:
         click.echo(f"equals the state recorded at {event_id(state.seq)} ({oid[:12]})")
 
 
-def _project(app: App, oid: str, on_progress: Any) -> State:
+def _project(project: Project, oid: str, on_progress: Any) -> State:
     from esaa_git.core.event import event_id
     from esaa_git.core.invariants import Violation
     from esaa_git.core.projection import evolve
@@ -443,10 +445,10 @@ def _project(app: App, oid: str, on_progress: Any) -> State:
     from esaa_git.store.log import read_event_commit
     from esaa_git.store.position import walk_forward
 
-    total = read_event_commit(app.repository.read, oid).event.seq
+    total = read_event_commit(project.repository.read, oid).event.seq
     state = EMPTY
-    for one in walk_forward(app.repository, oid):
-        event = read_event_commit(app.repository.read, one).event
+    for one in walk_forward(project.repository, oid):
+        event = read_event_commit(project.repository.read, one).event
         try:
             state = evolve(state, event)
         except Violation as error:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json, style
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json, style
 from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ Example:
     is_flag=True,
     help="With --server, install the hook for servers without Python: it verifies no signature.",
 )
-@pass_app
-def install_(app: App, server: Path | None, update: bool, fallback: bool) -> int:
+@pass_project
+def install_(project: Project, server: Path | None, update: bool, fallback: bool) -> int:
     """Put hooks in place; one that is there already is kept and runs first.
 
     Repeating it is harmless, and brings hooks of an older version up to date.
@@ -62,7 +62,7 @@ def install_(app: App, server: Path | None, update: bool, fallback: bool) -> int
         raise click.UsageError("--update and --fallback go with --server PATH")
     if update and fallback:
         raise click.UsageError("--update and --fallback exclude each other")
-    repository = _repository(app, server)
+    repository = _repository(project, server)
     names = installed.CLIENT if server is None else installed.SERVER[: 2 if update else 1]
     found = [installed.install(repository, name, fallback=fallback) for name in names]
     for one in found:
@@ -81,12 +81,12 @@ Example:
 """,
 )
 @server_option
-@pass_app
-def uninstall_(app: App, server: Path | None) -> None:
+@pass_project
+def uninstall_(project: Project, server: Path | None) -> None:
     """Take our hooks away and put back those that were there before, as they were."""
     from esaa_git.app import hooks as installed
 
-    repository = _repository(app, server)
+    repository = _repository(project, server)
     for name in installed.CLIENT if server is None else installed.SERVER:
         if installed.uninstall(repository, name):
             click.echo(f"{name}: removed")
@@ -102,15 +102,15 @@ Example:
 )
 @server_option
 @json_option
-@pass_app
-def check_(app: App, server: Path | None, as_json: bool) -> int:
+@pass_project
+def check_(project: Project, server: Path | None, as_json: bool) -> int:
     """Say which hooks are in place, and start each of ours once to see that it runs.
 
     The exit code is 1 where the hook that matters is missing, not ours, outdated or broken.
     """
     from esaa_git.app import hooks as installed
 
-    repository = _repository(app, server)
+    repository = _repository(project, server)
     names = installed.CLIENT if server is None else installed.SERVER
     found = [installed.look(repository, name) for name in names]
     if as_json:
@@ -123,8 +123,8 @@ def check_(app: App, server: Path | None, as_json: bool) -> int:
     return int(not all(one.is_sound for one in (needed, *ours)))
 
 
-def _repository(app: App, server: Path | None) -> Repository:
-    return app.repository if server is None else open_repository(server)
+def _repository(project: Project, server: Path | None) -> Repository:
+    return project.repository if server is None else open_repository(server)
 
 
 _SAYS = {

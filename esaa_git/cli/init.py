@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from esaa_git.app.project import ROADMAP, App, has_log, pass_app
+from esaa_git.app.project import ROADMAP, Project, has_log
+from esaa_git.cli.output import pass_project
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RepositoryError, UsageError
 
@@ -21,7 +22,9 @@ Example:
   git esaa init --agents
 """
 )
-@click.option("--project", metavar="NAME", help="Name of the project; by default the folder's.")
+@click.option(
+    "--project", "name", metavar="NAME", help="Name of the project; by default the folder's."
+)
 @click.option(
     "--key",
     metavar="PATH",
@@ -45,10 +48,10 @@ Example:
     help="Also write what interactive agents read (AGENTS.md, CLAUDE.md, GEMINI.md, a skill), and "
     "print how to register the MCP server. Where .roadmap/ is there already, nothing else is done.",
 )
-@pass_app
+@pass_project
 def init(
-    app: App,
-    project: str | None,
+    project: Project,
+    name: str | None,
     key: str | None,
     key_format: str,
     events_ref: str | None,
@@ -59,7 +62,7 @@ def init(
     Files that exist are left as they are, so it is safe to run it again. Nothing is recorded
     yet: the log begins with the first 'git esaa run' or 'git esaa plan apply'.
     """
-    repository = app.repository
+    repository = project.repository
     if agents:
         checkout = repository.workdir
         if checkout is None:
@@ -67,20 +70,20 @@ def init(
                 "a bare repository has no files for agents to read",
                 hint="run 'git esaa init --agents' in a clone",
             )
-        if (checkout / ROADMAP).is_dir() and not (project or key or events_ref):
+        if (checkout / ROADMAP).is_dir() and not (name or key or events_ref):
             _for_agents(checkout)
             return
     if events_ref is not None:
         repository.set_local("esaa.eventsRef", events_ref)
         _ = repository.events_ref  # says so if it is no ref name
-    if not has_log(app):
-        refuse_second_log(app)
+    if not has_log(project):
+        refuse_second_log(project)
     workdir = repository.workdir
     where = repository.git_dir if workdir is None else workdir
-    name = project or where.resolve().name.removesuffix(".git") or "project"
+    name = name or where.resolve().name.removesuffix(".git") or "project"
     if not name.isprintable() or len(name) > 100:
         raise UsageError(f"'{name!r}' cannot be a project's name", hint="give one with --project")
-    public, said = _key(app, name, key, key_format)
+    public, said = _key(project, name, key, key_format)
     if workdir is None:
         click.echo("bare repository: contracts are read from the branch that --branch names")
     else:
@@ -91,7 +94,7 @@ def init(
             if written
             else f"{ROADMAP}/ has everything already; nothing was written"
         )
-        _trust_in_git(app, workdir)
+        _trust_in_git(project, workdir)
     click.echo(said)
     click.echo(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
@@ -125,13 +128,13 @@ def _for_agents(workdir: Path) -> None:
         click.echo("the server needs one more package: python -m pip install 'esaa-git[mcp]'")
 
 
-def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, str]:
+def _key(project: Project, name: str, given: str | None, style: str) -> tuple[str, str]:
     """Return the public half as allowed_signers wants it, and a sentence about the key."""
     from esaa_git.app.keys import key_folder
     from esaa_git.trust.keys import create_key, load_signer
     from esaa_git.trust.signer import KeySpec
 
-    repository = app.repository
+    repository = project.repository
     configured = repository.setting("esaa.signingKey")
     if given is not None:
         spelled = str(Path(given).resolve()) if Path(given).exists() else given
@@ -145,14 +148,14 @@ def _key(app: App, project: str, given: str | None, style: str) -> tuple[str, st
         kind = "openpgp" if style == "openpgp" else "ssh"
         signer = load_signer(KeySpec(kind, configured, program))  # type: ignore[arg-type]  # a Literal
         return signer.public_key_line, f"the orchestrator signs with {configured}"
-    place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', project)}-{secrets.token_hex(4)}"
-    public = create_key(place, comment=f"git-esaa orchestrator of {project}")
+    place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{secrets.token_hex(4)}"
+    public = create_key(place, comment=f"git-esaa orchestrator of {name}")
     repository.set_local("esaa.signingKey", str(place))
     repository.set_local("esaa.keyFormat", "ssh")
     return public, f"made a signing key: its private half is '{place}' (keep a copy of it safe)"
 
 
-def _write_roadmap(folder: Path, project: str, public: str, style: str, program: str) -> list[str]:
+def _write_roadmap(folder: Path, name: str, public: str, style: str, program: str) -> list[str]:
     import json
 
     from esaa_git.resources import resource_path
@@ -171,7 +174,7 @@ def _write_roadmap(folder: Path, project: str, public: str, style: str, program:
         target.parent.mkdir(parents=True, exist_ok=True)
         data = source.read_bytes()
         if inside.name == "plan.yaml":
-            data = data.replace(b"{{project}}", json.dumps(project, ensure_ascii=False).encode())
+            data = data.replace(b"{{project}}", json.dumps(name, ensure_ascii=False).encode())
         target.write_bytes(data)
         if data.startswith(b"#!"):
             target.chmod(0o755)
@@ -202,9 +205,9 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
 
 
-def _trust_in_git(app: App, workdir: Path) -> None:
+def _trust_in_git(project: Project, workdir: Path) -> None:
     """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
-    repository = app.repository
+    repository = project.repository
     if repository.setting("gpg.ssh.allowedSignersFile") is None:
         repository.set_local(
             "gpg.ssh.allowedSignersFile", str(workdir / ROADMAP / "allowed_signers")

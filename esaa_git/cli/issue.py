@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, print_table
+from esaa_git.app.project import Project
+from esaa_git.cli.output import as_option, json_option, pass_project, print_json, print_table
 from esaa_git.cli.task import reason_option
 
 
@@ -34,9 +34,9 @@ Example:
 @click.option("--description", metavar="TEXT", help="What happens, and how to see it.")
 @json_option
 @as_option
-@pass_app
+@pass_project
 def report(
-    app: App,
+    project: Project,
     task_id: str | None,
     severity: str,
     title: str,
@@ -52,8 +52,8 @@ def report(
         payload["task_id"] = task_id
     if description:
         payload["description"] = description
-    issue_id = operator.report_issue(app.engine, app.actor(actor), payload)
-    state, _ = app.log.load()
+    issue_id = operator.report_issue(project.engine, project.actor(actor), payload)
+    state, _ = project.log.load()
     recorded = state.issues[issue_id]
     if as_json:
         print_json(recorded.to_json())
@@ -75,10 +75,10 @@ Example:
 )
 @click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
 @json_option
-@pass_app
-def list_(app: App, everything: bool, as_json: bool) -> None:
+@pass_project
+def list_(project: Project, everything: bool, as_json: bool) -> None:
     """List the open issues."""
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     found = [one for one in state.issues.values() if everything or one.is_open]
     if as_json:
         print_json([one.to_json() for one in found])
@@ -107,10 +107,10 @@ Example:
 @click.argument("issue_id", metavar="ISSUE")
 @reason_option
 @as_option
-@pass_app
-def resolve(app: App, issue_id: str, reason: str, actor: str | None) -> None:
+@pass_project
+def resolve(project: Project, issue_id: str, reason: str, actor: str | None) -> None:
     """Resolve an issue. Tasks that it blocked stay blocked until 'git esaa task unblock'."""
     from esaa_git.engine import operator
 
-    operator.resolve_issue(app.engine, issue_id, app.actor(actor), reason)
+    operator.resolve_issue(project.engine, issue_id, project.actor(actor), reason)
     click.echo(f"{issue_id} resolved")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, App, check_usable, has_log, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, print_table
+from esaa_git.app.project import ROADMAP, Project, check_usable, has_log
+from esaa_git.cli.output import as_option, json_option, pass_project, print_json, print_table
 from esaa_git.errors import (
     ConflictError,
     EsaaError,
@@ -53,14 +53,14 @@ Example:
 )
 @json_option
 @click.option("--branch", metavar="BRANCH", help="Branch with the contracts of a bare repository.")
-@pass_app
-def list_(app: App, as_json: bool, branch: str | None) -> None:
+@pass_project
+def list_(project: Project, as_json: bool, branch: str | None) -> None:
     """List every key: what it may sign and since when, and what will change.
 
     A key in the log may sign by its place there: from one event to another, whatever date a
     commit carries. What stands only in .roadmap/ takes effect with the next run.init.
     """
-    rows = _rows(app, branch)
+    rows = _rows(project, branch)
     if as_json:
         print_json(rows)
         return
@@ -81,15 +81,15 @@ def list_(app: App, as_json: bool, branch: str | None) -> None:
     )
 
 
-def _rows(app: App, branch: str | None) -> list[dict[str, Any]]:
+def _rows(project: Project, branch: str | None) -> list[dict[str, Any]]:
     from esaa_git.trust.keyring import Keyring
     from esaa_git.verify.keyhistory import pinned_keyrings, spans
 
-    pinned = pinned_keyrings(app.repository) if has_log(app) else []
+    pinned = pinned_keyrings(project.repository) if has_log(project) else []
     in_force = pinned[-1][1] if pinned else Keyring(b"")
-    disk = _on_disk(app, branch) or Keyring(b"")
+    disk = _on_disk(project, branch) or Keyring(b"")
     earlier = spans(pinned)
-    here, unknown = _configured(app)
+    here, unknown = _configured(project)
     listed: dict[str, list[ListedKey]] = {}
     for keyring in (disk, *(one for _, one in pinned)):
         listed |= {one.fingerprint: keyring.listed(one.fingerprint) for one in keyring.keys}
@@ -170,7 +170,7 @@ def _said(signs: list[dict[str, Any]]) -> str:
     return ", ".join(parts) or "nothing yet"
 
 
-def _configured(app: App) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
+def _configured(project: Project) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
     """Return which settings name which key here, and those keys; one that is missing is noted."""
     from esaa_git.app.signing import configured
     from esaa_git.trust.publickey import public_half
@@ -179,23 +179,23 @@ def _configured(app: App) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
     keys: dict[str, PublicKey] = {}
     for name, style in SETTINGS.items():
         try:
-            spec = configured(app.repository, name, style)
+            spec = configured(project.repository, name, style)
             if spec is None:
                 continue
             public = public_half(spec)
         except EsaaError as error:
-            app.say(f"note: the key that {name} names cannot be told: {error.message}")
+            project.say(f"note: the key that {name} names cannot be told: {error.message}")
             continue
         named.setdefault(public.fingerprint, []).append(name)
         keys[public.fingerprint] = public
     return named, keys
 
 
-def _on_disk(app: App, branch: str | None = None) -> Keyring | None:
+def _on_disk(project: Project, branch: str | None = None) -> Keyring | None:
     from esaa_git.trust.keyring import Keyring
 
     try:
-        contracts = app.contracts(branch)
+        contracts = project.contracts(branch)
     except RepositoryError:
         return None
     return Keyring.of(contracts) if "allowed_signers" in contracts.files else None
@@ -222,9 +222,9 @@ Example:
 @click.option("--out", metavar="PATH", help="Where its private half goes; PATH.pub is the public.")
 @click.option("--comment", metavar="TEXT", help="How people will know the key.")
 @json_option
-@pass_app
+@pass_project
 def create(
-    app: App, roles: tuple[str, ...], out: str | None, comment: str | None, as_json: bool
+    project: Project, roles: tuple[str, ...], out: str | None, comment: str | None, as_json: bool
 ) -> None:
     """Make an Ed25519 key, and print its public half. Nobody trusts it by that."""
     from esaa_git.app.keys import key_folder
@@ -232,20 +232,20 @@ def create(
 
     label = "-".join(dict.fromkeys(roles)) or "key"
     place = Path(out).absolute() if out else key_folder() / f"{label}-{secrets.token_hex(4)}"
-    said = comment if comment is not None else f"{_person(app)} {label}"
+    said = comment if comment is not None else f"{_person(project)} {label}"
     public = create_key(place, comment=said)
     if as_json:
         print_json({"path": str(place), "public_key": public, "comment": said})
         return
     click.echo(public)
     wanted = "".join(f" --role {role}" for role in dict.fromkeys(roles)) or " --role ROLE"
-    app.say(f"made '{place}' (its private half: keep a copy of it safe)")
-    app.say(f"next: have somebody who may run 'git esaa key trust {place}.pub{wanted}'")
+    project.say(f"made '{place}' (its private half: keep a copy of it safe)")
+    project.say(f"next: have somebody who may run 'git esaa key trust {place}.pub{wanted}'")
 
 
-def _person(app: App) -> str:
+def _person(project: Project) -> str:
     try:
-        return app.repository.person()
+        return project.repository.person()
     except EsaaError:
         return "git-esaa"
 
@@ -270,16 +270,16 @@ Example:
     type=click.Choice(ROLES),
     help="What the key may do; all of it, where the key is listed already. May be repeated.",
 )
-@pass_app
-def trust(app: App, given: str, roles: tuple[str, ...]) -> None:
+@pass_project
+def trust(project: Project, given: str, roles: tuple[str, ...]) -> None:
     """Write a key into .roadmap/, to be trusted from the next run.init on.
 
     KEY is a .pub file, a public key line in quotes, or the fingerprint of an OpenPGP key.
     """
     from esaa_git.trust.publickey import read_public_key
 
-    folder, before = _editable(app)
-    public = read_public_key(given, app.repository.setting("gpg.program") or "gpg")
+    folder, before = _editable(project)
+    public = read_public_key(given, project.repository.setting("gpg.program") or "gpg")
     after = before.trust(public, roles)
     named = ", ".join(sorted(after.roles_of(public.fingerprint)))
     if after is before:
@@ -287,7 +287,7 @@ def trust(app: App, given: str, roles: tuple[str, ...]) -> None:
     else:
         _write(folder, before, after)
         click.echo(f"{public.fingerprint} gets the roles: {named}")
-    _say_how(app, after)
+    _say_how(project, after)
 
 
 @key.command(
@@ -299,26 +299,28 @@ Example:
 """,
 )
 @click.argument("given", metavar="KEY")
-@pass_app
-def revoke(app: App, given: str) -> None:
+@pass_project
+def revoke(project: Project, given: str) -> None:
     """Take a key out of .roadmap/: from the next run.init on it signs nothing.
 
     KEY is a fingerprint, a comment, or the path of the key. What it has signed stays valid.
     """
-    folder, before = _editable(app)
+    folder, before = _editable(project)
     fingerprint = before.find(given)
     after = before.revoke(fingerprint)
     _write(folder, before, after)
     click.echo(f"{fingerprint} is taken out")
-    if fingerprint in _configured(app)[0]:
-        app.say("note: this key is configured here; 'git esaa key rotate' would have replaced it")
-    _say_how(app, after)
+    if fingerprint in _configured(project)[0]:
+        project.say(
+            "note: this key is configured here; 'git esaa key rotate' would have replaced it"
+        )
+    _say_how(project, after)
 
 
-def _editable(app: App) -> tuple[Path, Keyring]:
+def _editable(project: Project) -> tuple[Path, Keyring]:
     from esaa_git.app.keys import read_keyring
 
-    workdir = app.repository.workdir
+    workdir = project.repository.workdir
     if workdir is None:
         raise RepositoryError(
             f"a bare repository has no checkout with a '{ROADMAP}' to edit",
@@ -339,28 +341,28 @@ def _write(folder: Path, before: Keyring, after: Keyring) -> None:
         click.echo(f"changed {ROADMAP}/{name}")
 
 
-def _say_how(app: App, after: Keyring) -> None:
+def _say_how(project: Project, after: Keyring) -> None:
     """Tell how, and by whom, an edit of the keys takes effect."""
-    if not has_log(app):
+    if not has_log(project):
         click.echo("it takes effect when the log begins; commit it")
         return
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     if contracts.pins == after.into(contracts).pins:
         click.echo("it is what is in force")
         return
     restart = " --restart" if state.run.is_open else ""
     click.echo(
         "it takes effect with the next run.init, which an admin signs: commit it, then "
-        f"'git esaa plan apply{restart}'{_as_admin(app, contracts)}"
+        f"'git esaa plan apply{restart}'{_as_admin(project, contracts)}"
     )
 
 
-def _as_admin(app: App, contracts: Contracts) -> str:
+def _as_admin(project: Project, contracts: Contracts) -> str:
     """Return what to add to a command where the key configured here is no admin's."""
     from esaa_git.trust.keyring import Keyring
 
     keyring = Keyring.of(contracts)
-    if any("admin" in keyring.roles_of(fingerprint) for fingerprint in _configured(app)[0]):
+    if any("admin" in keyring.roles_of(fingerprint) for fingerprint in _configured(project)[0]):
         return ""
     return f" with --sign-with KEY, KEY being one of: {_admins(keyring)}"
 
@@ -394,9 +396,9 @@ Example:
     help="The key of the admin who records it, where the one configured here is no admin's.",
 )
 @as_option
-@pass_app
+@pass_project
 def rotate(
-    app: App, new: str | None, restart: bool, sign_with: str | None, actor: str | None
+    project: Project, new: str | None, restart: bool, sign_with: str | None, actor: str | None
 ) -> None:
     """Replace the key configured here by a new one with the same roles.
 
@@ -407,13 +409,13 @@ def rotate(
     from esaa_git.app.signing import finish_rotation, set_next
     from esaa_git.trust.keyring import Keyring
 
-    if finish_rotation(app.repository):
+    if finish_rotation(project.repository):
         click.echo("the new key is in force, and signs here from now on")
         return
-    by = app.actor(actor)
-    folder, disk = _editable(app)
-    old = app.log.signer
-    loaded = app.log.load() if has_log(app) else None
+    by = project.actor(actor)
+    folder, disk = _editable(project)
+    old = project.log.signer
+    loaded = project.log.load() if has_log(project) else None
     keyring = disk if loaded is None else Keyring.of(loaded[1])
     if "orchestrator" not in keyring.roles_of(old.fingerprint):
         raise KeyUnavailable(
@@ -426,7 +428,7 @@ def rotate(
             hint="add --restart to halt it and start the next one, or wait until it has ended",
         )
     # Whatever can be refused is refused before anything is changed.
-    spec, fresh = _new_key(app, new, old)
+    spec, fresh = _new_key(project, new, old)
     after, pinned = disk, None
     try:
         after = disk.replace(old.fingerprint, fresh)
@@ -435,15 +437,15 @@ def rotate(
         if loaded is not None:
             pinned = keyring.replace(old.fingerprint, fresh).into(loaded[1])
             check_usable(pinned)
-        recorder = None if pinned is None else _recorder(app, pinned, sign_with)
+        recorder = None if pinned is None else _recorder(project, pinned, sign_with)
     except EsaaError:
-        if new is None and app.repository.setting("esaa.nextSigningKey") is None:
+        if new is None and project.repository.setting("esaa.nextSigningKey") is None:
             _discard(spec)
         raise
-    set_next(app.repository, spec)
+    set_next(project.repository, spec)
     _write(folder, disk, after)
     if pinned is None:
-        finish_rotation(app.repository)
+        finish_rotation(project.repository)
         click.echo(f"{fresh.fingerprint} signs here from now on; commit the change")
         return
     if recorder is None:
@@ -456,12 +458,12 @@ def rotate(
         )
         return
     _record(recorder, pinned, by, old.fingerprint)
-    finish_rotation(app.repository)
+    finish_rotation(project.repository)
     click.echo(f"{fresh.fingerprint} signs here from now on; {old.fingerprint} signs nothing more")
     click.echo(f"commit {ROADMAP}, so that the next run keeps it")
 
 
-def _new_key(app: App, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
+def _new_key(project: Project, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
     """Return the key that follows, which has to be able to sign: given, begun before, or made."""
     from esaa_git.app.keys import key_folder
     from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
@@ -470,8 +472,8 @@ def _new_key(app: App, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey
     from esaa_git.trust.publickey import public_half as public_half_of
     from esaa_git.trust.signer import KeySpec
 
-    program = app.repository.setting("gpg.program") or "gpg"
-    begun = configured(app.repository, NEXT_KEY, NEXT_FORMAT)
+    program = project.repository.setting("gpg.program") or "gpg"
+    begun = configured(project.repository, NEXT_KEY, NEXT_FORMAT)
     spec = begun if new is None else key_spec(new, program)
     if begun is not None and spec is not None and spec != begun:
         raise UsageError(
@@ -482,7 +484,7 @@ def _new_key(app: App, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey
     if spec is None:
         name = re.sub("[^A-Za-z0-9._-]", "-", f"orchestrator-{secrets.token_hex(4)}")
         spec = KeySpec("ssh", str(key_folder() / name))
-        create_key(Path(spec.key), comment=f"{_person(app)} orchestrator")
+        create_key(Path(spec.key), comment=f"{_person(project)} orchestrator")
     signer = load_signer(spec)
     if signer.fingerprint == old.fingerprint:
         raise UsageError(
@@ -498,14 +500,14 @@ def _discard(spec: KeySpec) -> None:
         place.unlink(missing_ok=True)
 
 
-def _recorder(app: App, pinned: Contracts, sign_with: str | None) -> App | None:
+def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Project | None:
     """Return what records the change, or None where only somebody else can.
 
     Raises:
         RefusedError: if the key that was named for it is no admin's.
     """
-    recorder = App(str(app.repository.workdir or app.repository.git_dir))
-    recorder.say, recorder.sign_with = app.say, sign_with
+    recorder = Project(str(project.repository.workdir or project.repository.git_dir))
+    recorder.say, recorder.sign_with = project.say, sign_with
     try:
         recorder.log.check_may_pin(pinned)
     except RefusedError:
@@ -515,13 +517,13 @@ def _recorder(app: App, pinned: Contracts, sign_with: str | None) -> App | None:
     return recorder
 
 
-def _record(app: App, pinned: Contracts, by: str, old: str) -> None:
+def _record(project: Project, pinned: Contracts, by: str, old: str) -> None:
     """Pin the contracts in force with the new key in the place of the old one, and nothing else."""
     from esaa_git.core.plan import Plan
     from esaa_git.engine import run as runs
 
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     if state.run.is_open:
-        runs.stop(app.engine, f"the key {old} is replaced", by)
+        runs.stop(project.engine, f"the key {old} is replaced", by)
     plan = Plan(state.project.name, ())
-    runs.apply(app.engine, plan, pinned, branch=None, by=by)
+    runs.apply(project.engine, plan, pinned, branch=None, by=by)

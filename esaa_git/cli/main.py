@@ -100,9 +100,9 @@ def cli(ctx: click.Context, folder: str | None) -> None:
     contract, authority and policy, and only then recorded as a signed event, applied as a
     commit, and projected into the state of the plan.
     """
-    from esaa_git.app.project import App
+    from esaa_git.app.project import Project
 
-    ctx.obj = App(folder)
+    ctx.obj = Project(folder)
 
 
 def main() -> None:

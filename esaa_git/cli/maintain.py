@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json
 
 if TYPE_CHECKING:
     from esaa_git.store.maintenance import Maintained
@@ -22,8 +22,8 @@ Example:
 """
 )
 @json_option
-@pass_app
-def maintain(app: App, as_json: bool) -> None:
+@pass_project
+def maintain(project: Project, as_json: bool) -> None:
     """Pack the log's objects, and remove what dead processes have left.
 
     A run does the same by itself every 500 events; a server that takes pushes has it done by
@@ -32,7 +32,7 @@ def maintain(app: App, as_json: bool) -> None:
     """
     from esaa_git.store.maintenance import maintain as do
 
-    done = do(app.repository)
+    done = do(project.repository)
     if done is None:
         if as_json:
             print_json({"status": "busy"})

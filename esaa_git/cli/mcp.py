@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from esaa_git.app.project import App, pass_app
+from esaa_git.app.project import Project
+from esaa_git.cli.output import pass_project
 from esaa_git.errors import ConfigurationError
 
 
@@ -21,8 +22,8 @@ Example:
     metavar="NAME",
     help="Act under this name instead of the one that the client gives itself.",
 )
-@pass_app
-def mcp(app: App, actor: str | None) -> None:
+@pass_project
+def mcp(project: Project, actor: str | None) -> None:
     """Serve the Model Context Protocol, for an agent that works in your checkout.
 
     The agent's host starts this command and talks to it; 'git esaa init --agents' prints the line
@@ -38,9 +39,9 @@ def mcp(app: App, actor: str | None) -> None:
             hint="run 'python -m pip install \"esaa-git[mcp]\"', then repeat the command",
         ) from error
     if actor is not None:
-        app.actor(actor)
-    folder = None if app.folder is None else str(app.folder)
+        project.actor(actor)
+    folder = None if project.folder is None else str(project.folder)
     try:
-        Desk(lambda: App(folder), actor).serve()
+        Desk(lambda: Project(folder), actor).serve()
     except* (BrokenPipeError, ConnectionError):
         pass  # the host is gone

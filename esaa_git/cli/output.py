@@ -10,6 +10,11 @@ from typing import Any
 
 import click
 
+from esaa_git.app.project import Project
+
+pass_project = click.make_pass_decorator(Project)
+"""Gives a command the repository that it was called in."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
 
 as_option = click.option(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, check_usable, has_log, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, style
+from esaa_git.app.project import Project, check_usable, has_log
+from esaa_git.cli.output import as_option, json_option, pass_project, print_json, style
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import UsageError
 
@@ -36,10 +36,10 @@ Example:
 )
 @json_option
 @branch_option
-@pass_app
-def diff_(app: App, as_json: bool, branch: str | None) -> None:
+@pass_project
+def diff_(project: Project, as_json: bool, branch: str | None) -> None:
     """Show what applying the plan would do, and do nothing."""
-    found, contract_changes = _diff(app, branch)
+    found, contract_changes = _diff(project, branch)
     if as_json:
         print_json({**_as_json(found), "contracts_changed": contract_changes})
         return
@@ -70,9 +70,9 @@ Example:
     "changed. A private key file, the .pub file of a key in ssh-agent, or an OpenPGP fingerprint.",
 )
 @as_option
-@pass_app
+@pass_project
 def apply_(
-    app: App,
+    project: Project,
     as_json: bool,
     branch: str | None,
     restart: bool,
@@ -87,26 +87,26 @@ def apply_(
     from esaa_git.core import plan as plans
     from esaa_git.engine import run as runs
 
-    app.sign_with = sign_with
-    by = app.actor(actor)
-    wanted, contracts = app.plan(branch), app.contracts(branch)
-    if not has_log(app):
-        refuse_second_log(app)
-    is_open = has_log(app) and app.log.load()[0].run.is_open
+    project.sign_with = sign_with
+    by = project.actor(actor)
+    wanted, contracts = project.plan(branch), project.contracts(branch)
+    if not has_log(project):
+        refuse_second_log(project)
+    is_open = has_log(project) and project.log.load()[0].run.is_open
     if is_open and sign_with is not None and not restart:
         raise UsageError(
             f"there is nothing for '{sign_with}' to sign: "
-            f"{app.log.load()[0].run.run_id} is open, and its contracts stay until it ends",
+            f"{project.log.load()[0].run.run_id} is open, and its contracts stay until it ends",
             hint="add --restart to halt it, and to start the next run under those on disk",
         )
     if is_open and restart:
         # What cannot be applied must not have stopped the run first.
         check_usable(contracts)
-        plans.check_plan(wanted, app.log.load()[0], contracts)
-        app.log.check_may_pin(contracts)
-        runs.stop(app.engine, reason or "restarted", by)
-    done = runs.apply(app.engine, wanted, contracts, branch=branch, by=by)
-    note_edited_contracts(app, branch)
+        plans.check_plan(wanted, project.log.load()[0], contracts)
+        project.log.check_may_pin(contracts)
+        runs.stop(project.engine, reason or "restarted", by)
+    done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by)
+    note_edited_contracts(project, branch)
     if as_json:
         print_json(
             {
@@ -121,17 +121,17 @@ def apply_(
     click.echo(f"{begun}{done.created} tasks created, {done.amended} amended")
 
 
-def _diff(app: App, branch: str | None) -> tuple[PlanDiff, list[str]]:
+def _diff(project: Project, branch: str | None) -> tuple[PlanDiff, list[str]]:
     from esaa_git.core import plan as plans
     from esaa_git.core.state import EMPTY
 
-    wanted = app.contracts(branch)
+    wanted = project.contracts(branch)
     wanted.check()
-    document = app.plan(branch)
-    if not has_log(app):
+    document = project.plan(branch)
+    if not has_log(project):
         plans.check_plan(document, EMPTY, wanted)
         return plans.diff_plan(document, EMPTY), []
-    state, in_force = app.log.load()
+    state, in_force = project.log.load()
     plans.check_plan(document, state, in_force if state.run.is_open else wanted)
     return plans.diff_plan(document, state), _changed(in_force, wanted)
 
@@ -145,12 +145,12 @@ def _changed(in_force: Contracts, wanted: Contracts) -> list[str]:
     )
 
 
-def note_edited_contracts(app: App, branch: str | None) -> None:
+def note_edited_contracts(project: Project, branch: str | None) -> None:
     """Say which edits the open run does not know: whoever made one waits for it in vain."""
-    state, in_force = app.log.load()
-    changed = _changed(in_force, app.contracts(branch)) if state.run.is_open else []
+    state, in_force = project.log.load()
+    changed = _changed(in_force, project.contracts(branch)) if state.run.is_open else []
     if changed:
-        app.say(
+        project.say(
             f"note: {', '.join(changed)}: what stands in .roadmap/ is not what {state.run.run_id} "
             "goes by; 'git esaa plan apply --restart' puts it in force"
         )

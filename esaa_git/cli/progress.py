@@ -15,7 +15,7 @@ from esaa_git.cli.output import style
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from esaa_git.app.project import App
+    from esaa_git.app.project import Project
     from esaa_git.engine.exchange import Admission
     from esaa_git.engine.options import Observer
     from esaa_git.engine.proposer import Dispatched
@@ -30,7 +30,7 @@ _LABELS = {
 
 
 @contextmanager
-def watching(app: App, *, quiet: bool) -> Iterator[Observer]:
+def watching(project: Project, *, quiet: bool) -> Iterator[Observer]:
     """Show what happens until the block is left; with `quiet`, show nothing."""
     from esaa_git.engine.options import Unobserved
 
@@ -38,17 +38,17 @@ def watching(app: App, *, quiet: bool) -> Iterator[Observer]:
         yield Unobserved()
         return
     if not sys.stdout.isatty():
-        yield Lines(app)
+        yield Lines(project)
         return
-    with Live(app) as live:
+    with Live(project) as live:
         yield live
 
 
 class Lines:
     """Prints a line for everything that happens; who is asked goes to the standard error."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, project: Project) -> None:
+        self._app = project
 
     def dispatched(self, what: Dispatched) -> None:
         self._app.say(f"{what.attempt_id}: asking {what.adapter.name}")
@@ -63,11 +63,11 @@ class Lines:
 class Live:
     """Shows who does what, and for how long, below the lines of what is over."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, project: Project) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._app = app
+        self._app = project
         self._console = Console(highlight=False)
         self._at_work: dict[str, tuple[float, str, str]] = {}
         self._rejected = 0

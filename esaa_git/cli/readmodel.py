@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, App, pass_app
-from esaa_git.cli.output import json_option, print_json, progress
+from esaa_git.app.project import ROADMAP, Project
+from esaa_git.cli.output import json_option, pass_project, print_json, progress
 from esaa_git.errors import RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ Example:
 )
 @click.option("--stdout", "to_stdout", is_flag=True, help="Print roadmap.json and write nothing.")
 @json_option
-@pass_app
-def project(app: App, to_stdout: bool, as_json: bool) -> None:
+@pass_project
+def project(project: Project, to_stdout: bool, as_json: bool) -> None:
     """Write the read-models of the last event into .roadmap/, and print the projection's hash.
 
     The SHA-256 of roadmap.json is that hash. The files are derived: nothing reads them back, and
@@ -43,12 +43,12 @@ def project(app: App, to_stdout: bool, as_json: bool) -> None:
 
     if to_stdout and as_json:
         raise click.UsageError("--stdout and --json exclude each other")
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     data = canonical.encode(roadmap(state))
     if to_stdout:
         click.echo(data, nl=False)
         return
-    folder = _roadmap_folder(app, "print it with 'git esaa project --stdout'")
+    folder = _roadmap_folder(project, "print it with 'git esaa project --stdout'")
     head = {"schema_version": SCHEMA_VERSION}
     files = {
         "roadmap.json": data,
@@ -84,9 +84,9 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         raise RepositoryError(f"cannot write to '{folder}'", cause=error.strerror) from error
 
 
-def _roadmap_folder(app: App, instead: str) -> Path:
+def _roadmap_folder(project: Project, instead: str) -> Path:
     """Return `.roadmap/` of the checkout, which nothing may have replaced by a link elsewhere."""
-    workdir = app.repository.workdir
+    workdir = project.repository.workdir
     if workdir is None:
         raise UsageError(f"a bare repository has no '{ROADMAP}' to write to", hint=instead)
     folder = workdir / ROADMAP
@@ -110,8 +110,8 @@ Example:
 )
 @click.argument("target", metavar="[DIR|-]", required=False)
 @json_option
-@pass_app
-def export(app: App, target: str | None, as_json: bool) -> None:
+@pass_project
+def export(project: Project, target: str | None, as_json: bool) -> None:
     """Write activity.jsonl, one event a line, and the contents that the events name.
 
     The folder is .roadmap/ by default. With '-', the events go to standard output, without the
@@ -123,15 +123,15 @@ def export(app: App, target: str | None, as_json: bool) -> None:
     if target == "-":
         if as_json:
             raise click.UsageError("'-' prints the events themselves, so --json has no place")
-        export_events(app.repository, sys.stdout.buffer)
+        export_events(project.repository, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     if target is None:
-        folder = _roadmap_folder(app, "name a folder, as in 'git esaa export DIR'")
+        folder = _roadmap_folder(project, "name a folder, as in 'git esaa export DIR'")
     else:
         folder = Path(target)
     with progress("exporting", quiet=as_json) as on_progress:
-        done = export_files(app.repository, folder, on_progress=on_progress)
+        done = export_files(project.repository, folder, on_progress=on_progress)
     if as_json:
         print_json(
             {
@@ -167,8 +167,8 @@ Example:
     help="Contents that the events name; by default the activity.objects.pack beside FILE.",
 )
 @json_option
-@pass_app
-def import_(app: App, file: Path, objects: Path | None, as_json: bool) -> None:
+@pass_project
+def import_(project: Project, file: Path, objects: Path | None, as_json: bool) -> None:
     """Start the log of this repository from an exported one.
 
     Every event is checked as if it were appended here, and signed anew: with a key that the
@@ -189,11 +189,11 @@ def import_(app: App, file: Path, objects: Path | None, as_json: bool) -> None:
         objects = beside
     with progress("importing", quiet=as_json) as on_progress:
         done = import_log(
-            app.log,
+            project.log,
             file,
             token=secrets.token_hex(16),
             objects=objects,
-            contract_files=_contract_files(app),
+            contract_files=_contract_files(project),
             on_progress=on_progress,
         )
     if as_json:
@@ -206,14 +206,14 @@ def import_(app: App, file: Path, objects: Path | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"imported {done.events} events into {app.log.ref} (log {done.log_id})")
+    click.echo(f"imported {done.events} events into {project.log.ref} (log {done.log_id})")
     click.echo(f"projection_hash_sha256: {done.projection_hash}")
 
 
-def _contract_files(app: App) -> dict[str, bytes]:
+def _contract_files(project: Project) -> dict[str, bytes]:
     from esaa_git.core.contracts import is_contract_file
 
-    workdir = app.repository.workdir
+    workdir = project.repository.workdir
     folder = None if workdir is None else workdir / ROADMAP
     if folder is None or not folder.is_dir():
         return {}

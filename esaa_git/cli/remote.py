@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, App, pass_app
-from esaa_git.cli.output import json_option, print_json, progress, style
+from esaa_git.app.project import ROADMAP, Project
+from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
 from esaa_git.errors import ConflictError, MismatchError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ Example:
 """,
 )
 @click.argument("name", metavar="REMOTE")
-@pass_app
-def setup_(app: App, name: str) -> None:
+@pass_project
+def setup_(project: Project, name: str) -> None:
     """Have 'git fetch' bring the log and its checkpoints too, and never over what is here.
 
     The log of the remote is kept beside the local one, and every move of a ref in its reflog.
     Repeating it is harmless.
     """
-    done = _remote(app, name).setup()
+    done = _remote(project, name).setup()
     for line in done:
         click.echo(line)
     click.echo(f"'{name}' is set up" if done else f"'{name}' is set up already")
@@ -87,8 +87,8 @@ Example:
 )
 @remote_argument
 @json_option
-@pass_app
-def fetch(app: App, name: str | None, as_json: bool) -> None:
+@pass_project
+def fetch(project: Project, name: str | None, as_json: bool) -> None:
     """Fetch log, branches and checkpoints, verify what is new, and follow where that is possible.
 
     Log and working branch move together, and only forward. Where there are events or commits
@@ -97,10 +97,10 @@ def fetch(app: App, name: str | None, as_json: bool) -> None:
     """
     from esaa_git.remote.remote import default_remote
 
-    found = _remote(app, name or default_remote(app.repository))
-    _set_up(app, found)
+    found = _remote(project, name or default_remote(project.repository))
+    _set_up(project, found)
     with progress("verifying", quiet=as_json) as on_progress:
-        joined = _join(app, found, on_progress, together=False)
+        joined = _join(project, found, on_progress, together=False)
     if as_json:
         print_json(_as_json(joined))
     else:
@@ -116,8 +116,8 @@ Example:
 )
 @remote_argument
 @json_option
-@pass_app
-def push(app: App, name: str | None, as_json: bool) -> None:
+@pass_project
+def push(project: Project, name: str | None, as_json: bool) -> None:
     """Push log, working branch and checkpoints: all of them, or none.
 
     Nothing is ever forced. Where the remote has what is not here, it is refused: 'git esaa sync'
@@ -125,8 +125,8 @@ def push(app: App, name: str | None, as_json: bool) -> None:
     """
     from esaa_git.remote.remote import default_remote
 
-    found = _remote(app, name or default_remote(app.repository))
-    _set_up(app, found)
+    found = _remote(project, name or default_remote(project.repository))
+    _set_up(project, found)
     pushed = found.push()
     if as_json:
         print_json({"remote": found.name, "pushed": pushed})
@@ -149,9 +149,9 @@ Example:
     help="The first commit of the log, as somebody told you; another log is refused.",
 )
 @click.option("--events-ref", metavar="REF", help="The ref of the log, where it is not the usual.")
-@pass_app
+@pass_project
 def clone(
-    app: App, url: str, folder: str | None, genesis: str | None, events_ref: str | None
+    project: Project, url: str, folder: str | None, genesis: str | None, events_ref: str | None
 ) -> None:
     """Clone a repository with its log, and verify the log before it is believed.
 
@@ -166,12 +166,14 @@ def clone(
             f"'{genesis}' is not the whole id of a commit",
             hint="'git esaa log --reverse -n 1 --json' shows it where the log is",
         )
-    start = app.folder or Path()
+    start = project.folder or Path()
     target = start / (folder or _folder_of(url))
     local = start / url
-    git_clone(str(local.resolve()) if app.folder and local.exists() else url, str(target.resolve()))
-    cloned = App(str(target))
-    cloned.say = app.say
+    git_clone(
+        str(local.resolve()) if project.folder and local.exists() else url, str(target.resolve())
+    )
+    cloned = Project(str(target))
+    cloned.say = project.say
     if events_ref is not None:
         cloned.repository.set_local("esaa.eventsRef", events_ref)
     if genesis is not None:
@@ -199,8 +201,8 @@ Example:
 )
 @remote_argument
 @json_option
-@pass_app
-def sync(app: App, name: str | None, as_json: bool) -> None:
+@pass_project
+def sync(project: Project, name: str | None, as_json: bool) -> None:
     """Fetch, bring the two together, and push.
 
     Where others recorded events meanwhile, yours are decided again after theirs, as if they came
@@ -209,11 +211,11 @@ def sync(app: App, name: str | None, as_json: bool) -> None:
     """
     from esaa_git.remote.remote import default_remote
 
-    found = _remote(app, name or default_remote(app.repository))
-    _set_up(app, found)
+    found = _remote(project, name or default_remote(project.repository))
+    _set_up(project, found)
     done: list[Joined] = []
     with progress("verifying", quiet=as_json) as on_progress:
-        pushed = _sync(app, found, on_progress, done)
+        pushed = _sync(project, found, on_progress, done)
     if as_json:
         print_json({"pushed": pushed, "rounds": [_as_json(joined) for joined in done]})
         return
@@ -226,15 +228,15 @@ def sync(app: App, name: str | None, as_json: bool) -> None:
 
 
 def _sync(
-    app: App, remote: Remote, on_progress: Callable[[int, int], None], done: list[Joined]
+    project: Project, remote: Remote, on_progress: Callable[[int, int], None], done: list[Joined]
 ) -> list[str]:
     """Fetch, join and push until it holds; every round that was made is added to `done`."""
     for attempt in range(1, TRIES + 1):
-        before = _own_refs(app)
+        before = _own_refs(project)
         try:
-            joined = _join(app, remote, on_progress, together=True)
+            joined = _join(project, remote, on_progress, together=True)
         except ConflictError:
-            if attempt == TRIES or _own_refs(app) == before:
+            if attempt == TRIES or _own_refs(project) == before:
                 raise
             continue
         done.append(joined)
@@ -247,15 +249,15 @@ def _sync(
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _own_refs(app: App) -> dict[str, str | None]:
-    repository = app.repository
+def _own_refs(project: Project) -> dict[str, str | None]:
+    repository = project.repository
     local = repository.ref_target(repository.events_ref)
     heads = [ref for ref in repository.raw.references if ref.startswith("refs/heads/")]
     return {repository.events_ref: local, **{ref: repository.ref_target(ref) for ref in heads}}
 
 
 def _join(
-    app: App, remote: Remote, on_progress: Callable[[int, int], None], *, together: bool
+    project: Project, remote: Remote, on_progress: Callable[[int, int], None], *, together: bool
 ) -> Joined:
     """Fetch, and bring the local refs after the remote as far as that is possible.
 
@@ -264,15 +266,15 @@ def _join(
     """
     from esaa_git.store.log import load_tip
 
-    repository = app.repository
+    repository = project.repository
     if repository.ref_target(remote.log_ref) is not None and together:
-        _ = app.engine  # finishes what a crash left undone
+        _ = project.engine  # finishes what a crash left undone
     local = repository.ref_target(remote.log_ref)
     if local is not None and together and remote.last_seen() is None and not remote.has_log():
         return Joined(None, "none")
     incoming = remote.fetch(on_progress)
     if local is None:
-        return _take_over(app, remote, Joined(incoming, "none"), None, together)
+        return _take_over(project, remote, Joined(incoming, "none"), None, together)
     state = load_tip(repository, local).state
     joined = Joined(incoming, "behind")
     if incoming.common != incoming.tip:
@@ -280,32 +282,32 @@ def _join(
     else:
         joined.relation = "same" if local == incoming.tip else "ahead"
     if joined.relation == "diverged":
-        joined.own = state.seq - _seq(app, str(incoming.common))
+        joined.own = state.seq - _seq(project, str(incoming.common))
         if together:
-            return _decide_again(app, remote, joined, local, state)
+            return _decide_again(project, remote, joined, local, state)
         joined.held = f"{joined.own} events here are not there: run 'git esaa sync {remote.name}'"
         return joined
     if joined.relation in ("same", "ahead"):
         joined.own = state.seq - incoming.seq
         if not together:
             return joined
-    return _take_over(app, remote, joined, state, together)
+    return _take_over(project, remote, joined, state, together)
 
 
-def _seq(app: App, oid: str) -> int:
+def _seq(project: Project, oid: str) -> int:
     from esaa_git.remote.reconcile import seq_of
 
-    return seq_of(app.repository, oid)
+    return seq_of(project.repository, oid)
 
 
 def _lanes(
-    app: App, remote: Remote, state: State, other: State | None, stale: Sequence[str]
+    project: Project, remote: Remote, state: State, other: State | None, stale: Sequence[str]
 ) -> list[Lane]:
     """Return how the working branches go on: the one of the log there, and the one here."""
     from esaa_git.remote.reconcile import plan_lane
 
     branches = {state.run.branch, None if other is None else other.run.branch} - {None}
-    repository = app.repository
+    repository = project.repository
     return [
         plan_lane(
             repository,
@@ -320,18 +322,18 @@ def _lanes(
 
 
 def _take_over(
-    app: App, remote: Remote, joined: Joined, own: State | None, together: bool
+    project: Project, remote: Remote, joined: Joined, own: State | None, together: bool
 ) -> Joined:
     """Go forward to what the remote has; commits of people are merged where `together` says so."""
     from esaa_git.remote.reconcile import land
     from esaa_git.verify.pins import mark_path, write_mark
 
-    repository, incoming = app.repository, joined.incoming
+    repository, incoming = project.repository, joined.incoming
     assert incoming is not None
     local = repository.ref_target(remote.log_ref)
     ahead = joined.relation in ("same", "ahead") and own is not None
     state = own if ahead and own is not None else incoming.state
-    lanes = _lanes(app, remote, state, None, ())
+    lanes = _lanes(project, remote, state, None, ())
     for lane in lanes:
         if lane.picks or lane.order:
             raise ConflictError(
@@ -358,7 +360,9 @@ def _take_over(
     return joined
 
 
-def _decide_again(app: App, remote: Remote, joined: Joined, local: str, own: State) -> Joined:
+def _decide_again(
+    project: Project, remote: Remote, joined: Joined, local: str, own: State
+) -> Joined:
     """Decide the local tail again after the remote's last event, and move there."""
     from esaa_git.core.contracts import Contracts
     from esaa_git.engine.rebase import decide_again
@@ -369,17 +373,17 @@ def _decide_again(app: App, remote: Remote, joined: Joined, local: str, own: Sta
     from esaa_git.store.trees import GitTrees
     from esaa_git.verify.audit import Auditor
 
-    repository, incoming = app.repository, joined.incoming
+    repository, incoming = project.repository, joined.incoming
     assert incoming is not None
     common = str(incoming.common)
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
     effects = [str(one.event.payload.get("effect_commit", "")) for one in tail]
-    lanes = _lanes(app, remote, incoming.state, own, [oid for oid in effects if oid])
+    lanes = _lanes(project, remote, incoming.state, own, [oid for oid in effects if oid])
     stage = Stage(repository, {remote.log_ref: incoming.tip})
     stage.refs.update({lane.ref: lane.start for lane in lanes})
     engine = replace(
-        app.engine,
-        log=StagedLog(stage, app.log),
+        project.engine,
+        log=StagedLog(stage, project.log),
         branch=StagedBranch(stage, GitTrees(stage)),
         journal=NoJournal(),
     )
@@ -432,16 +436,16 @@ def _decide_again(app: App, remote: Remote, joined: Joined, local: str, own: Sta
 # -- parts --------------------------------------------------------------------------------------
 
 
-def _remote(app: App, name: str) -> Remote:
+def _remote(project: Project, name: str) -> Remote:
     from esaa_git.remote.remote import Remote
 
-    return Remote(app.repository, name)
+    return Remote(project.repository, name)
 
 
-def _set_up(app: App, remote: Remote) -> None:
+def _set_up(project: Project, remote: Remote) -> None:
     if not remote.is_set_up:
         remote.setup()
-        app.say(f"note: '{remote.name}' is set up for the log now")
+        project.say(f"note: '{remote.name}' is set up for the log now")
 
 
 def _folder_of(url: str) -> str:
@@ -453,15 +457,15 @@ def _folder_of(url: str) -> str:
     return name
 
 
-def _trust_in_git(app: App) -> None:
+def _trust_in_git(project: Project) -> None:
     """Let plain 'git verify-commit' find the signers, as 'git esaa init' does."""
-    repository = app.repository
+    repository = project.repository
     signers = (repository.workdir or repository.git_dir) / ROADMAP / "allowed_signers"
     if repository.setting("gpg.ssh.allowedSignersFile") is None and signers.exists():
         repository.set_local("gpg.ssh.allowedSignersFile", str(signers))
 
 
-def refuse_second_log(app: App) -> None:
+def refuse_second_log(project: Project) -> None:
     """Refuse to begin a log where a remote has one; a remote that cannot be asked is a note.
 
     Raises:
@@ -469,14 +473,16 @@ def refuse_second_log(app: App) -> None:
     """
     from esaa_git.remote.remote import ASK_SECONDS, Remote, names
 
-    for name in names(app.repository):
-        remote = Remote(app.repository, name)
+    for name in names(project.repository):
+        remote = Remote(project.repository, name)
         if name != "origin" and not remote.is_set_up:
             continue
         try:
             is_there = remote.last_seen() is not None or remote.has_log(ASK_SECONDS)
         except RepositoryError as error:
-            app.say(f"note: whether '{name}' has an event log already is not known: {error.cause}")
+            project.say(
+                f"note: whether '{name}' has an event log already is not known: {error.cause}"
+            )
             continue
         if is_there:
             raise RepositoryError(
@@ -486,7 +492,7 @@ def refuse_second_log(app: App) -> None:
             )
 
 
-def share(app: App, name: str, patience: float, given_up: Callable[[], bool]) -> None:
+def share(project: Project, name: str, patience: float, given_up: Callable[[], bool]) -> None:
     """Have everything that is recorded from here on go to a remote first, as a worker does.
 
     Raises:
@@ -497,9 +503,9 @@ def share(app: App, name: str, patience: float, given_up: Callable[[], bool]) ->
     from esaa_git.engine.sharing import Sharing
     from esaa_git.remote.shared import SharedRemote
 
-    _set_up(app, _remote(app, name))
-    engine = app.engine
-    shared = SharedRemote(app.repository, name, engine.say)
+    _set_up(project, _remote(project, name))
+    engine = project.engine
+    shared = SharedRemote(project.repository, name, engine.say)
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
     shared.require_shared()

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, check_usable, has_log, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, sandbox_option, state_text
+from esaa_git.app.project import Project, check_usable, has_log
+from esaa_git.cli.output import (
+    as_option,
+    json_option,
+    pass_project,
+    print_json,
+    sandbox_option,
+    state_text,
+)
 from esaa_git.cli.plan import branch_option
 from esaa_git.cli.progress import watching
 from esaa_git.cli.remote import refuse_second_log, share
@@ -72,9 +79,9 @@ Example:
 @branch_option
 @as_option
 @json_option
-@pass_app
+@pass_project
 def run(
-    app: App,
+    project: Project,
     steps: int | None,
     task_id: str | None,
     agent: str | None,
@@ -101,22 +108,22 @@ def run(
     Ctrl-C lets the agents at work finish and starts no others; a second one ends them and gives
     their tasks back.
     """
-    app.sandbox = sandbox
+    project.sandbox = sandbox
     if dry_run:
-        return _dry_run(app, task_id, agent, branch, as_json)
+        return _dry_run(project, task_id, agent, branch, as_json)
     from esaa_git.engine.cycle import cycle
     from esaa_git.engine.options import Options, Stop
 
     if as_json:
-        app.say = lambda _: None
+        project.say = lambda _: None
     stop = Stop()
     if remote is not None:
-        share(app, remote, patience / 1000, lambda: stop.cancelling)
-    _start(app, branch, actor, agent)
+        share(project, remote, patience / 1000, lambda: stop.cancelling)
+    _start(project, branch, actor, agent)
     options = Options(steps, task_id, agent, parallel, overlap)
-    with watching(app, quiet=as_json) as observer, _stopping(stop):
-        report = cycle(app.engine, options, observer=observer, stop=stop)
-    state, _ = app.log.load()
+    with watching(project, quiet=as_json) as observer, _stopping(stop):
+        report = cycle(project.engine, options, observer=observer, stop=stop)
+    state, _ = project.log.load()
     if as_json:
         print_json(_as_json(report, state.seq, state.run.rejected))
     else:
@@ -148,28 +155,28 @@ def _stopping(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -> None:
+def _start(project: Project, branch: str | None, actor: str | None, agent: str | None) -> None:
     """Start a run from the plan where none is open; an open one takes new tasks of the plan."""
     from esaa_git.cli.plan import note_edited_contracts
     from esaa_git.core.plan import diff_plan
     from esaa_git.engine import run as runs
 
-    plan = app.plan(branch)
+    plan = project.plan(branch)
     done_before: set[str] = set()
-    if has_log(app):
-        state, _ = app.log.load()
+    if has_log(project):
+        state, _ = project.log.load()
         done_before = {
             task["task_id"]
             for task in plan.tasks
             if (known := state.tasks.get(task["task_id"])) is not None and known.is_done
         }
         nothing_new = diff_plan(plan, state).is_empty
-        note_edited_contracts(app, branch)
+        note_edited_contracts(project, branch)
         if state.run.is_open and nothing_new:
             return
         unfinished = dict(state.run.by_state).get("todo", 0)
         if not state.run.is_open and nothing_new and not unfinished:
-            if app.engine.sharing is not None:
+            if project.engine.sharing is not None:
                 return  # the others were faster, and the result is ours as well
             blocked = ", ".join(sorted(state.run.blocked)[:10])
             raise RunHalted(
@@ -186,15 +193,17 @@ def _start(app: App, branch: str | None, actor: str | None, agent: str | None) -
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
     else:
-        refuse_second_log(app)
-    _require_agents(app, plan, done_before, branch, agent)
-    done = runs.apply(app.engine, plan, app.contracts(branch), branch=branch, by=app.actor(actor))
+        refuse_second_log(project)
+    _require_agents(project, plan, done_before, branch, agent)
+    done = runs.apply(
+        project.engine, plan, project.contracts(branch), branch=branch, by=project.actor(actor)
+    )
     if done.started:
-        app.say(f"{done.run_id} started with {done.created} new tasks")
+        project.say(f"{done.run_id} started with {done.created} new tasks")
 
 
 def _require_agents(
-    app: App, plan: Plan, done_before: set[str], branch: str | None, agent: str | None
+    project: Project, plan: Plan, done_before: set[str], branch: str | None, agent: str | None
 ) -> None:
     """Refuse to start a run whose agents cannot be asked, or their answers not be checked.
 
@@ -202,7 +211,7 @@ def _require_agents(
     """
     from esaa_git.core.contracts import make_check
 
-    contracts = app.contracts(branch)
+    contracts = project.contracts(branch)
     check_usable(contracts)
     kinds = contracts.agent.kinds
     ahead = [
@@ -210,17 +219,17 @@ def _require_agents(
     ]
     names = {agent or task.get("agent") or contracts.swarm.for_kind(task["kind"]) for task in ahead}
     for name in sorted(names):
-        app.make_agent(contracts.swarm.agent(name), contracts).ready()
+        project.make_agent(contracts.swarm.agent(name), contracts).ready()
     for task in ahead:
         own = [
             make_check(check["name"], check["run"], check.get("timeout"), task["task_id"])
             for check in task.get("checks", ())
         ]
-        app.engine.checker.ready((*kinds[task["kind"]].checks, *own))
+        project.engine.checker.ready((*kinds[task["kind"]].checks, *own))
 
 
 def _dry_run(
-    app: App, task_id: str | None, agent: str | None, branch: str | None, as_json: bool
+    project: Project, task_id: str | None, agent: str | None, branch: str | None, as_json: bool
 ) -> int:
     from esaa_git.core.event import timestamp
     from esaa_git.core.plan import check_plan, diff_plan
@@ -228,15 +237,15 @@ def _dry_run(
     from esaa_git.engine.decide import eligible, find_task
     from esaa_git.engine.proposer import agent_for
 
-    contracts = app.contracts(branch)
+    contracts = project.contracts(branch)
     state = EMPTY
-    if has_log(app):
-        state, in_force = app.log.load()
+    if has_log(project):
+        state, in_force = project.log.load()
         contracts = in_force if state.run.is_open else contracts
-    plan = app.plan(branch)
+    plan = project.plan(branch)
     check_plan(plan, state, contracts)
     found = diff_plan(plan, state)
-    now = max(timestamp(app.engine.clock.now()), state.ts)
+    now = max(timestamp(project.engine.clock.now()), state.ts)
     if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
         find_task(state, task_id)
     ready: list[dict[str, Any]] = []

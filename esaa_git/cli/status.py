@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, finish_interrupted, has_log, pass_app
-from esaa_git.cli.output import json_option, print_json, state_text
+from esaa_git.app.project import Project, finish_interrupted, has_log
+from esaa_git.cli.output import json_option, pass_project, print_json, state_text
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State, Task
@@ -23,19 +23,19 @@ Example:
 """
 )
 @json_option
-@pass_app
-def status(app: App, as_json: bool) -> None:
+@pass_project
+def status(project: Project, as_json: bool) -> None:
     """Show the run, its tasks by state, who works on what, and what needs a person."""
-    if not has_log(app):
+    if not has_log(project):
         if as_json:
             print_json({"run": {"state": "idle"}, "events": 0})
             return
         click.echo("no event log yet; 'git esaa run' starts one")
         return
-    finish_interrupted(app)
-    state, _ = app.log.load()
+    finish_interrupted(project)
+    state, _ = project.log.load()
     if as_json:
-        print_json(_as_json(app, state))
+        print_json(_as_json(project, state))
         return
     run = state.run
     click.echo(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
@@ -75,8 +75,8 @@ def _in_progress(state: State, task: Task) -> str:
     return f"{task.task_id} is held by {attempt.agent} until {attempt.deadline}"
 
 
-def _as_json(app: App, state: State) -> dict[str, Any]:
-    tip = app.log.tip()
+def _as_json(project: Project, state: State) -> dict[str, Any]:
+    tip = project.log.tip()
     return {
         "project": state.project.name,
         "run": {"state": state.run.state, **state.run.to_json()},

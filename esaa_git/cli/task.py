@@ -6,8 +6,15 @@ from typing import Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import as_option, json_option, print_json, print_table, state_text
+from esaa_git.app.project import Project
+from esaa_git.cli.output import (
+    as_option,
+    json_option,
+    pass_project,
+    print_json,
+    print_table,
+    state_text,
+)
 
 reason_option = click.option(
     "--reason", required=True, metavar="TEXT", help="Why; it is recorded with the decision."
@@ -33,10 +40,10 @@ Example:
 )
 @click.option("--kind", metavar="KIND", help="Only tasks of this kind.")
 @json_option
-@pass_app
-def list_(app: App, state: str | None, kind: str | None, as_json: bool) -> None:
+@pass_project
+def list_(project: Project, state: str | None, kind: str | None, as_json: bool) -> None:
     """List the tasks of the log."""
-    current, _ = app.log.load()
+    current, _ = project.log.load()
     found = [
         one
         for one in current.tasks.values()
@@ -85,8 +92,8 @@ Example:
 @click.option("--priority", type=int, metavar="N", help="Higher goes first; 0 by default.")
 @click.option("--review", is_flag=True, help="Somebody else must approve it before it is done.")
 @as_option
-@pass_app
-def add(app: App, /, task_id: str, actor: str | None, **given: Any) -> None:
+@pass_project
+def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> None:
     """Create a task outside of the plan."""
     from esaa_git.engine import operator
 
@@ -94,7 +101,7 @@ def add(app: App, /, task_id: str, actor: str | None, **given: Any) -> None:
     for name, value in given.items():
         if value:
             definition[name] = list(value) if isinstance(value, tuple) else value
-    operator.add_task(app.engine, definition, app.actor(actor))
+    operator.add_task(project.engine, definition, project.actor(actor))
     click.echo(f"{task_id} created")
 
 
@@ -113,12 +120,14 @@ Example:
 )
 @reason_option
 @as_option
-@pass_app
-def unblock(app: App, task_id: str, attempts: int | None, reason: str, actor: str | None) -> None:
+@pass_project
+def unblock(
+    project: Project, task_id: str, attempts: int | None, reason: str, actor: str | None
+) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
     from esaa_git.engine import operator
 
-    freed = operator.unblock(app.engine, task_id, app.actor(actor), reason, attempts)
+    freed = operator.unblock(project.engine, task_id, project.actor(actor), reason, attempts)
     click.echo(f"{', '.join(freed)}: {state_text('todo')}")
 
 
@@ -131,12 +140,12 @@ Example:
 @click.argument("task_id", metavar="TASK")
 @reason_option
 @as_option
-@pass_app
-def release(app: App, task_id: str, reason: str, actor: str | None) -> None:
+@pass_project
+def release(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Give back a task that somebody holds; the attempt does not count."""
     from esaa_git.engine import operator
 
-    operator.unclaim(app.engine, task_id, app.actor(actor), reason)
+    operator.unclaim(project.engine, task_id, project.actor(actor), reason)
     click.echo(f"{task_id}: {state_text('todo')}")
 
 
@@ -149,10 +158,10 @@ Example:
 @click.argument("task_id", metavar="TASK")
 @click.argument("text")
 @as_option
-@pass_app
-def note(app: App, task_id: str, text: str, actor: str | None) -> None:
+@pass_project
+def note(project: Project, task_id: str, text: str, actor: str | None) -> None:
     """Leave a remark that the task's next request carries to the agent."""
     from esaa_git.engine import operator
 
-    operator.note(app.engine, task_id, app.actor(actor), text)
+    operator.note(project.engine, task_id, project.actor(actor), text)
     click.echo(f"noted on {task_id}")

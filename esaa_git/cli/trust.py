@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.app.project import App, pass_app
-from esaa_git.cli.output import json_option, print_json
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json
 from esaa_git.errors import CorruptedError, MismatchError, RefusedError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ Example:
 )
 @click.argument("oid", required=False)
 @click.option("--replace", is_flag=True, help="Put it in the place of another pin.")
-@pass_app
-def pin_(app: App, oid: str | None, replace: bool) -> None:
+@pass_project
+def pin_(project: Project, oid: str | None, replace: bool) -> None:
     """Pin the genesis OID, or that of the log which is here.
 
     With OID, the log need not be here yet: 'git esaa verify' then takes no other.
@@ -47,7 +47,7 @@ def pin_(app: App, oid: str | None, replace: bool) -> None:
             f"'{oid}' is not the whole id of a commit",
             hint="write all 40 digits: a part of an id can be met by another commit",
         )
-    repository = app.repository
+    repository = project.repository
     here = None
     try:
         here = _here(repository)
@@ -89,12 +89,12 @@ Example:
 """,
 )
 @json_option
-@pass_app
-def show(app: App, as_json: bool) -> None:
+@pass_project
+def show(project: Project, as_json: bool) -> None:
     """Show what is pinned, and how far the log was verified here."""
     from esaa_git.verify.pins import mark_path, read_mark, read_pin
 
-    repository = app.repository
+    repository = project.repository
     pin, mark = read_pin(repository), read_mark(mark_path(repository))
     if as_json:
         print_json(

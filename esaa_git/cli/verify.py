@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app import project as wiring
-from esaa_git.app.project import App, finish_interrupted, pass_app
-from esaa_git.cli.output import json_option, print_json, progress, style
+from esaa_git.app.project import Project, finish_interrupted
+from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
 from esaa_git.errors import ConfigurationError, CorruptedError, MismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ Example:
     "--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default."
 )
 @json_option
-@pass_app
+@pass_project
 def verify(
-    app: App,
+    project: Project,
     full: bool,
     since: bool,
     strict: bool,
@@ -102,9 +102,9 @@ def verify(
     data = None if checkpoint_file is None else checkpoint_file.read()
     name = "" if checkpoint_file is None else name_of(checkpoint_file)
     expected = _expected(genesis, max_age, data, name, cosigner, require)
-    finish_interrupted(app)
+    finish_interrupted(project)
     report = audited(
-        app,
+        project,
         full=full,
         strict=strict,
         relink=relink,
@@ -114,8 +114,10 @@ def verify(
     )
     recorded = 0
     if record and report.audit.is_ok and not report.is_recorded:
-        recorded = _record(app, report)
-        again = audited(app, full=True, strict=strict, expected=expected, jobs=jobs, quiet=as_json)
+        recorded = _record(project, report)
+        again = audited(
+            project, full=True, strict=strict, expected=expected, jobs=jobs, quiet=as_json
+        )
         report = again
     if as_json:
         print_json({**_as_json(report), "recorded": recorded})
@@ -125,7 +127,7 @@ def verify(
 
 
 def audited(
-    app: App,
+    project: Project,
     *,
     full: bool = False,
     strict: bool = False,
@@ -140,7 +142,7 @@ def audited(
 
     with progress("verifying", quiet=quiet) as on_progress:
         return Auditor(
-            app.repository,
+            project.repository,
             full=full,
             jobs=jobs,
             strict=strict,
@@ -260,7 +262,7 @@ def cosigners(path: Path) -> SignerSet:
     return found
 
 
-def _record(app: App, report: Report) -> int:
+def _record(project: Project, report: Report) -> int:
     from esaa_git.engine.operator import relink
 
     links = [
@@ -268,7 +270,7 @@ def _record(app: App, report: Report) -> int:
         for one in report.relinked
         if not one.is_recorded
     ]
-    return relink(app.engine, links)
+    return relink(project.engine, links)
 
 
 def _print(report: Report, recorded: int) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import App, pass_app
+from esaa_git.app.project import Project
 from esaa_git.app.work import file_update
-from esaa_git.cli.output import as_option, json_option, print_json
+from esaa_git.cli.output import as_option, json_option, pass_project, print_json
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ Example:
 @click.argument("task_id", metavar="TASK")
 @json_option
 @as_option
-@pass_app
-def claim(app: App, task_id: str, as_json: bool, actor: str | None) -> None:
+@pass_project
+def claim(project: Project, task_id: str, as_json: bool, actor: str | None) -> None:
     """Take a task: an attempt opens for you, with a deadline.
 
     With --json, the request is printed exactly as an agent would be sent it.
     """
     from esaa_git.engine import operator
 
-    by = app.actor(actor)
-    request = operator.claim(app.engine, task_id, by)
+    by = project.actor(actor)
+    request = operator.claim(project.engine, task_id, by)
     if as_json:
         click.echo(request.sent, nl=False)
         return
@@ -59,15 +59,17 @@ Example:
 @click.option("--task", "task_id", metavar="TASK", help="The claimed task that FILE answers.")
 @json_option
 @as_option
-@pass_app
-def submit(app: App, file: str, task_id: str | None, as_json: bool, actor: str | None) -> int:
+@pass_project
+def submit(
+    project: Project, file: str, task_id: str | None, as_json: bool, actor: str | None
+) -> int:
     """Submit an envelope for a task that you hold: a result, an issue, a heartbeat or a lesson.
 
     FILE is what an agent would answer; - reads standard input. An output that breaks a rule is
     recorded as a rejection, and says how to correct it.
     """
     output = _read(file)
-    return _admit(app, output, app.actor(actor), task_id, as_json)
+    return _admit(project, output, project.actor(actor), task_id, as_json)
 
 
 @click.command(
@@ -83,9 +85,9 @@ Example:
 @click.option("--check", "checks", multiple=True, metavar="TEXT", help="What was checked.")
 @json_option
 @as_option
-@pass_app
+@pass_project
 def complete(
-    app: App,
+    project: Project,
     task_id: str,
     paths: tuple[str, ...],
     summary: str,
@@ -97,21 +99,21 @@ def complete(
 
     Each PATH is proposed as it stands in the checkout; one that is gone is proposed as deleted.
     """
-    by = app.actor(actor)
-    task = _held(app, task_id, by)
+    by = project.actor(actor)
+    task = _held(project, task_id, by)
     payload: dict[str, Any] = {"summary": summary}
     if checks:
         payload["checks"] = list(checks)
     if paths:
         base = "" if task.attempt is None else task.attempt.base
-        payload["file_updates"] = [file_update(app, path, base) for path in paths]
+        payload["file_updates"] = [file_update(project, path, base) for path in paths]
     envelope = {
         "action": "agent.result",
         "task_id": task_id,
         "attempt_id": task.attempt.attempt_id if task.attempt else "",
         "payload": payload,
     }
-    return _admit(app, json.dumps(envelope, ensure_ascii=False).encode(), by, task_id, as_json)
+    return _admit(project, json.dumps(envelope, ensure_ascii=False).encode(), by, task_id, as_json)
 
 
 @click.command(
@@ -128,9 +130,9 @@ Example:
 @click.option("--reason", default="", metavar="TEXT", help="A remark to an approval.")
 @json_option
 @as_option
-@pass_app
+@pass_project
 def review(
-    app: App,
+    project: Project,
     task_id: str,
     approve: bool,
     request_changes: str | None,
@@ -145,13 +147,13 @@ def review(
     if approve == (request_changes is not None):
         if approve:
             raise UsageError("--approve and --request-changes exclude each other")
-        return _show_proposal(app, task_id)
+        return _show_proposal(project, task_id)
     from esaa_git.engine import operator
 
     admission = operator.review(
-        app.engine,
+        project.engine,
         task_id,
-        app.actor(actor),
+        project.actor(actor),
         approve=approve,
         reason=reason if approve else str(request_changes),
     )
@@ -161,11 +163,11 @@ def review(
     return _print(admission, as_json)
 
 
-def _show_proposal(app: App, task_id: str) -> int:
+def _show_proposal(project: Project, task_id: str) -> int:
     from esaa_git.cli.history import print_effect
     from esaa_git.engine.decide import find_task
 
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None or task.result is None:
         raise RefusedError(
@@ -173,19 +175,19 @@ def _show_proposal(app: App, task_id: str) -> int:
             hint="run 'git esaa status' to see what does",
         )
     click.echo(f"{task.attempt.attempt_id} by {task.attempt.agent}: {task.result.summary}")
-    print_effect(app, task.attempt.attempt_id)
+    print_effect(project, task.attempt.attempt_id)
     click.echo(
         f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True
     )
     return 0
 
 
-def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
+def _admit(project: Project, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
     from esaa_git.engine.commit import admit
     from esaa_git.engine.exchange import Said
     from esaa_git.ports.agent import Answer
 
-    task = _held(app, task_id, by) if task_id is not None else _only_one_held(app, by)
+    task = _held(project, task_id, by) if task_id is not None else _only_one_held(project, by)
     attempt_id = None if task is None or task.attempt is None else task.attempt.attempt_id
     said = Said(
         Answer(output, 0),
@@ -193,13 +195,13 @@ def _admit(app: App, output: bytes, by: str, task_id: str | None, as_json: bool)
         task_id=None if task is None else task.task_id,
         attempt_id=attempt_id,
     )
-    return _print(admit(app.engine, said), as_json)
+    return _print(admit(project.engine, said), as_json)
 
 
-def _held(app: App, task_id: str, by: str) -> Task:
+def _held(project: Project, task_id: str, by: str) -> Task:
     from esaa_git.engine.decide import find_task
 
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     task = find_task(state, task_id)
     attempt = task.attempt
     if attempt is None or attempt.agent != by:
@@ -211,9 +213,9 @@ def _held(app: App, task_id: str, by: str) -> Task:
     return task
 
 
-def _only_one_held(app: App, by: str) -> Task | None:
+def _only_one_held(project: Project, by: str) -> Task | None:
     """Return the task whose attempt this person holds, if there is exactly one."""
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     held = [state.tasks[name] for name in state.run.in_progress]
     mine = [task for task in held if task.attempt is not None and task.attempt.agent == by]
     return mine[0] if len(mine) == 1 else None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project
 from esaa_git.app.work import file_update
 from esaa_git.errors import RefusedError, UsageError
 from esaa_git.mcp.turns import now, over
@@ -22,13 +22,13 @@ Result = dict[str, Any]
 
 
 def request_of(
-    app: App, state: State, contracts: Contracts, task: Task, attempt: Attempt
+    project: Project, state: State, contracts: Contracts, task: Task, attempt: Attempt
 ) -> Request:
     """Return the request for an attempt of somebody who works in a checkout."""
     from esaa_git.engine.request import request_for
 
     return request_for(
-        app.engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
+        project.engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
     )
 
 
@@ -52,7 +52,9 @@ def assignment(request: Request) -> Result:
     }
 
 
-def updates_text(app: App, attempt: Attempt, paths: Sequence[str], file_updates: str) -> str | None:
+def updates_text(
+    project: Project, attempt: Attempt, paths: Sequence[str], file_updates: str
+) -> str | None:
     """Return the JSON text of the proposal's updates, or None where no file changes."""
     if paths and file_updates.strip():
         raise UsageError(
@@ -60,9 +62,9 @@ def updates_text(app: App, attempt: Attempt, paths: Sequence[str], file_updates:
             hint="name files of the checkout in 'paths', or write every change into 'file_updates'",
         )
     if paths:
-        workdir = app.repository.workdir
+        workdir = project.repository.workdir
         top = None if workdir is None else workdir.resolve()
-        updates = [file_update(app, path, attempt.base, top) for path in paths]
+        updates = [file_update(project, path, attempt.base, top) for path in paths]
         return json.dumps(updates, ensure_ascii=False)
     text = file_updates.strip()
     if not text:
@@ -111,7 +113,7 @@ def envelope(action: str, task_id: str, attempt: Attempt, payload: str) -> bytes
 
 
 def admit_answer(
-    app: App,
+    project: Project,
     by: str,
     task_id: str,
     attempt: Attempt,
@@ -128,23 +130,23 @@ def admit_answer(
     from esaa_git.ports.agent import Answer
 
     said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt.attempt_id)
-    admission = admit(app.engine, said, pause)
-    state, contracts = app.log.load()
+    admission = admit(project.engine, said, pause)
+    state, contracts = project.log.load()
     if admission.rejected is not None:
         raise refusal(admission.rejected, state.tasks[task_id], contracts)
     return outcome(admission, state)
 
 
 def admit_late(
-    app: App, state: State, contracts: Contracts, by: str, task: Task, output: bytes
+    project: Project, state: State, contracts: Contracts, by: str, task: Task, output: bytes
 ) -> Result:
     """Answer a submission to an attempt that is over: the same one again is harmless."""
     from esaa_git.engine.verifier import Repeated
 
     attempt = task.attempt
     assert attempt is not None  # _own looked at it
-    verdict = app.engine.verifier.judge(
-        output, state=state, contracts=contracts, actor=by, now=now(app, state)
+    verdict = project.engine.verifier.judge(
+        output, state=state, contracts=contracts, actor=by, now=now(project, state)
     )
     if not isinstance(verdict, Repeated):
         if task.is_done:

@@ -27,7 +27,7 @@ from mcp.types import ToolAnnotations
 from pydantic import BeforeValidator, Field
 
 from esaa_git import __version__
-from esaa_git.app.project import App
+from esaa_git.app.project import Project
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.mcp import tools
 from esaa_git.mcp.words import told
@@ -90,13 +90,13 @@ class Desk:
     """Where interactive agents come for work, and bring it back to.
 
     Args:
-        open_app: opens the repository for one call.
+        open_project: opens the repository for one call.
         name: whom every call is from; by default whom the client says it is, and where it does
             not, whom git's configuration names.
     """
 
-    def __init__(self, open_app: Callable[[], App], name: str | None) -> None:
-        self._open_app = open_app
+    def __init__(self, open_project: Callable[[], Project], name: str | None) -> None:
+        self._open_project = open_project
         self._name = name
         self._submissions = _Line()
         self._others = _Line()
@@ -204,9 +204,9 @@ class Desk:
         said: list[str] = []
         with busy:
             try:
-                app = self._open_app()
-                app.say = said.append
-                result = tool(app, _actor(app, self._name, client), *arguments)
+                project = self._open_project()
+                project.say = said.append
+                result = tool(project, _actor(project, self._name, client), *arguments)
             except EsaaError as error:
                 raise ToolError("\n".join([told(error), *said])) from error
             except OSError as error:
@@ -253,9 +253,9 @@ class Desk:
             )
 
 
-def _actor(app: App, given: str | None, client: str | None) -> str:
+def _actor(project: Project, given: str | None, client: str | None) -> str:
     """Return who calls. A client's word for itself never makes it a person: it keeps no '@'."""
     if given is None and client is not None:
         plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", client)[:64].strip("-._+")
-        return app.actor(plain or None)
-    return app.actor(given)
+        return project.actor(plain or None)
+    return project.actor(given)

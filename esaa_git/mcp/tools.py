@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from esaa_git.app.project import App, has_log
+from esaa_git.app.project import Project, has_log
 from esaa_git.errors import RefusedError
 from esaa_git.mcp.answers import (
     Result,
@@ -43,24 +43,24 @@ SHOWN = 20
 """How many tasks an answer lists of each sort."""
 
 
-def next_task(app: App, by: str, task_id: str, claim: bool) -> Result:
+def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
     """Say what there is to do, or take a task; whoever holds it already is given it again."""
     from esaa_git.engine import operator
 
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     mine = held_by(state, by)
     if not claim:
-        return _offer(app, state, contracts, by, task_id)
+        return _offer(project, state, contracts, by, task_id)
     if task_id:
         find_task(state, task_id)
     for task, attempt in mine:
         if task_id in ("", task.task_id):
-            return assignment(request_of(app, state, contracts, task, attempt))
+            return assignment(request_of(project, state, contracts, task, attempt))
     if task_id:
-        return assignment(operator.claim(app.engine, task_id, by))
-    for task in eligible_for(app, state, contracts, by):
+        return assignment(operator.claim(project.engine, task_id, by))
+    for task in eligible_for(project, state, contracts, by):
         try:
-            return assignment(operator.claim(app.engine, task.task_id, by))
+            return assignment(operator.claim(project.engine, task.task_id, by))
         except RefusedError:
             continue  # somebody else was faster
     raise RefusedError(
@@ -70,18 +70,18 @@ def next_task(app: App, by: str, task_id: str, claim: bool) -> Result:
     )
 
 
-def get_task_context(app: App, by: str, task_id: str) -> Result:
+def get_task_context(project: Project, by: str, task_id: str) -> Result:
     """Return the request of the caller's attempt, or the one that a claim would bring now."""
     from esaa_git.engine import decide
     from esaa_git.engine.request import next_attempt
 
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     task = find_task(state, task_id)
     held = task.active_attempt
     if held is not None and held.agent == by and held.mode == CLAIMED:
-        return assignment(request_of(app, state, contracts, task, held))
-    attempt = next_attempt(app.engine, state, contracts, task, by, CLAIMED)
-    found = decide.hindrance(state, contracts, task, now(app, state))
+        return assignment(request_of(project, state, contracts, task, held))
+    attempt = next_attempt(project.engine, state, contracts, task, by, CLAIMED)
+    found = decide.hindrance(state, contracts, task, now(project, state))
     why = "nobody has claimed it yet" if found is None else found.message
     return {
         "task_id": task_id,
@@ -91,12 +91,12 @@ def get_task_context(app: App, by: str, task_id: str) -> Result:
         "next": f"call next_task with task_id '{task_id}' and claim true to begin"
         if found is None
         else "it cannot be claimed now",
-        "request": view_of(request_of(app, state, contracts, task, attempt)),
+        "request": view_of(request_of(project, state, contracts, task, attempt)),
     }
 
 
 def submit_result(
-    app: App,
+    project: Project,
     by: str,
     task_id: str,
     summary: str,
@@ -111,30 +111,30 @@ def submit_result(
     Args:
         pause: called again and again while checks run on the proposal; what it raises ends them.
     """
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     task, attempt = own_attempt(state, task_id, by)
     payload: Result = {"summary": summary}
     if checks:
         payload["checks"] = list(checks)
     check_arguments(contracts, "agent.result", payload)
-    updates = updates_text(app, attempt, paths, file_updates)
+    updates = updates_text(project, attempt, paths, file_updates)
     head = json.dumps(payload, ensure_ascii=False)
     # Spliced as text: the one decoder of envelopes is to see it as it was sent.
     body = head if updates is None else f'{head[:-1]}, "file_updates": {updates}}}'
     output = envelope("agent.result", task_id, attempt, body)
     if not attempt.is_active:
-        return admit_late(app, state, contracts, by, task, output)
-    return admit_answer(app, by, task_id, attempt, output, pause)
+        return admit_late(project, state, contracts, by, task, output)
+    return admit_answer(project, by, task_id, attempt, output, pause)
 
 
 def report_issue(
-    app: App, by: str, task_id: str, severity: str, title: str, description: str
+    project: Project, by: str, task_id: str, severity: str, title: str, description: str
 ) -> Result:
     """Report a defect or blocker; the same one reported twice is one issue."""
     from esaa_git.core import storage
     from esaa_git.engine import operator
 
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     payload: Result = {"severity": severity, "title": title}
     if description:
         payload["description"] = description
@@ -150,16 +150,16 @@ def report_issue(
     held = None if task is None else task.active_attempt
     if held is not None and held.agent == by and held.mode == CLAIMED:
         output = envelope("issue.report", task_id, held, json.dumps(payload, ensure_ascii=False))
-        return admit_answer(app, by, task_id, held, output)
+        return admit_answer(project, by, task_id, held, output)
     if task is not None:
         given["task_id"] = task_id
-    issue_id = operator.report_issue(app.engine, by, given)
+    issue_id = operator.report_issue(project.engine, by, given)
     return {"issue_id": issue_id, "message": f"{issue_id} is recorded"}
 
 
-def heartbeat(app: App, by: str, task_id: str, note: str) -> Result:
+def heartbeat(project: Project, by: str, task_id: str, note: str) -> Result:
     """Say that the work goes on: the lease of the caller's attempt begins again."""
-    state, contracts = app.log.load()
+    state, contracts = project.log.load()
     _, attempt = own_attempt(state, task_id, by)
     payload = {"note": note} if note else {}
     check_arguments(contracts, "agent.heartbeat", payload)
@@ -167,19 +167,19 @@ def heartbeat(app: App, by: str, task_id: str, note: str) -> Result:
         raise over(task_id, attempt)
     body = json.dumps(payload, ensure_ascii=False)
     return admit_answer(
-        app, by, task_id, attempt, envelope("agent.heartbeat", task_id, attempt, body)
+        project, by, task_id, attempt, envelope("agent.heartbeat", task_id, attempt, body)
     )
 
 
-def get_status(app: App, by: str) -> Result:
+def get_status(project: Project, by: str) -> Result:
     """Return where the run stands, what the caller holds, and what needs a person."""
-    if not has_log(app):
+    if not has_log(project):
         return {
             "you": by,
             "run": {"state": "idle"},
             "message": "there is no event log yet; a person starts one with 'git esaa plan apply'",
         }
-    state, _ = app.log.load()
+    state, _ = project.log.load()
     run = state.run
     in_progress = [state.tasks[name] for name in run.in_progress[:SHOWN]]
     return {
@@ -209,8 +209,8 @@ def get_status(app: App, by: str) -> Result:
     }
 
 
-def _offer(app: App, state: State, contracts: Contracts, by: str, task_id: str) -> Result:
-    found = eligible_for(app, state, contracts, by)
+def _offer(project: Project, state: State, contracts: Contracts, by: str, task_id: str) -> Result:
+    found = eligible_for(project, state, contracts, by)
     if task_id:
         task = find_task(state, task_id)
         found = [task] if task in found else []

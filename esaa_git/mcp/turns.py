@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ def over(task_id: str, attempt: Attempt) -> RefusedError:
     )
 
 
-def eligible_for(app: App, state: State, contracts: Contracts, by: str) -> list[Task]:
+def eligible_for(project: Project, state: State, contracts: Contracts, by: str) -> list[Task]:
     """Return what the caller may take, most urgent first.
 
     Tasks whose agent the plan names are left to that agent; those whose lease ran out count.
     """
     from esaa_git.engine import decide
 
-    moment = now(app, state)
+    moment = now(project, state)
     found = decide.eligible(state, contracts, moment)
     for name in state.run.in_progress:
         attempt = state.tasks[name].active_attempt
@@ -99,11 +99,11 @@ def standing(state: State) -> str:
     return f"the run is {state.run.state}; tasks: {counts or 'none'}"
 
 
-def now(app: App, state: State) -> str:
+def now(project: Project, state: State) -> str:
     """Return the time that a decision taken at this moment would have."""
     from esaa_git.core.event import timestamp
 
-    return max(timestamp(app.engine.clock.now()), state.ts)
+    return max(timestamp(project.engine.clock.now()), state.ts)
 
 
 def progress(task: Task) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.engine import decide, operator
 from esaa_git.engine.proposer import agent_for
 from esaa_git.engine.request import branch_tip, build_request
@@ -39,7 +39,7 @@ def project(tmp_path: Path, git: Git, clock: Clock) -> Project:
 
 def dispatched(project: Project, task_id: str) -> bytes:
     """Open the attempt as `git esaa run` does, and return what is sent with it."""
-    engine = App(str(project.path)).engine
+    engine = OpenProject(str(project.path)).engine
 
     def decided(tx: Transaction) -> bytes:
         contracts = tx.contracts
@@ -131,7 +131,7 @@ def test_an_attempt_under_way_is_shown_as_it_is(project: Project, clock: Clock) 
 
 
 def test_a_claimed_task_is_shown_as_its_holder_got_it(project: Project, clock: Clock) -> None:
-    request = operator.claim(App(str(project.path)).engine, "T-1", "alice@example.com")
+    request = operator.claim(OpenProject(str(project.path)).engine, "T-1", "alice@example.com")
     clock.advance(60)
     said = project.esaa("context", "T-1", "--json").json
     assert said["sent"].encode() == request.sent
@@ -139,7 +139,7 @@ def test_a_claimed_task_is_shown_as_its_holder_got_it(project: Project, clock: C
 
 
 def test_another_agent_is_shown_as_if_it_came_next(project: Project) -> None:
-    operator.claim(App(str(project.path)).engine, "T-1", "alice@example.com")
+    operator.claim(OpenProject(str(project.path)).engine, "T-1", "alice@example.com")
     said = project.esaa("context", "T-1", "--agent", "agent-x", "--json").json
     assert (said["agent"], said["attempt_id"], said["open"]) == ("agent-x", "T-1-A2", False)
     assert "alice@example.com holds it" in said["notes"][0]
@@ -156,7 +156,7 @@ def test_a_request_that_would_be_another_by_now_is_noted(
 ) -> None:
     made = make_project(tmp_path / "p", git, task("T-1"))
     made.ok("plan", "apply")
-    engine = App(str(made.path)).engine
+    engine = OpenProject(str(made.path)).engine
 
     def decided(tx: Transaction) -> None:
         base = branch_tip(engine, tx)

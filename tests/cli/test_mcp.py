@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.engine import decide
 from esaa_git.engine.transaction import transact
 from esaa_git.errors import ConfigurationError, UsageError
@@ -466,7 +466,7 @@ def test_nobody_answers_for_somebody_else(project: Project, agent: Host) -> None
 def test_a_client_that_bears_an_agents_name_does_not_answer_for_its_dispatch(
     project: Project,
 ) -> None:
-    engine = App(str(project.path)).engine
+    engine = OpenProject(str(project.path)).engine
     base = project.head()
     transact(
         engine, lambda tx: decide.open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.engine import operator
 from esaa_git.store.maintenance import Housekeeper, maintain
 from esaa_git.store.repository import open_repository
@@ -59,7 +59,7 @@ def _commands(project: Project, worker: int) -> list[str]:
 
 def _one_process(project: Project, worker: int) -> list[str]:
     """Record one note after the other with an engine that lives, and packs, all the time."""
-    app = App(str(project.path))
+    app = OpenProject(str(project.path))
     said: list[str] = []
     keeper = Housekeeper(app.repository, said.append)
     texts = [f"note {number} of {worker}" for number in range(NOTES)]

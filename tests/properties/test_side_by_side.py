@@ -29,7 +29,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from esaa_git.app.project import App
+from esaa_git.app.project import Project as OpenProject
 from esaa_git.core import canonical
 from esaa_git.core.event import Event
 from esaa_git.core.plan import load_plan
@@ -148,7 +148,7 @@ class OnGit(Side):
 
     def __init__(self, project: Project, clock: MemoryClock, answers: Answers) -> None:
         self.project = project
-        app = App(str(project.path))
+        app = OpenProject(str(project.path))
         app.say = lambda _: None
         self.contracts = app.contracts()
         made = app.engine
