@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-from acp import RequestError
-from acp.schema import EnvVarAuthMethod, InitializeResponse
+from typing import TYPE_CHECKING, Any
 
 from esaa_git.core.rejection import excerpt, printable
+
+if TYPE_CHECKING:
+    from acp import RequestError
+    from acp.schema import InitializeResponse
 
 
 class Unanswered(Exception):
@@ -99,6 +100,8 @@ class Turn:
 
 def variables(method: Any) -> list[str]:
     """Return the environment variables that a way to log in takes, if it takes nothing else."""
+    from acp.schema import EnvVarAuthMethod  # slow to import, and only asked for here
+
     if not isinstance(method, EnvVarAuthMethod):
         return []
     return [variable.name for variable in method.vars if not variable.optional]
