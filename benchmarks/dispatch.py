@@ -166,9 +166,7 @@ def _esaa(project: _Project, url: str, tasks: int) -> OpenProject:
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "-q", "-m", "project"], folder)
     run([*program, "plan", "apply"], folder)
-    app = OpenProject(str(folder))
-    app.say = lambda _: None
-    return app
+    return OpenProject(str(folder))
 
 
 def _nothing(workspace: GitWorkspace) -> None:

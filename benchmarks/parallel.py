@@ -219,7 +219,6 @@ def _run(shop: Workshop, tasks: int, *, has_checkout: bool) -> tuple[int, float,
     """Return how many events a run recorded, and its decider's seconds for them by both clocks."""
     place = _project(shop, tasks, has_checkout=has_checkout)
     app = OpenProject(str(place))
-    app.say = lambda _: None
     made, aside = app.engine, Aside()
     made.make_agent = _instant
     made.audit = aside.during(made.audit)

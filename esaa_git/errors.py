@@ -70,6 +70,10 @@ class KeyUnavailable(EsaaError):
     exit_code = 5
 
 
+class NotAKey(KeyUnavailable):
+    """What a setting or an argument names is no key that can sign: no file, or not one of a key."""
+
+
 class ConflictError(EsaaError):
     """Somebody else moved a ref, holds a lock, or has work in the way; nothing was changed."""
 

@@ -90,7 +90,7 @@ def anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
 
 def adapter_at(folder: Path, entry: AgentEntry, contracts: Contracts, sandbox: str) -> AgentAdapter:
     """Return the adapter of an agent that works on the repository in this folder."""
-    project = Project(str(folder))
+    project = Project(folder)
     project.sandbox = sandbox
     return project.make_agent(entry, trial_contracts(contracts))
 
@@ -114,7 +114,7 @@ def run_trial(folder: Path, adapter: AgentAdapter, contracts: Contracts) -> Tria
     from esaa_git.store.merge import GitMerger
     from esaa_git.store.trees import GitBlobs
 
-    project = Project(str(folder))
+    project = Project(folder)
     in_force = trial_contracts(contracts)
     state = _state(str(project.repository.raw.head.target), adapter.name)
     task = state.tasks[TASK_ID]

@@ -5,33 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-import click
-
-from esaa_git.errors import (
-    EsaaError,
-    KeyUnavailable,
-    MismatchError,
-    RepositoryError,
-    UsageError,
-)
+from esaa_git.app.observer import Observer, Silent
+from esaa_git.errors import EsaaError, MismatchError, UsageError
 from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import AgentEntry, Contracts
-    from esaa_git.core.plan import Plan
     from esaa_git.engine.engine import Engine
     from esaa_git.ports.agent import AgentAdapter
     from esaa_git.ports.checks import Audit, Checker
     from esaa_git.store.log import GitEventLog
     from esaa_git.store.trees import GitTrees
     from esaa_git.trust.signer import Signer
-
-ROADMAP = ".roadmap"
 
 
 class SystemClock:
@@ -45,17 +36,45 @@ class SystemClock:
 
 
 class Project:
-    """What the commands of one invocation share."""
+    """One repository, opened: what the use cases of one invocation share.
 
-    def __init__(self, folder: str | None = None) -> None:
+    As a context manager it is closed at the end: a packing that is under way is waited for.
+
+    Args:
+        folder: where it is looked for from; the working directory by default.
+        observer: is told what happens meanwhile.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, observer: Observer | None = None
+    ) -> None:
         self.folder = None if folder is None else Path(folder)
+        self.observer: Observer = Silent() if observer is None else observer
         self.sign_with: str | None = None
         """The key that signs the next run.init, where it is not the orchestrator's."""
         self.repairs = True
         """Whether what killed processes left behind is put right before the log is used."""
         self.sandbox = "auto"
         """The confinement of agents and checks: `none` only where it was asked for by name."""
-        self.say: Callable[[str], None] = lambda line: click.echo(line, err=True)
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what goes on beside the use cases; what failed there is noted."""
+        self._closing.close()
+
+    def beside(self, folder: str | os.PathLike[str]) -> Project:
+        """Return another repository, with this one's observer; it is closed with this one."""
+        return self._closing.enter_context(Project(folder, self.observer))
+
+    def note(self, text: str) -> None:
+        """Tell the observer of this moment a line."""
+        self.observer.note(text)
 
     @cached_property
     def repository(self) -> Repository:
@@ -68,7 +87,7 @@ class Project:
 
         if self.repairs:
             for line in clean_up(self.repository):
-                self.say(line)
+                self.note(line)
         following = self.repository.setting("esaa.nextSigningKey")
         return GitEventLog(
             self.repository,
@@ -107,7 +126,7 @@ class Project:
             roster=FileRoster(self.repository),
             make_checker=self._checker,
             audit=self._audit,
-            say=self.say,
+            say=self.note,
             turn=lambda: take_turn(self.repository),
             housekeeping=self._housekeeper(),
         )
@@ -116,7 +135,7 @@ class Project:
 
             done = recover(engine)
             if done is not None:
-                self.say(done)
+                self.note(done)
         return engine
 
     def actor(self, given: str | None) -> str:
@@ -137,117 +156,26 @@ class Project:
             )
         return name
 
-    # -- what people edit ---------------------------------------------------------------------
-
-    def roadmap_files(self, branch: str | None = None) -> dict[str, bytes]:
-        """Return the files of `.roadmap/`: of the checkout, or of the branch in a bare repository.
-
-        Raises:
-            RepositoryError: if there are none.
-        """
-        workdir = self.repository.workdir
-        if workdir is not None:
-            folder = workdir / ROADMAP
-            found = {
-                path.name: path.read_bytes()
-                for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-                if path.is_file()
-            }
-        else:
-            found = self._committed_roadmap(branch)
-        if not found:
-            raise RepositoryError(
-                f"there is no '{ROADMAP}' folder here", hint="run 'git esaa init' to write one"
-            )
-        return found
-
-    def _committed_roadmap(self, branch: str | None) -> dict[str, bytes]:
-        name = branch or self.repository.setting("esaa.branch") or "main"
-        tip = self.repository.ref_target(f"refs/heads/{name}")
-        if tip is None:
-            raise RepositoryError(
-                f"there is no branch '{name}' to read '{ROADMAP}' from",
-                hint="name one with --branch",
-            )
-        prefix = ROADMAP + "/"
-        return {
-            path.removeprefix(prefix): self.repository.read(entry.oid)[1]
-            for path, entry in self.trees.paths(tip)
-            if path.startswith(prefix) and "/" not in path.removeprefix(prefix)
-        }
-
-    def contracts(self, branch: str | None = None) -> Contracts:
-        """Return the contracts as they stand on disk; those in force are in the log."""
-        from esaa_git.core.contracts import Contracts, is_contract_file
-
-        files = self.roadmap_files(branch)
-        return Contracts({name: data for name, data in files.items() if is_contract_file(name)})
-
-    def plan(self, branch: str | None = None) -> Plan:
-        """Return the plan as it stands on disk."""
-        from esaa_git.core.plan import PLAN, load_plan
-
-        data = self.roadmap_files(branch).get(PLAN)
-        if data is None:
-            raise RepositoryError(
-                f"there is no '{ROADMAP}/{PLAN}'", hint="run 'git esaa init' to write one"
-            )
-        return load_plan(data)
-
     # -- parts --------------------------------------------------------------------------------
 
     def _signer(self) -> Signer:
-        from esaa_git.app.signing import configured, finish_rotation
-        from esaa_git.trust.keys import load_signer
+        from esaa_git.app.signing import orchestrator
 
-        if finish_rotation(self.repository):
-            self.say("note: the new signing key is in force, and signs here from now on")
-        spec = configured(self.repository, "esaa.signingKey", "esaa.keyFormat")
-        if spec is None:
-            raise KeyUnavailable(
-                "no signing key is configured for the orchestrator",
-                hint="run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
-            )
-        return load_signer(spec)
+        return orchestrator(self.repository, self.note)
 
     def _following(self) -> Signer:
-        from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
-        from esaa_git.trust.keys import load_signer
+        from esaa_git.app.signing import following
 
-        spec = configured(self.repository, NEXT_KEY, NEXT_FORMAT)
-        return self.log.signer if spec is None else load_signer(spec)
+        return following(self.repository) or self.log.signer
 
     def _persons(self) -> dict[str, Callable[[], Signer]]:
-        """Return whose key signs which action, where it is a person's and not the orchestrator's.
-
-        What a person decides is signed by nobody else: where the key that is configured cannot
-        be used, nothing is recorded.
-        """
-        persons: dict[str, Callable[[], Signer]] = {}
+        """Return whose key signs which action, where it is not the orchestrator's."""
         approver = self.repository.setting("esaa.approverKey")
-        if approver is not None:
-            for action in ("approval.grant", "approval.deny"):
-                persons[action] = partial(self._person, approver)
-        if self.sign_with is not None:
-            persons["run.init"] = partial(self._person, self.sign_with)
-        return persons
+        if approver is None and self.sign_with is None:
+            return {}
+        from esaa_git.app.signing import persons
 
-    def _person(self, given: str) -> Signer:
-        from esaa_git.trust.keys import load_signer
-        from esaa_git.trust.publickey import key_spec
-
-        spec = key_spec(given, self.repository.setting("gpg.program") or "gpg")
-        try:
-            return load_signer(spec)
-        except KeyUnavailable as error:
-            if not (error.hint or "").endswith("'git esaa init'"):
-                raise
-            raise KeyUnavailable(
-                error.message,
-                cause=error.cause,
-                hint="name a private key file, the .pub file of a key in ssh-agent, or the "
-                "fingerprint of an OpenPGP key",
-            ) from error
+        return persons(self.repository, approver, self.sign_with)
 
     def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
         """Return the adapter of an agent of the swarm, with surroundings of its own.
@@ -273,13 +201,11 @@ class Project:
         return make_agent(entry, surroundings)
 
     def _housekeeper(self) -> Callable[[int], None]:
-        """Return what packs the log's objects now and then; the command waits for it at its end."""
+        """Return what packs the log's objects now and then; `close` waits for it."""
         from esaa_git.store.maintenance import Housekeeper
 
-        keeper = Housekeeper(self.repository, self.say)
-        context = click.get_current_context(silent=True)
-        if context is not None:
-            context.call_on_close(keeper.close)
+        keeper = Housekeeper(self.repository, self.note)
+        self._closing.callback(keeper.close)
         return keeper
 
     def _checker(self) -> Checker:
@@ -326,14 +252,6 @@ def has_log(project: Project) -> bool:
     )
 
 
-def check_usable(contracts: Contracts) -> None:
-    """Refuse contracts that could not be pinned, before anything is changed because of them."""
-    from esaa_git.trust.roles import check_signers
-
-    contracts.check()
-    check_signers(contracts)
-
-
 def finish_interrupted(project: Project) -> None:
     """Finish what a crash left undone, for a command that only reads; say so where it cannot."""
     if not (project.repository.esaa_dir / "followup.json").exists():
@@ -341,6 +259,6 @@ def finish_interrupted(project: Project) -> None:
     try:
         _ = project.engine
     except EsaaError as error:
-        project.say(
+        project.note(
             f"note: an interrupted move of the working branch is unfinished: {error.message}"
         )

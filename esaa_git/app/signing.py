@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from esaa_git.app.keys import read_keyring
-from esaa_git.errors import UsageError
+from esaa_git.app.roadmap import ROADMAP
+from esaa_git.errors import KeyUnavailable, NotAKey, UsageError
 from esaa_git.store.repository import Repository
+from esaa_git.trust.keys import load_signer
 from esaa_git.trust.publickey import key_spec, public_half
-from esaa_git.trust.signer import KeySpec
+from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify.keyhistory import keyring_in_force
 
 NEXT_KEY: Final = "esaa.nextSigningKey"
-
-
 NEXT_FORMAT: Final = "esaa.nextKeyFormat"
 
 
@@ -48,7 +50,7 @@ def finish_rotation(repository: Repository) -> bool:
         return False
     keyring = keyring_in_force(repository)
     if keyring is None and repository.workdir is not None:
-        keyring = read_keyring(repository.workdir / ".roadmap")
+        keyring = read_keyring(repository.workdir / ROADMAP)
     fingerprint = public_half(spec).fingerprint
     if keyring is None or "orchestrator" not in keyring.roles_of(fingerprint):
         return False
@@ -57,3 +59,64 @@ def finish_rotation(repository: Repository) -> bool:
     repository.unset_local(NEXT_KEY)
     repository.unset_local(NEXT_FORMAT)
     return True
+
+
+def orchestrator(repository: Repository, note: Callable[[str], None]) -> Signer:
+    """Return what signs here for the orchestrator, after a rotation that came into force.
+
+    Args:
+        note: is told that the next key signs from now on.
+
+    Raises:
+        KeyUnavailable: if none is configured, or it cannot be used.
+    """
+    if finish_rotation(repository):
+        note("note: the new signing key is in force, and signs here from now on")
+    spec = configured(repository, "esaa.signingKey", "esaa.keyFormat")
+    if spec is None:
+        raise KeyUnavailable(
+            "no signing key is configured for the orchestrator",
+            hint="run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
+        )
+    return load_signer(spec)
+
+
+def following(repository: Repository) -> Signer | None:
+    """Return what signs once the contracts name it; None where no rotation is under way."""
+    spec = configured(repository, NEXT_KEY, NEXT_FORMAT)
+    return None if spec is None else load_signer(spec)
+
+
+def persons(
+    repository: Repository, approver: str | None, beginner: str | None
+) -> dict[str, Callable[[], Signer]]:
+    """Return whose key signs which action, where it is a person's and not the orchestrator's.
+
+    What a person decides is signed by nobody else: where the key that is configured cannot
+    be used, nothing is recorded.
+
+    Args:
+        approver: the key of approvals.
+        beginner: the key that begins the next run.
+    """
+    found: dict[str, Callable[[], Signer]] = {}
+    if approver is not None:
+        for action in ("approval.grant", "approval.deny"):
+            found[action] = partial(_person, repository, approver)
+    if beginner is not None:
+        found["run.init"] = partial(_person, repository, beginner)
+    return found
+
+
+def _person(repository: Repository, given: str) -> Signer:
+    spec = key_spec(given, repository.setting("gpg.program") or "gpg")
+    try:
+        return load_signer(spec)
+    except NotAKey as error:
+        # 'git esaa init' makes the orchestrator's key, not a person's.
+        raise KeyUnavailable(
+            error.message,
+            cause=error.cause,
+            hint="name a private key file, the .pub file of a key in ssh-agent, or the "
+            "fingerprint of an OpenPGP key",
+        ) from error

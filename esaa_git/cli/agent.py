@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
+from esaa_git.app.roadmap import read_contracts
 from esaa_git.cli.output import (
     json_option,
     pass_project,
@@ -55,7 +56,7 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
     of its key. 'git esaa agent test' does.
     """
     project.sandbox = sandbox
-    contracts = project.contracts()
+    contracts = read_contracts(project.repository)
     swarm = contracts.swarm
     rows = [_described(project, entry, contracts) for entry in swarm.agents.values()]
     if as_json:
@@ -125,7 +126,7 @@ def test(project: Project, name: str, keep: bool, sandbox: str, as_json: bool) -
     """
     from esaa_git.app import agents
 
-    contracts = project.contracts()
+    contracts = read_contracts(project.repository)
     entry = agents.anchored(contracts.swarm.agent(name), project.repository.workdir)
     with agents.trial_folder(keep=keep) as top:
         folder = top / "repository"

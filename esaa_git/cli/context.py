@@ -81,9 +81,9 @@ def context(project: Project, task_id: str, agent: str | None, as_json: bool) ->
         return
     named = ("agent", "adapter", "template", "bytes", "sha256", "sandbox")
     line = ", ".join(f"{name} {described[name]}" for name in named if described[name] is not None)
-    project.say(f"{request.attempt_id}: {line}")
+    project.note(f"{request.attempt_id}: {line}")
     for note in shown.notes:
-        project.say(f"note: {note}")
+        project.note(f"note: {note}")
     click.echo(request.sent, nl=False)
 
 

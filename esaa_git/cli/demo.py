@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from esaa_git.app.project import ROADMAP
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.cli.output import sandbox_option, style
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path

@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project, has_log
+from esaa_git.app.roadmap import read_contracts, read_plan
 from esaa_git.cli.output import json_option, pass_project, print_json, style
 from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
@@ -101,7 +103,9 @@ def _key(project: Project) -> Iterator[Finding]:
         return
     yield Finding("ok", f"signing key {signer.fingerprint} ({signer.key_type})")
     try:
-        contracts = project.log.load()[1] if has_log(project) else project.contracts()
+        contracts = (
+            project.log.load()[1] if has_log(project) else read_contracts(project.repository)
+        )
         roles = signer_set(contracts).roles_of_fingerprint(signer.fingerprint)
     except EsaaError as error:
         yield _problem(error)
@@ -119,9 +123,9 @@ def _key(project: Project) -> Iterator[Finding]:
 
 def _contracts(project: Project) -> Iterator[Finding]:
     try:
-        contracts = project.contracts()
+        contracts = read_contracts(project.repository)
         contracts.check()
-        plan = project.plan()
+        plan = read_plan(project.repository)
     except EsaaError as error:
         yield _problem(error)
         return
@@ -217,10 +221,10 @@ def _repair(project: Project) -> Iterator[str]:
         yield rebuild_journal(repository)
     finally:
         journal.pause()
-    said: list[str] = []
-    project.say = said.append  # what recovery says is part of the report
+    said = Notes()
+    project.observer = said  # what recovery notes is part of the report
     _ = project.engine
-    yield from said
+    yield from said.lines
 
 
 def _locks(project: Project) -> Iterator[Finding]:

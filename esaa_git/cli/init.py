@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from esaa_git.app.project import ROADMAP, Project, has_log
+from esaa_git.app.project import Project, has_log
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.cli.output import pass_project
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RepositoryError, UsageError

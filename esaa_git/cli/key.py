@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, Project, check_usable, has_log
+from esaa_git.app.project import Project, has_log
+from esaa_git.app.roadmap import ROADMAP, check_usable, read_contracts
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json, print_table
 from esaa_git.errors import (
     ConflictError,
@@ -184,7 +185,7 @@ def _configured(project: Project) -> tuple[dict[str, list[str]], dict[str, Publi
                 continue
             public = public_half(spec)
         except EsaaError as error:
-            project.say(f"note: the key that {name} names cannot be told: {error.message}")
+            project.note(f"note: the key that {name} names cannot be told: {error.message}")
             continue
         named.setdefault(public.fingerprint, []).append(name)
         keys[public.fingerprint] = public
@@ -195,7 +196,7 @@ def _on_disk(project: Project, branch: str | None = None) -> Keyring | None:
     from esaa_git.trust.keyring import Keyring
 
     try:
-        contracts = project.contracts(branch)
+        contracts = read_contracts(project.repository, branch)
     except RepositoryError:
         return None
     return Keyring.of(contracts) if "allowed_signers" in contracts.files else None
@@ -239,8 +240,8 @@ def create(
         return
     click.echo(public)
     wanted = "".join(f" --role {role}" for role in dict.fromkeys(roles)) or " --role ROLE"
-    project.say(f"made '{place}' (its private half: keep a copy of it safe)")
-    project.say(f"next: have somebody who may run 'git esaa key trust {place}.pub{wanted}'")
+    project.note(f"made '{place}' (its private half: keep a copy of it safe)")
+    project.note(f"next: have somebody who may run 'git esaa key trust {place}.pub{wanted}'")
 
 
 def _person(project: Project) -> str:
@@ -311,7 +312,7 @@ def revoke(project: Project, given: str) -> None:
     _write(folder, before, after)
     click.echo(f"{fingerprint} is taken out")
     if fingerprint in _configured(project)[0]:
-        project.say(
+        project.note(
             "note: this key is configured here; 'git esaa key rotate' would have replaced it"
         )
     _say_how(project, after)
@@ -506,8 +507,8 @@ def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Pro
     Raises:
         RefusedError: if the key that was named for it is no admin's.
     """
-    recorder = Project(str(project.repository.workdir or project.repository.git_dir))
-    recorder.say, recorder.sign_with = project.say, sign_with
+    recorder = project.beside(project.repository.workdir or project.repository.git_dir)
+    recorder.sign_with = sign_with
     try:
         recorder.log.check_may_pin(pinned)
     except RefusedError:

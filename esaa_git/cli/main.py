@@ -101,8 +101,9 @@ def cli(ctx: click.Context, folder: str | None) -> None:
     commit, and projected into the state of the plan.
     """
     from esaa_git.app.project import Project
+    from esaa_git.cli.output import Terminal
 
-    ctx.obj = Project(folder)
+    ctx.obj = ctx.with_resource(Project(folder, Terminal()))
 
 
 def main() -> None:

@@ -56,6 +56,37 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console().print(table)
 
 
+class Terminal:
+    """Hears what use cases tell: notes go to the standard error, beside what is printed."""
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def progress(self, done: int, total: int) -> None: ...
+
+
+class _Bar(Terminal):
+    """A terminal with a bar of the work that is under way."""
+
+    def __init__(self, draw: Callable[[int, int], None]) -> None:
+        self._draw = draw
+
+    def progress(self, done: int, total: int) -> None:
+        self._draw(done, total)
+
+
+@contextmanager
+def showing_progress(project: Project, title: str, *, quiet: bool = False) -> Iterator[None]:
+    """Have a bar drawn of the progress that the project's observer is told meanwhile."""
+    before = project.observer
+    with progress(title, quiet=quiet) as draw:
+        project.observer = _Bar(draw)
+        try:
+            yield
+        finally:
+            project.observer = before
+
+
 @contextmanager
 def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """Give a function of (done, total) that draws a bar on a terminal, and nothing in a pipe."""

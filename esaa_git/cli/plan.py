@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import Project, check_usable, has_log
+from esaa_git.app.project import Project, has_log
+from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json, style
 from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import UsageError
@@ -89,7 +90,10 @@ def apply_(
 
     project.sign_with = sign_with
     by = project.actor(actor)
-    wanted, contracts = project.plan(branch), project.contracts(branch)
+    wanted, contracts = (
+        read_plan(project.repository, branch),
+        read_contracts(project.repository, branch),
+    )
     if not has_log(project):
         refuse_second_log(project)
     is_open = has_log(project) and project.log.load()[0].run.is_open
@@ -125,9 +129,9 @@ def _diff(project: Project, branch: str | None) -> tuple[PlanDiff, list[str]]:
     from esaa_git.core import plan as plans
     from esaa_git.core.state import EMPTY
 
-    wanted = project.contracts(branch)
+    wanted = read_contracts(project.repository, branch)
     wanted.check()
-    document = project.plan(branch)
+    document = read_plan(project.repository, branch)
     if not has_log(project):
         plans.check_plan(document, EMPTY, wanted)
         return plans.diff_plan(document, EMPTY), []
@@ -148,9 +152,11 @@ def _changed(in_force: Contracts, wanted: Contracts) -> list[str]:
 def note_edited_contracts(project: Project, branch: str | None) -> None:
     """Say which edits the open run does not know: whoever made one waits for it in vain."""
     state, in_force = project.log.load()
-    changed = _changed(in_force, project.contracts(branch)) if state.run.is_open else []
+    changed = (
+        _changed(in_force, read_contracts(project.repository, branch)) if state.run.is_open else []
+    )
     if changed:
-        project.say(
+        project.note(
             f"note: {', '.join(changed)}: what stands in .roadmap/ is not what {state.run.run_id} "
             "goes by; 'git esaa plan apply --restart' puts it in force"
         )

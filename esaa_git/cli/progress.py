@@ -51,10 +51,10 @@ class Lines:
         self._app = project
 
     def dispatched(self, what: Dispatched) -> None:
-        self._app.say(f"{what.attempt_id}: asking {what.adapter.name}")
+        self._app.note(f"{what.attempt_id}: asking {what.adapter.name}")
 
     def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
-        self._app.say(f"{attempt_id}: checking {', '.join(names)}")
+        self._app.note(f"{attempt_id}: checking {', '.join(names)}")
 
     def admitted(self, admission: Admission) -> None:
         click.echo(admission_text(admission))
@@ -78,14 +78,19 @@ class Live:
         )
 
     def __enter__(self) -> Live:
-        self._said = self._app.say
-        self._app.say = lambda line: self._console.print(line, markup=False)
+        self._before = self._app.observer
+        self._app.observer = self
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-        self._app.say = self._said
+        self._app.observer = self._before
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def progress(self, done: int, total: int) -> None: ...
 
     def dispatched(self, what: Dispatched) -> None:
         self._at_work[what.attempt_id] = (time.monotonic(), what.adapter.name, "at work")

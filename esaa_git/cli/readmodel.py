@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, Project
+from esaa_git.app.project import Project
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.cli.output import json_option, pass_project, print_json, progress
 from esaa_git.errors import RepositoryError, UsageError
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import ROADMAP, Project
+from esaa_git.app.project import Project
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
 from esaa_git.errors import ConflictError, MismatchError, RepositoryError, UsageError
 
@@ -172,8 +173,7 @@ def clone(
     git_clone(
         str(local.resolve()) if project.folder and local.exists() else url, str(target.resolve())
     )
-    cloned = Project(str(target))
-    cloned.say = project.say
+    cloned = project.beside(target)
     if events_ref is not None:
         cloned.repository.set_local("esaa.eventsRef", events_ref)
     if genesis is not None:
@@ -445,7 +445,7 @@ def _remote(project: Project, name: str) -> Remote:
 def _set_up(project: Project, remote: Remote) -> None:
     if not remote.is_set_up:
         remote.setup()
-        project.say(f"note: '{remote.name}' is set up for the log now")
+        project.note(f"note: '{remote.name}' is set up for the log now")
 
 
 def _folder_of(url: str) -> str:
@@ -480,7 +480,7 @@ def refuse_second_log(project: Project) -> None:
         try:
             is_there = remote.last_seen() is not None or remote.has_log(ASK_SECONDS)
         except RepositoryError as error:
-            project.say(
+            project.note(
                 f"note: whether '{name}' has an event log already is not known: {error.cause}"
             )
             continue

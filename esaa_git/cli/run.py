@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import Project, check_usable, has_log
+from esaa_git.app.observer import Silent
+from esaa_git.app.project import Project, has_log
+from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
 from esaa_git.cli.output import (
     as_option,
     json_option,
@@ -115,7 +117,7 @@ def run(
     from esaa_git.engine.options import Options, Stop
 
     if as_json:
-        project.say = lambda _: None
+        project.observer = Silent()
     stop = Stop()
     if remote is not None:
         share(project, remote, patience / 1000, lambda: stop.cancelling)
@@ -161,7 +163,7 @@ def _start(project: Project, branch: str | None, actor: str | None, agent: str |
     from esaa_git.core.plan import diff_plan
     from esaa_git.engine import run as runs
 
-    plan = project.plan(branch)
+    plan = read_plan(project.repository, branch)
     done_before: set[str] = set()
     if has_log(project):
         state, _ = project.log.load()
@@ -196,10 +198,14 @@ def _start(project: Project, branch: str | None, actor: str | None, agent: str |
         refuse_second_log(project)
     _require_agents(project, plan, done_before, branch, agent)
     done = runs.apply(
-        project.engine, plan, project.contracts(branch), branch=branch, by=project.actor(actor)
+        project.engine,
+        plan,
+        read_contracts(project.repository, branch),
+        branch=branch,
+        by=project.actor(actor),
     )
     if done.started:
-        project.say(f"{done.run_id} started with {done.created} new tasks")
+        project.note(f"{done.run_id} started with {done.created} new tasks")
 
 
 def _require_agents(
@@ -211,7 +217,7 @@ def _require_agents(
     """
     from esaa_git.core.contracts import make_check
 
-    contracts = project.contracts(branch)
+    contracts = read_contracts(project.repository, branch)
     check_usable(contracts)
     kinds = contracts.agent.kinds
     ahead = [
@@ -237,12 +243,12 @@ def _dry_run(
     from esaa_git.engine.decide import eligible, find_task
     from esaa_git.engine.proposer import agent_for
 
-    contracts = project.contracts(branch)
+    contracts = read_contracts(project.repository, branch)
     state = EMPTY
     if has_log(project):
         state, in_force = project.log.load()
         contracts = in_force if state.run.is_open else contracts
-    plan = project.plan(branch)
+    plan = read_plan(project.repository, branch)
     check_plan(plan, state, contracts)
     found = diff_plan(plan, state)
     now = max(timestamp(project.engine.clock.now()), state.ts)

@@ -27,6 +27,7 @@ from mcp.types import ToolAnnotations
 from pydantic import BeforeValidator, Field
 
 from esaa_git import __version__
+from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.mcp import tools
@@ -201,14 +202,14 @@ class Desk:
         Raises:
             ToolError: with the message, the cause and the hint.
         """
-        said: list[str] = []
+        notes = Notes()
         with busy:
             try:
                 project = self._open_project()
-                project.say = said.append
+                project.observer = notes
                 result = tool(project, _actor(project, self._name, client), *arguments)
             except EsaaError as error:
-                raise ToolError("\n".join([told(error), *said])) from error
+                raise ToolError("\n".join([told(error), *notes.lines])) from error
             except OSError as error:
                 what = f"'{error.filename}'" if error.filename else "a file"
                 raise ToolError(f"cannot use {what}: {error.strerror or error}") from error
@@ -219,7 +220,7 @@ class Desk:
                     f"a fault in git-esaa itself: {type(error).__name__}: {error}\n"
                     "hint: nothing half was recorded; tell a person to report it"
                 ) from error
-        return {**result, "notes": said} if said else result
+        return {**result, "notes": notes.lines} if notes.lines else result
 
     def serve(self) -> None:
         """Answer calls until standard input ends."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable
+from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable, NotAKey
 from esaa_git.trust import sshsig
 from esaa_git.trust.openpgp import OpenPgpSigner
 from esaa_git.trust.signer import KeySpec, Signer, SshSigner
@@ -177,7 +177,7 @@ def _private_key_signer(data: bytes, path: Path) -> SshSigner:
         if data.startswith(_BEGIN):
             return AgentSigner(_decode_private_key(data)[0], path)
     except ValueError as error:
-        raise KeyUnavailable(
+        raise NotAKey(
             f"'{path}' is not a private key we can sign with",
             cause=str(error).partition("\n")[0],
             hint="run 'ssh-keygen -t ed25519' for a key that works, or 'git esaa init'",
@@ -211,7 +211,7 @@ def _read_key_file(path: Path) -> bytes:
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
-        raise KeyUnavailable(f"no signing key at '{path}'", hint="run 'git esaa init'") from None
+        raise NotAKey(f"no signing key at '{path}'", hint="run 'git esaa init'") from None
     except OSError as error:
         raise KeyUnavailable(
             f"cannot read the signing key '{path}'", cause=error.strerror

@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 )
 
 from esaa_git.app.project import Project as OpenProject
+from esaa_git.app.roadmap import read_contracts
 from esaa_git.core import canonical
 from esaa_git.core.event import Event
 from esaa_git.core.plan import load_plan
@@ -149,8 +150,7 @@ class OnGit(Side):
     def __init__(self, project: Project, clock: MemoryClock, answers: Answers) -> None:
         self.project = project
         app = OpenProject(str(project.path))
-        app.say = lambda _: None
-        self.contracts = app.contracts()
+        self.contracts = read_contracts(app.repository)
         made = app.engine
         made.clock = clock
         made.make_agent = lambda entry, _: MemoryAgent(entry, answers.next, [])
