@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.snapshots import talk
+from tests.snapshots import bundle, hooks, talk
 from tests.snapshots.history import (
     LOG,
     MAIN,
@@ -442,4 +442,6 @@ GROUPS: Final[dict[str, Callable[[World], None]]] = {
     "share": share,
     "refuse": refuse,
     "talk": talk.record,
+    "hooks": hooks.record,
+    "bundle": bundle.record,
 }

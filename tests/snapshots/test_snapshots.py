@@ -17,7 +17,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("expected")
-GROUPS = ("help", "life", "look", "keep", "share", "refuse", "talk")
+GROUPS = ("help", "life", "look", "keep", "share", "refuse", "talk", "hooks", "bundle")
 
 STRANGE = {
     "COLUMNS": "43",

@@ -65,6 +65,7 @@ class _Pinned:
 
     now = START
     call = 0
+    keys = 0
     drawn: dict[int, int] = {}  # noqa: RUF012 - one for the process, as the clock is
 
     @classmethod
@@ -75,6 +76,11 @@ class _Pinned:
         while len(found) < size:
             found += hashlib.sha256(f"{cls.call}/{size}/{nth}/{len(found)}".encode()).digest()
         return found[:size]
+
+    @classmethod
+    def next_key(cls) -> Ed25519PrivateKey:
+        cls.keys += 1
+        return private_key(key_seed(cls.keys))
 
     @classmethod
     def begin(cls) -> None:
@@ -111,10 +117,15 @@ def pin() -> None:
         (random, "_urandom"): _Pinned.draw,
         (secrets, "token_bytes"): lambda size=32: _Pinned.draw(size),
         (secrets, "token_hex"): lambda size=32: _Pinned.draw(size).hex(),
-        (Ed25519PrivateKey, "generate"): lambda: private_key(_Pinned.draw(32)),
+        (Ed25519PrivateKey, "generate"): _Pinned.next_key,
     }
     for (owner, name), value in pinned.items():
         setattr(owner, name, value)
+
+
+def key_seed(nth: int) -> bytes:
+    """Return what the nth key of a process is made of, so that its log can be carried on."""
+    return hashlib.sha256(f"key {nth}".encode()).digest()
 
 
 def private_key(seed: bytes) -> Ed25519PrivateKey:
@@ -223,11 +234,13 @@ class World:
         done = change(document)
         self.write(path, yaml.safe_dump(document if done is None else done, sort_keys=False))
 
+    def run(self, command: list[str]) -> None:
+        """Run a program that has to succeed, and whose words are no part of the record."""
+        _passed(tuple(command), self._start(".", command))
+
     def git(self, folder: str, *arguments: str, stdin: bytes = b"") -> str:
         """Run git in a folder; it has to succeed. Commits are made now, as the world has it."""
-        done = self._start(folder, ["git", *arguments], stdin=stdin)
-        if done.code:
-            raise RuntimeError(f"git {arguments}: exit {done.code}\n{done.err.decode()}")
+        done = _passed(arguments, self._start(folder, ["git", *arguments], stdin=stdin))
         return done.out.decode().removesuffix("\n")
 
     def commit(self, folder: str, message: str) -> str:
