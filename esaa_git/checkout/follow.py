@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pygit2
 
@@ -31,6 +34,7 @@ from esaa_git.checkout.worktree import (
     Change,
     Changes,
     Entries,
+    Moment,
     Plan,
     Refused,
     Worktree,
@@ -38,6 +42,7 @@ from esaa_git.checkout.worktree import (
 from esaa_git.errors import ConflictError
 from esaa_git.ports.branch import InTheWay
 from esaa_git.ports.files import FileEntry
+from esaa_git.store.journal import LOCK_SECONDS, FileJournal
 from esaa_git.store.locks import Claim
 from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.store.refs import locks_folder
@@ -45,6 +50,19 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.trees import store_files
 
 _Visit = Callable[[Worktree, Entries, Changes], dict[str, str]]
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Where a branch and the checkouts whose HEAD names it are in being brought on."""
+
+    tip: str | None
+    worktrees: tuple[Moment, ...]
+
+    @property
+    def is_locked(self) -> bool:
+        return any(worktree.lock is not None for worktree in self.worktrees)
 
 
 class Checkouts:
@@ -83,25 +101,60 @@ class Checkouts:
         for path in sorted(set(paths)):
             new = UNWRITTEN if after is None else _as_tree_entry(after.get(path))
             changes[path] = Change(_entry_at(tree, path), new)
-        return self._each(branch, changes, Worktree.look)
+        return self._at_rest(branch, lambda: self._each(branch, changes, Worktree.look))
 
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         """Return the paths below these that have work of the person's own in some checkout."""
         paths = None if "" in below else list(below)
-        found = {
-            path
-            for worktree in self._holders(branch)
-            for path in worktree.status(paths, "--untracked-files=normal")
-        }
-        return sorted(found)
+
+        def look() -> list[str]:
+            found = {
+                path
+                for worktree in self._holders(branch)
+                for path in worktree.status(paths, "--untracked-files=normal")
+            }
+            return sorted(found)
+
+        return self._at_rest(branch, look)
+
+    def _at_rest(self, branch: str, look: Callable[[], list[_Found]]) -> list[_Found]:
+        """Look, and look again where a checkout was being brought on while we looked.
+
+        A branch, an index and files are written one after the other, by another process of ours
+        as by `git commit PATH` or `git pull`; in between they differ, as they do where a person
+        is at work. So what is found counts only where nobody was at it: no index was locked, no
+        process of ours was following, and HEAD and index were the same before and after.
+        Where somebody keeps the lock (a commit whose editor is open), what is found stands.
+        """
+        journal = FileJournal(self._repository)
+        give_up = time.monotonic() + LOCK_SECONDS
+        while True:
+            before = self._moment(branch)
+            found = look()
+            if not found or time.monotonic() > give_up:
+                return found
+            is_busy = journal.is_busy()
+            if not is_busy and not before.is_locked and before == self._moment(branch):
+                return found
+            while journal.is_busy() and time.monotonic() < give_up:
+                time.sleep(0.01)
+            try:
+                for worktree in self._holders(branch):
+                    worktree.wait_for_lock()
+            except ConflictError:
+                return found
+
+    def _moment(self, branch: str) -> _Moment:
+        tip = self._repository.ref_target(f"refs/heads/{branch}")
+        return _Moment(tip, tuple(worktree.moment() for worktree in self._holders(branch)))
 
     def hold(self, branch: str) -> None:
         """Keep others from the index of the branch's checkout until `let_go`.
 
         `git commit` reads HEAD first and the index after that. One that comes between a branch's
         move and its checkout's would commit the index as it was, on top of what has moved, and so
-        take it back. Where the lock is not to be had (`git commit --all` keeps it while an editor
-        is open), such a commit has read HEAD already, and git refuses it once HEAD has moved.
+        take it back. Where one process keeps the lock (`git commit --all` while an editor is
+        open), its commit has read HEAD already, and git refuses it once HEAD has moved.
         """
         holders = self._holders(branch)
         if self._held or len(holders) != 1:  # several hold it only where git was forced to

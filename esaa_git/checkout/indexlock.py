@@ -8,6 +8,7 @@ the place of the index in the end. A git that outlives us inherits the claim, an
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,9 +16,59 @@ from pathlib import Path
 from esaa_git.errors import ConflictError
 from esaa_git.faults import Point, reach
 from esaa_git.store.durability import sync_file
-from esaa_git.store.locks import Claim, LockHeld
+from esaa_git.store.locks import Claim, LockHeld, free_if_stale
 
 COPY = "esaa-index"
+
+# Prompts and editors run `git status` all the time, and hold the index's lock for milliseconds.
+_ONE_HOLDER_SECONDS = 1.0
+_ALL_HOLDERS_SECONDS = 60.0
+
+
+class Patience:
+    """How long a lock of an index is waited for: a second for each that holds it.
+
+    A script that runs one git after another may hold it at every moment we look, and is no reason
+    to give up; an editor that a commit has open is. Whoever still writes the lock file is at work.
+    """
+
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        self._holder: tuple[int, int] | None = None
+        self._until = time.monotonic() + _ONE_HOLDER_SECONDS
+        self._last = time.monotonic() + _ALL_HOLDERS_SECONDS
+
+    def is_over(self) -> bool:
+        """Wait a moment, unless whoever holds the lock has had their time."""
+        now, holder = time.monotonic(), identity(self._lock)
+        if holder != self._holder:
+            self._holder, self._until = holder, now + _ONE_HOLDER_SECONDS
+        if now > min(self._until, self._last):
+            return True
+        time.sleep(0.01)
+        return False
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that takes its place, or None where there is none."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_ctime_ns
+
+
+def wait_for_lock(git_dir: Path, locks: Path) -> None:
+    """Return when nobody holds the lock of a checkout's index.
+
+    Raises:
+        ConflictError: if that does not come about.
+    """
+    lock = git_dir / "index.lock"
+    patience = Patience(lock)
+    while lock.exists() and not free_if_stale(locks, lock):
+        if patience.is_over():
+            raise index_is_locked(lock, "the file exists")
 
 
 @contextmanager
@@ -67,12 +118,23 @@ def index_is_locked(lock: Path, cause: str) -> ConflictError:
 
 
 def lock_index(git_dir: Path, locks: Path, sync_mode: str) -> Claim:
-    """Lock the index of a checkout until the claim is released.
+    """Lock the index of a checkout as git does, until the claim is released.
 
     Raises:
-        ConflictError: if another process holds it.
+        ConflictError: if another process holds it and goes on holding it.
     """
     lock = git_dir / "index.lock"
+    patience = Patience(lock)
+    while True:
+        try:
+            return _taken(lock, locks, sync_mode)
+        except ConflictError:
+            # Waiting first and taking then would leave a moment for a third to come in between.
+            if patience.is_over():
+                raise
+
+
+def _taken(lock: Path, locks: Path, sync_mode: str) -> Claim:
     try:
         claim = Claim.standing(locks, sync_mode)
     except LockHeld:

@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import re
 import stat
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from esaa_git.checkout.indexlock import index_is_locked, lock_index, replacing_index
+from esaa_git.checkout.indexlock import identity, lock_index, replacing_index, wait_for_lock
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.store.locks import Claim, free_if_stale
+from esaa_git.store.locks import Claim
 from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
 from esaa_git.store.program import run_git
 
 _ARGUMENTS_LIMIT = 128 * 1024
-# Prompts and editors run `git status` all the time, and hold the index's lock for milliseconds.
-_LOCK_PATIENCE_SECONDS = 1.0
 
 _UNMERGED = "has conflicts that are not resolved"
 _STAGED = "has staged changes"
@@ -92,6 +89,14 @@ class Plan:
     cut_short: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     in_the_way: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which index there is, and who has it locked."""
+
+    index: tuple[int, int] | None
+    lock: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,6 @@ class Worktree:
         Raises:
             ConflictError: if another process holds it, for more than a second.
         """
-        self.wait_for_lock()
         return lock_index(self.git_dir, self.locks, self.sync_mode)
 
     def wait_for_lock(self) -> None:
@@ -203,14 +207,13 @@ class Worktree:
         Raises:
             ConflictError: if that does not come about.
         """
-        if self.held is not None:
-            return
-        lock = self.git_dir / "index.lock"
-        give_up = time.monotonic() + _LOCK_PATIENCE_SECONDS
-        while lock.exists() and not free_if_stale(self.locks, lock):
-            if time.monotonic() > give_up:
-                raise index_is_locked(lock, "the file exists")
-            time.sleep(0.02)
+        if self.held is None:
+            wait_for_lock(self.git_dir, self.locks)
+
+    def moment(self) -> Moment:
+        """Return where the checkout is in being brought on, by us or by a person's command."""
+        lock = None if self.held else identity(self.git_dir / "index.lock")
+        return Moment(identity(self.git_dir / "index"), lock)
 
     def record(self, entries: Entries) -> None:
         """Set index entries, and touch no file but folders that deletions have left empty."""

@@ -27,7 +27,7 @@ from esaa_git.engine.proof import (
     settled,
 )
 from esaa_git.engine.request import branch_tip
-from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.engine.transaction import Overtaken, Transaction, transact
 from esaa_git.engine.verifier import FileChange, Proposal
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer
@@ -78,6 +78,12 @@ def apply_effect(
         return Admission("done", task_id, attempt_id, task.result.summary)
     branch = str(tx.state.run.branch)
     in_the_way = engine.branch.in_the_way(branch, proposal.onto, proposal.tree_changes())
+    if in_the_way and engine.branch.tip(branch) != proposal.onto:
+        # What differs from the tip that was is no work in the way: a person has committed it.
+        raise Overtaken(
+            f"'{branch}' moved while its checkout was looked at",
+            hint="nothing was changed; repeat the command",
+        )
     if in_the_way:
         paths = ", ".join(f"'{path.path}'" for path in in_the_way)
         return Admission(

@@ -42,6 +42,17 @@ def _is_recorded(engine: Engine, followup: Followup) -> bool:
 
 def _complete(engine: Engine, followup: Followup) -> str:
     move = followup.move
+    engine.branch.hold(move.branch)
+    try:
+        done = _bring(engine, followup)
+    finally:
+        engine.branch.let_go()
+    return _merge(engine, followup) if done is None else done
+
+
+def _bring(engine: Engine, followup: Followup) -> str | None:
+    """Bring branch and checkouts to the effect; return None where it has to be merged."""
+    move = followup.move
     tip = engine.branch.tip(move.branch)
     if tip is not None and engine.branch.contains(tip, move.new):
         follow(engine, followup)
@@ -54,7 +65,7 @@ def _complete(engine: Engine, followup: Followup) -> str:
     if not followup.task_id:
         # It was no effect of ours that was to arrive, but the history of somebody else.
         return f"'{move.branch}' has moved meanwhile: 'git esaa sync' brings it together"
-    return _merge(engine, followup)
+    return None
 
 
 def _merge(engine: Engine, followup: Followup) -> str:

@@ -31,6 +31,10 @@ NOTHING = Attachments()
 MAX_TRIES = 8
 
 
+class Overtaken(ConflictError):
+    """The branch moved while a transaction decided on it; it has to decide again."""
+
+
 class Transaction:
     """Events being decided on one state, under one set of contracts."""
 
@@ -121,8 +125,13 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
         try:
             with engine.turn():
                 transaction = _begin(engine, log_id)
-                result = decide(transaction)
-                lost = _record(engine, transaction)
+                lost: ConflictError | RemoteUnreachable | None
+                try:
+                    result = decide(transaction)
+                except Overtaken as error:
+                    lost = error
+                else:
+                    lost = _record(engine, transaction)
             if lost is None and transaction.followup is not None:
                 _bring_checkouts(engine, transaction.followup)
         finally:
@@ -138,7 +147,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
             engine.clock.sleep(random.uniform(0.5, 1.0) * min(0.005 * attempt * attempt, 0.2))
         else:
             race.lost(lost)
-            if _has_arrived(engine, transaction):
+            if not isinstance(lost, Overtaken) and _has_arrived(engine, transaction):
                 return result
     raise AssertionError("unreachable: the last try returns or raises")
 

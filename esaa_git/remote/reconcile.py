@@ -284,19 +284,23 @@ def land(
         name, old, new = followed[0]
         paths = sorted(changes[name])
         journal.write(Followup(log[1], BranchMove(name, old, new), "", paths))
+        working.hold(name)
     try:
-        move_refs(repository, moves)
-    except ConflictError:
-        if followed:
-            journal.clear()
-        raise
-    left = []
-    for name, old, new in followed:
         try:
-            left += working.follow(name, str(old), new, sorted(changes[name]))
+            move_refs(repository, moves)
         except ConflictError:
-            journal.pause()
+            if followed:
+                journal.clear()
             raise
+        left = []
+        for name, old, new in followed:
+            try:
+                left += working.follow(name, str(old), new, sorted(changes[name]))
+            except ConflictError:
+                journal.pause()
+                raise
+    finally:
+        working.let_go()
     if followed:
         journal.clear()
     return left

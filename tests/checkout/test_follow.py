@@ -9,6 +9,8 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Thread, Timer
+from time import sleep
 from typing import Any
 
 import pytest
@@ -16,11 +18,15 @@ import pytest
 from esaa_git.checkout import worktree
 from esaa_git.checkout.follow import Checkouts
 from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.files import FileEntry
+from esaa_git.ports.local import Followup
+from esaa_git.store.journal import FileJournal
 from esaa_git.store.objects import BLOB, COMMIT, encode_commit
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.store.trees import GitTrees
+from tests.concurrency.runs import wait
 from tests.conftest import Git, GitFailed
 
 Content = bytes | tuple[bytes, str] | None
@@ -475,6 +481,169 @@ def test_looking_works_while_the_index_is_locked(world: World) -> None:
     (world.path / ".git" / "index.lock").touch()
 
     assert list(world.in_the_way("a.txt", "b.txt")) == ["a.txt"]
+
+
+# ---- looking at a checkout that is being brought on ---------------------------------------------
+
+
+EFFECT: dict[str, Content] = {"a.txt": b"new\n", "b.txt": None, "new.txt": b"new\n"}
+Looks = tuple[Callable[[], list[str]], Callable[[], list[str]]]
+
+
+@pytest.fixture
+def after_status(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Lets something happen once, when git has said what the checkout looks like."""
+
+    def arrange(happens: Callable[[], object]) -> None:
+        pending = [happens]
+
+        def run(folder: Path, *arguments: str, **options: Any) -> bytes:
+            said = run_git(folder, *arguments, **options)
+            if "status" in arguments and pending:
+                pending.pop()()
+            return said
+
+        monkeypatch.setattr(worktree, "run_git", run)
+
+    return arrange
+
+
+def looks(world: World) -> Looks:
+    """The two questions about a person's work, each asked of all that an effect changes."""
+    return (
+        lambda: world.checkouts.uncommitted("main", ["a.txt", "b.txt", "new.txt"]),
+        lambda: list(world.in_the_way("a.txt", "b.txt", "new.txt")),
+    )
+
+
+@pytest.mark.parametrize("question", [0, 1])
+@pytest.mark.parametrize("sign", ["locked", "journal", "neither"])
+def test_a_branch_whose_checkout_is_about_to_follow_is_no_work_of_a_person(
+    world: World, after_status: Callable[[Callable[[], object]], None], question: int, sign: str
+) -> None:
+    """Another process has moved the branch, and follows while we look.
+
+    Its lock says so; or, where it could not have that, its journal; or it has followed before we
+    could see either, and then the index is another one.
+    """
+    old, new = world.effect(EFFECT)
+    lock, journal = world.path / ".git" / "index.lock", FileJournal(world.repository)
+    if sign == "locked":
+        lock.touch()
+    if sign == "journal":
+        journal.write(Followup(new, BranchMove("main", old, new), "T-1", list(EFFECT)))
+
+    def follow() -> None:
+        lock.unlink(missing_ok=True)
+        if sign == "journal":
+            thread.start()
+        else:
+            world.follow_again(old, new, EFFECT)
+
+    def late() -> None:
+        sleep(0.1)
+        world.follow_again(old, new, EFFECT)
+        journal.clear()
+
+    thread = Thread(target=late)
+    after_status(follow)
+
+    assert looks(world)[question]() == []
+
+    if sign == "journal":
+        thread.join()
+    assert world.status() == ""
+
+
+@pytest.mark.parametrize("question", [0, 1])
+def test_a_commit_that_has_moved_head_and_not_the_index_yet_is_no_work_in_the_way(
+    world: World, after_status: Callable[[Callable[[], object]], None], question: int
+) -> None:
+    """`git commit PATH` moves HEAD before its index; a hook of git stops it in between."""
+    moved, goes_on = world.path.parent / "moved", world.path.parent / "goes-on"
+    hook = world.path / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f'#!/bin/sh\ntest "$1" = committed && grep -q refs/heads/main || exit 0\n'
+        f"touch '{moved}'\nuntil test -e '{goes_on}'; do sleep 0.02; done\n"
+    )
+    hook.chmod(0o755)
+    world.write("a.txt", b"mine\n")
+    commit = Thread(target=lambda: world.git("commit", "--quiet", "--message", "Mine", "a.txt"))
+    commit.start()
+    wait(moved.exists, "the commit")
+    assert (world.path / ".git" / "index.lock").exists()
+    after_status(goes_on.touch)
+
+    assert looks(world)[question]() == []
+
+    commit.join()
+    assert goes_on.exists()
+    assert world.status() == ""
+
+
+def test_what_a_person_has_in_a_checkout_is_found_however_often_it_is_looked_at(
+    world: World, after_status: Callable[[Callable[[], object]], None]
+) -> None:
+    old, new = world.effect(EFFECT)
+    world.write("src/c.txt", b"mine\n")
+    after_status(lambda: world.follow_again(old, new, EFFECT))
+
+    assert world.checkouts.uncommitted("main", [""]) == ["src/c.txt"]
+
+
+# ---- the lock of the index -----------------------------------------------------------------------
+
+
+def test_a_lock_that_another_takes_just_before_us_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, link, met = world.path / ".git" / "index.lock", os.link, []
+
+    def late(source: Path, target: Path) -> None:
+        if not met:
+            met.append(target)
+            lock.touch()
+            Timer(0.1, lock.unlink).start()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+
+    world.checkouts.hold("main")
+
+    assert met == [lock]
+    assert "index.lock" in git_fails(world, "add", "--all")
+    world.checkouts.let_go()
+    world.git("add", "--all")
+
+
+def test_a_lock_that_goes_from_hand_to_hand_is_waited_for(world: World) -> None:
+    """A script of one git after another: whenever we look, somebody has it, and never for long."""
+    lock = world.path / ".git" / "index.lock"
+    lock.touch()
+
+    def script() -> None:
+        for number in range(15):
+            sleep(0.1)
+            other = lock.with_name(f"other-{number}")
+            other.touch()
+            other.replace(lock)
+        lock.unlink()
+
+    thread = Thread(target=script)
+    thread.start()
+
+    world.checkouts.hold("main")
+
+    thread.join()
+    assert "index.lock" in git_fails(world, "add", "--all")
+    world.checkouts.let_go()
+
+
+def git_fails(world: World, *arguments: str) -> str:
+    with pytest.raises(GitFailed) as caught:
+        world.git(*arguments)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

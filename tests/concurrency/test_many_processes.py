@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esaa_git.checkout.worktree import Worktree
 from esaa_git.errors import RefusedError
+from esaa_git.faults import Point, arm
+from esaa_git.git import refs
+from esaa_git.store.repository import Repository
 from tests.concurrency.children import together
+from tests.concurrency.runs import wait
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 
@@ -147,15 +153,7 @@ def test_eight_people_who_change_one_file_get_the_merge_of_all(
     for number in range(8):
         project.ok("claim", f"T-{number}", "--as", f"p{number}@x.org")
 
-    def submit(number: int) -> int:
-        name = f"T-{number}"
-        edits = [{"old": f"line {4 * number}\n", "new": f"by {name}\n"}]
-        update = {"op": "edit", "path": "src/all.txt", "edits": edits}
-        answer = json.dumps(result(name, update, attempt_id=f"{name}-A1")).encode()
-        me = ("--as", f"p{number}@x.org")
-        return run("-C", str(project.path), "submit", "-", *me, stdin=answer).code
-
-    assert together(*(partial(submit, number) for number in range(8))) == [0] * 8
+    assert together(*(partial(_submit, project, number) for number in range(8))) == [0] * 8
     wanted = "".join(
         f"by T-{number // 4}\n" if number % 4 == 0 else f"line {number}\n" for number in range(32)
     )
@@ -163,3 +161,67 @@ def test_eight_people_who_change_one_file_get_the_merge_of_all(
     assert project.git("show", "main:src/all.txt") == wanted.rstrip("\n")
     assert project.status() == ""
     project.check()
+
+
+def test_a_checkout_that_another_process_brings_on_is_not_taken_for_work_in_the_way(
+    seeded: Callable[[int], Project], tmp_path: Path
+) -> None:
+    """The second decides when the first has moved the branch, and its checkout has not followed.
+
+    The first waits there until git has told the second what the checkout looks like.
+    """
+    project = seeded(2)
+    project.ok("plan", "apply")
+    for number in range(2):
+        project.ok("claim", f"T-{number}", "--as", f"p{number}@x.org")
+    deciding, waiting, looked = (tmp_path / name for name in ("deciding", "waiting", "looked"))
+    take_turn, git_status = refs.take_turn, Worktree.status
+
+    def first() -> int:
+        @contextmanager
+        def turn(repository: Repository) -> Iterator[None]:
+            with take_turn(repository):
+                deciding.touch()
+                wait(waiting.exists, "the second")
+                yield
+
+        def stop(met: Point) -> None:
+            if met == Point.INDEX_LOCKED:  # the branch has moved, and the turn is over
+                wait(looked.exists, "the second's look")
+
+        refs.take_turn = turn
+        with arm(stop):
+            return _submit(project, 0)
+
+    def second() -> int:
+        @contextmanager
+        def turn(repository: Repository) -> Iterator[None]:
+            waiting.touch()
+            with take_turn(repository):
+                yield
+
+        def status(*arguments: Any, **options: Any) -> Any:
+            found = git_status(*arguments, **options)
+            looked.touch()
+            return found
+
+        refs.take_turn, Worktree.status = turn, status  # type: ignore[method-assign]
+        wait(deciding.exists, "the first")
+        return _submit(project, 1)
+
+    assert together(first, second) == [0, 0]
+    assert looked.exists()
+    wanted = ["by T-0", "line 1", "line 2", "line 3", "by T-1", "line 5", "line 6", "line 7"]
+    assert project.read("src/all.txt").splitlines() == wanted
+    assert project.status() == ""
+    project.check()
+
+
+def _submit(project: Project, number: int) -> int:
+    """Hand in a change of the worker's own line, and return the exit code."""
+    name = f"T-{number}"
+    edits = [{"old": f"line {4 * number}\n", "new": f"by {name}\n"}]
+    update = {"op": "edit", "path": "src/all.txt", "edits": edits}
+    answer = json.dumps(result(name, update, attempt_id=f"{name}-A1")).encode()
+    me = ("--as", f"p{number}@x.org")
+    return run("-C", str(project.path), "submit", "-", *me, stdin=answer).code
