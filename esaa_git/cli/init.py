@@ -10,8 +10,8 @@ import click
 
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.sync import refuse_second_log, trust_in_git
 from esaa_git.cli.output import pass_project
-from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import RepositoryError, UsageError
 
 
@@ -95,7 +95,7 @@ def init(
             if written
             else f"{ROADMAP}/ has everything already; nothing was written"
         )
-        _trust_in_git(project, workdir)
+        trust_in_git(project)
     click.echo(said)
     click.echo(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
@@ -204,12 +204,3 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
     (folder / "openpgp_signers.yaml").write_text(pinned, encoding="utf-8")
     return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
-
-
-def _trust_in_git(project: Project, workdir: Path) -> None:
-    """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
-    repository = project.repository
-    if repository.setting("gpg.ssh.allowedSignersFile") is None:
-        repository.set_local(
-            "gpg.ssh.allowedSignersFile", str(workdir / ROADMAP / "allowed_signers")
-        )

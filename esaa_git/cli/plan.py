@@ -8,8 +8,8 @@ import click
 
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
+from esaa_git.app.sync import refuse_second_log
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json, style
-from esaa_git.cli.remote import refuse_second_log
 from esaa_git.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.sync import set_up, trust_in_git
 from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
-from esaa_git.errors import ConflictError, MismatchError, RepositoryError, UsageError
+from esaa_git.errors import ConflictError, MismatchError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State
@@ -99,7 +100,7 @@ def fetch(project: Project, name: str | None, as_json: bool) -> None:
     from esaa_git.remote.remote import default_remote
 
     found = _remote(project, name or default_remote(project.repository))
-    _set_up(project, found)
+    set_up(project, found)
     with progress("verifying", quiet=as_json) as on_progress:
         joined = _join(project, found, on_progress, together=False)
     if as_json:
@@ -127,7 +128,7 @@ def push(project: Project, name: str | None, as_json: bool) -> None:
     from esaa_git.remote.remote import default_remote
 
     found = _remote(project, name or default_remote(project.repository))
-    _set_up(project, found)
+    set_up(project, found)
     pushed = found.push()
     if as_json:
         print_json({"remote": found.name, "pushed": pushed})
@@ -184,7 +185,7 @@ def clone(
     with progress("verifying") as on_progress:
         joined = _join(cloned, origin, on_progress, together=False)
     _print_joined(joined, "origin")
-    _trust_in_git(cloned)
+    trust_in_git(cloned)
     click.echo(
         "this clone reads and verifies; to record events from it as well: git config "
         f"esaa.signingKey PATH, with a key that {ROADMAP}/allowed_signers names",
@@ -212,7 +213,7 @@ def sync(project: Project, name: str | None, as_json: bool) -> None:
     from esaa_git.remote.remote import default_remote
 
     found = _remote(project, name or default_remote(project.repository))
-    _set_up(project, found)
+    set_up(project, found)
     done: list[Joined] = []
     with progress("verifying", quiet=as_json) as on_progress:
         pushed = _sync(project, found, on_progress, done)
@@ -442,12 +443,6 @@ def _remote(project: Project, name: str) -> Remote:
     return Remote(project.repository, name)
 
 
-def _set_up(project: Project, remote: Remote) -> None:
-    if not remote.is_set_up:
-        remote.setup()
-        project.note(f"note: '{remote.name}' is set up for the log now")
-
-
 def _folder_of(url: str) -> str:
     """Return the folder that git would clone into."""
     name = url.rstrip("/").removesuffix("/.git").replace(":", "/").rsplit("/", 1)[-1]
@@ -455,61 +450,6 @@ def _folder_of(url: str) -> str:
     if not name or name in (".", ".."):
         raise UsageError(f"'{url}' names no folder to clone into", hint="give one after the URL")
     return name
-
-
-def _trust_in_git(project: Project) -> None:
-    """Let plain 'git verify-commit' find the signers, as 'git esaa init' does."""
-    repository = project.repository
-    signers = (repository.workdir or repository.git_dir) / ROADMAP / "allowed_signers"
-    if repository.setting("gpg.ssh.allowedSignersFile") is None and signers.exists():
-        repository.set_local("gpg.ssh.allowedSignersFile", str(signers))
-
-
-def refuse_second_log(project: Project) -> None:
-    """Refuse to begin a log where a remote has one; a remote that cannot be asked is a note.
-
-    Raises:
-        RepositoryError: naming the remote.
-    """
-    from esaa_git.remote.remote import ASK_SECONDS, Remote, names
-
-    for name in names(project.repository):
-        remote = Remote(project.repository, name)
-        if name != "origin" and not remote.is_set_up:
-            continue
-        try:
-            is_there = remote.last_seen() is not None or remote.has_log(ASK_SECONDS)
-        except RepositoryError as error:
-            project.note(
-                f"note: whether '{name}' has an event log already is not known: {error.cause}"
-            )
-            continue
-        if is_there:
-            raise RepositoryError(
-                f"'{name}' has an event log already",
-                cause="a second log of the same repository could never be pushed",
-                hint=f"run 'git esaa fetch {name}' to have it here",
-            )
-
-
-def share(project: Project, name: str, patience: float, given_up: Callable[[], bool]) -> None:
-    """Have everything that is recorded from here on go to a remote first, as a worker does.
-
-    Raises:
-        ConflictError: if the remote has not all that is here, or the two cannot be followed.
-        RemoteUnreachable: if it cannot be reached for so many seconds.
-    """
-    from esaa_git.engine.lease import Watched
-    from esaa_git.engine.sharing import Sharing
-    from esaa_git.remote.shared import SharedRemote
-
-    _set_up(project, _remote(project, name))
-    engine = project.engine
-    shared = SharedRemote(project.repository, name, engine.say)
-    sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
-    sharing.catch_up()
-    shared.require_shared()
-    engine.leases, engine.sharing = Watched(), sharing
 
 
 # -- printing -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import click
 from esaa_git.app.observer import Silent
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
+from esaa_git.app.sync import refuse_second_log, share
 from esaa_git.cli.output import (
     as_option,
     json_option,
@@ -22,7 +23,6 @@ from esaa_git.cli.output import (
 )
 from esaa_git.cli.plan import branch_option
 from esaa_git.cli.progress import watching
-from esaa_git.cli.remote import refuse_second_log, share
 from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
