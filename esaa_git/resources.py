@@ -6,14 +6,20 @@ carries them inside the package, as `esaa_git/_data/hooks` and `esaa_git/_data/t
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from esaa_git.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ResourceKind = Literal["hooks", "templates"]
 
-_PACKAGE = Path(__file__).resolve().parent
+BEFORE = ".before-esaa"
+"""What the name of a hook that was there before ours ends in; it runs first."""
+
+DRY = "--check"
+"""The one argument with which `git esaa hooks check` starts a hook; git never does."""
 
 
 def resource_path(kind: ResourceKind, *parts: str) -> Path:
@@ -29,7 +35,11 @@ def resource_path(kind: ResourceKind, *parts: str) -> Path:
     Raises:
         ConfigurationError: the installation does not hold it.
     """
-    candidates = [root.joinpath(kind, *parts) for root in _roots(_PACKAGE)]
+    # Imported here: a hook that has nothing to check need not wait for it.
+    from pathlib import Path
+
+    roots = _roots(Path(__file__).resolve().parent)
+    candidates = [root.joinpath(kind, *parts) for root in roots]
     for candidate in candidates:
         if candidate.exists():
             return candidate

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from esaa_git.errors import ConflictError, RepositoryError
-from esaa_git.hooks.process import BEFORE, DRY
-from esaa_git.resources import resource_path
+from esaa_git.resources import BEFORE, DRY, resource_path
 from esaa_git.store.repository import Repository
 
 CLIENT = ("pre-push",)
@@ -51,6 +51,52 @@ class Installed:
     @property
     def is_sound(self) -> bool:
         return self.state == "current" and self.fault is None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What stands in the places of all hooks; `is_sound` where those that matter run."""
+
+    hooks: tuple[Installed, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        needed, *more = self.hooks
+        ours = [one for one in more if one.state in ("current", "outdated")]
+        return all(one.is_sound for one in (needed, *ours))
+
+
+def install_all(
+    repository: Repository, *, server: bool, update: bool = False, fallback: bool = False
+) -> list[Installed]:
+    """Put the hooks of a clone, or of a server's repository, in place; repeating it is harmless.
+
+    Args:
+        update: the server's update hook as well, for servers without pre-receive.
+        fallback: the hook for servers without Python, which verifies no signature.
+
+    Raises:
+        ConflictError: if there are two hooks of somebody else's, the one kept and a newer one.
+        RepositoryError: if the folder cannot be written to.
+    """
+    names = SERVER[: 2 if update else 1] if server else CLIENT
+    return [install(repository, name, fallback=fallback) for name in names]
+
+
+def uninstall_all(repository: Repository, *, server: bool) -> Iterator[str]:
+    """Take our hooks away, one after the other; yield the name of each that was there.
+
+    Raises:
+        RepositoryError: if the folder cannot be written to.
+    """
+    for name in SERVER if server else CLIENT:
+        if uninstall(repository, name):
+            yield name
+
+
+def check_all(repository: Repository, *, server: bool) -> Checked:
+    """Return what stands in the places of all hooks; each of ours is started once."""
+    return Checked(tuple(look(repository, name) for name in (SERVER if server else CLIENT)))
 
 
 def hooks_folder(repository: Repository) -> Path:

@@ -9,7 +9,6 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.cli.output import json_option, pass_project, print_json, style
-from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
     from esaa_git.app.hooks import Installed
@@ -56,15 +55,18 @@ def install_(project: Project, server: Path | None, update: bool, fallback: bool
 
     Repeating it is harmless, and brings hooks of an older version up to date.
     """
-    from esaa_git.app import hooks as installed
+    from esaa_git.app.hooks import install_all
 
     if (update or fallback) and server is None:
         raise click.UsageError("--update and --fallback go with --server PATH")
     if update and fallback:
         raise click.UsageError("--update and --fallback exclude each other")
-    repository = _repository(project, server)
-    names = installed.CLIENT if server is None else installed.SERVER[: 2 if update else 1]
-    found = [installed.install(repository, name, fallback=fallback) for name in names]
+    found = install_all(
+        _at(project, server).repository,
+        server=server is not None,
+        update=update,
+        fallback=fallback,
+    )
     for one in found:
         _print(one)
     if fallback:
@@ -84,12 +86,10 @@ Example:
 @pass_project
 def uninstall_(project: Project, server: Path | None) -> None:
     """Take our hooks away and put back those that were there before, as they were."""
-    from esaa_git.app import hooks as installed
+    from esaa_git.app.hooks import uninstall_all
 
-    repository = _repository(project, server)
-    for name in installed.CLIENT if server is None else installed.SERVER:
-        if installed.uninstall(repository, name):
-            click.echo(f"{name}: removed")
+    for name in uninstall_all(_at(project, server).repository, server=server is not None):
+        click.echo(f"{name}: removed")
 
 
 @hooks.command(
@@ -108,23 +108,19 @@ def check_(project: Project, server: Path | None, as_json: bool) -> int:
 
     The exit code is 1 where the hook that matters is missing, not ours, outdated or broken.
     """
-    from esaa_git.app import hooks as installed
+    from esaa_git.app.hooks import check_all
 
-    repository = _repository(project, server)
-    names = installed.CLIENT if server is None else installed.SERVER
-    found = [installed.look(repository, name) for name in names]
+    found = check_all(_at(project, server).repository, server=server is not None)
     if as_json:
-        print_json([_as_json(one) for one in found])
+        print_json([_as_json(one) for one in found.hooks])
     else:
-        for one in found:
+        for one in found.hooks:
             _print(one)
-    needed, *more = found
-    ours = [one for one in more if one.state in ("current", "outdated")]
-    return int(not all(one.is_sound for one in (needed, *ours)))
+    return int(not found.is_sound)
 
 
-def _repository(project: Project, server: Path | None) -> Repository:
-    return project.repository if server is None else open_repository(server)
+def _at(project: Project, server: Path | None) -> Project:
+    return project if server is None else Project(str(server))
 
 
 _SAYS = {

@@ -12,12 +12,7 @@ from typing import NoReturn
 
 from esaa_git import __version__
 from esaa_git.errors import EsaaError
-
-BEFORE = ".before-esaa"
-"""What the name of a hook that was there before us ends in; it runs first."""
-
-DRY = "--check"
-"""The one argument with which `git esaa hooks check` starts a hook; git never does."""
+from esaa_git.resources import BEFORE, DRY
 
 Check = Callable[[list[str], bytes], None]
 

@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder of our own making, for `resource_path` to search around."""
     package = tmp_path / "site-packages" / "esaa_git"
     package.mkdir(parents=True)
-    monkeypatch.setattr(resources, "_PACKAGE", package)
+    monkeypatch.setattr(resources, "__file__", str(package / "resources.py"))
     return package
 
 
