@@ -1,31 +1,17 @@
-"""`git esaa doctor`: is everything set up as it should be?"""
+"""`git esaa doctor` and `maintain`: is everything set up as it should be, and packed?"""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.observer import Notes
-from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import read_contracts, read_plan
+from esaa_git.app.project import Project
 from esaa_git.cli.output import json_option, pass_project, print_json, style
-from esaa_git.errors import EsaaError, RepositoryError
-from esaa_git.store.durability import UNSAFE_NONE
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `level` is `ok`, `note` or `problem`."""
-
-    level: str
-    what: str
-    hint: str | None = None
+if TYPE_CHECKING:
+    from esaa_git.app.doctor import Finding, Maintained
 
 
 @click.command(
@@ -50,9 +36,9 @@ def doctor(project: Project, repair: bool, as_json: bool) -> int:
     processes are freed, files that they left are removed, and damaged objects are set aside, so
     that they can be brought again. Any other lock stays: nobody can tell whether its holder lives.
     """
-    project.repairs = False  # here, it is asked for or not done
-    findings = [Finding("ok", line) for line in _repair(project)] if repair else []
-    findings += _findings(project)
+    from esaa_git.app.doctor import examine
+
+    findings = examine(project, repair=repair)
     if as_json:
         print_json([_as_json(finding) for finding in findings])
     else:
@@ -68,184 +54,56 @@ def _as_json(finding: Finding) -> dict[str, Any]:
     return {"level": finding.level, "what": finding.what, "hint": finding.hint}
 
 
-def _findings(project: Project) -> Iterator[Finding]:
-    yield _git()
-    repository = project.repository  # says by itself what is wrong with it
-    kind = "bare repository" if repository.workdir is None else "repository"
-    yield Finding("ok", f"{kind} '{repository.git_dir}', log on {repository.events_ref}")
-    try:
-        has_log(project)
-    except EsaaError as error:
-        yield _problem(error)
-        return
-    for section in (_key, _contracts, _log, _interrupted, _leftovers, _locks):
-        try:
-            yield from section(project)
-        except EsaaError as error:
-            yield _problem(error)
+@click.command(
+    epilog="""\b
+Example:
+  git esaa maintain
+  git -C /srv/project.git esaa maintain --json
+"""
+)
+@json_option
+@pass_project
+def maintain(project: Project, as_json: bool) -> None:
+    """Pack the log's objects, and remove what dead processes have left.
 
+    A run does the same by itself every 500 events; a server that takes pushes has it done by
+    cron. Safe beside everything else that works in the repository. Says nothing where there is
+    nothing to do.
+    """
+    from esaa_git.app.doctor import maintain as pack
 
-def _git() -> Finding:
-    program = shutil.which("git")
-    if program is None:
-        return Finding("problem", "the git program is not on PATH", "install git")
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return Finding("ok", done.stdout.strip())
-
-
-def _key(project: Project) -> Iterator[Finding]:
-    from esaa_git.trust.roles import signer_set
-
-    try:
-        signer = project.log.signer
-    except EsaaError as error:
-        yield _problem(error)
-        return
-    yield Finding("ok", f"signing key {signer.fingerprint} ({signer.key_type})")
-    try:
-        contracts = (
-            project.log.load()[1] if has_log(project) else read_contracts(project.repository)
-        )
-        roles = signer_set(contracts).roles_of_fingerprint(signer.fingerprint)
-    except EsaaError as error:
-        yield _problem(error)
-        return
-    if "orchestrator" in roles:
-        yield Finding("ok", f"the contracts give it the roles {', '.join(sorted(roles))}")
-    else:
-        yield Finding(
-            "problem",
-            "the contracts do not let this key record events",
-            f"an admin has to add it: git esaa key trust '{signer.public_key_line}' "
-            "--role orchestrator",
-        )
-
-
-def _contracts(project: Project) -> Iterator[Finding]:
-    try:
-        contracts = read_contracts(project.repository)
-        contracts.check()
-        plan = read_plan(project.repository)
-    except EsaaError as error:
-        yield _problem(error)
-        return
-    yield Finding("ok", f"{len(contracts.files)} contract files, a plan of {len(plan.tasks)} tasks")
-    if has_log(project) and project.log.load()[1].pins != contracts.pins:
-        yield Finding(
-            "note",
-            "the contracts on disk are not those in force",
-            "they take effect with the next run, which 'git esaa plan apply --restart' begins "
-            "('git esaa plan diff' names the files)",
-        )
-    for name, entry in contracts.swarm.agents.items():
-        try:
-            project.make_agent(entry, contracts).ready()
-        except EsaaError as error:
-            said = error.message.removeprefix(f"agent '{name}': ")
-            yield Finding("note", f"agent '{name}': {said}", error.hint)
+    done = pack(project)
+    if done is None:
+        if as_json:
+            print_json({"status": "busy"})
         else:
-            yield Finding("ok", f"agent '{name}' ({entry.adapter})")
-
-
-def _log(project: Project) -> Iterator[Finding]:
-    if not has_log(project):
-        yield Finding("note", "no event log yet", "run 'git esaa run' to start one")
+            click.echo("another process is packing here already", err=True)
         return
-    try:
-        state, _ = project.log.load()
-    except EsaaError as error:
-        yield _problem(error)
-        return
-    yield Finding("ok", f"{state.seq} events, {state.run.run_id} is {state.run.state}")
+    if as_json:
+        status = "done" if done.did_something else "nothing"
+        print_json({"status": status, **asdict(done)})
+    elif done.did_something:
+        _print(done)
 
 
-def _interrupted(project: Project) -> Iterator[Finding]:
-    from esaa_git.app.leftovers import damaged_mark
-    from esaa_git.store.journal import FileJournal, journal_path
-
-    journal, path = FileJournal(project.repository), journal_path(project.repository)
-    if path.exists():
-        if journal.is_busy():
-            yield Finding("note", "another process is bringing a checkout up to date")
-        else:
-            yield Finding(
-                "problem",
-                f"a process died before the working branch had followed the log: '{path}'",
-                "run 'git esaa doctor --repair', or any command that records something",
-            )
-    damaged = damaged_mark(project.repository)
-    if damaged is not None:
-        cause = f" ({damaged.cause})" if damaged.cause else ""
-        yield Finding("problem", f"{damaged.message}{cause}", "run 'git esaa doctor --repair'")
-    mode = project.repository.sync_mode
-    if mode == UNSAFE_NONE:
-        yield Finding(
-            "note",
-            "a power cut may take what is recorded here: esaa.sync is unsafe-none",
-            "run 'git config --unset esaa.sync' if this repository is worth keeping",
-        )
-
-
-def _leftovers(project: Project) -> Iterator[Finding]:
-    from esaa_git.app.leftovers import damaged, find
-
-    found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(project.repository)]
-    found += [f"a damaged object: '{path}'" for path in damaged(project.repository)]
-    for what in found:
-        yield Finding("problem", what, "run 'git esaa doctor --repair'")
-
-
-def _repair(project: Project) -> Iterator[str]:
-    """Finish and remove what processes that died have left; yield what was done."""
-    from esaa_git.app.leftovers import (
-        damaged,
-        damaged_mark,
-        forget_mark,
-        rebuild_journal,
-        remove,
-        set_aside,
+def _print(done: Maintained) -> None:
+    for line in done.leftovers:
+        click.echo(line)
+    if done.packed:
+        click.echo(f"packed {done.packed:,} objects")
+    if done.merged:
+        click.echo(f"made one pack of {done.merged}")
+    if done.removed:
+        click.echo(f"removed {done.removed:,} loose objects that are in a pack")
+    before, after = done.before, done.after
+    click.echo(
+        f"objects take {_size(after.bytes)} ({_size(before.bytes)} before): {after.loose:,} loose, "
+        f"{after.packs} {'pack' if after.packs == 1 else 'packs'}"
     )
-    from esaa_git.store.journal import FileJournal, journal_path
-
-    repository = project.repository
-    yield from remove(repository)
-    yield from set_aside(repository, damaged(repository))
-    if damaged_mark(repository) is not None:
-        yield forget_mark(repository)
-    journal = FileJournal(repository)
-    if not journal_path(repository).exists() or journal.is_busy():
-        return
-    try:
-        journal.read()
-    except RepositoryError:
-        yield rebuild_journal(repository)
-    finally:
-        journal.pause()
-    said = Notes()
-    project.observer = said  # what recovery notes is part of the report
-    _ = project.engine
-    yield from said.lines
 
 
-def _locks(project: Project) -> Iterator[Finding]:
-    from esaa_git.app.leftovers import find, lock_files
-
-    common = project.repository.common_dir
-    state = project.repository.git_dir
-    stale = {leftover.path for leftover in find(project.repository)}
-    for path in (
-        *lock_files(project.repository),
-        common / "packed-refs.lock",
-        state / "HEAD.lock",
-    ):
-        if path.exists() and path not in stale:
-            yield Finding(
-                "problem",
-                f"a lock is held: '{path}'",
-                f"if no git process is running, delete it: rm '{os.fspath(path)}'",
-            )
-
-
-def _problem(error: EsaaError) -> Finding:
-    cause = f" ({error.cause})" if error.cause else ""
-    return Finding("problem", f"{error.message}{cause}", error.hint)
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

@@ -45,7 +45,7 @@ COMMANDS = {
     "push": "remote:push",
     "sync": "remote:sync",
     "hooks": "hooks:hooks",
-    "maintain": "maintain:maintain",
+    "maintain": "doctor:maintain",
     "demo": "demo:demo",
     "doctor": "doctor:doctor",
     "help": "help:help_",
