@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json
-from esaa_git.errors import CorruptedError, MismatchError
+from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress
 
 if TYPE_CHECKING:
-    from esaa_git.trust.signer import Signer
-    from esaa_git.verify.audit import Report
-    from esaa_git.verify.checkpoint import Checkpoint
+    from esaa_git.app.trust import Checkpoint, Written
 
 key_option = click.option(
     "--key",
@@ -51,36 +48,13 @@ Example:
 @key_option
 @json_option
 @pass_project
-def create(project: Project, output: Path | None, key: Path | None, as_json: bool) -> int:
+def create(project: Project, output: Path | None, key: Path | None, as_json: bool) -> None:
     """Verify the log, and sign what it is at its last event with the orchestrator's key."""
-    from esaa_git.cli.verify import audited, exit_code
-    from esaa_git.store.log import read_event_commit
-    from esaa_git.verify import checkpoint as checkpoints
+    from esaa_git.app.trust import create_checkpoint
 
-    signer = _signer(project, key)
-    report = audited(project, quiet=as_json)
-    if not report.audit.is_ok:
-        raise _unsound(report, exit_code(report))
-    assert report.tip is not None
-    assert report.log_id is not None
-    event = read_event_commit(project.repository.read, report.tip).event
-    made = checkpoints.Checkpoint(
-        report.log_id,
-        event.seq,
-        report.tip,
-        event.sha256,
-        str(report.audit.projection_hash),
-        event.ts,
-    )
-    whole = checkpoints.publish(project.repository, checkpoints.sign(made, signer))
-    place = output or project.repository.esaa_dir / "checkpoints" / f"{event.seq}.json"
-    _write(place, whole)
-    if as_json:
-        print_json({**_as_json(whole), "file": str(place), "ref": whole.ref})
-    else:
-        _print(whole)
-        click.echo(f"written to '{place}' and {whole.ref}")
-    return 0
+    with showing_progress(project, "verifying", quiet=as_json):
+        made = create_checkpoint(project, output=output, key=key)
+    _print_written(made, as_json)
 
 
 @checkpoint.command(
@@ -102,29 +76,16 @@ Example:
 @pass_project
 def sign(
     project: Project, file: Path, key: Path | None, cosigner: Path | None, as_json: bool
-) -> int:
+) -> None:
     """Verify the log of this repository against the checkpoint FILE, and add a signature to it.
 
     Nothing is signed that the log here does not hold. Without --key, the orchestrator's key signs.
     """
-    from esaa_git.cli.verify import audited, cosigners, exit_code, load_checkpoint
-    from esaa_git.verify import checkpoint as checkpoints
-    from esaa_git.verify.pins import Expected
+    from esaa_git.app.trust import cosign_checkpoint
 
-    found = load_checkpoint(file.read_bytes(), str(file))
-    signer = _signer(project, key)
-    trusted = None if cosigner is None else cosigners(cosigner)
-    report = audited(project, expected=Expected(checkpoint=found, cosigners=trusted), quiet=as_json)
-    if not report.audit.is_ok:
-        raise _unsound(report, exit_code(report))
-    whole = checkpoints.publish(project.repository, checkpoints.sign(found, signer))
-    _write(file, whole)
-    if as_json:
-        print_json({**_as_json(whole), "file": str(file), "ref": whole.ref})
-    else:
-        _print(whole)
-        click.echo(f"written to '{file}' and {whole.ref}")
-    return 0
+    with showing_progress(project, "verifying", quiet=as_json):
+        signed = cosign_checkpoint(project, file, key=key, cosigner=cosigner)
+    _print_written(signed, as_json)
 
 
 @checkpoint.command(
@@ -137,53 +98,28 @@ Example:
 )
 @click.argument("file", type=click.File("rb"))
 @json_option
-def show(file: Any, as_json: bool) -> int:
+def show(file: Any, as_json: bool) -> None:
     """Show what a checkpoint says and who signed it; '-' reads standard input.
 
     Signatures are verified; whether the log is so, 'git esaa verify --checkpoint FILE' tells.
     """
-    from esaa_git.cli.verify import load_checkpoint, name_of
-    from esaa_git.trust.sshsig import BadSignature
-    from esaa_git.verify.checkpoint import signed_by
+    from esaa_git.app.trust import read_checkpoint
+    from esaa_git.cli.verify import name_of
 
-    name = name_of(file)
-    found = load_checkpoint(file.read(), name)
-    try:
-        signed_by(found)
-    except BadSignature as error:
-        raise MismatchError(
-            f"a signature of '{name}' does not hold",
-            cause=str(error),
-            hint="do not rely on it; ask for another copy",
-        ) from error
+    found = read_checkpoint(file.read(), name_of(file))
     if as_json:
         print_json(_as_json(found))
     else:
         _print(found)
-    return 0
 
 
-def _signer(project: Project, key: Path | None) -> Signer:
-    from esaa_git.trust.keys import load_signer
-    from esaa_git.trust.signer import KeySpec
-
-    return project.log.signer if key is None else load_signer(KeySpec("ssh", str(key)))
-
-
-def _unsound(report: Report, code: int) -> MismatchError | CorruptedError:
-    kind = MismatchError if code == MismatchError.exit_code else CorruptedError
-    return kind(
-        "nothing was signed: the log here does not verify",
-        cause=f"check {report.audit.check}, {report.audit.message}",
-        hint=report.hint or "run 'git esaa verify' for the whole of it",
-    )
-
-
-def _write(place: Path, checkpoint: Checkpoint) -> None:
-    from esaa_git.store.journal import write_atomically
-    from esaa_git.verify.checkpoint import encode
-
-    write_atomically(place, encode(checkpoint))
+def _print_written(written: Written, as_json: bool) -> None:
+    found = written.checkpoint
+    if as_json:
+        print_json({**_as_json(found), "file": str(written.file), "ref": found.ref})
+        return
+    _print(found)
+    click.echo(f"written to '{written.file}' and {found.ref}")
 
 
 def _print(found: Checkpoint) -> None:

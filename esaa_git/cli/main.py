@@ -35,7 +35,7 @@ COMMANDS = {
     "project": "readmodel:project",
     "verify": "verify:verify",
     "checkpoint": "checkpoint:checkpoint",
-    "trust": "trust:trust",
+    "trust": "verify:trust",
     "export": "readmodel:export",
     "import": "readmodel:import_",
     "key": "key:key",

@@ -89,7 +89,10 @@ def showing_progress(project: Project, title: str, *, quiet: bool = False) -> It
 
 @contextmanager
 def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of (done, total) that draws a bar on a terminal, and nothing in a pipe."""
+    """Give a function of (done, total) that draws a bar on a terminal, and nothing in a pipe.
+
+    The bar goes when all is done, so that a question to the person is not drawn over.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
@@ -98,7 +101,15 @@ def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int]
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def draw(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if done >= total:
+                bar.live.stop()
+            else:
+                bar.live.start(refresh=True)
+
+        yield draw
 
 
 def style(text: str, **styles: Any) -> str:

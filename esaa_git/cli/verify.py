@@ -1,25 +1,20 @@
-"""`git esaa verify`: is the record intact?"""
+"""`git esaa verify` and `trust`: is the record intact, and is it the one that is meant?"""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app import project as wiring
-from esaa_git.app.project import Project, finish_interrupted
-from esaa_git.cli.output import json_option, pass_project, print_json, progress, style
-from esaa_git.errors import ConfigurationError, CorruptedError, MismatchError, UsageError
+from esaa_git.app.project import Project
+from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress, style
 
 if TYPE_CHECKING:
-    from esaa_git.trust.signers import SignerSet
-    from esaa_git.verify.audit import Report
-    from esaa_git.verify.checkpoint import Checkpoint
-    from esaa_git.verify.pins import Expected
+    from esaa_git.app.verify import Report
 
-_SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+
+# -- verify -----------------------------------------------------------------------------------
 
 
 @click.command(
@@ -99,178 +94,32 @@ def verify(
         raise click.UsageError("--cosigner goes with --checkpoint FILE")
     if cosigner is None and require is not None:
         raise click.UsageError("--require goes with --cosigner FILE")
-    data = None if checkpoint_file is None else checkpoint_file.read()
-    name = "" if checkpoint_file is None else name_of(checkpoint_file)
-    expected = _expected(genesis, max_age, data, name, cosigner, require)
-    finish_interrupted(project)
-    report = audited(
-        project,
-        full=full,
-        strict=strict,
-        relink=relink,
-        expected=expected,
-        jobs=jobs,
-        quiet=as_json,
-    )
-    recorded = 0
-    if record and report.audit.is_ok and not report.is_recorded:
-        recorded = _record(project, report)
-        again = audited(
-            project, full=True, strict=strict, expected=expected, jobs=jobs, quiet=as_json
-        )
-        report = again
-    if as_json:
-        print_json({**_as_json(report), "recorded": recorded})
-    else:
-        _print(report, recorded)
-    return exit_code(report)
+    from esaa_git.app.verify import Expectation
+    from esaa_git.app.verify import verify as check
 
-
-def audited(
-    project: Project,
-    *,
-    full: bool = False,
-    strict: bool = False,
-    relink: bool = False,
-    expected: Expected | None = None,
-    jobs: int | None = None,
-    quiet: bool = False,
-) -> Report:
-    """Verify, with a progress bar on a terminal."""
-    from esaa_git.verify.audit import Auditor
-    from esaa_git.verify.pins import NOTHING
-
-    with progress("verifying", quiet=quiet) as on_progress:
-        return Auditor(
-            project.repository,
+    checkpoint = None
+    if checkpoint_file is not None:
+        checkpoint = (checkpoint_file.read(), name_of(checkpoint_file))
+    with showing_progress(project, "verifying", quiet=as_json):
+        report = check(
+            project,
+            Expectation(genesis, max_age, checkpoint, cosigner, require),
             full=full,
-            jobs=jobs,
             strict=strict,
             relink=relink,
-            expected=expected or NOTHING,
-            on_progress=on_progress,
-        ).run()
-
-
-def exit_code(report: Report) -> int:
-    """Return the exit code of an outcome."""
-    return {"ok": 0, "mismatch": MismatchError.exit_code}.get(
-        report.audit.outcome, CorruptedError.exit_code
-    )
-
-
-def max_age_ms(text: str) -> int:
-    """Return the milliseconds of a duration: ISO 8601 as in contracts, or `2h`, `1d12h`, `90m`.
-
-    Raises:
-        UsageError: for anything else.
-    """
-    from esaa_git.core.contracts import duration_ms
-
-    short = _SHORT.fullmatch(text)
-    if text and text.isascii() and short is not None:
-        days, hours, minutes, seconds = (part or "0" for part in short.groups())
-        written = f"P{days}DT{hours}H{minutes}M{seconds}S"
-    else:
-        written = text if text.isascii() else ""
-    try:
-        return duration_ms(written, "--max-age")
-    except ConfigurationError as error:
-        raise UsageError(
-            f"--max-age: '{text}' is not a duration that can be used",
-            hint="write it as in 2h, 3d, 1d12h, PT90M or P1D; ten years at most",
-        ) from error
-
-
-def _expected(
-    genesis: str | None,
-    max_age: str | None,
-    data: bytes | None,
-    name: str,
-    cosigner: Path | None,
-    require: int | None,
-) -> Expected:
-    from esaa_git.core.event import after, timestamp
-    from esaa_git.verify.pins import Expected, is_oid
-
-    if genesis is not None and not is_oid(genesis):
-        raise UsageError(
-            f"--genesis: '{genesis}' is not the whole id of a commit",
-            hint="write all 40 digits: a part of an id can be met by another commit",
+            record=record,
+            jobs=jobs,
         )
-    not_before = None
-    if max_age is not None:
-        now = timestamp(wiring.SystemClock().now())
-        not_before = after(now, -max_age_ms(max_age))
-    return Expected(
-        genesis,
-        not_before,
-        max_age or "",
-        None if data is None else load_checkpoint(data, name),
-        None if cosigner is None else cosigners(cosigner),
-        require or 1,
-    )
+    if as_json:
+        print_json({**_as_json(report.found), "recorded": report.recorded})
+    else:
+        _print(report.found, report.recorded)
+    return 0 if report.failure is None else report.failure.exit_code
 
 
 def name_of(file: Any) -> str:
     """Return what to call an open file in a message; standard input has no name of its own."""
     return str(getattr(file, "name", "<stdin>"))
-
-
-def load_checkpoint(data: bytes, name: str) -> Checkpoint:
-    """Return the checkpoint in the bytes of a file.
-
-    Raises:
-        CorruptedError: if they are none.
-    """
-    from esaa_git.verify.checkpoint import MalformedCheckpoint, decode
-
-    try:
-        return decode(data)
-    except MalformedCheckpoint as error:
-        raise CorruptedError(
-            f"'{name}' is not a checkpoint",
-            cause=str(error),
-            hint="it is taken as it was written, to the byte: 'git esaa checkpoint create' "
-            "writes one",
-        ) from error
-
-
-def cosigners(path: Path) -> SignerSet:
-    """Return the keys whose signatures of a checkpoint count.
-
-    Raises:
-        ConfigurationError: if the file cannot be read as allowed_signers, or names none.
-    """
-    from esaa_git.trust.signers import SignerSet
-    from esaa_git.verify.checkpoint import NAMESPACE
-
-    try:
-        found = SignerSet.parse(path.read_bytes())
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            f"the cosigners in '{path}' cannot be used",
-            cause=error.cause or error.message,
-            hint="a line is a name and a public key, as in 'auditor@example.com ssh-ed25519 AAAA'",
-        ) from error
-    if not found.keys_for(NAMESPACE):
-        raise ConfigurationError(
-            f"no key in '{path}' is for checkpoints",
-            cause=f"every line has other namespaces than '{NAMESPACE}'",
-            hint=f'write namespaces="{NAMESPACE}", or leave the option out',
-        )
-    return found
-
-
-def _record(project: Project, report: Report) -> int:
-    from esaa_git.engine.operator import relink
-
-    links = [
-        (one.task_id, one.effect_commit, one.carried_by, one.how)
-        for one in report.relinked
-        if not one.is_recorded
-    ]
-    return relink(project.engine, links)
 
 
 def _print(report: Report, recorded: int) -> None:
@@ -356,3 +205,87 @@ def _as_json(report: Report) -> dict[str, Any]:
         "jobs": report.jobs,
         "notes": report.notes,
     }
+
+
+# -- trust ------------------------------------------------------------------------------------
+
+
+@click.group()
+def trust() -> None:
+    """Pin the log's first commit, which everything else is verified from.
+
+    A clone that sees a log for the first time has to believe the genesis that it finds. Somebody
+    who knows the log can tell its id; once it is pinned, no other log passes `git esaa verify`
+    here, whoever serves it.
+    """
+
+
+@trust.command(
+    "pin",
+    epilog="""\b
+Example:
+  git esaa trust pin 3f2a91c0d1e2f3a4b5c6d7e8f90123456789abcd
+""",
+)
+@click.argument("oid", required=False)
+@click.option("--replace", is_flag=True, help="Put it in the place of another pin.")
+@pass_project
+def pin_(project: Project, oid: str | None, replace: bool) -> None:
+    """Pin the genesis OID, or that of the log which is here.
+
+    With OID, the log need not be here yet: 'git esaa verify' then takes no other.
+    """
+    from esaa_git.app.trust import pin
+
+    made = pin(project, oid, replace=replace)
+    click.echo(f"pinned: genesis {made.genesis}")
+    click.echo(f"log id: {made.log_id or 'not known yet, the log is not here'}")
+    if oid is None:
+        click.echo("note: this is the log that was found here; compare the id with somebody")
+
+
+@trust.command(
+    "show",
+    epilog="""\b
+Example:
+  git esaa trust show --json
+""",
+)
+@json_option
+@pass_project
+def show(project: Project, as_json: bool) -> None:
+    """Show what is pinned, and how far the log was verified here."""
+    from esaa_git.app.trust import trusted
+
+    found = trusted(project)
+    pin, mark = found.pin, found.mark
+    if as_json:
+        print_json(
+            {
+                "genesis": None if pin is None else pin.genesis,
+                "log_id": None if pin is None else pin.log_id,
+                "verified": None
+                if mark is None
+                else {
+                    "genesis": mark.genesis,
+                    "log_id": mark.log_id,
+                    "seq": mark.seq,
+                    "tip": mark.tip,
+                    "boundary": mark.boundary,
+                },
+            }
+        )
+        return
+    if pin is None:
+        click.echo("pinned: nothing; the first verification trusts the genesis that it finds")
+    else:
+        click.echo(f"pinned: genesis {pin.genesis}")
+        click.echo(f"log id: {pin.log_id or 'not known yet'}")
+    if mark is None:
+        click.echo("verified: nothing")
+        return
+    click.echo(f"verified: {mark.seq} events, to {mark.tip}")
+    if mark.genesis is not None:
+        click.echo(f"from genesis: {mark.genesis}")
+    else:
+        click.echo(f"from a shallow boundary: {mark.boundary}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.cli.verify import max_age_ms
+from esaa_git.app.verify import max_age_ms
 from esaa_git.errors import UsageError
 from esaa_git.trust.keys import create_key
 from esaa_git.verify.checkpoint import decode
