@@ -9,7 +9,8 @@ from benchmarks import logs
 from benchmarks.harness import Row, say, timed
 from benchmarks.verify import audit
 from benchmarks.workshop import Workshop
-from esaa_git.app.import_log import ACTIVITY, OBJECTS, export_files, import_log
+from esaa_git.app.export import ACTIVITY, OBJECTS, export_files
+from esaa_git.app.import_log import import_log
 from esaa_git.store.log import GitEventLog
 
 SUBJECT = "export and import"

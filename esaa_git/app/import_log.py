@@ -1,27 +1,27 @@
-"""A log out of a repository as plain files, and into another one (docs/FORMAT.md, "Export").
+"""The log of another repository from its exported files (docs/FORMAT.md, "Export").
 
-`activity.jsonl` holds the canonical bytes of every event, one a line; `activity.objects.pack` the
-blobs that events name: after-images, exchanges, and the contracts of every `run.init`. Together
-they are the log but for its signatures. An import signs anew, so the key must be one that the
-contracts in the log admit; and it starts a log of its own, whose id says how many events it took
-in. The events are the same bytes, so the projection and its hash are the same.
+An import signs anew, so the key must be one that the contracts in the log admit; and it starts a
+log of its own, whose id says how many events it took in. The events are the same bytes, so the
+projection and its hash are the same.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any
 
+from esaa_git.app.export import ACTIVITY, OBJECTS, STEP, Progress, silent
+from esaa_git.app.project import Project
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
 from esaa_git.core.contract_rules import check_attachments, check_lawful
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
@@ -39,156 +39,14 @@ from esaa_git.errors import (
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
 from esaa_git.store import commitform
-from esaa_git.store.log import EventCommit, GitEventLog, GitLogTransaction, read_event_commit
-from esaa_git.store.objects import BLOB, MalformedObject, TreeEntry, decode_tree
+from esaa_git.store.log import GitEventLog, GitLogTransaction
+from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
-from esaa_git.store.position import tip_of, walk_forward
-from esaa_git.store.program import stream_git
 from esaa_git.store.repository import Repository
 from esaa_git.trust.roles import ROLES, signer_set
 
-ACTIVITY = "activity.jsonl"
-OBJECTS = "activity.objects.pack"
-
-Progress = Callable[[int, int], None]
-"""Called now and then with how many events are done, and how many there are."""
-
-_STEP = 500
 _RUN_INIT = b'{"action":"run.init",'
 _EXCHANGE = {"request": "request.json", "response": "response"}
-
-
-def _silent(done: int, total: int) -> None:
-    pass
-
-
-# -- export -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What an export wrote."""
-
-    events: int
-    blobs: int
-
-
-def export_events(
-    repository: Repository,
-    activity: IO[bytes],
-    objects: IO[bytes] | None = None,
-    *,
-    on_progress: Progress = _silent,
-) -> Exported:
-    """Write every event as one line, the first one first, and the pack of what events name.
-
-    Memory holds 20 bytes an event, and 40 a blob.
-
-    Raises:
-        RepositoryError: if there is no log.
-        CorruptedError: if the log, or a content that it names, cannot be read.
-    """
-    tip = tip_of(repository)
-    total = tip.event.seq
-    blobs = _Blobs(repository)
-    count = 0
-    for oid in walk_forward(repository, tip.oid):
-        found = read_event_commit(repository.read, oid)
-        activity.write(found.event.data)
-        if objects is not None:
-            blobs.collect(found)
-        count += 1
-        if count % _STEP == 0:
-            on_progress(count, total)
-    on_progress(count, total)
-    if objects is not None:
-        blobs.write(objects)
-    return Exported(count, len(blobs))
-
-
-def export_files(
-    repository: Repository, folder: Path, *, on_progress: Progress = _silent
-) -> Exported:
-    """Write `activity.jsonl` and `activity.objects.pack` into the folder, each atomically.
-
-    Raises:
-        RepositoryError: if there is no log, or the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            activity, objects = (
-                stack.enter_context(_replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
-            )
-            return export_events(repository, activity, objects, on_progress=on_progress)
-    except OSError as error:
-        raise RepositoryError(
-            f"cannot write to '{folder}'",
-            cause=error.strerror,
-            hint="name a folder to write to, as in 'git esaa export DIR'",
-        ) from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes the place of `path` when all went well, and is gone otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with temporary.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-class _Blobs:
-    """The blobs that events name, each once."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._ids: dict[bytes, None] = {}
-        self._trees: set[str] = set()
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def collect(self, found: EventCommit) -> None:
-        for name in ("contracts", "files", "exchange"):
-            entry = found.tree.get(name)
-            if entry is None or (name == "contracts" and entry.oid in self._trees):
-                continue
-            if name == "contracts":
-                self._trees.add(entry.oid)
-            try:
-                for below in self._files(entry):
-                    self._ids[bytes.fromhex(below)] = None
-            except (KeyError, MalformedObject) as error:
-                raise CorruptedError(
-                    f"event commit {found.oid[:12]} is incomplete",
-                    cause=str(error),
-                    hint="run 'git esaa verify', or fetch the log again",
-                ) from error
-
-    def write(self, target: IO[bytes]) -> None:
-        """Have git make a pack of them."""
-        with TemporaryFile() as names:
-            for one in self._ids:
-                names.write(one.hex().encode() + b"\n")
-            names.seek(0)
-            arguments = ("pack-objects", "--stdout", "-q")
-            stream_git(self._repository.git_dir, *arguments, source=names, target=target)
-
-    def _files(self, entry: TreeEntry) -> Iterator[str]:
-        for below in decode_tree(self._repository.read(entry.oid)[1]).values():
-            if below.is_tree:
-                yield from self._files(below)
-            else:
-                yield below.oid
-
-
-# -- import -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +60,43 @@ class Imported:
     bytes: int
 
 
+def import_into(project: Project, file: Path, objects: Path | None = None) -> Imported:
+    """Start the log of this repository from an exported one: all of it, or nothing.
+
+    Args:
+        file: an `activity.jsonl`, or the folder that an export wrote into.
+        objects: the pack that the export wrote; by default the one beside the file.
+
+    Raises:
+        EsaaError: as `import_log` does.
+    """
+    if file.is_dir():
+        file = file / ACTIVITY
+    beside = file.parent / OBJECTS
+    if objects is None and beside.is_file():
+        objects = beside
+    return import_log(
+        project.log,
+        file,
+        token=secrets.token_hex(16),
+        objects=objects,
+        contract_files=_contract_files(project),
+        on_progress=project.observer.progress,
+    )
+
+
+def _contract_files(project: Project) -> dict[str, bytes]:
+    workdir = project.repository.workdir
+    folder = None if workdir is None else workdir / ROADMAP
+    if folder is None or not folder.is_dir():
+        return {}
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if is_contract_file(path.name) and path.is_file()
+    }
+
+
 def import_log(
     log: GitEventLog,
     activity: Path,
@@ -209,7 +104,7 @@ def import_log(
     token: str,
     objects: Path | None = None,
     contract_files: Mapping[str, bytes] | None = None,
-    on_progress: Progress = _silent,
+    on_progress: Progress = silent,
 ) -> Imported:
     """Take the events of an `activity.jsonl` into a repository without a log: all, or nothing.
 
@@ -258,7 +153,7 @@ def import_log(
             source.seek(0)
             for number, line in enumerate(source, 1):
                 task.take(number, line)
-                if number % _STEP == 0:
+                if number % STEP == 0:
                     on_progress(number, survey.events)
             sink.install()
             task.transaction.commit()

@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from esaa_git.app.import_log import (
-    ACTIVITY,
-    OBJECTS,
-    Imported,
-    export_events,
-    export_files,
-    import_log,
-)
+from esaa_git.app.export import ACTIVITY, OBJECTS, export_events, export_files
+from esaa_git.app.import_log import Imported, import_log
 from esaa_git.core import canonical
 from esaa_git.core.projection import projection_hash
 from esaa_git.errors import (

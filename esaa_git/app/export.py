@@ -1,0 +1,247 @@
+"""A log out of a repository as plain files (docs/FORMAT.md, "Export"), and its read-models.
+
+`activity.jsonl` holds the canonical bytes of every event, one a line; `activity.objects.pack` the
+blobs that events name: after-images, exchanges, and the contracts of every `run.init`. Together
+they are the log but for its signatures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from esaa_git.app.project import Project
+from esaa_git.app.roadmap import ROADMAP
+from esaa_git.core import canonical
+from esaa_git.core.projection import roadmap
+from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
+from esaa_git.errors import CorruptedError, RepositoryError, UsageError
+from esaa_git.store.log import EventCommit, read_event_commit
+from esaa_git.store.objects import MalformedObject, TreeEntry, decode_tree
+from esaa_git.store.position import tip_of, walk_forward
+from esaa_git.store.program import stream_git
+from esaa_git.store.repository import Repository
+
+ACTIVITY = "activity.jsonl"
+OBJECTS = "activity.objects.pack"
+
+STEP = 500
+"""After so many events, progress is told."""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how many events are done, and how many there are."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """Tell nobody of progress."""
+
+
+# -- read-models ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModels:
+    """What the last of so many events projects to: files by name, derived from the log alone."""
+
+    events: int
+    projection_hash: str
+    files: dict[str, bytes]
+
+
+def read_models(project: Project) -> ReadModels:
+    """Return the read-models of the last event; the SHA-256 of `roadmap.json` is the hash.
+
+    Raises:
+        RepositoryError: if there is no log.
+    """
+    state, _ = project.log.load()
+    head = {"schema_version": SCHEMA_VERSION}
+    data = canonical.encode(roadmap(state))
+    files = {
+        "roadmap.json": data,
+        "issues.json": canonical.encode({**head, "issues": _records(state.issues.values())}),
+        "lessons.json": canonical.encode({**head, "lessons": _records(state.lessons.values())}),
+    }
+    return ReadModels(state.seq, canonical.digest(data), files)
+
+
+def write_read_models(project: Project) -> ReadModels:
+    """Write the read-models of the last event into `.roadmap/`, each atomically; return them.
+
+    Raises:
+        UsageError: for a bare repository.
+        RepositoryError: if there is no log, or the folder cannot be written to.
+    """
+    from esaa_git.store.journal import write_atomically
+
+    made = read_models(project)
+    folder = _roadmap_folder(project, "print it with 'git esaa project --stdout'")
+    try:
+        for name, data in made.files.items():
+            write_atomically(folder / name, data)
+    except OSError as error:
+        raise RepositoryError(f"cannot write to '{folder}'", cause=error.strerror) from error
+    return made
+
+
+def _records(records: Iterable[Issue | Lesson]) -> list[dict[str, Any]]:
+    return [record.to_json() for record in records]
+
+
+def _roadmap_folder(project: Project, instead: str) -> Path:
+    """Return `.roadmap/` of the checkout, which nothing may have replaced by a link elsewhere."""
+    workdir = project.repository.workdir
+    if workdir is None:
+        raise UsageError(f"a bare repository has no '{ROADMAP}' to write to", hint=instead)
+    folder = workdir / ROADMAP
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RepositoryError(
+            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
+        )
+    return folder
+
+
+# -- export -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote."""
+
+    events: int
+    blobs: int
+
+
+def export(project: Project, target: Path | None) -> tuple[Exported, Path]:
+    """Write the log's files into a folder, `.roadmap/` by default; return what, and where.
+
+    Raises:
+        UsageError: for a bare repository without a target.
+        RepositoryError: if there is no log, or the folder cannot be written to.
+    """
+    folder = target
+    if folder is None:
+        folder = _roadmap_folder(project, "name a folder, as in 'git esaa export DIR'")
+    done = export_files(project.repository, folder, on_progress=project.observer.progress)
+    return done, folder
+
+
+def export_events(
+    repository: Repository,
+    activity: IO[bytes],
+    objects: IO[bytes] | None = None,
+    *,
+    on_progress: Progress = silent,
+) -> Exported:
+    """Write every event as one line, the first one first, and the pack of what events name.
+
+    Memory holds 20 bytes an event, and 40 a blob.
+
+    Raises:
+        RepositoryError: if there is no log.
+        CorruptedError: if the log, or a content that it names, cannot be read.
+    """
+    tip = tip_of(repository)
+    total = tip.event.seq
+    blobs = _Blobs(repository)
+    count = 0
+    for oid in walk_forward(repository, tip.oid):
+        found = read_event_commit(repository.read, oid)
+        activity.write(found.event.data)
+        if objects is not None:
+            blobs.collect(found)
+        count += 1
+        if count % STEP == 0:
+            on_progress(count, total)
+    on_progress(count, total)
+    if objects is not None:
+        blobs.write(objects)
+    return Exported(count, len(blobs))
+
+
+def export_files(
+    repository: Repository, folder: Path, *, on_progress: Progress = silent
+) -> Exported:
+    """Write `activity.jsonl` and `activity.objects.pack` into the folder, each atomically.
+
+    Raises:
+        RepositoryError: if there is no log, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            activity, objects = (
+                stack.enter_context(_replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
+            )
+            return export_events(repository, activity, objects, on_progress=on_progress)
+    except OSError as error:
+        raise RepositoryError(
+            f"cannot write to '{folder}'",
+            cause=error.strerror,
+            hint="name a folder to write to, as in 'git esaa export DIR'",
+        ) from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of `path` when all went well, and is gone otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Blobs:
+    """The blobs that events name, each once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._ids: dict[bytes, None] = {}
+        self._trees: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def collect(self, found: EventCommit) -> None:
+        for name in ("contracts", "files", "exchange"):
+            entry = found.tree.get(name)
+            if entry is None or (name == "contracts" and entry.oid in self._trees):
+                continue
+            if name == "contracts":
+                self._trees.add(entry.oid)
+            try:
+                for below in self._files(entry):
+                    self._ids[bytes.fromhex(below)] = None
+            except (KeyError, MalformedObject) as error:
+                raise CorruptedError(
+                    f"event commit {found.oid[:12]} is incomplete",
+                    cause=str(error),
+                    hint="run 'git esaa verify', or fetch the log again",
+                ) from error
+
+    def write(self, target: IO[bytes]) -> None:
+        """Have git make a pack of them."""
+        from tempfile import TemporaryFile
+
+        with TemporaryFile() as names:
+            for one in self._ids:
+                names.write(one.hex().encode() + b"\n")
+            names.seek(0)
+            arguments = ("pack-objects", "--stdout", "-q")
+            stream_git(self._repository.git_dir, *arguments, source=names, target=target)
+
+    def _files(self, entry: TreeEntry) -> Iterator[str]:
+        for below in decode_tree(self._repository.read(entry.oid)[1]).values():
+            if below.is_tree:
+                yield from self._files(below)
+            else:
+                yield below.oid
