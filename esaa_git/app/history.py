@@ -1,172 +1,328 @@
-"""Filters over the log: which events a person asks for, decided event by event.
+"""What happened, by whom, and what came of it: read from the log, changing nothing.
 
-`select` reads no further than the answer needs, so the newest ten of a million events cost what
-ten events cost.
+No more of the log is read than the answer needs.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fnmatch import translate
-from functools import cached_property
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from esaa_git.core.event import Event, StoredEvent, timestamp
-from esaa_git.core.events import ACTIONS
-from esaa_git.errors import UsageError
+from esaa_git.app import project as wiring
+from esaa_git.app.project import Project
+from esaa_git.app.selection import Selection, history_of, parse_since, select
+from esaa_git.core.event import StoredEvent, event_id
+from esaa_git.errors import MismatchError, UsageError
+from esaa_git.store.log import EventCommit, read_event_commit
+from esaa_git.store.position import (
+    events_about,
+    events_between,
+    events_up_to,
+    find_event,
+    is_position,
+    state_at,
+    tip_of,
+    walk_forward,
+)
 
-_SPAN = re.compile(r"(\d{1,9})\s*([smhdw])(?:\s+ago)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What an event must be to be shown; every filter that is set must agree.
-
-    Attributes:
-        task: a task's id, or a glob over ids. The event that created the task is about it too.
-        actor: an actor's name, or a glob.
-        action: an action of the vocabulary, or a glob such as `attempt.*`.
-        since: the earliest time, as events write it.
-        grep: a regular expression, looked for in the event's JSON and in its subject.
-        approvals: approvals that belong to `task`; decisions about them name no task themselves.
-        limit: at most this many events.
-    """
-
-    task: str | None = None
-    actor: str | None = None
-    action: str | None = None
-    since: str | None = None
-    grep: str | None = None
-    approvals: frozenset[str] = frozenset()
-    limit: int | None = None
-
-    def check(self) -> Selection:
-        """Return the selection itself.
-
-        Raises:
-            UsageError: if it can never match: an unknown action, a pattern that is none.
-        """
-        if self.action is not None and not any(map(_glob(self.action), ACTIONS)):
-            families = sorted({f"{name.partition('.')[0]}.*" for name in ACTIONS})
-            raise UsageError(
-                f"no action matches '{self.action}'",
-                hint=f"use one such as task.update, or a glob: {', '.join(families)}",
-            )
-        try:
-            _ = self._pattern
-        except re.error as error:
-            raise UsageError(
-                f"'{self.grep}' is not a regular expression",
-                cause=str(error),
-                hint=f"quote what is meant literally, as in --grep '{re.escape(str(self.grep))}'",
-            ) from error
-        return self
-
-    def matches(self, event: Event) -> bool:
-        """Answer whether the event passes every filter but the limit."""
-        if self.since is not None and event.ts < self.since:
-            return False
-        if self._action is not None and not self._action(event.action):
-            return False
-        if self._actor is not None and not self._actor(event.actor):
-            return False
-        if self._task is not None and not self._is_about_task(event, self._task):
-            return False
-        pattern = self._pattern
-        return pattern is None or bool(
-            pattern.search(event.subject) or pattern.search(event.data.decode())
-        )
-
-    @cached_property
-    def _action(self) -> Callable[[str], bool] | None:
-        return None if self.action is None else _glob(self.action)
-
-    @cached_property
-    def _actor(self) -> Callable[[str], bool] | None:
-        return None if self.actor is None else _glob(self.actor)
-
-    @cached_property
-    def _task(self) -> Callable[[str], bool] | None:
-        return None if self.task is None else _glob(self.task)
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        return None if self.grep is None else re.compile(self.grep)
-
-    def _is_about_task(self, event: Event, is_meant: Callable[[str], bool]) -> bool:
-        if event.payload.get("approval_id") in self.approvals:
-            return True
-        return any(map(is_meant, tasks_of(event)))
+if TYPE_CHECKING:
+    from esaa_git.core.state import Approval, State, Task
+    from esaa_git.report.compare import FileChange, RecordChange
+    from esaa_git.verify.provenance import Provenance
 
 
-def tasks_of(event: Event) -> list[str]:
-    """Return the ids of the tasks that the event is about; those that a run.init creates too."""
-    if event.action == "run.init":
-        return [task["task_id"] for task in event.payload["tasks"]]
-    return [] if event.task_id is None else [event.task_id]
+# -- log --------------------------------------------------------------------------------------
 
 
-def select(
-    events: Iterable[StoredEvent], selection: Selection, *, newest_first: bool = True
+def events(
+    project: Project,
+    *,
+    task: str | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    since: str | None = None,
+    grep: str | None = None,
+    limit: int | None = None,
+    reverse: bool = False,
 ) -> Iterator[StoredEvent]:
-    """Yield the events that the selection asks for, in the order in which they come.
+    """Return the events that every given filter admits, the newest first, as they are asked for.
 
-    From the newest, reading ends at the first event before `since`: time never goes back in a
-    log (INV-005).
-    """
-    left = selection.limit
-    if left is not None and left <= 0:
-        return
-    for stored in events:
-        event = stored.event
-        if newest_first and selection.since is not None and event.ts < selection.since:
-            return
-        if not selection.matches(event):
-            continue
-        yield stored
-        if left is not None:
-            left -= 1
-            if left == 0:
-                return
-
-
-def history_of(events: Iterable[StoredEvent], selection: Selection) -> Iterator[StoredEvent]:
-    """Yield, newest first, the events of one task; reading ends with the one that created it."""
-    for stored in events:
-        event = stored.event
-        if not selection.matches(event):
-            continue
-        yield stored
-        if event.action in ("task.create", "run.init"):
-            return
-
-
-def parse_since(text: str, now: datetime) -> str:
-    """Return the time that the text names, as events write it.
-
-    A date or time of RFC 3339 (UTC where it has no zone), or a span before `now`: `90m`, `2h`,
-    `3d ago`, `1w`.
+    Args:
+        since: a time or a span before now, as `parse_since` reads it.
+        limit: at most so many; with `reverse`, the same ones turned round.
 
     Raises:
-        UsageError: for anything else.
+        UsageError: for a filter that means nothing, or can never match.
+        RepositoryError: if there is no log.
     """
-    span = _SPAN.fullmatch(text.strip())
-    try:
-        if span is not None:
-            seconds = int(span[1]) * _SECONDS[span[2]]
-            return timestamp(now - timedelta(seconds=seconds))
-        moment = datetime.fromisoformat(text.strip())
-        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (ValueError, OverflowError) as error:
-        raise UsageError(
-            f"'{text}' is not a time",
-            hint="write a date (2026-01-31), a time (2026-01-31T09:00:00Z), or a span (2h, 3d ago)",
-        ) from error
+    selection = Selection(
+        task,
+        actor,
+        action,
+        None if since is None else parse_since(since, wiring.SystemClock().now()),
+        grep,
+        frozenset() if task is None else _approvals(project, task),
+        limit,
+    ).check()
+    tip = tip_of(project.repository)
+    if reverse and selection.limit is None:
+        return select(events_up_to(project.repository, tip.oid), selection, newest_first=False)
+    found = project.log.events(newest_first=True)
+    if selection.task is not None and not set("*?[") & set(selection.task):
+        found = events_about(project.repository, tip.oid, selection.task, selection.approvals)
+    newest = select(found, selection)
+    return reversed(list(newest)) if reverse else newest
 
 
-def _glob(pattern: str) -> Callable[[str], bool]:
-    match = re.compile(translate(pattern)).match
-    return lambda text: match(text) is not None
+def _approvals(project: Project, task: str) -> frozenset[str]:
+    """Return the approvals asked for these tasks: a decision names the approval alone."""
+    approvals = state_at(project.repository, tip_of(project.repository).oid).approvals
+    return frozenset(
+        approval_id
+        for approval_id, approval in approvals.items()
+        if fnmatchcase(approval.task_id, task)
+    )
+
+
+# -- show -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """One event, who signed it, and the paths of the contents that travel beside it."""
+
+    stored: StoredEvent
+    signature: Provenance
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTask:
+    """One task, the approvals asked for it, and its events, the newest first."""
+
+    task: Task
+    approvals: tuple[Approval, ...]
+    events: tuple[StoredEvent, ...]
+    attempts_allowed: int
+
+
+def show(project: Project, what: str) -> ShownEvent | ShownTask:
+    """Return one event (`EV-00000042`, `42`, `@`, `@~3`) or one task, in full.
+
+    Raises:
+        UsageError: if the text means neither.
+        RepositoryError: if there is no log.
+    """
+    if is_position(what):
+        return _event(project, find_event(project.repository, what))
+    return _task(project, what)
+
+
+def _event(project: Project, oid: str) -> ShownEvent:
+    from esaa_git.verify.provenance import provenance_of
+
+    found = read_event_commit(project.repository.read, oid)
+    signature = provenance_of(project.repository, found)
+    return ShownEvent(StoredEvent(found.event, oid), signature, tuple(_files(project, found)))
+
+
+def _files(project: Project, found: EventCommit) -> Iterator[str]:
+    """Yield the paths, in the event's commit, of the contents that travel beside the event."""
+    from esaa_git.store.objects import decode_tree
+
+    def walk(tree: str, prefix: str) -> Iterator[str]:
+        for name, entry in decode_tree(project.repository.read(tree)[1]).items():
+            if entry.is_tree:
+                yield from walk(entry.oid, f"{prefix}{name}/")
+            else:
+                yield prefix + name
+
+    for part in ("files", "exchange"):
+        if part in found.tree:
+            yield from walk(found.tree[part].oid, f"{part}/")
+
+
+def _task(project: Project, task_id: str) -> ShownTask:
+    from esaa_git.core.contract_rules import attempts_allowed
+
+    state, contracts = project.log.load()
+    task = _find_task(state, task_id)
+    approvals = tuple(one for one in state.approvals.values() if one.task_id == task_id)
+    selection = Selection(task=task_id, approvals=frozenset(one.approval_id for one in approvals))
+    repository = project.repository
+    candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
+    history = tuple(history_of(candidates, selection))
+    return ShownTask(task, approvals, history, attempts_allowed(task, contracts))
+
+
+def _find_task(state: State, task_id: str) -> Task:
+    task = state.tasks.get(task_id)
+    if task is not None:
+        return task
+    from difflib import get_close_matches
+
+    close = get_close_matches(task_id, list(state.tasks), n=1)
+    raise UsageError(
+        f"'{task_id}' is neither an event nor a task",
+        hint=f"did you mean '{close[0]}'?"
+        if close
+        else "'git esaa task list' names the tasks; an event is written EV-00000042, 42, @ or @~3",
+    )
+
+
+# -- diff -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed between two event commits: records, and files that effects wrote."""
+
+    before: str
+    after: str
+    records: tuple[RecordChange, ...]
+    files: tuple[FileChange, ...]
+
+
+def difference(project: Project, before: str, after: str) -> Difference:
+    """Return what changed between two events, whichever is the older one.
+
+    Raises:
+        UsageError: if a text means no event.
+        RepositoryError: if there is no log.
+    """
+    from esaa_git.report.compare import compare
+    from esaa_git.store.difference import documents_between
+
+    repository = project.repository
+    old, new = find_event(repository, before), find_event(repository, after)
+    files = _written(project, old, new)
+    documents = documents_between(repository, old, new)
+    records = compare(state_at(repository, old), state_at(repository, new), documents)
+    return Difference(old, new, tuple(records), tuple(files))
+
+
+def patches_between(project: Project, before: str, after: str) -> Iterator[bytes]:
+    """Return the changes of files between two events as unified diffs, one a file.
+
+    Raises:
+        UsageError: if a text means no event.
+        RepositoryError: if there is no log.
+    """
+    repository = project.repository
+    return _patches(
+        project, _written(project, find_event(repository, before), find_event(repository, after))
+    )
+
+
+def patches_of(project: Project, attempt_id: str) -> Iterator[bytes] | None:
+    """Return the recorded effect of an attempt, the current one of its task, as unified diffs.
+
+    None where it changes no files.
+    """
+    from esaa_git.report.compare import written_between
+
+    state, _ = project.log.load()
+    task_id = attempt_id.rpartition("-A")[0]
+    found = events_about(project.repository, tip_of(project.repository).oid, task_id)
+    for stored in found:
+        event = stored.event
+        if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
+            return _patches(project, written_between([event], state))
+        if event.action == "attempt.create" and event.attempt_id == attempt_id:
+            break
+    return None
+
+
+def _patches(project: Project, files: Iterable[FileChange]) -> Iterator[bytes]:
+    from esaa_git.store.difference import unified_diff
+
+    for file in files:
+        yield unified_diff(project.repository, file.path, file.before, file.after)
+
+
+def _written(project: Project, old: str, new: str) -> list[FileChange]:
+    from esaa_git.report.compare import inverted, written_between
+
+    first, last = (read_event_commit(project.repository.read, oid) for oid in (old, new))
+    backwards = first.event.seq > last.event.seq
+    if backwards:
+        first, last = last, first
+    between = events_between(project.repository, first, last.oid)
+    files = written_between(
+        (stored.event for stored in between), state_at(project.repository, last.oid)
+    )
+    return inverted(files) if backwards else files
+
+
+# -- replay -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the events project to, held against the state that is recorded at the last of them."""
+
+    commit: str
+    state: State
+    projection_hash: str
+    is_equal: bool
+    differences: tuple[RecordChange, ...]
+
+    def require_equal(self) -> None:
+        """Refuse a state that is not what the log records.
+
+        Raises:
+            MismatchError: naming where they differ.
+        """
+        if self.is_equal:
+            return
+        names = ", ".join(f"{one.table}/{one.key}".lstrip("/") for one in self.differences[:5])
+        raise MismatchError(
+            f"the state recorded at {event_id(self.state.seq)} is not what its events project to",
+            cause=f"they differ in {names or 'how the state is stored'}",
+            hint="run 'git esaa verify --full' to find the first event where they part",
+        )
+
+
+def replay(project: Project, until: str = "@") -> Replay:
+    """Project the events again, from the first one to the one that is named.
+
+    Raises:
+        UsageError: if the text means no event.
+        MismatchError: if an event does not follow from those before it.
+        RepositoryError: if there is no log.
+    """
+    from esaa_git.core.projection import projection_hash
+    from esaa_git.report.compare import compare
+    from esaa_git.store.difference import state_tree_id
+    from esaa_git.store.log import load_tip
+
+    oid = find_event(project.repository, until)
+    state = _project(project, oid)
+    recorded = load_tip(project.repository, oid)
+    is_equal = state_tree_id(state) == recorded.state_tree
+    different = [] if is_equal else compare(recorded.state, state)
+    return Replay(oid, state, projection_hash(state), is_equal, tuple(different))
+
+
+def _project(project: Project, oid: str) -> State:
+    from esaa_git.core.invariants import Violation
+    from esaa_git.core.projection import evolve
+    from esaa_git.core.state import EMPTY
+
+    total = read_event_commit(project.repository.read, oid).event.seq
+    state = EMPTY
+    for one in walk_forward(project.repository, oid):
+        event = read_event_commit(project.repository.read, one).event
+        try:
+            state = evolve(state, event)
+        except Violation as error:
+            raise MismatchError(
+                f"{event_id(state.seq + 1)} does not follow from the events before it",
+                cause=str(error),
+                hint="run 'git esaa verify --full' to see what is wrong with it",
+            ) from error
+        if state.seq % 500 == 0:
+            project.observer.progress(state.seq, total)
+    return state

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esaa_git.app.history import Selection, history_of, parse_since, select
+from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.errors import UsageError
 from tests.support.story import Story, definition
