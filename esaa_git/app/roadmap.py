@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.errors import RepositoryError
@@ -10,6 +12,7 @@ from esaa_git.store.repository import Repository
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Plan
+    from esaa_git.trust.keyring import Keyring
 
 ROADMAP: Final = ".roadmap"
 
@@ -90,3 +93,48 @@ def check_usable(contracts: Contracts) -> None:
 
     contracts.check()
     check_signers(contracts)
+
+
+# -- the files that name the keys --------------------------------------------------------------
+
+
+def read_keyring(roadmap: Path) -> Keyring | None:
+    """Return the keyring in a `.roadmap` folder; None where there is none."""
+    from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
+    from esaa_git.trust.keyring import Keyring
+
+    allowed, openpgp = roadmap / ALLOWED_SIGNERS, roadmap / OPENPGP_SIGNERS
+    if not allowed.is_file():
+        return None
+    return Keyring(allowed.read_bytes(), openpgp.read_bytes() if openpgp.is_file() else None)
+
+
+def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
+    """Write what changed, file by file and each at once; return the names of those files."""
+    from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
+
+    written = []
+    for name, old, new in (
+        (OPENPGP_SIGNERS, before.openpgp, after.openpgp),
+        (ALLOWED_SIGNERS, before.allowed, after.allowed),
+    ):
+        if new is not None and new != old:
+            _replace(roadmap / name, new)
+            written.append(name)
+    return written
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # Behind a link lies the file that is meant, and a rename would put another in the link's place.
+    place = path.resolve()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            if place.exists():
+                os.fchmod(stream.fileno(), place.stat().st_mode & 0o777)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)

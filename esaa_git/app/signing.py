@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from esaa_git.app.keys import read_keyring
-from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.roadmap import ROADMAP, read_keyring
 from esaa_git.errors import KeyUnavailable, NotAKey, UsageError
 from esaa_git.store.repository import Repository
 from esaa_git.trust.keys import load_signer

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import ROADMAP, check_usable, read_contracts
+from esaa_git.app.project import Project
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json, print_table
-from esaa_git.errors import (
-    ConflictError,
-    EsaaError,
-    KeyUnavailable,
-    RefusedError,
-    RepositoryError,
-    UsageError,
-)
 
 if TYPE_CHECKING:
-    from esaa_git.core.contracts import Contracts
-    from esaa_git.trust.keyring import Keyring, ListedKey
-    from esaa_git.trust.publickey import PublicKey
-    from esaa_git.trust.signer import KeySpec, Signer
-    from esaa_git.verify.keyhistory import Span
+    from esaa_git.app.keys import Admin, Edited, KeyStatus
 
 ROLES = ("orchestrator", "approver", "admin")
-SETTINGS = {
-    "esaa.signingKey": "esaa.keyFormat",
-    "esaa.nextSigningKey": "esaa.nextKeyFormat",
-    "esaa.approverKey": None,
-}
 
 
 @click.group()
@@ -61,7 +43,9 @@ def list_(project: Project, as_json: bool, branch: str | None) -> None:
     A key in the log may sign by its place there: from one event to another, whatever date a
     commit carries. What stands only in .roadmap/ takes effect with the next run.init.
     """
-    rows = _rows(project, branch)
+    from esaa_git.app.keys import list_keys
+
+    rows = [_as_json(one) for one in list_keys(project, branch)]
     if as_json:
         print_json(rows)
         return
@@ -82,85 +66,28 @@ def list_(project: Project, as_json: bool, branch: str | None) -> None:
     )
 
 
-def _rows(project: Project, branch: str | None) -> list[dict[str, Any]]:
-    from esaa_git.trust.keyring import Keyring
-    from esaa_git.verify.keyhistory import pinned_keyrings, spans
-
-    pinned = pinned_keyrings(project.repository) if has_log(project) else []
-    in_force = pinned[-1][1] if pinned else Keyring(b"")
-    disk = _on_disk(project, branch) or Keyring(b"")
-    earlier = spans(pinned)
-    here, unknown = _configured(project)
-    listed: dict[str, list[ListedKey]] = {}
-    for keyring in (disk, *(one for _, one in pinned)):
-        listed |= {one.fingerprint: keyring.listed(one.fingerprint) for one in keyring.keys}
-    rows = []
-    for fingerprint in dict.fromkeys([*listed, *here]):
-        entry: dict[str, Any]
-        if fingerprint in listed:
-            lines = listed[fingerprint]
-            entry = {
-                "type": lines[0].key_type,
-                "principals": sorted({name for one in lines for name in one.principals}),
-                "comment": lines[0].comment,
-                "valid_after": lines[0].valid_after,
-                "valid_before": lines[0].valid_before,
-            }
-        else:
-            only = unknown[fingerprint]
-            entry = {"type": only.key_type, "principals": [], "comment": only.comment}
-            entry |= {"valid_after": None, "valid_before": None}
-        log_roles, disk_roles = in_force.roles_of(fingerprint), disk.roles_of(fingerprint)
-        if log_roles == disk_roles and in_force.listed(fingerprint):
-            # Another spelling of the same roles, or a limit in time, is a difference too.
-            state = "in force" if _same(in_force, disk, fingerprint) else "pending: changes"
-        else:
-            state = _state(
-                bool(in_force.listed(fingerprint)),
-                bool(disk.listed(fingerprint)),
-                earlier.get(fingerprint, []),
-            )
-        rows.append(
-            {
-                "fingerprint": fingerprint,
-                **entry,
-                "roles": sorted(log_roles),
-                "roles_on_disk": sorted(disk_roles),
-                "state": state,
-                "signs": [_span(one) for one in earlier.get(fingerprint, [])],
-                "configured": here.get(fingerprint, []),
-            }
-        )
-    return rows
-
-
-def _same(one: Keyring, other: Keyring, fingerprint: str) -> bool:
-    def said(keyring: Keyring) -> set[tuple[object, ...]]:
-        return {
-            (key.principals, key.valid_after, key.valid_before)
-            for key in keyring.listed(fingerprint)
-        }
-
-    return said(one) == said(other)
-
-
-def _state(in_log: bool, on_disk: bool, signed: list[Span]) -> str:
-    if in_log and on_disk:
-        return "pending: changes"
-    if in_log:
-        return "pending: goes"
-    if on_disk:
-        return "pending: comes"
-    return "revoked" if signed else "not trusted"
-
-
-def _span(span: Span) -> dict[str, Any]:
+def _as_json(one: KeyStatus) -> dict[str, Any]:
     from esaa_git.core.event import event_id
 
     return {
-        "from": event_id(span.first),
-        "to": None if span.last is None else event_id(span.last),
-        "roles": sorted(span.roles),
+        "fingerprint": one.fingerprint,
+        "type": one.key_type,
+        "principals": one.principals,
+        "comment": one.comment,
+        "valid_after": one.valid_after,
+        "valid_before": one.valid_before,
+        "roles": one.roles,
+        "roles_on_disk": one.roles_on_disk,
+        "state": one.state,
+        "signs": [
+            {
+                "from": event_id(span.first),
+                "to": None if span.last is None else event_id(span.last),
+                "roles": sorted(span.roles),
+            }
+            for span in one.signs
+        ],
+        "configured": one.configured,
     }
 
 
@@ -169,37 +96,6 @@ def _said(signs: list[dict[str, Any]]) -> str:
         f"{one['from']} to {one['to']}" if one["to"] else f"from {one['from']}" for one in signs
     ]
     return ", ".join(parts) or "nothing yet"
-
-
-def _configured(project: Project) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
-    """Return which settings name which key here, and those keys; one that is missing is noted."""
-    from esaa_git.app.signing import configured
-    from esaa_git.trust.publickey import public_half
-
-    named: dict[str, list[str]] = {}
-    keys: dict[str, PublicKey] = {}
-    for name, style in SETTINGS.items():
-        try:
-            spec = configured(project.repository, name, style)
-            if spec is None:
-                continue
-            public = public_half(spec)
-        except EsaaError as error:
-            project.note(f"note: the key that {name} names cannot be told: {error.message}")
-            continue
-        named.setdefault(public.fingerprint, []).append(name)
-        keys[public.fingerprint] = public
-    return named, keys
-
-
-def _on_disk(project: Project, branch: str | None = None) -> Keyring | None:
-    from esaa_git.trust.keyring import Keyring
-
-    try:
-        contracts = read_contracts(project.repository, branch)
-    except RepositoryError:
-        return None
-    return Keyring.of(contracts) if "allowed_signers" in contracts.files else None
 
 
 # ---- create ---------------------------------------------------------------------------------
@@ -228,27 +124,18 @@ def create(
     project: Project, roles: tuple[str, ...], out: str | None, comment: str | None, as_json: bool
 ) -> None:
     """Make an Ed25519 key, and print its public half. Nobody trusts it by that."""
-    from esaa_git.app.keys import key_folder
-    from esaa_git.trust.keys import create_key
+    from esaa_git.app.keys import create as make
 
-    label = "-".join(dict.fromkeys(roles)) or "key"
-    place = Path(out).absolute() if out else key_folder() / f"{label}-{secrets.token_hex(4)}"
-    said = comment if comment is not None else f"{_person(project)} {label}"
-    public = create_key(place, comment=said)
+    made = make(project, roles, out=Path(out) if out else None, comment=comment)
     if as_json:
-        print_json({"path": str(place), "public_key": public, "comment": said})
+        print_json({"path": str(made.path), "public_key": made.public_key, "comment": made.comment})
         return
-    click.echo(public)
+    click.echo(made.public_key)
     wanted = "".join(f" --role {role}" for role in dict.fromkeys(roles)) or " --role ROLE"
-    project.note(f"made '{place}' (its private half: keep a copy of it safe)")
-    project.note(f"next: have somebody who may run 'git esaa key trust {place}.pub{wanted}'")
-
-
-def _person(project: Project) -> str:
-    try:
-        return project.repository.person()
-    except EsaaError:
-        return "git-esaa"
+    click.echo(f"made '{made.path}' (its private half: keep a copy of it safe)", err=True)
+    click.echo(
+        f"next: have somebody who may run 'git esaa key trust {made.path}.pub{wanted}'", err=True
+    )
 
 
 # ---- trust and revoke -----------------------------------------------------------------------
@@ -277,18 +164,16 @@ def trust(project: Project, given: str, roles: tuple[str, ...]) -> None:
 
     KEY is a .pub file, a public key line in quotes, or the fingerprint of an OpenPGP key.
     """
-    from esaa_git.trust.publickey import read_public_key
+    from esaa_git.app.keys import trust as admit
 
-    folder, before = _editable(project)
-    public = read_public_key(given, project.repository.setting("gpg.program") or "gpg")
-    after = before.trust(public, roles)
-    named = ", ".join(sorted(after.roles_of(public.fingerprint)))
-    if after is before:
-        click.echo(f"{public.fingerprint} has the roles already: {named}")
+    edited = admit(project, given, roles)
+    named = ", ".join(edited.roles)
+    _print_changed(edited.changed)
+    if edited.changed:
+        click.echo(f"{edited.fingerprint} gets the roles: {named}")
     else:
-        _write(folder, before, after)
-        click.echo(f"{public.fingerprint} gets the roles: {named}")
-    _say_how(project, after)
+        click.echo(f"{edited.fingerprint} has the roles already: {named}")
+    _print_when(project, edited)
 
 
 @key.command(
@@ -306,71 +191,48 @@ def revoke(project: Project, given: str) -> None:
 
     KEY is a fingerprint, a comment, or the path of the key. What it has signed stays valid.
     """
-    folder, before = _editable(project)
-    fingerprint = before.find(given)
-    after = before.revoke(fingerprint)
-    _write(folder, before, after)
-    click.echo(f"{fingerprint} is taken out")
-    if fingerprint in _configured(project)[0]:
-        project.note(
-            "note: this key is configured here; 'git esaa key rotate' would have replaced it"
+    from esaa_git.app.keys import revoke as take_out
+
+    edited = take_out(project, given)
+    _print_changed(edited.changed)
+    click.echo(f"{edited.fingerprint} is taken out")
+    if edited.is_configured:
+        click.echo(
+            "note: this key is configured here; 'git esaa key rotate' would have replaced it",
+            err=True,
         )
-    _say_how(project, after)
+    _print_when(project, edited)
 
 
-def _editable(project: Project) -> tuple[Path, Keyring]:
-    from esaa_git.app.keys import read_keyring
-
-    workdir = project.repository.workdir
-    if workdir is None:
-        raise RepositoryError(
-            f"a bare repository has no checkout with a '{ROADMAP}' to edit",
-            hint="do it in a clone, and push the branch",
-        )
-    keyring = read_keyring(workdir / ROADMAP)
-    if keyring is None:
-        raise RepositoryError(
-            f"there is no '{ROADMAP}/allowed_signers' here", hint="run 'git esaa init' to write one"
-        )
-    return workdir / ROADMAP, keyring
-
-
-def _write(folder: Path, before: Keyring, after: Keyring) -> None:
-    from esaa_git.app.keys import write_keyring
-
-    for name in write_keyring(folder, before, after):
+def _print_changed(names: Iterable[str]) -> None:
+    for name in names:
         click.echo(f"changed {ROADMAP}/{name}")
 
 
-def _say_how(project: Project, after: Keyring) -> None:
+def _print_when(project: Project, edited: Edited) -> None:
     """Tell how, and by whom, an edit of the keys takes effect."""
-    if not has_log(project):
+    from esaa_git.app.keys import takes_effect
+
+    found = takes_effect(project, edited)
+    if found.when == "log begins":
         click.echo("it takes effect when the log begins; commit it")
-        return
-    state, contracts = project.log.load()
-    if contracts.pins == after.into(contracts).pins:
+    elif found.when == "in force":
         click.echo("it is what is in force")
-        return
-    restart = " --restart" if state.run.is_open else ""
-    click.echo(
-        "it takes effect with the next run.init, which an admin signs: commit it, then "
-        f"'git esaa plan apply{restart}'{_as_admin(project, contracts)}"
+    else:
+        restart = " --restart" if found.is_open else ""
+        as_admin = ""
+        if found.admins is not None:
+            as_admin = f" with --sign-with KEY, KEY being one of: {_named(found.admins)}"
+        click.echo(
+            "it takes effect with the next run.init, which an admin signs: commit it, then "
+            f"'git esaa plan apply{restart}'{as_admin}"
+        )
+
+
+def _named(admins: Iterable[Admin]) -> str:
+    return ", ".join(
+        f"{one.fingerprint} ({one.comment})" if one.comment else one.fingerprint for one in admins
     )
-
-
-def _as_admin(project: Project, contracts: Contracts) -> str:
-    """Return what to add to a command where the key configured here is no admin's."""
-    from esaa_git.trust.keyring import Keyring
-
-    keyring = Keyring.of(contracts)
-    if any("admin" in keyring.roles_of(fingerprint) for fingerprint in _configured(project)[0]):
-        return ""
-    return f" with --sign-with KEY, KEY being one of: {_admins(keyring)}"
-
-
-def _admins(keyring: Keyring) -> str:
-    found = {one.fingerprint: one.comment for one in keyring.keys if "admin" in one.roles}
-    return ", ".join(f"{one} ({said})" if said else one for one, said in found.items())
 
 
 # ---- rotate ---------------------------------------------------------------------------------
@@ -407,124 +269,22 @@ def rotate(
     admin's. Nothing else of .roadmap/ takes effect with it. Where it was interrupted, the same
     command goes on.
     """
-    from esaa_git.app.signing import finish_rotation, set_next
-    from esaa_git.trust.keyring import Keyring
+    from esaa_git.app.rotation import begin_rotation, complete_rotation
 
-    if finish_rotation(project.repository):
+    begun = begin_rotation(project, new=new, restart=restart, sign_with=sign_with, actor=actor)
+    if begun is None:
         click.echo("the new key is in force, and signs here from now on")
         return
-    by = project.actor(actor)
-    folder, disk = _editable(project)
-    old = project.log.signer
-    loaded = project.log.load() if has_log(project) else None
-    keyring = disk if loaded is None else Keyring.of(loaded[1])
-    if "orchestrator" not in keyring.roles_of(old.fingerprint):
-        raise KeyUnavailable(
-            f"the key configured here is not in force: {old.fingerprint}",
-            hint="run 'git esaa key list', and 'git config esaa.signingKey PATH' for one that is",
-        )
-    if loaded is not None and loaded[0].run.is_open and not restart:
-        raise ConflictError(
-            f"{loaded[0].run.run_id} is open, and its contracts stay until it ends",
-            hint="add --restart to halt it and start the next one, or wait until it has ended",
-        )
-    # Whatever can be refused is refused before anything is changed.
-    spec, fresh = _new_key(project, new, old)
-    after, pinned = disk, None
-    try:
-        after = disk.replace(old.fingerprint, fresh)
-        if not after.listed(fresh.fingerprint):
-            after = after.trust(fresh, keyring.roles_of(old.fingerprint))
-        if loaded is not None:
-            pinned = keyring.replace(old.fingerprint, fresh).into(loaded[1])
-            check_usable(pinned)
-        recorder = None if pinned is None else _recorder(project, pinned, sign_with)
-    except EsaaError:
-        if new is None and project.repository.setting("esaa.nextSigningKey") is None:
-            _discard(spec)
-        raise
-    set_next(project.repository, spec)
-    _write(folder, disk, after)
-    if pinned is None:
-        finish_rotation(project.repository)
-        click.echo(f"{fresh.fingerprint} signs here from now on; commit the change")
-        return
-    if recorder is None:
-        assert loaded is not None
+    _print_changed(begun.changed)
+    if not complete_rotation(project, begun):
         click.echo(
-            f"{fresh.fingerprint} will follow {old.fingerprint} once an admin has recorded it:\n"
+            f"{begun.new} will follow {begun.old} once an admin has recorded it:\n"
             f"  git esaa key rotate{' --restart' if restart else ''} --sign-with KEY\n"
-            f"KEY being one of: {_admins(Keyring.of(loaded[1]))}\n"
+            f"KEY being one of: {_named(begun.admins)}\n"
             "until then the present key signs"
         )
-        return
-    _record(recorder, pinned, by, old.fingerprint)
-    finish_rotation(project.repository)
-    click.echo(f"{fresh.fingerprint} signs here from now on; {old.fingerprint} signs nothing more")
-    click.echo(f"commit {ROADMAP}, so that the next run keeps it")
-
-
-def _new_key(project: Project, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
-    """Return the key that follows, which has to be able to sign: given, begun before, or made."""
-    from esaa_git.app.keys import key_folder
-    from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
-    from esaa_git.trust.keys import create_key, load_signer
-    from esaa_git.trust.publickey import key_spec
-    from esaa_git.trust.publickey import public_half as public_half_of
-    from esaa_git.trust.signer import KeySpec
-
-    program = project.repository.setting("gpg.program") or "gpg"
-    begun = configured(project.repository, NEXT_KEY, NEXT_FORMAT)
-    spec = begun if new is None else key_spec(new, program)
-    if begun is not None and spec is not None and spec != begun:
-        raise UsageError(
-            f"a rotation to '{begun.key}' has begun already",
-            hint="run 'git esaa key rotate' to finish it, or 'git config --unset "
-            f"{NEXT_KEY}' to forget it",
-        )
-    if spec is None:
-        name = re.sub("[^A-Za-z0-9._-]", "-", f"orchestrator-{secrets.token_hex(4)}")
-        spec = KeySpec("ssh", str(key_folder() / name))
-        create_key(Path(spec.key), comment=f"{_person(project)} orchestrator")
-    signer = load_signer(spec)
-    if signer.fingerprint == old.fingerprint:
-        raise UsageError(
-            "that is the key that is configured here already", hint="name another one with --new"
-        )
-    # Of a private key file without a .pub beside it, nothing but the key itself is known.
-    return spec, public_half_of(spec)
-
-
-def _discard(spec: KeySpec) -> None:
-    """Remove a key that was made a moment ago and that nobody will ever use."""
-    for place in (Path(spec.key), Path(f"{spec.key}.pub")):
-        place.unlink(missing_ok=True)
-
-
-def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Project | None:
-    """Return what records the change, or None where only somebody else can.
-
-    Raises:
-        RefusedError: if the key that was named for it is no admin's.
-    """
-    recorder = project.beside(project.repository.workdir or project.repository.git_dir)
-    recorder.sign_with = sign_with
-    try:
-        recorder.log.check_may_pin(pinned)
-    except RefusedError:
-        if sign_with is not None:
-            raise
-        return None
-    return recorder
-
-
-def _record(project: Project, pinned: Contracts, by: str, old: str) -> None:
-    """Pin the contracts in force with the new key in the place of the old one, and nothing else."""
-    from esaa_git.core.plan import Plan
-    from esaa_git.engine import run as runs
-
-    state, _ = project.log.load()
-    if state.run.is_open:
-        runs.stop(project.engine, f"the key {old} is replaced", by)
-    plan = Plan(state.project.name, ())
-    runs.apply(project.engine, plan, pinned, branch=None, by=by)
+    elif begun.pinned is None:
+        click.echo(f"{begun.new} signs here from now on; commit the change")
+    else:
+        click.echo(f"{begun.new} signs here from now on; {begun.old} signs nothing more")
+        click.echo(f"commit {ROADMAP}, so that the next run keeps it")

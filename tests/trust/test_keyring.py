@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esaa_git.app.keys import read_keyring, write_keyring
+from esaa_git.app.roadmap import read_keyring, write_keyring
 from esaa_git.errors import ConfigurationError, KeyUnavailable, RefusedError, UsageError
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import ROLES, SignatureRefused
