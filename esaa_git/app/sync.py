@@ -1,31 +1,179 @@
-"""The log of a repository and that of a remote."""
+"""One log, shared by several machines: set up, fetch, push, clone, sync, and work for a remote."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esaa_git.app.project import Project
+from esaa_git.app.reconcile import SyncResult, reconcile
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.errors import RepositoryError
+from esaa_git.errors import ConflictError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
-    from esaa_git.app.project import Project
     from esaa_git.remote.remote import Remote
 
-
-def set_up(project: Project, remote: Remote) -> None:
-    """Have the log fetched and pushed with this remote; say so where it was not."""
-    if not remote.is_set_up:
-        remote.setup()
-        project.note(f"note: '{remote.name}' is set up for the log now")
+TRIES = 6
+"""How often `sync` begins again because somebody else was faster."""
 
 
-def trust_in_git(project: Project) -> None:
-    """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
-    repository = project.repository
-    signers = (repository.workdir or repository.git_dir) / ROADMAP / "allowed_signers"
-    if repository.setting("gpg.ssh.allowedSignersFile") is None and signers.exists():
-        repository.set_local("gpg.ssh.allowedSignersFile", str(signers))
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch from a remote amounted to."""
+
+    remote: str
+    result: SyncResult
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The refs that a push moved on a remote; none where it had it all."""
+
+    remote: str
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The rounds that bringing two logs together took, and the refs that were pushed then."""
+
+    remote: str
+    rounds: tuple[SyncResult, ...]
+    pushed: tuple[str, ...]
+
+
+# -- use cases --------------------------------------------------------------------------------
+
+
+def set_up_remote(project: Project, name: str) -> list[str]:
+    """Have git fetch the log of a remote too; return in words what was changed for it.
+
+    Raises:
+        UsageError: if there is no such remote.
+    """
+    return _remote(project, name).setup()
+
+
+def fetch(project: Project, name: str | None = None) -> Fetched:
+    """Fetch log, branches and checkpoints, verify what is new, and follow where that is possible.
+
+    Args:
+        name: the remote; by default the only one, or `origin`.
+
+    Raises:
+        RepositoryError: if the remote cannot be reached, or never had a log.
+        MismatchError: if its log was rolled back, forked or replaced, is gone, or does not hold.
+        CorruptedError: if its log cannot be read.
+    """
+    remote = _ready(project, name)
+    return Fetched(remote.name, reconcile(project, remote, together=False))
+
+
+def push(project: Project, name: str | None = None) -> Pushed:
+    """Push log, working branch and checkpoints: all of them, or none; nothing is ever forced.
+
+    Raises:
+        ConflictError: if the remote has what is not here.
+        RepositoryError: if it cannot be reached, or refuses.
+    """
+    remote = _ready(project, name)
+    return Pushed(remote.name, tuple(remote.push()))
+
+
+def sync(project: Project, name: str | None = None) -> Synced:
+    """Fetch, bring the two together, and push; begin again where somebody else was faster.
+
+    Raises:
+        ConflictError: if that happened too often, or branches cannot be merged.
+        MismatchError: if the log of the remote does not hold.
+        RepositoryError: if it cannot be reached, or refuses.
+    """
+    remote = _ready(project, name)
+    rounds: list[SyncResult] = []
+    for attempt in range(1, TRIES + 1):
+        before = _own_refs(project)
+        try:
+            result = reconcile(project, remote, together=True)
+        except ConflictError:
+            if attempt == TRIES or _own_refs(project) == before:
+                raise
+            continue
+        rounds.append(result)
+        try:
+            return Synced(remote.name, tuple(rounds), tuple(remote.push()))
+        except ConflictError:
+            if attempt == TRIES:
+                raise
+            time.sleep(random.uniform(0.05, 0.2) * attempt)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A repository that was cloned; `take_log` brings its log."""
+
+    project: Project
+    folder: Path
+
+
+def clone(
+    project: Project,
+    url: str,
+    folder: str | None = None,
+    *,
+    genesis: str | None = None,
+    events_ref: str | None = None,
+) -> Clone:
+    """Clone a repository and set it up for its log, which `take_log` brings.
+
+    Args:
+        folder: where to; by default what git would take.
+        genesis: the first commit of the log; another log will be refused.
+        events_ref: the ref of the log, where it is not the usual.
+
+    Raises:
+        UsageError: if the genesis is not a whole id, or the address names no folder.
+        RepositoryError: with what git said.
+    """
+    from esaa_git.remote.remote import Remote
+    from esaa_git.remote.remote import clone as git_clone
+    from esaa_git.verify.pins import Pin, is_oid, write_pin
+
+    if genesis is not None and not is_oid(genesis.lower()):
+        raise UsageError(
+            f"'{genesis}' is not the whole id of a commit",
+            hint="'git esaa log --reverse -n 1 --json' shows it where the log is",
+        )
+    start = project.folder or Path()
+    target = start / (folder or _folder_of(url))
+    local = start / url
+    git_clone(
+        str(local.resolve()) if project.folder and local.exists() else url, str(target.resolve())
+    )
+    cloned = project.beside(target)
+    if events_ref is not None:
+        cloned.repository.set_local("esaa.eventsRef", events_ref)
+    if genesis is not None:
+        write_pin(cloned.repository, Pin(genesis.lower()))
+    Remote(cloned.repository, "origin").setup()
+    return Clone(cloned, target)
+
+
+def take_log(cloned: Clone) -> SyncResult:
+    """Bring the log of a clone, and verify it before it is believed.
+
+    Raises:
+        RepositoryError: if there is none.
+        MismatchError: if it is not the one that was asked for, or does not hold.
+        CorruptedError: if it cannot be read.
+    """
+    result = reconcile(cloned.project, _remote(cloned.project, "origin"), together=False)
+    trust_in_git(cloned.project)
+    return result
 
 
 def refuse_second_log(project: Project) -> None:
@@ -64,13 +212,61 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
     """
     from esaa_git.engine.lease import Watched
     from esaa_git.engine.sharing import Sharing
-    from esaa_git.remote.remote import Remote
     from esaa_git.remote.shared import SharedRemote
 
-    set_up(project, Remote(project.repository, name))
+    set_up(project, _remote(project, name))
     engine = project.engine
     shared = SharedRemote(project.repository, name, engine.say)
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
     shared.require_shared()
     engine.leases, engine.sharing = Watched(), sharing
+
+
+# -- parts --------------------------------------------------------------------------------------
+
+
+def _own_refs(project: Project) -> dict[str, str | None]:
+    repository = project.repository
+    local = repository.ref_target(repository.events_ref)
+    heads = [ref for ref in repository.raw.references if ref.startswith("refs/heads/")]
+    return {repository.events_ref: local, **{ref: repository.ref_target(ref) for ref in heads}}
+
+
+def _remote(project: Project, name: str) -> Remote:
+    from esaa_git.remote.remote import Remote
+
+    return Remote(project.repository, name)
+
+
+def _ready(project: Project, name: str | None) -> Remote:
+    """Return the remote that is meant, set up for the log."""
+    from esaa_git.remote.remote import default_remote
+
+    remote = _remote(project, name or default_remote(project.repository))
+    set_up(project, remote)
+    return remote
+
+
+def set_up(project: Project, remote: Remote) -> None:
+    """Have the log fetched and pushed with this remote; say so where it was not."""
+    if not remote.is_set_up:
+        remote.setup()
+        project.note(f"note: '{remote.name}' is set up for the log now")
+
+
+def _folder_of(url: str) -> str:
+    """Return the folder that git would clone into."""
+    name = url.rstrip("/").removesuffix("/.git").replace(":", "/").rsplit("/", 1)[-1]
+    name = name.removesuffix(".git")
+    if not name or name in (".", ".."):
+        raise UsageError(f"'{url}' names no folder to clone into", hint="give one after the URL")
+    return name
+
+
+def trust_in_git(project: Project) -> None:
+    """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
+    repository = project.repository
+    signers = (repository.workdir or repository.git_dir) / ROADMAP / "allowed_signers"
+    if repository.setting("gpg.ssh.allowedSignersFile") is None and signers.exists():
+        repository.set_local("gpg.ssh.allowedSignersFile", str(signers))

@@ -1,0 +1,258 @@
+"""The log and the branches here brought after those of a remote, as far as that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from esaa_git.app.project import Project
+from esaa_git.errors import ConflictError, MismatchError
+
+if TYPE_CHECKING:
+    from esaa_git.core.state import State
+    from esaa_git.engine.rebase import Outcome
+    from esaa_git.ports.branch import InTheWay
+    from esaa_git.remote.reconcile import Lane
+    from esaa_git.remote.remote import Incoming, Remote
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What bringing the local refs after a remote amounted to.
+
+    Attributes:
+        relation: what the log here was to the log there: `none`, `same`, `ahead`, `behind` or
+            `diverged`.
+        own: how many events here are not there.
+        moved: whether the local refs follow now, and `held` why not.
+        outcomes: what became of events that were decided again.
+        dropped: commits that were left out, each with the reason.
+        merged: branches that were merged with what others committed.
+        kept: refs that hold what was here before.
+        left: files of checkouts that were left alone, each with the reason.
+        report: where the outcomes are written down.
+    """
+
+    incoming: Incoming | None
+    relation: str
+    own: int = 0
+    moved: bool = False
+    held: str = ""
+    outcomes: Sequence[Outcome] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    merged: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    report: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a document, for commands and for the report that is kept."""
+        incoming = self.incoming
+        return {
+            "relation": self.relation,
+            "tip": None if incoming is None else incoming.tip,
+            "seq": None if incoming is None else incoming.seq,
+            "log_id": None if incoming is None else incoming.log_id,
+            "genesis": None if incoming is None else incoming.genesis,
+            "verified": 0 if incoming is None else incoming.verified,
+            "own_events": self.own,
+            "moved": self.moved,
+            "held": self.held or None,
+            "merged": list(self.merged),
+            "decided_again": [
+                {
+                    "event_id": one.old.event.event_id,
+                    "commit": one.old.commit,
+                    "subject": one.old.event.subject,
+                    "outcome": one.kind,
+                    "reason": one.reason or None,
+                    "became": list(one.became),
+                }
+                for one in self.outcomes
+            ],
+            "commits_left_out": [
+                {"commit": commit, "reason": reason} for commit, reason in self.dropped
+            ],
+            "kept": list(self.kept),
+            "report": self.report,
+        }
+
+
+def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult:
+    """Fetch, and bring the local refs after the remote as far as that is possible.
+
+    Args:
+        together: merge branches, and decide a diverged tail again; otherwise only go forward.
+    """
+    from esaa_git.remote.reconcile import seq_of
+    from esaa_git.store.log import load_tip
+
+    repository = project.repository
+    if repository.ref_target(remote.log_ref) is not None and together:
+        _ = project.engine  # finishes what a crash left undone
+    local = repository.ref_target(remote.log_ref)
+    if local is not None and together and remote.last_seen() is None and not remote.has_log():
+        return SyncResult(None, "none")
+    incoming = remote.fetch(project.observer.progress)
+    if local is None:
+        return _take_over(project, remote, SyncResult(incoming, "none"), None, together)
+    state = load_tip(repository, local).state
+    if incoming.common != incoming.tip:
+        relation = "behind" if incoming.common == local else "diverged"
+    else:
+        relation = "same" if local == incoming.tip else "ahead"
+    result = SyncResult(incoming, relation)
+    if relation == "diverged":
+        result = replace(result, own=state.seq - seq_of(repository, str(incoming.common)))
+        if together:
+            return _decide_again(project, remote, result, local, state)
+        held = f"{result.own} events here are not there: run 'git esaa sync {remote.name}'"
+        return replace(result, held=held)
+    if relation in ("same", "ahead"):
+        result = replace(result, own=state.seq - incoming.seq)
+        if not together:
+            return result
+    return _take_over(project, remote, result, state, together)
+
+
+def _lanes(
+    project: Project, remote: Remote, state: State, other: State | None, stale: Sequence[str]
+) -> list[Lane]:
+    """Return how the working branches go on: the one of the log there, and the one here."""
+    from esaa_git.remote.reconcile import plan_lane
+
+    branches = {state.run.branch, None if other is None else other.run.branch} - {None}
+    repository = project.repository
+    return [
+        plan_lane(
+            repository,
+            name,
+            repository.ref_target(f"refs/heads/{name}"),
+            remote.branch_tip(name),
+            state,
+            stale,
+        )
+        for name in sorted(map(str, branches))
+    ]
+
+
+def _take_over(
+    project: Project, remote: Remote, result: SyncResult, own: State | None, together: bool
+) -> SyncResult:
+    """Go forward to what the remote has; commits of people are merged where `together` says so."""
+    from esaa_git.remote.reconcile import land
+    from esaa_git.verify.pins import mark_path, write_mark
+
+    repository, incoming = project.repository, result.incoming
+    assert incoming is not None
+    local = repository.ref_target(remote.log_ref)
+    ahead = result.relation in ("same", "ahead") and own is not None
+    state = own if ahead and own is not None else incoming.state
+    lanes = _lanes(project, remote, state, None, ())
+    for lane in lanes:
+        if lane.picks or lane.order:
+            raise ConflictError(
+                f"'{lane.name}' holds commits that claim events which no log knows",
+                hint="run 'git esaa verify' to see which",
+            )
+        if lane.merged and not together:
+            held = (
+                f"'{lane.name}' has commits that are not there: run 'git esaa sync {remote.name}'"
+            )
+            return replace(result, held=held)
+    target = str(local) if ahead else incoming.tip
+    left = land(
+        repository,
+        (local, target),
+        [(lane.name, lane.local, lane.start) for lane in lanes if lane.start is not None],
+        message=f"esaa: from {remote.name}",
+    )
+    if local is None and incoming.mark is not None:
+        write_mark(mark_path(repository), incoming.mark)
+    return replace(
+        result,
+        moved=local != target,
+        merged=tuple(lane.name for lane in lanes if lane.merged),
+        left=_worded(left),
+    )
+
+
+def _decide_again(
+    project: Project, remote: Remote, result: SyncResult, local: str, own: State
+) -> SyncResult:
+    """Decide the local tail again after the remote's last event, and move there."""
+    from esaa_git.core.contracts import Contracts
+    from esaa_git.engine.rebase import decide_again
+    from esaa_git.remote.reconcile import SUPERSEDED, keep_report, land
+    from esaa_git.store.log import read_contracts, read_event_commit
+    from esaa_git.store.position import events_between
+    from esaa_git.store.stage import NoJournal, Stage, StagedBranch, StagedLog
+    from esaa_git.store.trees import GitTrees
+    from esaa_git.verify.audit import Auditor
+
+    repository, incoming = project.repository, result.incoming
+    assert incoming is not None
+    common = str(incoming.common)
+    tail = list(events_between(repository, read_event_commit(repository.read, common), local))
+    effects = [str(one.event.payload.get("effect_commit", "")) for one in tail]
+    lanes = _lanes(project, remote, incoming.state, own, [oid for oid in effects if oid])
+    stage = Stage(repository, {remote.log_ref: incoming.tip})
+    stage.refs.update({lane.ref: lane.start for lane in lanes})
+    engine = replace(
+        project.engine,
+        log=StagedLog(stage, project.log),
+        branch=StagedBranch(stage, GitTrees(stage)),
+        journal=NoJournal(),
+    )
+
+    def contracts_of(commit: str) -> Contracts:
+        tree = read_event_commit(repository.read, commit).tree["contracts"].oid
+        return read_contracts(repository.read, tree)
+
+    def before_effect(effect: str) -> None:
+        for lane in lanes:
+            if effect in lane.order:
+                lane.pick_before(stage, effect)
+
+    outcomes = decide_again(engine, tail, contracts_of=contracts_of, before_effect=before_effect)
+    for lane in lanes:
+        lane.pick_before(stage)
+    dropped = tuple(one for lane in lanes for one in lane.dropped)
+    result = replace(result, outcomes=outcomes, dropped=dropped)
+    keep = {f"{SUPERSEDED}/{local}/log": local}
+    keep |= {
+        f"{SUPERSEDED}/{local}/heads/{lane.name}": lane.local
+        for lane in lanes
+        if lane.order and lane.local is not None
+    }
+    tip = str(stage.ref_target(remote.log_ref))
+    moves = [(lane.name, lane.local, stage.ref_target(lane.ref)) for lane in lanes]
+    kept_at = keep_report(repository, local, result.to_json())
+    left = land(
+        repository,
+        (local, tip),
+        [(name, old, new) for name, old, new in moves if new is not None],
+        common=common,
+        keep=keep,
+        message=f"esaa: decided again after {incoming.tip[:12]}",
+    )
+    report = Auditor(repository).run()
+    if not report.audit.is_ok:
+        raise MismatchError(
+            f"what was decided again does not verify: {report.audit.message}",
+            cause="nothing was pushed",
+            hint=f"the log as it was is at '{SUPERSEDED}/{local}/log'; please report this",
+        )
+    return replace(
+        result,
+        moved=True,
+        merged=tuple(lane.name for lane in lanes if lane.merged),
+        kept=tuple(sorted(keep)),
+        left=_worded(left),
+        report=kept_at,
+    )
+
+
+def _worded(left: Iterable[InTheWay]) -> tuple[str, ...]:
+    return tuple(f"'{one.path}' in {one.worktree} ({one.reason})" for one in left)
