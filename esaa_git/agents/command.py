@@ -6,7 +6,6 @@ makes the directory that it works in.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +16,12 @@ from esaa_git.agents.programs import attempt_variables, check_names, environment
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.globs import GlobSet
+from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.sandbox.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
+from esaa_git.sandbox.processes import signal_name
 
 
 class CommandAgent:
@@ -140,7 +141,7 @@ class CommandAgent:
 
 
 def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
-    stderr = _readable(outcome.stderr)
+    stderr = printable_output(outcome.stderr)
     detail: dict[str, Any] = {"stderr": stderr} if stderr else {}
     failure, code = None, RejectCode.AGENT_FAILED
     if outcome.truncated:
@@ -152,7 +153,7 @@ def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
     elif outcome.timed_out:
         failure, code = lateness, RejectCode.AGENT_TIMEOUT
     elif outcome.status < 0:
-        name = _signal_name(-outcome.status)
+        name = signal_name(-outcome.status)
         failure, detail = f"was ended by signal {name}", {"signal": name, **detail}
     elif outcome.status > 0:
         failure = f"left with exit status {outcome.status}"
@@ -167,20 +168,3 @@ def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
         detail,
         outcome.truncated,
     )
-
-
-def _readable(stderr: bytes) -> str:
-    """Return the text, fit to be stored: of what does not print, only line ends and tabs stay."""
-    # The kept end may begin in the middle of a character.
-    text = stderr.lstrip(bytes(range(0x80, 0xC0))).decode("utf-8", "replace")
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else "\ufffd"
-        for char in text.replace("\r\n", "\n")
-    )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)  # a real-time signal

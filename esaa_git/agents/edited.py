@@ -92,18 +92,6 @@ def _counted(files: int) -> str:
     return f"changed {files} file{'s' if files != 1 else ''}, and said nothing about it"
 
 
-def printable(text: bytes) -> str:
-    """Return the text, fit to be stored: of what does not print, only line ends and tabs stay.
-
-    It may begin in the middle of a character.
-    """
-    decoded = text.lstrip(bytes(range(0x80, 0xC0))).decode("utf-8", "replace")
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else "\ufffd"
-        for char in decoded.replace("\r\n", "\n")
-    )
-
-
 def read_file(path: Path, most: int) -> bytes:
     """Return a file that an agent left, one byte more than `most` at most; empty if there is none.
 

@@ -7,7 +7,6 @@ ended, and a tool that is known by name (`presets`) has to have reported the end
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,17 +14,19 @@ from dataclasses import replace
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Limit, Surroundings, limit
-from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, read_file, worded
+from esaa_git.agents.edited import MAX_SUMMARY, proposed, read_file, worded
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, Said
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
 from esaa_git.ports.agent import Answer, Request, Workspace
 from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Outcome
+from esaa_git.sandbox.processes import signal_name
 
 PROMPT_FILE: Final = "prompt.md"
 """The file in its home that holds the prompt, beside its standard input."""
@@ -152,7 +153,7 @@ class WorktreeAgent:
             answer = self._failed(outcome, report, allowed)
             if answer is None:
                 self._remove_leavings(request, workspace)
-                words = printable((report.words or "").encode("utf-8", "replace"))
+                words = printable_output((report.words or "").encode("utf-8", "replace"))
                 most = self._surroundings.max_output_bytes
                 answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
         usage = {} if self.preset is None else self.preset.usage(report)
@@ -214,7 +215,8 @@ class WorktreeAgent:
         preset = self.preset
         if preset is None:
             # The end of it: what an editor says last is what it did.
-            return Report(printable(outcome.output[-4 * MAX_SUMMARY :]).strip()[-MAX_SUMMARY:])
+            end = printable_output(outcome.output[-4 * MAX_SUMMARY :])
+            return Report(end.strip()[-MAX_SUMMARY:])
         file = b""
         if preset.report is not None:
             file = read_file(workspace.home / preset.report, MAX_REPORT_BYTES)
@@ -246,7 +248,7 @@ class WorktreeAgent:
         elif report.failure is not None:
             failure, code = report.failure, report.code
         elif status < 0:
-            failure = f"was ended by signal {_signal_name(-status)}"
+            failure = f"was ended by signal {signal_name(-status)}"
         elif status > 0:
             failure, detail = f"left with exit status {status}", {"exit_status": status}
         elif preset is not None and report.words is None:
@@ -254,7 +256,7 @@ class WorktreeAgent:
             detail = {"exit_status": 0}
         else:
             return None
-        stderr = printable(outcome.stderr)
+        stderr = printable_output(outcome.stderr)
         if stderr:
             detail["stderr"] = stderr
         return Answer(outcome.output, 0, excerpt(failure, _MOST_TOLD), code, detail)
@@ -282,10 +284,3 @@ class WorktreeAgent:
 def _line(model: str | None) -> str | None:
     """Return a model's name as an event can hold it."""
     return excerpt(model, 200) if model else None
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)  # a real-time signal

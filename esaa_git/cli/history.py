@@ -203,7 +203,7 @@ def diff(project: Project, before: str, after: str, patch: bool, as_json: bool) 
 
 
 def _print_patches(patches: Iterable[bytes]) -> None:
-    from esaa_git.report.describe import visible
+    from esaa_git.core.printable import visible
 
     on_terminal = sys.stdout.isatty()
     for data in patches:
@@ -312,7 +312,8 @@ def replay(project: Project, until: str, as_json: bool) -> None:
 
 
 def _print_state(state: State) -> None:
-    from esaa_git.report.describe import counts_line, visible
+    from esaa_git.core.printable import visible
+    from esaa_git.report.describe import counts_line
 
     run = state.run
     click.echo(f"{visible(state.project.name)}: {run.run_id} is {run.state}, {state.seq} events")

@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from esaa_git.core.printable import visible
+
 
 class RejectCode(StrEnum):
     """Why an output was refused; the closed list that the log may hold."""
@@ -148,17 +150,5 @@ def excerpt(text: str, limit: int = 200) -> str:
     surrogates) is written as a backslash escape, so a message cannot be used to disguise
     itself in a terminal.
     """
-    shown = "".join(c if c.isprintable() else _escaped(c) for c in text[: limit + 1])
+    shown = visible(text[: limit + 1], keep="")
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """Return text of several lines fit to be stored: of what does not print, line ends and tabs."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else "\ufffd"
-        for char in text.replace("\r\n", "\n")
-    )
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core.printable import visible
+
 _TYPES = {
     "array": "a list",
     "object": "a mapping of names to values",
@@ -29,7 +31,7 @@ def describe_fault(fault: Any, document: Any) -> str:
     said = " or ".join(dict.fromkeys(_words(one) for one in close))
     line = f"{where}{said}"
     # Names in a file may hold what a terminal would obey.
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    return visible(line, keep="")
 
 
 def _closest(fault: Any) -> list[Any]:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from esaa_git.core import storage
 from esaa_git.core.contracts import Check, Contracts
-from esaa_git.core.rejection import RejectCode, Rejected, printable
+from esaa_git.core.printable import printable
+from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConflictError

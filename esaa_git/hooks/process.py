@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from esaa_git import __version__
+from esaa_git.core.printable import visible
 from esaa_git.errors import EsaaError
 from esaa_git.resources import BEFORE, DRY
 
@@ -84,12 +85,8 @@ def _print(message: str, cause: str | None, hint: str | None) -> None:
     lines += [f"caused by: {cause}"] if cause else []
     lines += [f"hint: {hint}"] if hint else []
     # What was pushed is quoted in them, and ends on somebody's terminal.
-    text = "".join("".join(map(_visible, line)) + "\n" for line in lines)
+    text = "".join(visible(line, keep="") + "\n" for line in lines)
     sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace"))
-
-
-def _visible(char: str) -> str:
-    return char if char.isprintable() else char.encode("unicode_escape", "replace").decode()
 
 
 def _leave(code: int) -> NoReturn:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from esaa_git.core.event import Event
+from esaa_git.core.printable import visible
 from esaa_git.core.state import Record, State
-from esaa_git.report.describe import visible
 
 TABLES = ("tasks", "issues", "lessons", "approvals")
 SINGLES = ("project", "run", "supersessions")

@@ -13,19 +13,9 @@ from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
-
-
-def visible(text: str) -> str:
-    """Return the text with everything that does not print, but line feeds, as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
-    )
-
 
 # -- events -----------------------------------------------------------------------------------
 

@@ -160,3 +160,11 @@ class _Pipes:
         del self.stderr[:-STDERR_BYTES]
         if not chunk:
             self._close(self._stderr)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, or its number where it has none, as real-time signals have."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

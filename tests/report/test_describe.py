@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from esaa_git.core import canonical
 from esaa_git.core.event import StoredEvent
 from esaa_git.report.describe import (
@@ -15,24 +12,9 @@ from esaa_git.report.describe import (
     event_row,
     task_document,
     task_lines,
-    visible,
 )
 from tests.support.examples import OID
 from tests.support.story import Story, definition
-
-
-@given(st.text())
-def test_visible_text_cannot_move_a_cursor_or_turn_the_writing(text: str) -> None:
-    assert all(char.isprintable() or char == "\n" for char in visible(text))
-
-
-@given(st.text().filter(str.isprintable))
-def test_visible_leaves_ordinary_text_alone(text: str) -> None:
-    assert visible(text) == text
-
-
-def test_visible_shows_what_it_took_the_power_from() -> None:
-    assert visible("a\x1b[31m\rb\u202ec\ud800") == "a\\x1b[31m\\rb\\u202ec\\ud800"
 
 
 def test_an_event_document_is_the_event_and_its_commit() -> None:

@@ -18,9 +18,10 @@ from esaa_git.agents.acp.turn import (
     Unanswered,
 )
 from esaa_git.agents.adapter import Limit, Surroundings, limit
-from esaa_git.agents.edited import MAX_SUMMARY, printable, proposed, worded
+from esaa_git.agents.edited import MAX_SUMMARY, proposed, worded
 from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
 from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request, Workspace
@@ -213,5 +214,5 @@ def _failure(
     found = dict(detail)
     for key, kept in {"stray_line": error.stray, "stderr": error.stderr}.items():
         if kept:
-            found[key] = printable(kept)
+            found[key] = printable_output(kept)
     return Answer(b"", 0, failure, code, found, usage=error.usage)

@@ -52,7 +52,8 @@ from esaa_git.agents.acp.turn import (
     variables,
 )
 from esaa_git.core.canonical import MAX_INTEGER
-from esaa_git.core.rejection import excerpt, printable
+from esaa_git.core.printable import printable
+from esaa_git.core.rejection import excerpt
 
 MAX_WORDS: Final = 16_000
 """How many characters of an agent's message are kept."""

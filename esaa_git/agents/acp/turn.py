@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.core.rejection import excerpt, printable
+from esaa_git.core.printable import printable
+from esaa_git.core.rejection import excerpt
+from esaa_git.sandbox.processes import signal_name
 
 if TYPE_CHECKING:
     from acp import RequestError
@@ -148,14 +149,7 @@ def ended(status: int | None, exceeded: str | None) -> ProtocolFault:
     if status is None:
         return ProtocolFault("closed its output before its answer was complete")
     if status < 0:
-        name = _signal_name(-status)
+        name = signal_name(-status)
         return ProtocolFault(f"was ended by signal {name}", {"signal": name})
     failure = f"left with exit status {status} before its answer was complete"
     return ProtocolFault(failure, {"exit_status": status})
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)  # a real-time signal
