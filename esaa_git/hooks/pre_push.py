@@ -7,20 +7,12 @@ Pushes of other refs, and of branches without new effects, cost no question to t
 
 from __future__ import annotations
 
-import os
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
-from esaa_git.errors import RefusedError, UsageError
+from esaa_git.errors import UsageError
 from esaa_git.hooks.commands import BRANCHES, Command, is_ref_name
 from esaa_git.hooks.process import run_hook
-from esaa_git.hooks.program import Process, new_commits, possible_claims, read_settings
-
-
-class Remote(NamedTuple):
-    """Where a push goes: the name that git has for it, or the URL again, and the URL."""
-
-    name: str
-    url: str
+from esaa_git.hooks.program import Remote, is_here, new_commits, possible_claims, read_settings
 
 
 def main(launcher: str) -> NoReturn:
@@ -96,29 +88,3 @@ def _claims(branches: list[Command], remote: Remote) -> dict[str, dict[str, byte
         if commits:
             found[one.ref] = commits
     return found
-
-
-def is_here(oid: str) -> bool:
-    """Answer whether a commit is stored in this repository."""
-    process = Process("cat-file", "-e", f"{oid}^{{commit}}")
-    os.close(process.out)
-    return process.finish() == 0
-
-
-def ask_remote(remote: Remote, ref: str) -> str | None:
-    """Return where a ref of the remote is now, or None where it has none.
-
-    Raises:
-        RefusedError: if the remote cannot be asked.
-    """
-    process = Process("ls-remote", "--refs", "--", remote.url, ref)
-    with os.fdopen(process.out, "rb") as stream:
-        lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
-    if process.finish():
-        raise RefusedError(
-            f"the remote cannot be asked where its '{ref}' is",
-            cause=process.said or None,
-            hint="repeat the push when it can be reached",
-        )
-    # git matches the end of names: `refs/x/refs/heads/main` would be listed as well.
-    return next((line.split("\t")[0] for line in lines if line.endswith(f"\t{ref}")), None)

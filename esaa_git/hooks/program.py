@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from esaa_git.errors import CorruptedError, RepositoryError
+from esaa_git.errors import CorruptedError, RefusedError, RepositoryError
 from esaa_git.hooks.commands import Settings, parse_settings
 
 _ADDED = {
@@ -21,6 +21,13 @@ _ADDED = {
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }
+
+
+class Remote(NamedTuple):
+    """Where a push goes: the name that git has for it, or the URL again, and the URL."""
+
+    name: str
+    url: str
 
 
 class Process:
@@ -131,6 +138,32 @@ def is_ancestor(older: str, newer: str) -> bool:
     process = Process("merge-base", "--is-ancestor", older, newer)
     os.close(process.out)
     return process.finish() == 0
+
+
+def is_here(oid: str) -> bool:
+    """Answer whether a commit is stored in this repository."""
+    process = Process("cat-file", "-e", f"{oid}^{{commit}}")
+    os.close(process.out)
+    return process.finish() == 0
+
+
+def ask_remote(remote: Remote, ref: str) -> str | None:
+    """Return where a ref of the remote is now, or None where it has none.
+
+    Raises:
+        RefusedError: if the remote cannot be asked.
+    """
+    process = Process("ls-remote", "--refs", "--", remote.url, ref)
+    with os.fdopen(process.out, "rb") as stream:
+        lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
+    if process.finish():
+        raise RefusedError(
+            f"the remote cannot be asked where its '{ref}' is",
+            cause=process.said or None,
+            hint="repeat the push when it can be reached",
+        )
+    # git matches the end of names: `refs/x/refs/heads/main` would be listed as well.
+    return next((line.split("\t")[0] for line in lines if line.endswith(f"\t{ref}")), None)
 
 
 def _write(descriptor: int, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a clone does not send: effects without their events, and events without their effects."""
+"""Checks that log and branch travel together: no effect without its event, and the reverse."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Settings
-from esaa_git.hooks.pre_push import Remote, ask_remote, is_here
-from esaa_git.hooks.program import not_in
+from esaa_git.hooks.program import Remote, ask_remote, is_here, not_in
 from esaa_git.hooks.receive import Log
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
