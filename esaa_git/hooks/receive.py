@@ -18,7 +18,7 @@ from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.program import new_commits, not_in, possible_claims
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
-from esaa_git.store.objects import COMMIT
+from esaa_git.store.objects import COMMIT, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
 from esaa_git.verify.checks import CHECKS, Closed, Failure, Verifier
@@ -84,7 +84,7 @@ class Log:
                 one = self._closed_by(current)
                 if one is not None and wanted.pop(one.effect_commit, None) is not None:
                     yield one
-            current = _parent(data)
+            current = raw_parent(data)
 
     def _closed_by(self, oid: str) -> Closed | None:
         found = read_event_commit(self._read, oid)
@@ -194,7 +194,7 @@ class Reception:
                 break
             oids.append(oid)
         # Where old is met, the oldest new commit has it as its parent.
-        begins = _parent(self._read(oids[-1])[1]) if oids else old
+        begins = raw_parent(self._read(oids[-1])[1]) if oids else old
         if begins != old:
             raise self._not_an_append(command, oids)
         genesis = self._settings.genesis
@@ -217,7 +217,7 @@ class Reception:
                     hint="push the log's own ref, and nothing else, to this name",
                 )
             yield oid
-            oid = _parent(data)
+            oid = raw_parent(data)
 
     def _not_an_append(self, command: Command, oids: list[str]) -> RefusedError:
         kept = {oid: number for number, oid in enumerate(oids)}
@@ -360,11 +360,6 @@ class Reception:
 def _messages(commits: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     for oid, data in commits.items():
         yield oid, data.partition(b"\n\n")[2]
-
-
-def _parent(data: bytes) -> str | None:
-    """Return the first parent in a commit's raw bytes, which no graft or replacement bends."""
-    return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
 
 
 def _check(number: int) -> str:

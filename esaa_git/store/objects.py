@@ -148,6 +148,15 @@ def tree_of_commit(data: bytes) -> str:
     return _oid(data[5:45])
 
 
+def raw_parent(data: bytes) -> str | None:
+    """Return the first parent in a commit's raw bytes, which no graft or replacement bends.
+
+    Nothing else of the commit is looked at: the id may be none where git did not write it.
+    """
+    # `tree <40>\n`, then `parent <40>\n` where there is one.
+    return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
+
+
 def decode_commit(data: bytes) -> Commit:
     """Return a commit of any shape; what shape is acceptable is for the caller to say.
 

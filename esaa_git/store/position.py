@@ -21,7 +21,7 @@ from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store.journal import write_atomically
 from esaa_git.store.log import EventCommit, load_tip, read_event_commit
-from esaa_git.store.objects import COMMIT
+from esaa_git.store.objects import COMMIT, raw_parent
 from esaa_git.store.repository import Repository
 
 NEAR = 512
@@ -167,8 +167,7 @@ def _raw_back(repository: Repository, oid: str) -> Iterator[tuple[str, bytes]]:
         if kind != COMMIT:
             raise CorruptedError(f"{current[:12]} is not a commit", hint="run 'git esaa verify'")
         yield current, data
-        # `tree <40>\n`, then `parent <40>\n` where there is one.
-        current = data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
+        current = raw_parent(data)
 
 
 def walk_forward(repository: Repository, oid: str, *, after: str | None = None) -> Iterator[str]:

@@ -19,7 +19,7 @@ from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.ports.checks import Audit
 from esaa_git.store import commitform
 from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
-from esaa_git.store.objects import MalformedObject, decode_commit
+from esaa_git.store.objects import MalformedObject, decode_commit, raw_parent
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verify.checks import CHECKS, Closed, Failure, Link
 from esaa_git.verify.effects import Relinked, Walked, check_branch
@@ -377,12 +377,11 @@ class Auditor:
         return oid is not None and oid not in self._repository.odb
 
     def _parent(self, oid: str, seq: int | None) -> str | None:
-        """Return the parent in the raw bytes of the commit, which no graft or replacement bends."""
         try:
             data = self._repository.read(oid)[1]
         except (KeyError, MalformedObject, pygit2.GitError) as error:
             raise Failure(2, "corrupted", seq, oid, f"commit {oid} cannot be read") from error
-        return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
+        return raw_parent(data)
 
     # -- the branch -------------------------------------------------------------------------
 
