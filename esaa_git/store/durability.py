@@ -12,7 +12,6 @@ a command says what it did (docs/decisions/0036-sync-order.md). `esaa.sync` says
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from typing import Any
 
 import pygit2
 
+from esaa_git.disk import flush, sync_folder
 from esaa_git.errors import ConfigurationError
 from esaa_git.faults import Point, reach
 
@@ -83,7 +83,7 @@ def sync_everything(
         _sync_filesystem(folder)
     elif mode == FILES:
         for descriptor in descriptors:
-            _flush(descriptor)
+            flush(descriptor)
         sync_folders(mode, [folder, *_changed_lately(objects)])
     reach(Point.OBJECTS_SYNCED)
 
@@ -92,17 +92,13 @@ def sync_folders(mode: str, folders: Iterable[Path]) -> None:
     """Bring the names in these folders to the disk: what was created, renamed, removed."""
     if mode != UNSAFE_NONE:
         for folder in dict.fromkeys(folders):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _flush(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(folder)
 
 
 def sync_file(mode: str, descriptor: int) -> None:
     """Bring one open file to the disk."""
     if mode != UNSAFE_NONE:
-        _flush(descriptor)
+        flush(descriptor)
 
 
 def is_start_noted(folder: Path) -> bool:
@@ -138,15 +134,6 @@ def _changed_lately(objects: Path) -> list[Path]:
             if len(entry.name) == 2 and entry.stat().st_mtime > since:
                 found.append(Path(entry.path))
     return [folder for folder in found if folder.is_dir()]
-
-
-def _flush(descriptor: int) -> None:
-    # On macOS fsync(2) leaves the data in the drive's cache, and says so.
-    full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is None:
-        os.fsync(descriptor)
-    else:
-        fcntl.fcntl(descriptor, full)
 
 
 def _sync_filesystem(folder: Path) -> None:

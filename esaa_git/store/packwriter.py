@@ -19,6 +19,7 @@ from typing import BinaryIO, Self
 
 import pygit2
 
+from esaa_git.disk import sync_folder
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.store.deltas import TreeBases, encode_delta, encode_distance
 from esaa_git.store.objects import BLOB, COMMIT, TREE
@@ -111,7 +112,7 @@ class PackSink:
         for suffix in _SUFFIXES:
             for path in sorted(self._packs.glob(f"*{suffix}")):
                 path.replace(target / path.name)
-        _sync_folder(target)
+        sync_folder(target)
         self._closed = None
 
     @property
@@ -314,11 +315,3 @@ def _scratch_folder(repository: Repository) -> Path:
     folder = Path(mkdtemp(prefix="tmp_objdir-esaa-", dir=repository.common_dir / "objects"))
     (folder / "pack").mkdir()
     return folder
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from esaa_git.disk import flush, sync_folder
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable, NotAKey
 from esaa_git.trust import sshsig
 from esaa_git.trust.openpgp import OpenPgpSigner
@@ -265,8 +266,8 @@ def create_key(path: Path, *, comment: str) -> str:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(descriptor)
-        _sync_folder(path.parent)
+                flush(descriptor)
+        sync_folder(path.parent)
     except OSError as error:
         for file in written:  # half a key pair is of no use, and would be in the way
             file.unlink(missing_ok=True)
@@ -277,14 +278,6 @@ def create_key(path: Path, *, comment: str) -> str:
             ) from None
         raise ConfigurationError(f"cannot write the key '{path}'", cause=error.strerror) from None
     return line
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode_private_key(public: bytes, seed: bytes, comment: str) -> bytes:

@@ -6,15 +6,36 @@ import os
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from esaa_git.core.contracts import OPENPGP_SIGNERS
 from esaa_git.errors import KeyUnavailable
 from esaa_git.trust.allowed_signers import SignatureRefused, patterns_of, unusable
 from esaa_git.trust.signer import SIGN_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+
+def run_gpg(
+    program: str, arguments: Sequence[str], data: bytes = b"", *, timeout: float | None = None
+) -> CompletedProcess[bytes]:
+    """Run gpg to its end, with `data` on its standard input.
+
+    Raises:
+        OSError: if it cannot be started, or takes more than `timeout` seconds.
+    """
+    import subprocess
+
+    try:
+        return subprocess.run(
+            [program, *arguments], input=data, capture_output=True, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(str(error)) from None
 
 
 class OpenPgpSigner:
@@ -57,16 +78,9 @@ class OpenPgpSigner:
         return armored.replace(b"\r\n", b"\n")
 
     def _gpg(self, arguments: list[str], data: bytes = b"") -> tuple[bytes, str]:
-        import subprocess
-
         try:
-            run = subprocess.run(
-                [self._program, *arguments],
-                input=data,
-                capture_output=True,
-                timeout=SIGN_TIMEOUT_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            run = run_gpg(self._program, arguments, data, timeout=SIGN_TIMEOUT_SECONDS)
+        except OSError as error:
             raise KeyUnavailable(
                 f"cannot run '{self._program}'",
                 cause=str(error),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 from esaa_git.errors import KeyUnavailable, UsageError
 from esaa_git.trust import sshsig
 from esaa_git.trust.keys import load_signer
-from esaa_git.trust.openpgp import OpenPgpSigner
+from esaa_git.trust.openpgp import OpenPgpSigner, run_gpg
 from esaa_git.trust.signer import KeySpec
 from esaa_git.trust.signers import OPENPGP
 
@@ -29,18 +28,8 @@ class PublicKey:
 
 def _exported(fingerprint: str, program: str) -> PublicKey:
     try:
-        done = subprocess.run(
-            [
-                program,
-                "--batch",
-                "--armor",
-                "--export-options=export-minimal",
-                "--export",
-                f"0x{fingerprint}",
-            ],
-            capture_output=True,
-            check=False,
-        )
+        options = ["--batch", "--armor", "--export-options=export-minimal"]
+        done = run_gpg(program, [*options, "--export", f"0x{fingerprint}"])
     except OSError as error:
         raise KeyUnavailable(
             f"cannot run '{program}'",

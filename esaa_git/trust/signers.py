@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
 from esaa_git.errors import ConfigurationError
@@ -32,12 +32,9 @@ from esaa_git.trust.openpgp import (
     PinnedOpenPgpKey,
     parse_openpgp_signers,
     remove_home,
+    run_gpg,
     signature_packet,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 OPENPGP: Final = "openpgp"
 
@@ -274,16 +271,12 @@ class SignerSet:
 
         Nothing outlives the call: `--no-autostart` keeps gpg from starting an agent.
         """
-        import subprocess
-
-        command = [self._gpg_program, "--homedir", home, "--batch", "--no-tty", "--no-options"]
+        command = ["--homedir", home, "--batch", "--no-tty", "--no-options"]
         command += ["--no-autostart", "--disable-dirmngr", "--no-auto-key-retrieve"]
         # A clock that is off must not decide whether a signature holds.
         command += ["--ignore-time-conflict", "--ignore-valid-from"]
         try:
-            run = subprocess.run(
-                [*command, "--status-fd=1", *arguments], input=data, capture_output=True
-            )
+            run = run_gpg(self._gpg_program, [*command, "--status-fd=1", *arguments], data)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot run '{self._gpg_program}'",
@@ -294,9 +287,3 @@ class SignerSet:
         # At LF alone: gpg escapes it in a user id, and not what else `str.splitlines` splits at.
         lines = [line for line in run.stdout.split(b"\n") if line.startswith(prefix)]
         return [line.removeprefix(prefix).decode("utf-8", "replace") for line in lines]
-
-
-# ---- the files ------------------------------------------------------------------------------
-
-
-# ---- patterns (ssh_config(5), PATTERNS) -----------------------------------------------------

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable
-from esaa_git.trust import keys, sshsig
+from esaa_git.trust import sshagent, sshsig
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
@@ -474,7 +474,7 @@ def test_an_agent_that_never_answers_does_not_hold_us(
     made: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", str(short_path / "agent"))
-    monkeypatch.setattr(keys, "AGENT_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(sshagent, "AGENT_TIMEOUT_SECONDS", 0.1)
     with impostor(short_path / "agent", None):
         assert "does not answer" in unavailable((made / "ed25519.pub").read_text().strip()).message
 
