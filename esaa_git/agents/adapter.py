@@ -14,8 +14,8 @@ from esaa_git.ports.local import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """One attempt's surroundings; its parts are used by the thread of that attempt alone.
+class AdapterContext:
+    """One attempt's context; its parts are used by the thread of that attempt alone.
 
     Attributes:
         root: the top of the operator's checkout, None in a bare repository.

@@ -6,14 +6,15 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from esaa_git.agents.programs import environment, find_program, search_path
+from esaa_git.agents.programs import WHERE, environment, find_program, place_of
 from esaa_git.core.contracts import AGENT_CONTRACT, Check
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Workspace, Workspaces
 from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import FileEntry
-from esaa_git.sandbox.confinement import NotStarted, choose, make_rules, run
+from esaa_git.sandbox.confinement import NotStarted, choose, rules_of, run
 from esaa_git.sandbox.processes import Outcome
+from esaa_git.sandbox.programs import search_path
 
 OUTPUT_BYTES = 16 << 20
 """How much of a check's output is read; a check that writes more has failed."""
@@ -28,7 +29,7 @@ class ConfinedChecker:
 
     Args:
         workspaces: gives a maker of checkouts for the thread that asks.
-        sandbox: the confinement that was asked for, as in `Surroundings`.
+        sandbox: the confinement that was asked for, as in `AdapterContext`.
     """
 
     def __init__(self, workspaces: Callable[[], Workspaces], sandbox: str) -> None:
@@ -83,11 +84,7 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
         outcome = run(
             level,
             [program, *check.run[1:]],
-            rules=make_rules(
-                {},
-                read=workspace.readable,
-                write=(workspace.path, workspace.home, workspace.tmp),
-            ),
+            rules=rules_of({}, place_of(workspace), WHERE),
             cwd=workspace.path,
             env=environment(who, (), home=workspace.home, tmp=workspace.tmp, ours={}),
             body=b"",

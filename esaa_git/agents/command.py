@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esaa_git.agents.adapter import Surroundings, limit
-from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
+from esaa_git.agents.adapter import AdapterContext, limit
+from esaa_git.agents.programs import (
+    WHERE,
+    attempt_variables,
+    check_names,
+    environment,
+    find_program,
+    start_hint,
+)
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.globs import GlobSet
@@ -36,10 +43,10 @@ class CommandAgent:
     Args:
         entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
             `hosts`, `read` (paths) and `limits`.
-        surroundings: what it is given of the repository and the machine.
+        context: what it is given of the repository and the machine.
     """
 
-    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
@@ -48,7 +55,7 @@ class CommandAgent:
         self._command: Sequence[str] = entry.settings["command"]
         self._timeout_ms: int | None = entry.settings.get("timeout")
         self._env: Sequence[str] = entry.settings.get("env", ())
-        self._surroundings = surroundings
+        self._context = context
 
     @property
     def sandbox(self) -> str:
@@ -57,7 +64,7 @@ class CommandAgent:
         Raises:
             AgentError: if what was asked for does not work here.
         """
-        return choose(self._surroundings.sandbox)
+        return choose(self._context.sandbox)
 
     def ready(self) -> None:
         """Raise AgentError if the program cannot be run, confined, with the variables it wants.
@@ -68,7 +75,7 @@ class CommandAgent:
         self._program()
         check_names(self.name, self._env)
         self._rules(Path(), Path())
-        choose(self._surroundings.sandbox)
+        choose(self._context.sandbox)
 
     def prepare(self, request: Request) -> Request:
         """Return the request as it is: the program reads the view itself."""
@@ -87,7 +94,7 @@ class CommandAgent:
         """
         self.ready()
         began = time.monotonic()
-        allowed = limit(request, self._timeout_ms, self._surroundings.clock.now())
+        allowed = limit(request, self._timeout_ms, self._context.clock.now())
         if allowed.milliseconds <= 0:
             return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
         with scratch_directory(self._files(request, pause)) as scratch:
@@ -100,7 +107,7 @@ class CommandAgent:
                     cwd=scratch.snapshot,
                     env=self._environment(request, scratch, allowed.deadline),
                     body=request.sent,
-                    max_output_bytes=self._surroundings.max_output_bytes,
+                    max_output_bytes=self._context.max_output_bytes,
                     until=began + allowed.milliseconds / 1000,
                     pause=pause,
                 )
@@ -108,19 +115,19 @@ class CommandAgent:
                 raise AgentError(
                     f"agent '{self.name}': '{self._command[0]}' cannot be started",
                     cause=str(error),
-                    hint=error.hint,
+                    hint=start_hint(error),
                 ) from error
             latency_ms = int((time.monotonic() - started) * 1000)
         return _answer(outcome, latency_ms, allowed.failure)
 
     def _files(self, request: Request, pause: Callable[[], None]) -> Iterator[SnapshotFile]:
-        surroundings = self._surroundings
+        context = self._context
         globs = GlobSet(request.read)
-        files = dict(surroundings.trees.paths(request.base)) | dict(request.changes)
+        files = dict(context.trees.paths(request.base)) | dict(request.changes)
         for path, entry in files.items():
             pause()
             if entry is not None and globs.matches(path):
-                content = surroundings.blobs.read(entry.oid)
+                content = context.blobs.read(entry.oid)
                 yield SnapshotFile(path, entry.mode == "100755", content)
 
     def _environment(self, request: Request, scratch: Scratch, deadline: str) -> Mapping[str, str]:
@@ -133,11 +140,11 @@ class CommandAgent:
         )
 
     def _rules(self, home: Path, tmp: Path, *read: Path) -> Rules:
-        return make_rules(self._settings, read=read, write=(home, tmp))
+        return make_rules(self._settings, WHERE, read=read, write=(home, tmp))
 
     def _program(self) -> str:
         """Return the absolute path of the program."""
-        return find_program(self.name, self._command[0], self._surroundings.root)
+        return find_program(self.name, self._command[0], self._context.root)
 
 
 def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:

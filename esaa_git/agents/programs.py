@@ -10,8 +10,9 @@ from typing import Final
 
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Request
-from esaa_git.sandbox.readpaths import interpreter
+from esaa_git.ports.agent import Request, Workspace
+from esaa_git.sandbox.confinement import Place
+from esaa_git.sandbox.programs import search_path
 from esaa_git.sandbox.runner import NotStarted
 
 PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
@@ -24,7 +25,11 @@ EXAMPLE: Final = "example-agent"
 _REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
 _REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
 
-_WRONG: Final = f"correct 'command' in .roadmap/{SWARM}; it takes effect with the next run"
+WHERE: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
+"""Where a person corrects a setting of an agent, for hints."""
+
+_WRONG: Final = f"correct 'command' {WHERE}"
+_BY_HAND: Final = "run it by hand"
 
 
 def find_program(agent: str, name: str, root: Path | None) -> str:
@@ -119,34 +124,16 @@ def check_names(agent: str, names: Sequence[str]) -> None:
             )
 
 
-def search_path() -> str:
-    """Return PATH without relative entries: in a snapshot, they would name files under review."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    # An empty PATH would mean the current folder.
-    return os.pathsep.join(entry for entry in entries if Path(entry).is_absolute()) or os.defpath
+def place_of(workspace: Workspace) -> Place:
+    """Return the paths of a throwaway checkout, as confinement takes them."""
+    return Place(workspace.path, workspace.home, workspace.tmp, tuple(workspace.readable))
 
 
-def startable(program: str, path: str) -> None:
-    """Raise NotStarted where the kernel would not start a file, in its words (execve(2)).
-
-    Under confinement only its exit status would tell, which a program can have as well.
-    """
-    try:
-        with Path(program).open("rb") as stream:
-            start = stream.read(4)
-    except PermissionError:
-        return  # a program may be executable and not readable
-    except OSError as error:
-        raise NotStarted(error.strerror or str(error)) from error
-    if start[:2] == b"#!":
-        for file in interpreter(Path(program), path)[:1]:
-            if not Path(file).is_file():
-                raise NotStarted(os.strerror(2))
-    elif start != b"\x7fELF" and start not in _MACH_O:
-        raise NotStarted(os.strerror(8))
-
-
-_MACH_O: Final = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe")
+def start_hint(error: NotStarted) -> str:
+    """Return what helps where a program of the swarm was not started."""
+    if error.confined:
+        return f"{_BY_HAND}, and look at 'hosts' and 'read' of its agent in .roadmap/{SWARM}"
+    return f"{_BY_HAND}; a script needs a first line as in '#!/usr/bin/env python3'"
 
 
 def _error(agent: str, message: str, cause: str, hint: str) -> AgentError:

@@ -13,12 +13,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from esaa_git.agents.adapter import Limit, Surroundings, limit
+from esaa_git.agents.adapter import AdapterContext, Limit, limit
 from esaa_git.agents.edited import MAX_SUMMARY, proposed, read_file, worded
 from esaa_git.agents.presets import PRESETS
-from esaa_git.agents.presets.preset import Preset, Report, Said
-from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
-from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
+from esaa_git.agents.programs import (
+    WHERE,
+    attempt_variables,
+    check_names,
+    environment,
+    find_program,
+    place_of,
+)
+from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
@@ -35,7 +42,6 @@ MAX_REPORT_BYTES: Final = 32 << 20
 """How much is read of what a program prints: a stream of events holds every file it looked at."""
 
 _MOST_TOLD: Final = 500
-_NEXT_RUN: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 
 
 class WorktreeAgent:
@@ -49,17 +55,17 @@ class WorktreeAgent:
         entry: `settings` hold `preset`, with optional `program` and `arguments`, or `command`; and
             optionally `timeout` (milliseconds), `env` (names), `hosts`, `read`, `limits` and
             `template`.
-        surroundings: of the attempt.
+        context: of the attempt.
     """
 
-    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
         self.has_checkout = True
         self.preset: Preset | None = PRESETS.get(entry.settings.get("preset", ""))
         self._settings = entry.settings
-        self._surroundings = surroundings
+        self._context = context
 
     @property
     def sandbox(self) -> str:
@@ -68,7 +74,7 @@ class WorktreeAgent:
         Raises:
             AgentError: if what was asked for does not work here.
         """
-        wanted = self._surroundings.sandbox
+        wanted = self._context.sandbox
         if wanted == "auto" and self.preset is not None:
             for level in self.preset.levels:
                 with suppress(AgentError):
@@ -92,7 +98,7 @@ class WorktreeAgent:
             raise self._error(
                 f"no hosts that {preset.name} may reach",
                 "an agent reaches the hosts that its entry lists, and nothing else",
-                f"add 'hosts: [{listed}]' {_NEXT_RUN}",
+                f"add 'hosts: [{listed}]' {WHERE}",
             )
         if preset.needs_key and not any(os.environ.get(name) for name in names):
             raise self._error(
@@ -110,15 +116,15 @@ class WorktreeAgent:
         """
         preset = self.preset
         if preset is None:
-            return find_program(self.name, self._settings["command"][0], self._surroundings.root)
+            return find_program(self.name, self._settings["command"][0], self._context.root)
         name = self._settings.get("program", preset.program)
         try:
-            return find_program(self.name, name, self._surroundings.root)
+            return find_program(self.name, name, self._context.root)
         except AgentError as error:
             raise AgentError(
                 error.message,
                 cause=error.cause,
-                hint=f"run '{preset.install}', or name its path as 'program' {_NEXT_RUN}",
+                hint=f"run '{preset.install}', or name its path as 'program' {WHERE}",
             ) from error
 
     def prepare(self, request: Request) -> Request:
@@ -127,7 +133,7 @@ class WorktreeAgent:
         Raises:
             ConfigurationError: if the template is missing or cannot be rendered.
         """
-        return worded(request, self._settings, self._surroundings.prompt)
+        return worded(request, self._settings, self._context.prompt)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Have the program work in a checkout and return what it proposes, or how it failed.
@@ -141,20 +147,20 @@ class WorktreeAgent:
         self.ready()
         began = time.monotonic()
         timeout_ms = self._settings.get("timeout")
-        allowed = limit(request, timeout_ms, self._surroundings.clock.now())
+        allowed = limit(request, timeout_ms, self._context.clock.now())
         if allowed.milliseconds <= 0:
             return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
         until = began + allowed.milliseconds / 1000
-        with self._surroundings.workspaces.open(request.base, request.changes) as workspace:
+        with self._context.workspaces.open(request.base, request.changes) as workspace:
             started = time.monotonic()
             outcome = self._run(request, workspace, allowed, until, pause)
             latency_ms = int((time.monotonic() - started) * 1000)
             report = self._report(outcome, workspace)
             answer = self._failed(outcome, report, allowed)
             if answer is None:
-                self._remove_leavings(request, workspace)
+                self._remove_residue(request, workspace)
                 words = printable_output((report.words or "").encode("utf-8", "replace"))
-                most = self._surroundings.max_output_bytes
+                most = self._context.max_output_bytes
                 answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
         usage = {} if self.preset is None else self.preset.usage(report)
         return replace(answer, latency_ms=latency_ms, model=_line(report.model), usage=usage)
@@ -196,7 +202,7 @@ class WorktreeAgent:
             return confinement.run(
                 self.sandbox,
                 [program, *arguments],
-                rules=confinement.rules_of(settings, workspace),
+                rules=confinement.rules_of(settings, place_of(workspace), WHERE),
                 cwd=workspace.path,
                 env={**ours, **env},
                 body=body,
@@ -220,7 +226,7 @@ class WorktreeAgent:
         file = b""
         if preset.report is not None:
             file = read_file(workspace.home / preset.report, MAX_REPORT_BYTES)
-        return preset.read(Said(outcome.output, outcome.stderr, outcome.status, file))
+        return preset.read(ToolOutput(outcome.output, outcome.stderr, outcome.status, file))
 
     def _failed(self, outcome: Outcome, report: Report, allowed: Limit) -> Answer | None:
         """Return the answer of a program that did not come to its end, None if it did.
@@ -261,11 +267,11 @@ class WorktreeAgent:
             detail["stderr"] = stderr
         return Answer(outcome.output, 0, excerpt(failure, _MOST_TOLD), code, detail)
 
-    def _remove_leavings(self, request: Request, workspace: Workspace) -> None:
+    def _remove_residue(self, request: Request, workspace: Workspace) -> None:
         """Remove what a tool left in the checkout for itself, but for what the base has as well."""
-        for beginning in self.preset.leavings if self.preset is not None else ():
+        for beginning in self.preset.residue if self.preset is not None else ():
             for path in workspace.path.glob(f"{beginning}*"):
-                trees = self._surroundings.trees
+                trees = self._context.trees
                 if any(True for _ in trees.paths(request.base, (path.name,))):
                     continue
                 if path.is_dir() and not path.is_symlink():
@@ -275,7 +281,7 @@ class WorktreeAgent:
 
     def _key_hint(self, preset: Preset) -> str:
         names = " or ".join(preset.keys)
-        return f"set {names}, and list it under 'env' {_NEXT_RUN}"
+        return f"set {names}, and list it under 'env' {WHERE}"
 
     def _error(self, message: str, cause: str, hint: str) -> AgentError:
         return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)

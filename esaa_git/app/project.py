@@ -178,17 +178,17 @@ class Project:
         return persons(self.repository, approver, self.sign_with)
 
     def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
-        """Return the adapter of an agent of the swarm, with surroundings of its own.
+        """Return the adapter of an agent of the swarm, with context of its own.
 
         It is at work in another thread, so it has its own handle on the repository.
         """
-        from esaa_git.agents.adapter import Surroundings
+        from esaa_git.agents.adapter import AdapterContext
         from esaa_git.agents.registry import make_agent
         from esaa_git.checkout.workspace import GitWorkspaces
         from esaa_git.store.trees import GitBlobs, GitTrees
 
         repository = open_repository(self.repository.git_dir)
-        surroundings = Surroundings(
+        context = AdapterContext(
             root=self.repository.workdir,
             trees=GitTrees(repository),
             blobs=GitBlobs(repository),
@@ -198,7 +198,7 @@ class Project:
             sandbox=self.sandbox,
             prompt=contracts.prompt,
         )
-        return make_agent(entry, surroundings)
+        return make_agent(entry, context)
 
     def _housekeeper(self) -> Callable[[int], None]:
         """Return what packs the log's objects now and then; `close` waits for it."""

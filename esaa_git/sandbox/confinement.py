@@ -1,6 +1,6 @@
 """Runs programs confined by the operating system: what they read, write, reach and use up.
 
-A confined program reads the system (`readable.system`), its own installation and what its rules
+A confined program reads the system (`readpaths.system`), its own installation and what its rules
 name; writes where its rules say; reaches the hosts that they list. It sees no other process, and
 none of the user's files, keys, agents' sockets or repositories. When it ends, or is ended, all that
 it started ends with it, daemons included.
@@ -30,12 +30,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from esaa_git.agents.programs import search_path, startable
-from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Workspace
 from esaa_git.sandbox import processes, runner
 from esaa_git.sandbox.processes import Outcome
+from esaa_git.sandbox.programs import search_path, startable
 from esaa_git.sandbox.readpaths import (
     DEVICES,
     PROCESSORS,
@@ -51,8 +49,10 @@ __all__ = [
     "Limits",
     "NotStarted",
     "Outcome",
+    "Place",
     "Rules",
     "choose",
+    "make_rules",
     "rules_of",
     "run",
     "start",
@@ -91,6 +91,22 @@ class Rules:
     limits: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a program works: its checkout, its own two folders, and what it may read beside them.
+
+    Attributes:
+        path: the top of the checkout.
+        home, tmp: its HOME and its TMPDIR.
+        readable: folders outside that have to be readable for it to work in there.
+    """
+
+    path: Path
+    home: Path
+    tmp: Path
+    readable: Sequence[Path] = ()
+
+
 def choose(wanted: str) -> str:
     """Return the level that serves on this machine: `landlock`, `bubblewrap` or `none`.
 
@@ -122,22 +138,21 @@ def choose(wanted: str) -> str:
     )
 
 
-def rules_of(settings: Mapping[str, Any], workspace: Workspace) -> Rules:
-    """Return the rules of a swarm entry in a workspace, as `make_rules`."""
+def rules_of(settings: Mapping[str, Any], place: Place, where: str) -> Rules:
+    """Return the rules of a program that may write all of its place, as `make_rules`."""
     return make_rules(
-        settings,
-        read=workspace.readable,
-        write=(workspace.path, workspace.home, workspace.tmp),
+        settings, where, read=place.readable, write=(place.path, place.home, place.tmp)
     )
 
 
 def make_rules(
-    settings: Mapping[str, Any], *, read: Sequence[Path], write: Sequence[Path]
+    settings: Mapping[str, Any], where: str, *, read: Sequence[Path], write: Sequence[Path]
 ) -> Rules:
-    """Return the rules of a swarm entry; the limits it leaves out are `DEFAULT_LIMITS`.
+    """Return the rules that settings make; the limits they leave out are `DEFAULT_LIMITS`.
 
     Args:
         settings: of these, `read` (added to the argument), `hosts` and `limits`.
+        where: the place where a person corrects them, for the hint: "in FILE".
         read: what it may read beside that.
         write: where it may write.
 
@@ -148,11 +163,11 @@ def make_rules(
     named = [Path(name).expanduser() for name in settings.get("read", ())]
     for path in named:
         if not path.is_absolute():
-            raise _wrong("read", f"'{path}' is neither absolute nor begins with '~/'")
+            raise _wrong("read", f"'{path}' is neither absolute nor begins with '~/'", where)
     hosts = tuple(settings.get("hosts", ()))
     for host in hosts:
         if not _HOST.fullmatch(host):
-            raise _wrong("hosts", f"'{host}' is not of the form 'name:port'")
+            raise _wrong("hosts", f"'{host}' is not of the form 'name:port'", where)
     limits = settings.get("limits", {})
     return Rules(
         read=(*read, *named),
@@ -166,11 +181,11 @@ def make_rules(
     )
 
 
-def _wrong(setting: str, cause: str) -> AgentError:
+def _wrong(setting: str, cause: str, where: str) -> AgentError:
     return AgentError(
         f"'{setting}' of an agent cannot be used",
         cause=cause,
-        hint=f"correct '{setting}' in .roadmap/{SWARM}; it takes effect with the next run",
+        hint=f"correct '{setting}' {where}",
     )
 
 

@@ -38,7 +38,7 @@ class Outcome:
         stderr: the last `STDERR_BYTES` of its standard error.
         truncated: it wrote more than the limit and was ended for that.
         timed_out: it was still running at its deadline and was ended for that.
-        exceeded: the name of the limit (`supervised.Limits`) that it was ended for.
+        exceeded: the name of the limit (`runner.Limits`) that it was ended for.
     """
 
     status: int
@@ -60,7 +60,7 @@ def serve(
     """Talk to a program until it has ended and return how; the arguments are `confinement.run`'s.
 
     Where it runs over its time or its output, it is asked to stop, and given 2 seconds for that.
-    What is left of it then is the caller's to end, by leaving `supervised.start`.
+    What is left of it then is the caller's to end, by leaving `runner.start`.
     """
     with selectors.DefaultSelector() as selector:
         pipes = _Pipes(selector, program, body, max_output_bytes, pause)

@@ -1,4 +1,4 @@
-"""A program under a warden, which ends it with all that descends from it."""
+"""A program under a supervisor, which ends it with all that descends from it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from esaa_git.core.contracts import SWARM
-
-_WARDEN: Final = (
+_SUPERVISOR: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from esaa_git.sandbox.supervisor.main import main; main(int(sys.argv[2]))"
 )
 _PACKAGES: Final = Path(__file__).parents[2]
 
 _END_SECONDS: Final = 10.0
-"""How long the warden may take to kill everything before it is killed itself."""
+"""How long the supervisor may take to kill everything before it is killed itself."""
 
 
 class NotStarted(Exception):
     """The operating system would not start the program; its reason is the message.
 
-    `hint` says what helps.
+    `confined` says that the supervisor met the reason, so that the program's rules may be it.
     """
 
-    def __init__(self, reason: str, hint: str | None = None) -> None:
+    def __init__(self, reason: str, *, confined: bool = False) -> None:
         super().__init__(reason)
-        self.hint = hint or (
-            "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'"
-        )
+        self.confined = confined
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the warden is to do; see `confinement` for what the parts mean."""
+    """What the supervisor is to do; see `confinement` for what the parts mean."""
 
     level: str
     command: Sequence[str]
@@ -78,14 +74,14 @@ class Supervised:
         exceeded: the name of the limit it was ended for, once that is so.
     """
 
-    def __init__(self, warden: subprocess.Popen[bytes], control: socket.socket) -> None:
-        self.stdin = cast("IO[bytes]", warden.stdin)
-        self.stdout = cast("IO[bytes]", warden.stdout)
-        self.stderr = cast("IO[bytes]", warden.stderr)
+    def __init__(self, supervisor: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self.stdin = cast("IO[bytes]", supervisor.stdin)
+        self.stdout = cast("IO[bytes]", supervisor.stdout)
+        self.stderr = cast("IO[bytes]", supervisor.stderr)
         self.pid = 0
         self.exceeded: str | None = None
         self._status: int | None = None
-        self._warden = warden
+        self._supervisor = supervisor
         self._control = control
         self._heard = b""
 
@@ -121,10 +117,10 @@ class Supervised:
         """Kill what is left of it, and return when nothing is."""
         self._control.close()
         try:
-            self._warden.wait(_END_SECONDS)
+            self._supervisor.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            self._warden.kill()
-            self._warden.wait()
+            self._supervisor.kill()
+            self._supervisor.wait()
         for stream in (self.stdin, self.stdout, self.stderr):
             with suppress(OSError):
                 stream.close()
@@ -137,7 +133,7 @@ class Supervised:
             return
         except OSError:
             pass
-        # Nobody but the warden can say how it ended, and the warden is gone.
+        # Nobody but the supervisor can say how it ended, and the supervisor is gone.
         if self._status is None:
             self._status = -9
 
@@ -146,11 +142,7 @@ class Supervised:
         for line in lines:
             document: dict[str, Any] = json.loads(line)
             if "failed" in document:
-                raise NotStarted(
-                    document["failed"],
-                    "run it by hand, and look at 'hosts' and 'read' of its agent in "
-                    f".roadmap/{SWARM}",
-                )
+                raise NotStarted(document["failed"], confined=True)
             self.pid = document.get("started", self.pid)
             self.exceeded = document.get("exceeded", self.exceeded)
             self._status = document.get("status", self._status)
@@ -158,9 +150,9 @@ class Supervised:
 
 @contextmanager
 def start(job: Job) -> Iterator[Supervised]:
-    """Start a program under a warden of its own; in the end, nothing that it started is left.
+    """Start a program under a supervisor of its own; in the end, nothing that it started is left.
 
-    That holds however this process ends: the warden sees its socket close.
+    That holds however this process ends: the supervisor sees its socket close.
 
     Raises:
         NotStarted: if the operating system refuses.
@@ -168,7 +160,7 @@ def start(job: Job) -> Iterator[Supervised]:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            program = Supervised(_start_warden(job, theirs), ours)
+            program = Supervised(_start_supervisor(job, theirs), ours)
         try:
             ours.sendall(_encoded(job))
             program.wait_for_start()
@@ -181,11 +173,11 @@ def start(job: Job) -> Iterator[Supervised]:
             program.end()
 
 
-def _start_warden(job: Job, control: socket.socket) -> subprocess.Popen[bytes]:
+def _start_supervisor(job: Job, control: socket.socket) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             # Neither this user's site packages nor the current folder are looked into.
-            [sys.executable, "-I", "-S", "-c", _WARDEN, _PACKAGES, str(control.fileno())],
+            [sys.executable, "-I", "-S", "-c", _SUPERVISOR, _PACKAGES, str(control.fileno())],
             bufsize=0,
             env=job.env,
             stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import after, timestamp
 from esaa_git.ports.agent import Request, Workspace, Workspaces
@@ -74,7 +74,7 @@ class NoWorkspaces:
         raise AssertionError("nobody asks for a checkout here")
 
 
-def surroundings(
+def context(
     root: Path | None = None,
     *,
     trees: MemoryTrees | None = None,
@@ -84,9 +84,9 @@ def surroundings(
     max_output_bytes: int = 1000,
     sandbox: str = "none",
     prompts: Mapping[str, bytes] | None = None,
-) -> Surroundings:
+) -> AdapterContext:
     """What an adapter is given, of this module's making where a test has nothing else."""
-    return Surroundings(
+    return AdapterContext(
         root,
         trees or MemoryTrees({}),
         blobs or MemoryBlobs(),

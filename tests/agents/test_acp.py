@@ -17,7 +17,7 @@ import pytest
 
 from esaa_git.agents.acp import pipes
 from esaa_git.agents.acp.agent import AcpAgent
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.edited import NOTE
 from esaa_git.agents.registry import make_agent
 from esaa_git.checkout.workspace import GitWorkspaces
@@ -65,7 +65,7 @@ class World:
     def agent(self, *command: str, model: str | None = None, **settings: Any) -> AcpAgent:
         adapter = make_agent(
             AgentEntry("coder", "acp", model, {"command": [*command], "read": READ, **settings}),
-            Surroundings(
+            AdapterContext(
                 root=self.repo,
                 trees=GitTrees(self.repository),
                 blobs=GitBlobs(self.repository),

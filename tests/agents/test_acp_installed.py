@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.acp.agent import AcpAgent
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
@@ -319,7 +319,7 @@ def test_a_published_agent_makes_a_proposal(
                 "timeout": 100_000,
             },
         ),
-        Surroundings(
+        AdapterContext(
             root=repo,
             trees=GitTrees(repository),
             blobs=GitBlobs(repository),

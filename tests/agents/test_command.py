@@ -29,10 +29,10 @@ from tests.agents.memory import (
     MemoryBlobs,
     MemoryTrees,
     StillClock,
+    context,
     entry,
     no_pause,
     request,
-    surroundings,
 )
 
 PYTHON = (sys.executable, "-IS", "-c")
@@ -40,7 +40,7 @@ MEBIBYTE = 1 << 20
 
 
 class World:
-    """An agent's surroundings: the files of the base, a checkout, and a place for traces."""
+    """An agent's context: the files of the base, a checkout, and a place for traces."""
 
     def __init__(self, folder: Path) -> None:
         self.blobs = MemoryBlobs()
@@ -59,7 +59,7 @@ class World:
     def agent(self, *command: str, **settings: Any) -> CommandAgent:
         return CommandAgent(
             entry("command", command=list(command), **settings),
-            surroundings(
+            context(
                 self.root,
                 trees=MemoryTrees(self.files),
                 blobs=self.blobs,

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.http import client
 from esaa_git.agents.http.agent import DEFAULT_TRIES, HttpAgent
 from esaa_git.agents.http.dialects import (
@@ -91,11 +91,11 @@ def nothing_is_left() -> Iterator[None]:
     assert not left
 
 
-def surroundings(
+def context(
     *, max_output_bytes: int = 1 << 20, prompt: Callable[[str], bytes | None] = lambda _: None
-) -> Surroundings:
+) -> AdapterContext:
     unused: Any = None
-    return Surroundings(
+    return AdapterContext(
         None,
         MemoryTrees({}),
         MemoryBlobs(),
@@ -110,7 +110,7 @@ def surroundings(
 def agent(server: ModelServer | str, dialect: str = "chat", /, **settings: Any) -> HttpAgent:
     url = server if isinstance(server, str) else server.url
     model = settings.pop("model", "some-model")
-    around = settings.pop("around", None) or surroundings()
+    around = settings.pop("around", None) or context()
     entry = AgentEntry("coder", "http", model, {"dialect": dialect, "url": url, **settings})
     return HttpAgent(entry, around)
 
@@ -195,14 +195,14 @@ def test_what_is_sent_is_the_same_bytes_for_the_same_view(dialect: str) -> None:
 
 def test_the_entry_may_name_another_template() -> None:
     pinned = {"terse": b"Only {{ task.task_id }}."}
-    asked = agent("http://localhost/v1", template="terse", around=surroundings(prompt=pinned.get))
+    asked = agent("http://localhost/v1", template="terse", around=context(prompt=pinned.get))
     request = prepared(asked)
     assert json.loads(request.sent)["messages"] == [{"role": "user", "content": "Only T-1."}]
     assert str(request.template).startswith("terse@")
 
 
 def test_a_template_without_a_system_part_leaves_the_field_out_of_messages() -> None:
-    around = surroundings(prompt=lambda _: b"Do it.")
+    around = context(prompt=lambda _: b"Do it.")
     body = json.loads(prepared(agent("http://localhost/v1", "messages", around=around)).sent)
     assert "system" not in body
 
@@ -252,7 +252,7 @@ def test_an_extra_that_is_no_json_is_an_error_of_the_entry(value: object) -> Non
 
 def test_bounds_make_the_schema_one_for_a_small_model() -> None:
     entry = AgentEntry("small", "http", "m", {"dialect": "chat", "url": "http://localhost"})
-    bounded = HttpAgent(entry, surroundings(), bounds=Bounds(text=50))
+    bounded = HttpAgent(entry, context(), bounds=Bounds(text=50))
     body = json.loads(prepared(bounded).sent)
     assert body["response_format"]["json_schema"]["schema"] == wire_schema(VIEW, Bounds(text=50))
 
@@ -283,7 +283,7 @@ def test_the_registry_makes_it_of_an_entry_as_people_write_it() -> None:
     }
     in_force: Contracts = contracts({("agents_swarm.yaml", "agents", "agent-spec"): entry})
     in_force.check()
-    found = make_agent(in_force.swarm.agent("agent-spec"), surroundings())
+    found = make_agent(in_force.swarm.agent("agent-spec"), context())
     assert isinstance(found, HttpAgent)
     assert (found.name, found.adapter, found.model) == ("agent-spec", "http", "some-model")
     assert (found.sandbox, found.has_checkout) == ("in-process", False)
@@ -981,7 +981,7 @@ def test_a_huge_answer_is_not_read_to_its_end(compressed: bool) -> None:
     if compressed:
         step = Step(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
     with model_server(step) as server:
-        said = ask(agent(server, around=surroundings(max_output_bytes=most)))
+        said = ask(agent(server, around=context(max_output_bytes=most)))
         assert compressed or server.gone.wait(10)
     assert said.truncated
     assert len(said.output) == most + 1
@@ -992,7 +992,7 @@ def test_a_huge_answer_is_not_read_to_its_end(compressed: bool) -> None:
 
 def test_an_envelope_beyond_the_limit_is_left_for_the_verifier_to_name() -> None:
     with model_server(answer("chat", WRITTEN)) as server:
-        said = ask(agent(server, around=surroundings(max_output_bytes=50)))
+        said = ask(agent(server, around=context(max_output_bytes=50)))
     found = decode(said.output, max_bytes=50)
     assert isinstance(found, Rejected)
     assert found.code == RejectCode.OUTPUT_TOO_LARGE
@@ -1018,7 +1018,7 @@ def test_every_entry_of_the_guide_can_be_used_as_it_stands(
     in_force.check()
     if "key_env" in entry:
         monkeypatch.setenv(entry["key_env"], KEY)
-    found = make_agent(in_force.swarm.agent("agent-spec"), surroundings())
+    found = make_agent(in_force.swarm.agent("agent-spec"), context())
     found.ready()
     sent = found.prepare(request_for(VIEW)).sent
     assert json.loads(sent)["model"] == entry["model"]

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.local import agent as local
 from esaa_git.agents.local import server, weights
 from esaa_git.agents.local.agent import LocalAgent, answer_schema
@@ -55,7 +55,7 @@ def other_tiny(tmp_path: Path) -> Iterator[Path]:
     close_servers()
 
 
-def surroundings(root: Path | None = None, **changes: Any) -> Surroundings:
+def context(root: Path | None = None, **changes: Any) -> AdapterContext:
     parts: dict[str, Any] = {
         "root": root,
         "trees": MemoryTrees({}),
@@ -66,7 +66,7 @@ def surroundings(root: Path | None = None, **changes: Any) -> Surroundings:
         "sandbox": "auto",
         "prompt": lambda name: None,
     }
-    return Surroundings(**{**parts, **changes})
+    return AdapterContext(**{**parts, **changes})
 
 
 def agent(file: Path | str | None, root: Path | None = None, **settings: Any) -> AgentAdapter:
@@ -74,7 +74,7 @@ def agent(file: Path | str | None, root: Path | None = None, **settings: Any) ->
     if file is not None:
         found["file"] = str(file)
     model = found.pop("model", None)
-    return make_agent(AgentEntry("coder", "local", model, found), surroundings(root))
+    return make_agent(AgentEntry("coder", "local", model, found), context(root))
 
 
 def task_view(*writes: str, **more: Any) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def test_files_are_shown_whole_as_far_as_the_context_goes() -> None:
 def test_a_template_of_the_project_takes_the_place_of_ours() -> None:
     def prepared(pinned: dict[str, bytes], **settings: Any) -> tuple[str, str]:
         adapter = LocalAgent(
-            AgentEntry("coder", "local", None, settings), surroundings(prompt=pinned.get)
+            AgentEntry("coder", "local", None, settings), context(prompt=pinned.get)
         )
         request = adapter.prepare(request_for(task_view("src/note.md")))
         body = json.loads(request.sent)
@@ -442,7 +442,7 @@ def test_an_answer_that_is_longer_than_the_policy_allows_is_for_the_decoder_to_r
 ) -> None:
     adapter = LocalAgent(
         AgentEntry("coder", "local", None, {"file": str(tiny), "context_tokens": ROOM}),
-        surroundings(max_output_bytes=200),
+        context(max_output_bytes=200),
     )
     answer = ask(adapter, request_for(task_view("src/note.md")))
     refused = decode(answer.output, max_bytes=200)

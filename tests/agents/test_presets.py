@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.agents.presets import PRESETS
-from esaa_git.agents.presets.preset import Report, Said, count, microdollars
+from esaa_git.agents.presets.preset import Report, ToolOutput, count, microdollars
 from esaa_git.agents.programs import check_names
 from esaa_git.core import contract_schemas
 from esaa_git.core.canonical import MAX_INTEGER
@@ -35,7 +35,7 @@ def read(
     file: tuple[Any, ...] = (),
 ) -> Report:
     """What a preset makes of a tool that printed these documents, or this text, one a line."""
-    return PRESETS[preset].read(Said(_lines(lines), stderr, status, _lines(file)))
+    return PRESETS[preset].read(ToolOutput(_lines(lines), stderr, status, _lines(file)))
 
 
 def _lines(values: tuple[Any, ...]) -> bytes:
@@ -450,7 +450,7 @@ def test_no_report_raises_or_counts_what_is_no_number(
     name: str, lines: list[Any], raw: bytes, status: int
 ) -> None:
     text = _lines(tuple(lines)) + raw
-    for said in (Said(text, raw, status, text), Said(raw, text, status, raw)):
+    for said in (ToolOutput(text, raw, status, text), ToolOutput(raw, text, status, raw)):
         report = PRESETS[name].read(said)
         assert report.words is None or isinstance(report.words, str)
         assert report.model is None or isinstance(report.model, str)

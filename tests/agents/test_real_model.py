@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.http.agent import HttpAgent
 from esaa_git.agents.http.wire import Bounds
 from esaa_git.agents.local.agent import CONTEXT_TOKENS, answer_schema
@@ -61,7 +61,7 @@ def ask(
 ) -> Answer:
     found = {"dialect": dialect, "url": f"{server.url}/v1", "key_env": KEY_ENV, **settings}
     unused: Any = None
-    around = Surroundings(
+    around = AdapterContext(
         None,
         MemoryTrees({}),
         MemoryBlobs(),

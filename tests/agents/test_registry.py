@@ -15,11 +15,11 @@ from esaa_git.agents.scripted import ScriptedAgent
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter
-from tests.agents.memory import entry, no_pause, request, surroundings
+from tests.agents.memory import context, entry, no_pause, request
 
 
 def made(agent: AgentEntry, root: Path | None = None, max_output_bytes: int = 1000) -> AgentAdapter:
-    return make_agent(agent, surroundings(root, max_output_bytes=max_output_bytes))
+    return make_agent(agent, context(root, max_output_bytes=max_output_bytes))
 
 
 def test_each_adapter_has_its_class_and_gets_its_root(tmp_path: Path) -> None:
@@ -49,11 +49,11 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from esaa_git.agents.registry import make_agent
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.core.contracts import AgentEntry
 
 agent = AgentEntry("coder", sys.argv[1], None, {"folder": ".", "command": ["true"]})
-make_agent(agent, Surroundings(Path(), None, None, None, None, 1, "none", None))
+make_agent(agent, AdapterContext(Path(), None, None, None, None, 1, "none", None))
 slow = {"subprocess", "selectors", "pygit2", "sandlock"}
 slow |= {"esaa_git.store", "esaa_git.trust", "esaa_git.verify"}
 print(*sorted(slow & set(sys.modules)))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.edited import MAX_SUMMARY, NOTE
 from esaa_git.agents.registry import make_agent
 from esaa_git.agents.worktree import WorktreeAgent
@@ -75,7 +75,7 @@ class World:
     def agent(self, model: str | None = None, **settings: Any) -> WorktreeAgent:
         adapter = make_agent(
             AgentEntry("coder", "worktree", model, settings),
-            Surroundings(
+            AdapterContext(
                 root=self.repo,
                 trees=GitTrees(self.repository),
                 blobs=GitBlobs(self.repository),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.worktree import WorktreeAgent
 from esaa_git.checkout.workspace import GitWorkspaces
@@ -152,7 +152,7 @@ def asked(
                     "hosts": [endpoint.host],
                 },
             ),
-            Surroundings(
+            AdapterContext(
                 root=repo,
                 trees=GitTrees(repository),
                 blobs=GitBlobs(repository),

@@ -17,7 +17,7 @@ from typing import Any
 import pygit2
 import pytest
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.registry import make_agent
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.contracts import Contracts
@@ -732,7 +732,7 @@ def real(bench: Bench, entry: Mapping[str, Any]) -> MemoryEngine:
     made = engine(given=contracts({place: entry}))
     made.make_agent = lambda found_entry, in_force: make_agent(
         found_entry,
-        Surroundings(
+        AdapterContext(
             root=bench.folder,
             trees=made.trees,
             blobs=made.blobs,

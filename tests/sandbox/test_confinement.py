@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.command import CommandAgent
+from esaa_git.agents.programs import start_hint
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Answer, Harvest
+from esaa_git.ports.agent import Answer
 from esaa_git.sandbox import confinement, readpaths
 from esaa_git.sandbox.confinement import (
     DEFAULT_LIMITS,
@@ -27,6 +28,7 @@ from esaa_git.sandbox.confinement import (
     Limits,
     NotStarted,
     Outcome,
+    Place,
     Rules,
     choose,
     make_rules,
@@ -34,7 +36,7 @@ from esaa_git.sandbox.confinement import (
     run,
     start,
 )
-from tests.agents.memory import entry, no_pause, request, surroundings
+from tests.agents.memory import context, entry, no_pause, request
 
 SH = shutil.which("sh") or "/bin/sh"
 
@@ -154,13 +156,7 @@ def test_auto_is_landlock_where_it_works_and_bubblewrap_elsewhere(
 def test_the_rules_of_an_entry_name_its_workspace_and_what_it_adds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Checkout:
-        path, home, tmp = tmp_path / "checkout", tmp_path / "home", tmp_path / "tmp"
-        readable = (tmp_path / "objects",)
-
-        def harvest(self, max_bytes: int) -> Harvest:
-            raise AssertionError("nobody harvests here")
-
+    checkout, home, tmp = tmp_path / "checkout", tmp_path / "home", tmp_path / "tmp"
     monkeypatch.setenv("HOME", "/home/person")
     rules = rules_of(
         {
@@ -168,18 +164,19 @@ def test_the_rules_of_an_entry_name_its_workspace_and_what_it_adds(
             "hosts": ["api.example.com:443", "[::1]:80"],
             "limits": {"memory_bytes": 1 << 30},
         },
-        Checkout(),
+        Place(checkout, home, tmp, (tmp_path / "objects",)),
+        "in its file",
     )
     assert rules == Rules(
         read=(tmp_path / "objects", Path("/home/person/.cache/tool"), Path("/opt/tool")),
-        write=(Checkout.path, Checkout.home, Checkout.tmp),
+        write=(checkout, home, tmp),
         hosts=("api.example.com:443", "[::1]:80"),
         limits=Limits(1 << 30, DEFAULT_LIMITS.processes, DEFAULT_LIMITS.disk_bytes),
     )
 
 
 def test_without_settings_there_is_no_network_and_limits_all_the_same() -> None:
-    assert make_rules({}, read=(), write=()) == Rules((), (), (), DEFAULT_LIMITS)
+    assert make_rules({}, "in its file", read=(), write=()) == Rules((), (), (), DEFAULT_LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +194,8 @@ def test_without_settings_there_is_no_network_and_limits_all_the_same() -> None:
 )
 def test_what_cannot_be_a_rule_is_refused_with_its_setting(setting: str, value: str) -> None:
     with pytest.raises(AgentError, match=f"'{setting}' of an agent cannot be used") as caught:
-        make_rules({setting: [value]}, read=(), write=())
-    assert caught.value.hint is not None
-    assert f"correct '{setting}' in .roadmap/agents_swarm.yaml" in caught.value.hint
+        make_rules({setting: [value]}, "in its file", read=(), write=())
+    assert caught.value.hint == f"correct '{setting}' in its file"
 
 
 # -- how a program starts and ends ------------------------------------------------------------
@@ -252,7 +248,8 @@ def test_a_host_that_does_not_exist_is_an_error_before_the_program_starts(place:
     level = available("landlock")
     with pytest.raises(NotStarted, match=r"the host 'host\.invalid' has no address") as caught:
         ran(level, place, SH, "-c", "echo x", rules=Rules((), (place,), ("host.invalid:443",)))
-    assert "'hosts'" in caught.value.hint
+    assert caught.value.confined
+    assert "'hosts'" in start_hint(caught.value)
 
 
 def test_an_address_that_bubblewrap_has_no_route_to_is_said_so(place: Path) -> None:
@@ -462,7 +459,7 @@ def test_what_is_not_open_to_everybody_is_closed() -> None:
 
 def answered(level: str, *command: str, **settings: Any) -> Answer:
     agent = CommandAgent(
-        entry("command", command=list(command), **settings), surroundings(sandbox=level)
+        entry("command", command=list(command), **settings), context(sandbox=level)
     )
     agent.ready()
     assert agent.sandbox == level

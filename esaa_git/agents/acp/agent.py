@@ -17,9 +17,16 @@ from esaa_git.agents.acp.turn import (
     Turn,
     Unanswered,
 )
-from esaa_git.agents.adapter import Limit, Surroundings, limit
+from esaa_git.agents.adapter import AdapterContext, Limit, limit
 from esaa_git.agents.edited import MAX_SUMMARY, proposed, worded
-from esaa_git.agents.programs import attempt_variables, check_names, environment, find_program
+from esaa_git.agents.programs import (
+    WHERE,
+    attempt_variables,
+    check_names,
+    environment,
+    find_program,
+    place_of,
+)
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
@@ -53,16 +60,16 @@ class AcpAgent:
         entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
             `hosts`, `read`, `limits` and `template`. `model` is chosen where the agent has a
             choice of models, by its id or its name.
-        surroundings: of the attempt.
+        context: of the attempt.
     """
 
-    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
         self.has_checkout = True
         self._settings = entry.settings
-        self._surroundings = surroundings
+        self._context = context
 
     @property
     def sandbox(self) -> str:
@@ -71,11 +78,11 @@ class AcpAgent:
         Raises:
             AgentError: if what was asked for does not work here.
         """
-        return confinement.choose(self._surroundings.sandbox)
+        return confinement.choose(self._context.sandbox)
 
     def ready(self) -> None:
         """Raise AgentError if the program, the protocol's package or a confinement is missing."""
-        confinement.choose(self._surroundings.sandbox)
+        confinement.choose(self._context.sandbox)
         self._turn_taker()
         self._program()
         check_names(self.name, self._names())
@@ -86,7 +93,7 @@ class AcpAgent:
         Raises:
             ConfigurationError: if the template is missing or cannot be rendered.
         """
-        return worded(request, self._settings, self._surroundings.prompt)
+        return worded(request, self._settings, self._context.prompt)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Have the agent work in a checkout and return what it proposes, or how it failed.
@@ -100,11 +107,11 @@ class AcpAgent:
         self.ready()
         began = time.monotonic()
         timeout_ms = self._settings.get("timeout")
-        allowed = limit(request, timeout_ms, self._surroundings.clock.now())
+        allowed = limit(request, timeout_ms, self._context.clock.now())
         if allowed.milliseconds <= 0:
             return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
         until = began + allowed.milliseconds / 1000
-        with self._surroundings.workspaces.open(request.base, request.changes) as workspace:
+        with self._context.workspaces.open(request.base, request.changes) as workspace:
             started = time.monotonic()
             turn = self._turn(request, workspace, allowed, until, pause)
             latency_ms = int((time.monotonic() - started) * 1000)
@@ -138,7 +145,7 @@ class AcpAgent:
             with confinement.start(
                 self.sandbox,
                 [self._program(), *command[1:]],
-                rules=confinement.rules_of(self._settings, workspace),
+                rules=confinement.rules_of(self._settings, place_of(workspace), WHERE),
                 cwd=workspace.path,
                 env=env,
             ) as program:
@@ -166,7 +173,7 @@ class AcpAgent:
             failure, code = _STOPPED[turn.stop_reason]
             detail = {"stop_reason": turn.stop_reason}
             return replace(told, failure=failure, code=code, detail=detail)
-        answer = proposed(request, workspace, words, self._surroundings.max_output_bytes)
+        answer = proposed(request, workspace, words, self._context.max_output_bytes)
         return replace(answer, model=turn.model, usage=turn.usage)
 
     def _turn_taker(self) -> TakeTurn:
@@ -182,7 +189,7 @@ class AcpAgent:
         return session.take_turn
 
     def _program(self) -> str:
-        return find_program(self.name, self._settings["command"][0], self._surroundings.root)
+        return find_program(self.name, self._settings["command"][0], self._context.root)
 
     def _names(self) -> list[str]:
         return list(self._settings.get("env", ()))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.http.endpoint import UNPAID, Endpoint, blotted, blotted_body
@@ -28,7 +28,7 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.ports.agent import Answer, Request
 
 if TYPE_CHECKING:
-    from esaa_git.agents.http.client import Asked, Call, Reply
+    from esaa_git.agents.http.client import Call, CallResult, Reply
 
 DEFAULT_TRIES: Final = 5
 
@@ -47,14 +47,14 @@ class HttpAgent:
         entry: `settings` hold `dialect` and `url`, and optionally `key_env`, `timeout` (how long
             one try may take, in milliseconds), `max_output_tokens`, `max_tries`, `extra` (a merge
             patch of the body, RFC 7396), `prices` and `template`.
-        surroundings: of which the clock, the size of an answer and the pinned prompts are used.
+        context: of which the clock, the size of an answer and the pinned prompts are used.
         bounds: how much a small model may write (`wire.Bounds`).
     """
 
     def __init__(
         self,
         entry: AgentEntry,
-        surroundings: Surroundings,
+        context: AdapterContext,
         *,
         bounds: wire.Bounds | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class HttpAgent:
         self._settings = entry.settings
         self._dialect = DIALECTS[entry.settings["dialect"]]
         self._endpoint = Endpoint(entry.name, entry.settings, entry.model)
-        self._surroundings = surroundings
+        self._context = context
         self._bounds = bounds
 
     def ready(self) -> None:
@@ -84,7 +84,7 @@ class HttpAgent:
                 or the contract leaves a model nothing to answer with.
         """
         name = self._settings.get("template", "model")
-        prompt = render(name, self._surroundings.prompt(name), request.view)
+        prompt = render(name, self._context.prompt(name), request.view)
         schema = wire.wire_schema(canonical.decode(request.view), self._bounds)
         body = self._dialect.body(
             self.model or "", prompt, schema, self._settings.get("max_output_tokens")
@@ -143,7 +143,7 @@ class HttpAgent:
     def _call(self, request: Request, key: str | None, began: float) -> Call:
         from esaa_git.agents.http.client import Call
 
-        now = self._surroundings.clock.now()
+        now = self._context.clock.now()
         left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
         timeout_ms = self._settings.get("timeout")
         return Call(
@@ -159,10 +159,10 @@ class HttpAgent:
             until=began + left_ms / 1000,
             try_seconds=None if timeout_ms is None else timeout_ms / 1000,
             max_tries=self._settings.get("max_tries", DEFAULT_TRIES),
-            max_body_bytes=2 * self._surroundings.max_output_bytes + SLACK_BYTES,
+            max_body_bytes=2 * self._context.max_output_bytes + SLACK_BYTES,
         )
 
-    def _given_up(self, asked: Asked, deadline: str) -> Answer:
+    def _given_up(self, asked: CallResult, deadline: str) -> Answer:
         """Return what it amounts to that every try failed, or that there was no time for one."""
         tries = asked.tries
         if tries and not any(failed.connected for failed in tries):
@@ -191,7 +191,7 @@ class HttpAgent:
 
     def _read(self, reply: Reply, key: str | None) -> Answer:
         """Return what a reply with a good status says."""
-        most = self._surroundings.max_output_bytes
+        most = self._context.max_output_bytes
         if reply.truncated:
             # The decoder says OUTPUT_TOO_LARGE to one byte more than is allowed.
             return Answer(reply.body[: most + 1], 0, truncated=True)
@@ -213,7 +213,7 @@ class HttpAgent:
             self._settings.get("prices"),
             model=reading.model or self.model or "",
             url=self._settings["url"],
-            when=self._surroundings.clock.now(),
+            when=self._context.clock.now(),
         )
         return Answer(
             written if reading.failure else wire.decode(written),

@@ -93,7 +93,7 @@ class FailedTry:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CallResult:
     """How it went: the reply that settled it, where there was one, and the tries that failed.
 
     `late` says that the time ran out, be it in a try or in the wait for the next.
@@ -114,7 +114,7 @@ def ask(
     *,
     reason_of: Callable[[Reply], str],
     is_hopeless: Callable[[Reply], bool],
-) -> Asked:
+) -> CallResult:
     """Send the request until there is a reply that is no passing failure, or no more use in trying.
 
     Args:
@@ -138,7 +138,7 @@ def is_loopback(url: str) -> bool:
 
 async def _ask(
     call: Call, reason_of: Callable[[Reply], str], is_hopeless: Callable[[Reply], bool]
-) -> Asked:
+) -> CallResult:
     failed: list[FailedTry] = []
     is_here = is_loopback(call.url)
     async with httpx2.AsyncClient(
@@ -151,20 +151,20 @@ async def _ask(
         for number in range(1, call.max_tries + 1):
             left = call.until - time.monotonic()
             if left <= 0:
-                return Asked(None, tuple(failed), late=True)
+                return CallResult(None, tuple(failed), late=True)
             last = await _try(client, call, left)
             reply = last if isinstance(last, Reply) else None
             if reply is not None and reply.status not in RETRIED:
-                return Asked(reply, tuple(failed))
+                return CallResult(reply, tuple(failed))
             if reply is not None and is_hopeless(reply):
-                return Asked(reply, tuple(failed))
+                return CallResult(reply, tuple(failed))
             if isinstance(last, Reply):
                 last = FailedTry(last.status, reason_of(last))
             left = call.until - time.monotonic()
             seconds = _wait(number, reply)
             is_last = number == call.max_tries
             if is_last or seconds >= left:
-                return Asked(None, (*failed, last), late=left <= 0 or not is_last)
+                return CallResult(None, (*failed, last), late=left <= 0 or not is_last)
             waited_ms = int(seconds * 1000)
             failed.append(
                 FailedTry(last.status, last.reason, waited_ms, last.connected, last.timed_out)

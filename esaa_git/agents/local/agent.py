@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.agents.adapter import Surroundings
+from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.local.server import ModelServer, NotServing, ServerSettings, serving
@@ -32,7 +32,7 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.resources import resource_path
 
 if TYPE_CHECKING:
-    from esaa_git.agents.http.client import Asked, Reply
+    from esaa_git.agents.http.client import CallResult, Reply
 
 TEMPLATE: Final = "small"
 CONTEXT_TOKENS: Final = 4096
@@ -76,11 +76,11 @@ class LocalAgent:
         entry: `settings` may hold `file` (weights as a GGUF file; a relative path starts at the
             top of the checkout), `context_tokens`, `max_output_tokens`, `timeout` (milliseconds
             for an answer, the loading of the model included) and `template`.
-        surroundings: of which the checkout's top, the clock, the size of an answer and the pinned
+        context: of which the checkout's top, the clock, the size of an answer and the pinned
             prompts are used.
     """
 
-    def __init__(self, entry: AgentEntry, surroundings: Surroundings) -> None:
+    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
         self.name = entry.name
         self.adapter = entry.adapter
         self._title = entry.model or Path(entry.settings.get("file", SHIPPED)).stem
@@ -90,7 +90,7 @@ class LocalAgent:
         self._settings = entry.settings
         self._context_tokens: int = entry.settings.get("context_tokens", CONTEXT_TOKENS)
         self._max_tokens: int = entry.settings.get("max_output_tokens", MAX_OUTPUT_TOKENS)
-        self._surroundings = surroundings
+        self._context = context
 
     def ready(self) -> None:
         """Raise AgentError if a package or the weights are missing, or leave no room to answer."""
@@ -142,7 +142,7 @@ class LocalAgent:
 
         self.ready()
         began = time.monotonic()
-        now = self._surroundings.clock.now()
+        now = self._context.clock.now()
         left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
         timeout_ms = min(left_ms, self._settings.get("timeout", left_ms))
         late = f"did not answer within {timeout_ms} ms"
@@ -167,7 +167,7 @@ class LocalAgent:
                 try_seconds=None,
                 # The same question to the same model fails the same way again.
                 max_tries=1,
-                max_body_bytes=2 * self._surroundings.max_output_bytes + (1 << 16),
+                max_body_bytes=2 * self._context.max_output_bytes + (1 << 16),
             ),
             pause,
             reason_of=lambda reply: excerpt(service_error(reply.body)[1], 400),
@@ -190,7 +190,7 @@ class LocalAgent:
 
     def _rendered(self, view: Mapping[str, Any]) -> Prompt:
         name = self._settings.get("template", TEMPLATE)
-        pinned = self._surroundings.prompt(name)
+        pinned = self._context.prompt(name)
         if pinned is None and name == TEMPLATE:
             pinned = resource_path("templates", "default", f"PROMPT.{name}.md").read_bytes()
         return render(name, pinned, canonical.encode(view))
@@ -209,7 +209,7 @@ class LocalAgent:
                 "the next run",
             ) from error
 
-    def _read(self, asked: Asked, late: str) -> Answer:
+    def _read(self, asked: CallResult, late: str) -> Answer:
         """Return what it amounts to, the time it took aside."""
         reply = asked.reply
         if reply is None:
@@ -220,7 +220,7 @@ class LocalAgent:
         if reply.status != 200:
             return self._refused(reply)
         if reply.truncated:
-            return Answer(reply.body[: self._surroundings.max_output_bytes + 1], 0, truncated=True)
+            return Answer(reply.body[: self._context.max_output_bytes + 1], 0, truncated=True)
         try:
             reading = read_body(DIALECTS["chat"], reply.body)
         except NotInDialect as error:
@@ -249,7 +249,7 @@ class LocalAgent:
         return Answer(b"", 0, failure, RejectCode.AGENT_FAILED, {"status": reply.status})
 
     def _file(self) -> Path:
-        return find_weights(self.name, self._settings.get("file"), self._surroundings.root)
+        return find_weights(self.name, self._settings.get("file"), self._context.root)
 
     def _error(self, message: str, cause: str | None, hint: str) -> AgentError:
         return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)

@@ -7,7 +7,7 @@ from typing import Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     events,
     microdollars,
@@ -21,7 +21,7 @@ _DENIED: Final = (b"AuthenticationError", b"PermissionDeniedError")
 _CUT_OFF: Final = b"has hit a token limit"
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     taken = given = cost = 0
     answered = False
     model = None
@@ -85,7 +85,7 @@ PRESET: Final = Preset(
     # Prices come with its installation instead of from the network.
     variables={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     report="measured.jsonl",
-    leavings=(".aider.tags.cache.",),
+    residue=(".aider.tags.cache.",),
     keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
     # Which service it asks is for its model to say.
     needs_key=False,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     document,
     microdollars,
@@ -27,7 +27,7 @@ _LIMITS: Final = {
 _CUT_OFF: Final = "output token maximum"
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     value = document(said.output)
     if part(value, "type") != "result":
         return Report()

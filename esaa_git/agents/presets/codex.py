@@ -7,7 +7,7 @@ from typing import Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     events,
     part,
@@ -17,7 +17,7 @@ from esaa_git.agents.presets.preset import (
 from esaa_git.core.rejection import RejectCode
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     words = failure = None
     completed = False
     taken = given = cached = 0

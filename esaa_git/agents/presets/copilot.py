@@ -8,7 +8,7 @@ from typing import Any, Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     events,
     part,
@@ -24,7 +24,7 @@ _STOPPED: Final[Mapping[str, tuple[str, RejectCode]]] = {
 }
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     words = None
     error: Any = None
     ended = False

@@ -9,7 +9,7 @@ from typing import Any, Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     document,
     part,
@@ -25,7 +25,7 @@ _DENIED: Final = (401, 403, 41)
 """HTTP's statuses, and its own for credentials that it cannot use."""
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     value = document(said.output)
     if not isinstance(value, dict):
         value = {}

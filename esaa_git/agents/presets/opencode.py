@@ -7,7 +7,7 @@ from typing import Any, Final
 from esaa_git.agents.presets.preset import (
     Preset,
     Report,
-    Said,
+    ToolOutput,
     count,
     events,
     microdollars,
@@ -18,7 +18,7 @@ from esaa_git.agents.presets.preset import (
 from esaa_git.core.rejection import RejectCode
 
 
-def _read(said: Said) -> Report:
+def _read(said: ToolOutput) -> Report:
     reason = None
     texts: list[str] = []
     error: Any = None

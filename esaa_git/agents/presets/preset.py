@@ -21,7 +21,7 @@ MICRO: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ToolOutput:
     """What a tool left behind: what it printed, and the file of its home that it reported in.
 
     `stderr` is the end of it; `file` is empty where the preset names none.
@@ -71,7 +71,7 @@ class Preset:
         variables: set for it; an entry's own `env` goes before them.
         files: written into its home before it starts.
         report: the file in its home that it reports in, beside what it prints.
-        leavings: what it leaves in the checkout for itself, as the beginnings of paths.
+        residue: what it leaves in the checkout for itself, as the beginnings of paths.
         keys: variables that may hold its credentials.
         needs_key: nothing can come of it if no variable is passed on.
         hosts: what it has to reach, as a swarm entry would list it.
@@ -82,14 +82,14 @@ class Preset:
     name: str
     program: str
     flags: Sequence[str]
-    read: Callable[[Said], Report]
+    read: Callable[[ToolOutput], Report]
     model_flag: str = "--model"
     last: Sequence[str] = ()
     takes_stdin: bool = True
     variables: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     report: str | None = None
-    leavings: Sequence[str] = ()
+    residue: Sequence[str] = ()
     keys: Sequence[str] = ()
     needs_key: bool = True
     hosts: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Starts a program under bubblewrap, with a filter of system calls and gates to its hosts."""
+"""Starts a program under bubblewrap, with a filter of system calls and routes to its hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from esaa_git.sandbox.supervisor.limits import hold
-from esaa_git.sandbox.supervisor.proxy import Gate, make_gates, open_gates
+from esaa_git.sandbox.supervisor.proxy import Route, make_routes, open_routes
 
 # seccomp(2), and linux/filter.h
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -37,7 +37,7 @@ def start(job: Mapping[str, Any]) -> tuple[int, object]:
     Raises:
         OSError: if bubblewrap cannot be started, or a host cannot be reached from in there.
     """
-    gates = make_gates(job["hosts"])
+    routes = make_routes(job["hosts"])
     with ExitStack() as stack:
         options: list[str] = []
         passed: list[int] = []
@@ -55,8 +55,8 @@ def start(job: Mapping[str, Any]) -> tuple[int, object]:
         if program is not None:
             give(program, "--seccomp")
         told, info, block, go = -1, -1, -1, -1
-        if gates:
-            give(_hosts_file(gates), "--ro-bind-data", "/etc/hosts")
+        if routes:
+            give(_hosts_file(routes), "--ro-bind-data", "/etc/hosts")
             (told, info), (block, go) = os.pipe(), os.pipe()
             for number in (told, info, block, go):
                 stack.callback(os.close, number)
@@ -70,24 +70,24 @@ def start(job: Mapping[str, Any]) -> tuple[int, object]:
             process_group=0,
             preexec_fn=lambda: hold(0, job["limits"]),  # noqa: PLW1509 - no threads here
         )
-        if gates:
-            _wait_for_gates(gates, told, go)
+        if routes:
+            _wait_for_routes(routes, told, go)
     return process.pid, process
 
 
-def _wait_for_gates(gates: Sequence[Gate], told: int, go: int) -> None:
+def _wait_for_routes(routes: Sequence[Route], told: int, go: int) -> None:
     said = b""
     while not said.rstrip().endswith(b"}"):
         chunk = os.read(told, 4096)
         if not chunk:
             raise OSError("bubblewrap ended before it started the program")
         said += chunk
-    open_gates(gates, json.loads(said)["child-pid"])
+    open_routes(routes, json.loads(said)["child-pid"])
     os.write(go, b"x")
 
 
-def _hosts_file(gates: Sequence[Gate]) -> bytes:
-    named = {gate.host: gate.address for gate in gates if gate.host != gate.address}
+def _hosts_file(routes: Sequence[Route]) -> bytes:
+    named = {route.host: route.address for route in routes if route.host != route.address}
     lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in named.items())]
     return "".join(f"{line}\n" for line in lines).encode()
 

@@ -16,7 +16,7 @@ DISK_SECONDS = 0.1
 
 
 class Limits(TypedDict):
-    """The limits of a job; None is no limit. See `supervised.Limits`."""
+    """The limits of a job; None is no limit. See `runner.Limits`."""
 
     memory_bytes: int | None
     processes: int | None
@@ -58,7 +58,7 @@ def lend(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-class Budget:
+class LimitWatch:
     """Looks whether what was started uses more than it may.
 
     Args:

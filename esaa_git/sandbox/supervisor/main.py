@@ -1,10 +1,10 @@
-"""The warden's process: a socket to the orchestrator, and the program.
+"""The supervisor's process: a socket to the orchestrator, and the program.
 
 Both sides send JSON documents, one a line. The first line that is read is the job
-(`supervised.Job`). The answer is `{"started": pid}` or `{"failed": reason}`; later
+(`runner.Job`). The answer is `{"started": pid}` or `{"failed": reason}`; later
 `{"exceeded": limit}` where a limit is broken, and `{"status": number}` when the program has ended
 (negative: the signal). A byte `T` asks all processes to stop. The end of the stream, also because
-the orchestrator died, ends them; the warden goes last.
+the orchestrator died, ends them; the supervisor goes last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from esaa_git.sandbox.supervisor import tree
-from esaa_git.sandbox.supervisor.limits import Budget, hold, lend
+from esaa_git.sandbox.supervisor.limits import LimitWatch, hold, lend
 
 WATCH_SECONDS = 0.05
 """How often processes and memory are looked at."""
@@ -32,7 +32,7 @@ _BUBBLEWRAP_PROCESSES = 2
 _SHELL_SIGNAL = 128
 
 
-class Warden:
+class Supervisor:
     """One program, and what became of it."""
 
     def __init__(self, control: socket.socket, job: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class Warden:
         self._job = job
         self._level = job["level"]
         own = _BUBBLEWRAP_PROCESSES if self._level == "bubblewrap" else 0
-        self._budget = Budget(job["limits"], job["write"], own)
+        self._limit_watch = LimitWatch(job["limits"], job["write"], own)
         self._kept: object = None
         self._status: int | None = None
         self.leader = 0
@@ -55,7 +55,7 @@ class Warden:
 
                 lend(limits)
                 self.leader, self._kept = landlock.start(self._job, limits["processes"])
-                # It runs already: until here it can lift what was lent, and the budget sees that.
+                # It runs already: until here it can lift what was lent, and the watch sees that.
                 with suppress(ProcessLookupError, PermissionError):
                     hold(self.leader, limits)
             case "bubblewrap":
@@ -100,7 +100,7 @@ class Warden:
                 say(self._control, status=self._status)
             if tree.LINUX and not exceeded and time.monotonic() - looked >= WATCH_SECONDS:
                 looked = time.monotonic()
-                limit = self._budget.broken()
+                limit = self._limit_watch.broken()
                 if limit is not None:
                     exceeded = True
                     say(self._control, exceeded=limit)
@@ -164,17 +164,17 @@ def main(descriptor: int) -> None:
         line = stream.readline()
     if not line.endswith(b"\n"):
         return
-    warden = Warden(control, json.loads(line))
+    supervisor = Supervisor(control, json.loads(line))
     try:
-        warden.start()
+        supervisor.start()
     except Exception as error:
         # The orchestrator words it; there is nobody here to read a traceback.
         say(control, failed=getattr(error, "strerror", None) or str(error))
         return
-    say(control, started=warden.leader)
+    say(control, started=supervisor.leader)
     try:
-        warden.watch()
+        supervisor.watch()
     finally:
-        warden.end()
+        supervisor.end()
         # Not by way of sandlock's own end, which waits for processes that are gone.
         os._exit(0)

@@ -1,8 +1,8 @@
 """Ways out of a network namespace that has no network: one listening socket a host.
 
 The program connects to an address of its own loopback, which `/etc/hosts` gives for the name; the
-warden, which stands outside, accepts and connects to the host of that name. So TLS sees the host's
-certificate, and nothing else can be reached.
+supervisor, which stands outside, accepts and connects to the host of that name. So TLS sees the
+host's certificate, and nothing else can be reached.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_CONNECTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Route:
     """A host, and where the program finds it: an address of its loopback, with the same port."""
 
     host: str
@@ -36,14 +36,14 @@ class Gate:
     address: str
 
 
-def make_gates(hosts: Sequence[str]) -> list[Gate]:
-    """Return a gate for each `name:port`.
+def make_routes(hosts: Sequence[str]) -> list[Route]:
+    """Return a route for each `name:port`.
 
     Raises:
         OSError: for an address that is not of the loopback: there is no route to it in there.
     """
     names: dict[str, str] = {"localhost": str(_LOOPBACK)}
-    gates = []
+    routes = []
     for host, _, port in (entry.rpartition(":") for entry in hosts):
         try:
             literal = IPv4Address(host)
@@ -52,15 +52,15 @@ def make_gates(hosts: Sequence[str]) -> list[Gate]:
                 literal = IPv4Address(0)
             else:
                 names.setdefault(host, str(_FIRST_NAMED + len(names)))
-                gates.append(Gate(host, int(port), names[host]))
+                routes.append(Route(host, int(port), names[host]))
                 continue
         if not literal.is_loopback:
             raise OSError(f"bubblewrap reaches hosts by name, so not '{host}'")
-        gates.append(Gate(host, int(port), host))
-    return gates
+        routes.append(Route(host, int(port), host))
+    return routes
 
 
-def open_gates(gates: Sequence[Gate], pid: int) -> None:
+def open_routes(routes: Sequence[Route], pid: int) -> None:
     """Listen in the network namespace of a process, and let through from now on.
 
     Raises:
@@ -73,7 +73,7 @@ def open_gates(gates: Sequence[Gate], pid: int) -> None:
         if child == 0:
             status = 1
             try:
-                streams = _listen(gates, pid)
+                streams = _listen(routes, pid)
                 socket.send_fds(theirs, [b"x"], [stream.fileno() for stream in streams])
                 status = 0
             finally:
@@ -81,13 +81,13 @@ def open_gates(gates: Sequence[Gate], pid: int) -> None:
         _, raw = os.waitpid(child, 0)
         if raw != 0:
             raise OSError("the network namespace cannot be entered")
-        _, numbers, _, _ = socket.recv_fds(ours, 1, len(gates))
-    for gate, number in zip(gates, numbers, strict=True):
+        _, numbers, _, _ = socket.recv_fds(ours, 1, len(routes))
+    for route, number in zip(routes, numbers, strict=True):
         stream = socket.socket(fileno=number)
-        threading.Thread(target=_serve, args=(stream, gate), daemon=True).start()
+        threading.Thread(target=_serve, args=(stream, route), daemon=True).start()
 
 
-def _listen(gates: Sequence[Gate], pid: int) -> list[socket.socket]:
+def _listen(routes: Sequence[Route], pid: int) -> list[socket.socket]:
     libc = ctypes.CDLL(None, use_errno=True)
     network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     owner = libc.ioctl(network, _NS_GET_USERNS)
@@ -95,28 +95,28 @@ def _listen(gates: Sequence[Gate], pid: int) -> list[socket.socket]:
         if number < 0 or libc.setns(number, kind) != 0:
             raise OSError(ctypes.get_errno(), "setns")
     streams = []
-    for gate in gates:
+    for route in routes:
         stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # The loopback is not up yet.
         stream.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        stream.bind((gate.address, gate.port))
+        stream.bind((route.address, route.port))
         stream.listen(64)
         streams.append(stream)
     return streams
 
 
-def _serve(stream: socket.socket, gate: Gate) -> None:
+def _serve(stream: socket.socket, route: Route) -> None:
     places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
     while True:
         inner, _ = stream.accept()
         places.acquire()
-        threading.Thread(target=_join, args=(inner, gate, places), daemon=True).start()
+        threading.Thread(target=_join, args=(inner, route, places), daemon=True).start()
 
 
-def _join(inner: socket.socket, gate: Gate, places: threading.BoundedSemaphore) -> None:
+def _join(inner: socket.socket, route: Route, places: threading.BoundedSemaphore) -> None:
     try:
-        with inner, suppress(OSError), socket.create_connection((gate.host, gate.port)) as outer:
+        with inner, suppress(OSError), socket.create_connection((route.host, route.port)) as outer:
             back = threading.Thread(target=_copy, args=(outer, inner), daemon=True)
             back.start()
             _copy(inner, outer)
