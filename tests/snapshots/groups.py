@@ -371,11 +371,12 @@ def refuse(world: World) -> None:
         "remote setup nowhere", "fetch nowhere", "push", "clone ../nowhere ../there",
         "agent test nobody --sandbox none", "demo no-such --sandbox none", "maintain now",
         "hooks install --fallback", "hooks install --update", "submit ../nowhere",
-        "help no such", "init --key ../nowhere",
+        "help no such",
     ):  # fmt: skip
         world.esaa(ONE, *words.split())
 
     world.heading("the wrong moment")
+    world.esaa(ONE, "claim", "T-11")
     for words in (
         "claim T-1", "claim T-11 --as bob@example.com", "claim T-99", "complete T-10 --summary x",
         "complete T-11 --summary x --as bob@example.com", "complete T-11 nowhere --summary x",
@@ -394,7 +395,7 @@ def refuse(world: World) -> None:
         "{",
         json.dumps(result("T-11", write("src/x", "x"))),
         json.dumps({**result("T-99"), "attempt_id": "T-99-A1"}),
-        json.dumps({**result("T-11", write(".roadmap/plan.yaml", "")), "attempt_id": "T-11-A1"}),
+        json.dumps({**result("T-11", write(".roadmap/plan.yaml", "")), "attempt_id": "T-11-A2"}),
     ):
         world.esaa(ONE, "submit", "-", "--json", stdin=envelope)
         world.esaa(ONE, "claim", "T-11")
@@ -432,6 +433,7 @@ def refuse(world: World) -> None:
     world.git(ONE, "branch", "--quiet", "--move", "main", "other")
     world.esaa(ONE, "run")
     world.esaa(ONE, "verify", "--full", "--jobs", "1")
+    world.esaa(ONE, "init", "--key", "../nowhere")
 
 
 GROUPS: Final[dict[str, Callable[[World], None]]] = {

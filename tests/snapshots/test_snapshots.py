@@ -31,6 +31,8 @@ STRANGE = {
 }
 
 
+# A group is a few hundred programs, one after the other: seconds, but on a busy machine minutes.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_was_recorded_is_still_so(group: str, tmp_path: Path) -> None:
     done = subprocess.run(
