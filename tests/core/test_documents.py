@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 import esaa_git
@@ -178,10 +179,10 @@ def test_every_package_is_on_the_map() -> None:
 
 
 def documents() -> list[Path]:
-    return sorted([*DOCS.glob("*.md"), *DOCS.glob("decisions/*.md")])
+    return sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("decisions/*.md")])
 
 
-@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for target in LINK.findall(re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)):
@@ -212,3 +213,34 @@ def test_the_tests_that_the_threat_model_names_are_there() -> None:
     named = set(re.findall(r"`(tests/[a-z_/]+\.py)`", read("THREAT-MODEL.md")))
     assert named
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+# -- the papers of a contributor ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "RELEASE.md", "SECURITY.md"])
+def test_a_paper_names_files_and_targets_that_are_there(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:esaa_git|tests|docs|templates|\.github)/[^`\s]*)`", text):
+        if "NAME" not in path and "ACTION" not in path:
+            assert (ROOT / path).exists(), path
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z][a-z-]*)", "".join(re.findall(r"`[^`]+`|^\$ .*", text))))
+    assert named <= targets
+
+
+def test_the_matrix_calls_the_targets_of_the_makefile_on_every_interpreter() -> (
+    None
+):
+    flow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    steps = [step for job in flow["jobs"].values() for step in job["steps"] if "run" in step]
+    called = {step["run"].split()[1] for step in steps if step["run"].startswith("make ")}
+    assert called == {"lint", "test", "demo"}
+    assert called <= targets
+    promised = re.findall(
+        r"Python :: (3\.[0-9]+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    matrix = flow["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == promised
+    assert matrix["os"] == ["ubuntu-latest", "macos-latest"]
