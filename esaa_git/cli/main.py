@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from esaa_git import __version__
-from esaa_git.errors import EsaaError
+from esaa_git.errors import EsaaError, UsageError
 
 COMMANDS = {
     "init": "init:init",
@@ -48,7 +48,7 @@ COMMANDS = {
     "maintain": "doctor:maintain",
     "demo": "demo:demo",
     "doctor": "doctor:doctor",
-    "help": "help:help_",
+    "help": "main:help_",
 }
 """Every command with where it is defined, in the order in which a newcomer meets them."""
 
@@ -104,6 +104,33 @@ def cli(ctx: click.Context, folder: str | None) -> None:
     from esaa_git.cli.output import Terminal
 
     ctx.obj = ctx.with_resource(Project(folder, Terminal()))
+
+
+@click.command(
+    "help",
+    epilog="""\b
+Example:
+  git esaa help
+  git esaa help task unblock
+""",
+)
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of a command.
+
+    'git esaa --help' opens the manual page, since git does that for every command it does not
+    know; where the page is not installed, this is the way.
+    """
+    command: click.Command = cli
+    context = ctx.parent or ctx
+    for word in words:
+        found = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if found is None:
+            raise UsageError(f"no command '{' '.join(words)}'", hint="run 'git esaa help'")
+        context = click.Context(found, info_name=word, parent=context)
+        command = found
+    click.echo(command.get_help(context))
 
 
 def main() -> None:
