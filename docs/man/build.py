@@ -177,11 +177,12 @@ def example(epilog: str) -> list[str]:
 
 
 def exit_codes() -> list[tuple[str, str]]:
-    """The kinds of failure, as `esaa_git.errors` documents them."""
+    """The kinds of failure, as the classes that bring an exit code document them."""
     found = {
         value.exit_code: summary_of(value)
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.EsaaError)
+        if "exit_code" in vars(value)
     }
     found[errors.EsaaError.exit_code] = "Any other failure."
     found[0] = "Success."
