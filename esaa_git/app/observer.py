@@ -14,7 +14,10 @@ class Observer(Protocol):
         ...
 
     def progress(self, done: int, total: int) -> None:
-        """Take how much of a long work is done, in steps of any kind."""
+        """Take how much of a long work is done, in steps of any kind; all of it at its end.
+
+        Between one work and the next, a person may be asked something: for a passphrase, say.
+        """
         ...
 
 
