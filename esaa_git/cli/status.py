@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import Project, finish_interrupted, has_log
+from esaa_git.app.project import Project
+from esaa_git.app.status import Status
+from esaa_git.app.status import status as read_status
 from esaa_git.cli.output import json_option, pass_project, print_json, state_text
 
 if TYPE_CHECKING:
@@ -26,17 +28,17 @@ Example:
 @pass_project
 def status(project: Project, as_json: bool) -> None:
     """Show the run, its tasks by state, who works on what, and what needs a person."""
-    if not has_log(project):
+    found = read_status(project)
+    if found is None:
         if as_json:
             print_json({"run": {"state": "idle"}, "events": 0})
             return
         click.echo("no event log yet; 'git esaa run' starts one")
         return
-    finish_interrupted(project)
-    state, _ = project.log.load()
     if as_json:
-        print_json(_as_json(project, state))
+        print_json(_as_json(found))
         return
+    state = found.state
     run = state.run
     click.echo(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
     click.echo(f" ({run.reason})" if run.reason else "")
@@ -75,15 +77,15 @@ def _in_progress(state: State, task: Task) -> str:
     return f"{task.task_id} is held by {attempt.agent} until {attempt.deadline}"
 
 
-def _as_json(project: Project, state: State) -> dict[str, Any]:
-    tip = project.log.tip()
+def _as_json(found: Status) -> dict[str, Any]:
+    state = found.state
     return {
         "project": state.project.name,
         "run": {"state": state.run.state, **state.run.to_json()},
         "events": state.seq,
         "last": state.ts,
-        "tip": None if tip is None else tip.commit,
-        "log_id": None if tip is None else tip.log_id,
+        "tip": found.tip,
+        "log_id": found.log_id,
         "in_progress": [state.tasks[name].to_json() for name in state.run.in_progress[:SHOWN]],
         "blocked": [state.tasks[name].to_json() for name in state.run.blocked[:SHOWN]],
     }

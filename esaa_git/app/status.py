@@ -1,0 +1,48 @@
+"""Where a run stands: read from the commit at the tip of the log, whatever the log's length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esaa_git.app.project import finish_interrupted, has_log
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
+    from esaa_git.core.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state at the tip, with the id of the tip's commit and of the log."""
+
+    state: State
+    tip: str | None
+    log_id: str | None
+
+
+def status(project: Project) -> Status | None:
+    """Return where the run stands, None where there is no log yet.
+
+    What a crash left undone is finished first, or a note says why it cannot be.
+
+    Raises:
+        MismatchError: if there was a log, and its ref is gone.
+        CorruptedError: if the log ends with something that is no event.
+    """
+    if not has_log(project):
+        return None
+    finish_interrupted(project)
+    state, _ = project.log.load()
+    tip = project.log.tip()
+    return Status(state, None if tip is None else tip.commit, None if tip is None else tip.log_id)
+
+
+def current_state(project: Project) -> State:
+    """Return the state at the tip of the log.
+
+    Raises:
+        RepositoryError: if there is no log yet.
+        CorruptedError: if the log ends with something that is no event.
+    """
+    return project.log.load()[0]
