@@ -1,4 +1,4 @@
-"""`git esaa task`: the tasks, and what a person decides about one."""
+"""`git esaa task|issue|hotfix|override`: the tasks, and what a person decides about one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from esaa_git.app import issues, tasks
 from esaa_git.app.project import Project
+from esaa_git.app.status import current_state
 from esaa_git.cli.output import (
     as_option,
     json_option,
@@ -43,10 +45,9 @@ Example:
 @pass_project
 def list_(project: Project, state: str | None, kind: str | None, as_json: bool) -> None:
     """List the tasks of the log."""
-    current, _ = project.log.load()
     found = [
         one
-        for one in current.tasks.values()
+        for one in current_state(project).tasks.values()
         if state in (None, one.state) and kind in (None, one.kind)
     ]
     if as_json:
@@ -95,13 +96,11 @@ Example:
 @pass_project
 def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> None:
     """Create a task outside of the plan."""
-    from esaa_git.engine import operator
-
     definition: dict[str, Any] = {"task_id": task_id}
     for name, value in given.items():
         if value:
             definition[name] = list(value) if isinstance(value, tuple) else value
-    operator.add_task(project.engine, definition, project.actor(actor))
+    tasks.add(project, definition, actor)
     click.echo(f"{task_id} created")
 
 
@@ -125,9 +124,7 @@ def unblock(
     project: Project, task_id: str, attempts: int | None, reason: str, actor: str | None
 ) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
-    from esaa_git.engine import operator
-
-    freed = operator.unblock(project.engine, task_id, project.actor(actor), reason, attempts)
+    freed = tasks.unblock(project, task_id, actor, reason, attempts)
     click.echo(f"{', '.join(freed)}: {state_text('todo')}")
 
 
@@ -143,9 +140,7 @@ Example:
 @pass_project
 def release(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Give back a task that somebody holds; the attempt does not count."""
-    from esaa_git.engine import operator
-
-    operator.unclaim(project.engine, task_id, project.actor(actor), reason)
+    tasks.release(project, task_id, actor, reason)
     click.echo(f"{task_id}: {state_text('todo')}")
 
 
@@ -161,7 +156,163 @@ Example:
 @pass_project
 def note(project: Project, task_id: str, text: str, actor: str | None) -> None:
     """Leave a remark that the task's next request carries to the agent."""
-    from esaa_git.engine import operator
-
-    operator.note(project.engine, task_id, project.actor(actor), text)
+    tasks.note(project, task_id, actor, text)
     click.echo(f"noted on {task_id}")
+
+
+# -- issues ------------------------------------------------------------------------------------
+
+
+@click.group()
+def issue() -> None:
+    """Report, list and resolve issues."""
+
+
+@issue.command(
+    "report",
+    epilog="""\b
+Example:
+  git esaa issue report --task T-1000 --severity high --title "login is broken on Safari"
+""",
+)
+@click.option("--task", "task_id", metavar="TASK", help="The task it is about.")
+@click.option(
+    "--severity",
+    required=True,
+    type=click.Choice(["low", "medium", "high", "critical"]),
+    help="What follows is in RUNTIME_POLICY: by default high blocks the task and its dependents, "
+    "critical halts the run.",
+)
+@click.option("--title", required=True, metavar="TEXT", help="One line.")
+@click.option("--description", metavar="TEXT", help="What happens, and how to see it.")
+@json_option
+@as_option
+@pass_project
+def report_(
+    project: Project,
+    task_id: str | None,
+    severity: str,
+    title: str,
+    description: str | None,
+    as_json: bool,
+    actor: str | None,
+) -> None:
+    """Report an issue; what the policy says of its severity happens at once."""
+    done = issues.report(project, actor, severity, title, task_id=task_id, description=description)
+    recorded, state = done.issue, done.state
+    if as_json:
+        print_json(recorded.to_json())
+        return
+    raised = f" (the third medium one: recorded as {recorded.severity})"
+    click.echo(f"{recorded.issue_id} recorded{raised if recorded.reported_as else ''}")
+    if task_id is not None:
+        click.echo(f"{task_id} is {state.tasks[task_id].state}")
+    if not state.run.is_open:
+        click.echo(f"{state.run.run_id} is {state.run.state}")
+
+
+@issue.command(
+    "list",
+    epilog="""\b
+Example:
+  git esaa issue list --all
+""",
+)
+@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
+@json_option
+@pass_project
+def issues_(project: Project, everything: bool, as_json: bool) -> None:
+    """List the open issues."""
+    state = current_state(project)
+    found = [one for one in state.issues.values() if everything or one.is_open]
+    if as_json:
+        print_json([one.to_json() for one in found])
+        return
+    print_table(
+        ["issue", "severity", "task", "state", "title"],
+        (
+            [
+                one.issue_id,
+                one.severity,
+                one.task_id or "-",
+                "open" if one.is_open else "resolved",
+                one.title,
+            ]
+            for one in found
+        ),
+    )
+
+
+@issue.command(
+    epilog="""\b
+Example:
+  git esaa issue resolve ISS-0001 --reason "fixed by T-1000-HF1"
+"""
+)
+@click.argument("issue_id", metavar="ISSUE")
+@reason_option
+@as_option
+@pass_project
+def resolve(project: Project, issue_id: str, reason: str, actor: str | None) -> None:
+    """Resolve an issue. Tasks that it blocked stay blocked until 'git esaa task unblock'."""
+    issues.resolve(project, issue_id, actor, reason)
+    click.echo(f"{issue_id} resolved")
+
+
+# -- corrections of what is done, which stays as it is -------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa hotfix T-1000 --title "Fix the broken login" --reason ISS-0001 --issue ISS-0001
+"""
+)
+@click.argument("task_id", metavar="TASK")
+@click.option("--title", required=True, metavar="TEXT", help="One line that says what to do.")
+@click.option("--id", "new_id", metavar="ID", help="Id of the new task; TASK-HF1 by default.")
+@click.option("--kind", default="hotfix", show_default=True, metavar="KIND", help="Kind of task.")
+@click.option("--description", metavar="TEXT", help="The whole of it.")
+@click.option("--acceptance", multiple=True, metavar="TEXT", help="A criterion; repeatable.")
+@click.option("--writes", multiple=True, metavar="GLOB", help="Narrow the boundary; repeatable.")
+@click.option("--issue", "issue_id", metavar="ISSUE", help="The issue that it answers.")
+@reason_option
+@as_option
+@pass_project
+def hotfix(
+    project: Project,
+    /,
+    task_id: str,
+    new_id: str | None,
+    issue_id: str | None,
+    reason: str,
+    actor: str | None,
+    **given: Any,
+) -> None:
+    """Create the task that corrects a done one. The done task stays as it is, superseded."""
+    definition: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in given.items()
+        if value
+    }
+    definition["priority"] = 100
+    if new_id is not None:
+        definition["task_id"] = new_id
+    made = tasks.hotfix(project, task_id, definition, actor, reason, issue_id)
+    click.echo(f"{made} created; it supersedes {task_id}")
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa override T-1000 --reason "the licence of the library forbids its use"
+"""
+)
+@click.argument("task_id", metavar="TASK")
+@reason_option
+@as_option
+@pass_project
+def override(project: Project, task_id: str, reason: str, actor: str | None) -> None:
+    """Set a done task aside in an emergency, without touching its record or its effect."""
+    tasks.override(project, task_id, actor, reason)
+    click.echo(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")

@@ -1,0 +1,75 @@
+"""What people decide about a task: to add it, to free it, to correct what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
+
+
+def add(project: Project, definition: Mapping[str, Any], actor: str | None) -> None:
+    """Create a task outside of the plan.
+
+    Args:
+        definition: as in the plan.
+        actor: who decides it; by default whom git's configuration names. So in all of these.
+    """
+    from esaa_git.engine import operator
+
+    operator.add_task(project.engine, dict(definition), project.actor(actor))
+
+
+def unblock(
+    project: Project, task_id: str, actor: str | None, reason: str, attempts: int | None = None
+) -> list[str]:
+    """Return a blocked task to `todo`, and those that were blocked because of it; name them all.
+
+    Args:
+        attempts: how many more are granted.
+    """
+    from esaa_git.engine import operator
+
+    return operator.unblock(project.engine, task_id, project.actor(actor), reason, attempts)
+
+
+def release(project: Project, task_id: str, actor: str | None, reason: str) -> None:
+    """Give back a task that an agent or a person holds; the attempt does not count."""
+    from esaa_git.engine import operator
+
+    operator.unclaim(project.engine, task_id, project.actor(actor), reason)
+
+
+def note(project: Project, task_id: str, actor: str | None, text: str) -> None:
+    """Leave a remark that the task's next request carries to the agent."""
+    from esaa_git.engine import operator
+
+    operator.note(project.engine, task_id, project.actor(actor), text)
+
+
+def hotfix(
+    project: Project,
+    task_id: str,
+    definition: Mapping[str, Any],
+    actor: str | None,
+    reason: str,
+    issue_id: str | None = None,
+) -> str:
+    """Create the task that corrects a done one, and return its id.
+
+    Args:
+        definition: of the new task; without an id it gets one after the task that it corrects.
+        issue_id: the issue that it answers.
+    """
+    from esaa_git.engine import operator
+
+    by = project.actor
+    return operator.hotfix(project.engine, task_id, dict(definition), by(actor), reason, issue_id)
+
+
+def override(project: Project, task_id: str, actor: str | None, reason: str) -> None:
+    """Set a done task aside, without touching its record or its effect."""
+    from esaa_git.engine import operator
+
+    operator.override(project.engine, task_id, project.actor(actor), reason)
