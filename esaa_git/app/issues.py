@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import Issue, State
 
 
@@ -42,6 +43,32 @@ def report(
     issue_id = operator.report_issue(project.engine, project.actor(actor), payload)
     state, _ = project.log.load()
     return Reported(state.issues[issue_id], state)
+
+
+def redacted(contracts: Contracts, title: str, description: str) -> tuple[str, str]:
+    """Return an agent's words as the record may keep them; those of a person stay as they are."""
+    from esaa_git.core import storage
+
+    kept: list[str] = storage.redact_value([title, description], contracts.storage)
+    return kept[0], kept[1]
+
+
+def reported_already(
+    state: State, by: str, task_id: str, severity: str, title: str, description: str
+) -> Issue | None:
+    """Return the open issue that the same actor has reported in the same words.
+
+    Args:
+        task_id: the task that it is about; empty where it is about none.
+        title: as recorded, like `description`.
+    """
+    this = (by, task_id, severity, title, description)
+    for issue in state.issues.values():
+        how_grave = issue.reported_as or issue.severity
+        about = (issue.reported_by, issue.task_id or "", how_grave, issue.title, issue.description)
+        if issue.is_open and about == this:
+            return issue
+    return None
 
 
 def resolve(project: Project, issue_id: str, actor: str | None, reason: str) -> None:

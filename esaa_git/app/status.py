@@ -9,6 +9,7 @@ from esaa_git.app.project import finish_interrupted, has_log
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import State
 
 
@@ -38,11 +39,16 @@ def status(project: Project) -> Status | None:
     return Status(state, None if tip is None else tip.commit, None if tip is None else tip.log_id)
 
 
-def current_state(project: Project) -> State:
-    """Return the state at the tip of the log.
+def at_tip(project: Project) -> tuple[State, Contracts]:
+    """Return the state at the tip of the log, and the contracts in force.
 
     Raises:
         RepositoryError: if there is no log yet.
         CorruptedError: if the log ends with something that is no event.
     """
-    return project.log.load()[0]
+    return project.log.load()
+
+
+def current_state(project: Project) -> State:
+    """Return the state at the tip of the log, as `at_tip`."""
+    return at_tip(project)[0]

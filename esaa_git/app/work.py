@@ -1,42 +1,372 @@
-"""Files of a checkout as they stand, worded as the `file_updates` of a proposal."""
+"""The work of people, and of agents that come for it: a task is taken, answered and reviewed.
+
+They take and answer tasks as the agents of a run do: one admission judges them all.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.app.project import Project
-from esaa_git.errors import RepositoryError, UsageError
+from esaa_git.errors import RefusedError, RepositoryError, UsageError
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
+    from esaa_git.core.contracts import Contracts
+    from esaa_git.core.rejection import Rejected
+    from esaa_git.core.state import Attempt, State, Task
+    from esaa_git.engine.exchange import Admission
+    from esaa_git.ports.agent import Request
+
+CLAIMED: Final = "claim"
+"""The mode of attempts that somebody claimed. A dispatched one has an agent of the swarm."""
 
 
-def file_update(
-    project: Project, given: str, base: str, start: Path | None = None
-) -> dict[str, Any]:
-    """Return the update that makes a path of the base what it is in the checkout.
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An attempt, and the request for it byte for byte as an agent would be sent it."""
+
+    task_id: str
+    attempt_id: str
+    base: str
+    deadline: str
+    sent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an answer.
+
+    `kind` is `done`, `waiting` (for a review, or for a person's uncommitted work), `rejected`,
+    `issue`, `noted` (a heartbeat or lesson) or `repeated`. `in_the_way` names the paths with
+    uncommitted work that it waits for.
+    """
+
+    kind: str
+    task_id: str
+    attempt_id: str
+    message: str = ""
+    rejected: Rejected | None = None
+    effect_commit: str | None = None
+    issue_id: str | None = None
+    in_the_way: tuple[str, ...] = ()
+
+
+def outcome_of(admission: Admission) -> Outcome:
+    """Return an admission as a value of its own."""
+    return Outcome(
+        admission.kind,
+        admission.task_id,
+        admission.attempt_id,
+        admission.message,
+        admission.rejected,
+        admission.effect_commit,
+        admission.issue_id,
+        tuple(path.path for path in admission.in_the_way),
+    )
+
+
+# -- whose turn it is ---------------------------------------------------------------------------
+
+
+def is_claim_of(attempt: Attempt, by: str) -> bool:
+    """Answer whether it is an attempt that this actor claimed, and that nobody dispatched."""
+    return attempt.agent == by and attempt.mode == CLAIMED
+
+
+def held_by(state: State, by: str) -> list[tuple[Task, Attempt]]:
+    """Return the tasks that the actor has claimed and not finished."""
+    found = []
+    for name in state.run.in_progress:
+        task = state.tasks[name]
+        attempt = task.active_attempt
+        if attempt is not None and is_claim_of(attempt, by):
+            found.append((task, attempt))
+    return found
+
+
+def open_to(project: Project, state: State, contracts: Contracts, by: str) -> list[Task]:
+    """Return what the actor may take, most urgent first.
+
+    Tasks whose agent the plan names are left to that agent; those whose lease ran out count.
+    """
+    from esaa_git.engine import decide
+
+    moment = _now(project, state)
+    found = decide.eligible(state, contracts, moment)
+    for name in state.run.in_progress:
+        attempt = state.tasks[name].active_attempt
+        if (
+            attempt is not None
+            and attempt.deadline <= moment
+            and not _was_the_last(state, contracts, name)
+        ):
+            found.append(state.tasks[name])
+    return [task for task in found if task.agent in (None, by)]
+
+
+def _was_the_last(state: State, contracts: Contracts, name: str) -> bool:
+    """Answer whether the attempt that ran out was the last that the task had."""
+    from esaa_git.core.contract_rules import attempts_allowed
+
+    task = state.tasks[name]
+    return task.attempts_used + 1 > attempts_allowed(task, contracts)
+
+
+def _now(project: Project, state: State) -> str:
+    """Return the time that a decision taken at this moment would have."""
+    from esaa_git.core.event import timestamp
+
+    return max(timestamp(project.engine.clock.now()), state.ts)
+
+
+# -- taking ---------------------------------------------------------------------------------------
+
+
+def claim(project: Project, task_id: str, actor: str | None) -> Assignment:
+    """Take a task: an attempt opens for the actor, with a deadline.
+
+    Args:
+        actor: who takes it; by default whom git's configuration names. So in all of these.
+
+    Raises:
+        RefusedError: if it cannot be taken now.
+    """
+    from esaa_git.engine import operator
+
+    by = project.actor(actor)
+    return _assignment(operator.claim(project.engine, task_id, by))
+
+
+def assignment(
+    project: Project, state: State, contracts: Contracts, task: Task, attempt: Attempt
+) -> Assignment:
+    """Return again what an attempt asks for of somebody who works in a checkout."""
+    from esaa_git.engine.request import request_for
+
+    engine = project.engine
+    return _assignment(
+        request_for(engine, state, contracts, task, attempt, attempt.agent, has_checkout=True)
+    )
+
+
+def preview(
+    project: Project, state: State, contracts: Contracts, task: Task, by: str
+) -> tuple[Assignment, str | None]:
+    """Return what the actor would be asked who takes the task, and why it cannot be taken now."""
+    from esaa_git.engine import decide
+    from esaa_git.engine.request import next_attempt
+
+    attempt = next_attempt(project.engine, state, contracts, task, by, CLAIMED)
+    found = decide.hindrance(state, contracts, task, _now(project, state))
+    why = None if found is None else found.message
+    return assignment(project, state, contracts, task, attempt), why
+
+
+def _assignment(request: Request) -> Assignment:
+    return Assignment(
+        request.task_id, request.attempt_id, request.base, request.deadline, request.sent
+    )
+
+
+# -- answering ------------------------------------------------------------------------------------
+
+
+def submit(
+    project: Project, output: bytes, actor: str | None, task_id: str | None = None
+) -> Outcome:
+    """Have an envelope admitted: a result, an issue, a heartbeat or a lesson.
+
+    Args:
+        task_id: the task that it answers; by default the one that the actor holds, if it is one.
+
+    Raises:
+        RefusedError: if the actor does not hold that task.
+    """
+    by = project.actor(actor)
+    task = _held(project, task_id, by) if task_id is not None else _only_one_held(project, by)
+    attempt_id = None if task is None or task.attempt is None else task.attempt.attempt_id
+    return admit(project, by, output, None if task is None else task.task_id, attempt_id)
+
+
+def complete(
+    project: Project,
+    task_id: str,
+    actor: str | None,
+    summary: str,
+    paths: Sequence[str] = (),
+    checks: Sequence[str] = (),
+) -> Outcome:
+    """Have files of the checkout admitted as the result of a task, as they stand.
+
+    Args:
+        paths: relative to the folder that the project was opened in; one that is gone is to be
+            deleted.
+        checks: what was checked, a sentence each.
+
+    Raises:
+        RefusedError: if the actor does not hold the task.
+        UsageError: if a path cannot be proposed.
+    """
+    by = project.actor(actor)
+    task = _held(project, task_id, by)
+    payload: dict[str, Any] = {"summary": summary}
+    if checks:
+        payload["checks"] = list(checks)
+    if paths:
+        base = "" if task.attempt is None else task.attempt.base
+        payload["file_updates"] = file_updates(project, paths, base)
+    envelope = {
+        "action": "agent.result",
+        "task_id": task_id,
+        "attempt_id": task.attempt.attempt_id if task.attempt else "",
+        "payload": payload,
+    }
+    return submit(project, json.dumps(envelope, ensure_ascii=False).encode(), by, task_id)
+
+
+def admit(
+    project: Project,
+    by: str,
+    output: bytes,
+    task_id: str | None,
+    attempt_id: str | None,
+    pause: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Have an answer to an attempt judged, recorded and applied.
+
+    Args:
+        by: the actor; nobody looks whether the attempt is theirs but the verifier.
+        pause: called again and again while checks run on the proposal; what it raises ends them.
+    """
+    from esaa_git.engine.commit import admit as admit_said
+    from esaa_git.engine.exchange import Said
+    from esaa_git.ports.agent import Answer
+
+    said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt_id)
+    return outcome_of(admit_said(project.engine, said, pause))
+
+
+def was_admitted(
+    project: Project, by: str, output: bytes, state: State, contracts: Contracts
+) -> bool:
+    """Answer whether this very answer is on record already; then nothing is done again."""
+    from esaa_git.engine.verifier import Repeated
+
+    verdict = project.engine.verifier.judge(
+        output, state=state, contracts=contracts, actor=by, now=_now(project, state)
+    )
+    return isinstance(verdict, Repeated)
+
+
+def _held(project: Project, task_id: str, by: str) -> Task:
+    from esaa_git.engine.decide import find_task
+
+    state, _ = project.log.load()
+    task = find_task(state, task_id)
+    attempt = task.attempt
+    if attempt is None or attempt.agent != by:
+        holder = f"; {attempt.agent} does" if attempt and attempt.is_active else ""
+        raise RefusedError(
+            f"you ({by}) do not hold '{task_id}'{holder}",
+            hint=f"run 'git esaa claim {task_id}' first",
+        )
+    return task
+
+
+def _only_one_held(project: Project, by: str) -> Task | None:
+    """Return the task whose attempt this person holds, if there is exactly one."""
+    state, _ = project.log.load()
+    held = [state.tasks[name] for name in state.run.in_progress]
+    mine = [task for task in held if task.attempt is not None and task.attempt.agent == by]
+    return mine[0] if len(mine) == 1 else None
+
+
+# -- reviewing ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A result that waits for a review."""
+
+    attempt_id: str
+    agent: str
+    summary: str
+
+
+def proposed(project: Project, task_id: str) -> Proposed:
+    """Return the result of a task that waits for a review.
+
+    Raises:
+        RefusedError: if it waits for none.
+    """
+    from esaa_git.engine.decide import find_task
+
+    state, _ = project.log.load()
+    task = find_task(state, task_id)
+    if task.pending_approval is None or task.attempt is None or task.result is None:
+        raise RefusedError(
+            f"'{task_id}' does not wait for a review; it is {task.state}",
+            hint="run 'git esaa status' to see what does",
+        )
+    return Proposed(task.attempt.attempt_id, task.attempt.agent, task.result.summary)
+
+
+def review(
+    project: Project, task_id: str, actor: str | None, *, approve: bool, reason: str
+) -> Outcome:
+    """Approve a result that waits for it, or send it back. Nobody approves their own work.
+
+    Args:
+        reason: a remark to an approval, or what is missing.
+
+    Raises:
+        RefusedError: if the task does not wait for a review, or this is not the actor's to say.
+    """
+    from esaa_git.engine import operator
+
+    engine = project.engine
+    by = project.actor(actor)
+    return outcome_of(operator.review(engine, task_id, by, approve=approve, reason=reason))
+
+
+# -- files of a checkout, worded as the `file_updates` of a proposal ------------------------------
+
+
+def file_updates(
+    project: Project, paths: Sequence[str], base: str, *, from_top: bool = False
+) -> list[dict[str, Any]]:
+    """Return the updates that make paths of the base what they are in the checkout.
 
     A path that is gone is one to delete. The content is what git would store, after its
     end-of-line and filter attributes.
 
     Args:
-        given: a path, relative to `start`.
+        paths: relative to the folder that the project was opened in.
         base: the commit of the attempt.
-        start: a folder; by default the one that the command was started in.
+        from_top: they are relative to the top of the checkout.
 
     Raises:
-        UsageError: if the path lies outside of the repository, is no regular file, or is neither
+        UsageError: if a path lies outside of the repository, is no regular file, or is neither
             in the checkout nor in the base.
         RepositoryError: if there is no checkout.
     """
-    workdir = project.repository.workdir
-    if workdir is None:
-        raise RepositoryError(
-            "a bare repository has no checkout to take files from",
-            hint="propose contents with 'git esaa submit FILE'",
-        )
-    if start is None:
+    workdir = _checkout(project)
+    if from_top:
+        start = workdir.resolve()
+    else:
         start = Path.cwd() if project.folder is None else project.folder.resolve()
+    return [_file_update(project, path, base, start) for path in paths]
+
+
+def _file_update(project: Project, given: str, base: str, start: Path) -> dict[str, Any]:
+    """Return the update that makes a path of the base what it is in the checkout."""
+    workdir = _checkout(project)
     # As text from there on: what a symlink in the tree leads to is not the path that was named.
     place = Path(os.path.normpath(start / given))
     try:
@@ -64,6 +394,15 @@ def file_update(
     if "\0" in text:
         return {**update, "content": base64.b64encode(data).decode(), "encoding": "base64"}
     return {**update, "content": text}
+
+
+def _checkout(project: Project) -> Path:
+    if project.repository.workdir is None:
+        raise RepositoryError(
+            "a bare repository has no checkout to take files from",
+            hint="propose contents with 'git esaa submit FILE'",
+        )
+    return project.repository.workdir
 
 
 def _as_git_would_store(project: Project, place: Path, path: str) -> bytes:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from esaa_git.app import work
 from esaa_git.app.project import Project
-from esaa_git.app.work import file_update
+from esaa_git.app.work import Outcome
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json
 from esaa_git.errors import RefusedError, UsageError
-
-if TYPE_CHECKING:
-    from esaa_git.core.state import Task
-    from esaa_git.engine.exchange import Admission
 
 
 @click.command(
@@ -35,14 +30,11 @@ def claim(project: Project, task_id: str, as_json: bool, actor: str | None) -> N
 
     With --json, the request is printed exactly as an agent would be sent it.
     """
-    from esaa_git.engine import operator
-
-    by = project.actor(actor)
-    request = operator.claim(project.engine, task_id, by)
+    found = work.claim(project, task_id, actor)
     if as_json:
-        click.echo(request.sent, nl=False)
+        click.echo(found.sent, nl=False)
         return
-    click.echo(f"{request.attempt_id} is yours until {request.deadline} (base {request.base[:12]})")
+    click.echo(f"{found.attempt_id} is yours until {found.deadline} (base {found.base[:12]})")
     click.echo(
         f"then: git esaa complete {task_id} --summary TEXT [PATH...], or git esaa submit FILE"
     )
@@ -68,8 +60,7 @@ def submit(
     FILE is what an agent would answer; - reads standard input. An output that breaks a rule is
     recorded as a rejection, and says how to correct it.
     """
-    output = _read(file)
-    return _admit(project, output, project.actor(actor), task_id, as_json)
+    return _print(work.submit(project, _read(file), actor, task_id), as_json)
 
 
 @click.command(
@@ -99,21 +90,7 @@ def complete(
 
     Each PATH is proposed as it stands in the checkout; one that is gone is proposed as deleted.
     """
-    by = project.actor(actor)
-    task = _held(project, task_id, by)
-    payload: dict[str, Any] = {"summary": summary}
-    if checks:
-        payload["checks"] = list(checks)
-    if paths:
-        base = "" if task.attempt is None else task.attempt.base
-        payload["file_updates"] = [file_update(project, path, base) for path in paths]
-    envelope = {
-        "action": "agent.result",
-        "task_id": task_id,
-        "attempt_id": task.attempt.attempt_id if task.attempt else "",
-        "payload": payload,
-    }
-    return _admit(project, json.dumps(envelope, ensure_ascii=False).encode(), by, task_id, as_json)
+    return _print(work.complete(project, task_id, actor, summary, paths, checks), as_json)
 
 
 @click.command(
@@ -148,77 +125,24 @@ def review(
         if approve:
             raise UsageError("--approve and --request-changes exclude each other")
         return _show_proposal(project, task_id)
-    from esaa_git.engine import operator
-
-    admission = operator.review(
-        project.engine,
-        task_id,
-        project.actor(actor),
-        approve=approve,
-        reason=reason if approve else str(request_changes),
-    )
+    said = reason if approve else str(request_changes)
+    outcome = work.review(project, task_id, actor, approve=approve, reason=said)
     if not approve:
-        click.echo(f"{task_id} goes back: {admission.message}")
+        click.echo(f"{task_id} goes back: {outcome.message}")
         return 0
-    return _print(admission, as_json)
+    return _print(outcome, as_json)
 
 
 def _show_proposal(project: Project, task_id: str) -> int:
     from esaa_git.cli.history import print_effect
-    from esaa_git.engine.decide import find_task
 
-    state, _ = project.log.load()
-    task = find_task(state, task_id)
-    if task.pending_approval is None or task.attempt is None or task.result is None:
-        raise RefusedError(
-            f"'{task_id}' does not wait for a review; it is {task.state}",
-            hint="run 'git esaa status' to see what does",
-        )
-    click.echo(f"{task.attempt.attempt_id} by {task.attempt.agent}: {task.result.summary}")
-    print_effect(project, task.attempt.attempt_id)
+    found = work.proposed(project, task_id)
+    click.echo(f"{found.attempt_id} by {found.agent}: {found.summary}")
+    print_effect(project, found.attempt_id)
     click.echo(
         f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True
     )
     return 0
-
-
-def _admit(project: Project, output: bytes, by: str, task_id: str | None, as_json: bool) -> int:
-    from esaa_git.engine.commit import admit
-    from esaa_git.engine.exchange import Said
-    from esaa_git.ports.agent import Answer
-
-    task = _held(project, task_id, by) if task_id is not None else _only_one_held(project, by)
-    attempt_id = None if task is None or task.attempt is None else task.attempt.attempt_id
-    said = Said(
-        Answer(output, 0),
-        by,
-        task_id=None if task is None else task.task_id,
-        attempt_id=attempt_id,
-    )
-    return _print(admit(project.engine, said), as_json)
-
-
-def _held(project: Project, task_id: str, by: str) -> Task:
-    from esaa_git.engine.decide import find_task
-
-    state, _ = project.log.load()
-    task = find_task(state, task_id)
-    attempt = task.attempt
-    if attempt is None or attempt.agent != by:
-        holder = f"; {attempt.agent} does" if attempt and attempt.is_active else ""
-        raise RefusedError(
-            f"you ({by}) do not hold '{task_id}'{holder}",
-            hint=f"run 'git esaa claim {task_id}' first",
-        )
-    return task
-
-
-def _only_one_held(project: Project, by: str) -> Task | None:
-    """Return the task whose attempt this person holds, if there is exactly one."""
-    state, _ = project.log.load()
-    held = [state.tasks[name] for name in state.run.in_progress]
-    mine = [task for task in held if task.attempt is not None and task.attempt.agent == by]
-    return mine[0] if len(mine) == 1 else None
 
 
 def _read(file: str) -> bytes:
@@ -230,31 +154,31 @@ def _read(file: str) -> bytes:
         raise UsageError(f"cannot read '{file}'", cause=error.strerror) from error
 
 
-def _print(admission: Admission, as_json: bool) -> int:
+def _print(outcome: Outcome, as_json: bool) -> int:
     if as_json:
-        rejected = admission.rejected
+        rejected = outcome.rejected
         print_json(
             {
-                "kind": admission.kind,
-                "task_id": admission.task_id,
-                "attempt_id": admission.attempt_id,
-                "message": admission.message,
+                "kind": outcome.kind,
+                "task_id": outcome.task_id,
+                "attempt_id": outcome.attempt_id,
+                "message": outcome.message,
                 "code": None if rejected is None else rejected.code,
                 "detail": None if rejected is None else dict(rejected.detail),
-                "effect_commit": admission.effect_commit,
-                "issue_id": admission.issue_id,
+                "effect_commit": outcome.effect_commit,
+                "issue_id": outcome.issue_id,
             }
         )
-    elif admission.rejected is None:
-        click.echo(f"{admission.kind}: {admission.message or admission.task_id}")
-        if admission.effect_commit is not None:
-            click.echo(f"effect: {admission.effect_commit}")
-    if admission.rejected is not None:
+    elif outcome.rejected is None:
+        click.echo(f"{outcome.kind}: {outcome.message or outcome.task_id}")
+        if outcome.effect_commit is not None:
+            click.echo(f"effect: {outcome.effect_commit}")
+    if outcome.rejected is not None:
         from esaa_git.core.rejection import EXPLANATIONS
 
-        rejected = admission.rejected
+        rejected = outcome.rejected
         if not as_json:
-            recorded = "" if admission.attempt_id else " (not recorded: it answers no attempt)"
+            recorded = "" if outcome.attempt_id else " (not recorded: it answers no attempt)"
             raise RefusedError(
                 f"rejected, {rejected.code}: {rejected.message}{recorded}",
                 hint=EXPLANATIONS[rejected.code],

@@ -6,49 +6,37 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app import work
 from esaa_git.app.project import Project
-from esaa_git.app.work import file_update
+from esaa_git.app.status import at_tip
+from esaa_git.app.work import Assignment, Outcome
 from esaa_git.errors import RefusedError, UsageError
-from esaa_git.mcp.turns import now, over
-from esaa_git.mcp.words import refusal
+from esaa_git.mcp.words import over, refusal
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import Attempt, State, Task
-    from esaa_git.engine.exchange import Admission
-    from esaa_git.ports.agent import Request
 
 Result = dict[str, Any]
 
 
-def request_of(
-    project: Project, state: State, contracts: Contracts, task: Task, attempt: Attempt
-) -> Request:
-    """Return the request for an attempt of somebody who works in a checkout."""
-    from esaa_git.engine.request import request_for
-
-    return request_for(
-        project.engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
-    )
-
-
-def view_of(request: Request) -> Result:
+def view_of(found: Assignment) -> Result:
     """Return the request as a JSON value, without what only somebody who writes envelopes needs."""
-    view: Result = json.loads(request.sent)
+    view: Result = json.loads(found.sent)
     return {**view, "answer": {"file_updates": view["answer"]["file_updates"]}}
 
 
-def assignment(request: Request) -> Result:
+def assigned(found: Assignment) -> Result:
     """Return the request of an attempt that is the caller's, and what to do with it."""
     return {
-        "task_id": request.task_id,
-        "attempt_id": request.attempt_id,
+        "task_id": found.task_id,
+        "attempt_id": found.attempt_id,
         "claimed": True,
-        "deadline": request.deadline,
-        "base": request.base,
+        "deadline": found.deadline,
+        "base": found.base,
         "next": "do what request.task asks for within request.contract.write; call heartbeat "
         "before the deadline if it takes long, and submit_result when it is done",
-        "request": view_of(request),
+        "request": view_of(found),
     }
 
 
@@ -62,9 +50,7 @@ def updates_text(
             hint="name files of the checkout in 'paths', or write every change into 'file_updates'",
         )
     if paths:
-        workdir = project.repository.workdir
-        top = None if workdir is None else workdir.resolve()
-        updates = [file_update(project, path, attempt.base, top) for path in paths]
+        updates = work.file_updates(project, paths, attempt.base, from_top=True)
         return json.dumps(updates, ensure_ascii=False)
     text = file_updates.strip()
     if not text:
@@ -125,30 +111,20 @@ def admit_answer(
     Raises:
         RefusedError: with the rejection, worded so that the caller can correct itself.
     """
-    from esaa_git.engine.commit import admit
-    from esaa_git.engine.exchange import Said
-    from esaa_git.ports.agent import Answer
-
-    said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt.attempt_id)
-    admission = admit(project.engine, said, pause)
-    state, contracts = project.log.load()
-    if admission.rejected is not None:
-        raise refusal(admission.rejected, state.tasks[task_id], contracts)
-    return outcome(admission, state)
+    done = work.admit(project, by, output, task_id, attempt.attempt_id, pause)
+    state, contracts = at_tip(project)
+    if done.rejected is not None:
+        raise refusal(done.rejected, state.tasks[task_id], contracts)
+    return outcome(done, state)
 
 
 def admit_late(
     project: Project, state: State, contracts: Contracts, by: str, task: Task, output: bytes
 ) -> Result:
     """Answer a submission to an attempt that is over: the same one again is harmless."""
-    from esaa_git.engine.verifier import Repeated
-
     attempt = task.attempt
     assert attempt is not None  # _own looked at it
-    verdict = project.engine.verifier.judge(
-        output, state=state, contracts=contracts, actor=by, now=now(project, state)
-    )
-    if not isinstance(verdict, Repeated):
+    if not work.was_admitted(project, by, output, state, contracts):
         if task.is_done:
             raise RefusedError(
                 f"'{task.task_id}' is done, and done is final",
@@ -159,22 +135,22 @@ def admit_late(
     return {**result, "message": "recorded already, nothing was done again"}
 
 
-def outcome(admission: Admission, state: State) -> Result:
-    """Return an admission as the caller is told it, with where the task stands now."""
-    task = state.tasks[admission.task_id]
+def outcome(done: Outcome, state: State) -> Result:
+    """Return an outcome as the caller is told it, with where the task stands now."""
+    task = state.tasks[done.task_id]
     result: Result = {
         "task_id": task.task_id,
-        "attempt_id": admission.attempt_id,
-        "outcome": admission.kind,
+        "attempt_id": done.attempt_id,
+        "outcome": done.kind,
         "state": task.state,
-        "message": admission.message,
+        "message": done.message,
     }
-    if admission.effect_commit is not None:
-        result["effect_commit"] = admission.effect_commit
-    if admission.issue_id is not None:
-        result["issue_id"] = admission.issue_id
-    if admission.in_the_way:
-        result["in_the_way"] = [path.path for path in admission.in_the_way]
+    if done.effect_commit is not None:
+        result["effect_commit"] = done.effect_commit
+    if done.issue_id is not None:
+        result["issue_id"] = done.issue_id
+    if done.in_the_way:
+        result["in_the_way"] = list(done.in_the_way)
     if task.active_attempt is not None:
         result["deadline"] = task.active_attempt.deadline
     return result

@@ -10,30 +10,21 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from esaa_git.app import issues, work
 from esaa_git.app.project import Project, has_log
+from esaa_git.app.status import at_tip
 from esaa_git.errors import RefusedError
 from esaa_git.mcp.answers import (
     Result,
     admit_answer,
     admit_late,
-    assignment,
+    assigned,
     check_arguments,
     envelope,
-    request_of,
     updates_text,
     view_of,
 )
-from esaa_git.mcp.turns import (
-    CLAIMED,
-    eligible_for,
-    find_task,
-    held_by,
-    now,
-    over,
-    own_attempt,
-    progress,
-    standing,
-)
+from esaa_git.mcp.words import find_task, over, own_attempt, progress, standing
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
@@ -45,22 +36,20 @@ SHOWN = 20
 
 def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
     """Say what there is to do, or take a task; whoever holds it already is given it again."""
-    from esaa_git.engine import operator
-
-    state, contracts = project.log.load()
-    mine = held_by(state, by)
+    state, contracts = at_tip(project)
+    mine = work.held_by(state, by)
     if not claim:
         return _offer(project, state, contracts, by, task_id)
     if task_id:
         find_task(state, task_id)
     for task, attempt in mine:
         if task_id in ("", task.task_id):
-            return assignment(request_of(project, state, contracts, task, attempt))
+            return assigned(work.assignment(project, state, contracts, task, attempt))
     if task_id:
-        return assignment(operator.claim(project.engine, task_id, by))
-    for task in eligible_for(project, state, contracts, by):
+        return assigned(work.claim(project, task_id, by))
+    for task in work.open_to(project, state, contracts, by):
         try:
-            return assignment(operator.claim(project.engine, task.task_id, by))
+            return assigned(work.claim(project, task.task_id, by))
         except RefusedError:
             continue  # somebody else was faster
     raise RefusedError(
@@ -72,26 +61,21 @@ def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
 
 def get_task_context(project: Project, by: str, task_id: str) -> Result:
     """Return the request of the caller's attempt, or the one that a claim would bring now."""
-    from esaa_git.engine import decide
-    from esaa_git.engine.request import next_attempt
-
-    state, contracts = project.log.load()
+    state, contracts = at_tip(project)
     task = find_task(state, task_id)
     held = task.active_attempt
-    if held is not None and held.agent == by and held.mode == CLAIMED:
-        return assignment(request_of(project, state, contracts, task, held))
-    attempt = next_attempt(project.engine, state, contracts, task, by, CLAIMED)
-    found = decide.hindrance(state, contracts, task, now(project, state))
-    why = "nobody has claimed it yet" if found is None else found.message
+    if held is not None and work.is_claim_of(held, by):
+        return assigned(work.assignment(project, state, contracts, task, held))
+    found, why_not = work.preview(project, state, contracts, task, by)
     return {
         "task_id": task_id,
         "claimed": False,
         "state": task.state,
-        "why_not": why,
+        "why_not": "nobody has claimed it yet" if why_not is None else why_not,
         "next": f"call next_task with task_id '{task_id}' and claim true to begin"
-        if found is None
+        if why_not is None
         else "it cannot be claimed now",
-        "request": view_of(request_of(project, state, contracts, task, attempt)),
+        "request": view_of(found),
     }
 
 
@@ -111,7 +95,7 @@ def submit_result(
     Args:
         pause: called again and again while checks run on the proposal; what it raises ends them.
     """
-    state, contracts = project.log.load()
+    state, contracts = at_tip(project)
     task, attempt = own_attempt(state, task_id, by)
     payload: Result = {"summary": summary}
     if checks:
@@ -131,35 +115,30 @@ def report_issue(
     project: Project, by: str, task_id: str, severity: str, title: str, description: str
 ) -> Result:
     """Report a defect or blocker; the same one reported twice is one issue."""
-    from esaa_git.core import storage
-    from esaa_git.engine import operator
-
-    state, contracts = project.log.load()
+    state, contracts = at_tip(project)
     payload: Result = {"severity": severity, "title": title}
     if description:
         payload["description"] = description
     check_arguments(contracts, "issue.report", payload)
     task = find_task(state, task_id) if task_id else None
-    given: Result = storage.redact_value(dict(payload), contracts.storage)
-    this = (by, task_id, severity, given["title"], given.get("description", ""))
-    for issue in state.issues.values():
-        how_grave = issue.reported_as or issue.severity
-        about = (issue.reported_by, issue.task_id or "", how_grave, issue.title, issue.description)
-        if issue.is_open and about == this:
-            return {"issue_id": issue.issue_id, "message": "reported already"}
+    kept = issues.redacted(contracts, title, description)
+    known = issues.reported_already(state, by, task_id, severity, *kept)
+    if known is not None:
+        return {"issue_id": known.issue_id, "message": "reported already"}
     held = None if task is None else task.active_attempt
-    if held is not None and held.agent == by and held.mode == CLAIMED:
+    if held is not None and work.is_claim_of(held, by):
         output = envelope("issue.report", task_id, held, json.dumps(payload, ensure_ascii=False))
         return admit_answer(project, by, task_id, held, output)
-    if task is not None:
-        given["task_id"] = task_id
-    issue_id = operator.report_issue(project.engine, by, given)
+    done = issues.report(
+        project, by, severity, kept[0], task_id=task_id or None, description=kept[1]
+    )
+    issue_id = done.issue.issue_id
     return {"issue_id": issue_id, "message": f"{issue_id} is recorded"}
 
 
 def heartbeat(project: Project, by: str, task_id: str, note: str) -> Result:
     """Say that the work goes on: the lease of the caller's attempt begins again."""
-    state, contracts = project.log.load()
+    state, contracts = at_tip(project)
     _, attempt = own_attempt(state, task_id, by)
     payload = {"note": note} if note else {}
     check_arguments(contracts, "agent.heartbeat", payload)
@@ -179,7 +158,7 @@ def get_status(project: Project, by: str) -> Result:
             "run": {"state": "idle"},
             "message": "there is no event log yet; a person starts one with 'git esaa plan apply'",
         }
-    state, _ = project.log.load()
+    state, _ = at_tip(project)
     run = state.run
     in_progress = [state.tasks[name] for name in run.in_progress[:SHOWN]]
     return {
@@ -195,7 +174,7 @@ def get_status(project: Project, by: str) -> Result:
                 "attempt_id": attempt.attempt_id,
                 "deadline": attempt.deadline,
             }
-            for task, attempt in held_by(state, by)
+            for task, attempt in work.held_by(state, by)
         ],
         "in_progress": [progress(task) for task in in_progress],
         "blocked": [
@@ -210,11 +189,11 @@ def get_status(project: Project, by: str) -> Result:
 
 
 def _offer(project: Project, state: State, contracts: Contracts, by: str, task_id: str) -> Result:
-    found = eligible_for(project, state, contracts, by)
+    found = work.open_to(project, state, contracts, by)
     if task_id:
         task = find_task(state, task_id)
         found = [task] if task in found else []
-    mine = [task.task_id for task, _ in held_by(state, by)]
+    mine = [task.task_id for task, _ in work.held_by(state, by)]
     result: Result = {
         "you": by,
         "held_by_you": mine,

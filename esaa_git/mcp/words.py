@@ -1,16 +1,17 @@
-"""How a failure is worded for a caller that can only read it and try again."""
+"""How things are worded for a caller that can only read them and try again."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from esaa_git.errors import EsaaError, RefusedError
+from esaa_git.app.work import CLAIMED, is_claim_of
+from esaa_git.errors import EsaaError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.rejection import Rejected
-    from esaa_git.core.state import Task
+    from esaa_git.core.state import Attempt, State, Task
 
 MAX_DETAIL = 6000
 """How many characters of a rejection's particulars are shown; conflicts carry whole hunks."""
@@ -57,3 +58,57 @@ def told(error: EsaaError) -> str:
     if error.hint:
         lines.append(f"hint: {error.hint}")
     return "\n".join(lines)
+
+
+def find_task(state: State, task_id: str) -> Task:
+    """Return a task by id, or raise a UsageError that names the tool to find it with."""
+    task = state.tasks.get(task_id)
+    if task is None:
+        raise UsageError(
+            f"no task '{task_id}'", hint="call next_task without arguments for the tasks there are"
+        )
+    return task
+
+
+def own_attempt(state: State, task_id: str, by: str) -> tuple[Task, Attempt]:
+    """Return the task with its last attempt, which has to be one that the caller claimed.
+
+    Raises:
+        RefusedError: if it is somebody else's, or was dispatched to an agent of the swarm.
+    """
+    task = find_task(state, task_id)
+    attempt = task.attempt
+    hint = f"call next_task with task_id '{task_id}' and claim true first"
+    if attempt is None:
+        raise RefusedError(f"nobody has claimed '{task_id}'", hint=hint)
+    if not is_claim_of(attempt, by):
+        holds = "holds" if attempt.is_active else "worked last on"
+        how = "" if attempt.mode == CLAIMED else " (it was dispatched by 'git esaa run')"
+        raise RefusedError(
+            f"you are '{by}', and '{attempt.agent}' {holds} '{task_id}'{how}",
+            hint="work on another task: call next_task" if attempt.is_active else hint,
+        )
+    return task, attempt
+
+
+def over(task_id: str, attempt: Attempt) -> RefusedError:
+    """Return the error for an answer to an attempt that has ended."""
+    return RefusedError(
+        f"attempt '{attempt.attempt_id}' is over: it was {attempt.state.replace('_', ' ')}",
+        hint=f"call next_task with task_id '{task_id}' and claim true for another attempt",
+    )
+
+
+def standing(state: State) -> str:
+    """Say in a line where the run and its tasks stand."""
+    counts = ", ".join(f"{count} {name}" for name, count in state.run.by_state if count)
+    return f"the run is {state.run.state}; tasks: {counts or 'none'}"
+
+
+def progress(task: Task) -> dict[str, Any]:
+    """Say who works on a task that is in progress, or what it waits for."""
+    attempt = task.active_attempt
+    if attempt is not None:
+        return {"task_id": task.task_id, "by": attempt.agent, "until": attempt.deadline}
+    waits = "a review" if task.pending_approval is not None else "'git esaa run' to apply it"
+    return {"task_id": task.task_id, "waits_for": waits}
