@@ -1,206 +1,161 @@
-"""A trial task for one agent, in a repository that is made for it and thrown away.
-
-The agent is asked as in a run, through its adapter, confined, and its answer is judged by the
-verifier. Nothing is recorded: there is no log, and no key signs.
-"""
+"""The agents of the swarm: whether they can work here, and what exactly they would be sent."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from esaa_git.app.project import Project, SystemClock
-from esaa_git.core import canonical
-from esaa_git.core.contracts import AGENT_CONTRACT, AgentEntry, Contracts
-from esaa_git.core.event import after, timestamp
-from esaa_git.core.machine import AttemptState, TaskState
-from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import Attempt, State, Table, Task
-from esaa_git.core.state import Project as ProjectRecord
-from esaa_git.core.view import purified_view
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.app.roadmap import read_contracts
+from esaa_git.app.work import CLAIMED
+from esaa_git.errors import EsaaError
 
 if TYPE_CHECKING:
-    from esaa_git.engine.verifier import Accepted, Repeated
-    from esaa_git.ports.agent import AgentAdapter
+    from esaa_git.app.project import Project
+    from esaa_git.core.contracts import AgentEntry, Contracts
+    from esaa_git.core.state import Attempt
+    from esaa_git.ports.agent import Request
 
-FILE: Final = "hello.txt"
-CONTENT: Final = b"hello"
-TITLE: Final = f"Create the file '{FILE}' with the one line '{CONTENT.decode()}'"
-TASK_ID: Final = "TRIAL-1"
 
-MOST_MINUTES: Final = 3
-"""How long an agent may take, unless its entry allows less."""
-
-_CONTRACT: Final = f"""\
-schema_version: "0.3.0"
-actions: [agent.result, issue.report]
-kinds:
-  trial:
-    write: ["{FILE}"]
-    read: ["**"]
-    review: none
-prohibitions:
-  paths: []
-  operations: []
-""".encode()
+# -- who there is -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What an agent was asked, what came back, and what that amounts to.
+class Member:
+    """An agent of the swarm, and what keeps it from working here.
 
-    `content` is what the file would hold, None where the answer does not write it.
+    Attributes:
+        sandbox: what would confine it; None where that cannot be told.
+        missing: None where it can work, with `cause` and `hint` as of the error.
+    """
+
+    name: str
+    adapter: str
+    preset: str | None
+    model: str | None
+    kinds: Sequence[str]
+    sandbox: str | None = None
+    missing: str | None = None
+    cause: str | None = None
+    hint: str | None = None
+
+
+def members(project: Project, sandbox: str) -> list[Member]:
+    """Return the agents of the swarm as it stands on disk.
+
+    Nothing is asked of any service: that a program and the variables are there says nothing yet
+    of its key.
+    """
+    project.sandbox = sandbox
+    contracts = read_contracts(project.repository)
+    return [_member(project, entry, contracts) for entry in contracts.swarm.agents.values()]
+
+
+def _member(project: Project, entry: AgentEntry, contracts: Contracts) -> Member:
+    kinds = sorted(kind for kind, agent in contracts.swarm.kinds.items() if agent == entry.name)
+    found = Member(entry.name, entry.adapter, entry.settings.get("preset"), entry.model, kinds)
+    try:
+        adapter = project.make_agent(entry, contracts)
+        found = replace(found, sandbox=adapter.sandbox)
+        adapter.ready()
+    except EsaaError as error:
+        message = error.message.removeprefix(f"agent '{entry.name}': ")
+        return replace(found, missing=message, cause=error.cause, hint=error.hint)
+    return found
+
+
+# -- what it would be sent ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A request, whom it is for, and what is to be said of it.
+
+    `open` says that the attempt is under way, and the request is not a preview.
     """
 
     request: Request
-    answer: Answer
-    verdict: Accepted | Repeated | Rejected
-    content: bytes | None
-
-    @property
-    def is_as_asked(self) -> bool:
-        """Whether the file would hold the one line, whatever stands around it."""
-        return self.content is not None and self.content.strip() == CONTENT
+    agent: str
+    adapter: str
+    model: str | None
+    sandbox: str | None
+    open: bool
+    notes: tuple[str, ...]
 
 
-def anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
-    """Return the entry with the paths that start at the operator's checkout made absolute."""
-    settings = dict(entry.settings)
-    if root is None:
-        return entry
+def request_of(project: Project, task_id: str, override: str | None) -> Shown:
+    """Return exactly what would be sent to the agent of a task; nothing is started or asked.
 
-    def absolute(path: str) -> str:
-        return path if Path(path).is_absolute() else str(root.absolute() / path)
-
-    for name in ("folder", "file"):
-        if name in settings:
-            settings[name] = absolute(settings[name])
-    if "/" in settings.get("program", ""):
-        settings["program"] = absolute(settings["program"])
-    if "/" in settings.get("command", [""])[0]:
-        program, *arguments = settings["command"]
-        settings["command"] = [absolute(program), *arguments]
-    return replace(entry, settings=settings)
-
-
-def adapter_at(folder: Path, entry: AgentEntry, contracts: Contracts, sandbox: str) -> AgentAdapter:
-    """Return the adapter of an agent that works on the repository in this folder."""
-    project = Project(folder)
-    project.sandbox = sandbox
-    return project.make_agent(entry, trial_contracts(contracts))
-
-
-def trial_contracts(contracts: Contracts) -> Contracts:
-    """Return the contracts with boundaries of the trial; policy, prompts and profiles are theirs.
+    Of a task that is worked on, it is the request of the attempt under way.
 
     Args:
-        contracts: of the project.
+        override: an agent of the swarm that is to do it instead.
     """
-    return Contracts({**contracts.files, AGENT_CONTRACT: _CONTRACT})
+    from esaa_git.core.event import timestamp
+    from esaa_git.engine import decide
+    from esaa_git.engine.proposer import agent_for
+    from esaa_git.engine.request import next_attempt, request_for
 
-
-def run_trial(folder: Path, adapter: AgentAdapter, contracts: Contracts) -> Trial:
-    """Ask the agent and judge what it answers.
-
-    Raises:
-        AgentError: as `AgentAdapter.answer`.
-    """
-    from esaa_git.engine.verifier import Accepted, Verifier
-    from esaa_git.store.merge import GitMerger
-    from esaa_git.store.trees import GitBlobs
-
-    project = Project(folder)
-    in_force = trial_contracts(contracts)
-    state = _state(str(project.repository.raw.head.target), adapter.name)
-    task = state.tasks[TASK_ID]
-    attempt = task.attempt
-    assert attempt is not None
-    view: dict[str, Any] = purified_view(state, in_force, task, attempt, adapter.name)
-    if not adapter.has_checkout:
-        view["files"] = []
-    body = canonical.encode(view)
-    request = adapter.prepare(
-        Request(TASK_ID, attempt.attempt_id, attempt.base, body, ("**",), attempt.deadline, body)
-    )
-    answer = adapter.answer(request, lambda: None)
-    blobs = GitBlobs(project.repository)
-    verifier = Verifier(project.trees, blobs, GitMerger(project.repository), ())
-    verdict: Accepted | Repeated | Rejected
-    if answer.failure is not None:
-        verdict = _failed(answer)
-    else:
-        verdict = verifier.judge(
-            answer.output,
-            state=state,
-            contracts=in_force,
-            actor=adapter.name,
-            now=timestamp(SystemClock().now()),
-            task_id=TASK_ID,
-            attempt_id=attempt.attempt_id,
+    state, contracts = project.log.load()
+    task = decide.find_task(state, task_id)
+    engine = project.engine
+    attempt = task.active_attempt
+    if attempt is not None and override not in (None, attempt.agent):
+        attempt = None
+    if attempt is not None and attempt.mode == CLAIMED:
+        request = request_for(
+            engine, state, contracts, task, attempt, attempt.agent, has_checkout=True
         )
-    content = None
-    if isinstance(verdict, Accepted) and verdict.proposal is not None:
-        written = verdict.proposal.tree_changes().get(FILE)
-        content = None if written is None else blobs.read(written.oid)
-    return Trial(request, answer, verdict, content)
-
-
-def _failed(answer: Answer) -> Rejected:
-    from esaa_git.core.rejection import RejectCode
-
-    code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
-    return Rejected(code, answer.failure or "failed", dict(answer.detail))
-
-
-def _state(base: str, agent: str) -> State:
-    """Return a project with one task, which the agent holds."""
-    now = timestamp(SystemClock().now())
-    deadline = after(now, MOST_MINUTES * 60_000)
-    attempt_id = f"{TASK_ID}-A1"
-    task = Task(
-        TASK_ID,
-        "trial",
-        TITLE,
-        "Nothing else is to be done, read or installed.",
-        acceptance=(f"'{FILE}' stands at the top of the repository.",),
-        writes=(FILE,),
-        state=TaskState.IN_PROGRESS,
-        attempts_used=1,
-        attempts_total=1,
-        attempt=Attempt(attempt_id, 1, agent, AttemptState.ACTIVE, now, deadline, base, "dispatch"),
+        return Shown(request, attempt.agent, CLAIMED, None, None, True, ())
+    entry = agent_for(task, contracts, attempt.agent if attempt is not None else override)
+    adapter = engine.make_agent(entry, contracts)
+    chosen = attempt or next_attempt(engine, state, contracts, task, adapter.name, "dispatch")
+    request = adapter.prepare(
+        request_for(
+            engine,
+            state,
+            contracts,
+            task,
+            chosen,
+            adapter.name,
+            has_checkout=adapter.has_checkout,
+        )
     )
-    return State(project=ProjectRecord("trial"), tasks=Table({TASK_ID: task}))
+    if attempt is None:
+        now = max(timestamp(engine.clock.now()), state.ts)
+        found = decide.hindrance(state, contracts, task, now)
+        notes: tuple[str, ...] = (
+            () if found is None else (f"it would not be sent now: {found.message}",)
+        )
+    else:
+        notes = _since(project, attempt, request)
+    return Shown(
+        request,
+        adapter.name,
+        adapter.adapter,
+        adapter.model,
+        adapter.sandbox,
+        attempt is not None,
+        notes,
+    )
 
 
-def make_repository(folder: Path) -> None:
-    """Make a repository with one commit."""
-    import pygit2
+def _since(project: Project, attempt: Attempt, request: Request) -> tuple[str, ...]:
+    """Say where the request of an attempt under way is no longer what was sent.
 
-    raw = pygit2.init_repository(str(folder), initial_head="main")
-    builder = raw.TreeBuilder()
-    readme = raw.create_blob(b"A repository to try an agent in.\n")
-    builder.insert("README", readme, pygit2.enums.FileMode.BLOB)
-    author = pygit2.Signature("git-esaa", "git-esaa@localhost", int(time.time()), 0)
-    raw.create_commit("refs/heads/main", author, author, "A beginning\n", builder.write(), [])
+    A note, a lesson or an issue that was recorded meanwhile makes it another one.
+    """
+    from esaa_git.core.canonical import digest
 
-
-@contextmanager
-def trial_folder(*, keep: bool) -> Iterator[Path]:
-    """Make a repository to try an agent in; in the end it is removed, unless it is kept."""
-    import tempfile
-
-    from esaa_git.folders import throwaway_folder
-
-    if keep:
-        top = Path(tempfile.mkdtemp(prefix="esaa-trial-"))
-        make_repository(top / "repository")
-        yield top
-        return
-    with throwaway_folder("trial") as top:
-        make_repository(top / "repository")
-        yield top
+    for stored in project.log.events(newest_first=True):
+        event = stored.event
+        if event.attempt_id != attempt.attempt_id:
+            continue
+        if event.action == "attempt.create":
+            break
+        if event.action == "orchestrator.dispatch":
+            sent = str(event.payload["request_sha256"])
+            if sent != digest(request.sent):
+                return (f"the log went on since; what was sent then has sha256 {sent}",)
+            break
+    return ()

@@ -1,16 +1,14 @@
-"""`git esaa agent`: who there is, whether they can work here, and a task to try one with."""
+"""`git esaa agent` and `context`: who can work here, a task to try one with, what one is sent."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from esaa_git.app.agents import members, request_of
 from esaa_git.app.project import Project
-from esaa_git.app.roadmap import read_contracts
 from esaa_git.cli.output import (
     json_option,
     pass_project,
@@ -19,14 +17,11 @@ from esaa_git.cli.output import (
     sandbox_option,
     style,
 )
-from esaa_git.errors import AgentError, EsaaError
+from esaa_git.errors import AgentError
 
 if TYPE_CHECKING:
-    from esaa_git.app.agents import Trial
-    from esaa_git.core.contracts import AgentEntry, Contracts, Swarm
-    from esaa_git.ports.agent import AgentAdapter
-
-_VERSION_SECONDS = 60
+    from esaa_git.app.agents import Member
+    from esaa_git.app.trial import TrialResult, TrialSetup
 
 
 @click.group()
@@ -55,54 +50,39 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
     Nothing is asked of any service: that a program and the variables are there says nothing yet
     of its key. 'git esaa agent test' does.
     """
-    project.sandbox = sandbox
-    contracts = read_contracts(project.repository)
-    swarm = contracts.swarm
-    rows = [_described(project, entry, contracts) for entry in swarm.agents.values()]
+    found = members(project, sandbox)
     if as_json:
-        print_json({"agents": rows})
+        print_json({"agents": [_as_json(one) for one in found]})
         return
     print_table(
         ("agent", "adapter", "model", "kinds", "sandbox", "state"),
         (
             (
-                row["name"],
-                row["adapter"],
-                row["model"] or "",
-                ", ".join(row["kinds"]),
-                row["sandbox"] or "",
-                "ready" if row["ready"] else f"{row['missing']} ({row['cause']})",
+                one.name,
+                one.adapter,
+                one.model or "",
+                ", ".join(one.kinds),
+                one.sandbox or "",
+                "ready" if one.missing is None else f"{one.missing} ({one.cause})",
             )
-            for row in rows
+            for one in found
         ),
     )
 
 
-def _described(project: Project, entry: AgentEntry, contracts: Contracts) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "name": entry.name,
-        "adapter": entry.adapter,
-        "preset": entry.settings.get("preset"),
-        "model": entry.model,
-        "kinds": _kinds(contracts.swarm, entry.name),
-        "sandbox": None,
-        "ready": False,
-        "missing": None,
-        "cause": None,
-        "hint": None,
+def _as_json(one: Member) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "adapter": one.adapter,
+        "preset": one.preset,
+        "model": one.model,
+        "kinds": list(one.kinds),
+        "sandbox": one.sandbox,
+        "ready": one.missing is None,
+        "missing": one.missing,
+        "cause": one.cause,
+        "hint": one.hint,
     }
-    try:
-        adapter = project.make_agent(entry, contracts)
-        row["sandbox"] = adapter.sandbox
-        adapter.ready()
-    except EsaaError as error:
-        message = error.message.removeprefix(f"agent '{entry.name}': ")
-        return {**row, "missing": message, "cause": error.cause, "hint": error.hint}
-    return {**row, "ready": True}
-
-
-def _kinds(swarm: Swarm, name: str) -> list[str]:
-    return sorted(kind for kind, agent in swarm.kinds.items() if agent == name)
 
 
 @agent.command(
@@ -124,137 +104,91 @@ def test(project: Project, name: str, keep: bool, sandbox: str, as_json: bool) -
     It is asked to write one line into a file. What it took is paid for like any other task. Your
     repository is not touched, and nothing is recorded.
     """
-    from esaa_git.app import agents
+    from esaa_git.app.trial import TITLE, trial
 
-    contracts = read_contracts(project.repository)
-    entry = agents.anchored(contracts.swarm.agent(name), project.repository.workdir)
-    with agents.trial_folder(keep=keep) as top:
-        folder = top / "repository"
-        adapter = agents.adapter_at(folder, entry, contracts, sandbox)
-        said: dict[str, Any] = {
-            "agent": name,
-            "adapter": entry.adapter,
-            "preset": entry.settings.get("preset"),
-            "model": entry.model,
-            "sandbox": adapter.sandbox,
-            "hosts": list(entry.settings.get("hosts", ())),
-        }
-        adapter.ready()
-        said |= _installed(adapter, top)
+    with trial(project, name, sandbox=sandbox, keep=keep) as prepared:
+        setup = prepared.setup
+        said = _setup_json(setup)
         if not as_json:
-            _print_before(said, agents.TITLE)
-        if entry.adapter == "scripted":
+            _print_setup(setup, TITLE)
+        if setup.is_recorded:
             note = "it answers from recordings, and has none for a trial"
             print_json({**said, "note": note}) if as_json else _line("note", note)
             return
-        began = time.monotonic()
-        done = agents.run_trial(folder, adapter, contracts)
-        said |= _outcome(done, int((time.monotonic() - began) * 1000))
-        if keep:
-            (top / "request").write_bytes(done.request.sent)
-            (top / "answer").write_bytes(done.answer.output)
-            said["kept"] = str(top)
+        result = prepared.run()
     if as_json:
-        print_json(said)
+        print_json({**said, **_result_json(result)})
     else:
-        _print_after(said)
-    _check(name, done, said)
+        _print_result(result)
+    _check(name, result)
 
 
-def _installed(adapter: AgentAdapter, top: Path) -> dict[str, str]:
-    """Return where a preset's tool is, and which version it says it is."""
-    from esaa_git.agents.programs import environment
-    from esaa_git.agents.worktree import WorktreeAgent
-    from esaa_git.sandbox import confinement
-
-    if not isinstance(adapter, WorktreeAgent):
-        return {}
-    program = adapter.program()
-    if adapter.preset is None:
-        return {"program": program}
-    home = top / "home"
-    home.mkdir()
-    try:
-        outcome = confinement.run(
-            adapter.sandbox,
-            [program, "--version"],
-            rules=confinement.Rules((), (home,)),
-            cwd=home,
-            env=environment(adapter.name, (), home=home, tmp=home, ours={}),
-            body=b"",
-            max_output_bytes=10_000,
-            until=time.monotonic() + _VERSION_SECONDS,
-            pause=lambda: None,
-        )
-    except confinement.NotStarted as error:
-        raise AgentError(
-            f"agent '{adapter.name}': '{program}' cannot be started",
-            cause=str(error),
-            hint=f"run '{adapter.preset.install}'",
-        ) from error
-    if outcome.status:
-        raise AgentError(
-            f"agent '{adapter.name}': '{program} --version' fails when confined",
-            cause=outcome.stderr.decode("utf-8", "replace").strip()[-500:] or "it says nothing",
-            hint="name what it has to read outside of its own folder under 'read' in "
-            f"its entry, or run '{adapter.preset.install}'",
-        )
-    version = outcome.output.decode("utf-8", "replace").strip().splitlines()
-    return {"program": program, "version": version[0] if version else ""}
-
-
-def _outcome(done: Trial, milliseconds: int) -> dict[str, Any]:
-    from esaa_git.core.rejection import Rejected
-
-    answer, verdict = done.answer, done.verdict
+def _setup_json(setup: TrialSetup) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "milliseconds": milliseconds,
-        "latency_ms": answer.latency_ms,
-        "answered_as": answer.model,
-        "usage": dict(answer.usage),
-        "tries": [dict(tried) for tried in answer.tries],
+        "agent": setup.agent,
+        "adapter": setup.adapter,
+        "preset": setup.preset,
+        "model": setup.model,
+        "sandbox": setup.sandbox,
+        "hosts": list(setup.hosts),
     }
-    if isinstance(verdict, Rejected):
-        rejected = {"code": str(verdict.code), "message": verdict.message}
-        return {**said, "rejected": rejected | {"detail": dict(verdict.detail)}}
-    envelope = verdict.envelope
-    proposal = getattr(verdict, "proposal", None)
-    words = envelope.payload.get("summary") or envelope.payload.get("title") or ""
-    return {
-        **said,
-        "action": envelope.action,
-        "summary": words,
-        "files": [] if proposal is None else [file.to_json() for file in proposal.files],
-        "as_asked": done.is_as_asked,
-    }
+    if setup.program is not None:
+        said["program"] = setup.program
+    if setup.version is not None:
+        said["version"] = setup.version
+    return said
 
 
-def _print_before(said: Mapping[str, Any], title: str) -> None:
-    kind = said["preset"] or said["adapter"]
-    model = f", {said['model']}" if said["model"] else ""
-    _line("agent", f"{said['agent']} ({kind}{model})")
-    if "program" in said:
-        version = f" ({said['version']})" if said.get("version") else ""
-        _line("program", said["program"] + version)
-    hosts = ", ".join(said["hosts"])
-    _line("confined", said["sandbox"] + (f", reaches {hosts}" if hosts else ""))
+def _result_json(result: TrialResult) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "milliseconds": result.milliseconds,
+        "latency_ms": result.latency_ms,
+        "answered_as": result.answered_as,
+        "usage": dict(result.usage),
+        "tries": [dict(tried) for tried in result.tries],
+    }
+    rejected = result.rejected
+    if rejected is not None:
+        said["rejected"] = {
+            "code": str(rejected.code),
+            "message": rejected.message,
+            "detail": dict(rejected.detail),
+        }
+    else:
+        said["action"] = result.action
+        said["summary"] = result.summary
+        said["files"] = [dict(file) for file in result.files]
+        said["as_asked"] = result.is_as_asked
+    if result.kept is not None:
+        said["kept"] = str(result.kept)
+    return said
+
+
+def _print_setup(setup: TrialSetup, title: str) -> None:
+    model = f", {setup.model}" if setup.model else ""
+    _line("agent", f"{setup.agent} ({setup.preset or setup.adapter}{model})")
+    if setup.program is not None:
+        version = f" ({setup.version})" if setup.version else ""
+        _line("program", setup.program + version)
+    hosts = ", ".join(setup.hosts)
+    _line("confined", setup.sandbox + (f", reaches {hosts}" if hosts else ""))
     _line("asked", title)
 
 
-def _print_after(said: Mapping[str, Any]) -> None:
-    _line("answered", f"after {_seconds(said['milliseconds'])}")
-    if "rejected" in said:
-        _line("rejected", f"{said['rejected']['code']}: {said['rejected']['message']}")
-        if said["rejected"]["detail"].get("stderr"):
-            click.echo(said["rejected"]["detail"]["stderr"].rstrip())
+def _print_result(result: TrialResult) -> None:
+    _line("answered", f"after {_seconds(result.milliseconds)}")
+    if result.rejected is not None:
+        _line("rejected", f"{result.rejected.code}: {result.rejected.message}")
+        if result.rejected.detail.get("stderr"):
+            click.echo(result.rejected.detail["stderr"].rstrip())
     else:
-        _line("said", f"{said['action']}: {' '.join(said['summary'].split())}")
-        for file in said["files"]:
+        _line("said", f"{result.action}: {' '.join(result.summary.split())}")
+        for file in result.files:
             _line("proposed", f"{file['change']} {file['path']} ({file.get('bytes', 0)} bytes)")
-    if said["usage"]:
-        _line("took", _took(said["usage"]))
-    if "kept" in said:
-        _line("kept", said["kept"])
+    if result.usage:
+        _line("took", _took(result.usage))
+    if result.kept is not None:
+        _line("kept", str(result.kept))
 
 
 def _took(usage: Mapping[str, Any]) -> str:
@@ -282,23 +216,79 @@ def _line(label: str, text: str) -> None:
     click.echo(f"{style(f'{label:<9}', bold=True)} {text}")
 
 
-def _check(name: str, done: Trial, said: Mapping[str, Any]) -> None:
+def _check(name: str, result: TrialResult) -> None:
     """Raise AgentError if the agent did not do what it was asked."""
-    if done.is_as_asked:
+    if result.is_as_asked:
         click.echo(f"agent '{name}' works", err=True)
         return
-    if "kept" in said:
-        look = f"look at the request and the answer in '{said['kept']}'"
+    if result.kept is not None:
+        look = f"look at the request and the answer in '{result.kept}'"
     else:
         look = f"run 'git esaa agent test {name} --keep' and look at the request and the answer"
-    if "rejected" in said:
+    if result.rejected is not None:
         raise AgentError(
-            f"agent '{name}' failed its trial: {said['rejected']['message']}",
-            cause=said["rejected"]["code"],
+            f"agent '{name}' failed its trial: {result.rejected.message}",
+            cause=str(result.rejected.code),
             hint=f"{look}; docs/guides/coding-agents.md says what to do about each failure",
         )
     raise AgentError(
         f"agent '{name}' gave a valid answer, and did something else than it was asked",
-        cause=f"'{said['summary'][:200]}'",
+        cause=f"'{result.summary[:200]}'",
         hint=f"try another model, or {look}",
     )
+
+
+# -- what an agent would be sent ------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Example:
+  git esaa context T-1000
+  git esaa context T-1000 --agent local > prompt.txt
+"""
+)
+@click.argument("task_id", metavar="TASK")
+@click.option(
+    "--agent",
+    metavar="NAME",
+    help="As if this agent of the swarm did it, instead of the one that will.",
+)
+@json_option
+@pass_project
+def context(project: Project, task_id: str, agent: str | None, as_json: bool) -> None:
+    """Show exactly what would be sent to the agent of a task.
+
+    Nothing is recorded, started or asked. The request goes to standard output byte for byte; who
+    it is for, its size and its SHA-256 (which the dispatch event records) go to standard error.
+    The id and the deadline of the attempt are those that it would get at this moment. Of a task
+    that somebody works on, the request of the attempt under way is shown.
+    """
+    from esaa_git.core.canonical import digest
+
+    shown = request_of(project, task_id, agent)
+    request = shown.request
+    described = {
+        "task_id": request.task_id,
+        "attempt_id": request.attempt_id,
+        "open": shown.open,
+        "agent": shown.agent,
+        "adapter": shown.adapter,
+        "model": shown.model,
+        "template": request.template,
+        "sandbox": shown.sandbox,
+        "base": request.base,
+        "deadline": request.deadline,
+        "bytes": len(request.sent),
+        "sha256": digest(request.sent),
+    }
+    if as_json:
+        sent = request.sent.decode(errors="replace")
+        print_json({**described, "notes": list(shown.notes), "sent": sent})
+        return
+    named = ("agent", "adapter", "template", "bytes", "sha256", "sandbox")
+    line = ", ".join(f"{name} {described[name]}" for name in named if described[name] is not None)
+    project.note(f"{request.attempt_id}: {line}")
+    for note in shown.notes:
+        project.note(f"note: {note}")
+    click.echo(request.sent, nl=False)

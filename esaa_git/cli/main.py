@@ -23,7 +23,7 @@ COMMANDS = {
     "complete": "work:complete",
     "review": "work:review",
     "agent": "agent:agent",
-    "context": "context:context",
+    "context": "agent:context",
     "mcp": "mcp:mcp",
     "issue": "task:issue",
     "hotfix": "task:hotfix",

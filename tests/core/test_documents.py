@@ -229,9 +229,7 @@ def test_a_paper_names_files_and_targets_that_are_there(name: str) -> None:
     assert set(named) <= targets
 
 
-def test_the_matrix_calls_the_targets_of_the_makefile_on_every_interpreter() -> (
-    None
-):
+def test_the_matrix_calls_the_targets_of_the_makefile_on_every_interpreter() -> None:
     flow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     steps = [step for job in flow["jobs"].values() for step in job["steps"] if "run" in step]
