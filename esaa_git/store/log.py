@@ -47,9 +47,8 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import ROLES, Trust, check_role, check_signers, signer_set
+from esaa_git.trust.roles import ROLES, Authority, check_role, check_signers, signer_set
 from esaa_git.trust.signer import Signer
-from esaa_git.trust.signers import SignerSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class GitEventLog:
         self._loaded: LoadedTip | None = None
         self._trusted: LoadedTip | None = None
         self._kept_tree: tuple[LoadedTip, StateTree] | None = None
-        self.trust: Trust | None = None
+        self.authority: Authority | None = None
 
     @cached_property
     def signer(self) -> Signer:
@@ -230,7 +229,7 @@ class GitEventLog:
             target = found.parent
 
     def moved(
-        self, loaded: LoadedTip, tree: StateTree | None = None, trust: Trust | None = None
+        self, loaded: LoadedTip, tree: StateTree | None = None, authority: Authority | None = None
     ) -> None:
         """Take note that a transaction of this log has been committed.
 
@@ -238,7 +237,7 @@ class GitEventLog:
         """
         self._loaded = self._trusted = loaded
         self._kept_tree = None if tree is None else (loaded, tree)
-        self.trust = trust or self.trust
+        self.authority = authority or self.authority
 
     def take_state_tree(self, start: LoadedTip | None) -> StateTree:
         """Return the mirror of the state's tree at a tip; a kept one is given away once."""
@@ -256,14 +255,10 @@ class GitEventLog:
         try:
             if parts is None:
                 raise SignatureRefused("malformed", "it has not exactly one signature")
-            verified = self._signers_of(before).verify(*parts, event.ts)
-            check_role(
-                event.action,
-                before,
-                verified.principals & ROLES,
-                verified.fingerprint,
-                changes=before is not loaded.contracts,
-            )
+            authority = self._authority_of(before)
+            changes = before is not loaded.contracts
+            key = authority.prove(*parts)
+            authority.check_may_sign(key, event.action, event.ts, changes=changes)
         except (SignatureRefused, RefusedError) as error:
             raise MismatchError(
                 f"the log ends with a commit that was not signed by an orchestrator: "
@@ -273,11 +268,11 @@ class GitEventLog:
             ) from error
         self._trusted = loaded
 
-    def _signers_of(self, contracts: Contracts) -> SignerSet:
+    def _authority_of(self, contracts: Contracts) -> Authority:
         """Return who may sign; what was parsed for our own last transaction serves others' too."""
-        if self.trust is not None and self.trust.contracts is contracts:
-            return self.trust.signers
-        return signer_set(contracts)
+        if self.authority is not None and self.authority.contracts is contracts:
+            return self.authority
+        return Authority(contracts)
 
     def _signed_under(self, loaded: LoadedTip) -> tuple[Event, Contracts]:
         """Return the last event and the contracts before it, which say who may have signed it."""
@@ -355,7 +350,7 @@ class GitLogTransaction:
         self._contracts = None if start is None else start.contracts
         self._contracts_tree = None if start is None else start.contracts_tree
         self._state_tree = log.take_state_tree(start)
-        self._trust = log.trust
+        self._authority = log.authority
         self._orchestrator: Signer | None = None
         self._last: LoadedTip | None = None
         self._subject = ""
@@ -427,27 +422,27 @@ class GitLogTransaction:
             ref = f"refs/heads/{branch.branch}"
             moves.append(RefMove(ref, branch.old, branch.new, message))
         move_refs(self._repository, moves)
-        self._log.moved(self._last, self._state_tree, self._trust)
+        self._log.moved(self._last, self._state_tree, self._authority)
 
     def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
         """Sign, and refuse to write what `verify` would refuse to believe."""
-        if self._trust is None or self._trust.contracts is not contracts:
-            self._trust = Trust(contracts)
+        if self._authority is None or self._authority.contracts is not contracts:
+            self._authority = Authority(contracts)
         person = self._log.person(event.action)
         if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
             person = None  # an agent holds no key: what it decided is signed by the orchestrator
         signer = person or self._orchestrator or self._log.signer
-        armored = signer.sign(payload)
+        changes = self._contracts is not contracts
         try:
             try:
-                roles = self._trust.roles(signer, payload, armored, event.ts)
+                return self._signed(signer, payload, event, changes)
             except SignatureRefused:
                 following = self._log.following
                 if person is not None or following is None:
                     raise
-                armored = following.sign(payload)
-                roles = self._trust.roles(following, payload, armored, event.ts)
-                signer = self._orchestrator = following
+                armored = self._signed(following, payload, event, changes)
+                self._orchestrator = following
+                return armored
         except SignatureRefused as error:
             raise KeyUnavailable(
                 "the signing key is not trusted by the contracts in force",
@@ -455,8 +450,12 @@ class GitLogTransaction:
                 hint="run 'git esaa doctor' for the key configured here, and 'git esaa key list' "
                 "for those in force; an admin can add one with 'git esaa key trust'",
             ) from error
-        changes = self._contracts is not contracts
-        check_role(event.action, contracts, roles, signer.fingerprint, changes=changes)
+
+    def _signed(self, signer: Signer, payload: bytes, event: Event, changes: bool) -> bytes:
+        assert self._authority is not None
+        armored = signer.sign(payload)
+        key = self._authority.prove_own(signer, payload, armored)
+        self._authority.check_may_sign(key, event.action, event.ts, changes=changes)
         return armored
 
     def _store_contracts(self, contracts: Contracts) -> str:

@@ -1,4 +1,4 @@
-"""Roles: which keys the contracts name for them, and which action each may sign."""
+"""Roles: which keys the contracts name for them, and what each of them may sign."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ ROLES = frozenset({"orchestrator", "approver", "admin"})
 ADMIN = frozenset({"admin"})
 """Who signs a change of contracts, whatever the contracts say."""
 
+_EFFECTS = frozenset({"orchestrator"})
+_WITNESSES = frozenset({"orchestrator", "admin"})
+
 
 def signer_set(contracts: Contracts) -> SignerSet:
-    """Return who may sign under these contracts."""
+    """Return the keys that these contracts name."""
     return SignerSet.parse(
         contracts.files.get(ALLOWED_SIGNERS, b""), contracts.files.get(OPENPGP_SIGNERS)
     )
@@ -41,6 +44,11 @@ def check_signers(contracts: Contracts) -> None:
         )
 
 
+def roles_asked(contracts: Contracts, action: str, *, changes: bool = False) -> frozenset[str]:
+    """Return the roles of which one may sign an action, or a change of these contracts."""
+    return ADMIN if changes else contracts.orchestrator.signers_of(action)
+
+
 def check_role(
     action: str,
     contracts: Contracts,
@@ -49,8 +57,12 @@ def check_role(
     *,
     changes: bool,
 ) -> None:
-    """Refuse a key whose roles do not let it sign an action, or a change of these contracts."""
-    wanted = ADMIN if changes else contracts.orchestrator.signers_of(action)
+    """Refuse a key whose roles do not let it sign an action, or a change of these contracts.
+
+    Raises:
+        RefusedError: naming the roles it has, and those that are asked for.
+    """
+    wanted = roles_asked(contracts, action, changes=changes)
     if roles & wanted:
         return
     raise RefusedError(
@@ -64,17 +76,51 @@ def check_role(
     )
 
 
-class Trust:
-    """What one set of contracts says of our own keys; each key is verified once."""
+class Authority:
+    """What one set of contracts lets each key sign; the signers are read once, and asked often.
+
+    A question takes a key that a signature has proven (`Verified`), except where it says so.
+    `at` is the time of the event, RFC 3339 in UTC, by which a key has expired or is not valid
+    yet; such a key is a `SignatureRefused`, as is a signature that does not hold.
+    """
 
     def __init__(self, contracts: Contracts) -> None:
         self.contracts = contracts
         self.signers = signer_set(contracts)
-        self._known: dict[str, Verified] = {}
+        self._ours: dict[str, Verified] = {}
 
-    def roles(self, signer: Signer, payload: bytes, armored: bytes, at: str) -> frozenset[str]:
-        """Return the roles of whoever made the signature, at this time."""
-        known = self._known.get(signer.fingerprint)
+    def prove(self, payload: bytes, armored: bytes) -> Verified:
+        """Return the key that has made the signature, if these contracts name it."""
+        return self.signers.verify(payload, armored)
+
+    def roles(self, key: Verified, at: str) -> frozenset[str]:
+        """Return the roles of a key at a time."""
+        return self.signers.known_at(key, at).principals & ROLES
+
+    def may_sign(self, key: Verified, action: str, at: str, *, changes: bool = False) -> bool:
+        """Answer whether a key may sign an event, or one that `changes` these contracts."""
+        return bool(self.roles(key, at) & roles_asked(self.contracts, action, changes=changes))
+
+    def may_sign_effect(self, key: Verified, at: str) -> bool:
+        """Answer whether a key may sign an effect commit."""
+        return bool(self.roles(key, at) & _EFFECTS)
+
+    def may_witness(self, blob: bytes) -> bool:
+        """Answer whether an SSH key may sign a checkpoint; it has proven itself by signing it."""
+        return bool(self.signers.roles_of_key(blob) & _WITNESSES)
+
+    def check_may_sign(self, key: Verified, action: str, at: str, *, changes: bool = False) -> None:
+        """Refuse what `may_sign` answers with no.
+
+        Raises:
+            RefusedError: if the key has no role that may sign it.
+        """
+        roles = self.roles(key, at)
+        check_role(action, self.contracts, roles, key.fingerprint, changes=changes)
+
+    def prove_own(self, signer: Signer, payload: bytes, armored: bytes) -> Verified:
+        """Return our own key as these contracts know it; its first signature alone is verified."""
+        known = self._ours.get(signer.fingerprint)
         if known is None:
-            known = self._known[signer.fingerprint] = self.signers.verify(payload, armored)
-        return self.signers.known_at(known, at).principals & ROLES
+            known = self._ours[signer.fingerprint] = self.prove(payload, armored)
+        return known
