@@ -36,7 +36,7 @@ from esaa_git.core.envelope import (  # noqa: E402
 from esaa_git.core.event import schema  # noqa: E402
 from esaa_git.core.events import ACTIONS, spec  # noqa: E402
 from esaa_git.core.rejection import EXPLANATIONS  # noqa: E402
-from esaa_git.verify.checks import CHECKS  # noqa: E402
+from esaa_git.verify.failure import CHECKS  # noqa: E402
 
 FORMAT = "docs/FORMAT.md"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

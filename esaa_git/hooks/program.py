@@ -123,7 +123,11 @@ def new_commits(
 
 
 def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """Return the commits that may say to be the effect of an event, and no fewer than those."""
+    """Return the commits that may claim an event, and no fewer than those.
+
+    `commitform.claims` is the rule. This sorts out beforehand what cannot meet it, so that a push
+    without a new effect pays for no import.
+    """
     # Letters of `ESAA` have look-alikes that an exact comparison without case takes for them.
     return {oid: data for oid, data in commits if b"-event:" in data.lower()}
 

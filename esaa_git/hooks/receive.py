@@ -18,11 +18,12 @@ from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.program import new_commits, not_in, possible_claims
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
-from esaa_git.store.objects import COMMIT, raw_parent
+from esaa_git.store.objects import COMMIT, message_of, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
-from esaa_git.verify.checks import CHECKS, Closed, Failure, Verifier
-from esaa_git.verify.effects import EffectChecker, claims_event
+from esaa_git.verify.checks import EventChecker
+from esaa_git.verify.effects import Closed, EffectChecker, closed_in, is_closing_effect
+from esaa_git.verify.failure import Failure, check_name
 
 LOOKED_BACK = 10_000
 """How far back we look for where two histories part; it is only for the message."""
@@ -59,14 +60,8 @@ class Log:
         self._closed.update((one.effect_commit, one) for one in closed)
 
     def names(self, effect: str, message: bytes) -> bool:
-        """Answer whether the task that a commit claims was closed with exactly this commit.
-
-        The state at the tip tells, however long the log is: `done` is final, so the result of a
-        task stays for ever, whatever run it was in and whether or not it was superseded.
-        """
-        named = commitform.trailers(message.decode("utf-8", "replace")).get("ESAA-Task", "")
-        task = self.state.tasks.get(named)
-        return task is not None and task.result is not None and task.result.effect_commit == effect
+        """Answer whether the log closed a task with this very effect (check 11)."""
+        return is_closing_effect(self.state, effect, message)
 
     def closing(self, effects: Mapping[str, bytes]) -> Iterator[Closed]:
         """Yield where the log closed these effects, which its state names; None is left out."""
@@ -75,27 +70,16 @@ class Log:
             if oid in self._closed:
                 yield self._closed[oid]
             else:
-                said = commitform.trailers(message.decode("utf-8", "replace"))
+                said = commitform.trailers(message)
                 wanted[oid] = f"\nESAA-Attempt: {said.get('ESAA-Attempt')}\n".encode()
         current: str | None = self.tip
         while wanted and current is not None:
             data = self._read(current)[1]
             if any(trailer in data for trailer in wanted.values()):
-                one = self._closed_by(current)
+                one = closed_in(self._read, read_event_commit(self._read, current))
                 if one is not None and wanted.pop(one.effect_commit, None) is not None:
                     yield one
             current = raw_parent(data)
-
-    def _closed_by(self, oid: str) -> Closed | None:
-        found = read_event_commit(self._read, oid)
-        event = found.event
-        effect = event.payload.get("effect_commit")
-        if event.action != "task.update" or effect is None:
-            return None
-        roadmap = found.tree["roadmap"].oid
-        run = load_state(self._read, roadmap, seq=event.seq, ts=event.ts).run
-        task_id, attempt_id = str(event.task_id), str(event.attempt_id)
-        return Closed(event.seq, oid, str(effect), task_id, attempt_id, str(run.branch))
 
 
 class Reception:
@@ -157,17 +141,17 @@ class Reception:
             raise _unreadable(str(error)) from error
         oid, seq = str(command.new), None
         try:
-            verifier = Verifier(self._read, command.old)
+            events = EventChecker(self._read, command.old)
             for oid in oids:
-                seq = verifier.state.seq + 1
-                verifier.check(oid)
+                seq = events.state.seq + 1
+                events.check(oid)
         except Failure as failure:
             raise _refused(command.ref, failure) from failure
         except Exception as error:
             # The checks name what is wrong; that they did not is a fault, and no reason to accept.
-            unjudged = Failure(4, "corrupted", seq, oid, f"it cannot be judged: {error!r}")
+            unjudged = Failure(4, f"it cannot be judged: {error!r}").at(oid, seq)
             raise _refused(command.ref, unjudged) from error
-        return verifier.closed
+        return events.closed
 
     def _check_old(self, command: Command) -> None:
         """Refuse to judge from another commit than the one that is there.
@@ -180,7 +164,7 @@ class Reception:
             here, said = (oid[:12] if oid else "nothing" for oid in (found, command.old))
             raise ConflictError(
                 f"'{command.ref}' is not where the push begins",
-                cause=f"{_check(1)}: it is at {here}, and the push says {said}",
+                cause=f"{check_name(1)}: it is at {here}, and the push says {said}",
                 hint="fetch it, then push again",
             )
 
@@ -201,8 +185,8 @@ class Reception:
         if old is None and genesis is not None and oids[-1] != genesis:
             raise RefusedError(
                 f"'{command.ref}' is refused at EV-00000001",
-                cause=f"{_check(1)}: the log begins with {oids[-1][:12]}, and esaa.genesis on the "
-                f"server is {genesis[:12]}",
+                cause=f"{check_name(1)}: the log begins with {oids[-1][:12]}, and esaa.genesis on "
+                f"the server is {genesis[:12]}",
                 hint="push the log that the server waits for, or have its owner change the setting",
             )
         return oids[::-1]
@@ -213,7 +197,7 @@ class Reception:
             if kind != COMMIT:
                 raise RefusedError(
                     f"'{self._settings.log}' is refused at {oid[:12]}",
-                    cause=f"{_check(2)}: it is not a commit",
+                    cause=f"{check_name(2)}: it is not a commit",
                     hint="push the log's own ref, and nothing else, to this name",
                 )
             yield oid
@@ -235,7 +219,7 @@ class Reception:
             what = f"{first} to EV-{last:08d} of the log on the server are not in it"
         return RefusedError(
             f"'{command.ref}' is refused at {where}: the log only grows",
-            cause=f"{_check(1)}: {what}",
+            cause=f"{check_name(1)}: {what}",
             hint=f"fetch the log ('git fetch REMOTE {command.ref}'), and record what is new after "
             "its last event",
         )
@@ -244,9 +228,7 @@ class Reception:
         """Return the sequence number that an event commit claims."""
         if oid is None:
             return None
-        message = self._read(oid)[1].decode("utf-8", "replace")
-        said = commitform.trailers(message).get("ESAA-Seq", "")
-        return int(said) if said.isdecimal() and len(said) < 16 else None
+        return commitform.claimed_seq(message_of(self._read(oid)[1]))
 
     # -- effects ----------------------------------------------------------------------------
 
@@ -254,8 +236,8 @@ class Reception:
         """Refuse commits that pose as effects, and those whose event is not in the log."""
         effects = {}
         for oid, data in commits.items():
-            message = data.partition(b"\n\n")[2]
-            if not claims_event(message):
+            message = message_of(data)
+            if not commitform.claims(message):
                 continue
             if log is None or not log.names(oid, message):
                 raise self._unfounded(ref, oid, message, log)
@@ -264,7 +246,7 @@ class Reception:
             self._check_effects(ref, list(log.closing(effects)), log.imported)
 
     def _unfounded(self, ref: str, oid: str, message: bytes, log: Log | None) -> MismatchError:
-        said = commitform.trailers(message.decode("utf-8", "replace"))
+        said = commitform.trailers(message)
         event, name = said.get("ESAA-Event", ""), ""
         # What it claims need not exist, nor be an event, nor an id.
         with suppress(EsaaError, ValueError, pygit2.GitError):
@@ -283,7 +265,7 @@ class Reception:
         together = _TOGETHER.format(log=self._settings.log, branch=ref.removeprefix(BRANCHES))
         return MismatchError(
             f"'{ref}' is refused at commit {oid[:12]}: an effect without its event",
-            cause=f"{_check(11)}: {claim}, and {found}",
+            cause=f"{check_name(11)}: {claim}, and {found}",
             hint=f"{together}; a copy of an effect (rebase, cherry-pick) is to lose its ESAA "
             "trailers, or to be a merge",
         )
@@ -323,7 +305,7 @@ class Reception:
                         f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{branch}' "
                         "after this push, and esaa.requireEffects is set"
                     )
-                    failure = Failure(11, "mismatch", one.seq, one.event_commit, message)
+                    failure = Failure(11, message).at(one.event_commit, one.seq)
                     hint = _TOGETHER.format(log=log.ref, branch=branch)
                     raise _refused(log.ref, failure, hint)
 
@@ -344,26 +326,23 @@ class Reception:
                 gone = new_commits([old], *options, known=others)
             lost = {
                 oid: message
-                for oid, message in _messages(possible_claims(gone))
-                if claims_event(message) and log.names(oid, message)
+                for oid, message in claiming(possible_claims(gone)).items()
+                if log.names(oid, message)
             }
             for one in log.closing(lost):
                 if BRANCHES + one.branch == command.ref:
                     raise RefusedError(
                         f"'{command.ref}' is refused: it would lose the effect of EV-{one.seq:08d}",
-                        cause=f"{_check(11)}: {one.effect_commit[:12]} of {one.task_id} is not on "
-                        "it after this push, and esaa.requireEffects is set",
+                        cause=f"{check_name(11)}: {one.effect_commit[:12]} of {one.task_id} is not "
+                        "on it after this push, and esaa.requireEffects is set",
                         hint="add commits to the branch; 'git revert' takes back what a task did",
                     )
 
 
-def _messages(commits: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    for oid, data in commits.items():
-        yield oid, data.partition(b"\n\n")[2]
-
-
-def _check(number: int) -> str:
-    return f"check {number}, {CHECKS[number]}"
+def claiming(commits: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the messages of those commits, given in raw bytes, that claim an event."""
+    messages = {oid: message_of(data) for oid, data in commits.items()}
+    return {oid: message for oid, message in messages.items() if commitform.claims(message)}
 
 
 def _refused(ref: str, failure: Failure, hint: str | None = None) -> EsaaError:
@@ -371,7 +350,7 @@ def _refused(ref: str, failure: Failure, hint: str | None = None) -> EsaaError:
     where = failure.event_id or f"commit {failure.oid[:12]}"
     return kind(
         f"'{ref}' is refused at {where}",
-        cause=f"{_check(failure.check)}: {failure.message} (commit {failure.oid[:12]})",
+        cause=f"{check_name(failure.check)}: {failure.message} (commit {failure.oid[:12]})",
         hint=hint or _HINTS.get(failure.check, _VERIFY),
     )
 

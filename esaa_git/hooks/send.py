@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Settings
 from esaa_git.hooks.program import Remote, ask_remote, is_here, not_in
-from esaa_git.hooks.receive import Log
+from esaa_git.hooks.receive import Log, claiming
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.store.statetree import load_state
-from esaa_git.verify.effects import claims_event
+from esaa_git.verify.effects import closed_in
 
 
 def check_events_travel(
@@ -28,10 +27,7 @@ def check_events_travel(
         log: what the push does to the log, if anything.
     """
     repository = open_repository()
-    effects = {
-        ref: {oid: message for oid, message in _messages(commits) if claims_event(message)}
-        for ref, commits in claims.items()
-    }
+    effects = {ref: claiming(commits) for ref, commits in claims.items()}
     if not any(effects.values()):
         return
     tip = log.new if log is not None else ask_remote(remote, settings.log)
@@ -48,11 +44,6 @@ def check_events_travel(
                 raise _alone(repository, ref, oid, message, log, settings, remote)
 
 
-def _messages(commits: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    for oid, data in commits.items():
-        yield oid, data.partition(b"\n\n")[2]
-
-
 def _alone(
     repository: Repository,
     ref: str,
@@ -62,7 +53,7 @@ def _alone(
     settings: Settings,
     remote: Remote,
 ) -> RefusedError:
-    said = commitform.trailers(message.decode("utf-8", "replace"))
+    said = commitform.trailers(message)
     what = f"{oid[:12]} is the effect of {said.get('ESAA-Task', 'no task')}"
     here = repository.ref_target(settings.log)
     branch = ref.removeprefix(BRANCHES)
@@ -111,12 +102,9 @@ def _closed(repository: Repository, log: Command) -> dict[str, dict[str, str]]:
             one = read_event_commit(repository.read, oid)
         except EsaaError:
             break  # what this is, the server says
-        effect = one.event.payload.get("effect_commit")
         imported = commitform.imported_events(one.trailers.get("ESAA-Log"))
-        if one.event.action == "task.update" and effect is not None and one.event.seq > imported:
-            event = one.event
-            roadmap = one.tree["roadmap"].oid
-            run = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts).run
-            found.setdefault(str(run.branch), {})[str(effect)] = event.event_id
+        closed = closed_in(repository.read, one) if one.event.seq > imported else None
+        if closed is not None:
+            found.setdefault(closed.branch, {})[closed.effect_commit] = one.event.event_id
         oid = one.parent
     return found

@@ -19,8 +19,8 @@ from esaa_git.errors import ConflictError, CorruptedError
 from esaa_git.ports.branch import BranchMove, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
-from esaa_git.store import commitform
 from esaa_git.store.branch import GitWorkingBranch
+from esaa_git.store.commitform import claims
 from esaa_git.store.journal import FileJournal, write_atomically
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, TREE, decode_commit
@@ -30,7 +30,7 @@ from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.store.stage import Stage
 from esaa_git.store.trees import GitTrees
-from esaa_git.verify.effects import claims_event
+from esaa_git.verify.effects import is_closing_effect
 from esaa_git.verify.pins import mark_path, read_mark, write_mark
 
 SUPERSEDED = "refs/esaa/superseded"
@@ -67,13 +67,6 @@ def contains(repository: Repository, tip: str, commit: str) -> bool:
     if tip == commit:
         return True
     return repository.raw.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
-
-
-def names_effect(state: State, oid: str, message: bytes) -> bool:
-    """Answer whether the log closed the task that a commit claims with exactly this commit."""
-    said = commitform.trailers(message.decode("utf-8", "replace"))
-    task = state.tasks.get(said.get("ESAA-Task", ""))
-    return task is not None and task.result is not None and task.result.effect_commit == oid
 
 
 # -- one branch ---------------------------------------------------------------------------------
@@ -141,8 +134,8 @@ def plan_lane(
     commits = {oid: decode_commit(repository.read(oid)[1]) for oid in only_here}
     unknown, kept = set(stale) & set(only_here), []
     for oid, commit in commits.items():
-        if claims_event(commit.message):
-            if names_effect(state, oid, commit.message):
+        if claims(commit.message):
+            if is_closing_effect(state, oid, commit.message):
                 kept.append(oid)
             else:
                 unknown.add(oid)

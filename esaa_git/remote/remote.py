@@ -38,7 +38,7 @@ from esaa_git.store.program import run_git
 from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verify.audit import Auditor, Report
-from esaa_git.verify.checks import CHECKS
+from esaa_git.verify.failure import check_name
 from esaa_git.verify.pins import Mark, mark_path, read_mark, read_pin, write_mark, write_pin
 
 CHECKPOINTS = "refs/esaa/checkpoints"
@@ -384,7 +384,7 @@ class Remote:
         if meets is None:
             raise MismatchError(
                 f"'{self.name}' has another log than before",
-                cause=f"check 1, {CHECKS[1]}: it had log {pin.log_id[:12]} with {pin.seq} events, "
+                cause=f"{check_name(1)}: it had log {pin.log_id[:12]} with {pin.seq} events, "
                 f"and has {seq} of another",
                 hint=hint,
             )
@@ -392,13 +392,13 @@ class Remote:
         if meets == tip:
             raise MismatchError(
                 f"the log on '{self.name}' was rolled back to event {seq}",
-                cause=f"check 1, {CHECKS[1]}: it had {pin.seq} events when it was last seen; "
+                cause=f"{check_name(1)}: it had {pin.seq} events when it was last seen; "
                 f"{pin.seq - seq} are gone",
                 hint=hint,
             )
         raise MismatchError(
             f"the log on '{self.name}' was rewritten after event {last}",
-            cause=f"check 1, {CHECKS[1]}: events {last + 1} to {pin.seq}, as they were last seen "
+            cause=f"{check_name(1)}: events {last + 1} to {pin.seq}, as they were last seen "
             "there, are not in it any more",
             hint=hint,
         )

@@ -62,7 +62,7 @@ class EventCommit:
 
     @property
     def trailers(self) -> dict[str, str]:
-        return dict(commitform.trailers(self.commit.message.decode(errors="replace")))
+        return dict(commitform.trailers(self.commit.message))
 
     @property
     def parent(self) -> str | None:

@@ -157,6 +157,11 @@ def raw_parent(data: bytes) -> str | None:
     return data[53:93].decode("ascii", "replace") if data[46:53] == b"parent " else None
 
 
+def message_of(data: bytes) -> bytes:
+    """Return the message in a commit's raw bytes; nothing where it has none."""
+    return data.partition(b"\n\n")[2]
+
+
 def decode_commit(data: bytes) -> Commit:
     """Return a commit of any shape; what shape is acceptable is for the caller to say.
 

@@ -1,38 +1,27 @@
-"""The numbered checks on event commits, over raw bytes (docs/FORMAT.md, "Verification").
+"""Checks 2 to 10, on event commits, over raw bytes (docs/FORMAT.md, "Verification").
 
-`Verifier.check` takes the commits of a range one by one, oldest first, and raises `Failure` at
+`EventChecker.check` takes the commits of a range one by one, oldest first, and raises `Failure` at
 the first that is not exactly what an honest orchestrator would have written. Because the state
 rides in the log, a range needs nothing but the commit before it, and ranges are independent.
 
-The numbers are those of the design:
-
-     1  the anchor and the pin (in `esaa_git.verify.audit`)
-     2  shape: one parent, one signature, known headers, exact tree entries
-     3  signature and role
-     4  canonical bytes and schema
-     5  sequence, ids, time, SHA-256 chain, log id
-     6  contracts unchanged, or changed with authority
-     7  the transition is legal and yields exactly the recorded state
-     8  authority and boundaries of effects
-     9  `done` is immutable
-    10  recorded hashes recompute
-    11  effects on the branch match the log
+Each check is a method that names its number, and `_check` runs them in the order that FORMAT
+gives. Checks 1 and 11 are about more than one event: `esaa_git.verify.pins` has the first,
+`esaa_git.verify.effects` and `esaa_git.verify.branch` have the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pygit2
 
 from esaa_git.core import canonical
-from esaa_git.core.contract_rules import attribution, check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode, event_id
+from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
-from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.store import commitform
 from esaa_git.store.log import read_contracts, read_event_commit
@@ -46,103 +35,29 @@ from esaa_git.store.objects import (
     TreeEntry,
     decode_commit,
     decode_tree,
+    message_of,
     object_id,
     split_signature,
 )
 from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import ROLES, check_signers, signer_set
-from esaa_git.trust.signers import SignerSet
+from esaa_git.trust.roles import Authority, check_signers
+from esaa_git.trust.signers import Verified
+from esaa_git.verify.effects import Closed, Link, closed_by, effect_form
+from esaa_git.verify.failure import Failure
 
-CHECKS: Mapping[int, str] = {
-    1: "the anchor and the pin",
-    2: "shape of the commit",
-    3: "signature and role",
-    4: "canonical bytes and schema",
-    5: "sequence, ids, time, chain, log id",
-    6: "contracts unchanged, or changed with authority",
-    7: "legal transition, recorded state",
-    8: "authority and boundaries of effects",
-    9: "done is immutable",
-    10: "recorded hashes",
-    11: "effects on the branch",
-}
-
-
-class Failure(Exception):
-    """The first check that a commit did not pass.
-
-    `outcome` is `corrupted` for bytes that no honest writer produced, or that cannot be read,
-    and `mismatch` for well-formed history that does not add up to what it claims.
-    """
-
-    def __init__(
-        self,
-        check: int,
-        outcome: str,
-        seq: int | None,
-        oid: str,
-        message: str,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.check = check
-        self.outcome = outcome
-        self.seq = seq
-        self.oid = oid
-        self.message = message
-        self.hint = hint
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Failure, (self.check, self.outcome, self.seq, self.oid, self.message, self.hint))
-
-    @property
-    def event_id(self) -> str | None:
-        return None if self.seq is None else event_id(self.seq)
+_CHECK_OF_RULE = {"INV-001": 9, "INV-004": 8, "INV-005": 5}
+"""The checks that invariants belong to; what else forbids a transition is check 7."""
 
 
 @dataclass(frozen=True, slots=True)
-class EffectForm:
-    """What the log says an effect commit holds; its parent is all that is left open.
+class _Signed:
+    """An event commit whose shape is right: what its signature covers, and its tree."""
 
-    `changes` maps a path to (mode, blob), or to None where the path goes away.
-    """
-
-    agent: str
-    summary: str
-    ts: str
-    run_id: str
-    assisted_by: str | None
-    event_id: str
-    event_commit: str
-    contracts_tree: str
-    changes: Mapping[str, tuple[str, str] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A task that the log closed with an effect: what check 11 has to find.
-
-    `form` is None where the event that wrote the effect lies before the range that was checked.
-    """
-
-    seq: int
-    event_commit: str
-    effect_commit: str
-    task_id: str
-    attempt_id: str
-    branch: str
-    form: EffectForm | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What the log says of an effect that reached the branch in another commit than its own."""
-
-    seq: int
-    task_id: str
-    effect_commit: str
-    reached_by: str
+    payload: bytes
+    armored: bytes
+    root: str
+    tree: dict[str, TreeEntry]
 
 
 class _Presence:
@@ -159,19 +74,26 @@ class _Presence:
         return oid
 
 
-class Verifier:
-    """Checks a range of the log, from the commit after `start` (None: from genesis)."""
+class EventChecker:
+    """Checks a range of the log, from the commit after `start` (None: from genesis).
+
+    Attributes:
+        sound: the last commit that passed, or on which the range stands.
+        state: what the log says after it.
+        closed: the effects that the range names, which check 11 has to find.
+        links: what it says of effects in other commits than their own.
+    """
 
     def __init__(self, reader: Reader, start: str | None) -> None:
         self._reader = reader
         self._presence = _Presence(reader)
-        self._signers: SignerSet | None = None
+        self._authority: Authority | None = None
         self.closed: list[Closed] = []
         self.links: list[Link] = []
         self._written: dict[str, tuple[str, Event]] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
-        self._parent = start
+        self.sound = start
         self._contracts_tree: str | None = None
         self._contracts: Contracts | None = None
         self.state: State = EMPTY
@@ -179,11 +101,6 @@ class Verifier:
         if start is not None:
             roadmap = self._resume(start)
         self._tree = StateTree(reader, roadmap)
-
-    @property
-    def sound(self) -> str | None:
-        """The last commit that passed, or on which the range stands."""
-        return self._parent
 
     def _resume(self, start: str) -> str:
         """Stand on a commit that another range, or an earlier verification, answers for."""
@@ -196,204 +113,211 @@ class Verifier:
             roadmap = found.tree["roadmap"].oid
             self.state = load_state(self._reader, roadmap, seq=found.event.seq, ts=found.event.ts)
         except (CorruptedError, KeyError, MalformedObject, pygit2.GitError) as error:
-            raise Failure(2, "corrupted", None, start, f"cannot be read: {error}") from error
+            raise Failure(2, f"cannot be read: {error}").at(start) from error
         return roadmap
 
     def check(self, oid: str) -> None:
         """Check the next commit.
 
         Raises:
-            Failure: naming the check that it did not pass.
+            Failure: naming the check that it did not pass, with its address.
         """
         seq = self.state.seq + 1
         try:
-            self._check(oid, seq)
-        except Failure:
+            self._check(oid)
+        except Failure as failure:
+            failure.at(oid, seq)
             raise
         except KeyError as error:
-            raise Failure(2, "corrupted", seq, oid, f"object {error} is missing") from error
+            raise Failure(2, f"object {error} is missing").at(oid, seq) from error
         except (MalformedObject, pygit2.GitError) as error:
-            raise Failure(2, "corrupted", seq, oid, str(error)) from error
+            raise Failure(2, str(error)).at(oid, seq) from error
 
-    def _check(self, oid: str, seq: int) -> None:
+    def _check(self, oid: str) -> None:
+        # Check 3 stands in two halves. The first, whose bytes these are, asks nothing of the
+        # event: with the contracts before it known, it could stand before the event is decoded.
+        commit = self._check_shape(oid)  # 2
+        event = self._check_content(commit)  # 4
+        after = self._check_contracts(commit, event)  # 6, that they may change at all
+        before = after if self._contracts is None else self._contracts
+        signer = self._check_signature(commit, before)  # 3, whose bytes these are
+        self._check_role(signer, event, before, after)  # 3, whether it may sign; 6, by whom
+        state = self._check_transition(event, after)  # 5, 7, 8, 9
+        self._check_commit_bytes(commit, event, state)  # 2, 5
+        self._check_recorded_state(commit, state)  # 7
+        self._check_attachments(commit, event)  # 8
+        self._check_recorded_hash(event)  # 10
+        self.sound, self._previous, self.state = oid, event.sha256, state
+        self._contracts, self._contracts_tree = after, commit.tree["contracts"].oid
+        self._note_effect(event, state, oid)
+
+    # -- check 2: shape of the commit ---------------------------------------------------------
+
+    def _check_shape(self, oid: str) -> _Signed:
+        """Check 2: one signature, and exactly the tree entries that an event commit has."""
         kind, data = self._reader(oid)
         if kind != COMMIT:
-            raise Failure(2, "corrupted", seq, oid, "it is not a commit")
+            raise Failure(2, "it is not a commit")
         parts = split_signature(data)
         if parts is None:
-            raise Failure(2, "corrupted", seq, oid, "it has not exactly one signature")
+            raise Failure(2, "it has not exactly one signature")
         payload, armored = parts
-        tree = self._root(payload, seq, oid)
-        event = self._event(tree, seq, oid)
-        contracts = self._contracts_of(tree, event, seq, oid)
-        before = contracts if self._contracts is None else self._contracts
-        self._signature(payload, armored, event, before, contracts, seq, oid)
-        state = self._transition(event, contracts, seq, oid)
-        self._commit_bytes(payload, tree, event, state, seq, oid)
-        self._recorded_state(tree, state, seq, oid)
-        self._attachments(tree, event, seq, oid)
-        self._hashes(event, seq, oid)
-        self._parent, self._previous, self.state = oid, event.sha256, state
-        self._contracts, self._contracts_tree = contracts, tree["contracts"].oid
-        self._note_effect(event, state, self._contracts_tree, oid)
-
-    # -- 2: shape ---------------------------------------------------------------------------
-
-    def _root(self, payload: bytes, seq: int, oid: str) -> dict[str, TreeEntry]:
         if not payload.startswith(b"tree "):
-            raise Failure(2, "corrupted", seq, oid, "it has no tree")
-        kind, raw = self._reader(payload[5:45].decode("ascii", "replace"))
+            raise Failure(2, "it has no tree")
+        root = payload[5:45].decode("ascii", "replace")
+        kind, raw = self._reader(root)
         if kind != TREE:
-            raise Failure(2, "corrupted", seq, oid, "its tree is not a tree")
+            raise Failure(2, "its tree is not a tree")
         tree = decode_tree(raw)
         if list(tree) != sorted(tree):
-            raise Failure(2, "corrupted", seq, oid, "its tree is not in git's order")
+            raise Failure(2, "its tree is not in git's order")
         for name, entry in tree.items():
             wanted = MODE_FILE if name == "event.json" else MODE_TREE
             if name not in commitform.ROOT_ENTRIES or entry.mode != wanted:
-                raise Failure(2, "corrupted", seq, oid, f"its tree has an entry '{name}'")
+                raise Failure(2, f"its tree has an entry '{name}'")
         for name in ("contracts", "event.json", "roadmap"):
             if name not in tree:
-                raise Failure(2, "corrupted", seq, oid, f"its tree has no '{name}'")
-        return tree
+                raise Failure(2, f"its tree has no '{name}'")
+        return _Signed(payload, armored, root, tree)
 
-    # -- 4: canonical bytes and schema ------------------------------------------------------
+    def _check_commit_bytes(self, commit: _Signed, event: Event, state: State) -> None:
+        """Checks 2 and 5: everything that the signature covers is what the event says.
 
-    def _event(self, tree: dict[str, TreeEntry], seq: int, oid: str) -> Event:
-        kind, data = self._reader(tree["event.json"].oid)
+        The commit's bytes are made again from what is known, and compared. Where the parent, a
+        header or a person differs, its shape is wrong; where the message does, and with it the
+        chain or the log id, it has another place in the log than it claims.
+        """
+        if self.log_id is None:
+            self.log_id = commitform.trailers(message_of(commit.payload)).get("ESAA-Log", "")
+        expected = commitform.event_commit(
+            event,
+            tree=commit.root,
+            parent=self.sound,
+            log_id=self.log_id,
+            previous_sha256=self._previous,
+            run_id=state.run.run_id,
+        )
+        if commit.payload == expected:
+            return
+        wanted, found = decode_commit(expected), decode_commit(commit.payload)
+        if found.parents != wanted.parents:
+            raise Failure(
+                2, f"it has parents {_short(found.parents)}, not {_short(wanted.parents)}"
+            )
+        if found.headers:
+            raise Failure(2, f"unknown header {found.headers[0]!r}")
+        for name in ("author", "committer"):
+            if getattr(found, name) != getattr(wanted, name):
+                raise Failure(2, f"its {name} is not what the event says")
+        said, meant = commitform.trailers(found.message), commitform.trailers(wanted.message)
+        wrong = [name for name in meant if said.get(name) != meant[name]]
+        message = f"trailer {wrong[0]}" if wrong else "its message"
+        raise Failure(5, f"{message} is not what the event says")
+
+    # -- check 3: signature and role ----------------------------------------------------------
+
+    def _check_signature(self, commit: _Signed, before: Contracts) -> Verified:
+        """Check 3: a key that the contracts before the event name has signed these bytes."""
+        if self._authority is None:
+            self._authority = Authority(before)
+        try:
+            return self._authority.prove(commit.payload, commit.armored)
+        except SignatureRefused as error:
+            raise Failure(3, f"signature: {error}") from error
+
+    def _check_role(
+        self, signer: Verified, event: Event, before: Contracts, after: Contracts
+    ) -> None:
+        """Checks 3 and 6: the key may sign the action, or the change of contracts, at this time."""
+        assert self._authority is not None
+        changes = after is not before
+        try:
+            may_sign = self._authority.may_sign(signer, event.action, event.ts, changes=changes)
+        except SignatureRefused as error:
+            raise Failure(3, f"signature: {error}") from error
+        if changes:
+            self._authority = None  # the next event is signed under the new contracts
+        if may_sign:
+            return
+        if changes:
+            raise Failure(6, "the contracts change without the signature of an admin")
+        raise Failure(3, f"{signer.fingerprint} may not sign {event.action}")
+
+    # -- check 4: canonical bytes and schema --------------------------------------------------
+
+    def _check_content(self, commit: _Signed) -> Event:
+        """Check 4: the event is canonical JSON, of the vocabulary, and meets its schema."""
+        kind, data = self._reader(commit.tree["event.json"].oid)
         if kind != BLOB:
-            raise Failure(2, "corrupted", seq, oid, "event.json is not a file")
+            raise Failure(2, "event.json is not a file")
         try:
             return decode(data)
         except MalformedEvent as error:
-            raise Failure(4, "corrupted", seq, oid, f"event.json: {error}") from error
+            raise Failure(4, f"event.json: {error}") from error
 
-    # -- 6: contracts -----------------------------------------------------------------------
+    # -- checks 5, 7, 8 and 9: the transition -------------------------------------------------
 
-    def _contracts_of(
-        self, tree: dict[str, TreeEntry], event: Event, seq: int, oid: str
-    ) -> Contracts:
-        recorded = tree["contracts"].oid
+    def _check_transition(self, event: Event, contracts: Contracts) -> State:
+        """Checks 5, 7, 8 and 9: the event is the next, legal, within its boundary and no overwrite.
+
+        One application of the event answers for all of them; the rule that it breaks tells which.
+        """
+        try:
+            state = evolve(self.state, event)
+            check_lawful(self.state, event, contracts)
+        except Violation as error:
+            raise Failure(_CHECK_OF_RULE.get(error.rule, 7), str(error)) from error
+        except EsaaError as error:
+            raise Failure(8, str(error)) from error
+        return state
+
+    # -- check 6: contracts unchanged, or changed with authority ------------------------------
+
+    def _check_contracts(self, commit: _Signed, event: Event) -> Contracts:
+        """Check 6: the contracts are those before, or a `run.init` brings others that can be used.
+
+        Whether its signer may change them, `_check_role` says.
+        """
+        recorded = commit.tree["contracts"].oid
         if recorded == self._contracts_tree and self._contracts is not None:
             return self._contracts
         if event.action != "run.init":
-            message = f"the contracts change in an ordinary event ({event.action})"
-            raise Failure(6, "mismatch", seq, oid, message)
+            raise Failure(6, f"the contracts change in an ordinary event ({event.action})")
         contracts = read_contracts(self._reader, recorded)
         try:
             contracts.check()
             check_signers(contracts)
         except ConfigurationError as error:
-            raise Failure(6, "mismatch", seq, oid, error.message) from error
+            raise Failure(6, error.message) from error
         return contracts
 
-    # -- 3: signature and role, 6: authority of a change ------------------------------------
+    # -- check 7: the recorded state ----------------------------------------------------------
 
-    def _signature(
-        self,
-        payload: bytes,
-        armored: bytes,
-        event: Event,
-        before: Contracts,
-        after: Contracts,
-        seq: int,
-        oid: str,
-    ) -> None:
-        if self._signers is None:
-            self._signers = signer_set(before)
-        try:
-            verified = self._signers.verify(payload, armored, event.ts)
-        except SignatureRefused as error:
-            raise Failure(3, "mismatch", seq, oid, f"signature: {error}") from error
-        roles = verified.principals & ROLES
-        if after is not before:
-            self._signers = None
-            if "admin" not in roles:
-                message = "the contracts change without the signature of an admin"
-                raise Failure(6, "mismatch", seq, oid, message)
-        wanted = before.orchestrator.signers_of(event.action)
-        if after is before and not roles & wanted:
-            message = f"{verified.fingerprint} may not sign {event.action}"
-            raise Failure(3, "mismatch", seq, oid, message)
-
-    # -- 5, 7, 8, 9: the transition ---------------------------------------------------------
-
-    def _transition(self, event: Event, contracts: Contracts, seq: int, oid: str) -> State:
-        try:
-            state = evolve(self.state, event)
-            check_lawful(self.state, event, contracts)
-        except Violation as error:
-            check = {"INV-001": 9, "INV-004": 8, "INV-005": 5}.get(error.rule, 7)
-            raise Failure(check, "mismatch", seq, oid, str(error)) from error
-        except EsaaError as error:
-            raise Failure(8, "mismatch", seq, oid, str(error)) from error
-        return state
-
-    # -- 2 and 5: everything that the signature covers --------------------------------------
-
-    def _commit_bytes(
-        self,
-        payload: bytes,
-        tree: dict[str, TreeEntry],
-        event: Event,
-        state: State,
-        seq: int,
-        oid: str,
-    ) -> None:
-        """Make the commit's bytes again from what is known, and compare."""
-        if self.log_id is None:
-            self.log_id = _log_id(payload)
-        expected = commitform.event_commit(
-            event,
-            tree=payload[5:45].decode(),
-            parent=self._parent,
-            log_id=self.log_id,
-            previous_sha256=self._previous,
-            run_id=state.run.run_id,
-        )
-        if payload == expected:
-            return
-        wanted, found = decode_commit(expected), decode_commit(payload)
-        if found.parents != wanted.parents:
-            message = f"it has parents {_short(found.parents)}, not {_short(wanted.parents)}"
-            raise Failure(2, "corrupted", seq, oid, message)
-        if found.headers:
-            raise Failure(2, "corrupted", seq, oid, f"unknown header {found.headers[0]!r}")
-        for name in ("author", "committer"):
-            if getattr(found, name) != getattr(wanted, name):
-                message = f"its {name} is not what the event says"
-                raise Failure(2, "corrupted", seq, oid, message)
-        here, there = found.message.decode("utf-8", "replace"), wanted.message.decode()
-        said, meant = commitform.trailers(here), commitform.trailers(there)
-        wrong = [name for name in meant if said.get(name) != meant[name]]
-        message = f"trailer {wrong[0]}" if wrong else "its message"
-        raise Failure(5, "mismatch", seq, oid, f"{message} is not what the event says")
-
-    # -- 7: the recorded state --------------------------------------------------------------
-
-    def _recorded_state(self, tree: dict[str, TreeEntry], state: State, seq: int, oid: str) -> None:
+    def _check_recorded_state(self, commit: _Signed, state: State) -> None:
+        """Check 7: `roadmap/` is exactly the state that follows from the event."""
         try:
             computed = self._tree.apply(state, self._presence)
         except KeyError as error:
             message = f"the recorded state is not what follows from the event: {error} is missing"
-            raise Failure(7, "mismatch", seq, oid, message) from error
-        if computed != tree["roadmap"].oid:
-            message = "the recorded state is not what follows from the event"
-            raise Failure(7, "mismatch", seq, oid, message)
+            raise Failure(7, message) from error
+        if computed != commit.tree["roadmap"].oid:
+            raise Failure(7, "the recorded state is not what follows from the event")
 
-    # -- 8: attachments ---------------------------------------------------------------------
+    # -- check 8: what rides beside the event -------------------------------------------------
 
-    def _attachments(self, tree: dict[str, TreeEntry], event: Event, seq: int, oid: str) -> None:
+    def _check_attachments(self, commit: _Signed, event: Event) -> None:
+        """Check 8: `files/` and `exchange/` hold what the event names, size and hash too."""
+        tree = commit.tree
         files = self._flat(tree["files"].oid, "") if "files" in tree else {}
         exchange = self._flat(tree["exchange"].oid, "") if "exchange" in tree else {}
         blobs = {name: entry.oid for name, entry in exchange.items()}
         if any(entry.mode != MODE_FILE for entry in exchange.values()):
-            raise Failure(2, "corrupted", seq, oid, "the exchange holds more than files")
+            raise Failure(2, "the exchange holds more than files")
         try:
             images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
             check_attachments(event, images, blobs)
         except Violation as error:
-            raise Failure(8, "mismatch", seq, oid, str(error)) from error
+            raise Failure(8, str(error)) from error
         for blob in blobs.values():
             self._reader(blob)
         if event.action == "orchestrator.file.write":
@@ -401,11 +325,9 @@ class Verifier:
                 if "after" in file:
                     content = self._reader(file["after"])[1]
                     if len(content) != file["bytes"]:
-                        message = f"the content of '{file['path']}' has another size"
-                        raise Failure(8, "mismatch", seq, oid, message)
+                        raise Failure(8, f"the content of '{file['path']}' has another size")
                     if canonical.digest(content) != file["sha256"]:
-                        message = f"the content of '{file['path']}' has another SHA-256"
-                        raise Failure(8, "mismatch", seq, oid, message)
+                        raise Failure(8, f"the content of '{file['path']}' has another SHA-256")
 
     def _flat(self, tree: str, prefix: str) -> dict[str, TreeEntry]:
         found: dict[str, TreeEntry] = {}
@@ -416,80 +338,35 @@ class Verifier:
                 found[prefix + name] = entry
         return found
 
-    # -- 10: recorded hashes ----------------------------------------------------------------
+    # -- check 10: recorded hashes ------------------------------------------------------------
 
-    def _hashes(self, event: Event, seq: int, oid: str) -> None:
+    def _check_recorded_hash(self, event: Event) -> None:
+        """Check 10: the hash that a `verify.ok` recorded is that of the state before it."""
         if event.action != "verify.ok":
             return
         recorded = event.payload["projection_hash_sha256"]
         if projection_hash(self.state) != recorded:
-            message = f"the projection's hash is not the recorded {recorded[:12]}"
-            raise Failure(10, "mismatch", seq, oid, message)
+            raise Failure(10, f"the projection's hash is not the recorded {recorded[:12]}")
 
-    # -- 11 is finished by the audit --------------------------------------------------------
+    # -- for check 11 -------------------------------------------------------------------------
 
-    def _note_effect(self, event: Event, state: State, contracts_tree: str, oid: str) -> None:
+    def _note_effect(self, event: Event, state: State, oid: str) -> None:
+        """Take note of what check 11 has to find once all events are checked."""
         payload = event.payload
         if event.action == "orchestrator.file.write":
             self._written[payload["attempt_id"]] = (oid, event)
         if event.action == "orchestrator.view.mutate" and payload["view"] == "effect":
             link = (payload["task_id"], payload["effect_commit"], payload["reached_by"])
             self.links.append(Link(event.seq, *link))
-        if event.action != "task.update" or "effect_commit" not in payload:
+        closed = closed_by(event, oid, lambda: state.run.branch)
+        if closed is None:
             return
-        form = None
-        written = self._written.pop(payload["attempt_id"], None)
-        if written is not None and self._contracts is not None:
-            task = state.tasks[payload["task_id"]]
-            form = effect_form(
-                written[0], written[1], event, task, state, self._contracts, contracts_tree
-            )
-        self.closed.append(
-            Closed(
-                event.seq,
-                oid,
-                payload["effect_commit"],
-                payload["task_id"],
-                payload["attempt_id"],
-                str(state.run.branch),
-                form,
-            )
-        )
-
-
-def effect_form(
-    written_by: str,
-    written: Event,
-    closing: Event,
-    task: Task,
-    state: State,
-    contracts: Contracts,
-    contracts_tree: str,
-) -> EffectForm:
-    """Return what the effect commit of a closed task has to be, from the log alone."""
-    if task.result is None:
-        raise MalformedObject(f"'{task.task_id}' is closed without a result")
-    changes: dict[str, tuple[str, str] | None] = {}
-    for file in written.payload["files"]:
-        if "from" in file:
-            changes[file["from"]] = None
-        changes[file["path"]] = (file["mode"], file["after"]) if "after" in file else None
-    return EffectForm(
-        task.result.agent,
-        task.result.summary,
-        closing.ts,
-        str(state.run.run_id),
-        attribution(task, contracts),
-        written.event_id,
-        written_by,
-        contracts_tree,
-        changes,
-    )
-
-
-def _log_id(payload: bytes) -> str:
-    message = payload.split(b"\n\n", 1)[-1].decode("utf-8", "replace")
-    return commitform.trailers(message).get("ESAA-Log", "")
+        written = self._written.pop(closed.attempt_id, None)
+        if written is not None and self._contracts is not None and self._contracts_tree is not None:
+            task = state.tasks[closed.task_id]
+            form = effect_form(*written, event, task, state, self._contracts, self._contracts_tree)
+            closed = replace(closed, form=form)
+        self.closed.append(closed)
 
 
 def _short(oids: tuple[str, ...]) -> str:

@@ -1,16 +1,16 @@
-"""Check 11: the effects on the branch are those that the log closed tasks with, and no others."""
+"""Check 11, on one effect: the commit is exactly what the log says of the task that it closed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from operator import add
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pygit2
 
+from esaa_git.core.contract_rules import attribution
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event
+from esaa_git.core.state import State, Task
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
 from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
@@ -19,78 +19,177 @@ from esaa_git.store.objects import (
     Commit,
     MalformedObject,
     decode_commit,
-    decode_tree,
     split_signature,
     tree_of_commit,
 )
 from esaa_git.store.statetree import Reader, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import ROLES, signer_set
-from esaa_git.trust.signers import SignerSet
-from esaa_git.verify.checks import Closed, EffectForm, Failure, effect_form
-
-_CLAIM = re.compile(r"^ESAA-Event:", re.MULTILINE | re.IGNORECASE)
-
-
-def claims_event(message: bytes) -> bool:
-    """Answer whether a commit's message says that it is the effect of an event."""
-    text = message.decode("utf-8", "replace")
-    return _CLAIM.search(text.rstrip().rsplit("\n\n", 1)[-1]) is not None
-
-
-@dataclass
-class Walked:
-    """What looking through a branch found.
-
-    `is_cut` says that the history which is here ends early (a shallow clone), and `beyond` are
-    the commits looked for that may lie before that.
-    """
-
-    tip: str
-    commits: int = 0
-    is_cut: bool = False
-    beyond: set[str] = field(default_factory=set)
-    relinked: list[Relinked] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Relinked:
-    """An effect that the branch holds in another commit than its own.
-
-    `how` is `same-tree-changes`, `patch-id` or `squashed`; `is_recorded` says that the log names
-    the commit.
-    """
-
-    seq: int
-    task_id: str
-    effect_commit: str
-    carried_by: str
-    how: str
-    is_recorded: bool
-
-
-class Explain(Protocol):
-    """Looks for effects in other commits than their own (`esaa_git.verify.relink`)."""
-
-    def __call__(
-        self,
-        missing: Sequence[Closed],
-        claims: Mapping[str, Commit],
-        history: Sequence[tuple[str, Commit]],
-    ) -> list[Relinked]:
-        """Return which commits of the history, newest first, carry which effects.
-
-        Args:
-            missing: effects that are not on the branch.
-            claims: commits on it that claim events as effects the log does not know.
-        """
-        ...
-
+from esaa_git.trust.roles import Authority
+from esaa_git.verify.changes import Image, TreeChanges, image_at
+from esaa_git.verify.failure import CORRUPTED, Failure
 
 REWRITTEN = (
     "where the branch was rebased or squashed, run 'git esaa verify --relink' to look for its "
     "effects by what they change"
 )
+
+
+# -- what the log says of effects -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EffectForm:
+    """What the log says an effect commit holds; its parent is all that is left open.
+
+    `changes` says of each path what stands there after; None where it goes away.
+    """
+
+    agent: str
+    summary: str
+    ts: str
+    run_id: str
+    assisted_by: str | None
+    event_id: str
+    event_commit: str
+    contracts_tree: str
+    changes: Mapping[str, Image]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A task that the log closed with an effect: what check 11 has to find.
+
+    `form` is None where the event that wrote the effect lies before the range that was checked.
+    """
+
+    seq: int
+    event_commit: str
+    effect_commit: str
+    task_id: str
+    attempt_id: str
+    branch: str
+    form: EffectForm | None = None
+
+    def locate(self, failure: Failure) -> Failure:
+        """Return the failure with the address of this effect."""
+        subject = f"effect {self.effect_commit[:12]} of {self.task_id}"
+        return failure.at(self.effect_commit, self.seq, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the log says of an effect that reached the branch in another commit than its own."""
+
+    seq: int
+    task_id: str
+    effect_commit: str
+    reached_by: str
+
+
+def is_closing_effect(state: State, oid: str, message: bytes) -> bool:
+    """Answer whether the log closed the task that a commit's message names with this very commit.
+
+    The state at the tip tells, however long the log is: `done` is final, so the result of a task
+    stays for ever, whatever run it was in and whether or not it was superseded.
+    """
+    task = state.tasks.get(commitform.trailers(message).get("ESAA-Task", ""))
+    return task is not None and task.result is not None and task.result.effect_commit == oid
+
+
+def closed_by(event: Event, oid: str, branch: Callable[[], str | None]) -> Closed | None:
+    """Return what an event closed with an effect, or None where it closed nothing so.
+
+    Args:
+        oid: the commit that carries the event.
+        branch: gives the branch of the run; only asked where a task was closed.
+    """
+    effect = event.payload.get("effect_commit")
+    if event.action != "task.update" or effect is None:
+        return None
+    task_id, attempt_id = str(event.task_id), str(event.attempt_id)
+    return Closed(event.seq, oid, str(effect), task_id, attempt_id, str(branch()))
+
+
+def closed_in(reader: Reader, found: EventCommit) -> Closed | None:
+    """Return what an event of the log closed with an effect, as `closed_by`."""
+
+    def branch() -> str | None:
+        return _state_of(reader, found).run.branch
+
+    return closed_by(found.event, found.oid, branch)
+
+
+def _state_of(reader: Reader, found: EventCommit) -> State:
+    event = found.event
+    return load_state(reader, found.tree["roadmap"].oid, seq=event.seq, ts=event.ts)
+
+
+def effect_form(
+    written_by: str,
+    written: Event,
+    closing: Event,
+    task: Task,
+    state: State,
+    contracts: Contracts,
+    contracts_tree: str,
+) -> EffectForm:
+    """Return what the effect commit of a closed task has to be, from the log alone."""
+    if task.result is None:
+        raise MalformedObject(f"'{task.task_id}' is closed without a result")
+    changes: dict[str, tuple[str, str] | None] = {}
+    for file in written.payload["files"]:
+        if "from" in file:
+            changes[file["from"]] = None
+        changes[file["path"]] = (file["mode"], file["after"]) if "after" in file else None
+    return EffectForm(
+        task.result.agent,
+        task.result.summary,
+        closing.ts,
+        str(state.run.run_id),
+        attribution(task, contracts),
+        written.event_id,
+        written_by,
+        contracts_tree,
+        changes,
+    )
+
+
+def form_of(reader: Reader, closed: Closed) -> EffectForm:
+    """Return the form of an effect whose events have to be read from the log first."""
+    closing = read_event_commit(reader, closed.event_commit)
+    written = written_event(reader, closing, closed)
+    state = _state_of(reader, closing)
+    tree = closing.tree["contracts"].oid
+    return effect_form(
+        written.oid,
+        written.event,
+        closing.event,
+        state.tasks[closed.task_id],
+        state,
+        read_contracts(reader, tree),
+        tree,
+    )
+
+
+def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
+    """Return the last effect of the attempt that the log holds before the closing event.
+
+    Raises:
+        Failure: check 11, if it holds none.
+    """
+    oid = closing.parent
+    while oid is not None:
+        found = read_event_commit(reader, oid)
+        if found.event.attempt_id == closed.attempt_id:
+            if found.event.action == "orchestrator.file.write":
+                return found
+            if found.event.action == "attempt.create":
+                break
+        oid = found.parent
+    raise closed.locate(Failure(11, "the log holds no effect of its attempt"))
+
+
+# -- the commit -------------------------------------------------------------------------------
 
 
 class EffectChecker:
@@ -101,8 +200,8 @@ class EffectChecker:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._signers: dict[str, SignerSet] = {}
-        self._trees: dict[str, _RawTree] = {}
+        self._authorities: dict[str, Authority] = {}
+        self._changes = TreeChanges(reader)
 
     def check(self, closed: Closed, *, is_partial: bool = False) -> bool:
         """Hold one effect commit against the log, and answer whether that could be done.
@@ -118,25 +217,28 @@ class EffectChecker:
         """
         try:
             self._check(closed)
+        except Failure as failure:
+            closed.locate(failure)
+            raise
         except KeyError as error:
             if is_partial:
                 return False
             hint = REWRITTEN if closed.effect_commit in error.args else None
-            message = f"object {error} is missing"
-            raise _failure(closed, message, "corrupted", hint) from error
+            missing = Failure(11, f"object {error} is missing", CORRUPTED, hint)
+            raise closed.locate(missing) from error
         except (MalformedObject, CorruptedError, pygit2.GitError) as error:
-            raise _failure(closed, str(error), "corrupted") from error
+            raise closed.locate(Failure(11, str(error), CORRUPTED)) from error
         return True
 
     def _check(self, closed: Closed) -> None:
         kind, data = self._reader(closed.effect_commit)
         parts = split_signature(data)
         if kind != COMMIT or parts is None:
-            raise _failure(closed, "it is not a signed commit")
+            raise Failure(11, "it is not a signed commit")
         payload, armored = parts
         commit = decode_commit(payload)
         if len(commit.parents) != 1 or commit.headers or commit.signatures:
-            raise _failure(closed, "it has not exactly one parent")
+            raise Failure(11, "it has not exactly one parent")
         form = closed.form or form_of(self._reader, closed)
         expected = commitform.effect_commit(
             tree=commit.tree,
@@ -151,272 +253,36 @@ class EffectChecker:
             assisted_by=form.assisted_by,
         )
         if payload != expected:
-            raise _failure(closed, _difference(commit, form))
-        self._check_signature(closed, form, payload, armored)
+            raise Failure(11, _difference(commit, form))
+        self._check_signature(form, payload, armored)
         before = tree_of_commit(self._reader(commit.parents[0])[1])
-        found = dict(self.changes_between(before, commit.tree))
+        found = dict(self._changes.between(before, commit.tree))
         # What the branch had already when the effect arrived is no difference, but has to be there.
         already = {
-            path: entry_at(self._reader, commit.tree, path)
+            path: image_at(self._reader, commit.tree, path)
             for path in form.changes.keys() - found.keys()
         }
         if {**found, **already} != form.changes:
-            raise _failure(closed, "it changes other files, or to another content, than the event")
+            raise Failure(11, "it changes other files, or to another content, than the event")
 
-    def _check_signature(
-        self, closed: Closed, form: EffectForm, payload: bytes, armored: bytes
-    ) -> None:
-        signers = self._signers.get(form.contracts_tree)
-        if signers is None:
-            signers = signer_set(read_contracts(self._reader, form.contracts_tree))
-            self._signers[form.contracts_tree] = signers
+    def _check_signature(self, form: EffectForm, payload: bytes, armored: bytes) -> None:
+        authority = self._authorities.get(form.contracts_tree)
+        if authority is None:
+            authority = Authority(read_contracts(self._reader, form.contracts_tree))
+            self._authorities[form.contracts_tree] = authority
         try:
-            roles = signers.verify(payload, armored, form.ts).principals & ROLES
+            may_sign = authority.may_sign_effect(authority.prove(payload, armored), form.ts)
         except SignatureRefused as error:
-            raise _failure(closed, f"signature: {error}") from error
-        if "orchestrator" not in roles:
-            raise _failure(closed, "it is not signed by an orchestrator")
-
-    def changes_between(
-        self, before: str | None, after: str | None, prefix: str = ""
-    ) -> Iterator[tuple[str, tuple[str, str] | None]]:
-        """Yield (path, (mode, blob)) for every file that differs, None where it is gone.
-
-        Subtrees with the same id are not opened, so the cost follows the difference.
-        """
-        old = {} if before is None else self._tree(before)
-        new = {} if after is None else self._tree(after)
-        for raw in sorted({name for name, _ in old.items() ^ new.items()}):
-            name = raw.decode("utf-8", "surrogateescape")
-            left, right = old.get(raw), new.get(raw)
-            left_tree, right_tree = _subtree(left), _subtree(right)
-            if left is not None and left_tree is None and (right is None or right_tree is not None):
-                yield prefix + name, None
-            if left_tree is not None or right_tree is not None:
-                yield from self.changes_between(left_tree, right_tree, f"{prefix}{name}/")
-            if right is not None and right_tree is None:
-                yield prefix + name, (right[:-20].decode("ascii", "replace"), right[-20:].hex())
-
-    def _tree(self, oid: str) -> _RawTree:
-        tree = self._trees.get(oid)
-        if tree is None:
-            if len(self._trees) >= REMEMBERED_TREES:
-                self._trees.clear()
-            tree = self._trees[oid] = _split_tree(self._reader(oid)[1])
-        return tree
-
-
-_RawTree = dict[bytes, bytes]
-"""Names to mode and raw id, one after the other: as little as comparing two trees takes."""
-
-REMEMBERED_TREES = 64
-
-
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-
-
-def _split_tree(data: bytes) -> _RawTree:
-    found = _ENTRY.findall(data)
-    modes, names, oids = zip(*found, strict=True) if found else ((), (), ())
-    if 22 * len(found) + sum(map(len, modes)) + sum(map(len, names)) != len(data):
-        raise MalformedObject("a tree entry is cut off")
-    return dict(zip(names, map(add, modes, oids), strict=True))
-
-
-def _subtree(entry: bytes | None) -> str | None:
-    return entry[-20:].hex() if entry is not None and entry[:-20] == b"40000" else None
-
-
-def form_of(reader: Reader, closed: Closed) -> EffectForm:
-    """Return the form of an effect whose events have to be read from the log first."""
-    closing = read_event_commit(reader, closed.event_commit)
-    written = written_event(reader, closing, closed)
-    state = load_state(
-        reader, closing.tree["roadmap"].oid, seq=closing.event.seq, ts=closing.event.ts
-    )
-    tree = closing.tree["contracts"].oid
-    return effect_form(
-        written.oid,
-        written.event,
-        closing.event,
-        state.tasks[closed.task_id],
-        state,
-        read_contracts(reader, tree),
-        tree,
-    )
-
-
-def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
-    """Return the last effect of the attempt that the log holds before the closing event."""
-    oid = closing.parent
-    while oid is not None:
-        found = read_event_commit(reader, oid)
-        if found.event.attempt_id == closed.attempt_id:
-            if found.event.action == "orchestrator.file.write":
-                return found
-            if found.event.action == "attempt.create":
-                break
-        oid = found.parent
-    raise _failure(closed, "the log holds no effect of its attempt")
+            raise Failure(11, f"signature: {error}") from error
+        if not may_sign:
+            raise Failure(11, "it is not signed by an orchestrator")
 
 
 def _difference(commit: Commit, form: EffectForm) -> str:
     """Say in what an effect commit is not what the log says it is."""
-    named = commitform.trailers(commit.message.decode("utf-8", "replace")).get("ESAA-Event")
+    named = commitform.trailers(commit.message).get("ESAA-Event")
     if named is None:
         return "it names no event"
     if named != form.event_commit:
         return f"it names {named[:12]}, and {form.event_id} is what wrote it"
     return "its author, time or message is not what the log says"
-
-
-def entry_at(reader: Reader, tree: str, path: str) -> tuple[str, str] | None:
-    """Return (mode, blob) of the file at the path of a tree, or None where there is none."""
-    *folders, name = path.split("/")
-    for folder in folders:
-        below = decode_tree(reader(tree)[1], any_names=True).get(folder)
-        if below is None or not below.is_tree:
-            return None
-        tree = below.oid
-    found = decode_tree(reader(tree)[1], any_names=True).get(name)
-    return None if found is None or found.is_tree else (found.mode, found.oid)
-
-
-def check_branch(
-    reader: Reader,
-    tip: str,
-    closed: Sequence[Closed],
-    *,
-    is_known: Callable[[str, bytes], bool],
-    seen: Collection[str] = (),
-    verified: str | None = None,
-    shallow: Collection[str] = (),
-    explain: Explain | None = None,
-) -> Walked:
-    """Find every effect in the branch's history, and no commit that only poses as one.
-
-    The history is that of the raw commits: a grafts file, a replace ref or a commit graph shows
-    git, and libgit2, another one.
-
-    Args:
-        closed: what the branch has to hold.
-        is_known: answers whether a commit, with its message, is an effect that the log names.
-        seen: commits whose history need not be looked at again, such as one older than the log.
-        verified: a tip of this branch that was looked at before; the branch has to hold it.
-        shallow: commits at which the history that is here ends.
-        explain: looks for what is not found as it should be in other commits.
-
-    Raises:
-        Failure: check 11.
-    """
-    missing = {one.effect_commit: one for one in closed}
-    claims: dict[str, Commit] = {}
-    hiding = {*seen, *(() if verified is None else (verified,))}
-    holds_verified = verified in (None, tip)
-    walked = Walked(tip)
-    for oid, commit, is_cut in _history(reader, tip, hiding, shallow):
-        walked.commits += 1
-        walked.is_cut |= is_cut
-        missing.pop(oid, None)
-        holds_verified |= verified in commit.parents
-        if claims_event(commit.message) and not is_known(oid, commit.message):
-            if explain is None:
-                raise _unfounded(oid)
-            claims[oid] = commit
-    if walked.is_cut:
-        walked.beyond = set(missing) | (set() if holds_verified else {str(verified)})
-        missing = {}
-    elif not holds_verified:
-        message = f"the branch does not contain {str(verified)[:12]}, which was verified here"
-        raise Failure(11, "mismatch", None, tip, message, REWRITTEN)
-    for oid, _, _ in _history(reader, tip, (), shallow) if missing and hiding else ():
-        missing.pop(oid, None)
-    if explain is not None and (missing or claims):
-        history = [(oid, commit) for oid, commit, _ in _history(reader, tip, seen, shallow)]
-        walked.relinked = explain(list(missing.values()), claims, history)
-        for one in walked.relinked:
-            missing.pop(one.effect_commit, None)
-            claims.pop(one.carried_by, None)
-    if claims:
-        raise _unfounded(next(iter(claims)))
-    if missing:
-        first = min(missing.values(), key=lambda one: one.seq)
-        message = "it is not on the branch; was the branch rolled back or rewritten?"
-        raise _failure(first, message, hint=REWRITTEN)
-    return walked
-
-
-def _unfounded(oid: str) -> Failure:
-    what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
-    return Failure(11, "mismatch", None, oid, what, REWRITTEN)
-
-
-def _history(
-    reader: Reader, tip: str, seen: Collection[str], shallow: Collection[str]
-) -> Iterator[tuple[str, Commit, bool]]:
-    """Yield the commits that lead to `tip` and not to those `seen`, each with whether it is cut.
-
-    Newest first by the committer's clock, and hiding what leads to `seen` as far as it is met,
-    as git-rev-list(1) does: where clocks are wrong, a commit may come that `seen` would hide.
-    """
-    hidden = set(seen)
-    met = {tip, *seen}
-    commits: dict[str, Commit] = {}
-    queue: list[tuple[int, str]] = []
-    for oid in met:
-        commit = _commit(reader, oid, is_needed=oid not in hidden)
-        if commit is not None:
-            commits[oid] = commit
-            heappush(queue, (-_seconds(commit), oid))
-    waiting = sum(oid not in hidden for _, oid in queue)
-    while waiting:
-        _, oid = heappop(queue)
-        commit = commits.pop(oid)
-        is_hidden = oid in hidden
-        waiting -= not is_hidden
-        is_cut = False
-        for parent in commit.parents:
-            if is_hidden and parent not in hidden:
-                hidden.add(parent)
-                waiting -= parent in commits
-            if parent in met:
-                continue
-            met.add(parent)
-            needed = not is_hidden and oid not in shallow
-            found = _commit(reader, parent, is_needed=needed)
-            if found is None:
-                is_cut = not is_hidden
-                continue
-            commits[parent] = found
-            heappush(queue, (-_seconds(found), parent))
-            waiting += parent not in hidden
-        if not is_hidden:
-            yield oid, commit, is_cut
-
-
-def _commit(reader: Reader, oid: str, *, is_needed: bool) -> Commit | None:
-    try:
-        kind, data = reader(oid)
-        if kind != COMMIT:
-            raise MalformedObject("it is not a commit")
-        return decode_commit(data)
-    except KeyError as error:
-        if not is_needed:
-            return None
-        message = f"commit {oid[:12]} of the branch is missing"
-        raise Failure(11, "corrupted", None, oid, message) from error
-    except (MalformedObject, pygit2.GitError) as error:
-        message = f"commit {oid[:12]} of the branch cannot be read: {error}"
-        raise Failure(11, "corrupted", None, oid, message) from error
-
-
-def _seconds(commit: Commit) -> int:
-    words = commit.committer.rsplit(b" ", 2)
-    return int(words[1]) if len(words) == 3 and words[1].isdigit() else 0
-
-
-def _failure(
-    closed: Closed, message: str, outcome: str = "mismatch", hint: str | None = None
-) -> Failure:
-    where = f"effect {closed.effect_commit[:12]} of {closed.task_id}"
-    return Failure(11, outcome, closed.seq, closed.effect_commit, f"{where}: {message}", hint)

@@ -24,10 +24,10 @@ from esaa_git.store.journal import write_atomically
 from esaa_git.store.log import LoadedTip, load_tip, read_contracts
 from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig
-from esaa_git.trust.roles import signer_set
+from esaa_git.trust.roles import Authority
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verify.checkpoint import NAMESPACE, Checkpoint, signed_by
-from esaa_git.verify.checks import Failure
+from esaa_git.verify.failure import Failure
 
 _OID = re.compile(r"[0-9a-f]{40}")
 _LOG_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -162,9 +162,6 @@ def _unreadable(path: Path, cause: str, hint: str) -> RepositoryError:
 _UNSHALLOW = "fetch the rest of the log: 'git fetch --unshallow REMOTE'"
 
 
-_WITNESSES = frozenset({"orchestrator", "admin"})
-
-
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What whoever verifies knows from elsewhere.
@@ -231,12 +228,12 @@ class Anchor:
         """Return the failure of a log that was here, or has to be, and is not."""
         if self._mark is not None:
             message = f"the log is gone; {self._mark.seq} events of it were verified here"
-            return Failure(1, "mismatch", None, self._mark.tip, message)
+            return Failure(1, message).at(self._mark.tip)
         assert self._pin is not None
         message = f"the log that begins with {self._pin.genesis[:12]} is pinned here, and is gone"
-        return Failure(1, "mismatch", None, self._pin.genesis, message)
+        return Failure(1, message).at(self._pin.genesis)
 
-    def check_length(self, tip: str, seq: int) -> None:
+    def check_length(self, seq: int) -> None:
         """Refuse a log that is shorter than what is known of it.
 
         Raises:
@@ -245,13 +242,13 @@ class Anchor:
         mark, checkpoint = self._mark, self._expected.checkpoint
         if mark is not None and seq < mark.seq:
             message = f"the log ends at event {seq}; {mark.seq} events were verified here"
-            raise Failure(1, "mismatch", None, tip, message)
+            raise Failure(1, message)
         if checkpoint is not None and seq < checkpoint.seq:
             message = (
                 f"the log ends at event {seq}, and the checkpoint is of event {checkpoint.seq}: "
                 "it was rolled back, or this copy is behind"
             )
-            raise Failure(1, "mismatch", None, tip, message)
+            raise Failure(1, message)
 
     def check(self, seen: Seen) -> None:
         """Hold the log, every event of which was checked, against what is known of it.
@@ -264,7 +261,7 @@ class Anchor:
             self._check_genesis(seen, self._pin.genesis, "was pinned here")
             if self._pin.log_id not in (None, seen.log_id):
                 message = f"this is another log: its id is {seen.log_id}, not {self._pin.log_id}"
-                raise self._failure(seen, message)
+                raise Failure(1, message)
         if self._expected.genesis is not None:
             self._check_genesis(seen, self._expected.genesis, "was asked for")
         not_before = self._expected.not_before
@@ -273,7 +270,7 @@ class Anchor:
                 f"the last event is of {seen.tip.tip.ts}, which is longer ago than "
                 f"{self._expected.max_age}: the log stands still, or what serves it does"
             )
-            raise self._failure(seen, message)
+            raise Failure(1, message)
         if self._expected.checkpoint is not None:
             self._check_checkpoint(seen, self._expected.checkpoint)
 
@@ -286,12 +283,12 @@ class Anchor:
             if seen.genesis is not None and mark.genesis is not None:
                 message = f"this is another log: it begins with {seen.genesis[:12]}, "
                 message += f"not {mark.genesis[:12]}"
-            raise self._failure(seen, message)
+            raise Failure(1, message)
         if mark.genesis is not None:
             self._check_genesis(seen, mark.genesis, "was verified here")
         if not seen.meets_mark:
             message = f"the log does not contain {mark.tip[:12]}, which was verified here"
-            raise self._failure(seen, message)
+            raise Failure(1, message)
 
     def _check_genesis(self, seen: Seen, wanted: str, why: str) -> None:
         if seen.genesis is None:
@@ -299,10 +296,10 @@ class Anchor:
                 f"the log that is here begins at event {seen.boundary_seq} (a shallow clone), so "
                 f"it is not known whether it leads to {wanted[:12]}, which {why}"
             )
-            raise self._failure(seen, message, _UNSHALLOW)
+            raise Failure(1, message, hint=_UNSHALLOW)
         if seen.genesis != wanted:
             message = f"this is another log: it begins with {seen.genesis[:12]}, "
-            raise self._failure(seen, f"{message}not {wanted[:12]}, which {why}")
+            raise Failure(1, f"{message}not {wanted[:12]}, which {why}")
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -310,17 +307,17 @@ class Anchor:
         event = f"event {checkpoint.seq}"
         if checkpoint.log_id != seen.log_id:
             message = f"the checkpoint is of log {checkpoint.log_id}, and this is {seen.log_id}"
-            raise self._failure(seen, message)
+            raise Failure(1, message)
         found = seen.at(checkpoint.seq)
         if found is None:
             message = f"{event}, which the checkpoint is of, is not here (a shallow clone)"
-            raise self._failure(seen, message, _UNSHALLOW)
+            raise Failure(1, message, hint=_UNSHALLOW)
         if found != checkpoint.tip:
             message = (
                 f"the checkpoint has {checkpoint.tip[:12]} for {event}, and the log {found[:12]}: "
                 "it was forked or rewritten"
             )
-            raise Failure(1, "mismatch", checkpoint.seq, found, message)
+            raise Failure(1, message).at(found, checkpoint.seq)
         at = self._load(seen, checkpoint)
         for what, said, is_so in (
             ("hash", checkpoint.event_sha256, at.tip.event_sha256),
@@ -329,8 +326,8 @@ class Anchor:
         ):
             if said != is_so:
                 message = f"the checkpoint has the {what} {said} for {event}, and the log {is_so}"
-                raise Failure(1, "mismatch", checkpoint.seq, found, message)
-        self._check_signatures(seen, checkpoint, at)
+                raise Failure(1, message).at(found, checkpoint.seq)
+        self._check_signatures(checkpoint, at)
 
     def _load(self, seen: Seen, checkpoint: Checkpoint) -> LoadedTip:
         if checkpoint.tip == seen.tip.tip.commit:
@@ -339,13 +336,13 @@ class Anchor:
             return load_tip(self._repository, checkpoint.tip)
         except (CorruptedError, KeyError, pygit2.GitError) as error:
             message = f"event {checkpoint.seq} cannot be read: {error}"
-            raise Failure(2, "corrupted", checkpoint.seq, checkpoint.tip, message) from error
+            raise Failure(2, message).at(checkpoint.tip, checkpoint.seq) from error
 
-    def _check_signatures(self, seen: Seen, checkpoint: Checkpoint, at: LoadedTip) -> None:
+    def _check_signatures(self, checkpoint: Checkpoint, at: LoadedTip) -> None:
         try:
             blobs = frozenset(signed_by(checkpoint))
         except sshsig.BadSignature as error:
-            raise self._failure(seen, f"the checkpoint has a bad signature {error}") from error
+            raise Failure(1, f"the checkpoint has a bad signature {error}") from error
         cosigners = self._expected.cosigners
         if cosigners is not None:
             count = len(blobs & cosigners.keys_for(NAMESPACE))
@@ -354,15 +351,12 @@ class Anchor:
                     f"the checkpoint has {count} signatures of the given cosigners, and "
                     f"{self._expected.required} are asked for"
                 )
-                raise self._failure(seen, message)
+                raise Failure(1, message)
             return
-        signers = signer_set(read_contracts(self._repository.read, at.contracts_tree))
-        if not any(signers.roles_of_key(blob) & _WITNESSES for blob in blobs):
+        authority = Authority(read_contracts(self._repository.read, at.contracts_tree))
+        if not any(authority.may_witness(blob) for blob in blobs):
             message = (
                 "the checkpoint is signed by nobody whom the log calls orchestrator or admin at "
                 f"event {checkpoint.seq}"
             )
-            raise self._failure(seen, message, "name whom you trust instead with --cosigner FILE")
-
-    def _failure(self, seen: Seen, message: str, hint: str | None = None) -> Failure:
-        return Failure(1, "mismatch", None, seen.tip.tip.commit, message, hint)
+            raise Failure(1, message, hint="name whom you trust instead with --cosigner FILE")

@@ -9,7 +9,7 @@ from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import ROLES, signer_set
+from esaa_git.trust.roles import Authority, roles_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +36,20 @@ def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
         before = read_event_commit(repository.read, found.parent).tree["contracts"].oid
     contracts = read_contracts(repository.read, before)
     try:
-        verified = signer_set(contracts).verify(*parts, found.event.ts)
-        wanted = contracts.orchestrator.signers_of(found.event.action)
+        authority = Authority(contracts)
+        key = authority.prove(*parts)
+        roles = authority.roles(key, found.event.ts)
+        wanted = roles_asked(contracts, found.event.action, changes=tree != before)
     except SignatureRefused as error:
         return Provenance(False, f"does not hold: {error}")
     except ConfigurationError as error:
         return Provenance(False, f"cannot be judged: {error.message}")
-    if tree != before:
-        wanted = frozenset({"admin"})
-    roles = tuple(sorted(verified.principals & ROLES))
-    named = f"{verified.fingerprint} ({', '.join(roles) or 'no role'})"
+    named = f"{key.fingerprint} ({', '.join(sorted(roles)) or 'no role'})"
     if wanted.isdisjoint(roles):
         needed = " or ".join(sorted(wanted))
         text = f"does not count: by {named}, and {found.event.action} needs {needed}"
-        return Provenance(False, text, verified.fingerprint, roles)
+        return Provenance(False, text, key.fingerprint, tuple(sorted(roles)))
     text = f"good, by {named}"
     if found.parent is None:
         text += "; the first event itself brings the contracts that name this key"
-    return Provenance(True, text, verified.fingerprint, roles)
+    return Provenance(True, text, key.fingerprint, tuple(sorted(roles)))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import pygit2
 
 from esaa_git.store import commitform
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verify.checks import Closed, Failure, Link, Verifier
-from esaa_git.verify.effects import EffectChecker
+from esaa_git.verify.checks import EventChecker
+from esaa_git.verify.effects import Closed, EffectChecker, Link
+from esaa_git.verify.failure import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +60,83 @@ def bound_cache() -> None:
     pygit2.settings.cache_max_size(CACHE_BYTES)
 
 
-def open_in_worker(path: str, with_effects: bool) -> None:
+def check_ranges(
+    repository: Repository, ranges: Iterator[Range], with_effects: bool, jobs: int
+) -> Iterator[Outcome]:
+    """Yield what checking each range found, in whatever order the worker processes end.
+
+    Args:
+        jobs: how many processes; with one, it is this process.
+    """
+    if jobs == 1:
+        for part in ranges:
+            yield check_range(repository, with_effects, part)
+        return
+    opening = (str(repository.git_dir), with_effects)
+    with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
+        pending: set[Future[Outcome]] = set()
+        for part in ranges:
+            pending.add(pool.submit(_check_in_worker, part))
+            if len(pending) >= 4 * jobs:
+                ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in ready)
+        for future in pending:
+            yield future.result()
+
+
+def _open_in_worker(path: str, with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
     _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
 
 
-def check_in_worker(part: Range) -> Outcome:
+def _check_in_worker(part: Range) -> Outcome:
     assert _in_worker is not None
     return check_range(*_in_worker, part)
 
 
 def check_range(repository: Repository, with_effects: bool, part: Range) -> Outcome:
+    """Hold one range against checks 2 to 10, and the effects that it names against check 11."""
     count = len(part.oids) // 20
-    verifier = None
+    events = None
     try:
-        verifier = Verifier(repository.read, part.start)
+        events = EventChecker(repository.read, part.start)
         for oid in part:
-            verifier.check(oid)
+            events.check(oid)
     except Failure as failure:
-        sound = None if verifier is None else verifier.sound
+        sound = None if events is None else events.sound
         return Outcome(count, None, [], failure, sound)
-    closed = [replace(one, form=None) for one in verifier.closed]
-    absent, failures = _check_range_effects(repository, verifier) if with_effects else (0, ())
+    closed = [replace(one, form=None) for one in events.closed]
+    absent, failures = _check_range_effects(repository, events) if with_effects else (0, ())
     return Outcome(
         count,
-        verifier.log_id,
+        events.log_id,
         closed,
         effect_failures=failures,
         absent=absent,
-        links=verifier.links,
+        links=events.links,
     )
 
 
 def _check_range_effects(
-    repository: Repository, verifier: Verifier
+    repository: Repository, events: EventChecker
 ) -> tuple[int, Sequence[Failure]]:
-    """Check the effect commits of a range.
+    """Check 11, on the effect commits of a range.
 
     Returns how many are not here, and need not be; and what is wrong. Effect commits that are
     gone (with a hint) are all named, since the branch may carry them in others; of the other
     failures the first.
     """
     checker = EffectChecker(repository.read)
-    imported = commitform.imported_events(verifier.log_id)
+    imported = commitform.imported_events(events.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
     is_here = {
         name: repository.ref_target(f"refs/heads/{name}") is not None
-        for name in {one.branch for one in verifier.closed}
+        for name in {one.branch for one in events.closed}
     }
     absent = 0
     failures: list[Failure] = []
-    for one in verifier.closed:
+    for one in events.closed:
         if one.seq > imported:
             is_partial = is_shallow or not is_here[one.branch]
             try:

@@ -15,7 +15,6 @@ sake: a commit that claims to be a copy has to be one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,19 +29,11 @@ from esaa_git.store.difference import unified_diff
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import Commit, MalformedObject, decode_commit
 from esaa_git.store.repository import Repository
-from esaa_git.verify.checks import Closed, EffectForm, Link
-from esaa_git.verify.effects import (
-    EffectChecker,
-    Relinked,
-    entry_at,
-    form_of,
-    written_event,
-)
+from esaa_git.verify.branch import Relinked
+from esaa_git.verify.changes import Image, TreeChanges, image_at
+from esaa_git.verify.effects import Closed, EffectForm, Link, form_of, written_event
 
 SAME, PATCH, SQUASHED = "same-tree-changes", "patch-id", "squashed"
-
-Image = tuple[str, str] | None
-_CLAIMED = re.compile(r"^(ESAA-[A-Za-z]+):[ \t]*(\S+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ class _Effect:
 class _Candidate:
     """One commit of the branch, held against its first parent."""
 
-    def __init__(self, repository: Repository, differ: EffectChecker, oid: str, commit: Commit):
+    def __init__(self, repository: Repository, differ: TreeChanges, oid: str, commit: Commit):
         self.oid = oid
         self.commit = commit
         self._repository = repository
@@ -70,19 +61,19 @@ class _Candidate:
     @cached_property
     def changes(self) -> Mapping[str, Image]:
         parent = self._parent
-        return dict(self._differ.changes_between(parent, self.commit.tree))
+        return dict(self._differ.between(parent, self.commit.tree))
 
     @cached_property
     def before(self) -> Mapping[str, Image]:
         parent = self._parent
         if parent is None:
             return dict.fromkeys(self.changes)
-        return {path: entry_at(self._repository.read, parent, path) for path in self.changes}
+        return {path: image_at(self._repository.read, parent, path) for path in self.changes}
 
     def image(self, path: str) -> Image:
         if path in self.changes:
             return self.changes[path]
-        return entry_at(self._repository.read, self.commit.tree, path)
+        return image_at(self._repository.read, self.commit.tree, path)
 
     @cached_property
     def _parent(self) -> str | None:
@@ -90,13 +81,78 @@ class _Candidate:
             return None
         return decode_commit(self._repository.read(self.commit.parents[0])[1]).tree
 
-    @property
-    def author(self) -> bytes:
-        return self.commit.author
+
+@dataclass(frozen=True, slots=True)
+class _Carrier:
+    """A commit that is taken for the carrier of an effect.
+
+    `later` are the effects after it, of which a squash may hold what they went on to.
+    """
+
+    candidate: _Candidate
+    effect: _Effect
+    how: str
+    later: Sequence[_Effect] = ()
+
+
+def carries_exactly(carrier: _Carrier, claims: Mapping[str, Sequence[str]] | None = None) -> bool:
+    """Answer whether a commit brings what an effect left, and claims nothing else of it.
+
+    A squash changes one of the effect's paths at least, and has each of them as the effect left
+    it, or a later one that found it so. A copy was compared whole before it is one
+    (`Relinker._is_copy`).
+
+    Args:
+        claims: what the commit's message claims, where it claims events (`commitform.claimed`).
+            It then names the effect's event, run, task and attempt; a copy names no other beside
+            them, and has the effect's author and time.
+    """
+    if carrier.how == SQUASHED and not _holds(carrier):
+        return False
+    return claims is None or _claims_truly(carrier, claims)
+
+
+def _holds(carrier: _Carrier) -> bool:
+    candidate, effect = carrier.candidate, carrier.effect
+    try:
+        if candidate.changes.keys().isdisjoint(effect.after):
+            return False
+        return all(
+            candidate.image(path) in _ends(path, image, carrier.later)
+            for path, image in effect.after.items()
+        )
+    except (KeyError, MalformedObject):
+        return False
+
+
+def _ends(path: str, image: Image, later: Sequence[_Effect]) -> Iterator[Image]:
+    """Yield what the path may be in a squash: this, and what later effects made of it."""
+    yield image
+    for effect in later:
+        if path in effect.after and effect.before.get(path) == image:
+            image = effect.after[path]
+            yield image
+
+
+def _claims_truly(carrier: _Carrier, claims: Mapping[str, Sequence[str]]) -> bool:
+    closed, form = carrier.effect.closed, carrier.effect.form
+    said = {
+        "esaa-event": form.event_commit,
+        "esaa-run": form.run_id,
+        "esaa-task": closed.task_id,
+        "esaa-attempt": closed.attempt_id,
+    }
+    if any(value not in claims.get(name, ()) for name, value in said.items()):
+        return False
+    if carrier.how == SQUASHED:
+        return True
+    author = f"{commitform.identity(form.agent)} {epoch_seconds(form.ts)} +0000"
+    is_author = carrier.candidate.commit.author == author.encode()
+    return is_author and all(len(claims[name]) == 1 for name in said)
 
 
 class Relinker:
-    """Finds the commits that carry effects; an `Explain` for `esaa_git.verify.effects`.
+    """Finds the commits that carry effects; an `Explain` for `esaa_git.verify.branch`.
 
     Args:
         links: what the log says of effects in other commits. Each is looked at again.
@@ -118,13 +174,13 @@ class Relinker:
         for link in links:
             self._recorded.setdefault(link.effect_commit, set()).add(link.reached_by)
         self._by_task = {one.task_id: one for one in closed}
-        self._differ = EffectChecker(repository.read)
+        self._differ = TreeChanges(repository.read)
         self._patches: dict[str, str | None] = {}
 
     def __call__(
         self,
         missing: Sequence[Closed],
-        claims: Mapping[str, Commit],
+        posing: Mapping[str, Commit],
         history: Sequence[tuple[str, Commit]],
     ) -> list[Relinked]:
         wanted = set().union(*self._recorded.values()) if self._recorded else set()
@@ -136,18 +192,19 @@ class Relinker:
         effects = [self._effect(one) for one in sorted(missing, key=lambda one: one.seq)]
         found = self._carriers(effects, candidates)
         for one in candidates:
-            if one.oid in claims:
-                copies = self._claimed(one, [link for link in found if link.carried_by == one.oid])
-                found = [link for link in found if link.carried_by != one.oid] + copies
-        return sorted(found, key=lambda link: link.seq)
+            if one.oid in posing:
+                mine = [carrier for carrier in found if carrier.candidate is one]
+                others = [carrier for carrier in found if carrier.candidate is not one]
+                found = others + self._claimed(one, mine)
+        return sorted(map(self._link, found), key=lambda link: link.seq)
 
     # -- effects that are missing -------------------------------------------------------------
 
     def _carriers(
         self, effects: Sequence[_Effect], candidates: Sequence[_Candidate]
-    ) -> list[Relinked]:
+    ) -> list[_Carrier]:
         """Return a carrier for each effect that has one; carriers stand in the effects' order."""
-        found: list[Relinked] = []
+        found: list[_Carrier] = []
         after_copy, after_squash = 0, 0
         for number, effect in enumerate(effects):
             match = self._copied(effect, candidates, after_copy)
@@ -155,20 +212,19 @@ class Relinker:
                 later = effects[number + 1 :]
                 match = self._squashed(effect, later, candidates, after_squash)
             if match is not None:
-                at, how = match
-                found.append(self._link(effect, candidates[at], how))
+                at, carrier = match
+                found.append(carrier)
                 # A squash may carry the next effect too; a copy is of one.
-                after_copy, after_squash = at + 1, at + (how != SQUASHED)
+                after_copy, after_squash = at + 1, at + (carrier.how != SQUASHED)
         return found
 
     def _copied(
         self, effect: _Effect, candidates: Sequence[_Candidate], first: int
-    ) -> tuple[int, str] | None:
+    ) -> tuple[int, _Carrier] | None:
         for at in range(first, len(candidates)):
-            if self._is_open_to(effect, candidates[at]):
-                how = self._is_copy(effect, candidates[at])
-                if how is not None:
-                    return at, how
+            carrier = self._copy_of(effect, candidates[at])
+            if carrier is not None:
+                return at, carrier
         return None
 
     def _squashed(
@@ -177,25 +233,30 @@ class Relinker:
         later: Sequence[_Effect],
         candidates: Sequence[_Candidate],
         first: int,
-    ) -> tuple[int, str] | None:
+    ) -> tuple[int, _Carrier] | None:
         for at in range(first, len(candidates)):
-            if self._is_open_to(effect, candidates[at]) and self._is_squashed(
-                effect, later, candidates[at]
-            ):
-                return at, SQUASHED
+            carrier = _Carrier(candidates[at], effect, SQUASHED, later)
+            if self._is_open_to(effect, candidates[at]) and carries_exactly(carrier):
+                return at, carrier
         return None
+
+    def _copy_of(self, effect: _Effect, candidate: _Candidate) -> _Carrier | None:
+        """Return the carrier of an effect, which may be on the branch itself, that is a copy."""
+        how = self._is_copy(effect, candidate) if self._is_open_to(effect, candidate) else None
+        return None if how is None else _Carrier(candidate, effect, how)
 
     def _is_open_to(self, effect: _Effect, candidate: _Candidate) -> bool:
         """Answer whether a commit may be taken for the carrier: searched for, or recorded."""
-        if self._search:
-            return True
+        return self._search or self._is_recorded(effect, candidate)
+
+    def _is_recorded(self, effect: _Effect, candidate: _Candidate) -> bool:
         return candidate.oid in self._recorded.get(effect.closed.effect_commit, ())
 
-    def _link(self, effect: _Effect, candidate: _Candidate, how: str) -> Relinked:
-        closed = effect.closed
-        is_recorded = candidate.oid in self._recorded.get(closed.effect_commit, ())
+    def _link(self, carrier: _Carrier) -> Relinked:
+        closed, oid = carrier.effect.closed, carrier.candidate.oid
+        is_recorded = self._is_recorded(carrier.effect, carrier.candidate)
         return Relinked(
-            closed.seq, closed.task_id, closed.effect_commit, candidate.oid, how, is_recorded
+            closed.seq, closed.task_id, closed.effect_commit, oid, carrier.how, is_recorded
         )
 
     # -- how a commit can carry an effect -----------------------------------------------------
@@ -219,47 +280,26 @@ class Relinker:
             self._patches[key] = patch_id(self._repository, before, after)
         return self._patches[key]
 
-    def _is_squashed(
-        self, effect: _Effect, later: Sequence[_Effect], candidate: _Candidate
-    ) -> bool:
-        try:
-            if candidate.changes.keys().isdisjoint(effect.after):
-                return False
-            return all(
-                candidate.image(path) in _ends(path, image, later)
-                for path, image in effect.after.items()
-            )
-        except (KeyError, MalformedObject):
-            return False
-
     # -- commits that claim to be effects -----------------------------------------------------
 
-    def _claimed(self, candidate: _Candidate, carried: list[Relinked]) -> list[Relinked]:
+    def _claimed(self, candidate: _Candidate, carried: list[_Carrier]) -> list[_Carrier]:
         """Return what a commit that claims events carries; nothing, where a claim is not true."""
-        text = candidate.commit.message.decode("utf-8", "replace").rstrip()
-        claims: dict[str, list[str]] = {}
-        for name, value in _CLAIMED.findall(text.rsplit("\n\n", 1)[-1]):
-            claims.setdefault(name.lower(), []).append(value)
-        known = {link.effect_commit: link for link in carried}
-        found: list[Relinked] = []
+        claims = commitform.claimed(candidate.commit.message)
+        known = {carrier.effect.closed.effect_commit: carrier for carrier in carried}
+        found: list[_Carrier] = []
         events = set(claims.get("esaa-event", ()))
         for task_id in claims.get("esaa-task", ()):
             closed = self._by_task.get(task_id)
             if closed is None:
                 return []
             effect = self._effect(closed)
-            link = known.get(closed.effect_commit) or self._copy_of(effect, candidate)
-            if link is None or not _says(candidate, effect, claims, link.how):
+            carrier = known.get(closed.effect_commit) or self._copy_of(effect, candidate)
+            if carrier is None or not carries_exactly(carrier, claims):
                 return []
             events.discard(effect.form.event_commit)
-            found.append(link)
-        rest = [link for link in carried if link not in found]
+            found.append(carrier)
+        rest = [carrier for carrier in carried if carrier not in found]
         return [] if events or not found else found + rest
-
-    def _copy_of(self, effect: _Effect, candidate: _Candidate) -> Relinked | None:
-        """Return the link of an effect that is on the branch itself to a copy of it."""
-        how = self._is_copy(effect, candidate) if self._is_open_to(effect, candidate) else None
-        return None if how is None else self._link(effect, candidate, how)
 
     def _effect(self, closed: Closed) -> _Effect:
         reader = self._repository.read
@@ -275,34 +315,6 @@ class Relinker:
             if "from" in file:
                 before[file["from"]] = image
         return _Effect(closed, closed.form or form_of(reader, closed), before)
-
-
-def _ends(path: str, image: Image, later: Sequence[_Effect]) -> Iterator[Image]:
-    """Yield what the path may be in a squash: this, and what later effects made of it."""
-    yield image
-    for effect in later:
-        if path in effect.after and effect.before.get(path) == image:
-            image = effect.after[path]
-            yield image
-
-
-def _says(
-    candidate: _Candidate, effect: _Effect, claims: Mapping[str, list[str]], how: str
-) -> bool:
-    """Answer whether the trailers, and for a copy the author too, are those of the effect."""
-    closed, form = effect.closed, effect.form
-    said = {
-        "esaa-event": form.event_commit,
-        "esaa-run": form.run_id,
-        "esaa-task": closed.task_id,
-        "esaa-attempt": closed.attempt_id,
-    }
-    if any(value not in claims.get(name, ()) for name, value in said.items()):
-        return False
-    if how == SQUASHED:
-        return True
-    author = f"{commitform.identity(form.agent)} {epoch_seconds(form.ts)} +0000"
-    return candidate.author == author.encode() and all(len(claims[name]) == 1 for name in said)
 
 
 def patch_id(

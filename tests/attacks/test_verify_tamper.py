@@ -933,11 +933,11 @@ def test_attachments_that_are_missing(scene: Scene, action: str) -> None:
 
 def newest(scene: Scene, before: int, after: int) -> tuple[list[str], list[str]]:
     """Return ids of (documents, trees) in the state that the second event brought."""
-    from esaa_git.verify.effects import EffectChecker
+    from esaa_git.verify.changes import TreeChanges
 
     reader = scene.project.repository.read
     old, new = roadmap_of(scene, before).oid, roadmap_of(scene, after).oid
-    changes = EffectChecker(reader).changes_between(old, new)
+    changes = TreeChanges(reader).between(old, new)
     return [entry[1] for _, entry in changes if entry is not None], [new]
 
 
