@@ -18,9 +18,9 @@ from benchmarks import logs
 from benchmarks.harness import Arm, Row, by_turns, compared, timed
 from benchmarks.programs import git_commit, signing_repository
 from benchmarks.workshop import Workshop
+from esaa_git.ports.refs import RefMove
 from esaa_git.store.objects import COMMIT, sign_commit, split_signature
 from esaa_git.store.packwriter import PackSink
-from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 
 SUBJECT = "append: one signed event with its state"
@@ -113,7 +113,7 @@ def _bare_writes(
             odb.write(one, content)
         signed = sign_commit(parts[0], signer.sign(parts[0]))
         oid = str(odb.write(COMMIT, signed))
-        move_refs(repository, [RefMove(ref, tip, oid, "bare")])
+        subject.refs.move([RefMove(ref, tip, oid, "bare")])
         took = perf_counter() - begun
         assert oid == commit
         tip = oid

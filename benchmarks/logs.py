@@ -26,6 +26,7 @@ from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
 from esaa_git.ports.log import Attachments
+from esaa_git.ports.refs import RefMove
 from esaa_git.resources import resource_path
 from esaa_git.store import commitform
 from esaa_git.store.log import GitEventLog
@@ -41,11 +42,11 @@ from esaa_git.store.objects import (
     sign_commit,
 )
 from esaa_git.store.packwriter import PackSink
-from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer
-from esaa_git.trust.signer import KeySpec, Signer
+from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 
 START = instant("2026-01-01T09:00:00.000Z")
 LOG_ID = "0123456789abcdef0123456789abcdef"
@@ -91,7 +92,8 @@ class Subject:
         self.folder = folder
         self.repository = _repository(folder, key)
         self.signer = key.signer()
-        self.log = GitEventLog(self.repository, lambda: self.signer)
+        self.refs = GitRefs(self.repository)
+        self.log = GitEventLog(self.repository, self.refs, SigningKeys(lambda: self.signer))
         self.contracts = contracts(key)
         self.effects = Effects(self.repository, self.signer)
         self.open: list[str] = []
@@ -149,7 +151,7 @@ class Subject:
         """Bring the branch after the effects that appended events have named."""
         effects, ref = self.effects, f"refs/heads/{BRANCH}"
         if effects.tip != effects.first:
-            move_refs(self.repository, [RefMove(ref, effects.first, effects.tip, "effects")])
+            self.refs.move([RefMove(ref, effects.first, effects.tip, "effects")])
             effects.first = effects.tip
 
     # -- what happens to one task -----------------------------------------------------------

@@ -36,7 +36,9 @@ from benchmarks.programs import ROOT, git_esaa, run
 from benchmarks.workshop import Workshop
 from esaa_git.cli.main import run_command
 from esaa_git.store.log import GitEventLog
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import open_repository
+from esaa_git.trust.signer import SigningKeys
 
 SUBJECT = "soak: killed at random under load"
 SEED = 20260301
@@ -175,7 +177,7 @@ class Soak:
         run([*esaa, "doctor", "--repair"], self.place)
         verified = json.loads(run([*esaa, "verify", "--full", "--json"], self.place))
         repository = open_repository(self.place)
-        log = GitEventLog(repository, self.shop.key.signer)
+        log = GitEventLog(repository, GitRefs(repository), SigningKeys(self.shop.key.signer))
         actions: Counter[str] = Counter()
         done: Counter[str] = Counter()
         seqs = []
@@ -263,7 +265,8 @@ def _claim_and_submit(place: Path, who: str, name: str) -> None:
     esaa, me = ("-C", str(place)), ("--as", who)
     if run_command([*esaa, "claim", name, *me]):
         return
-    state, _ = GitEventLog(open_repository(place), _nobody).load()
+    repository = open_repository(place)
+    state, _ = GitEventLog(repository, GitRefs(repository), SigningKeys(_nobody)).load()
     attempt = state.tasks[name].attempt
     if attempt is None or attempt.agent != who:
         return

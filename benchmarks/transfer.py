@@ -12,6 +12,8 @@ from benchmarks.workshop import Workshop
 from esaa_git.app.export import ACTIVITY, OBJECTS, export_files
 from esaa_git.app.import_log import import_log
 from esaa_git.store.log import GitEventLog
+from esaa_git.store.refs import GitRefs
+from esaa_git.trust.signer import SigningKeys
 
 SUBJECT = "export and import"
 
@@ -26,7 +28,9 @@ def measure(shop: Workshop) -> Iterator[Row]:
     place = shop.place("imported")
     fresh = logs.Subject(place, shop.key)
     before = logs.pack_bytes(place)
-    log = GitEventLog(fresh.repository, lambda: fresh.signer)
+    log = GitEventLog(
+        fresh.repository, GitRefs(fresh.repository), SigningKeys(lambda: fresh.signer)
+    )
     say("  importing")
     took = timed(
         lambda: import_log(log, target / ACTIVITY, token="0" * 32, objects=target / OBJECTS)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,14 @@ from esaa_git.errors import EsaaError, MismatchError, UsageError
 from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
+    from esaa_git.checkout.follow import GitCheckouts
     from esaa_git.core.contracts import AgentEntry, Contracts
     from esaa_git.engine.engine import Engine
     from esaa_git.ports.agent import AgentAdapter
     from esaa_git.ports.checks import Audit, Checker
+    from esaa_git.ports.refs import RefStore
     from esaa_git.store.log import GitEventLog
+    from esaa_git.store.refs import GitRefs
     from esaa_git.store.trees import GitTrees
     from esaa_git.trust.signer import Signer
 
@@ -81,20 +85,27 @@ class Project:
         return open_repository(self.folder)
 
     @cached_property
+    def refs(self) -> GitRefs:
+        from esaa_git.store.refs import GitRefs
+
+        return GitRefs(self.repository)
+
+    @cached_property
     def log(self) -> GitEventLog:
         from esaa_git.app.leftovers import clean_up
         from esaa_git.store.log import GitEventLog
+        from esaa_git.trust.signer import SigningKeys
 
         if self.repairs:
             for line in clean_up(self.repository):
                 self.note(line)
         following = self.repository.setting("esaa.nextSigningKey")
-        return GitEventLog(
-            self.repository,
+        keys = SigningKeys(
             self._signer,
             sign_as=self._persons(),
             following=None if following is None else self._following,
         )
+        return GitEventLog(self.repository, self.refs, keys)
 
     @cached_property
     def trees(self) -> GitTrees:
@@ -103,10 +114,16 @@ class Project:
         return GitTrees(self.repository)
 
     @cached_property
+    def checkouts(self) -> GitCheckouts:
+        from esaa_git.checkout.follow import GitCheckouts
+
+        return GitCheckouts(self.repository)
+
+    @cached_property
     def engine(self) -> Engine:
         """The orchestrator, after it has finished what a crash left undone."""
         from esaa_git.engine.engine import Engine
-        from esaa_git.store.branch import GitWorkingBranch
+        from esaa_git.store.branch import GitBranch, GitEffects
         from esaa_git.store.journal import FileJournal
         from esaa_git.store.merge import GitMerger
         from esaa_git.store.refs import take_turn
@@ -118,7 +135,9 @@ class Project:
             trees=self.trees,
             blobs=GitBlobs(self.repository),
             merger=GitMerger(self.repository),
-            branch=GitWorkingBranch(self.repository, self.trees),
+            branch=GitBranch(self.repository, self.refs),
+            effects=GitEffects(self.repository, self.refs, self.trees),
+            checkouts=self.checkouts,
             journal=FileJournal(self.repository),
             clock=SystemClock(),
             make_agent=self.make_agent,
@@ -137,6 +156,22 @@ class Project:
             if done is not None:
                 self.note(done)
         return engine
+
+    def engine_on(self, refs: RefStore) -> Engine:
+        """Return the engine on other refs, whose branches are checked out nowhere."""
+        from esaa_git.ports.branch import NoCheckouts
+        from esaa_git.ports.local import NoJournal
+        from esaa_git.store.branch import GitBranch, GitEffects
+        from esaa_git.store.log import GitEventLog
+
+        return replace(
+            self.engine,
+            log=GitEventLog(self.repository, refs, self.log.keys),
+            branch=GitBranch(self.repository, refs),
+            effects=GitEffects(self.repository, refs, self.trees),
+            checkouts=NoCheckouts(),
+            journal=NoJournal(),
+        )
 
     def actor(self, given: str | None) -> str:
         """Return who acts: `--as`, or whom git's configuration names.

@@ -164,6 +164,7 @@ def _take_over(
     target = str(local) if ahead else incoming.tip
     left = land(
         repository,
+        project.checkouts,
         (local, target),
         [(lane.name, lane.local, lane.start) for lane in lanes if lane.start is not None],
         message=f"esaa: from {remote.name}",
@@ -187,8 +188,7 @@ def _decide_again(
     from esaa_git.remote.reconcile import SUPERSEDED, keep_report, land
     from esaa_git.store.log import read_contracts, read_event_commit
     from esaa_git.store.position import events_between
-    from esaa_git.store.stage import NoJournal, Stage, StagedBranch, StagedLog
-    from esaa_git.store.trees import GitTrees
+    from esaa_git.store.refs import OverlayRefs
     from esaa_git.verify.audit import Auditor
 
     repository, incoming = project.repository, result.incoming
@@ -197,14 +197,9 @@ def _decide_again(
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
     effects = [str(one.event.payload.get("effect_commit", "")) for one in tail]
     lanes = _lanes(project, remote, incoming.state, own, [oid for oid in effects if oid])
-    stage = Stage(repository, {remote.log_ref: incoming.tip})
-    stage.refs.update({lane.ref: lane.start for lane in lanes})
-    engine = replace(
-        project.engine,
-        log=StagedLog(stage, project.log),
-        branch=StagedBranch(stage, GitTrees(stage)),
-        journal=NoJournal(),
-    )
+    starts = {lane.ref: lane.start for lane in lanes}
+    refs = OverlayRefs(project.refs, moved={remote.log_ref: incoming.tip, **starts})
+    engine = project.engine_on(refs)
 
     def contracts_of(commit: str) -> Contracts:
         tree = read_event_commit(repository.read, commit).tree["contracts"].oid
@@ -213,11 +208,11 @@ def _decide_again(
     def before_effect(effect: str) -> None:
         for lane in lanes:
             if effect in lane.order:
-                lane.pick_before(stage, effect)
+                lane.pick_before(repository, refs, effect)
 
     outcomes = decide_again(engine, tail, contracts_of=contracts_of, before_effect=before_effect)
     for lane in lanes:
-        lane.pick_before(stage)
+        lane.pick_before(repository, refs)
     dropped = tuple(one for lane in lanes for one in lane.dropped)
     result = replace(result, outcomes=outcomes, dropped=dropped)
     keep = {f"{SUPERSEDED}/{local}/log": local}
@@ -226,11 +221,12 @@ def _decide_again(
         for lane in lanes
         if lane.order and lane.local is not None
     }
-    tip = str(stage.ref_target(remote.log_ref))
-    moves = [(lane.name, lane.local, stage.ref_target(lane.ref)) for lane in lanes]
+    tip = str(refs.read(remote.log_ref))
+    moves = [(lane.name, lane.local, refs.read(lane.ref)) for lane in lanes]
     kept_at = keep_report(repository, local, result.to_json())
     left = land(
         repository,
+        project.checkouts,
         (local, tip),
         [(name, old, new) for name, old, new in moves if new is not None],
         common=common,

@@ -210,13 +210,14 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
         ConflictError: if the remote has not all that is here, or the two cannot be followed.
         RemoteUnreachable: if it cannot be reached for so many seconds.
     """
+    from esaa_git.checkout.follow import GitCheckouts
     from esaa_git.engine.lease import Watched
     from esaa_git.engine.sharing import Sharing
     from esaa_git.remote.shared import SharedRemote
 
     set_up(project, _remote(project, name))
     engine = project.engine
-    shared = SharedRemote(project.repository, name, engine.say)
+    shared = SharedRemote(project.repository, name, GitCheckouts(project.repository), engine.say)
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
     shared.require_shared()

@@ -30,7 +30,6 @@ from typing import TypeVar
 import pygit2
 
 from esaa_git.checkout.worktree import (
-    UNWRITTEN,
     Change,
     Changes,
     Entries,
@@ -65,7 +64,7 @@ class _Moment:
         return any(worktree.lock is not None for worktree in self.worktrees)
 
 
-class Checkouts:
+class GitCheckouts:
     """The worktrees of one repository."""
 
     def __init__(self, repository: Repository) -> None:
@@ -84,24 +83,20 @@ class Checkouts:
         self,
         branch: str,
         commit: str,
-        paths: Iterable[str],
-        after: Mapping[str, FileEntry | None] | None = None,
+        changes: Mapping[str, FileEntry | None],
     ) -> list[InTheWay]:
         """Return those of the paths to which an effect on top of the commit could not be brought.
 
         The commit is the branch's tip, and the checkouts have followed it. While a checkout has
-        unresolved conflicts anywhere, git updates nothing in it: all paths are in the way.
-
-        Args:
-            after: what the effect makes of each path, where that is known. A path at which the
-                person already has exactly that is then not in the way.
+        unresolved conflicts anywhere, git updates nothing in it: all paths are in the way. A path
+        at which the person already has exactly what the effect makes of it is not.
         """
         tree = self._tree(commit)
-        changes = {}
-        for path in sorted(set(paths)):
-            new = UNWRITTEN if after is None else _as_tree_entry(after.get(path))
-            changes[path] = Change(_entry_at(tree, path), new)
-        return self._at_rest(branch, lambda: self._each(branch, changes, Worktree.look))
+        wanted = {
+            path: Change(_entry_at(tree, path), _as_tree_entry(changes[path]))
+            for path in sorted(changes)
+        }
+        return self._at_rest(branch, lambda: self._each(branch, wanted, Worktree.look))
 
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         """Return the paths below these that have work of the person's own in some checkout."""

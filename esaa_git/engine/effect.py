@@ -77,7 +77,7 @@ def apply_effect(
         decide.update_task(tx, task, cause)
         return Admission("done", task_id, attempt_id, task.result.summary)
     branch = str(tx.state.run.branch)
-    in_the_way = engine.branch.in_the_way(branch, proposal.onto, proposal.tree_changes())
+    in_the_way = engine.checkouts.in_the_way(branch, proposal.onto, proposal.tree_changes())
     if in_the_way and engine.branch.tip(branch) != proposal.onto:
         # What differs from the tip that was is no work in the way: a person has committed it.
         raise Overtaken(
@@ -94,7 +94,7 @@ def apply_effect(
             "commit or stash it, then 'git esaa run' finishes the task",
             in_the_way=tuple(in_the_way),
         )
-    effect = engine.branch.commit_effect(
+    effect = engine.effects.commit_effect(
         Effect(
             branch=branch,
             parent=proposal.onto,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.engine.lease import WALL_CLOCK, Leases
 from esaa_git.ports.agent import AgentAdapter
-from esaa_git.ports.branch import WorkingBranch
+from esaa_git.ports.branch import Checkouts, EffectCommits, WorkingBranch
 from esaa_git.ports.checks import Audit, Checker
 from esaa_git.ports.files import BlobStore, Merger, Trees
 from esaa_git.ports.local import Clock, Journal, Roster
@@ -43,6 +43,8 @@ class Engine:
     blobs: BlobStore
     merger: Merger
     branch: WorkingBranch
+    effects: EffectCommits
+    checkouts: Checkouts
     journal: Journal
     clock: Clock
     make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]

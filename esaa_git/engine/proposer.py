@@ -112,7 +112,7 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
     branch = str(state.run.branch)
     boundary = engine.verifier.boundary(task, contracts)
     below = GlobSet(boundary.patterns).prefixes
-    found = engine.branch.uncommitted(branch, below) if below else []
+    found = engine.checkouts.uncommitted(branch, below) if below else []
     paths = [path for path in found if boundary.check(path) is None]
     named = sorted(set(paths) & set(task.writes))
     if named:

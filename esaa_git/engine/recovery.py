@@ -42,11 +42,11 @@ def _is_recorded(engine: Engine, followup: Followup) -> bool:
 
 def _complete(engine: Engine, followup: Followup) -> str:
     move = followup.move
-    engine.branch.hold(move.branch)
+    engine.checkouts.hold(move.branch)
     try:
         done = _bring(engine, followup)
     finally:
-        engine.branch.let_go()
+        engine.checkouts.let_go()
     return _merge(engine, followup) if done is None else done
 
 
@@ -73,7 +73,7 @@ def _merge(engine: Engine, followup: Followup) -> str:
     move = followup.move
 
     def record(tx: Transaction) -> None:
-        merge = engine.branch.commit_merge(move.branch, move.new, tx.now, tx.sign)
+        merge = engine.effects.commit_merge(move.branch, move.new, tx.now, tx.sign)
         tip = engine.branch.tip(move.branch)
         assert tip is not None
         tx.emit(

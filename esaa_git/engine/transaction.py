@@ -135,7 +135,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
             if lost is None and transaction.followup is not None:
                 _bring_checkouts(engine, transaction.followup)
         finally:
-            engine.branch.let_go()
+            engine.checkouts.let_go()
         if lost is None:
             engine.housekeeping(transaction.state.seq)
             return result
@@ -189,7 +189,7 @@ def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteU
             engine.journal.write(transaction.followup)
         except ConflictError as error:
             return error
-        engine.branch.hold(transaction.followup.move.branch)
+        engine.checkouts.hold(transaction.followup.move.branch)
     try:
         if transaction.events:
             _publish(engine, transaction)
@@ -238,7 +238,7 @@ def _bring_checkouts(engine: Engine, followup: Followup) -> None:
 def follow(engine: Engine, followup: Followup) -> list[InTheWay]:
     """Bring the checkouts after the branch; what holds a person's own work stays and is named."""
     move = followup.move
-    left = engine.branch.follow(move.branch, move.old, move.new, followup.paths)
+    left = engine.checkouts.follow(move.branch, move.old, move.new, followup.paths)
     for path in left:
         engine.say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
     return left

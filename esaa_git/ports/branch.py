@@ -1,4 +1,4 @@
-"""The working branch, where effects arrive as commits."""
+"""The working branch, the effects that arrive on it as commits, and its checkouts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Effect:
 
 
 class WorkingBranch(Protocol):
-    """The branch that effects arrive on, and the checkouts that follow it."""
+    """The branches that effects arrive on, by name without `refs/heads/`."""
 
     def tip(self, branch: str) -> str | None:
         """Return the commit the branch names, or None where it does not exist."""
@@ -66,8 +66,24 @@ class WorkingBranch(Protocol):
         """Return globs of what in the tree is the repository's own machinery (its hooks)."""
         ...
 
+    def move(self, move: BranchMove, message: str) -> None:
+        """Move the branch by compare-and-swap."""
+        ...
+
+    def contains(self, tip: str, commit: str) -> bool:
+        """Answer whether `commit` is `tip` or an ancestor of it."""
+        ...
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        """Keep commits under `refs/esaa/snapshots/<name>/`; the newest `most` are kept."""
+        ...
+
+
+class EffectCommits(Protocol):
+    """Makes the commits that effects are; no ref moves."""
+
     def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
-        """Store the effect commit and return its id; no ref moves."""
+        """Store the effect commit and return its id."""
         ...
 
     def commit_merge(
@@ -80,13 +96,9 @@ class WorkingBranch(Protocol):
         """
         ...
 
-    def move(self, move: BranchMove, message: str) -> None:
-        """Move the branch by compare-and-swap."""
-        ...
 
-    def contains(self, tip: str, commit: str) -> bool:
-        """Answer whether `commit` is `tip` or an ancestor of it."""
-        ...
+class Checkouts(Protocol):
+    """The checkouts of a branch, which follow it where it goes."""
 
     def in_the_way(
         self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
@@ -120,6 +132,23 @@ class WorkingBranch(Protocol):
         """Bring every checkout of the branch from `old` to `new` for these paths."""
         ...
 
-    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
-        """Keep commits under `refs/esaa/snapshots/<name>/`; the newest `most` are kept."""
-        ...
+
+class NoCheckouts:
+    """The checkouts of branches that nobody has checked out."""
+
+    def in_the_way(
+        self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
+    ) -> list[InTheWay]:
+        return []
+
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        return []
+
+    def hold(self, branch: str) -> None:
+        pass
+
+    def let_go(self) -> None:
+        pass
+
+    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
+        return []

@@ -52,6 +52,22 @@ class Journal(Protocol):
         ...
 
 
+class NoJournal:
+    """Remembers nothing: where only what is in memory moves, nothing has to be recovered."""
+
+    def write(self, followup: Followup) -> None:
+        pass
+
+    def read(self) -> Followup | None:
+        return None
+
+    def clear(self) -> None:
+        pass
+
+    def pause(self) -> None:
+        pass
+
+
 class Roster(Protocol):
     """Who is at work on what in this repository, across its processes. Local."""
 

@@ -16,20 +16,18 @@ import pygit2
 
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError
-from esaa_git.ports.branch import BranchMove, InTheWay
+from esaa_git.ports.branch import BranchMove, Checkouts, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
-from esaa_git.store.branch import GitWorkingBranch
+from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.commitform import claims
 from esaa_git.store.journal import FileJournal, write_atomically
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, TREE, decode_commit
 from esaa_git.store.position import walk_back
 from esaa_git.store.program import run_git
-from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
-from esaa_git.store.stage import Stage
-from esaa_git.store.trees import GitTrees
 from esaa_git.verify.effects import is_closing_effect
 from esaa_git.verify.pins import mark_path, read_mark, write_mark
 
@@ -93,19 +91,21 @@ class Lane:
     def ref(self) -> str:
         return f"refs/heads/{self.name}"
 
-    def pick_before(self, stage: Stage, effect: str | None = None) -> None:
-        """Make people's commits anew on the stage: those before this effect, or all that are left.
+    def pick_before(
+        self, repository: Repository, refs: RefStore, effect: str | None = None
+    ) -> None:
+        """Make people's commits anew: those before this effect, or all that are left.
 
         One that conflicts is left out and noted in `dropped`; the branch as it was is kept.
         """
         limit = len(self.order) if effect is None else self.order.get(effect, -1)
         while self.picks and self.order[self.picks[0]] < limit:
             commit = self.picks.pop(0)
-            tip = stage.ref_target(self.ref)
+            tip = refs.read(self.ref)
             assert tip is not None
-            made = _pick(stage, commit, tip)
+            made = _pick(repository, commit, tip)
             if isinstance(made, str):
-                stage.move(self.ref, tip, made)
+                refs.move([RefMove(self.ref, tip, made, "esaa: made anew")])
             else:
                 self.dropped.append((commit, f"conflicts in {', '.join(made)}"))
 
@@ -225,6 +225,7 @@ def _conflicting(index: pygit2.Index) -> list[str]:
 
 def land(
     repository: Repository,
+    checkouts: Checkouts,
     log: tuple[str | None, str],
     branches: Sequence[tuple[str, str | None, str]],
     *,
@@ -249,11 +250,11 @@ def land(
     Raises:
         ConflictError: if uncommitted work is in the way, or a ref moved meanwhile.
     """
-    working = GitWorkingBranch(repository, GitTrees(repository))
+    refs = GitRefs(repository)
     moving = [(name, old, new) for name, old, new in branches if old != new]
     changes = {name: _changes(repository, old, new) for name, old, new in moving if old is not None}
     for name, old, _ in moving:
-        in_the_way = [] if old is None else working.in_the_way(name, old, changes[name])
+        in_the_way = [] if old is None else checkouts.in_the_way(name, old, changes[name])
         if in_the_way:
             named = ", ".join(f"'{path.path}'" for path in in_the_way[:5])
             raise ConflictError(
@@ -262,9 +263,9 @@ def land(
                 hint="commit or stash it, then repeat the command",
             )
     for ref, oid in (keep or {}).items():
-        found = repository.ref_target(ref)
+        found = refs.read(ref)
         if found != oid:
-            move_refs(repository, [RefMove(ref, found, oid, message)])
+            refs.move([RefMove(ref, found, oid, message)])
     if common is not None:
         _rewind_mark(repository, common, {name: new for name, _, new in moving})
     moves = [RefMove(repository.events_ref, log[0], log[1], message)] if log[0] != log[1] else []
@@ -277,10 +278,10 @@ def land(
         name, old, new = followed[0]
         paths = sorted(changes[name])
         journal.write(Followup(log[1], BranchMove(name, old, new), "", paths))
-        working.hold(name)
+        checkouts.hold(name)
     try:
         try:
-            move_refs(repository, moves)
+            refs.move(moves)
         except ConflictError:
             if followed:
                 journal.clear()
@@ -288,12 +289,12 @@ def land(
         left = []
         for name, old, new in followed:
             try:
-                left += working.follow(name, str(old), new, sorted(changes[name]))
+                left += checkouts.follow(name, str(old), new, sorted(changes[name]))
             except ConflictError:
                 journal.pause()
                 raise
     finally:
-        working.let_go()
+        checkouts.let_go()
     if followed:
         journal.clear()
     return left

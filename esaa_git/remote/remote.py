@@ -12,11 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
 from urllib.parse import quote
-
-import pygit2
 
 from esaa_git.core.state import State
 from esaa_git.errors import (
@@ -31,15 +28,16 @@ from esaa_git.errors import (
 )
 from esaa_git.faults import Point, reach
 from esaa_git.ports.log import Tip
+from esaa_git.ports.refs import RefMove
 from esaa_git.remote.reconcile import common_event, contains, genesis_of, seq_of
 from esaa_git.store.log import load_tip, read_event_commit
 from esaa_git.store.objects import COMMIT
 from esaa_git.store.program import run_git
-from esaa_git.store.refs import RefMove, move_refs
-from esaa_git.store.repository import GuardedRepository, Repository
+from esaa_git.store.refs import GitRefs, OverlayRefs
+from esaa_git.store.repository import Repository
 from esaa_git.verify.audit import Auditor, Report
 from esaa_git.verify.failure import check_name
-from esaa_git.verify.pins import Mark, mark_path, read_mark, read_pin, write_mark, write_pin
+from esaa_git.verify.pins import Mark, mark_path, read_mark, write_mark
 
 CHECKPOINTS = "refs/esaa/checkpoints"
 ASK_SECONDS = 20
@@ -95,29 +93,6 @@ class Incoming:
     mark: Mark | None = None
 
 
-class _Fetched(GuardedRepository):
-    """The repository as it would be with the fetched log and branches, for the audit."""
-
-    def __init__(self, raw: pygit2.Repository, remote: str, log: str, folder: Path) -> None:
-        super().__init__(raw)
-        self._remote = remote
-        self._log = log
-        self._folder = folder
-
-    @property
-    def esaa_dir(self) -> Path:
-        return self._folder
-
-    @property
-    def events_ref(self) -> str:
-        return self._log
-
-    def ref_target(self, name: str) -> str | None:
-        if not name.startswith(_HEADS):
-            return super().ref_target(name)
-        return super().ref_target(f"refs/remotes/{self._remote}/{name.removeprefix(_HEADS)}")
-
-
 class Remote:
     """A remote that git knows under a name.
 
@@ -133,6 +108,7 @@ class Remote:
             )
         self.name = name
         self._repository = repository
+        self._refs = GitRefs(repository)
         self._env: dict[str, str] = {}
         if stall:  # git-config(1), http.lowSpeedLimit
             self._env["GIT_HTTP_LOW_SPEED_LIMIT"] = "1"
@@ -249,10 +225,10 @@ class Remote:
         self._remember(LastSeen(log_id, first, tip, found.event.seq, branch, branch_tip))
 
     def _remember(self, seen: LastSeen) -> None:
-        current = self._repository.ref_target(self.tracking)
+        current = self._refs.read(self.tracking)
         if current != seen.tip:
             message = "esaa: the log of the remote"
-            move_refs(self._repository, [RefMove(self.tracking, current, seen.tip, message)])
+            self._refs.move([RefMove(self.tracking, current, seen.tip, message)])
         if seen != self.last_seen():
             write_mark(self.pin_path, seen)
 
@@ -275,7 +251,7 @@ class Remote:
         """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
         try:
             self._fetch_objects()
-            tip = self._repository.ref_target(self._incoming)
+            tip = self._refs.read(self._incoming)
             if tip is None:
                 raise CorruptedError(f"'{self.name}' has no commit at '{self.log_ref}'")
             incoming = self._judge(tip, on_progress)
@@ -289,7 +265,7 @@ class Remote:
         """Return where the remote had a branch when it was fetched."""
         if branch is None:
             return None
-        return self._repository.ref_target(f"refs/remotes/{self.name}/{branch}")
+        return self._refs.read(f"refs/remotes/{self.name}/{branch}")
 
     def refuse_missing(self, pin: LastSeen | None) -> NoReturn:
         """Refuse a remote without a log: it never had one, or had one when it was last seen."""
@@ -327,13 +303,13 @@ class Remote:
         here = self._repository
         notes = []
         arrived = f"{self._arrivals}checkpoints/"
-        for ref in [ref for ref in here.raw.references if ref.startswith(arrived)]:
+        for ref in self._refs.list(arrived):
             ours = f"{CHECKPOINTS}/{ref.removeprefix(arrived)}"
-            old, new = here.ref_target(ours), str(here.ref_target(ref))
+            old, new = self._refs.read(ours), str(self._refs.read(ref))
             if here.read(new)[0] != COMMIT:
                 notes.append(f"'{ours}' on '{self.name}' is no checkpoint, and is left there")
             elif old is None or (old != new and contains(here, new, old)):
-                move_refs(here, [RefMove(ours, old, new, f"esaa: from {self.name}")])
+                self._refs.move([RefMove(ours, old, new, f"esaa: from {self.name}")])
             elif not contains(here, old, new):
                 notes.append(
                     f"'{ours}' here ({old[:12]}) and on '{self.name}' ({new[:12]}) do not continue "
@@ -342,9 +318,7 @@ class Remote:
         return notes
 
     def _clear_arrivals(self) -> None:
-        references = self._repository.raw.references
-        for ref in [ref for ref in references if ref.startswith(self._arrivals)]:
-            references.delete(ref)
+        self._refs.delete(self._refs.list(self._arrivals))
 
     def _judge(self, tip: str, on_progress: Progress) -> Incoming:
         here = self._repository
@@ -359,7 +333,7 @@ class Remote:
         last = self.last_seen()
         if last is not None:
             self.check_last_seen(tip, last)
-        local = here.ref_target(self.log_ref)
+        local = self._refs.read(self.log_ref)
         common = None if local is None else common_event(here, local, tip)
         if local is not None and common is None:
             raise MismatchError(
@@ -410,17 +384,14 @@ class Remote:
     ) -> Incoming:
         """Verify what is new of a log, and its effects on the remote's branch."""
         here = self._repository
-        with TemporaryDirectory(prefix="esaa-fetched-") as folder:
-            fetched = _Fetched(here.raw, self.name, self._incoming, Path(folder))
-            anchor = read_pin(here)
-            if anchor is not None:
-                write_pin(fetched, anchor)
-            mark = self._mark(common, last)
-            if mark is None:
-                mark = read_mark(mark_path(here))
-            if mark is not None:
-                write_mark(mark_path(fetched), mark)
-            report = Auditor(fetched, remember=False, on_progress=on_progress).run()
+        fetched = OverlayRefs(
+            self._refs,
+            renamed={self.log_ref: self._incoming, _HEADS: f"refs/remotes/{self.name}/"},
+        )
+        mark = self._mark(common, last)
+        report = Auditor(
+            here, refs=fetched, mark=mark, remember=False, on_progress=on_progress
+        ).run()
         if not report.audit.is_ok:
             kind = MismatchError if report.audit.outcome == "mismatch" else CorruptedError
             raise kind(
@@ -474,7 +445,7 @@ class Remote:
             RefusedError: if the server refuses.
         """
         here = self._repository
-        local = here.ref_target(self.log_ref)
+        local = self._refs.read(self.log_ref)
         if local is None:
             raise RepositoryError(
                 "there is no event log in this repository yet",
@@ -484,12 +455,11 @@ class Remote:
         branch = load_tip(here, local).state.run.branch
         if branch is not None:
             ref = _HEADS + branch
-            tip = here.ref_target(ref)
+            tip = self._refs.read(ref)
             if tip is not None:
                 refs[ref] = tip
-        for checkpoint in here.raw.references:
-            if checkpoint.startswith(CHECKPOINTS + "/"):
-                refs[checkpoint] = str(here.ref_target(checkpoint))
+        for checkpoint in self._refs.list(f"{CHECKPOINTS}/"):
+            refs[checkpoint] = str(self._refs.read(checkpoint))
         there = self.ask(*refs)
         self._check_ahead(local, there, refs)
         moving = {

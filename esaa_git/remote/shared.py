@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.ports.branch import Checkouts
 from esaa_git.remote.reconcile import contains, land
 from esaa_git.remote.remote import Incoming, Remote
 from esaa_git.store.log import load_tip
@@ -27,8 +28,15 @@ class SharedRemote:
         say: tells a person what was left alone in a checkout.
     """
 
-    def __init__(self, repository: Repository, name: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        name: str,
+        checkouts: Checkouts,
+        say: Callable[[str], None],
+    ) -> None:
         self.name = name
+        self._checkouts = checkouts
         self._repository = repository
         self._remote = Remote(repository, name, stall=True)
         self._say = say
@@ -124,7 +132,8 @@ class SharedRemote:
             moves.append((name, own, theirs))
         if target == local and not moves:
             return False
-        left = land(self._repository, (local, target), moves, message=f"esaa: from {self.name}")
+        message = f"esaa: from {self.name}"
+        left = land(self._repository, self._checkouts, (local, target), moves, message=message)
         for path in left:
             self._say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
         return True

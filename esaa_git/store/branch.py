@@ -1,46 +1,34 @@
-"""The working branch: effects as ordinary signed commits, and the checkouts that follow."""
+"""The working branch, and effects as ordinary signed commits."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pygit2
 
 from esaa_git.core.event import epoch_seconds
 from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
-from esaa_git.ports.branch import BranchMove, Effect, InTheWay
-from esaa_git.ports.files import FileEntry
+from esaa_git.ports.branch import BranchMove, Effect
+from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
 from esaa_git.store.objects import COMMIT, encode_commit, sign_commit
-from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
-
-if TYPE_CHECKING:
-    from esaa_git.checkout.follow import Checkouts
 
 SNAPSHOTS = "refs/esaa/snapshots"
 
 
-class GitWorkingBranch:
+class GitBranch:
     """Branches of one repository, by name without `refs/heads/`."""
 
-    def __init__(self, repository: Repository, trees: GitTrees) -> None:
+    def __init__(self, repository: Repository, refs: RefStore) -> None:
         self._repository = repository
-        self._trees = trees
-
-    @cached_property
-    def _checkouts(self) -> Checkouts:
-        from esaa_git.checkout.follow import Checkouts
-
-        return Checkouts(self._repository)
+        self._refs = refs
 
     def tip(self, branch: str) -> str | None:
-        return self._repository.ref_target(_ref(branch))
+        return self._refs.read(_ref(branch))
 
     def current(self) -> str:
         raw = self._repository.raw
@@ -67,6 +55,53 @@ class GitWorkingBranch:
         inside = place.relative_to(workdir).as_posix()
         return () if inside == "." else (f"{inside}/**",)
 
+    def move(self, move: BranchMove, message: str) -> None:
+        self._refs.move([RefMove(_ref(move.branch), move.old, move.new, message)])
+
+    def contains(self, tip: str, commit: str) -> bool:
+        if tip == commit:
+            return True
+        raw, end = self._repository.raw, pygit2.Oid(hex=tip)
+        try:
+            return raw.descendant_of(end, pygit2.Oid(hex=commit))
+        except (KeyError, pygit2.GitError):
+            # A power cut may have taken what the commit stands on, and no ref named yet.
+            pass
+        try:
+            return any(str(found.id) == commit for found in raw.walk(end))
+        except (KeyError, pygit2.GitError) as error:
+            raise CorruptedError(
+                f"the history of {tip[:12]} cannot be read",
+                cause=str(error),
+                hint="run 'git esaa doctor'",
+            ) from error
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        kept = []
+        for part, commit in commits.items():
+            ref = f"{SNAPSHOTS}/{name}/{part}"
+            found = self._refs.read(ref)
+            if found != commit:
+                self._refs.move([RefMove(ref, found, commit, "esaa: snapshot")])
+            kept.append(ref)
+        self._forget_old_snapshots(most)
+        return kept
+
+    def _forget_old_snapshots(self, most: int) -> None:
+        refs = self._refs.list(f"{SNAPSHOTS}/")
+        names = sorted({ref.split("/")[3] for ref in refs})
+        gone = names[:-most]
+        self._refs.delete(ref for ref in refs if ref.split("/")[3] in gone)
+
+
+class GitEffects:
+    """Effects, and merges of them, as ordinary signed commits."""
+
+    def __init__(self, repository: Repository, refs: RefStore, trees: GitTrees) -> None:
+        self._repository = repository
+        self._refs = refs
+        self._trees = trees
+
     def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
         tree = self._trees.with_changes(self._trees.root(effect.parent), effect.changes)
         payload = commitform.effect_commit(
@@ -86,7 +121,7 @@ class GitWorkingBranch:
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
     ) -> str:
-        tip = self.tip(branch)
+        tip = self._refs.read(_ref(branch))
         if tip is None:
             raise RepositoryError(f"the working branch '{branch}' is gone")
         raw = self._repository.raw
@@ -109,63 +144,6 @@ class GitWorkingBranch:
             f"Merge effect {effect_commit[:12]} into {branch}\n",
         )
         return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
-
-    def move(self, move: BranchMove, message: str) -> None:
-        move_refs(self._repository, [RefMove(_ref(move.branch), move.old, move.new, message)])
-
-    def contains(self, tip: str, commit: str) -> bool:
-        if tip == commit:
-            return True
-        raw, end = self._repository.raw, pygit2.Oid(hex=tip)
-        try:
-            return raw.descendant_of(end, pygit2.Oid(hex=commit))
-        except (KeyError, pygit2.GitError):
-            # A power cut may have taken what the commit stands on, and no ref named yet.
-            pass
-        try:
-            return any(str(found.id) == commit for found in raw.walk(end))
-        except (KeyError, pygit2.GitError) as error:
-            raise CorruptedError(
-                f"the history of {tip[:12]} cannot be read",
-                cause=str(error),
-                hint="run 'git esaa doctor'",
-            ) from error
-
-    def in_the_way(
-        self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
-    ) -> list[InTheWay]:
-        return self._checkouts.in_the_way(branch, commit, changes, changes)
-
-    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
-        return self._checkouts.uncommitted(branch, below)
-
-    def hold(self, branch: str) -> None:
-        self._checkouts.hold(branch)
-
-    def let_go(self) -> None:
-        self._checkouts.let_go()
-
-    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
-        return self._checkouts.follow(branch, old, new, paths)
-
-    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
-        kept = []
-        for part, commit in commits.items():
-            ref = f"{SNAPSHOTS}/{name}/{part}"
-            found = self._repository.ref_target(ref)
-            if found != commit:
-                move_refs(self._repository, [RefMove(ref, found, commit, "esaa: snapshot")])
-            kept.append(ref)
-        self._forget_old_snapshots(most)
-        return kept
-
-    def _forget_old_snapshots(self, most: int) -> None:
-        raw = self._repository.raw
-        names = sorted({ref.split("/")[3] for ref in raw.references if ref.startswith(SNAPSHOTS)})
-        for name in names[:-most]:
-            for ref in list(raw.references):
-                if ref.startswith(f"{SNAPSHOTS}/{name}/"):
-                    raw.references.delete(ref)
 
 
 def _ref(branch: str) -> str:

@@ -6,9 +6,8 @@ and costs the same at event 10 and at event 1,000,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from esaa_git.core.contracts import (
     Contracts,
@@ -25,6 +24,7 @@ from esaa_git.errors import (
 )
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.log import Attachments, Tip
+from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
 from esaa_git.store.objects import (
     BLOB,
@@ -42,13 +42,12 @@ from esaa_git.store.objects import (
     sign_commit,
     split_signature,
 )
-from esaa_git.store.refs import RefMove, move_refs
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import ROLES, Authority, check_role, check_signers, signer_set
-from esaa_git.trust.signer import Signer
+from esaa_git.trust.signer import Signer, SigningKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,53 +102,27 @@ def read_contracts(reader: Reader, oid: str) -> Contracts:
 
 
 class GitEventLog:
-    """The event log of one repository, and the keys that this machine signs it with.
+    """The event log of one repository.
 
     Args:
-        sign: gives the orchestrator's key, when one is first needed.
-        sign_as: gives another key for events of an action: a person's own.
-        following: gives the key that is to follow the orchestrator's. It signs once contracts
-            are in force that have forgotten the present one.
+        refs: where its ref is read and moved.
+        keys: what this machine signs it with.
     """
 
-    def __init__(
-        self,
-        repository: Repository,
-        sign: Callable[[], Signer],
-        *,
-        sign_as: Mapping[str, Callable[[], Signer]] | None = None,
-        following: Callable[[], Signer] | None = None,
-    ) -> None:
+    def __init__(self, repository: Repository, refs: RefStore, keys: SigningKeys) -> None:
         self.repository = repository
+        self.refs = refs
+        self.keys = keys
         self.ref = repository.events_ref
-        self._sign = sign
-        self._sign_as = dict(sign_as or {})
-        self._persons: dict[str, Signer] = {}
-        self._following = following
         self._loaded: LoadedTip | None = None
         self._trusted: LoadedTip | None = None
         self._kept_tree: tuple[LoadedTip, StateTree] | None = None
         self.authority: Authority | None = None
 
-    @cached_property
+    @property
     def signer(self) -> Signer:
-        return self._sign()
-
-    @cached_property
-    def following(self) -> Signer | None:
-        return None if self._following is None else self._following()
-
-    def person(self, action: str) -> Signer | None:
-        """Return the key of a person that signs this action, or None where the orchestrator's does.
-
-        Raises:
-            KeyUnavailable: if it is configured and cannot be used: nobody else's takes its place.
-        """
-        if action not in self._sign_as:
-            return None
-        if action not in self._persons:
-            self._persons[action] = self._sign_as[action]()
-        return self._persons[action]
+        """The orchestrator's key."""
+        return self.keys.signer
 
     def check_may_pin(self, contracts: Contracts) -> None:
         """Refuse what the `run.init` that pins these contracts would be refused for.
@@ -159,7 +132,7 @@ class GitEventLog:
         """
         _, in_force = self.load()
         changes = in_force.pins != contracts.pins
-        signer = self.person("run.init") or self.signer
+        signer = self.keys.person("run.init") or self.keys.signer
         roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
         check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
 
@@ -169,7 +142,7 @@ class GitEventLog:
 
     def tip(self) -> Tip | None:
         """Return where the log ends, read afresh from the ref."""
-        target = self.repository.ref_target(self.ref)
+        target = self.refs.read(self.ref)
         if target is None:
             self._loaded = None
             return None
@@ -182,7 +155,7 @@ class GitEventLog:
             RepositoryError: if there is no log yet.
             CorruptedError: if the tip is not an event.
         """
-        target = self.repository.ref_target(self.ref)
+        target = self.refs.read(self.ref)
         if target is None:
             raise RepositoryError(
                 "there is no event log in this repository yet",
@@ -210,7 +183,7 @@ class GitEventLog:
 
     def events(self, *, newest_first: bool = False) -> Iterator[StoredEvent]:
         """Yield the events; from the oldest, ids of all commits are collected first."""
-        target = self.repository.ref_target(self.ref)
+        target = self.refs.read(self.ref)
         if newest_first:
             yield from self._back_from(target)
             return
@@ -341,7 +314,6 @@ class GitLogTransaction:
         sink: ObjectSink | None = None,
     ) -> None:
         self._log = log
-        self._repository = log.repository
         self._sink: ObjectSink = log.repository if sink is None else sink
         self._start = start
         self._log_id = log_id
@@ -409,7 +381,7 @@ class GitLogTransaction:
 
     def sign(self, payload: bytes) -> bytes:
         """Return the orchestrator's signature of a commit's bytes."""
-        return (self._orchestrator or self._log.signer).sign(payload)
+        return (self._orchestrator or self._log.keys.signer).sign(payload)
 
     def commit(self, branch: BranchMove | None = None) -> None:
         """Move the log's ref, then the branch, from where this transaction began."""
@@ -421,23 +393,23 @@ class GitLogTransaction:
         if branch is not None:
             ref = f"refs/heads/{branch.branch}"
             moves.append(RefMove(ref, branch.old, branch.new, message))
-        move_refs(self._repository, moves)
+        self._log.refs.move(moves)
         self._log.moved(self._last, self._state_tree, self._authority)
 
     def _signature(self, payload: bytes, event: Event, contracts: Contracts) -> bytes:
         """Sign, and refuse to write what `verify` would refuse to believe."""
         if self._authority is None or self._authority.contracts is not contracts:
             self._authority = Authority(contracts)
-        person = self._log.person(event.action)
+        person = self._log.keys.person(event.action)
         if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
             person = None  # an agent holds no key: what it decided is signed by the orchestrator
-        signer = person or self._orchestrator or self._log.signer
+        signer = person or self._orchestrator or self._log.keys.signer
         changes = self._contracts is not contracts
         try:
             try:
                 return self._signed(signer, payload, event, changes)
             except SignatureRefused:
-                following = self._log.following
+                following = self._log.keys.following
                 if person is not None or following is None:
                     raise
                 armored = self._signed(following, payload, event, changes)

@@ -1,4 +1,4 @@
-"""Moving refs: lock, re-read, compare, set. The one primitive that loses no writer.
+"""Refs on git: lock, re-read, compare, set. The one primitive that loses no writer.
 
 `references.create(force=True)` silently overwrites what another process wrote in between; git's
 own lock files do not. All refs of a transaction are locked before one moves, so a conflict leaves
@@ -16,15 +16,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
+from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.durability import note_start, sync_everything, sync_folders
 from esaa_git.store.locks import Claim, LockHeld
 from esaa_git.store.repository import Repository
@@ -36,55 +36,103 @@ _LOGGED = (_HEADS, "refs/remotes/", "refs/notes/")
 """Whose moves git writes down by default (git-config(1), core.logAllRefUpdates)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefMove:
-    """A ref is to go from one commit to another; `old` is None where it must not exist yet."""
+class GitRefs:
+    """The refs of one repository on disk."""
 
-    name: str
-    old: str | None
-    new: str
-    message: str
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def read(self, name: str) -> str | None:
+        return self._repository.ref_target(name)
+
+    def list(self, prefix: str) -> Sequence[str]:
+        return sorted(name for name in self._repository.raw.references if name.startswith(prefix))
+
+    def move(self, moves: Sequence[RefMove]) -> None:
+        repository = self._repository
+        try:
+            with ExitStack() as stack:
+                folder = locks_folder(repository)
+                claims = [
+                    stack.enter_context(Claim(folder, move.new.encode() + b"\n")) for move in moves
+                ]
+                mode, common = repository.sync_mode, repository.common_dir
+                descriptors = [claim.descriptor for claim in claims]
+                sync_everything(mode, common / "objects", folder, descriptors)
+                for claim, move in zip(claims, moves, strict=True):
+                    _lock(repository, claim, move)
+                for move in moves:
+                    _compare(self, move)
+                for move in moves:
+                    _write_reflogs(repository, move)
+                for claim, move in zip(claims, moves, strict=True):
+                    claim.replace(common / move.name)
+                    reach(_moved(repository, move))
+                    # Before the next one moves: a disk may keep the second of two renames alone.
+                    sync_folders(mode, [(common / move.name).parent])
+                if any(move.old is None and move.name == repository.events_ref for move in moves):
+                    note_start(repository.esaa_dir)
+        except OSError as error:
+            raise RepositoryError(
+                f"cannot move '{moves[0].name}'",
+                cause=f"{error.strerror or error}, at '{error.filename or repository.common_dir}'",
+                hint="see that the disk has room and can be written, then repeat the command",
+            ) from error
+        reach(Point.REFS_SYNCED)
+
+    def delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._repository.raw.references.delete(name)
 
 
-def move_refs(repository: Repository, moves: Sequence[RefMove]) -> None:
-    """Move the refs in this order, all of them or none, and what they name before them.
+class OverlayRefs:
+    """Refs over other refs: some of them moved in memory, some read under another name.
 
-    When it returns, objects and refs have survived a power cut.
+    Nothing moves below. What is decided on an overlay is real but for one thing: no ref names it.
+    Where it is given up, unreachable objects are left and nothing else.
 
-    Raises:
-        ConflictError: if a ref is locked by another process, or is not where its move begins.
-        RepositoryError: if they cannot be written; where the first has moved, the others follow
-            by the journal.
+    Args:
+        base: what is below.
+        moved: where refs are here; None where one does not exist.
+        renamed: what names begin with here, and what they begin with below.
     """
-    try:
-        with ExitStack() as stack:
-            folder = locks_folder(repository)
-            claims = [
-                stack.enter_context(Claim(folder, move.new.encode() + b"\n")) for move in moves
-            ]
-            mode, common = repository.sync_mode, repository.common_dir
-            descriptors = [claim.descriptor for claim in claims]
-            sync_everything(mode, common / "objects", folder, descriptors)
-            for claim, move in zip(claims, moves, strict=True):
-                _lock(repository, claim, move)
-            for move in moves:
-                _compare(repository, move)
-            for move in moves:
-                _write_reflogs(repository, move)
-            for claim, move in zip(claims, moves, strict=True):
-                claim.replace(common / move.name)
-                reach(_moved(repository, move))
-                # Before the next one moves: a disk may keep the second of two renames alone.
-                sync_folders(mode, [(common / move.name).parent])
-            if any(move.old is None and move.name == repository.events_ref for move in moves):
-                note_start(repository.esaa_dir)
-    except OSError as error:
-        raise RepositoryError(
-            f"cannot move '{moves[0].name}'",
-            cause=f"{error.strerror or error}, at '{error.filename or repository.common_dir}'",
-            hint="see that the disk has room and can be written, then repeat the command",
-        ) from error
-    reach(Point.REFS_SYNCED)
+
+    def __init__(
+        self,
+        base: RefStore,
+        *,
+        moved: Mapping[str, str | None] | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = base
+        self._moved = dict(moved or {})
+        self._renamed = dict(renamed or {})
+
+    def read(self, name: str) -> str | None:
+        if name in self._moved:
+            return self._moved[name]
+        for ours, theirs in self._renamed.items():
+            if name.startswith(ours):
+                return self._base.read(theirs + name.removeprefix(ours))
+        return self._base.read(name)
+
+    def list(self, prefix: str) -> Sequence[str]:
+        ours = tuple(self._renamed)
+        found = {name for name in self._base.list(prefix) if not name.startswith(ours)}
+        for name, below in self._renamed.items():
+            found |= {name + one.removeprefix(below) for one in self._base.list(below)}
+        found |= set(self._moved)
+        return sorted(
+            name for name in found if name.startswith(prefix) and self.read(name) is not None
+        )
+
+    def move(self, moves: Sequence[RefMove]) -> None:
+        for move in moves:
+            _compare(self, move)
+        self._moved |= {move.name: move.new for move in moves}
+
+    def delete(self, names: Iterable[str]) -> None:
+        self._moved |= dict.fromkeys(names)
 
 
 def locks_folder(repository: Repository) -> Path:
@@ -136,8 +184,8 @@ def _lock(repository: Repository, claim: Claim, move: RefMove) -> None:
             _remove_empty(place)
 
 
-def _compare(repository: Repository, move: RefMove) -> None:
-    found = repository.ref_target(move.name)
+def _compare(refs: RefStore, move: RefMove) -> None:
+    found = refs.read(move.name)
     if found != move.old:
         raise ConflictError(
             f"'{move.name}' moved while appending",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, Protocol
 
 from esaa_git.trust import sshsig
@@ -43,6 +45,49 @@ class KeySpec:
     format: Literal["ssh", "openpgp"]
     key: str
     gpg_program: str = "gpg"
+
+
+class SigningKeys:
+    """The keys that this machine signs a log with, each made when it is first needed.
+
+    Args:
+        sign: gives the orchestrator's key.
+        sign_as: gives another key for events of an action: a person's own.
+        following: gives the key that is to follow the orchestrator's. It signs once contracts
+            are in force that have forgotten the present one.
+    """
+
+    def __init__(
+        self,
+        sign: Callable[[], Signer],
+        *,
+        sign_as: Mapping[str, Callable[[], Signer]] | None = None,
+        following: Callable[[], Signer] | None = None,
+    ) -> None:
+        self._sign = sign
+        self._sign_as = dict(sign_as or {})
+        self._persons: dict[str, Signer] = {}
+        self._following = following
+
+    @cached_property
+    def signer(self) -> Signer:
+        return self._sign()
+
+    @cached_property
+    def following(self) -> Signer | None:
+        return None if self._following is None else self._following()
+
+    def person(self, action: str) -> Signer | None:
+        """Return the key of a person that signs this action, or None where the orchestrator's does.
+
+        Raises:
+            KeyUnavailable: if it is configured and cannot be used: nobody else's takes its place.
+        """
+        if action not in self._sign_as:
+            return None
+        if action not in self._persons:
+            self._persons[action] = self._sign_as[action]()
+        return self._persons[action]
 
 
 class SshSigner(ABC):

@@ -16,9 +16,11 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.ports.checks import Audit
+from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
 from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_commit
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verify.branch import Relinked, Walked, check_branch
 from esaa_git.verify.effects import Closed, Link, is_closing_effect
@@ -109,6 +111,8 @@ class Auditor:
         relink: look on the whole branch for effects that are not where the log has them; this
             is always `full`.
         expected: what the log is held against besides what is known here.
+        refs: where log and branches are, by default those of the repository.
+        mark: the verified point, by default the one that is remembered here.
     """
 
     def __init__(
@@ -122,10 +126,14 @@ class Auditor:
         with_branch: bool = True,
         relink: bool = False,
         expected: Expected = NOTHING,
+        refs: RefStore | None = None,
+        mark: Mark | None = None,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         is_guarded = isinstance(repository, GuardedRepository)
         self._repository = repository if is_guarded else GuardedRepository(repository.raw)
+        self._refs = refs or GitRefs(self._repository)
+        self._mark = mark
         self._full = full or relink
         self._remember = remember
         self._settings = _Settings(
@@ -139,9 +147,9 @@ class Auditor:
             RepositoryError: if there is no log, and none was ever verified here.
         """
         bound_cache()
-        mark = read_mark(mark_path(self._repository))
+        mark = self._mark or read_mark(mark_path(self._repository))
         pin = read_pin(self._repository)
-        tip = self._repository.ref_target(self._repository.events_ref)
+        tip = self._refs.read(self._repository.events_ref)
         if tip is None and mark is None and pin is None:
             raise RepositoryError(
                 "there is no event log in this repository yet",
@@ -149,12 +157,14 @@ class Auditor:
             )
         anchor = Anchor(self._repository, mark, pin, self._settings.expected)
         since = None if self._full else self._since(mark)
-        attempt = _Attempt(self._repository, self._settings, anchor, mark, since)
+        attempt = _Attempt(self._repository, self._refs, self._settings, anchor, mark, since)
         report = attempt.run(tip)
         if report.audit.check == 11 and since is not None and attempt.links:
             # The branch was rewritten, and the events after the verified point say how: what was
             # verified of the branch before is looked for again.
-            report = _Attempt(self._repository, self._settings, anchor, mark, None).run(tip)
+            report = _Attempt(self._repository, self._refs, self._settings, anchor, mark, None).run(
+                tip
+            )
         if report.audit.is_ok and self._remember and report.is_recorded:
             try:
                 self._write_mark(report)
@@ -196,12 +206,14 @@ class _Attempt:
     def __init__(
         self,
         repository: Repository,
+        refs: RefStore,
         settings: _Settings,
         anchor: Anchor,
         mark: Mark | None,
         since: Mark | None,
     ) -> None:
         self._repository = repository
+        self._refs = refs
         self._settings = settings
         self._anchor = anchor
         self._since = since
@@ -328,7 +340,7 @@ class _Attempt:
         done = 0
         count = (seq or 0) - (0 if self._since is None else self._since.seq)
         ranges, with_effects = walk.ranges(tip, seq), self._settings.with_branch
-        for outcome in check_ranges(self._repository, ranges, with_effects, jobs):
+        for outcome in check_ranges(self._repository, self._refs, ranges, with_effects, jobs):
             outcomes.append(outcome)
             done += outcome.count
             self._settings.on_progress(done, count)
@@ -392,7 +404,7 @@ class _Attempt:
         explain: Relinker | None,
         report: Report,
     ) -> Walked | None:
-        tip = self._repository.ref_target(f"refs/heads/{name}")
+        tip = self._refs.read(f"refs/heads/{name}")
         if tip is None:
             note = f"the working branch '{name}' is not here: effects were checked in the log"
             self._note(report, 11, note)

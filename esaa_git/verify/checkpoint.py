@@ -23,6 +23,7 @@ import pygit2
 from esaa_git.core import canonical
 from esaa_git.core.event import epoch_seconds, is_timestamp
 from esaa_git.errors import CorruptedError, KeyUnavailable, MismatchError
+from esaa_git.ports.refs import RefMove
 from esaa_git.store import commitform
 from esaa_git.store.objects import (
     BLOB,
@@ -36,7 +37,7 @@ from esaa_git.store.objects import (
     encode_commit,
     encode_tree,
 )
-from esaa_git.store.refs import RefMove, move_refs
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig
 from esaa_git.trust.signer import Signer, SshSigner
@@ -261,7 +262,7 @@ def publish(repository: Repository, checkpoint: Checkpoint) -> Checkpoint:
         f"checkpoint of event {checkpoint.seq}, signatures: {len(whole.signatures)}\n",
     )
     move = RefMove(checkpoint.ref, old, repository.put(COMMIT, payload), "esaa: checkpoint")
-    move_refs(repository, [move])
+    GitRefs(repository).move([move])
     return whole
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import pygit2
 
+from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verify.checks import EventChecker
 from esaa_git.verify.effects import Closed, EffectChecker, Link
@@ -49,7 +51,7 @@ class Outcome:
     links: Sequence[Link] = ()
 
 
-_in_worker: tuple[Repository, bool] | None = None
+_in_worker: tuple[Repository, RefStore, bool] | None = None
 
 
 CACHE_BYTES = 16 << 20
@@ -61,7 +63,11 @@ def bound_cache() -> None:
 
 
 def check_ranges(
-    repository: Repository, ranges: Iterator[Range], with_effects: bool, jobs: int
+    repository: Repository,
+    refs: RefStore,
+    ranges: Iterator[Range],
+    with_effects: bool,
+    jobs: int,
 ) -> Iterator[Outcome]:
     """Yield what checking each range found, in whatever order the worker processes end.
 
@@ -70,7 +76,7 @@ def check_ranges(
     """
     if jobs == 1:
         for part in ranges:
-            yield check_range(repository, with_effects, part)
+            yield check_range(repository, refs, with_effects, part)
         return
     opening = (str(repository.git_dir), with_effects)
     with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
@@ -87,7 +93,8 @@ def check_ranges(
 def _open_in_worker(path: str, with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
-    _in_worker = (GuardedRepository(pygit2.Repository(path)), with_effects)
+    repository = GuardedRepository(pygit2.Repository(path))
+    _in_worker = (repository, GitRefs(repository), with_effects)
 
 
 def _check_in_worker(part: Range) -> Outcome:
@@ -95,7 +102,7 @@ def _check_in_worker(part: Range) -> Outcome:
     return check_range(*_in_worker, part)
 
 
-def check_range(repository: Repository, with_effects: bool, part: Range) -> Outcome:
+def check_range(repository: Repository, refs: RefStore, with_effects: bool, part: Range) -> Outcome:
     """Hold one range against checks 2 to 10, and the effects that it names against check 11."""
     count = len(part.oids) // 20
     events = None
@@ -107,7 +114,7 @@ def check_range(repository: Repository, with_effects: bool, part: Range) -> Outc
         sound = None if events is None else events.sound
         return Outcome(count, None, [], failure, sound)
     closed = [replace(one, form=None) for one in events.closed]
-    absent, failures = _check_range_effects(repository, events) if with_effects else (0, ())
+    absent, failures = _check_range_effects(repository, refs, events) if with_effects else (0, ())
     return Outcome(
         count,
         events.log_id,
@@ -119,7 +126,7 @@ def check_range(repository: Repository, with_effects: bool, part: Range) -> Outc
 
 
 def _check_range_effects(
-    repository: Repository, events: EventChecker
+    repository: Repository, refs: RefStore, events: EventChecker
 ) -> tuple[int, Sequence[Failure]]:
     """Check 11, on the effect commits of a range.
 
@@ -131,7 +138,7 @@ def _check_range_effects(
     imported = commitform.imported_events(events.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
     is_here = {
-        name: repository.ref_target(f"refs/heads/{name}") is not None
+        name: refs.read(f"refs/heads/{name}") is not None
         for name in {one.branch for one in events.closed}
     }
     absent = 0

@@ -20,9 +20,10 @@ from esaa_git.core.event import after, event_id
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
 from esaa_git.store.log import GitEventLog, load_tip
+from esaa_git.store.refs import GitRefs
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
-from esaa_git.trust.signer import KeySpec, Signer
+from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 from esaa_git.verify.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery
@@ -78,7 +79,8 @@ class Scene:
         contracts: Contracts | None = None,
     ) -> None:
         """Append one event with a key, through the code that every command goes through."""
-        log = GitEventLog(self.project.repository, lambda: signer)
+        repository = self.project.repository
+        log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
         state, in_force = log.load()
         writer = log.begin()
         transaction = Transaction(writer, state, in_force, Clock(state.ts).now())

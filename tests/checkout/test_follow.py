@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from esaa_git.checkout import worktree
-from esaa_git.checkout.follow import Checkouts
+from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.files import FileEntry
@@ -43,7 +43,7 @@ class World:
         self.path = path
         self._git = git
         self.repository: Repository = open_repository(path)
-        self.checkouts = Checkouts(self.repository)
+        self.checkouts = GitCheckouts(self.repository)
 
     def git(self, *arguments: str, folder: Path | None = None) -> str:
         return self._git(folder or self.path, *arguments)
@@ -86,7 +86,8 @@ class World:
         return old, new
 
     def in_the_way(self, *paths: str) -> dict[str, str]:
-        found = self.checkouts.in_the_way("main", self.git("rev-parse", "main"), paths)
+        changes = dict.fromkeys(paths, FileEntry("100644", ""))
+        found = self.checkouts.in_the_way("main", self.git("rev-parse", "main"), changes)
         assert {item.worktree for item in found} <= {str(self.path)}
         return {item.path: item.reason for item in found}
 
@@ -182,7 +183,7 @@ def test_linked_worktrees_hold_branches_as_git_lists_them(world: World, tmp_path
 
 def test_holders_are_the_same_seen_from_a_linked_worktree(world: World, tmp_path: Path) -> None:
     world.git("worktree", "add", "--quiet", "-b", "side", str(tmp_path / "linked"))
-    from_there = Checkouts(open_repository(tmp_path / "linked"))
+    from_there = GitCheckouts(open_repository(tmp_path / "linked"))
 
     assert from_there.holders("main") == [world.path]
     assert from_there.holders("side") == [tmp_path / "linked"]
@@ -234,11 +235,11 @@ def test_a_bare_repository_has_no_checkout_and_starts_no_git(
     world: World, git: Git, tmp_path: Path, counted: list[str]
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--bare", str(world.path), "bare.git")
-    bare = Checkouts(open_repository(tmp_path / "bare.git"))
+    bare = GitCheckouts(open_repository(tmp_path / "bare.git"))
     old, new = (git(tmp_path / "bare.git", "rev-parse", name) for name in ("main~1", "main"))
 
     assert bare.holders("main") == []
-    assert bare.in_the_way("main", new, ["a.txt"]) == []
+    assert bare.in_the_way("main", new, {"a.txt": None}) == []
     assert bare.follow("main", old, new, ["a.txt"]) == []
     assert counted == []
 
@@ -670,7 +671,7 @@ def test_work_that_is_what_the_effect_would_write_is_not_in_the_way(world: World
     }
     tip = world.git("rev-parse", "main")
 
-    found = world.checkouts.in_the_way("main", tip, changes, world.entries(changes))
+    found = world.checkouts.in_the_way("main", tip, world.entries(changes))
 
     assert [item.path for item in found] == ["b.txt", "new.txt"]
     assert len(world.in_the_way(*changes)) == 4

@@ -19,7 +19,7 @@ def crowded(commits: int) -> MemoryEngine:
     """An engine with a person who commits so many times, whenever an effect is being made."""
     made = engine()
     left = iter(range(commits))
-    commit_effect = made.branch.commit_effect
+    commit_effect = made.effects.commit_effect
 
     def overtaken(effect: Effect, sign: Callable[[bytes], bytes]) -> Any:
         found = commit_effect(effect, sign)
@@ -28,7 +28,7 @@ def crowded(commits: int) -> MemoryEngine:
             made.person_commits({"people.txt": b"%d\n" % number})
         return found
 
-    made.branch.commit_effect = overtaken  # type: ignore[method-assign]
+    made.effects.commit_effect = overtaken  # type: ignore[method-assign]
     return made
 
 

@@ -32,10 +32,11 @@ from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, Run
 from esaa_git.ports.checks import Audit
 from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer
-from esaa_git.trust.signer import KeySpec
+from esaa_git.trust.signer import KeySpec, SigningKeys
 from tests.support.examples import EXAMPLES, TS
 from tests.support.memory import (
     Answering,
@@ -433,8 +434,8 @@ def signed(bench: Bench, action: str, value: list[str], roles: Iterable[str]) ->
     lines = [allowed_signers_line(roles, signer.public_key_line), *others(roles)]
     files["allowed_signers"] = "".join(f"{line}\n" for line in lines).encode()
     bare = bench.folder / "bare.git"
-    raw = pygit2.init_repository(str(bare), bare=True)
-    log = GitEventLog(Repository(raw), lambda: signer)
+    repository = Repository(pygit2.init_repository(str(bare), bare=True))
+    log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
     example = EXAMPLES[action]
     new = NewEvent(action, example.actor, example.payload)
     event = seal(new, after_seq=0, after_ts="", now=TS)

@@ -241,15 +241,15 @@ def test_what_a_crash_left_undone_is_done_by_the_next_command() -> None:
     made = engine()
     made.apply(task())
     before = str(made.branch.tip("main"))
-    follow = made.branch.follow
+    follow = made.checkouts.follow
 
     def dying(*known: object) -> list[object]:
         raise KeyboardInterrupt
 
-    made.branch.follow = dying  # type: ignore[method-assign,assignment]
+    made.checkouts.follow = dying  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         cycle(made, Options(steps=1))
-    made.branch.follow = follow  # type: ignore[method-assign]
+    made.checkouts.follow = follow  # type: ignore[method-assign]
     # A machine that dies between the two refs leaves the branch behind as well.
     effect = made.branch.tip("main")
     made.branch.move(BranchMove("main", str(effect), before), "undone by the crash")

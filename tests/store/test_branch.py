@@ -509,22 +509,23 @@ def test_people_commit_between_effects(make: Callable[..., Project]) -> None:
 
 DIES = """\
 import os, signal, sys
-import esaa_git.store.log, esaa_git.store.refs, esaa_git.store.journal, esaa_git.engine.transaction
+import esaa_git.store.refs, esaa_git.store.journal, esaa_git.engine.transaction
 
 def die(*_arguments, **_named):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def first_move_then_die(repository, moves):
-    real(repository, moves[:1])
+def first_move_then_die(refs, moves):
+    real(refs, moves[:1])
     if len(moves) > 1:
         die()
 
-real = esaa_git.store.refs.move_refs
+GitRefs = esaa_git.store.refs.GitRefs
+real = GitRefs.move
 point = sys.argv.pop(1)
 if point == "before the log moves":
-    esaa_git.store.log.move_refs = lambda r, moves: die() if len(moves) > 1 else real(r, moves)
+    GitRefs.move = lambda refs, moves: die() if len(moves) > 1 else real(refs, moves)
 elif point == "between log and branch":
-    esaa_git.store.log.move_refs = first_move_then_die
+    GitRefs.move = first_move_then_die
 elif point == "between branch and checkout":
     esaa_git.engine.transaction.follow = die
 elif point == "after the checkout":

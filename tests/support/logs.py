@@ -1,6 +1,6 @@
 """Real logs for tests: signed, with effects on a real branch, and the same bytes in every run.
 
-`make_log` drives `GitEventLog` and `GitWorkingBranch` as the orchestrator does, with a fixed
+`make_log` drives `GitEventLog` and `GitEffects` as the orchestrator does, with a fixed
 clock, log id and Ed25519 key, so the ids of all commits follow from the arguments alone.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pygit2
 
+from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts, is_contract_file
@@ -22,14 +23,15 @@ from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.branch import BranchMove, Effect
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
-from esaa_git.store.branch import GitWorkingBranch
+from esaa_git.store.branch import GitEffects
 from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.store.trees import GitTrees
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import load_signer
-from esaa_git.trust.signer import KeySpec, Signer
+from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 
 START = "2026-01-01T09:00:00.000Z"
 """The time of the first event; each one is a second after its predecessor."""
@@ -321,7 +323,8 @@ class MadeLog:
             },
             files=entries,
         )
-        effect = GitWorkingBranch(self.repository, trees).commit_effect(
+        refs = GitRefs(self.repository)
+        effect = GitEffects(self.repository, refs, trees).commit_effect(
             Effect(
                 branch=self.branch,
                 parent=parent,
@@ -394,9 +397,8 @@ def make_log(
         made.end()
     made.record()
     if not bare and with_files and finished:
-        branch = GitWorkingBranch(made.repository, GitTrees(made.repository))
         paths = [f"src/{name}.txt" for name in finished]
-        branch.follow(made.branch, before, made.branch_tip, paths)
+        GitCheckouts(made.repository).follow(made.branch, before, made.branch_tip, paths)
     return made
 
 
@@ -418,7 +420,7 @@ def open_log(
         write_contracts(repository.workdir, in_force)
     signer = load_signer(KeySpec("ssh", str(key)))
     branch = "main" if repository.raw.head_is_unborn else repository.raw.head.shorthand
-    log = GitEventLog(repository, lambda: signer)
+    log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
     return MadeLog(path, repository, signer, in_force, branch, log)
 
 

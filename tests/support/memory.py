@@ -191,7 +191,7 @@ def _settled(base: str, ours: str, theirs: str) -> str | None:
 
 
 class MemoryBranch:
-    """A `WorkingBranch` with one checkout, of the current branch."""
+    """A `WorkingBranch`."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -206,6 +206,30 @@ class MemoryBranch:
     def protected(self) -> Sequence[str]:
         return self.hooks
 
+    def move(self, move: BranchMove, message: str) -> None:
+        self._repository.swap([(f"refs/heads/{move.branch}", move.old, move.new)])
+
+    def contains(self, tip: str, commit: str) -> bool:
+        return commit in self._repository.ancestors(tip)
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        prefix = "refs/esaa/snapshots/"
+        refs = self._repository.refs
+        kept = [f"{prefix}{name}/{part}" for part in commits]
+        refs.update(zip(kept, commits.values(), strict=True))
+        names = sorted({ref.split("/")[3] for ref in refs if ref.startswith(prefix)})
+        for old in names[:-most]:
+            for ref in [ref for ref in refs if ref.startswith(f"{prefix}{old}/")]:
+                del refs[ref]
+        return kept
+
+
+class MemoryEffects:
+    """An `EffectCommits`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
     def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
         sign(effect.event_commit.encode())
         files = _changed(self._repository.files(effect.parent), effect.changes)
@@ -215,7 +239,7 @@ class MemoryBranch:
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
     ) -> str:
-        tip = self.tip(branch)
+        tip = self._repository.refs.get(f"refs/heads/{branch}")
         if tip is None:
             raise RepositoryError(f"the working branch '{branch}' is gone")
         mine = set(self._repository.ancestors(tip))
@@ -231,11 +255,12 @@ class MemoryBranch:
         sign(effect_commit.encode())
         return self._repository.put(Commit((tip, effect_commit), files, {"ts": ts}))
 
-    def move(self, move: BranchMove, message: str) -> None:
-        self._repository.swap([(f"refs/heads/{move.branch}", move.old, move.new)])
 
-    def contains(self, tip: str, commit: str) -> bool:
-        return commit in self._repository.ancestors(tip)
+class MemoryCheckouts:
+    """A `Checkouts` with one checkout, of the current branch."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
     def in_the_way(
         self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]
@@ -250,7 +275,7 @@ class MemoryBranch:
         ]
 
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
-        tip = self.tip(branch)
+        tip = self._repository.refs.get(f"refs/heads/{branch}")
         if tip is None or branch != self._repository.current:
             return []
         before, here = self._repository.files(tip), self._repository.checkout
@@ -271,17 +296,6 @@ class MemoryBranch:
         followed = {path: after.get(path) for path in paths if path not in named}
         self._repository.checkout = _changed(here, followed)
         return left
-
-    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
-        prefix = "refs/esaa/snapshots/"
-        refs = self._repository.refs
-        kept = [f"{prefix}{name}/{part}" for part in commits]
-        refs.update(zip(kept, commits.values(), strict=True))
-        names = sorted({ref.split("/")[3] for ref in refs if ref.startswith(prefix)})
-        for old in names[:-most]:
-            for ref in [ref for ref in refs if ref.startswith(f"{prefix}{old}/")]:
-                del refs[ref]
-        return kept
 
 
 def _changed(files: Files, changes: Mapping[str, Entry | None]) -> dict[str, Entry]:
@@ -548,6 +562,8 @@ class MemoryEngine(Engine):
 
     log: MemoryEventLog
     branch: MemoryBranch
+    effects: MemoryEffects
+    checkouts: MemoryCheckouts
     journal: MemoryJournal
     clock: MemoryClock
     repository: Repository = field(default_factory=Repository)
@@ -659,6 +675,8 @@ def engine(
         blobs=MemoryBlobs(repository),
         merger=MemoryMerger(repository),
         branch=MemoryBranch(repository),
+        effects=MemoryEffects(repository),
+        checkouts=MemoryCheckouts(repository),
         journal=MemoryJournal(),
         clock=MemoryClock(),
         make_agent=lambda entry, _: _agent(made, entry),
