@@ -35,6 +35,13 @@ from esaa_git.core.envelope import (  # noqa: E402
 )
 from esaa_git.core.event import schema  # noqa: E402
 from esaa_git.core.events import ACTIONS, spec  # noqa: E402
+from esaa_git.core.events.base import schema_of  # noqa: E402
+from esaa_git.core.events.fields import (  # noqa: E402
+    Exchange,
+    ExchangePart,
+    TaskDefinition,
+)
+from esaa_git.core.events.file_write import FileWrite  # noqa: E402
 from esaa_git.core.rejection import EXPLANATIONS  # noqa: E402
 from esaa_git.verify.failure import CHECKS  # noqa: E402
 
@@ -58,13 +65,17 @@ NAMED = {
     "SHA256": "SHA-256",
     "PATH": "path",
     "SEVERITY": "severity",
-    "TASK_DEFINITION": "task definition",
-    "EXCHANGE_PART": "exchange part",
-    "EXCHANGE": "exchange",
     "DETAIL": "object",
     "BOOLEAN": "boolean",
 }
 """How the shared fragments of `esaa_git.core.events.spec` are called in the tables."""
+
+RECORDS = {
+    TaskDefinition: "task definition",
+    ExchangePart: "exchange part",
+    Exchange: "exchange",
+}
+"""How the shared records of `esaa_git.core.events.fields` are called."""
 
 
 # ------------------------------------------------------------------------------------- schemas
@@ -90,13 +101,14 @@ def payloads() -> str:
     """One table an action: the fields of its payload."""
     parts = []
     for action, found in ACTIONS.items():
+        shape = schema_of(found)
         parts.append(f"#### `{action}`\n")
-        if "oneOf" in found.payload:
-            for each in found.payload["oneOf"]:
+        if "oneOf" in shape:
+            for each in shape["oneOf"]:
                 parts.append(f"With `view` `{each['properties']['view']['enum'][0]}`:\n")
                 parts.append(fields(each))
         else:
-            parts.append(fields(found.payload))
+            parts.append(fields(shape))
         if action == "orchestrator.file.write":
             parts.append(files())
     return "\n".join(parts)
@@ -104,7 +116,7 @@ def payloads() -> str:
 
 def files() -> str:
     """The four forms of an entry of `files`."""
-    forms = ACTIONS["orchestrator.file.write"].payload["properties"]["files"]["items"]["oneOf"]
+    forms = schema_of(FileWrite)["properties"]["files"]["items"]["oneOf"]
     lines = ["Each entry of `files` is one of:\n", "| change | fields |", "|---|---|"]
     for form in forms:
         properties, required = form["properties"], form["required"]
@@ -120,10 +132,11 @@ def files() -> str:
 def shared() -> str:
     """The records that several payloads share."""
     parts = []
-    for name in ("TASK_DEFINITION", "EXCHANGE", "EXCHANGE_PART"):
-        article = "An" if name.startswith("E") else "A"
-        parts.append(f"{article} **{NAMED[name]}**:\n")
-        parts.append(fields(getattr(spec, name)))
+    for found in (TaskDefinition, Exchange, ExchangePart):
+        called = RECORDS[found]
+        article = "An" if called.startswith("e") else "A"
+        parts.append(f"{article} **{called}**:\n")
+        parts.append(fields(schema_of(found)))
     return "\n".join(parts)
 
 
@@ -172,6 +185,9 @@ def describe(found: Mapping[str, Any]) -> str:
     """Return a schema in a few words."""
     for name, called in NAMED.items():
         if found == getattr(spec, name):
+            return called
+    for shared_one, called in RECORDS.items():
+        if found == schema_of(shared_one):
             return called
     match found:
         case {"enum": [only]}:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core.events.base import schema_of
+from esaa_git.core.events.fields import Check, TaskDefinition
 from esaa_git.core.events.spec import (
     BOOLEAN,
-    CHECK,
     NAME,
-    TASK_DEFINITION,
     array,
     choice,
     integer,
@@ -48,7 +48,7 @@ AGENT_CONTRACT = record(
         "kinds": _named(
             record(
                 {"write": _GLOBS, "read": _GLOBS, "review": choice("none", "required", "agent")},
-                {"checks": array(CHECK, most=20), "context": _GLOBS},
+                {"checks": array(schema_of(Check), most=20), "context": _GLOBS},
             )
         ),
         "prohibitions": record(
@@ -198,4 +198,4 @@ PARCER_PROFILE = record(
     },
 )
 
-PLAN = record({"project": line(100), "tasks": array(TASK_DEFINITION, most=100_000)})
+PLAN = record({"project": line(100), "tasks": array(schema_of(TaskDefinition), most=100_000)})

@@ -6,7 +6,6 @@ The draft keeps the counters of `run` true and refuses what the invariants forbi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,9 +95,8 @@ class Draft:
         if before.kind != task.kind:
             self.change_run(by_kind=_count(_count(run.by_kind, before.kind, -1), task.kind, +1))
 
-    def create_task(self, definition: Mapping[str, Any], action: str) -> Task:
+    def create_task(self, task: Task, action: str) -> Task:
         """Store a new task in the state that the table gives."""
-        task = Task.from_json(definition)
         if task.task_id in self.tasks:
             raise Violation("INV-005", f"task '{task.task_id}' exists already")
         task = replace(task, state=self.step("task", None, action))

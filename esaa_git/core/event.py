@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from esaa_git.core import canonical
-from esaa_git.core.events import ACTIONS
+from esaa_git.core.events import ACTIONS, AnyPayload
+from esaa_git.core.events import base as records
+from esaa_git.core.events.base import Payload
 from esaa_git.core.events.spec import (
     ACTOR,
+    AGENT,
     EVENT_ID,
     GUARD,
     ORCHESTRATOR,
+    PERSON,
     TIMESTAMP,
-    ActionSpec,
     choice,
     integer,
     line,
@@ -42,7 +45,7 @@ class NewEvent:
 
     action: str
     actor: str
-    payload: Mapping[str, Any]
+    payload: AnyPayload | Mapping[str, Any]
     correlation_id: str | None = None
     causation_id: str | None = None
 
@@ -54,8 +57,7 @@ class Event:
     seq: int
     ts: str
     actor: str
-    action: str
-    payload: Mapping[str, Any]
+    payload: AnyPayload
     data: bytes
     sha256: str
     correlation_id: str | None = None
@@ -66,24 +68,24 @@ class Event:
         return event_id(self.seq)
 
     @property
-    def spec(self) -> ActionSpec:
-        return ACTIONS[self.action]
+    def action(self) -> str:
+        return self.payload.action
 
     @property
     def subject(self) -> str:
         """The commit subject: the action, then what it says, on one line."""
-        return " ".join(f"{self.action} {self.spec.subject(self.payload)}".split())
+        return " ".join(f"{self.action} {self.payload.subject()}".split())
 
     @property
     def task_id(self) -> str | None:
         """The task that the event is about, where it is about one."""
-        if self.action == "task.create":
-            return str(self.payload["task"]["task_id"])
-        return self.payload.get("task_id")
+        found: str | None = getattr(self.payload, "task_id", None)
+        return found
 
     @property
     def attempt_id(self) -> str | None:
-        return self.payload.get("attempt_id")
+        found: str | None = getattr(self.payload, "attempt_id", None)
+        return found
 
 
 def event_id(seq: int) -> str:
@@ -101,7 +103,7 @@ def schema(action: str) -> dict[str, Any]:
             "ts": TIMESTAMP,
             "actor": ACTOR,
             "action": choice(action),
-            "payload": ACTIONS[action].payload,
+            "payload": records.schema_of(ACTIONS[action]),
         },
         {"correlation_id": line(100), "causation_id": line(100)},
     )
@@ -142,8 +144,7 @@ def decode(data: bytes) -> Event:
         seq,
         value["ts"],
         value["actor"],
-        action,
-        value["payload"],
+        cast(AnyPayload, records.decode(ACTIONS[action], value["payload"])),
         data,
         canonical.digest(data),
         value.get("correlation_id"),
@@ -184,7 +185,7 @@ def _encode(seq: int, ts: str, new: NewEvent) -> bytes:
         "ts": ts,
         "actor": new.actor,
         "action": new.action,
-        "payload": new.payload,
+        "payload": new.payload if isinstance(new.payload, Mapping) else records.encode(new.payload),
     }
     if new.correlation_id is not None:
         envelope["correlation_id"] = new.correlation_id
@@ -193,17 +194,15 @@ def _encode(seq: int, ts: str, new: NewEvent) -> bytes:
     return canonical.encode(envelope)
 
 
-def actor_is_entitled(actor: str, spec: ActionSpec) -> bool:
+def actor_is_entitled(actor: str, payload: type[Payload] | Payload) -> bool:
     """Answer whether this actor may emit this action (design: vocabulary, column "by").
 
     Whether an agent is the holder of the attempt it names is a matter of state, and `evolve`
     looks at that.
     """
-    if actor == ORCHESTRATOR:
-        return ORCHESTRATOR in spec.by
-    if actor == GUARD:
-        return "guard" in spec.by
-    return bool(spec.by & {"agent", "person"})
+    if actor in (ORCHESTRATOR, GUARD):
+        return actor in payload.actors
+    return AGENT in payload.actors or PERSON in payload.actors
 
 
 # -- time -----------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from typing import Any
 from esaa_git.core import canonical
 from esaa_git.core.draft import Draft
 from esaa_git.core.event import Event, actor_is_entitled
-from esaa_git.core.events import ACTIONS
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import EMPTY, SCHEMA_VERSION, State
 
@@ -32,11 +31,10 @@ def evolve(state: State, event: Event) -> State:
         raise Violation("INV-005", f"{event.ts} is before its predecessor's {state.ts}")
     if event.seq == 1 and event.action != "run.init":
         raise Violation("INV-002", f"a log begins with run.init, not with {event.action}")
-    spec = ACTIONS[event.action]
-    if not actor_is_entitled(event.actor, spec):
+    if not actor_is_entitled(event.actor, event.payload):
         raise Violation("INV-002", f"'{event.actor}' has no authority for {event.action}")
     draft = Draft(state)
-    spec.evolve(draft, event)
+    event.payload.evolve(draft, event)
     return draft.seal(event.seq, event.ts)
 
 

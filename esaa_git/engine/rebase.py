@@ -17,6 +17,7 @@ from typing import Any
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, after, event_id
+from esaa_git.core.events.base import encode
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
@@ -144,7 +145,7 @@ class _Replay:
 
     def _decide(self, index: int, stored: StoredEvent) -> tuple[str, str]:
         event = stored.event
-        payload = event.payload
+        payload = encode(event.payload)
         self._require_same_task(event.action, payload)
         match event.action:
             case "run.init":
@@ -231,7 +232,7 @@ class _Replay:
     # -- the plan ---------------------------------------------------------------------------------
 
     def _run_init(self, stored: StoredEvent) -> tuple[str, str]:
-        payload = stored.event.payload
+        payload = encode(stored.event.payload)
         contracts = self._contracts_of(stored.commit)
         state, in_force = self._engine.log.load()
         same = contracts.pins == in_force.pins
@@ -325,7 +326,7 @@ class _Replay:
         return AGAIN, ""
 
     def _agent_result(self, index: int, stored: StoredEvent) -> tuple[str, str]:
-        payload = stored.event.payload
+        payload = encode(stored.event.payload)
         old = payload["attempt_id"]
         written = self._find(index, "orchestrator.file.write", old)
         self._announce(index, old)
@@ -376,7 +377,7 @@ class _Replay:
 
     def _rebased(self, tx: Transaction, task: Task, stored: StoredEvent) -> Proposal | Rejected:
         """Return the recorded after-images as a proposal for the branch as it is now."""
-        payload = stored.event.payload
+        payload = encode(stored.event.payload)
         files = tuple(file_change(file) for file in payload["files"])
         onto = payload.get("merged_onto", payload["base"])
         proposal = Proposal(files, onto, payload["changed_lines"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.events.base import encode
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
@@ -57,7 +58,7 @@ def event_lines(
         f"  sha256:     {event.sha256}",
         f"  signature:  {visible(signature)}",
         "",
-        *_json_lines(event.payload),
+        *_json_lines(encode(event.payload)),
     ]
     if files:
         lines += ["", "files:", *(f"  {visible(path)}" for path in files)]

@@ -23,6 +23,7 @@ from esaa_git.core.event import (
     timestamp,
 )
 from esaa_git.core.events import ACTIONS
+from esaa_git.core.events.base import schema_of
 from tests.support.examples import EXAMPLES, LATER, TS, objects, with_key
 
 ALL = sorted(ACTIONS)
@@ -62,7 +63,7 @@ def test_every_action_has_an_example_and_every_example_an_action() -> None:
 
 @pytest.mark.parametrize("action", ALL)
 def test_an_action_is_filed_under_its_own_name(action: str) -> None:
-    assert ACTIONS[action].name == action
+    assert ACTIONS[action].action == action
 
 
 def test_nobody_can_add_to_the_vocabulary() -> None:
@@ -87,7 +88,7 @@ def test_what_is_sealed_is_decoded_to_the_same_and_encoded_to_the_same_bytes(act
 
 @pytest.mark.parametrize("action", ALL)
 def test_an_example_fills_in_everything_that_its_schema_offers(action: str) -> None:
-    assert _unused(ACTIONS[action].payload, EXAMPLES[action].payload) == []
+    assert _unused(schema_of(ACTIONS[action]), EXAMPLES[action].payload) == []
 
 
 def _unused(shape: dict[str, Any], value: Any) -> list[str]:
@@ -149,7 +150,7 @@ def test_every_required_key_is_missed(action: str) -> None:
     for name in schema(action)["required"]:
         refused({key: item for key, item in value.items() if key != name})
     payload = value["payload"]
-    required = ACTIONS[action].payload["required"]
+    required = schema_of(ACTIONS[action])["required"]
     assert required
     for name in required:
         refused({**value, "payload": {k: v for k, v in payload.items() if k != name}})
@@ -283,11 +284,11 @@ def test_an_id_has_eight_digits_or_more() -> None:
 
 @pytest.mark.parametrize("action", ALL)
 def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) -> None:
-    spec = ACTIONS[action]
+    payload = ACTIONS[action]
     who = {
         actor
         for actor in ("orchestrator", "policy-guard", "agent-spec", "person@example.com")
-        if actor_is_entitled(actor, spec)
+        if actor_is_entitled(actor, payload)
     }
     others = {"agent-spec", "person@example.com"}
     expected = {

@@ -1,4 +1,4 @@
-"""The vocabulary: one module an event type, gathered here into one closed table.
+"""The vocabulary: one module an event type, gathered here into one closed union and its table.
 
 An awkward word of the protocol is kept (`orchestrator.view.mutate`), with a comment where it is
 defined.
@@ -8,57 +8,93 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
-from esaa_git.core.events import (
-    agent_heartbeat,
-    agent_result,
-    approval,
-    attempt_create,
-    attempt_timeout,
-    dispatch,
-    emergency_override,
-    file_write,
-    health,
-    issue_report,
-    lesson_record,
-    output_rejected,
-    policy_decision,
-    run_end,
-    run_init,
-    task_create,
-    task_update,
-    verification,
-    view_mutate,
+from esaa_git.core.events.agent_heartbeat import AgentHeartbeat
+from esaa_git.core.events.agent_result import AgentResult
+from esaa_git.core.events.approval import ApprovalDeny, ApprovalGrant, ApprovalRequest
+from esaa_git.core.events.attempt_create import AttemptCreate
+from esaa_git.core.events.attempt_timeout import AttemptTimeout
+from esaa_git.core.events.base import Payload
+from esaa_git.core.events.dispatch import Dispatch
+from esaa_git.core.events.emergency_override import EmergencyOverride
+from esaa_git.core.events.file_write import FileWrite
+from esaa_git.core.events.health import Health
+from esaa_git.core.events.issue_report import IssueReport
+from esaa_git.core.events.lesson_record import LessonRecord
+from esaa_git.core.events.output_rejected import OutputRejected
+from esaa_git.core.events.policy_decision import PolicyDecision
+from esaa_git.core.events.run_end import RunEnd
+from esaa_git.core.events.run_init import RunInit
+from esaa_git.core.events.task_create import TaskCreate
+from esaa_git.core.events.task_update import TaskUpdate
+from esaa_git.core.events.verification import VerifyFail, VerifyOk, VerifyStart
+from esaa_git.core.events.view_mutate import (
+    EffectRelinked,
+    IssueResolved,
+    ReviewReturned,
+    TaskNoted,
+    ViewMutate,
 )
-from esaa_git.core.events.spec import ActionSpec
 
-ACTIONS: Mapping[str, ActionSpec] = MappingProxyType(
+AnyPayload: TypeAlias = (
+    RunInit
+    | TaskCreate
+    | TaskUpdate
+    | AttemptCreate
+    | AttemptTimeout
+    | Dispatch
+    | AgentResult
+    | IssueReport
+    | AgentHeartbeat
+    | LessonRecord
+    | OutputRejected
+    | FileWrite
+    | TaskNoted
+    | IssueResolved
+    | ReviewReturned
+    | EffectRelinked
+    | VerifyStart
+    | VerifyOk
+    | VerifyFail
+    | RunEnd
+    | EmergencyOverride
+    | Health
+    | PolicyDecision
+    | ApprovalRequest
+    | ApprovalGrant
+    | ApprovalDeny
+)
+"""What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
+
+ACTIONS: Mapping[str, type[Payload]] = MappingProxyType(
     {
-        spec.name: spec
-        for spec in (
-            run_init.SPEC,
-            task_create.SPEC,
-            task_update.SPEC,
-            attempt_create.SPEC,
-            attempt_timeout.SPEC,
-            dispatch.SPEC,
-            agent_result.SPEC,
-            issue_report.SPEC,
-            agent_heartbeat.SPEC,
-            lesson_record.SPEC,
-            output_rejected.SPEC,
-            file_write.SPEC,
-            view_mutate.SPEC,
-            verification.START,
-            verification.OK,
-            verification.FAIL,
-            run_end.SPEC,
-            emergency_override.SPEC,
-            health.SPEC,
-            policy_decision.SPEC,
-            approval.REQUEST,
-            approval.GRANT,
-            approval.DENY,
+        payload.action: payload
+        for payload in (
+            RunInit,
+            TaskCreate,
+            TaskUpdate,
+            AttemptCreate,
+            AttemptTimeout,
+            Dispatch,
+            AgentResult,
+            IssueReport,
+            AgentHeartbeat,
+            LessonRecord,
+            OutputRejected,
+            FileWrite,
+            ViewMutate,
+            VerifyStart,
+            VerifyOk,
+            VerifyFail,
+            RunEnd,
+            EmergencyOverride,
+            Health,
+            PolicyDecision,
+            ApprovalRequest,
+            ApprovalGrant,
+            ApprovalDeny,
         )
     }
 )
+"""By the name of the action."""

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import (
-    ATTEMPT_ID,
-    TASK_ID,
-    TIMESTAMP,
-    ActionSpec,
-    record,
-    text,
-)
+from esaa_git.core.events.base import Payload, Stamp, Text
+from esaa_git.core.events.fields import AttemptId, TaskId, Timestamp
+from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    task, attempt = draft.active_attempt(payload["task_id"], payload["attempt_id"])
-    if event.actor != attempt.agent:
-        raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
-    if event.ts >= attempt.deadline:
-        raise Violation("INV-002", f"the lease of '{attempt.attempt_id}' ran out")
-    if payload["deadline"] < attempt.deadline:
-        raise Violation("INV-002", "a heartbeat never shortens a lease")
-    draft.put_task(replace(task, attempt=replace(attempt, deadline=payload["deadline"])))
+class AgentHeartbeat(Payload, action="agent.heartbeat", by={AGENT}):
+    """The holder is alive, and has until the new deadline."""
 
+    task_id: TaskId
+    attempt_id: AttemptId
+    deadline: Timestamp
+    note: Annotated[str, Text(500)] | None = None
 
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['attempt_id']}: until {payload['deadline']}"
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task, attempt = draft.active_attempt(self.task_id, self.attempt_id)
+        if event.actor != attempt.agent:
+            raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
+        if event.ts >= attempt.deadline:
+            raise Violation("INV-002", f"the lease of '{attempt.attempt_id}' ran out")
+        if self.deadline < attempt.deadline:
+            raise Violation("INV-002", "a heartbeat never shortens a lease")
+        draft.put_task(replace(task, attempt=replace(attempt, deadline=self.deadline)))
 
-
-SPEC = ActionSpec(
-    "agent.heartbeat",
-    frozenset({"agent"}),
-    record(
-        {"task_id": TASK_ID, "attempt_id": ATTEMPT_ID, "deadline": TIMESTAMP},
-        {"note": text(500)},
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        return f"{self.attempt_id}: until {self.deadline}"

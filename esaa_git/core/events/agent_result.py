@@ -2,76 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import (
-    ATTEMPT_ID,
-    EXCHANGE,
-    PATH,
-    SHA256,
-    TASK_ID,
-    TRIES,
-    USAGE,
-    ActionSpec,
-    array,
-    integer,
-    line,
-    record,
-    text,
-)
+from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
+from esaa_git.core.events.fields import AttemptId, Exchange, Path, Sha256, TaskId, Tries, Usage
+from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Result
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    task, attempt = draft.active_attempt(payload["task_id"], payload["attempt_id"])
-    if event.actor != attempt.agent:
-        raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
-    paths = tuple(payload["paths"])
-    key = payload.get("idempotency_key", payload["output_sha256"])
-    draft.put_task(
-        replace(
-            task,
-            attempt=replace(attempt, state=draft.step("attempt", attempt.state, "agent.result")),
-            result=Result(attempt.attempt_id, attempt.agent, payload["summary"], key, paths),
-            effect="pending" if paths else None,
+class AgentResult(Payload, action="agent.result", by={AGENT}):
+    """What the holder says it did; `checks` are its own words about what holds."""
+
+    task_id: TaskId
+    attempt_id: AttemptId
+    summary: Annotated[str, Text(4000, 1)]
+    paths: tuple[Path, ...]
+    output_sha256: Sha256
+    checks: Annotated[tuple[Annotated[str, Text(500, 1)], ...], Count(most=100)] | None = None
+    idempotency_key: Annotated[str, Line(100)] | None = None
+    model: Annotated[str, Line()] | None = None
+    usage: Usage | None = None
+    latency_ms: int | None = None
+    tries: Tries | None = None
+    exchange: Exchange | None = None
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task, attempt = draft.active_attempt(self.task_id, self.attempt_id)
+        if event.actor != attempt.agent:
+            raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
+        key = self.output_sha256 if self.idempotency_key is None else self.idempotency_key
+        draft.put_task(
+            replace(
+                task,
+                attempt=replace(
+                    attempt, state=draft.step("attempt", attempt.state, "agent.result")
+                ),
+                result=Result(attempt.attempt_id, attempt.agent, self.summary, key, self.paths),
+                effect="pending" if self.paths else None,
+            )
         )
-    )
 
-
-def subject(payload: Mapping[str, Any]) -> str:
-    summary = str(payload["summary"]).split("\n", 1)[0]
-    return f"{payload['attempt_id']}: {summary[:60]}{'…' if len(summary) > 60 else ''}"
-
-
-SPEC = ActionSpec(
-    "agent.result",
-    frozenset({"agent"}),
-    record(
-        {
-            "task_id": TASK_ID,
-            "attempt_id": ATTEMPT_ID,
-            "summary": text(4000, 1),
-            "paths": array(PATH),
-            "output_sha256": SHA256,
-        },
-        {
-            "checks": array(text(500, 1), most=100),
-            "idempotency_key": line(100),
-            "model": line(),
-            "usage": USAGE,
-            "latency_ms": integer(),
-            "tries": TRIES,
-            "exchange": EXCHANGE,
-        },
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        summary = self.summary.split("\n", 1)[0]
+        return f"{self.attempt_id}: {summary[:60]}{'…' if len(summary) > 60 else ''}"

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from esaa_git.core.events.spec import ActionSpec, choice, line, record, text
+from esaa_git.core.events.base import Line, Payload, Stamp, Text
+from esaa_git.core.events.spec import ORCHESTRATOR
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    """Change nothing: the event is the record."""
+class Health(Payload, action="orchestrator.health", by={ORCHESTRATOR}):
+    """How the engine is."""
 
+    status: Literal["ok", "degraded", "repaired"]
+    message: Annotated[str, Text(2000, 1)]
+    version: Annotated[str, Line(50)] | None = None
 
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['status']}: {str(payload['message'])[:60]}"
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        """Change nothing: the event is the record."""
 
-
-SPEC = ActionSpec(
-    "orchestrator.health",
-    frozenset({"orchestrator"}),
-    record(
-        {"status": choice("ok", "degraded", "repaired"), "message": text(2000, 1)},
-        {"version": line(50)},
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        return f"{self.status}: {self.message[:60]}"

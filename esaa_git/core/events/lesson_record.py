@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import LESSON_ID, NAME, TASK_ID, ActionSpec, array, record, text
+from esaa_git.core.events.base import Count, Payload, Stamp, Text
+from esaa_git.core.events.fields import LessonId, Name, TaskId
+from esaa_git.core.events.spec import AGENT, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Lesson
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    lesson_id = f"LES-{draft.run.lessons + 1:04d}"
-    if payload["lesson_id"] != lesson_id:
-        raise Violation("INV-005", f"the next lesson is {lesson_id}, not {payload['lesson_id']}")
-    if "task_id" in payload:
-        draft.task(payload["task_id"])
-    draft.put_lesson(
-        Lesson(
-            lesson_id,
-            payload["rule"],
-            payload["mistake"],
-            event.actor,
-            tuple(payload.get("kinds", ())),
-            payload.get("task_id"),
+class LessonRecord(Payload, action="lesson.record", by={AGENT, PERSON}):
+    """What to do, and what went wrong without it."""
+
+    lesson_id: LessonId
+    rule: Annotated[str, Text(1000, 1)]
+    mistake: Annotated[str, Text(1000, 1)]
+    kinds: Annotated[tuple[Name, ...], Count(most=50)] | None = None
+    task_id: TaskId | None = None
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        lesson_id = f"LES-{draft.run.lessons + 1:04d}"
+        if self.lesson_id != lesson_id:
+            raise Violation("INV-005", f"the next lesson is {lesson_id}, not {self.lesson_id}")
+        if self.task_id is not None:
+            draft.task(self.task_id)
+        draft.put_lesson(
+            Lesson(lesson_id, self.rule, self.mistake, event.actor, self.kinds or (), self.task_id)
         )
-    )
 
-
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['lesson_id']}: {str(payload['rule'])[:60]}"
-
-
-SPEC = ActionSpec(
-    "lesson.record",
-    frozenset({"agent", "person"}),
-    record(
-        {"lesson_id": LESSON_ID, "rule": text(1000, 1), "mistake": text(1000, 1)},
-        {"kinds": array(NAME, most=50), "task_id": TASK_ID},
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        return f"{self.lesson_id}: {self.rule[:60]}"

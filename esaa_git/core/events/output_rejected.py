@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import (
-    APPROVAL_ID,
-    ATTEMPT_ID,
-    CHECK_RESULT,
-    DETAIL,
-    EXCHANGE,
-    SHA256,
-    TASK_ID,
-    TRIES,
-    USAGE,
-    ActionSpec,
-    array,
-    choice,
-    integer,
-    line,
-    record,
-    text,
+from esaa_git.core.events.base import Line, Payload, Record, Stamp, Text
+from esaa_git.core.events.fields import (
+    ApprovalId,
+    AttemptId,
+    CheckResults,
+    Detail,
+    Exchange,
+    Sha256,
+    TaskId,
+    Tries,
+    Usage,
 )
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import TaskState
 from esaa_git.core.rejection import RejectCode
@@ -31,74 +25,63 @@ from esaa_git.core.state import Rejection
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    task = draft.task(payload["task_id"])
-    attempt = task.attempt
-    draft.change_run(rejected=draft.run.rejected + 1)
-    if "approval_id" in payload:
-        _of_reviewer(draft, event)
-        return
-    if attempt is None or attempt.attempt_id != payload["attempt_id"]:
-        return  # An answer to an attempt that is over is put on record and changes nothing.
-    if task.state != TaskState.IN_PROGRESS:
-        return
-    if attempt.is_active:
-        state = draft.step("attempt", attempt.state, "output.rejected")
-        attempt = replace(attempt, state=state)
-    signal = Rejection(
-        attempt.attempt_id, payload["code"], payload["message"], payload["detail"] or None
-    )
-    draft.put_task(replace(task, attempt=attempt, rejection=signal))
+class Output(Record):
+    """What was refused: its digest and size, and how it begins."""
+
+    sha256: Sha256
+    bytes: int
+    preview: Annotated[str, Text(1000)]
 
 
-def _of_reviewer(draft: Draft, event: Event) -> None:
-    """Take the decision back from a reviewer whose answer was none; the work stays as it is."""
-    payload = event.payload
-    approval = draft.approvals.get(payload["approval_id"])
-    if approval is None:
-        raise Violation("INV-002", f"there is no approval '{payload['approval_id']}'")
-    if approval.state != "pending":
-        return  # Somebody decided meanwhile.
-    signal = Rejection(
-        approval.attempt_id, payload["code"], payload["message"], payload["detail"] or None
-    )
-    draft.put_approval(
-        replace(approval, reviewer=None, deadline=None, tries=approval.tries + 1, rejection=signal)
-    )
+class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
+    """An agent's answer broke a rule; with `approval_id`, a reviewer's."""
 
+    task_id: TaskId
+    attempt_id: AttemptId
+    code: RejectCode
+    message: Annotated[str, Text(2000, 1)]
+    detail: Detail
+    output: Output
+    approval_id: ApprovalId | None = None
+    exchange: Exchange | None = None
+    check_results: CheckResults | None = None
+    model: Annotated[str, Line()] | None = None
+    usage: Usage | None = None
+    latency_ms: int | None = None
+    tries: Tries | None = None
 
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['attempt_id']}: {payload['code']}"
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task = draft.task(self.task_id)
+        attempt = task.attempt
+        draft.change_run(rejected=draft.run.rejected + 1)
+        if self.approval_id is not None:
+            self._of_reviewer(draft, self.approval_id)
+            return
+        if attempt is None or attempt.attempt_id != self.attempt_id:
+            return  # An answer to an attempt that is over is put on record and changes nothing.
+        if task.state != TaskState.IN_PROGRESS:
+            return
+        if attempt.is_active:
+            state = draft.step("attempt", attempt.state, "output.rejected")
+            attempt = replace(attempt, state=state)
+        signal = Rejection(attempt.attempt_id, self.code, self.message, self.detail or None)
+        draft.put_task(replace(task, attempt=attempt, rejection=signal))
 
+    def _of_reviewer(self, draft: Draft, approval_id: str) -> None:
+        """Take the decision back from a reviewer whose answer was none; the work stays."""
+        approval = draft.approvals.get(approval_id)
+        if approval is None:
+            raise Violation("INV-002", f"there is no approval '{approval_id}'")
+        if approval.state != "pending":
+            return  # Somebody decided meanwhile.
+        signal = Rejection(approval.attempt_id, self.code, self.message, self.detail or None)
+        draft.put_approval(
+            replace(
+                approval, reviewer=None, deadline=None, tries=approval.tries + 1, rejection=signal
+            )
+        )
 
-SPEC = ActionSpec(
-    "output.rejected",
-    frozenset({"orchestrator"}),
-    record(
-        {
-            "task_id": TASK_ID,
-            "attempt_id": ATTEMPT_ID,
-            "code": choice(*RejectCode),
-            "message": text(2000, 1),
-            "detail": DETAIL,
-            "output": record(
-                {"sha256": SHA256, "bytes": integer(), "preview": text(1000)},
-            ),
-        },
-        {
-            "approval_id": APPROVAL_ID,
-            "exchange": EXCHANGE,
-            "check_results": array(CHECK_RESULT, most=40),
-            "model": line(),
-            "usage": USAGE,
-            "latency_ms": integer(),
-            "tries": TRIES,
-        },
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        return f"{self.attempt_id}: {self.code}"

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from esaa_git.core.events.spec import (
-    ATTEMPT_ID,
-    TASK_ID,
-    ActionSpec,
-    choice,
-    line,
-    record,
-    text,
-)
+from esaa_git.core.events.base import Line, Payload, Stamp, Text
+from esaa_git.core.events.fields import AttemptId, TaskId
+from esaa_git.core.events.spec import GUARD
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    """Name a task and attempt that exist; the decision itself changes no state."""
-    draft.attempt(event.payload["task_id"], event.payload["attempt_id"])
+class PolicyDecision(Payload, action="policy.decision", by={GUARD}):
+    """Which rule allowed or denied what an attempt proposes."""
 
+    task_id: TaskId
+    attempt_id: AttemptId
+    rule: Annotated[str, Line(100)]
+    effect: Literal["allow", "deny"]
+    reason: Annotated[str, Text(2000)]
 
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['attempt_id']}: {payload['effect']} by {payload['rule']}"
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        """Name a task and attempt that exist; the decision itself changes no state."""
+        draft.attempt(self.task_id, self.attempt_id)
 
-
-SPEC = ActionSpec(
-    "policy.decision",
-    frozenset({"guard"}),
-    record(
-        {
-            "task_id": TASK_ID,
-            "attempt_id": ATTEMPT_ID,
-            "rule": line(100),
-            "effect": choice("allow", "deny"),
-            "reason": text(2000),
-        }
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        return f"{self.attempt_id}: {self.effect} by {self.rule}"

@@ -2,73 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import (
-    ACTOR,
-    OID,
-    PATH,
-    RUN_ID,
-    SHA256,
-    TASK_DEFINITION,
-    ActionSpec,
-    array,
-    line,
-    record,
-    text,
-)
+from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
+from esaa_git.core.events.fields import Actor, Oid, Path, RunId, Sha256, TaskDefinition
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Project
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    number = draft.run.number + 1
-    if payload["run_id"] != f"RUN-{number:04d}":
-        raise Violation("INV-005", f"the next run is RUN-{number:04d}, not {payload['run_id']}")
-    draft.change_project(Project(payload["project"]))
-    draft.change_run(
-        state=draft.step("run", draft.run.state, "run.init"),
-        run_id=payload["run_id"],
-        number=number,
-        branch=payload["branch"],
-        base=payload["base"],
-        first_seq=event.seq,
-        reason="",
-        accepted=0,
-        rejected=0,
-        verified_seq=0,
-    )
-    for definition in payload["tasks"]:
-        draft.create_task(definition, "run.init")
-    for definition in payload["tasks"]:
-        for dependency in definition.get("depends_on", ()):
-            draft.task(dependency)
+class Pin(Record):
+    """A contract file in force, by its digest."""
+
+    path: Path
+    sha256: Sha256
 
 
-def subject(payload: Mapping[str, Any]) -> str:
-    return f"{payload['run_id']} {payload['project']}: {len(payload['tasks'])} new tasks"
+class RunInit(Payload, action="run.init", by={ORCHESTRATOR}):
+    """What a run works on: the branch, the contracts, and the tasks that are new."""
 
+    run_id: RunId
+    project: Annotated[str, Line(100)]
+    branch: Annotated[str, Line(250)]
+    base: Oid
+    contracts: Annotated[tuple[Pin, ...], Count(least=1, most=200)]
+    tasks: Annotated[tuple[TaskDefinition, ...], Count(most=100_000)]
+    by: Actor | None = None
+    reason: Annotated[str, Text(2000)] | None = None
 
-SPEC = ActionSpec(
-    "run.init",
-    frozenset({"orchestrator"}),
-    record(
-        {
-            "run_id": RUN_ID,
-            "project": line(100),
-            "branch": line(250),
-            "base": OID,
-            "contracts": array(record({"path": PATH, "sha256": SHA256}), least=1, most=200),
-            "tasks": array(TASK_DEFINITION, most=100_000),
-        },
-        {"by": ACTOR, "reason": text(2000)},
-    ),
-    evolve,
-    subject,
-)
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        number = draft.run.number + 1
+        if self.run_id != f"RUN-{number:04d}":
+            raise Violation("INV-005", f"the next run is RUN-{number:04d}, not {self.run_id}")
+        draft.change_project(Project(self.project))
+        draft.change_run(
+            state=draft.step("run", draft.run.state, "run.init"),
+            run_id=self.run_id,
+            number=number,
+            branch=self.branch,
+            base=self.base,
+            first_seq=event.seq,
+            reason="",
+            accepted=0,
+            rejected=0,
+            verified_seq=0,
+        )
+        for definition in self.tasks:
+            draft.create_task(definition.task(), "run.init")
+        for definition in self.tasks:
+            for dependency in definition.depends_on or ():
+                draft.task(dependency)
+
+    def subject(self) -> str:
+        return f"{self.run_id} {self.project}: {len(self.tasks)} new tasks"

@@ -1,4 +1,4 @@
-"""What every event type is made of, and the schema fragments that they share.
+"""The schema fragments that events, agents' answers and contract files share.
 
 The patterns are written for JSON Schema's dialect of regular expressions (ECMA-262) and mean
 the same in Python's; `$` is never the last word of a pattern that Python runs, because Python
@@ -7,40 +7,19 @@ lets it match before a final line feed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esaa_git.core.canonical import MAX_INTEGER
-
-if TYPE_CHECKING:
-    from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 Schema = dict[str, Any]
 
 ORCHESTRATOR = "orchestrator"
 GUARD = "policy-guard"
+"""The two actors that have these names and no other."""
 
-
-@dataclass(frozen=True, slots=True)
-class ActionSpec:
-    """One action of the vocabulary.
-
-    Attributes:
-        name: the action as it stands in the event.
-        by: who may be its actor: `orchestrator`, `agent` (the holder of the attempt, machine or
-            person), `guard` (the policy guard) or `person`.
-        payload: the JSON Schema of its payload.
-        evolve: applies it to a draft of the state.
-        subject: the commit subject after the action's name, for a person who reads the log.
-    """
-
-    name: str
-    by: frozenset[str]
-    payload: Schema
-    evolve: Callable[[Draft, Event], None]
-    subject: Callable[[Mapping[str, Any]], str]
+AGENT = "agent"
+PERSON = "person"
+"""Stand among those who may emit an action for an agent and for a person, whatever their names."""
 
 
 def record(required: Schema, optional: Schema | None = None) -> Schema:
@@ -115,48 +94,5 @@ SEVERITY = choice("low", "medium", "high", "critical")
 DETAIL: Schema = {"type": "object"}
 """Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
 
-EXCHANGE_PART = record({"sha256": SHA256, "bytes": integer()}, {"blob": OID})
-EXCHANGE = record({}, {"request": EXCHANGE_PART, "response": EXCHANGE_PART})
-"""Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
-
 DURATION = _pattern("P(?:[0-9]{1,6}D)?(?:T(?:[0-9]{1,6}H)?(?:[0-9]{1,6}M)?(?:[0-9]{1,6}S)?)?", 40)
 """As in PT45S, PT30M, P1D; what is longer than ten years, or says nothing, is refused later."""
-
-CHECK = record({"name": NAME, "run": array(text(10_000), least=1, most=100)}, {"timeout": DURATION})
-"""A command that a proposed tree has to pass: a program with its arguments, no shell."""
-
-CHECK_RESULT = record({"name": NAME, "passed": BOOLEAN, "duration_ms": integer()})
-
-USAGE = record(
-    {},
-    {
-        "input_tokens": integer(),
-        "output_tokens": integer(),
-        "cached_input_tokens": integer(),
-        "cost_microdollars": integer(),
-        "price_source": line(),
-    },
-)
-"""What an answer took. `price_source` says by whom or from which table the cost was reckoned."""
-
-TRIES = array(
-    record({"status": integer(0, 999), "reason": line(500), "waited_ms": integer()}), most=100
-)
-"""Calls of a service that failed before one succeeded, oldest first; 0 is a broken connection."""
-
-TASK_DEFINITION_OPTIONAL: Schema = {
-    "description": text(20_000),
-    "acceptance": array(text(2000, 1), most=100),
-    "depends_on": array(TASK_ID, most=1000),
-    "writes": array(line(500), most=100),
-    "agent": NAME,
-    "priority": integer(-1000, 1000),
-    "review": BOOLEAN,
-    "attempts_allowed": integer(1, 1000),
-    "checks": array(CHECK, most=20),
-    "context": array(line(500), most=100),
-    "reviewer": NAME,
-}
-TASK_DEFINITION = record(
-    {"task_id": TASK_ID, "kind": NAME, "title": line()}, TASK_DEFINITION_OPTIONAL
-)

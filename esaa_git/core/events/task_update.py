@@ -2,143 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.spec import (
-    ACTOR,
-    ATTEMPT_ID,
-    ISSUE_ID,
-    NAME,
-    OID,
-    TASK_DEFINITION_OPTIONAL,
-    TASK_ID,
-    TIMESTAMP,
-    ActionSpec,
-    choice,
-    integer,
-    line,
-    record,
-    text,
+from esaa_git.core.events.base import Payload, Range, Stamp, Text
+from esaa_git.core.events.fields import (
+    Actor,
+    AttemptId,
+    IssueId,
+    Oid,
+    TaskChanges,
+    TaskId,
+    Timestamp,
 )
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import Blocked, Rejection, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 ACTION = "task.update"
 _LOSES_ATTEMPT = frozenset({Cause.RELEASED, Cause.ISSUE, Cause.DEPENDENCY})
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    task = draft.task(payload["task_id"])
-    cause = payload["cause"]
-    if payload["from"] != task.state:
-        raise Violation("INV-002", f"'{task.task_id}' is {task.state}, not {payload['from']}")
-    target = draft.step("task", task.state, ACTION, cause)
-    if payload["to"] != target:
-        raise Violation("INV-002", f"{cause} leads to {target}, not {payload['to']}")
-    if "attempt_id" in payload:
-        draft.attempt(task.task_id, payload["attempt_id"])
-    if target == TaskState.DONE:
-        draft.put_task(_closed(draft, task, payload))
-        draft.change_run(accepted=draft.run.accepted + 1)
-        return
-    draft.put_task(_changed(draft, replace(task, state=target), payload))
+class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR}):
+    """One step of a task by the state machine's table."""
 
+    task_id: TaskId
+    from_: TaskState
+    to: TaskState
+    cause: Cause
+    attempt_id: AttemptId | None = None
+    effect_commit: Oid | None = None
+    reason: Annotated[str, Text(2000)] | None = None
+    by: Actor | None = None
+    not_before: Timestamp | None = None
+    attempts_allowed: Annotated[int, Range(1, 1000)] | None = None
+    issue_id: IssueId | None = None
+    blocked_by: TaskId | None = None
+    changes: TaskChanges | None = None
 
-def _closed(draft: Draft, task: Task, payload: Mapping[str, Any]) -> Task:
-    """Return the done task: its effect, if it has one, is written and named."""
-    if task.result is None or payload.get("attempt_id") != task.result.attempt_id:
-        raise Violation("INV-003", f"'{task.task_id}' has no accepted result of this attempt")
-    if (task.effect == "written") != ("effect_commit" in payload) or task.effect == "pending":
-        raise Violation("INV-003", f"the effect of '{task.task_id}' is {task.effect or 'none'}")
-    granted = False
-    if task.pending_approval is not None:
-        granted = draft.approvals[task.pending_approval].state == "granted"
-    if granted != (payload["cause"] == Cause.APPROVED) or (task.pending_approval and not granted):
-        raise Violation("INV-003", f"'{task.task_id}' is not approved")
-    return replace(
-        task,
-        state=TaskState.DONE,
-        effect=None,
-        result=replace(task.result, effect_commit=payload.get("effect_commit")),
-        rejection=None,
-        not_before=None,
-        pending_approval=None,
-    )
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task = draft.task(self.task_id)
+        if self.from_ != task.state:
+            raise Violation("INV-002", f"'{task.task_id}' is {task.state}, not {self.from_}")
+        target = draft.step("task", task.state, ACTION, self.cause)
+        if self.to != target:
+            raise Violation("INV-002", f"{self.cause} leads to {target}, not {self.to}")
+        if self.attempt_id is not None:
+            draft.attempt(task.task_id, self.attempt_id)
+        if target == TaskState.DONE:
+            draft.put_task(self._closed(draft, task))
+            draft.change_run(accepted=draft.run.accepted + 1)
+            return
+        draft.put_task(self._changed(draft, replace(task, state=target)))
 
-
-def _changed(draft: Draft, task: Task, payload: Mapping[str, Any]) -> Task:
-    cause = payload["cause"]
-    if cause == Cause.AMENDED:
-        return _amended(draft, task, payload.get("changes", {}))
-    if cause in _LOSES_ATTEMPT and task.active_attempt is not None:
-        state = draft.step("attempt", task.active_attempt.state, ACTION, cause)
-        task = replace(task, attempt=replace(task.active_attempt, state=state))
-        if cause == Cause.RELEASED:
-            task = replace(task, attempts_used=task.attempts_used - 1)
-    elif task.active_attempt is not None:
-        raise Violation("INV-002", f"attempt '{task.active_attempt.attempt_id}' is still active")
-    if cause == Cause.CHANGES_REQUESTED and task.attempt is not None:
-        signal = Rejection(
-            task.attempt.attempt_id, "REVIEW_CHANGES_REQUESTED", payload.get("reason", "")
+    def _closed(self, draft: Draft, task: Task) -> Task:
+        """Return the done task: its effect, if it has one, is written and named."""
+        if task.result is None or self.attempt_id != task.result.attempt_id:
+            raise Violation("INV-003", f"'{task.task_id}' has no accepted result of this attempt")
+        if (task.effect == "written") != (self.effect_commit is not None) or (
+            task.effect == "pending"
+        ):
+            raise Violation("INV-003", f"the effect of '{task.task_id}' is {task.effect or 'none'}")
+        granted = False
+        if task.pending_approval is not None:
+            granted = draft.approvals[task.pending_approval].state == "granted"
+        if granted != (self.cause == Cause.APPROVED) or (task.pending_approval and not granted):
+            raise Violation("INV-003", f"'{task.task_id}' is not approved")
+        return replace(
+            task,
+            state=TaskState.DONE,
+            effect=None,
+            result=replace(task.result, effect_commit=self.effect_commit),
+            rejection=None,
+            not_before=None,
+            pending_approval=None,
         )
-        task = replace(task, rejection=signal)
-    blocked = None
-    if task.state == TaskState.BLOCKED:
-        blocked = Blocked(
-            cause, payload.get("reason", ""), payload.get("issue_id"), payload.get("blocked_by")
+
+    def _changed(self, draft: Draft, task: Task) -> Task:
+        cause = self.cause
+        if cause == Cause.AMENDED:
+            return self._amended(draft, task)
+        if cause in _LOSES_ATTEMPT and task.active_attempt is not None:
+            state = draft.step("attempt", task.active_attempt.state, ACTION, cause)
+            task = replace(task, attempt=replace(task.active_attempt, state=state))
+            if cause == Cause.RELEASED:
+                task = replace(task, attempts_used=task.attempts_used - 1)
+        elif task.active_attempt is not None:
+            raise Violation(
+                "INV-002", f"attempt '{task.active_attempt.attempt_id}' is still active"
+            )
+        reason = self.reason or ""
+        if cause == Cause.CHANGES_REQUESTED and task.attempt is not None:
+            signal = Rejection(task.attempt.attempt_id, "REVIEW_CHANGES_REQUESTED", reason)
+            task = replace(task, rejection=signal)
+        blocked = None
+        if task.state == TaskState.BLOCKED:
+            blocked = Blocked(cause, reason, self.issue_id, self.blocked_by)
+        if self.attempts_allowed is not None:
+            task = replace(task, attempts_allowed=self.attempts_allowed)
+        return replace(
+            task,
+            blocked=blocked,
+            effect=None,
+            result=None,
+            pending_approval=None,
+            not_before=self.not_before,
         )
-    if "attempts_allowed" in payload:
-        task = replace(task, attempts_allowed=payload["attempts_allowed"])
-    return replace(
-        task,
-        blocked=blocked,
-        effect=None,
-        result=None,
-        pending_approval=None,
-        not_before=payload.get("not_before"),
-    )
 
+    def _amended(self, draft: Draft, task: Task) -> Task:
+        if self.changes is None:
+            return task
+        for dependency in self.changes.depends_on or ():
+            draft.task(dependency)
+        return replace(task, **self.changes.given())
 
-def _amended(draft: Draft, task: Task, changes: Mapping[str, Any]) -> Task:
-    for dependency in changes.get("depends_on", ()):
-        draft.task(dependency)
-    return replace(task, **Task.values(changes))
-
-
-def subject(payload: Mapping[str, Any]) -> str:
-    change = f"{payload['task_id']}: {payload['from']} → {payload['to']}"
-    if payload["cause"] in (Cause.ACCEPTED, Cause.REJECTED):
-        return change
-    return f"{change} ({payload['cause']})"
-
-
-_STATE = choice(*TaskState)
-
-SPEC = ActionSpec(
-    ACTION,
-    frozenset({"orchestrator"}),
-    record(
-        {"task_id": TASK_ID, "from": _STATE, "to": _STATE, "cause": choice(*Cause)},
-        {
-            "attempt_id": ATTEMPT_ID,
-            "effect_commit": OID,
-            "reason": text(2000),
-            "by": ACTOR,
-            "not_before": TIMESTAMP,
-            "attempts_allowed": integer(1, 1000),
-            "issue_id": ISSUE_ID,
-            "blocked_by": TASK_ID,
-            "changes": record({}, {"kind": NAME, "title": line(), **TASK_DEFINITION_OPTIONAL}),
-        },
-    ),
-    evolve,
-    subject,
-)
+    def subject(self) -> str:
+        change = f"{self.task_id}: {self.from_} → {self.to}"
+        if self.cause in (Cause.ACCEPTED, Cause.REJECTED):
+            return change
+        return f"{change} ({self.cause})"

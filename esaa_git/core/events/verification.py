@@ -2,78 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from esaa_git.core.events.spec import (
-    EVENT_ID,
-    SHA256,
-    ActionSpec,
-    choice,
-    integer,
-    record,
-    text,
-)
+from esaa_git.core.canonical import MAX_INTEGER
+from esaa_git.core.events.base import Payload, Range, Stamp, Text
+from esaa_git.core.events.fields import EventId, Sha256
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
 
 
-def evolve_start(draft: Draft, _event: Event) -> None:
-    draft.require_open_run()
+class VerifyStart(Payload, action="verify.start", by={ORCHESTRATOR}):
+    """The audit of these events begins."""
+
+    checked_from: Annotated[int, Range(1, MAX_INTEGER)]
+    checked_to: Annotated[int, Range(1, MAX_INTEGER)]
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.require_open_run()
+
+    def subject(self) -> str:
+        return f"events {self.checked_from} to {self.checked_to}"
 
 
-def evolve_ok(draft: Draft, event: Event) -> None:
-    draft.require_open_run()
-    if event.payload["checked_to"] >= event.seq:
-        raise Violation("INV-006", "a verification covers events before it")
-    draft.change_run(verified_seq=event.seq)
+class VerifyOk(Payload, action="verify.ok", by={ORCHESTRATOR}):
+    """These events hold, and make a projection of this hash."""
+
+    checked_from: Annotated[int, Range(1, MAX_INTEGER)]
+    checked_to: Annotated[int, Range(1, MAX_INTEGER)]
+    projection_hash_sha256: Sha256
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.require_open_run()
+        if self.checked_to >= event.seq:
+            raise Violation("INV-006", "a verification covers events before it")
+        draft.change_run(verified_seq=event.seq)
+
+    def subject(self) -> str:
+        return (
+            f"events {self.checked_from} to {self.checked_to}, "
+            f"projection {self.projection_hash_sha256[:12]}"
+        )
 
 
-def evolve_fail(draft: Draft, _event: Event) -> None:
-    draft.require_open_run()
+class VerifyFail(Payload, action="verify.fail", by={ORCHESTRATOR}):
+    """A check failed, at the event that is named where there is one."""
 
+    outcome: Literal["mismatch", "corrupted"]
+    check: Annotated[int, Range(1, 11)]
+    message: Annotated[str, Text(2000, 1)]
+    event_id: EventId | None = None
 
-def subject_start(payload: Mapping[str, Any]) -> str:
-    return f"events {payload['checked_from']} to {payload['checked_to']}"
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.require_open_run()
 
-
-def subject_ok(payload: Mapping[str, Any]) -> str:
-    return (
-        f"events {payload['checked_from']} to {payload['checked_to']}, "
-        f"projection {payload['projection_hash_sha256'][:12]}"
-    )
-
-
-def subject_fail(payload: Mapping[str, Any]) -> str:
-    return f"check {payload['check']}: {payload['outcome']}"
-
-
-_RANGE = {"checked_from": integer(1), "checked_to": integer(1)}
-
-START = ActionSpec(
-    "verify.start", frozenset({"orchestrator"}), record(_RANGE), evolve_start, subject_start
-)
-OK = ActionSpec(
-    "verify.ok",
-    frozenset({"orchestrator"}),
-    record({**_RANGE, "projection_hash_sha256": SHA256}),
-    evolve_ok,
-    subject_ok,
-)
-FAIL = ActionSpec(
-    "verify.fail",
-    frozenset({"orchestrator"}),
-    record(
-        {
-            "outcome": choice("mismatch", "corrupted"),
-            "check": integer(1, 11),
-            "message": text(2000, 1),
-        },
-        {"event_id": EVENT_ID},
-    ),
-    evolve_fail,
-    subject_fail,
-)
+    def subject(self) -> str:
+        return f"check {self.check}: {self.outcome}"

@@ -1,95 +1,96 @@
 """`orchestrator.view.mutate`: an annotation of a read-model; no task changes its state by it.
 
-The vocabulary has no action of its own for these three, so they share this awkward one: a note
-on a task, the resolution of an issue, and a new link between an effect and the branch.
+The vocabulary has no action of its own for these four, so they share this awkward one: a note
+on a task, the resolution of an issue, a review that is given back, and a new link between an
+effect and the branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from esaa_git.core.events.spec import (
-    ACTOR,
-    APPROVAL_ID,
-    ISSUE_ID,
-    OID,
-    TASK_ID,
-    ActionSpec,
-    Schema,
-    choice,
-    record,
-    text,
-)
+from esaa_git.core.events.base import Payload, Stamp, Text
+from esaa_git.core.events.fields import Actor, ApprovalId, IssueId, Oid, TaskId
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Note
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.event import Event
+
+_Words = Annotated[str, Text(4000, 1)]
 
 
-def evolve(draft: Draft, event: Event) -> None:
-    payload = event.payload
-    match payload["view"]:
-        case "note":
-            task = draft.task(payload["task_id"])
-            note = Note(event.ts, payload["by"], payload["text"])
-            draft.put_task(replace(task, notes=(*task.notes, note)))
-        case "issue":
-            if payload["issue_id"] not in draft.issues:
-                raise Violation("INV-002", f"there is no issue '{payload['issue_id']}'")
-            issue = draft.issues[payload["issue_id"]]
-            if not issue.is_open:
-                raise Violation("INV-002", f"'{issue.issue_id}' is resolved already")
-            draft.put_issue(replace(issue, resolution=payload["text"], resolved_by=payload["by"]))
-        case "review":
-            approval = draft.pending_approval(payload["approval_id"])
-            draft.put_approval(replace(approval, reviewer=None, deadline=None))
-        case "effect":
-            task = draft.task(payload["task_id"])
-            if task.result is None or task.result.effect_commit != payload["effect_commit"]:
-                raise Violation("INV-002", f"'{task.task_id}' has another effect commit")
+class ViewMutate(Payload, action="orchestrator.view.mutate", by={ORCHESTRATOR}):
+    """One of the four below; `view` tells which."""
 
 
-def subject(payload: Mapping[str, Any]) -> str:
-    match payload["view"]:
-        case "note":
-            return f"{payload['task_id']}: note by {payload['by']}"
-        case "issue":
-            return f"{payload['issue_id']}: resolved by {payload['by']}"
-        case "review":
-            return f"{payload['approval_id']}: given back"
-        case _:
-            return f"{payload['task_id']}: effect {payload['effect_commit'][:7]} relinked"
+class TaskNoted(ViewMutate):
+    """A person leaves a note on a task."""
+
+    view: Literal["note"] = "note"
+    task_id: TaskId
+    by: Actor
+    text: _Words
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task = draft.task(self.task_id)
+        note = Note(event.ts, self.by, self.text)
+        draft.put_task(replace(task, notes=(*task.notes, note)))
+
+    def subject(self) -> str:
+        return f"{self.task_id}: note by {self.by}"
 
 
-_VIEWS: list[Schema] = [
-    record(
-        {"view": choice("note"), "task_id": TASK_ID, "by": ACTOR, "text": text(4000, 1)},
-    ),
-    record(
-        {"view": choice("issue"), "issue_id": ISSUE_ID, "by": ACTOR, "text": text(4000, 1)},
-    ),
-    record(
-        {"view": choice("review"), "approval_id": APPROVAL_ID, "text": text(4000, 1)},
-    ),
-    record(
-        {
-            "view": choice("effect"),
-            "task_id": TASK_ID,
-            "effect_commit": OID,
-            "reached_by": OID,
-            "text": text(4000, 1),
-        },
-    ),
-]
+class IssueResolved(ViewMutate):
+    """A person says how an issue was resolved."""
 
-SPEC = ActionSpec(
-    "orchestrator.view.mutate",
-    frozenset({"orchestrator"}),
-    {"type": "object", "required": ["view"], "oneOf": _VIEWS},
-    evolve,
-    subject,
-)
+    view: Literal["issue"] = "issue"
+    issue_id: IssueId
+    by: Actor
+    text: _Words
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        if self.issue_id not in draft.issues:
+            raise Violation("INV-002", f"there is no issue '{self.issue_id}'")
+        issue = draft.issues[self.issue_id]
+        if not issue.is_open:
+            raise Violation("INV-002", f"'{issue.issue_id}' is resolved already")
+        draft.put_issue(replace(issue, resolution=self.text, resolved_by=self.by))
+
+    def subject(self) -> str:
+        return f"{self.issue_id}: resolved by {self.by}"
+
+
+class ReviewReturned(ViewMutate):
+    """An agent that was asked for a review will not decide."""
+
+    view: Literal["review"] = "review"
+    approval_id: ApprovalId
+    text: _Words
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        approval = draft.pending_approval(self.approval_id)
+        draft.put_approval(replace(approval, reviewer=None, deadline=None))
+
+    def subject(self) -> str:
+        return f"{self.approval_id}: given back"
+
+
+class EffectRelinked(ViewMutate):
+    """The branch was rewritten, and holds an effect as another commit."""
+
+    view: Literal["effect"] = "effect"
+    task_id: TaskId
+    effect_commit: Oid
+    reached_by: Oid
+    text: _Words
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        task = draft.task(self.task_id)
+        if task.result is None or task.result.effect_commit != self.effect_commit:
+            raise Violation("INV-002", f"'{task.task_id}' has another effect commit")
+
+    def subject(self) -> str:
+        return f"{self.task_id}: effect {self.effect_commit[:7]} relinked"

@@ -1,0 +1,137 @@
+"""The fields that several events share: ids, names, times, and what was said and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from esaa_git.core.events import spec
+from esaa_git.core.events.base import Count, Form, Line, Range, Record, Text
+from esaa_git.core.state import CheckCommand, Task
+
+Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
+
+TaskId = Annotated[str, Form(spec.TASK_ID)]
+AttemptId = Annotated[str, Form(spec.ATTEMPT_ID)]
+RunId = Annotated[str, Form(spec.RUN_ID)]
+IssueId = Annotated[str, Form(spec.ISSUE_ID)]
+LessonId = Annotated[str, Form(spec.LESSON_ID)]
+ApprovalId = Annotated[str, Form(spec.APPROVAL_ID)]
+EventId = Annotated[str, Form(spec.EVENT_ID)]
+Name = Annotated[str, Form(spec.NAME)]
+Actor = Annotated[str, Form(spec.ACTOR)]
+Timestamp = Annotated[str, Form(spec.TIMESTAMP)]
+Duration = Annotated[str, Form(spec.DURATION)]
+Oid = Annotated[str, Form(spec.OID)]
+Sha256 = Annotated[str, Form(spec.SHA256)]
+Path = Annotated[str, Form(spec.PATH)]
+Glob = Annotated[str, Line(500)]
+Mode = Literal["100644", "100755"]
+Severity = Literal["low", "medium", "high", "critical"]
+
+Detail = Annotated[Mapping[str, Json], Form(spec.DETAIL)]
+"""Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
+
+
+class ExchangePart(Record):
+    """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
+
+    sha256: Sha256
+    bytes: int
+    blob: Oid | None = None
+
+
+class Exchange(Record):
+    """What was said to an agent, and what it answered."""
+
+    request: ExchangePart | None = None
+    response: ExchangePart | None = None
+
+
+class Usage(Record):
+    """What an answer took. `price_source` says by whom, or from which table, it was reckoned."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cost_microdollars: int | None = None
+    price_source: Annotated[str, Line()] | None = None
+
+
+class Try(Record):
+    """A call of a service that failed before one succeeded; 0 is a broken connection."""
+
+    status: Annotated[int, Range(0, 999)]
+    reason: Annotated[str, Line(500)]
+    waited_ms: int
+
+
+Tries = Annotated[tuple[Try, ...], Count(most=100)]
+"""Oldest first."""
+
+
+class Check(Record):
+    """A command that a proposed tree has to pass: a program with its arguments, no shell."""
+
+    name: Name
+    run: Annotated[tuple[Annotated[str, Text(10_000)], ...], Count(least=1, most=100)]
+    timeout: Duration | None = None
+
+
+class CheckResult(Record):
+    """How a check ended."""
+
+    name: Name
+    passed: bool
+    duration_ms: int
+
+
+CheckResults = Annotated[tuple[CheckResult, ...], Count(most=40)]
+
+
+class _Definition(Record):
+    """What may be said of a task and may be left out."""
+
+    description: Annotated[str, Text(20_000)] | None = None
+    acceptance: Annotated[tuple[Annotated[str, Text(2000, 1)], ...], Count(most=100)] | None = None
+    depends_on: Annotated[tuple[TaskId, ...], Count(most=1000)] | None = None
+    writes: Annotated[tuple[Glob, ...], Count(most=100)] | None = None
+    agent: Name | None = None
+    priority: Annotated[int, Range(-1000, 1000)] | None = None
+    review: bool | None = None
+    attempts_allowed: Annotated[int, Range(1, 1000)] | None = None
+    checks: Annotated[tuple[Check, ...], Count(most=20)] | None = None
+    context: Annotated[tuple[Glob, ...], Count(most=100)] | None = None
+    reviewer: Name | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields of a `Task` that this gives their values."""
+        found = {
+            name: item
+            for name in type(self).__fields__
+            if (item := getattr(self, name)) is not None
+        }
+        if self.checks is not None:
+            found["checks"] = tuple(
+                CheckCommand(check.name, check.run, check.timeout) for check in self.checks
+            )
+        return found
+
+
+class TaskDefinition(_Definition):
+    """A task as a plan defines it."""
+
+    task_id: TaskId
+    kind: Name
+    title: Annotated[str, Line()]
+
+    def task(self) -> Task:
+        """Return the task that this defines, new."""
+        return Task(**self.given())
+
+
+class TaskChanges(_Definition):
+    """What of a task's definition is amended."""
+
+    kind: Name | None = None
+    title: Annotated[str, Line()] | None = None
