@@ -7,13 +7,47 @@ against the contracts, which people edit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, assert_never
 
 from esaa_git.core.contracts import Check, Contracts, make_check
 from esaa_git.core.event import Event, after
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    AnyPayload,
+    ApprovalDeny,
+    ApprovalGrant,
+    ApprovalRequest,
+    AttemptCreate,
+    AttemptTimeout,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueReport,
+    IssueResolved,
+    LessonRecord,
+    OutputRejected,
+    PolicyDecision,
+    ReviewReturned,
+    RunEnd,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+    VerifyFail,
+    VerifyOk,
+    VerifyStart,
+)
+from esaa_git.core.events.base import encode
+from esaa_git.core.events.fields import Exchange, TaskChanges, TaskDefinition, commands
+from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
-from esaa_git.core.machine import Cause, TaskState
+from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.state import State, Task
 from esaa_git.errors import ConfigurationError
@@ -25,30 +59,51 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
     Raises:
         Violation: INV-002 for authority, attempts and time; INV-004 for boundaries.
     """
-    match event.action:
-        case "attempt.create":
-            _attempt(state, event, contracts)
-        case "agent.heartbeat":
-            _lease(event, contracts, event.payload["deadline"])
-        case "orchestrator.dispatch":
-            _reviewer(state, event, contracts)
-        case "approval.grant" | "approval.deny":
-            _decision(state, event, contracts)
-        case "orchestrator.file.write":
-            _effect(state, event, contracts)
-        case "task.update":
-            _update(state, event, contracts)
-        case "run.init":
-            _definitions(event.payload["tasks"], contracts)
-            if event.payload["contracts"] != contracts.pins:
+    payload = event.payload
+    match payload:
+        case AttemptCreate():
+            _attempt(state, event, payload, contracts)
+        case AgentHeartbeat():
+            _lease(event, contracts, payload.deadline)
+        case Dispatch():
+            _reviewer(state, event, payload, contracts)
+        case ApprovalGrant() | ApprovalDeny():
+            _decision(state, event, payload, contracts)
+        case FileWrite():
+            _effect(state, payload, contracts)
+        case TaskUpdate():
+            _update(state, event, payload, contracts)
+        case RunInit():
+            _definitions(payload.tasks, contracts)
+            if [encode(pin) for pin in payload.contracts] != contracts.pins:
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
-        case "task.create":
-            _definitions([event.payload["task"]], contracts)
-        case "run.end":
-            _run_end(state, event, contracts)
+        case TaskCreate():
+            _definitions([payload.task], contracts)
+        case RunEnd():
+            if payload.result == RunState.SUCCESS and not is_success(state, contracts):
+                raise Violation("INV-002", "the criteria of success are not met")
+        case (
+            AgentResult()
+            | ApprovalRequest()
+            | AttemptTimeout()
+            | EffectRelinked()
+            | EmergencyOverride()
+            | Health()
+            | IssueReport()
+            | IssueResolved()
+            | LessonRecord()
+            | OutputRejected()
+            | PolicyDecision()
+            | ReviewReturned()
+            | TaskNoted()
+            | VerifyFail()
+            | VerifyOk()
+            | VerifyStart()
+        ):
+            pass  # No contract says anything of these.
         case _:
-            pass
-    if event.actor != "orchestrator" and "attempt_id" in event.payload:
+            assert_never(payload)
+    if event.actor != ORCHESTRATOR and event.attempt_id is not None:
         _intention(event, contracts)
 
 
@@ -99,11 +154,11 @@ def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
     return found
 
 
-def _attempt(state: State, event: Event, contracts: Contracts) -> None:
-    task = state.tasks.get(event.payload["task_id"])
+def _attempt(state: State, event: Event, payload: AttemptCreate, contracts: Contracts) -> None:
+    task = state.tasks.get(payload.task_id)
     if task is not None and task.attempts_used >= attempts_allowed(task, contracts):
         raise Violation("INV-002", f"the attempts of '{task.task_id}' are spent")
-    _lease(event, contracts, event.payload["deadline"])
+    _lease(event, contracts, payload.deadline)
 
 
 def _lease(event: Event, contracts: Contracts, deadline: str) -> None:
@@ -111,23 +166,24 @@ def _lease(event: Event, contracts: Contracts, deadline: str) -> None:
         raise Violation("INV-002", "the lease is longer than the policy's ttl")
 
 
-def _reviewer(state: State, event: Event, contracts: Contracts) -> None:
+def _reviewer(state: State, event: Event, payload: Dispatch, contracts: Contracts) -> None:
     """Refuse to ask an agent for a decision that is not its own to make."""
-    payload = event.payload
-    task = state.tasks.get(payload["task_id"])
-    if task is None or "review" not in payload:
+    task = state.tasks.get(payload.task_id)
+    if task is None or payload.review is None:
         return
-    if payload["agent"] != reviewer_of(task, contracts):
-        raise Violation("INV-002", f"{payload['agent']} is no reviewer of '{task.task_id}'")
-    approval = state.approvals.get(payload["review"]["approval_id"])
+    if payload.agent != reviewer_of(task, contracts):
+        raise Violation("INV-002", f"{payload.agent} is no reviewer of '{task.task_id}'")
+    approval = state.approvals.get(payload.review.approval_id)
     if approval is not None and approval.tries >= contracts.policy.max_attempts:
         raise Violation("INV-002", f"the reviewer of '{task.task_id}' has had its tries")
-    _lease(event, contracts, payload["review"]["deadline"])
+    _lease(event, contracts, payload.review.deadline)
 
 
-def _decision(state: State, event: Event, contracts: Contracts) -> None:
+def _decision(
+    state: State, event: Event, payload: ApprovalGrant | ApprovalDeny, contracts: Contracts
+) -> None:
     """Refuse a decision by an agent that is not the reviewer; persons are judged by their keys."""
-    approval = state.approvals.get(event.payload["approval_id"])
+    approval = state.approvals.get(payload.approval_id)
     if approval is None or event.actor not in contracts.swarm.agents:
         return
     task = state.tasks.get(approval.task_id)
@@ -135,42 +191,42 @@ def _decision(state: State, event: Event, contracts: Contracts) -> None:
         raise Violation("INV-002", f"{event.actor} is no reviewer of '{approval.task_id}'")
 
 
-def _effect(state: State, event: Event, contracts: Contracts) -> None:
-    payload = event.payload
-    task = state.tasks.get(payload["task_id"])
+def _effect(state: State, payload: FileWrite, contracts: Contracts) -> None:
+    task = state.tasks.get(payload.task_id)
     if task is None:
-        raise Violation("INV-002", f"there is no task '{payload['task_id']}'")
+        raise Violation("INV-002", f"there is no task '{payload.task_id}'")
     policy = contracts.policy
-    if len(payload["files"]) > policy.max_files or payload["changed_lines"] > (
-        policy.max_patch_lines
-    ):
+    if len(payload.files) > policy.max_files or payload.changed_lines > policy.max_patch_lines:
         raise Violation("INV-004", "the effect is larger than the policy allows")
-    _definitions([{"kind": task.kind}], contracts)
-    passed = {one["name"] for one in payload.get("check_results", ()) if one["passed"]}
+    _known_kind(task.kind, contracts)
+    passed = {one.name for one in payload.check_results or () if one.passed}
     for check in required_checks(task, contracts):
         if check.name not in passed:
             raise Violation("INV-003", f"'{check.name}' was not passed by '{task.task_id}'")
     boundary = Boundary.of(task, contracts)
-    for file in payload["files"]:
+    for file in payload.files:
         prohibited = _operations(file) & boundary.operations
         if prohibited:
-            raise Violation("INV-004", f"'{file['path']}': {min(prohibited)} is prohibited")
-        for key in ("from", "path"):
-            fault = boundary.check(file[key]) if key in file else None
+            raise Violation("INV-004", f"'{file.path}': {min(prohibited)} is prohibited")
+        paths = (file.from_, file.path) if isinstance(file, FileRename) else (file.path,)
+        for path in paths:
+            fault = boundary.check(path)
             if fault is not None:
                 raise Violation("INV-004", fault.message)
-        if file.get("bytes", 0) > policy.max_file_bytes:
-            raise Violation("INV-004", f"'{file['path']}' is larger than the policy allows")
+        if not isinstance(file, FileDelete) and file.bytes > policy.max_file_bytes:
+            raise Violation("INV-004", f"'{file.path}' is larger than the policy allows")
 
 
-def _update(state: State, event: Event, contracts: Contracts) -> None:
-    payload = event.payload
-    task = state.tasks.get(payload["task_id"])
+def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contracts) -> None:
+    task = state.tasks.get(payload.task_id)
     if task is None:
-        raise Violation("INV-002", f"there is no task '{payload['task_id']}'")
-    cause = payload["cause"]
+        raise Violation("INV-002", f"there is no task '{payload.task_id}'")
+    cause = payload.cause
     if cause == Cause.AMENDED:
-        _definitions([{"kind": task.kind, **payload.get("changes", {})}], contracts)
+        changes = payload.changes or TaskChanges()
+        kind = task.kind if changes.kind is None else changes.kind
+        _known_kind(kind, contracts)
+        _usable(changes, Task("", kind, ""), contracts)
     if cause == Cause.ACCEPTED and needs_review(task, contracts):
         raise Violation("INV-002", f"'{task.task_id}' needs a review")
     spent = task.attempts_used >= attempts_allowed(task, contracts)
@@ -180,13 +236,8 @@ def _update(state: State, event: Event, contracts: Contracts) -> None:
         raise Violation("INV-002", f"'{task.task_id}' has attempts left")
     cooldown = contracts.policy.cooldown_ms
     cools = cooldown > 0 and cause in (Cause.REJECTED, Cause.TIMED_OUT)
-    if cools and payload.get("not_before", "") < after(event.ts, cooldown):
+    if cools and (payload.not_before or "") < after(event.ts, cooldown):
         raise Violation("INV-002", f"'{task.task_id}' cools down longer than that")
-
-
-def _run_end(state: State, event: Event, contracts: Contracts) -> None:
-    if event.payload["result"] == "success" and not is_success(state, contracts):
-        raise Violation("INV-002", "the criteria of success are not met")
 
 
 def is_success(state: State, contracts: Contracts) -> bool:
@@ -198,32 +249,46 @@ def is_success(state: State, contracts: Contracts) -> bool:
     return open_tasks == 0
 
 
-def _operations(file: Mapping[str, Any]) -> set[str]:
+def _operations(file: AnyFile) -> set[str]:
     """Return what a contract may prohibit of the change of one file."""
-    found = {file["change"]}
-    before = "100644" if file["change"] == "add" else file.get("before_mode", file.get("mode"))
-    if file.get("mode") == "100755" != before:
+    found: set[str] = {file.change}
+    if isinstance(file, FileDelete):
+        return found
+    before = "100644" if isinstance(file, FileAdd) else file.before_mode or file.mode
+    if file.mode == "100755" != before:
         found.add("executable")
     return found
 
 
-def _definitions(tasks: Iterable[Mapping[str, Any]], contracts: Contracts) -> None:
+def _definitions(definitions: Iterable[TaskDefinition], contracts: Contracts) -> None:
     """Refuse tasks whose boundary could not be told: an unknown kind, a glob that is none."""
     known: set[str] = set()
-    for task in tasks:
-        try:
-            if task["kind"] not in known:
-                contracts.agent.kind(task["kind"])
-                known.add(task["kind"])
-            for entry in ("writes", "context"):
-                if task.get(entry):
-                    GlobSet(task[entry])
-            if task.get("checks"):
-                required_checks(Task.from_json({"task_id": "", "title": "", **task}), contracts)
-        except ConfigurationError as error:
-            raise Violation("INV-004", error.message) from error
-        except ValueError as error:
-            raise Violation("INV-004", f"a glob of a task: {error}") from error
+    for definition in definitions:
+        if definition.kind not in known:
+            _known_kind(definition.kind, contracts)
+            known.add(definition.kind)
+        _usable(definition, Task(definition.task_id, definition.kind, ""), contracts)
+
+
+def _known_kind(kind: str, contracts: Contracts) -> None:
+    try:
+        contracts.agent.kind(kind)
+    except ConfigurationError as error:
+        raise Violation("INV-004", error.message) from error
+
+
+def _usable(given: TaskDefinition | TaskChanges, task: Task, contracts: Contracts) -> None:
+    """Refuse globs that are none, and checks that a task of this id and kind cannot have."""
+    try:
+        for globs in (given.writes, given.context):
+            if globs:
+                GlobSet(globs)
+        if given.checks:
+            required_checks(replace(task, checks=commands(given.checks)), contracts)
+    except ConfigurationError as error:
+        raise Violation("INV-004", error.message) from error
+    except ValueError as error:
+        raise Violation("INV-004", f"a glob of a task: {error}") from error
 
 
 def _intention(event: Event, contracts: Contracts) -> None:
@@ -248,16 +313,26 @@ def check_attachments(event: Event, files: Mapping[str, Any], exchange: Mapping[
         Violation: INV-003, if the event's tree carries more, less or something else.
     """
     wanted: dict[str, tuple[str, str]] = {}
-    if event.action == "orchestrator.file.write":
+    if isinstance(event.payload, FileWrite):
         wanted = {
-            file["path"]: (file["mode"], file["after"])
-            for file in event.payload["files"]
-            if "after" in file
+            file.path: (file.mode, file.after)
+            for file in event.payload.files
+            if not isinstance(file, FileDelete)
         }
     if dict(files) != wanted:
         raise Violation("INV-003", "the after-images are not those that the event names")
-    said = event.payload.get("exchange", {})
-    names = {"request": "request.json", "response": "response"}
-    blobs = {names[part]: kept["blob"] for part, kept in said.items() if "blob" in kept}
-    if dict(exchange) != blobs:
+    if dict(exchange) != kept_exchange(event.payload):
         raise Violation("INV-003", "the exchange is not the one that the event names")
+
+
+def kept_exchange(payload: AnyPayload) -> dict[str, str]:
+    """Return the files of an event's exchange that were kept, by their names beside the event."""
+    said: Exchange | None = getattr(payload, "exchange", None)
+    if said is None:
+        return {}
+    parts = {"request.json": said.request, "response": said.response}
+    return {
+        name: part.blob
+        for name, part in parts.items()
+        if part is not None and part.blob is not None
+    }

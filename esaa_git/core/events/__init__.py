@@ -1,4 +1,4 @@
-"""The vocabulary: one module an event type, gathered here into one closed union and its table.
+"""The vocabulary: one module an event type, gathered here into one closed union.
 
 An awkward word of the protocol is kept (`orchestrator.view.mutate`), with a comment where it is
 defined.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from esaa_git.core.events.agent_heartbeat import AgentHeartbeat
 from esaa_git.core.events.agent_result import AgentResult
@@ -34,7 +34,6 @@ from esaa_git.core.events.view_mutate import (
     IssueResolved,
     ReviewReturned,
     TaskNoted,
-    ViewMutate,
 )
 
 AnyPayload: TypeAlias = (
@@ -68,33 +67,37 @@ AnyPayload: TypeAlias = (
 """What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
 
 ACTIONS: Mapping[str, type[Payload]] = MappingProxyType(
-    {
-        payload.action: payload
-        for payload in (
-            RunInit,
-            TaskCreate,
-            TaskUpdate,
-            AttemptCreate,
-            AttemptTimeout,
-            Dispatch,
-            AgentResult,
-            IssueReport,
-            AgentHeartbeat,
-            LessonRecord,
-            OutputRejected,
-            FileWrite,
-            ViewMutate,
-            VerifyStart,
-            VerifyOk,
-            VerifyFail,
-            RunEnd,
-            EmergencyOverride,
-            Health,
-            PolicyDecision,
-            ApprovalRequest,
-            ApprovalGrant,
-            ApprovalDeny,
-        )
-    }
+    {form.action: form.of_action for form in get_args(AnyPayload)}
 )
-"""By the name of the action."""
+"""The class of each action by its name, in the order of the union."""
+
+__all__ = [
+    "ACTIONS",
+    "AgentHeartbeat",
+    "AgentResult",
+    "AnyPayload",
+    "ApprovalDeny",
+    "ApprovalGrant",
+    "ApprovalRequest",
+    "AttemptCreate",
+    "AttemptTimeout",
+    "Dispatch",
+    "EffectRelinked",
+    "EmergencyOverride",
+    "FileWrite",
+    "Health",
+    "IssueReport",
+    "IssueResolved",
+    "LessonRecord",
+    "OutputRejected",
+    "PolicyDecision",
+    "ReviewReturned",
+    "RunEnd",
+    "RunInit",
+    "TaskCreate",
+    "TaskNoted",
+    "TaskUpdate",
+    "VerifyFail",
+    "VerifyOk",
+    "VerifyStart",
+]

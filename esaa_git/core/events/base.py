@@ -195,11 +195,14 @@ class Payload(Record):
 
     action: ClassVar[str]
     actors: ClassVar[frozenset[str]]
+    of_action: ClassVar[type[Payload]]
+    """The class that names the action; its subclasses are the forms that it has."""
 
     def __init_subclass__(cls, *, action: str = "", by: Collection[str] = ()) -> None:
         if action:
             cls.action = action
             cls.actors = frozenset(by)
+            cls.of_action = cls
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         """Apply the event to a draft of the state.

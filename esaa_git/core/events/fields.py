@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from esaa_git.core.events import spec
@@ -89,6 +89,11 @@ class CheckResult(Record):
 CheckResults = Annotated[tuple[CheckResult, ...], Count(most=40)]
 
 
+def commands(checks: Iterable[Check]) -> tuple[CheckCommand, ...]:
+    """Return checks as a task has them."""
+    return tuple(CheckCommand(check.name, check.run, check.timeout) for check in checks)
+
+
 class _Definition(Record):
     """What may be said of a task and may be left out."""
 
@@ -112,9 +117,7 @@ class _Definition(Record):
             if (item := getattr(self, name)) is not None
         }
         if self.checks is not None:
-            found["checks"] = tuple(
-                CheckCommand(check.name, check.run, check.timeout) for check in self.checks
-            )
+            found["checks"] = commands(self.checks)
         return found
 
 
