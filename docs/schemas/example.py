@@ -20,9 +20,11 @@ from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog, read_event_commit
 from esaa_git.store.objects import COMMIT, decode_tree, encode_commit, split_signature
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner
+from esaa_git.trust.signer import SigningKeys
 from esaa_git.trust.sshsig import encode_string
 
 SEED = bytes(range(32))
@@ -135,7 +137,8 @@ def write_log(folder: Path) -> tuple[Repository, list[Event], list[str], State]:
     repository = open_repository(folder)
     base = repository.put(COMMIT, base_commit())
     in_force = contracts()
-    transaction = GitEventLog(repository, signer).begin(log_id=LOG_ID)
+    log = GitEventLog(repository, GitRefs(repository), SigningKeys(signer))
+    transaction = log.begin(log_id=LOG_ID)
     state, events, commits = EMPTY, [], []
     for new, now in zip(new_events(base), TIMES, strict=True):
         event = seal(new, after_seq=state.seq, after_ts=state.ts, now=now)
