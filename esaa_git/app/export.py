@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 
 def silent(_done: int, _total: int) -> None:
-    """Tell nobody of progress."""
+    """Tell no progress."""
 
 
 # -- read-models ------------------------------------------------------------------------------

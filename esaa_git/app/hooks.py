@@ -76,7 +76,7 @@ def install_all(
         fallback: the hook for servers without Python, which verifies no signature.
 
     Raises:
-        ConflictError: if there are two hooks of somebody else's, the one kept and a newer one.
+        ConflictError: if there are two hooks that are not ours, the one kept and a newer one.
         RepositoryError: if the folder cannot be written to.
     """
     names = SERVER[: 2 if update else 1] if server else CLIENT
@@ -111,7 +111,7 @@ def install(repository: Repository, name: str, *, fallback: bool = False) -> Ins
     """Put a hook of ours in place, with the one that is there running before it.
 
     Raises:
-        ConflictError: if there are two hooks of somebody else's, the one kept and a newer one.
+        ConflictError: if there are two hooks that are not ours, the one kept and a newer one.
         RepositoryError: if the folder cannot be written to.
     """
     path = _place(repository, name)

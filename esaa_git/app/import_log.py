@@ -216,7 +216,7 @@ class _Contents:
         return self._contracts.get(sha)
 
     def take(self, oid: str) -> bytes | None:
-        """Return the content of a blob and have it stored here, or None where nobody has it."""
+        """Return a blob, stored here from now on; None where no source has it."""
         for source in (self._repository, self._foreign):
             try:
                 kind, data = (0, b"") if source is None else source.read(oid)

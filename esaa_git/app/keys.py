@@ -189,7 +189,7 @@ def create(
     out: Path | None = None,
     comment: str | None = None,
 ) -> Created:
-    """Make an Ed25519 key. Nobody trusts it by that.
+    """Make an Ed25519 key. Making it gives it no role.
 
     Args:
         roles: what it will be for: they name the file and the comment.

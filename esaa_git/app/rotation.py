@@ -164,13 +164,13 @@ def _new_key(project: Project, new: str | None, old: Signer) -> tuple[KeySpec, P
 
 
 def _discard(spec: KeySpec) -> None:
-    """Remove a key that was made a moment ago and that nobody will ever use."""
+    """Remove a key that was made a moment ago and will sign nothing."""
     for place in (Path(spec.key), Path(f"{spec.key}.pub")):
         place.unlink(missing_ok=True)
 
 
 def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Project | None:
-    """Return what records the change, or None where only somebody else can.
+    """Return what records the change, or None where only an admin with another key can.
 
     Raises:
         RefusedError: if the key that was named for it is no admin's.

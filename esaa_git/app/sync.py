@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from esaa_git.remote.remote import Remote
 
 TRIES = 6
-"""How often `sync` begins again because somebody else was faster."""
+"""How often `sync` begins again because another push came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def push(project: Project, name: str | None = None) -> Pushed:
 
 
 def sync(project: Project, name: str | None = None) -> Synced:
-    """Fetch, bring the two together, and push; begin again where somebody else was faster.
+    """Fetch, bring the two together, and push; begin again where another push came first.
 
     Raises:
         ConflictError: if that happened too often, or branches cannot be merged.

@@ -57,7 +57,7 @@ def pin(project: Project, oid: str | None, *, replace: bool = False) -> Pin:
     """Pin a log's first commit, or that of the log which is here, and return it.
 
     Args:
-        oid: as somebody has told it; the log need not be here yet.
+        oid: as its owner told it; the log need not be here yet.
         replace: put it in the place of another pin.
 
     Raises:
@@ -77,7 +77,7 @@ def pin(project: Project, oid: str | None, *, replace: bool = False) -> Pin:
     try:
         here = _here(repository)
     except CorruptedError:
-        # A shallow clone, or worse: what somebody has told can be pinned all the same.
+        # A shallow clone, or worse: an id that was given can be pinned all the same.
         if oid is None:
             raise
     if here is not None and oid not in (None, here.genesis):
