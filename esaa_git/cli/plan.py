@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
-from esaa_git.app.sync import refuse_second_log
+from esaa_git.app.plan import Difference, apply_plan, difference
+from esaa_git.app.project import Project
 from esaa_git.cli.output import as_option, json_option, pass_project, print_json, style
-from esaa_git.errors import UsageError
 
 if TYPE_CHECKING:
-    from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Amendment, PlanDiff
 
 branch_option = click.option(
@@ -40,11 +37,11 @@ Example:
 @pass_project
 def diff_(project: Project, as_json: bool, branch: str | None) -> None:
     """Show what applying the plan would do, and do nothing."""
-    found, contract_changes = _diff(project, branch)
+    found = difference(project, branch)
     if as_json:
-        print_json({**_as_json(found), "contracts_changed": contract_changes})
+        print_json({**_as_json(found.plan), "contracts_changed": list(found.contracts)})
         return
-    _print(found, contract_changes)
+    _print(found)
 
 
 @plan.command(
@@ -85,32 +82,7 @@ def apply_(
 
     Where no run is open, one is started under the contracts as they stand on disk.
     """
-    from esaa_git.core import plan as plans
-    from esaa_git.engine import run as runs
-
-    project.sign_with = sign_with
-    by = project.actor(actor)
-    wanted, contracts = (
-        read_plan(project.repository, branch),
-        read_contracts(project.repository, branch),
-    )
-    if not has_log(project):
-        refuse_second_log(project)
-    is_open = has_log(project) and project.log.load()[0].run.is_open
-    if is_open and sign_with is not None and not restart:
-        raise UsageError(
-            f"there is nothing for '{sign_with}' to sign: "
-            f"{project.log.load()[0].run.run_id} is open, and its contracts stay until it ends",
-            hint="add --restart to halt it, and to start the next run under those on disk",
-        )
-    if is_open and restart:
-        # What cannot be applied must not have stopped the run first.
-        check_usable(contracts)
-        plans.check_plan(wanted, project.log.load()[0], contracts)
-        project.log.check_may_pin(contracts)
-        runs.stop(project.engine, reason or "restarted", by)
-    done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by)
-    note_edited_contracts(project, branch)
+    done = apply_plan(project, branch, actor, restart=restart, reason=reason, sign_with=sign_with)
     if as_json:
         print_json(
             {
@@ -123,43 +95,6 @@ def apply_(
         return
     begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
     click.echo(f"{begun}{done.created} tasks created, {done.amended} amended")
-
-
-def _diff(project: Project, branch: str | None) -> tuple[PlanDiff, list[str]]:
-    from esaa_git.core import plan as plans
-    from esaa_git.core.state import EMPTY
-
-    wanted = read_contracts(project.repository, branch)
-    wanted.check()
-    document = read_plan(project.repository, branch)
-    if not has_log(project):
-        plans.check_plan(document, EMPTY, wanted)
-        return plans.diff_plan(document, EMPTY), []
-    state, in_force = project.log.load()
-    plans.check_plan(document, state, in_force if state.run.is_open else wanted)
-    return plans.diff_plan(document, state), _changed(in_force, wanted)
-
-
-def _changed(in_force: Contracts, wanted: Contracts) -> list[str]:
-    """Return the contract files that differ."""
-    before = {pin["path"]: pin["sha256"] for pin in in_force.pins}
-    after = {pin["path"]: pin["sha256"] for pin in wanted.pins}
-    return sorted(
-        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
-    )
-
-
-def note_edited_contracts(project: Project, branch: str | None) -> None:
-    """Say which edits the open run does not know: whoever made one waits for it in vain."""
-    state, in_force = project.log.load()
-    changed = (
-        _changed(in_force, read_contracts(project.repository, branch)) if state.run.is_open else []
-    )
-    if changed:
-        project.note(
-            f"note: {', '.join(changed)}: what stands in .roadmap/ is not what {state.run.run_id} "
-            "goes by; 'git esaa plan apply --restart' puts it in force"
-        )
 
 
 def _as_json(found: PlanDiff) -> dict[str, Any]:
@@ -180,7 +115,8 @@ def _amendment(one: Amendment) -> dict[str, Any]:
     }
 
 
-def _print(found: PlanDiff, contract_changes: list[str]) -> None:
+def _print(whole: Difference) -> None:
+    found = whole.plan
     for task in found.new:
         click.echo(style(f"+ {task['task_id']}", fg="green") + f"  {task['kind']}  {task['title']}")
     for one in found.amended:
@@ -194,8 +130,8 @@ def _print(found: PlanDiff, contract_changes: list[str]) -> None:
         )
     for other in found.unplanned:
         click.echo(f"  {other.task_id}  is not in the plan (it stays)")
-    if contract_changes:
-        click.echo(f"contracts changed on disk: {', '.join(contract_changes)}")
+    if whole.contracts:
+        click.echo(f"contracts changed on disk: {', '.join(whole.contracts)}")
         click.echo("  they take effect with the next run, or with 'git esaa plan apply --restart'")
     click.echo(
         f"{len(found.new)} to create, {len(found.amended)} to amend, {found.unchanged} unchanged"
