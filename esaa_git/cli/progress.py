@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from esaa_git.cli.output import style
+from esaa_git.cli.output import Terminal, style
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from esaa_git.app.project import Project
-    from esaa_git.engine.exchange import Admission
-    from esaa_git.engine.options import Observer
-    from esaa_git.engine.proposer import Dispatched
+    from esaa_git.app.run import RunObserver
+    from esaa_git.app.work import Outcome
 
 MAX_SHOWN = 100
 _LABELS = {
@@ -30,44 +28,38 @@ _LABELS = {
 
 
 @contextmanager
-def watching(project: Project, *, quiet: bool) -> Iterator[Observer]:
+def watching(*, quiet: bool) -> Iterator[RunObserver | None]:
     """Show what happens until the block is left; with `quiet`, show nothing."""
-    from esaa_git.engine.options import Unobserved
-
     if quiet:
-        yield Unobserved()
+        yield None
         return
     if not sys.stdout.isatty():
-        yield Lines(project)
+        yield Lines()
         return
-    with Live(project) as live:
+    with Live() as live:
         yield live
 
 
-class Lines:
+class Lines(Terminal):
     """Prints a line for everything that happens; who is asked goes to the standard error."""
 
-    def __init__(self, project: Project) -> None:
-        self._app = project
+    def asking(self, attempt_id: str, agent: str) -> None:
+        self.note(f"{attempt_id}: asking {agent}")
 
-    def dispatched(self, what: Dispatched) -> None:
-        self._app.note(f"{what.attempt_id}: asking {what.adapter.name}")
+    def checking(self, attempt_id: str, names: Sequence[str]) -> None:
+        self.note(f"{attempt_id}: checking {', '.join(names)}")
 
-    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
-        self._app.note(f"{attempt_id}: checking {', '.join(names)}")
-
-    def admitted(self, admission: Admission) -> None:
-        click.echo(admission_text(admission))
+    def admitted(self, outcome: Outcome) -> None:
+        click.echo(outcome_text(outcome))
 
 
 class Live:
     """Shows who does what, and for how long, below the lines of what is over."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._app = project
         self._console = Console(highlight=False)
         self._at_work: dict[str, tuple[float, str, str]] = {}
         self._rejected = 0
@@ -78,34 +70,31 @@ class Live:
         )
 
     def __enter__(self) -> Live:
-        self._before = self._app.observer
-        self._app.observer = self
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-        self._app.observer = self._before
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
 
     def progress(self, done: int, total: int) -> None: ...
 
-    def dispatched(self, what: Dispatched) -> None:
-        self._at_work[what.attempt_id] = (time.monotonic(), what.adapter.name, "at work")
+    def asking(self, attempt_id: str, agent: str) -> None:
+        self._at_work[attempt_id] = (time.monotonic(), agent, "at work")
 
-    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
+    def checking(self, attempt_id: str, names: Sequence[str]) -> None:
         began, agent, _ = self._at_work.get(attempt_id, (time.monotonic(), "", ""))
         self._at_work[attempt_id] = (began, agent, f"checking {', '.join(names)}")
 
-    def admitted(self, admission: Admission) -> None:
-        self._at_work.pop(admission.attempt_id, None)
-        self._done += admission.kind == "done"
-        self._rejected += admission.kind == "rejected"
+    def admitted(self, outcome: Outcome) -> None:
+        self._at_work.pop(outcome.attempt_id, None)
+        self._done += outcome.kind == "done"
+        self._rejected += outcome.kind == "rejected"
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(admission_text(admission)))
+        self._console.print(Text.from_ansi(outcome_text(outcome)))
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -119,11 +108,11 @@ class Live:
         return table
 
 
-def admission_text(admission: Admission) -> str:
+def outcome_text(outcome: Outcome) -> str:
     """Return one line on what became of an attempt."""
-    label, colour = _LABELS.get(admission.kind, (admission.kind, ""))
-    what = admission.message.split("\n", 1)[0]
-    if admission.rejected is not None:
-        what = f"{admission.rejected.code}: {what}"
+    label, colour = _LABELS.get(outcome.kind, (outcome.kind, ""))
+    what = outcome.message.split("\n", 1)[0]
+    if outcome.rejected is not None:
+        what = f"{outcome.rejected.code}: {what}"
     shown = what if len(what) <= MAX_SHOWN else what[: MAX_SHOWN - 1] + "…"
-    return f"{style(label, fg=colour) if colour else label} {admission.attempt_id}  {shown}"
+    return f"{style(label, fg=colour) if colour else label} {outcome.attempt_id}  {shown}"

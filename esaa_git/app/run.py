@@ -1,0 +1,285 @@
+"""A run: started from the plan, and worked through until nothing is left or it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from esaa_git.app.observer import Observer
+from esaa_git.app.plan import note_edited_contracts
+from esaa_git.app.project import has_log
+from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
+from esaa_git.app.sync import refuse_second_log
+from esaa_git.app.work import Outcome, outcome_of
+from esaa_git.engine.options import Options, Stop
+from esaa_git.errors import RunHalted
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
+    from esaa_git.core.plan import Plan
+    from esaa_git.engine.exchange import Admission
+    from esaa_git.engine.proposer import Dispatched
+
+__all__ = [
+    "DryRun",
+    "Options",
+    "RunObserver",
+    "RunResult",
+    "Stop",
+    "WouldAsk",
+    "dry_run",
+    "start",
+    "work_through",
+]
+
+
+class RunObserver(Observer, Protocol):
+    """Is told what happens in a run, in the order in which it is recorded."""
+
+    def asking(self, attempt_id: str, agent: str) -> None:
+        """An attempt, or a review of one, was opened and its agent is at work."""
+        ...
+
+    def checking(self, attempt_id: str, names: Sequence[str]) -> None:
+        """The checks of an attempt's proposal are at work."""
+        ...
+
+    def admitted(self, outcome: Outcome) -> None:
+        """An attempt came to an end, or said something."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What was done, and where the run stands after it.
+
+    Attributes:
+        result: how the run ended, by the name of its state; None where it goes on.
+        stopped: it was told to stop before it came to its end.
+        events: how many the log has now.
+        rejected: how many outputs of agents were rejected in this run.
+        verify_status: what the verification at the end of a run found, with the hash of the
+            projection; None where the run goes on.
+    """
+
+    result: str | None
+    stopped: bool
+    reason: str
+    events: int
+    rejected: int
+    verify_status: str | None
+    projection_hash: str | None
+    attempts: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class WouldAsk:
+    """A task that an agent would be asked for."""
+
+    task_id: str
+    title: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run would begin with: whether it is a new one, with how many new tasks of the plan."""
+
+    starts_run: bool
+    new: int
+    would_dispatch: Sequence[WouldAsk]
+
+
+def work_through(
+    project: Project,
+    options: Options,
+    *,
+    observer: RunObserver | None = None,
+    stop: Stop | None = None,
+) -> RunResult:
+    """Have agents work through the tasks of the open run, until nothing is left for them.
+
+    Args:
+        observer: is told what happens, and has the project's notes meanwhile.
+        stop: how the caller ends it before, from a signal handler or another thread.
+    """
+    from esaa_git.engine.cycle import cycle
+
+    before = project.observer
+    if observer is not None:
+        project.observer = observer
+    try:
+        told = None if observer is None else _Told(observer)
+        report = cycle(project.engine, options, observer=told, stop=stop)
+    finally:
+        project.observer = before
+    state, _ = project.log.load()
+    audit = report.audit
+    return RunResult(
+        report.result,
+        report.stopped,
+        report.reason,
+        state.seq,
+        state.run.rejected,
+        None if audit is None else audit.outcome,
+        None if audit is None else audit.projection_hash,
+        [outcome_of(one) for one in report.admissions],
+    )
+
+
+class _Told:
+    """Tells the caller's observer what the engine tells its own, in values of ours."""
+
+    def __init__(self, observer: RunObserver) -> None:
+        self._observer = observer
+
+    def dispatched(self, what: Dispatched) -> None:
+        self._observer.asking(what.attempt_id, what.adapter.name)
+
+    def checking(self, attempt_id: str, names: tuple[str, ...]) -> None:
+        self._observer.checking(attempt_id, names)
+
+    def admitted(self, admission: Admission) -> None:
+        self._observer.admitted(outcome_of(admission))
+
+
+def start(
+    project: Project,
+    *,
+    branch: str | None = None,
+    actor: str | None = None,
+    agent: str | None = None,
+) -> None:
+    """Start a run from the plan where none is open; an open one takes new tasks of the plan.
+
+    Args:
+        branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
+        actor: who starts it; by default whom git's configuration names.
+        agent: who will be asked, whatever the kind of task.
+
+    Raises:
+        RunHalted: if the run is over, and the plan has nothing new.
+        AgentError: if an agent cannot be asked at all; nothing is recorded.
+    """
+    from esaa_git.core.plan import diff_plan
+    from esaa_git.engine import run as runs
+
+    plan = read_plan(project.repository, branch)
+    done_before: set[str] = set()
+    if has_log(project):
+        state, _ = project.log.load()
+        done_before = {
+            task["task_id"]
+            for task in plan.tasks
+            if (known := state.tasks.get(task["task_id"])) is not None and known.is_done
+        }
+        nothing_new = diff_plan(plan, state).is_empty
+        note_edited_contracts(project, branch)
+        if state.run.is_open and nothing_new:
+            return
+        unfinished = dict(state.run.by_state).get("todo", 0)
+        if not state.run.is_open and nothing_new and not unfinished:
+            if project.engine.sharing is not None:
+                return  # the others were faster, and the result is ours as well
+            blocked = ", ".join(sorted(state.run.blocked)[:10])
+            raise RunHalted(
+                f"{state.run.run_id} is over ({state.run.state}), and the plan has nothing new",
+                cause=f"blocked: {blocked}" if blocked else None,
+                hint="run 'git esaa task unblock TASK --reason TEXT' for each that may go on, "
+                "then 'git esaa run'"
+                if blocked
+                else "add tasks to .roadmap/plan.yaml, or start a run with 'git esaa plan apply'",
+            )
+    elif not plan.tasks:
+        raise RunHalted(
+            "the plan has no tasks yet",
+            hint="add some to .roadmap/plan.yaml; the comments in it show how",
+        )
+    else:
+        refuse_second_log(project)
+    _require_agents(project, plan, done_before, branch, agent)
+    done = runs.apply(
+        project.engine,
+        plan,
+        read_contracts(project.repository, branch),
+        branch=branch,
+        by=project.actor(actor),
+    )
+    if done.started:
+        project.note(f"{done.run_id} started with {done.created} new tasks")
+
+
+def _require_agents(
+    project: Project, plan: Plan, done_before: set[str], branch: str | None, agent: str | None
+) -> None:
+    """Refuse to start a run whose agents cannot be asked, or their answers not be checked.
+
+    Nothing is recorded before. Those that only did what is done by now are not asked again.
+    """
+    from esaa_git.core.contracts import make_check
+
+    contracts = read_contracts(project.repository, branch)
+    check_usable(contracts)
+    kinds = contracts.agent.kinds
+    ahead = [
+        task for task in plan.tasks if task["kind"] in kinds and task["task_id"] not in done_before
+    ]
+    names = {agent or task.get("agent") or contracts.swarm.for_kind(task["kind"]) for task in ahead}
+    for name in sorted(names):
+        project.make_agent(contracts.swarm.agent(name), contracts).ready()
+    for task in ahead:
+        own = [
+            make_check(check["name"], check["run"], check.get("timeout"), task["task_id"])
+            for check in task.get("checks", ())
+        ]
+        project.engine.checker.ready((*kinds[task["kind"]].checks, *own))
+
+
+def dry_run(
+    project: Project,
+    *,
+    task_id: str | None = None,
+    agent: str | None = None,
+    branch: str | None = None,
+) -> DryRun:
+    """Return what a run would begin with, and record nothing.
+
+    Args:
+        task_id: only this task.
+        agent: who would be asked, whatever the kind of task.
+        branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
+    """
+    from esaa_git.core.event import timestamp
+    from esaa_git.core.plan import check_plan, diff_plan
+    from esaa_git.core.state import EMPTY
+    from esaa_git.engine.decide import eligible, find_task
+    from esaa_git.engine.proposer import agent_for
+
+    contracts = read_contracts(project.repository, branch)
+    state = EMPTY
+    if has_log(project):
+        state, in_force = project.log.load()
+        contracts = in_force if state.run.is_open else contracts
+    plan = read_plan(project.repository, branch)
+    check_plan(plan, state, contracts)
+    found = diff_plan(plan, state)
+    now = max(timestamp(project.engine.clock.now()), state.ts)
+    if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
+        find_task(state, task_id)
+    ready: list[WouldAsk] = []
+    if state.run.is_open:
+        for task in eligible(state, contracts, now):
+            ready.append(WouldAsk(task.task_id, task.title, agent_for(task, contracts, agent).name))
+    for definition in found.new:
+        done = all(
+            name in state.tasks and state.tasks[name].is_done
+            for name in definition.get("depends_on", ())
+        )
+        if done:
+            name = agent or definition.get("agent") or contracts.swarm.for_kind(definition["kind"])
+            contracts.swarm.agent(name)
+            ready.append(WouldAsk(definition["task_id"], definition["title"], name))
+    if task_id is not None:
+        ready = [one for one in ready if one.task_id == task_id]
+    return DryRun(not state.run.is_open, len(found.new), ready)
