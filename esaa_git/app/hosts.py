@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from esaa_git.errors import ConfigurationError
+from esaa_git.errors import ConfigurationError, RepositoryError
 from esaa_git.resources import resource_path
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
 
 BEGIN = b"<!-- git-esaa: begin, written by 'git esaa init --agents' -->"
 END = b"<!-- git-esaa: end -->"
@@ -38,6 +42,21 @@ class Written:
 
     files: tuple[str, ...]
     left: tuple[tuple[str, str], ...]
+
+
+def checkout_for_agents(project: Project) -> Path:
+    """Return the checkout that the files of agents go into.
+
+    Raises:
+        RepositoryError: if the repository is a bare one.
+    """
+    checkout = project.repository.workdir
+    if checkout is None:
+        raise RepositoryError(
+            "a bare repository has no files for agents to read",
+            hint="run 'git esaa init --agents' in a clone",
+        )
+    return checkout
 
 
 def write_host_files(workdir: Path) -> Written:

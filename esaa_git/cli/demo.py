@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,12 +11,9 @@ from pathlib import Path
 
 import click
 
-from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.init import effects_listing, example, make_example
 from esaa_git.cli.output import sandbox_option, style
 from esaa_git.errors import UsageError
-from esaa_git.resources import resource_path
-
-NO_DEMO = ("agents", "default")
 
 
 @click.command(
@@ -51,11 +47,11 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
     calculator    eleven tasks: a program whose own tests decide what is accepted
     clinic-asr    fifty tasks in fifteen phases, for four agents at once
     """
-    _template(template)  # a name that is wrong leaves no folder behind
+    example(template)  # a name that is wrong leaves no folder behind
     folder = Path(into) if into else Path(tempfile.mkdtemp(prefix="esaa-demo-")) / template
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"'{folder}' is not empty", hint="name a new folder with --into")
-    make_project(template, folder)
+    make_example(template, folder)
     click.echo(f"{template} in {folder}\n")
     options = ["--parallel", str(parallel)] if parallel > 1 else []
     if sandbox != "auto":
@@ -65,7 +61,7 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
     if code:
         return code
     click.echo("\nthe effects, as commits to be reviewed:")
-    _git(folder, "log", "--oneline", "--reverse", f"--author={'agent-'}", show=True)
+    click.echo(effects_listing(folder), nl=False)
     click.echo()
     code = _step(folder, "verify", "--full")
     if code:
@@ -83,37 +79,6 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
     return 0
 
 
-def _template(name: str) -> Path:
-    known = sorted(
-        path.name
-        for path in resource_path("templates").iterdir()
-        if path.is_dir() and path.name not in NO_DEMO
-    )
-    if name not in known:
-        raise UsageError(f"no template '{name}'", hint=f"choose one of: {', '.join(known)}")
-    return resource_path("templates", name)
-
-
-def make_project(template: str, folder: Path) -> None:
-    """Lay out an example as a person would have it: seed files, contracts, one commit.
-
-    Raises:
-        UsageError: if there is no such template.
-    """
-    source = _template(template)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source / "seed", folder, dirs_exist_ok=True)
-    _git(folder, "init", "--quiet", "--initial-branch=main")
-    for key, value in (("user.name", "Demo Person"), ("user.email", "demo@example.com")):
-        _git(folder, "config", key, value)
-    shutil.copytree(source / "roadmap", folder / ROADMAP, dirs_exist_ok=True)
-    code = _step(folder, "init", "--project", source.name, quiet=True)
-    if code:
-        raise UsageError(f"'git esaa init' failed in '{folder}'")
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", "--no-verify", "--message", "A project, its contracts")
-
-
 @contextmanager
 def _our_python_first() -> Iterator[None]:
     """Have the examples' checks use the Python that runs us.
@@ -129,28 +94,12 @@ def _our_python_first() -> Iterator[None]:
         os.environ["PATH"] = before
 
 
-def _step(folder: Path, *arguments: str, quiet: bool = False) -> int:
+def _step(folder: Path, *arguments: str) -> int:
     """Run one of our commands in the demo's repository, showing what a person would type."""
     from esaa_git.cli.main import cli
 
-    if not quiet:
-        click.echo(style(f"$ git esaa {' '.join(arguments)}", bold=True))
+    click.echo(style(f"$ git esaa {' '.join(arguments)}", bold=True))
     context = cli.make_context("git esaa", ["-C", str(folder), *arguments])
     with context:
-        if quiet:
-            import contextlib
-            import io
-
-            with contextlib.redirect_stdout(io.StringIO()):
-                result = cli.invoke(context)
-        else:
-            result = cli.invoke(context)
+        result = cli.invoke(context)
     return result if isinstance(result, int) else 0
-
-
-def _git(folder: Path, *arguments: str, show: bool = False) -> None:
-    from esaa_git.store.program import run_git
-
-    output = run_git(folder, *arguments)
-    if show:
-        click.echo(output.decode("utf-8", "replace"), nl=False)

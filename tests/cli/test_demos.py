@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.checks import ConfinedChecker
-from esaa_git.cli.demo import make_project
+from esaa_git.app.init import make_example
 from esaa_git.core.projection import projection_hash
 from esaa_git.engine import cycle
 from esaa_git.engine.pool import Crew, Ended, Pause
@@ -202,7 +202,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_run_that_is_killed_three_times_ends_with_the_hash_of_one_that_is_not(
     tmp_path: Path, git: Git, sandbox: str, our_python: None, given: None
 ) -> None:
-    make_project("clinic-asr", tmp_path / "calm")
+    make_example("clinic-asr", tmp_path / "calm")
     calm = Project(tmp_path / "calm", git)
     killed = copied(calm, tmp_path / "killed", git)
     arguments = ("run", "--parallel", "4", "--sandbox", sandbox)
