@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,9 @@ from typing import Any, Protocol
 
 import hypothesis
 import pytest
+import pytest_timeout
+
+from tests.support import patience
 
 # Tests are not there to wait for disks; those that are about that ask for it (tests/faults).
 GITCONFIG = """\
@@ -86,6 +90,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_home] = tempfile.TemporaryDirectory(prefix="esaa-")
     _replace_environ(_sealed(os.environ, home=Path(config.stash[_home].name)))
     _seal_libgit2()
+    _heed_signals()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Any:
+    """Give every test longer where the machine is busy; see `tests.support.patience`."""
+    longer = settings._replace(timeout=patience.patience(settings.timeout))
+    return pytest_timeout.pytest_timeout_set_timer(item, longer)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -110,7 +122,8 @@ def _sealed(environ: Mapping[str, str], *, home: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if name not in leftovers and not name.startswith(("ESAA_", "GIT_", "LC_", "XDG_"))
+        if name == patience.VARIABLE
+        or (name not in leftovers and not name.startswith(("ESAA_", "GIT_", "LC_", "XDG_")))
     }
     return kept | {
         "GIT_CONFIG_GLOBAL": str(gitconfig),
@@ -128,6 +141,19 @@ def _replace_environ(environ: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()
+
+
+def _heed_signals() -> None:
+    """Have the programs that tests start heed signals, also under nohup(1) or a shell's `&`.
+
+    What a process ignores is ignored in all that it starts. What it handles is not, so a handler
+    keeps us alive where we were meant to stay alive, and leaves our children as they should be.
+    """
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _seal_libgit2() -> None:

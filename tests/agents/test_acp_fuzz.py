@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from esaa_git.agents.acp.turn import Ask, OutOfTime, Turn, Unanswered
 from tests.agents.memory import no_pause
+from tests.support.patience import patience
 
 session = pytest.importorskip(
     "esaa_git.agents.acp.session", reason="the extra 'acp' is not installed", exc_type=ImportError
@@ -102,6 +103,6 @@ def test_whatever_a_program_says_there_is_a_turn_or_a_reason_why_not(
 def answered(program: Recorded) -> Turn | Unanswered:
     try:
         ask = Ask("?", Path("/"), "m", ())
-        return session.take_turn(program, ask, time.monotonic() + 60, no_pause)
+        return session.take_turn(program, ask, time.monotonic() + patience(60), no_pause)
     except Unanswered as error:
         return error

@@ -34,6 +34,7 @@ from tests.agents.memory import (
     no_pause,
     request,
 )
+from tests.support.patience import patience
 
 PYTHON = (sys.executable, "-IS", "-c")
 MEBIBYTE = 1 << 20
@@ -126,7 +127,7 @@ def is_alive(pid: int) -> bool:
 
 def assert_dead(*pids: int) -> None:
     """A signal was sent; a busy machine may take its time to deliver it."""
-    waited_until = time.monotonic() + 20
+    waited_until = time.monotonic() + patience(20)
     while any(map(is_alive, pids)):
         assert time.monotonic() < waited_until, f"still alive: {[*filter(is_alive, pids)]}"
         time.sleep(0.01)

@@ -51,6 +51,7 @@ from tests.agents.memory import NOW, MemoryBlobs, MemoryTrees, StillClock, no_pa
 from tests.agents.views import request_for, view
 from tests.support.memory import contracts
 from tests.support.model_server import MODEL, USAGE, ModelServer, Step, answer, fault, model_server
+from tests.support.patience import patience
 
 KEY = "sk-made-up-0123456789abcdef"
 KEY_ENV = "SOME_SERVICE_KEY"
@@ -466,7 +467,7 @@ def test_a_broken_connection_is_tried_again(step: Step, reason: str) -> None:
 def test_a_try_that_takes_too_long_is_given_up_and_made_again(how: str) -> None:
     with model_server(Step(how=how), GOOD) as server:
         said = ask(agent(server, timeout=300))
-        assert server.gone.wait(10)
+        assert server.gone.wait(patience(10))
     assert isinstance(judged(said), Envelope)
     assert said.tries[0]["reason"] == "no answer within 300 ms"
 
@@ -544,7 +545,7 @@ def test_a_deadline_ends_a_call_that_takes_for_ever() -> None:
     for how in ("silent", "drip"):
         with model_server(Step(how=how)) as server:
             said = ask(agent(server), left_ms=200)
-            assert server.gone.wait(10)
+            assert server.gone.wait(patience(10))
         assert said.code == RejectCode.AGENT_TIMEOUT
         assert str(said.failure).startswith("did not answer before its deadline")
 
@@ -571,7 +572,7 @@ def test_what_pause_raises_ends_the_call_and_closes_the_connection(how: str) -> 
 
         with pytest.raises(Stop):
             ask(agent(server), pause)
-        assert server.gone.wait(10)
+        assert server.gone.wait(patience(10))
     assert len(server.received) == 1
 
 
@@ -579,7 +580,7 @@ def test_an_interrupt_of_the_main_thread_closes_the_connection() -> None:
     with model_server(Step(how="silent")) as server:
 
         def interrupt() -> None:
-            assert server.asked.wait(10)
+            assert server.asked.wait(patience(10))
             os.kill(os.getpid(), signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
@@ -587,7 +588,7 @@ def test_an_interrupt_of_the_main_thread_closes_the_connection() -> None:
         with pytest.raises(KeyboardInterrupt):
             ask(agent(server))
         thread.join()
-        assert server.gone.wait(10)
+        assert server.gone.wait(patience(10))
 
 
 def test_what_pause_raises_ends_the_wait_for_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -982,7 +983,7 @@ def test_a_huge_answer_is_not_read_to_its_end(compressed: bool) -> None:
         step = Step(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
     with model_server(step) as server:
         said = ask(agent(server, around=context(max_output_bytes=most)))
-        assert compressed or server.gone.wait(10)
+        assert compressed or server.gone.wait(patience(10))
     assert said.truncated
     assert len(said.output) == most + 1
     found = decode(said.output, max_bytes=most)

@@ -33,6 +33,7 @@ from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, story, view
+from tests.support.patience import patience
 from tests.support.tiny_model import write_tiny_model
 
 pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: esaa-git[local]")
@@ -289,11 +290,11 @@ def settings_of(tiny: Path, name: str = "tiny") -> ServerSettings:
 
 
 def serve(settings: ServerSettings) -> server.ModelServer:
-    return serving(settings, no_pause, until=time.monotonic() + 60)
+    return serving(settings, no_pause, until=time.monotonic() + patience(60))
 
 
 def assert_gone(pid: int) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + patience(20)
     while time.monotonic() < until:
         try:
             os.kill(pid, 0)
@@ -320,7 +321,7 @@ def test_attempts_at_the_same_time_share_one_server(tiny: Path) -> None:
 def test_a_server_that_died_is_started_anew(tiny: Path) -> None:
     first = serve(settings_of(tiny, "mortal"))
     os.kill(first.pid, signal.SIGKILL)
-    until = time.monotonic() + 20
+    until = time.monotonic() + patience(20)
     while (second := serve(settings_of(tiny, "mortal"))).pid == first.pid:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -390,7 +391,7 @@ def test_an_interrupt_while_the_model_is_loaded_leaves_no_process(tiny: Path) ->
             raise Stop
 
     with pytest.raises(Stop):
-        serving(settings_of(tiny, "never"), pause, until=time.monotonic() + 60)
+        serving(settings_of(tiny, "never"), pause, until=time.monotonic() + patience(60))
     assert_gone(started[0])
     serve(settings_of(tiny, "never"))
 

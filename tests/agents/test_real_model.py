@@ -32,6 +32,7 @@ from esaa_git.ports.agent import Answer
 from tests.agents.memory import MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, story, view
 from tests.conftest import Git
+from tests.support.patience import patience
 from tests.support.project import Project, make_project, task
 from tests.support.tiny_model import write_tiny_model
 
@@ -47,7 +48,9 @@ QUIET = {"temperature": 0, "seed": 1}
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     pytest.importorskip("gguf", reason="nothing to write a model with: esaa-git[dev]")
     file = write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
-    yield serving(ServerSettings(file, "tiny", 16_384), no_pause, until=time.monotonic() + 60)
+    yield serving(
+        ServerSettings(file, "tiny", 16_384), no_pause, until=time.monotonic() + patience(60)
+    )
     close_servers()
 
 
@@ -210,7 +213,9 @@ def test_smollm2_does_a_whole_task(tmp_path: Path, git: Git) -> None:
     result = check_task(project)
     file = find_weights("local", None, None)
     server = serving(
-        ServerSettings(file, file.stem, CONTEXT_TOKENS), no_pause, until=time.monotonic() + 60
+        ServerSettings(file, file.stem, CONTEXT_TOKENS),
+        no_pause,
+        until=time.monotonic() + patience(60),
     )
     taken, written = result["usage"]["input_tokens"], result["usage"]["output_tokens"]
     print(
@@ -230,7 +235,7 @@ def test_a_run_that_is_interrupted_leaves_no_server(tmp_path: Path, git: Git) ->
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as run:
-        until = time.monotonic() + 60
+        until = time.monotonic() + patience(60)
         while not (servers := servers_of(run.pid)):
             assert run.poll() is None
             assert time.monotonic() < until

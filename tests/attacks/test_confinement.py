@@ -25,6 +25,7 @@ import pytest
 from esaa_git.errors import AgentError
 from esaa_git.sandbox.confinement import Limits, Outcome, Rules, choose, run
 from tests.conftest import Git
+from tests.support.patience import patience
 
 MEBIBYTE = 1 << 20
 FEW = Limits(processes=200)
@@ -140,7 +141,7 @@ def marked(mark: str) -> list[int]:
 
 
 def assert_gone(mark: str) -> None:
-    waited_until = time.monotonic() + 20
+    waited_until = time.monotonic() + patience(20)
     while marked(mark):
         assert time.monotonic() < waited_until, f"still alive: {marked(mark)}"
         time.sleep(0.01)
@@ -584,7 +585,7 @@ run({arena.level!r}, [{sys.executable!r}, "-IS", "-c", {PRELUDE + DAEMON!r} + "t
     body=b"", max_output_bytes=1000, until=time.monotonic() + 300, pause=lambda: None)
 """
     with subprocess.Popen([sys.executable, "-c", source]) as orchestrator:
-        waited_until = time.monotonic() + 60
+        waited_until = time.monotonic() + patience(60)
         while not (arena.trace.exists() and marked(mark)):
             assert time.monotonic() < waited_until, "the program did not start"
             time.sleep(0.01)

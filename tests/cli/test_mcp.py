@@ -29,6 +29,7 @@ from tests.support.project import Document, Project, make_project, task
 pytest.importorskip("mcp", reason="the extra esaa-git[mcp] is not installed")
 
 from tests.support.host import CHECKOUT, Host, host
+from tests.support.patience import patience
 
 Make = Callable[..., Project]
 
@@ -366,13 +367,13 @@ def test_a_server_that_ends_calls_its_checks_off(make: Make) -> None:
     server = claimed(project)
     updates = written("b", "1")
     say(server, call(3, "submit_result", task_id="T-1", summary="x", file_updates=updates))
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + patience(60)
     while not running("sleep", "4321"):
         assert server.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.05)
     server.send_signal(signal.SIGTERM)
-    server.communicate(timeout=60)
+    server.communicate(timeout=patience(60))
     assert server.returncode == 128 + signal.SIGTERM
     assert not running("sleep", "4321")
     assert "agent.result" not in project.actions()
@@ -439,7 +440,7 @@ def test_a_lease_that_ran_out_goes_to_whoever_asks_next(make: Make) -> None:
     project = make(policy={"attempts__ttl": "PT2S"})
     with host(project.path, name="slow") as slow, host(project.path, name="quick") as quick:
         slow.ok("next_task", claim=True)
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + patience(30)
         while (reply := quick.reply("next_task", claim=True)).failed:
             assert time.monotonic() < give_up, reply.text
             time.sleep(0.2)
@@ -564,7 +565,7 @@ def test_a_server_that_is_killed_leaves_a_sound_record(project: Project, after: 
     say(server, call(3, "submit_result", **arguments))
     time.sleep(after)
     server.kill()
-    server.communicate(timeout=60)
+    server.communicate(timeout=patience(60))
     with host(project.path, name="claude-code") as agent:
         assert agent.ok("submit_result", **arguments)["state"] == "done"
     assert project.read("src/b.py") == "b = 1\n"
@@ -587,7 +588,7 @@ def test_standard_output_carries_the_protocol_and_nothing_else(project: Project)
     ):
         say(server, message)
         assert heard(server)["id"] == message["id"]
-    out, err = server.communicate(timeout=60)
+    out, err = server.communicate(timeout=patience(60))
     assert out == b""
     assert server.returncode == 0
     assert b"Traceback" not in err
@@ -599,7 +600,7 @@ def test_a_signal_ends_it_though_its_input_stays_open(project: Project, number: 
     say(server, HELLO)
     assert heard(server)["id"] == 1
     server.send_signal(number)
-    assert server.wait(timeout=60) == 128 + number
+    assert server.wait(timeout=patience(60)) == 128 + number
     for pipe in (server.stdin, server.stdout, server.stderr):
         assert pipe is not None
         pipe.close()

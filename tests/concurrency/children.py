@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.patience import patience
+
 SECONDS = 100.0
-"""After which a test gives up on its children, unless it says otherwise."""
+"""After which a test gives up on its children on a quiet machine, unless it says otherwise."""
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ def together(*works: Callable[[], Any], seconds: float = SECONDS) -> list[Any]:
     What a work returns is handed over as JSON.
     """
     with at_work(*works) as children:
-        until = time.monotonic() + seconds
+        until = time.monotonic() + patience(seconds)
         return [child.result(until) for child in children]
 
 
@@ -100,6 +102,7 @@ def _fork(work: Callable[[], Any], gate: int, opener: int) -> Child:
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # see `_heed_signals` in tests/conftest.py
         os.close(opener)
         os.close(reading)
         os.read(gate, 1)  # ends when everybody who holds the other end has let it go

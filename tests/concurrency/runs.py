@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.patience import patience
 from tests.support.project import Project
 
-SECONDS = 60.0
+SECONDS = patience(60.0)
 PROGRAM = "import sys; from esaa_git.cli.main import main; sys.exit(main())"
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = """
@@ -95,8 +96,8 @@ def processes() -> Iterator[tuple[int, list[bytes]]]:
 
 
 def wait(is_so: Callable[[], bool], what: str) -> None:
-    """Wait until it is so, and fail after `SECONDS`."""
-    until = time.monotonic() + SECONDS
+    """Wait until it is so, and fail after a minute, or more where the machine is busy."""
+    until = time.monotonic() + patience(60.0)
     while not is_so():
         assert time.monotonic() < until, f"in vain: {what}"
         time.sleep(0.02)

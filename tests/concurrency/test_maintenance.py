@@ -19,6 +19,7 @@ from esaa_git.store.maintenance import Housekeeper, maintain
 from esaa_git.store.repository import open_repository
 from tests.concurrency.children import at_work, together
 from tests.conftest import Git
+from tests.support.patience import patience
 from tests.support.project import Project, make_project, result, run, task, write
 
 SEED = 20260401
@@ -140,7 +141,7 @@ def test_what_is_appended_while_maintenance_is_killed_again_and_again_is_all_the
     done, moments = tmp_path / "done", random.Random(SEED)
     killed = 0
     with at_work(*_appenders(project, done)) as children:
-        until = time.monotonic() + 100
+        until = time.monotonic() + patience(100)
         while not done.exists() and time.monotonic() < until:
             killed += _maintained_and_killed(project, moments.uniform(0.005, 0.1))
         reported = [child.result(until) for child in children]

@@ -20,6 +20,7 @@ import pytest
 
 from tests.concurrency.conftest import Web
 from tests.conftest import Git
+from tests.support.patience import patience
 from tests.support.team import LOG
 from tests.support.workers import DYING, SHIFTED, Fleet, Worker, fleet, until
 
@@ -332,7 +333,7 @@ def test_whatever_dies_or_sleeps_each_task_is_done_once(make: Make, seed: int) -
     patient = {**SHORT, "attempts__max_per_task": 1000}
     made = make(clones=4, tasks=12, policy=patient)
     at_work: dict[int, Worker] = {}
-    end = time.monotonic() + 40
+    end = time.monotonic() + patience(40)
     while not made.happened("run.end")() and time.monotonic() < end:
         number = chance.randrange(4)
         worker = at_work.pop(number, None)

@@ -36,6 +36,7 @@ from esaa_git.trust.allowed_signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, new_key, rewrite, store_contracts
 from tests.support.logs import SEED, default_contracts, make_log, write_key
+from tests.support.patience import patience
 from tests.support.project import Project
 from tests.support.shared import (
     CHECKOUT,
@@ -989,7 +990,7 @@ def test_a_hook_that_is_killed_while_it_verifies_takes_nothing(full: Shared, nam
         os.kill(int(told.read_text()), signal.Signals[name])
     except ProcessLookupError:
         pytest.skip("the push was faster")
-    _, said = pushing.communicate(timeout=60)
+    _, said = pushing.communicate(timeout=patience(60))
     assert b"Traceback" not in said
     assert full.at() == (old if pushing.returncode else event)
     assert ("refs/tags/x" in full.refs()) == (pushing.returncode == 0)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from esaa_git.sandbox.confinement import (
     start,
 )
 from tests.agents.memory import context, entry, no_pause, request
+from tests.support.patience import patience
 
 SH = shutil.which("sh") or "/bin/sh"
 
@@ -79,7 +81,7 @@ def ran(level: str, place: Path, *command: str, body: bytes = b"", **options: An
         env=environment(),
         body=body,
         max_output_bytes=100_000,
-        until=time.monotonic() + 60,
+        until=time.monotonic() + patience(60),
         pause=no_pause,
     )
 
@@ -217,7 +219,14 @@ def test_a_fatal_signal_is_told(level: str, place: Path, number: signal.Signals)
     assert ran(level, place, SH, "-c", f"kill -{int(number)} $$").status == -number
 
 
-def test_signals_are_as_a_program_expects_them(level: str, place: Path) -> None:
+@pytest.mark.parametrize("number", [None, signal.SIGHUP, signal.SIGINT])
+def test_signals_are_as_a_program_expects_them(
+    level: str, place: Path, number: signal.Signals | None, request: pytest.FixtureRequest
+) -> None:
+    """Also where we were started by nohup(1), or by a shell's `&`."""
+    if number is not None:
+        request.addfinalizer(partial(signal.signal, number, signal.getsignal(number)))
+        signal.signal(number, signal.SIG_IGN)
     ignored = ran(level, place, SH, "-c", "grep SigIgn /proc/self/status").output.split()[1]
     # 32 and 33 are the C library's own, which no program may reset (signal(7)).
     of_the_library = 0b11 << 31
@@ -289,7 +298,7 @@ def test_a_program_is_talked_to_over_its_pipes(level: str, place: Path) -> None:
 
 
 def waited(program: Confined) -> int:
-    until = time.monotonic() + 20
+    until = time.monotonic() + patience(20)
     while (status := program.poll()) is None:
         assert time.monotonic() < until
         time.sleep(0.001)

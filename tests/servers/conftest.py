@@ -21,10 +21,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Git
+from tests.support.patience import patience
 from tests.support.shared import CHECKOUT
 from tests.support.team import Team, build, hook_environment
 
-LIFETIME_SECONDS = 110
+LIFETIME_SECONDS = patience(110)
 """Longer than the tests of one server take."""
 
 
@@ -81,7 +82,7 @@ def _started(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> It
             env={**os.environ, "PYTHONPATH": CHECKOUT},
         )
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + patience(20)
         while not ready():
             if program.poll() is not None or time.monotonic() > until:
                 pytest.fail(f"{command[0]} did not start: {log.read_text(errors='replace')}")

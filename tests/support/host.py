@@ -18,8 +18,10 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import Implementation, Tool
 
+from tests.support.patience import patience
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-PATIENCE = 60
+PATIENCE = patience(60)
 """Seconds that one call may take on a machine that is busy with other things."""
 
 

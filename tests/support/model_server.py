@@ -17,7 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST_SECONDS = 30.0
+from tests.support.patience import patience
+
+LONGEST_SECONDS = patience(30.0)
 """How long one connection is held open at the most, whatever the script says."""
 
 

@@ -18,11 +18,12 @@ from typing import Any
 from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support.patience import patience
 from tests.support.project import Project, make_project, result, run, task, write
 from tests.support.shared import CHECKOUT
 from tests.support.team import LOG, MAIN
 
-LIFETIME_SECONDS = 100
+LIFETIME_SECONDS = patience(100)
 """After which a worker is ended whatever becomes of the test."""
 
 SHIFTED = """\
@@ -227,7 +228,7 @@ class Fleet:
 
 def until(what: Callable[[], bool], seconds: float = 40) -> None:
     """Wait until it holds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not what():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.05)

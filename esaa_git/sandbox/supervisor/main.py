@@ -155,10 +155,10 @@ def say(control: socket.socket, **said: object) -> None:
 
 def main(descriptor: int) -> None:
     """Serve a socket to its end."""
-    # What Python ignores, a program would inherit as ignored.
-    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    # What Python ignores, or nohup(1) has us ignore, a program would inherit as ignored.
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     control = socket.socket(fileno=descriptor)
     with control.makefile("rb", buffering=0) as stream:
         line = stream.readline()
