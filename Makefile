@@ -24,8 +24,8 @@ demo: $(PRODUCT) ## run a whole pipeline in a throwaway repository and verify it
 test: $(STAMP) ## run every test but the slow ones
 	@$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-slow: $(STAMP) ## run the long soaks and fuzzes
-	@$(PYTEST) -m slow --timeout=3600 $(PYTEST_ARGS)
+test-slow: $(STAMP) ## run the long soaks and fuzzes, and properties with all their examples
+	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=full --timeout=3600 $(PYTEST_ARGS)
 
 coverage: $(STAMP) ## run the same tests and say which lines they reach
 	@$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=json:.coverage.json $(PYTEST_ARGS)

@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 import pytest_timeout
 
-from tests.support import patience
+from tests.support import patience, thoroughness
 
 # Tests are not there to wait for disks; those that are about that ask for it (tests/faults).
 GITCONFIG = """\
@@ -40,10 +40,14 @@ GITCONFIG = """\
 FIRST_COMMIT_DATE = "2026-01-01T00:00:00+00:00"
 
 # A timing is never asserted, so no deadline and no complaint about a slow machine.
-for profile, derandomize in {"local": False, "ci": True}.items():
+for profile, derandomize, number in (
+    ("local", False, thoroughness.DEFAULT),
+    ("ci", True, thoroughness.DEFAULT),
+    ("full", False, thoroughness.FULL),
+):
     hypothesis.settings.register_profile(
         profile,
-        max_examples=200,
+        max_examples=number,
         deadline=None,
         derandomize=derandomize,
         print_blob=True,

@@ -52,6 +52,7 @@ from tests.agents.views import request_for, view
 from tests.support.memory import contracts
 from tests.support.model_server import MODEL, USAGE, ModelServer, Step, answer, fault, model_server
 from tests.support.patience import patience
+from tests.support.thoroughness import examples
 
 KEY = "sk-made-up-0123456789abcdef"
 KEY_ENV = "SOME_SERVICE_KEY"
@@ -935,7 +936,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("dialect", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(data=st.data())
 def test_any_body_has_a_meaning_or_is_of_another_form(dialect: str, data: st.DataObject) -> None:
     value = json.loads(answer(dialect, WRITTEN).body)

@@ -30,6 +30,7 @@ from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import ConfigurationError
 from tests.agents.views import CONTRACT, story, view
 from tests.support.memory import Place
+from tests.support.thoroughness import examples
 
 VIEW = view()
 WIRE = wire_schema(VIEW)
@@ -255,7 +256,7 @@ def test_an_envelope_comes_back_from_the_wire_as_it_was(value: dict[str, Any]) -
     assert isinstance(envelopes.decode(back, max_bytes=1 << 20), Envelope)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(values_of(WIRE))
 def test_whatever_the_wire_schema_lets_through_is_an_envelope_but_for_what_it_cannot_say(
     value: Any,
@@ -271,7 +272,7 @@ def test_whatever_the_wire_schema_lets_through_is_an_envelope_but_for_what_it_ca
     assert encode_wire(json.loads(decode(json.dumps(value).encode())), WIRE) == value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(values_of(wire_schema(VIEW, Bounds(operations=["write"]))))
 def test_whatever_the_bounded_schema_lets_through_is_an_envelope(value: Any) -> None:
     assert isinstance(judged(json.dumps(value).encode()), Envelope)
@@ -316,7 +317,7 @@ def test_a_fault_of_the_answer_is_left_for_the_verifier_to_name(
     assert found.code == code
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_decode_takes_any_bytes(text: bytes) -> None:
     assert isinstance(decode(text), bytes)

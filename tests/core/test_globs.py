@@ -10,6 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from esaa_git.core.globs import MAX_PATTERN, Glob, GlobSet, overlaps, static_prefix
+from tests.support.thoroughness import examples
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 COMPONENTS = st.lists(
@@ -56,7 +57,7 @@ def parsed(pattern: str) -> Glob:
 @example("**/a/**/a/**", "a/b/a/b")
 @example("a/**/**/b", "a/b")
 @example("*?*", "a")
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 def test_a_glob_matches_what_the_reference_matches(pattern: str, path: str) -> None:
     assert parsed(pattern).matches(path) is reference(pattern.split("/"), path.split("/"))
 
@@ -240,7 +241,7 @@ def test_two_sets_overlap_when_a_path_could_be_in_both(
 
 
 @given(PATTERNS, PATTERNS, PATHS)
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=examples(1000))
 def test_sets_that_share_a_path_are_never_called_disjoint(one: str, other: str, path: str) -> None:
     if parsed(one).matches(path) and parsed(other).matches(path):
         assert overlaps(GlobSet([one]), GlobSet([other]))

@@ -21,6 +21,7 @@ from esaa_git.core.patches import (
     parse_patch,
 )
 from esaa_git.core.rejection import RejectCode, Rejected
+from tests.support.thoroughness import examples
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 LINES = st.lists(
@@ -68,7 +69,7 @@ def refusal(outcome: object) -> Rejected:
 @example("a", "a\n", 3)
 @example("", "a", 0)
 @example("a\n", "", 3)
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_a_diff_applies_back_to_exactly_what_it_was_made_of(
     before: str, after: str, context: int
 ) -> None:
@@ -79,7 +80,7 @@ def test_a_diff_applies_back_to_exactly_what_it_was_made_of(
 
 
 @given(TEXTS, TEXTS, TEXTS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_a_diff_applied_to_another_text_gives_whole_lines_or_a_refusal(
     before: str, after: str, other: str
 ) -> None:
@@ -96,7 +97,7 @@ def test_a_diff_applied_to_another_text_gives_whole_lines_or_a_refusal(
 
 
 @given(ANY_TEXT | NEAR_DIFFS, ANY_TEXT | TEXTS)
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_any_string_is_a_patch_or_a_refusal_that_can_be_stored(diff: str, text: str) -> None:
     outcome = parse_patch(diff)
     result = apply_patch(text, outcome) if isinstance(outcome, Patch) else outcome

@@ -195,7 +195,7 @@ def test_a_power_cut_loses_nothing_that_was_reported(cut: Callable[[str], Cut], 
     """Cut at moments of all kinds: the log is whole, and the branch follows it."""
     found = cut(mode)
     moments = found.disk.moments()
-    some = moments[:-30:40] + moments[-30::3] + moments[-1:]
+    some = moments[:-30:80] + moments[-30::5] + moments[-1:]
     kinds = ("everything", "contents", "something")
     reached = {found.check(moment, kinds[at % 3]) for at, moment in enumerate(some)}
     assert reached == {found.begun, found.ended}

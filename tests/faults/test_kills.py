@@ -292,7 +292,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(scene: Scene, tmp_path: Path)
     life, wanted = _run_of(scene, tmp_path / "undisturbed")
     assert Point.MARK_WRITTEN in life.met
     others = [moment for moment in life.moments if moment[0] != Point.OBJECT_WRITTEN]
-    for moment in others[:: max(1, len(others) // 16)]:
+    for moment in others[:: max(1, len(others) // 8)]:
         _kill_a_run(scene, moment, tmp_path / "project", wanted)
 
 

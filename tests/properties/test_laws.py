@@ -38,6 +38,7 @@ from tests.support.memory import (
     task,
     write,
 )
+from tests.support.thoroughness import examples
 
 # ------------------------------------------------------------------------------- canonical JSON
 
@@ -546,7 +547,7 @@ def strolled(seed: int, length: int) -> Walk:
     return walk
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(WALKS)
 def test_no_step_breaks_a_law(steps: list[tuple[str, int]]) -> None:
     walk = Walk()
@@ -571,6 +572,14 @@ def test_no_very_long_walk_breaks_a_law(seed: int) -> None:
     strolled(seed, 500).finish()
 
 
+def test_every_step_is_taken_in_a_few_walks() -> None:
+    taken: Counter[str] = Counter()
+    for seed in range(100, 104):
+        taken += strolled(seed, 100).taken
+    assert set(STEPS) == set(taken)
+
+
+@pytest.mark.slow
 def test_the_walks_lead_everywhere() -> None:
     """A walk in which most is refused would prove little."""
     seen: Counter[str] = Counter()
