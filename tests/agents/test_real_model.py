@@ -7,6 +7,7 @@ Responses it does so where the schema comes as `response_format`, and in Message
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.http.agent import HttpAgent
 from esaa_git.agents.http.wire import Bounds
+from esaa_git.agents.local import server
 from esaa_git.agents.local.agent import CONTEXT_TOKENS, answer_schema
 from esaa_git.agents.local.server import ModelServer, ServerSettings, close_servers, serving
 from esaa_git.agents.local.weights import find_weights
@@ -259,5 +261,5 @@ def servers_of(pid: int) -> list[int]:
 
 def is_server(pid: int) -> bool:
     with suppress(OSError):
-        return b"model_server" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return os.fsencode(server.__file__) in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
