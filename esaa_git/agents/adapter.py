@@ -1,14 +1,20 @@
-"""What adapters are given of the repository and the machine, in one value."""
+"""What the author of an adapter registers, and what adapters are given of repository and machine.
+
+`esaa_git.ports.agent` has what an adapter implements; docs/extending.md shows one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
-from esaa_git.ports.agent import Request, Workspaces
+from esaa_git.core.events.spec import Schema
+from esaa_git.ports.agent import AgentAdapter, Request, Workspaces
 from esaa_git.ports.files import BlobStore, Trees
 from esaa_git.ports.local import Clock
 
@@ -36,6 +42,33 @@ class AdapterContext:
     max_output_bytes: int
     sandbox: str
     prompt: Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One way of asking agents: an entry of the group `esaa_git.adapters`, named by the swarm.
+
+    Attributes:
+        settings_schema: the JSON Schema (2020-12) of a swarm entry without its `adapter` and its
+            `package`; `model` and `timeout` (an ISO 8601 duration) are in it where they are taken.
+            Where it depends on what is installed, a function that gives it for such an entry.
+        sandboxes: the words of an adapter's `sandbox` (docs/FORMAT.md, `orchestrator.dispatch`):
+            `in-process` where no program is started, the confinements that it can work in, and
+            `none` where it can work without.
+        make: gives the adapter of an entry. It neither starts nor looks for anything. `settings`
+            of the entry fulfil the schema, with `timeout` in milliseconds.
+        api: the version of the interface that it is made for (`esaa_git.plugins.API`).
+    """
+
+    settings_schema: Schema | Callable[[Mapping[str, Any]], Schema]
+    sandboxes: Sequence[str]
+    make: Callable[[AgentEntry, AdapterContext], AgentAdapter]
+    api: int = 1
+
+    def schema_for(self, settings: Mapping[str, Any]) -> Schema:
+        """Return the schema that these settings have to fulfil."""
+        schema = self.settings_schema
+        return schema(settings) if callable(schema) else schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from esaa_git.agents.adapter import AdapterContext, limit
+from esaa_git.agents.adapter import Adapter, AdapterContext, limit
 from esaa_git.agents.programs import (
     WHERE,
     attempt_variables,
@@ -21,7 +21,9 @@ from esaa_git.agents.programs import (
     start_hint,
 )
 from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
+from esaa_git.agents.settings import COMMAND, PROGRAM
 from esaa_git.core.contracts import AgentEntry
+from esaa_git.core.events.spec import record
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
@@ -175,3 +177,10 @@ def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
         detail,
         outcome.truncated,
     )
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=record({"command": COMMAND}, PROGRAM),
+    sandboxes=("landlock", "bubblewrap", "none"),
+    make=CommandAgent,
+)

@@ -1,50 +1,128 @@
-"""From an agent's entry in `agents_swarm.yaml` to the adapter that asks it."""
+"""From an agent's entry in `agents_swarm.yaml` to the adapter that asks it.
+
+The settings of an entry are checked here, by the schema that its adapter brings: before contracts
+are pinned (`check_swarm`), and once more when the adapter is made, since a package may be of
+another version than the one that checked them.
+"""
 
 from __future__ import annotations
 
-from esaa_git.agents.adapter import AdapterContext
-from esaa_git.core.contract_schemas import ADAPTERS
-from esaa_git.core.contracts import SWARM, AgentEntry
-from esaa_git.errors import AgentError
+from collections.abc import Mapping
+from typing import Any, Final
+
+from esaa_git.agents.adapter import Adapter, AdapterContext
+from esaa_git.core.contracts import SWARM, AgentEntry, Contracts, check_part, unfit
+from esaa_git.core.printable import visible
+from esaa_git.errors import AgentError, ConfigurationError
+from esaa_git.plugins import Door
 from esaa_git.ports.agent import AgentAdapter
+
+ADAPTERS: Final = Door(
+    "esaa_git.adapters",
+    "adapter",
+    Adapter,
+    {
+        "scripted": "esaa_git.agents.scripted:ADAPTER",
+        "command": "esaa_git.agents.command:ADAPTER",
+        "worktree": "esaa_git.agents.worktree:ADAPTER",
+        "acp": "esaa_git.agents.acp.agent:ADAPTER",
+        "http": "esaa_git.agents.http.agent:ADAPTER",
+        "local": "esaa_git.agents.local.agent:ADAPTER",
+    },
+)
+"""Each is imported when it is asked for, so a command pays for none that it does not use."""
+
+_FILE: Final = f".roadmap/{SWARM}"
+
+_CONFINED: Final = {"in-process", "landlock", "bubblewrap"}
+
+
+def check_swarm(contracts: Contracts) -> None:
+    """Refuse a swarm that names an adapter that there is not, or settings that it does not take.
+
+    Where an entry names the `package` of an adapter that is not installed here, its settings are
+    not for us to judge: only a run needs them, and says what is missing.
+
+    Raises:
+        ConfigurationError: saying where in the file what is wrong; if a package cannot be used.
+    """
+    for entry in contracts.swarm.agents.values():
+        adapter = ADAPTERS.find(entry.adapter)
+        if adapter is not None:
+            _check_settings(entry, adapter)
+        elif entry.package is None:
+            known = ", ".join(ADAPTERS.names())
+            fault = f"agents/{entry.name}/adapter: '{entry.adapter}' is not one of {known}"
+            raise unfit(_FILE, visible(fault, keep=""))
 
 
 def make_agent(entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
     """Return the adapter of an agent; nothing is started or looked for yet.
 
-    Adapters are imported when they are asked for, so a command pays for none that it does not use.
-
     Raises:
-        AgentError: if there is no such adapter, or what it needs is not installed.
+        AgentError: if there is no such adapter here, what it needs is not installed, or it confines
+            nothing and that was not asked for.
+        ConfigurationError: if its settings are none of the adapter's.
     """
-    match entry.adapter:
-        case "scripted":
-            from esaa_git.agents.scripted import ScriptedAgent
+    adapter = ADAPTERS.find(entry.adapter)
+    if adapter is None:
+        raise _absent(entry)
+    _check_settings(entry, adapter)
+    _check_sandboxes(entry, adapter, context.sandbox)
+    return adapter.make(entry, context)
 
-            return ScriptedAgent(entry, context.root)
-        case "command":
-            from esaa_git.agents.command import CommandAgent
 
-            return CommandAgent(entry, context)
-        case "worktree":
-            from esaa_git.agents.worktree import WorktreeAgent
+def _absent(entry: AgentEntry) -> AgentError:
+    message = f"agent '{entry.name}': no adapter '{entry.adapter}'"
+    if entry.package is None:
+        return AgentError(
+            message,
+            cause=f"there are: {', '.join(sorted(ADAPTERS.names()))}",
+            hint=f"correct 'adapter' in {_FILE}; it takes effect with the next run",
+        )
+    cause, hint = ADAPTERS.how_to_get(entry.package)
+    return AgentError(message, cause=cause, hint=hint)
 
-            return WorktreeAgent(entry, context)
-        case "acp":
-            from esaa_git.agents.acp.agent import AcpAgent
 
-            return AcpAgent(entry, context)
-        case "http":
-            from esaa_git.agents.http.agent import HttpAgent
+def _check_settings(entry: AgentEntry, adapter: Adapter) -> None:
+    import jsonschema_rs  # 18 ms that a command without agents need not pay
 
-            return HttpAgent(entry, context)
-        case "local":
-            from esaa_git.agents.local.agent import LocalAgent
+    settings = _as_written(entry)
+    try:
+        validator = jsonschema_rs.Draft202012Validator(adapter.schema_for(settings))
+    except (ValueError, jsonschema_rs.ValidationError) as error:
+        raise ConfigurationError(
+            f"adapter '{entry.adapter}' cannot be used",
+            cause=f"its schema of settings is not one: {str(error).partition(chr(10))[0]}",
+            hint="say so to the author of the package that brings it",
+        ) from error
+    check_part(settings, validator, _FILE, ("agents", entry.name))
 
-            return LocalAgent(entry, context)
-        case unknown:
-            raise AgentError(
-                f"agent '{entry.name}': no adapter '{unknown}'",
-                cause=f"there are: {', '.join(sorted(ADAPTERS))}",
-                hint=f"correct 'adapter' in .roadmap/{SWARM}; it takes effect with the next run",
-            )
+
+def _as_written(entry: AgentEntry) -> Mapping[str, Any]:
+    """Return an entry as it stands in the file, without what is not for its adapter."""
+    settings = dict(entry.settings)
+    if entry.model is not None:
+        settings["model"] = entry.model
+    if "timeout" in settings:
+        settings["timeout"] = f"PT{settings['timeout'] // 1000}S"
+    if entry.package is not None and entry.adapter in ADAPTERS.built_in:
+        settings["package"] = entry.package  # which no adapter of ours takes
+    return settings
+
+
+def _check_sandboxes(entry: AgentEntry, adapter: Adapter, asked: str) -> None:
+    """Refuse to run an agent with less confinement than was asked for."""
+    match asked:
+        case "none":
+            return
+        case "auto":
+            enough = _CONFINED
+        case _:
+            enough = {"in-process", asked}
+    if not enough.intersection(adapter.sandboxes):
+        raise AgentError(
+            f"agent '{entry.name}': adapter '{entry.adapter}' cannot be confined as asked",
+            cause=f"it works in: {', '.join(adapter.sandboxes)}; asked for was '{asked}'",
+            hint="'git esaa run --sandbox none' runs agents with all your rights",
+        )

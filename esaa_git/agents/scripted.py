@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from esaa_git.agents.adapter import Adapter
 from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.events.spec import line, record
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
@@ -101,3 +103,10 @@ class ScriptedAgent:
             hint=f"correct 'folder' in .roadmap/{SWARM} (it takes effect with the next run), "
             "or put the recorded answers there",
         )
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=record({"folder": line(1000)}, {"model": line()}),
+    sandboxes=("in-process",),
+    make=lambda entry, context: ScriptedAgent(entry, context.root),
+)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from esaa_git.agents.adapter import AdapterContext, Limit, limit
+from esaa_git.agents.adapter import Adapter, AdapterContext, Limit, limit
 from esaa_git.agents.edited import MAX_SUMMARY, proposed, read_file, worded
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
@@ -25,7 +25,9 @@ from esaa_git.agents.programs import (
     find_program,
     place_of,
 )
+from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import AgentEntry
+from esaa_git.core.events.spec import Schema, array, choice, line, record, text
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
@@ -63,7 +65,8 @@ class WorktreeAgent:
         self.adapter = entry.adapter
         self.model = entry.model
         self.has_checkout = True
-        self.preset: Preset | None = PRESETS.get(entry.settings.get("preset", ""))
+        named = entry.settings.get("preset")
+        self.preset = None if named is None else PRESETS.find(named)
         self._settings = entry.settings
         self._context = context
 
@@ -290,3 +293,24 @@ class WorktreeAgent:
 def _line(model: str | None) -> str | None:
     """Return a model's name as an event can hold it."""
     return excerpt(model, 200) if model else None
+
+
+def _schema(settings: Mapping[str, Any]) -> Schema:
+    named = settings.get("preset", "")
+    # Packages are looked through for a name that is none of ours, and for no other.
+    is_ours = not isinstance(named, str) or named in PRESETS.built_in or not named
+    presets = PRESETS.built_in if is_ours else PRESETS.names()
+    return {
+        "oneOf": [
+            record(
+                {"preset": choice(*presets)},
+                {**PROGRAM, **PROMPTED, "program": line(1000), "arguments": array(text(10_000))},
+            ),
+            record({"command": COMMAND}, {**PROGRAM, **PROMPTED}),
+        ]
+    }
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=_schema, sandboxes=("landlock", "bubblewrap", "none"), make=WorktreeAgent
+)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import read_contracts, read_plan
+from esaa_git.app.roadmap import check_contracts, read_contracts, read_plan
 from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
 
@@ -108,7 +108,7 @@ def _key(project: Project) -> Iterator[Finding]:
 def _contracts(project: Project) -> Iterator[Finding]:
     try:
         contracts = read_contracts(project.repository)
-        contracts.check()
+        check_contracts(contracts)
         plan = read_plan(project.repository)
     except EsaaError as error:
         yield _problem(error)

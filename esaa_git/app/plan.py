@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esaa_git.app.project import has_log
-from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
+from esaa_git.app.roadmap import check_contracts, check_usable, read_contracts, read_plan
 from esaa_git.app.sync import refuse_second_log
 from esaa_git.errors import UsageError
 
@@ -49,7 +49,7 @@ def difference(project: Project, branch: str | None) -> Difference:
     from esaa_git.core.state import EMPTY
 
     wanted = read_contracts(project.repository, branch)
-    wanted.check()
+    check_contracts(wanted)
     document = read_plan(project.repository, branch)
     if not has_log(project):
         plans.check_plan(document, EMPTY, wanted)
@@ -104,6 +104,7 @@ def apply_plan(
         plans.check_plan(wanted, project.log.load()[0], contracts)
         project.log.check_may_pin(contracts)
         runs.stop(project.engine, reason or "restarted", by)
+    check_contracts(contracts)
     done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by)
     note_edited_contracts(project, branch)
     return Applied(done.run_id, done.started, done.created, done.amended)

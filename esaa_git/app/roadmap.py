@@ -91,8 +91,16 @@ def check_usable(contracts: Contracts) -> None:
     """Refuse contracts that could not be pinned, before anything is changed because of them."""
     from esaa_git.trust.roles import check_signers
 
-    contracts.check()
+    check_contracts(contracts)
     check_signers(contracts)
+
+
+def check_contracts(contracts: Contracts) -> None:
+    """Refuse contracts that cannot be used as they stand, the settings of adapters among them."""
+    from esaa_git.agents.registry import check_swarm
+
+    contracts.check()
+    check_swarm(contracts)
 
 
 # -- the files that name the keys --------------------------------------------------------------

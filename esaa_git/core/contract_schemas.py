@@ -22,14 +22,17 @@ SEVERITIES = ("low", "medium", "high", "critical")
 ROLES = ("orchestrator", "approver", "admin")
 AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record")
 
-ADAPTERS = ("scripted", "command", "worktree", "acp", "http", "local")
-PRESETS = ("claude-code", "codex", "gemini", "opencode", "copilot", "aider")
-
 _VERSION = {"schema_version": choice(SCHEMA_VERSION)}
 _GLOBS = array(line(500), most=1000)
 _DURATION = line(40)
 _KEPT = choice("full", "digest", "none")
 _ACTION = choice("log", "flag", "block", "halt")
+_PACKAGE = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$(?!\\n)",
+    "maxLength": 100,
+}
+"""The name of a package as indexes of Python packages have it."""
 
 
 def _named(entry: dict[str, Any], *, least: int = 1) -> dict[str, Any]:
@@ -109,75 +112,17 @@ STORAGE_POLICY = record(
     }
 )
 
-_PROGRAM = {
-    "model": line(),
-    "timeout": _DURATION,
-    "env": array(line(200), most=200),
-    "hosts": array(line(255), most=200),
-    "read": array(line(1000), most=200),
-    "limits": record(
-        {},
-        {
-            "memory_bytes": integer(1 << 20, 1 << 50),
-            "processes": integer(1, 100_000),
-            "disk_bytes": integer(1 << 12, 1 << 50),
-        },
-    ),
-}
-"""What may be said of every agent that is a program on this machine."""
-
-_PROMPTED = {"template": NAME}
-_COMMAND = array(text(10_000), least=1, most=1000)
-
 _AGENT = {
     "type": "object",
     "required": ["adapter"],
-    "properties": {"adapter": choice(*ADAPTERS)},
-    "oneOf": [
-        record({"adapter": choice("scripted"), "folder": line(1000)}, {"model": line()}),
-        record({"adapter": choice("command"), "command": _COMMAND}, _PROGRAM),
-        record(
-            {"adapter": choice("worktree"), "preset": choice(*PRESETS)},
-            {**_PROGRAM, **_PROMPTED, "program": line(1000), "arguments": array(text(10_000))},
-        ),
-        record({"adapter": choice("worktree"), "command": _COMMAND}, {**_PROGRAM, **_PROMPTED}),
-        record({"adapter": choice("acp"), "command": _COMMAND}, {**_PROGRAM, **_PROMPTED}),
-        record(
-            {
-                "adapter": choice("http"),
-                "dialect": choice("chat", "responses", "messages"),
-                "url": line(2000),
-                "model": line(),
-            },
-            {
-                **_PROMPTED,
-                "key_env": line(200),
-                "timeout": _DURATION,
-                "max_output_tokens": integer(1, 10_000_000),
-                "max_tries": integer(1, 20),
-                "extra": {"type": "object"},
-                "prices": record(
-                    {
-                        "input_microdollars_per_million": integer(),
-                        "output_microdollars_per_million": integer(),
-                    },
-                    {"cached_input_microdollars_per_million": integer()},
-                ),
-            },
-        ),
-        record(
-            {"adapter": choice("local")},
-            {
-                **_PROMPTED,
-                "model": line(),
-                "file": line(1000),
-                "timeout": _DURATION,
-                "max_output_tokens": integer(1, 1_000_000),
-                "context_tokens": integer(64, 1_000_000),
-            },
-        ),
-    ],
+    "properties": {
+        "adapter": line(50),
+        "package": _PACKAGE,
+        "model": line(),
+        "timeout": _DURATION,
+    },
 }
+"""What is said of every agent. The rest are settings of its adapter, which has their schema."""
 
 SWARM = record(
     {**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)},

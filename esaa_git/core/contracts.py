@@ -155,12 +155,20 @@ class StoragePolicy:
 
 @dataclass(frozen=True, slots=True)
 class AgentEntry:
-    """One agent of agents_swarm.yaml; `settings` are those of its adapter."""
+    """One agent of agents_swarm.yaml; `settings` are those of its adapter.
+
+    Attributes:
+        adapter: how it is asked. Whether there is such an adapter, and what settings it takes, is
+            not for the contracts to say: who verifies a log need not have it.
+        settings: everything else that stands in the entry; `timeout` in milliseconds.
+        package: the package that brings the adapter, where it is not one of ours.
+    """
 
     name: str
     adapter: str
     model: str | None
     settings: Mapping[str, Any]
+    package: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,9 +352,11 @@ class Contracts:
                 if key == "timeout"
                 else value
                 for key, value in entry.items()
-                if key not in ("adapter", "model")
+                if key not in ("adapter", "model", "package")
             }
-            agents[name] = AgentEntry(name, entry["adapter"], entry.get("model"), settings)
+            agents[name] = AgentEntry(
+                name, entry["adapter"], entry.get("model"), settings, entry.get("package")
+            )
         return Swarm(agents, document["kinds"], document.get("reviewers", {}))
 
     def profile(self, agent: str) -> Mapping[str, Any] | None:
@@ -367,19 +377,39 @@ def checked(document: Any, schema: str, name: str) -> Any:
     Raises:
         ConfigurationError: saying where in the document what is wrong.
     """
+    check_part(document, _validator(schema), name)
+    return document
+
+
+def check_part(part: Any, validator: Any, name: str, at: Sequence[str] = ()) -> None:
+    """Refuse a part of a document that a validator of `jsonschema_rs` finds a fault with.
+
+    Args:
+        part: what is checked.
+        validator: of its schema.
+        name: the file that it stands in.
+        at: the way to it in there.
+
+    Raises:
+        ConfigurationError: saying where in the document what is wrong.
+    """
     try:
-        fault = next(_validator(schema).iter_errors(document), None)
+        fault = next(validator.iter_errors(part), None)
     except ValueError as error:
         # An anchor that holds itself, as YAML allows: `a: &a [*a]`.
         raise ConfigurationError(
             f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
         ) from error
     if fault is not None:
-        raise ConfigurationError(
-            f"'{name}': {describe_fault(fault, document)}",
-            hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
-        )
-    return document
+        raise unfit(name, describe_fault(fault, part, at))
+
+
+def unfit(name: str, fault: str) -> ConfigurationError:
+    """Return the error for a file that people edit: where in it what is wrong."""
+    return ConfigurationError(
+        f"'{name}': {fault}",
+        hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
+    )
 
 
 @cache

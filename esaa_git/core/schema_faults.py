@@ -6,6 +6,7 @@ stands and that nobody knows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from esaa_git.core.printable import visible
@@ -19,15 +20,16 @@ _TYPES = {
 }
 
 
-def describe_fault(fault: Any, document: Any) -> str:
+def describe_fault(fault: Any, document: Any, at: Sequence[str] = ()) -> str:
     """Return where a document fails its schema, and how, as one line.
 
     Args:
         fault: an error of `jsonschema_rs`.
         document: what was held against the schema.
+        at: the way to it, where it is a part of what people know.
     """
     close = _closest(fault)
-    where = _where(list(close[0].instance_path), document)
+    where = _where([*at, *close[0].instance_path], document)
     said = " or ".join(dict.fromkeys(_words(one) for one in close))
     line = f"{where}{said}"
     # Names in a file may hold what a terminal would obey.
@@ -37,18 +39,19 @@ def describe_fault(fault: Any, document: Any) -> str:
 def _closest(fault: Any) -> list[Any]:
     """Return the faults to speak of: of several forms, those of the ones that come closest.
 
-    An agent has one form for each adapter. Those of another adapter than it names, or nearly
-    names, are not what its author had in mind.
+    An agent that edits files is a preset or a command. Which of the two its author had in mind is
+    told by what is wrong with either.
     """
     if type(fault.kind).__name__ != "OneOfNotValid":
         return [fault]
-    forms = [form for form in fault.kind.context if not any(_is_choice_of_form(f) for f in form)]
+    forms = fault.kind.context
     least = min((len(form) for form in forms), default=0)
-    return [form[0] for form in forms if len(form) == least] or [fault]
+    # What is missing says more of a form than what is too much for it.
+    return [min(form, key=_is_not_missing) for form in forms if len(form) == least] or [fault]
 
 
-def _is_choice_of_form(fault: Any) -> bool:
-    return bool(fault.instance_path) and fault.instance_path[-1] == "adapter"
+def _is_not_missing(fault: Any) -> bool:
+    return type(fault.kind).__name__ != "Required"
 
 
 def _where(path: list[str | int], document: Any) -> str:

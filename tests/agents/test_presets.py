@@ -14,14 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esaa_git.agents.presets import PRESETS
+from esaa_git.agents.presets import PRESETS as DOOR
 from esaa_git.agents.presets.preset import Report, ToolOutput, count, microdollars
 from esaa_git.agents.programs import check_names
-from esaa_git.core import contract_schemas
+from esaa_git.agents.registry import check_swarm
+from esaa_git.core import canonical
 from esaa_git.core.canonical import MAX_INTEGER
-from esaa_git.core.contracts import checked
+from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.rejection import RejectCode
+
+PRESETS = {name: preset for name in DOOR.built_in if (preset := DOOR.find(name)) is not None}
 
 CUT_OFF = RejectCode.OUTPUT_TRUNCATED
 REFUSED = RejectCode.AGENT_REFUSED
@@ -48,8 +51,11 @@ def _lines(values: tuple[Any, ...]) -> bytes:
 # ------------------------------------------------------------------------------------- the table
 
 
-def test_the_presets_are_those_that_a_swarm_entry_may_name() -> None:
-    assert set(PRESETS) == set(contract_schemas.PRESETS)
+def test_a_preset_is_found_by_its_own_name() -> None:
+    assert {name: preset.name for name, preset in PRESETS.items()} == {
+        name: name for name in DOOR.built_in
+    }
+    assert len(PRESETS) == 6
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -68,7 +74,7 @@ def test_what_a_preset_suggests_is_a_valid_swarm_entry(name: str) -> None:
         },
         "kinds": {},
     }
-    assert checked(swarm, "SWARM", "agents_swarm.yaml") == swarm
+    check_swarm(Contracts({SWARM: canonical.encode(swarm)}))
     assert preset.hosts
     assert preset.keys
     assert preset.install.startswith(("npm install -g ", "pipx install "))
@@ -480,7 +486,7 @@ def test_every_entry_of_the_guide_can_be_used_as_it_stands() -> None:
     text = GUIDE.read_text(encoding="utf-8")
     agents = decode_yaml(text.split("```yaml\n")[1].split("```")[0].encode(), "the guide")["agents"]
     swarm = {"schema_version": "0.3.0", "agents": agents, "kinds": {}}
-    assert checked(swarm, "SWARM", "the guide") == swarm
+    check_swarm(Contracts({SWARM: canonical.encode(swarm)}))
     presets = {entry["preset"]: entry for entry in agents.values() if "preset" in entry}
     assert set(presets) == set(PRESETS)
     for name, entry in presets.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.app.roadmap import check_contracts
 from esaa_git.core.contracts import REQUIRED_FILES, Contracts, is_contract_file
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.invariants import INVARIANTS
@@ -25,9 +26,9 @@ MISSING = object()
 
 
 def unusable(files: dict[str, bytes]) -> ConfigurationError:
-    contracts().check()
+    check_contracts(contracts())
     with pytest.raises(ConfigurationError) as caught:
-        Contracts(files).check()
+        check_contracts(Contracts(files))
     return caught.value
 
 

@@ -18,7 +18,7 @@ import pygit2
 import pytest
 
 from esaa_git.agents.adapter import AdapterContext
-from esaa_git.agents.registry import make_agent
+from esaa_git.agents.registry import ADAPTERS, make_agent
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
@@ -165,6 +165,11 @@ KNOBS = [
 ]
 OFFERED = {
     "/".join((name, *place)) for name, schema in SCHEMAS.items() for place in offered(schema)
+} | {
+    "/".join(place)
+    for name in ADAPTERS.built_in
+    if (adapter := ADAPTERS.find(name)) is not None
+    for place in offered({"type": "object", **adapter.schema_for({})}, (SWARM, "agents", "*"))
 }
 
 SHOWN = {pattern_of(place) for place in KNOBS}
@@ -198,6 +203,8 @@ ELSEWHERE: dict[str, str] = {
         "test_the_body_holds_model_prompt_and_schema_where_the_dialect_wants_them",
         "extra": "agents/test_http.py::test_extra_is_merged_into_the_body_and_null_takes_out_of_it",
         "file": "agents/test_local.py::test_weights_are_looked_for_where_the_entry_says",
+        "package": "agents/test_registry.py::"
+        "test_the_package_that_brings_an_adapter_is_named_where_it_is_missing",
         "key_env": "agents/test_http.py::test_the_key_travels_in_a_header_and_nowhere_else",
         "max_output_tokens": "agents/test_http.py::"
         "test_the_most_tokens_of_an_answer_go_where_the_dialect_wants_them",

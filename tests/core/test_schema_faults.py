@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core.contracts import checked
+from esaa_git.agents.registry import check_swarm
+from esaa_git.core import canonical
+from esaa_git.core.contracts import SWARM, Contracts, checked
 from esaa_git.errors import ConfigurationError
 
 
@@ -38,13 +40,55 @@ PRESETS = "claude-code, codex, gemini, opencode, copilot, aider"
             {"adapter": "worktree", "preset": "clude"},
             f"agents/a/preset: 'clude' is not one of {PRESETS}",
         ),
+        (
+            {"adapter": "worktree", "preset": 7},
+            "agents/a/preset: expected text, found 7 or 'command' is missing",
+        ),
+        (
+            {"adapter": "worktree", "preset": "codex", "command": ["x"]},
+            " or ".join(
+                f"{where}there is no entry of the name '{name}'"
+                for where, name in (("agents/a: ", "command"), ("", "preset"))
+            ),
+        ),
+        ({"adapter": "http"}, "agents/a: 'dialect' is missing"),
+        (
+            {"adapter": "http", "dialect": "x", "url": "u", "model": "m"},
+            "agents/a/dialect: 'x' is not one of chat, responses, messages",
+        ),
+        (
+            {"adapter": "http", "dialect": "chat", "url": "u"},
+            "agents/a: 'model' is missing",
+        ),
+        (
+            {"adapter": "command", "command": ["x"], "limits": {"processes": 0}},
+            "agents/a/limits/processes: 0 is less than the minimum of 1",
+        ),
+        (
+            {"adapter": "scripted", "folder": "x", "timeout": "PT1S"},
+            "agents/a: there is no entry of the name 'timeout'",
+        ),
+        (
+            {"adapter": "command", "command": ["x"], "timeout": 7},
+            "agents/a/timeout: expected text, found 7",
+        ),
+        (
+            {"adapter": "command", "command": ["x"], "package": "p"},
+            "agents/a: there is no entry of the name 'package'",
+        ),
+        ({"adapter": "local", "model": 7}, "agents/a/model: expected text, found 7"),
         ({"adapter": "local", "x": 1}, "agents/a: there is no entry of the name 'x'"),
         (7, "agents/a: expected a mapping of names to values, found 7"),
     ],
 )
 def test_of_an_agent_the_form_is_spoken_of_that_it_comes_closest_to(entry: Any, words: str) -> None:
     swarm = {"schema_version": "0.3.0", "agents": {"a": entry}, "kinds": {}}
-    assert said(swarm, "SWARM") == f"'file': {words}"
+    with pytest.raises(ConfigurationError) as caught:
+        check_swarm(Contracts({SWARM: canonical.encode(swarm)}))
+    assert caught.value.message == f"'.roadmap/{SWARM}': {words}"
+    assert caught.value.hint == (
+        f"correct '.roadmap/{SWARM}'; the comments that 'git esaa init' writes explain every entry"
+    )
 
 
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:

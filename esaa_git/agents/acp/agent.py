@@ -17,7 +17,7 @@ from esaa_git.agents.acp.turn import (
     Turn,
     Unanswered,
 )
-from esaa_git.agents.adapter import AdapterContext, Limit, limit
+from esaa_git.agents.adapter import Adapter, AdapterContext, Limit, limit
 from esaa_git.agents.edited import MAX_SUMMARY, proposed, worded
 from esaa_git.agents.programs import (
     WHERE,
@@ -27,7 +27,9 @@ from esaa_git.agents.programs import (
     find_program,
     place_of,
 )
+from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.events.spec import record
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
@@ -223,3 +225,10 @@ def _failure(
         if kept:
             found[key] = printable_output(kept)
     return Answer(b"", 0, failure, code, found, usage=error.usage)
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=record({"command": COMMAND}, {**PROGRAM, **PROMPTED}),
+    sandboxes=("landlock", "bubblewrap", "none"),
+    make=AcpAgent,
+)

@@ -14,15 +14,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.agents.adapter import AdapterContext
+from esaa_git.agents.adapter import Adapter, AdapterContext
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.http.endpoint import UNPAID, Endpoint, blotted, blotted_body
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
+from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
+from esaa_git.core.events.spec import choice, integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
 from esaa_git.ports.agent import Answer, Request
@@ -245,3 +247,27 @@ def _merged(body: Any, patch: Any) -> Any:
         else:
             merged[name] = _merged(merged.get(name), value)
     return merged
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=record(
+        {"dialect": choice(*DIALECTS), "url": line(2000), "model": line()},
+        {
+            **PROMPTED,
+            "key_env": line(200),
+            "timeout": DURATION,
+            "max_output_tokens": integer(1, 10_000_000),
+            "max_tries": integer(1, 20),
+            "extra": {"type": "object"},
+            "prices": record(
+                {
+                    "input_microdollars_per_million": integer(),
+                    "output_microdollars_per_million": integer(),
+                },
+                {"cached_input_microdollars_per_million": integer()},
+            ),
+        },
+    ),
+    sandboxes=("in-process",),
+    make=HttpAgent,
+)

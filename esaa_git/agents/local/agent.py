@@ -17,15 +17,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.agents.adapter import AdapterContext
+from esaa_git.agents.adapter import Adapter, AdapterContext
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.local.server import ModelServer, NotServing, ServerSettings, serving
 from esaa_git.agents.local.weights import SHIPPED, digest_of, find_weights
 from esaa_git.agents.prompts import Prompt, render
+from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
+from esaa_git.core.events.spec import integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
@@ -295,3 +297,20 @@ def _for_path(update: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 def _size(prompt: Prompt) -> int:
     return len(prompt.system.encode()) + len(prompt.user.encode())
+
+
+ADAPTER: Final = Adapter(
+    settings_schema=record(
+        {},
+        {
+            **PROMPTED,
+            "model": line(),
+            "file": line(1000),
+            "timeout": DURATION,
+            "max_output_tokens": integer(1, 1_000_000),
+            "context_tokens": integer(64, 1_000_000),
+        },
+    ),
+    sandboxes=("in-process",),
+    make=LocalAgent,
+)

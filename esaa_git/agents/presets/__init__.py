@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
-from esaa_git.agents.presets import aider, claude_code, codex, copilot, gemini, opencode
 from esaa_git.agents.presets.preset import Preset
+from esaa_git.plugins import Door
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+PRESETS: Final = Door(
+    "esaa_git.presets",
+    "preset",
+    Preset,
     {
-        module.PRESET.name: module.PRESET
-        for module in (claude_code, codex, gemini, opencode, copilot, aider)
-    }
+        "claude-code": "esaa_git.agents.presets.claude_code:PRESET",
+        "codex": "esaa_git.agents.presets.codex:PRESET",
+        "gemini": "esaa_git.agents.presets.gemini:PRESET",
+        "opencode": "esaa_git.agents.presets.opencode:PRESET",
+        "copilot": "esaa_git.agents.presets.copilot:PRESET",
+        "aider": "esaa_git.agents.presets.aider:PRESET",
+    },
 )
 """Every preset by the name that a swarm entry gives it."""

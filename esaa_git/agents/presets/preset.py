@@ -77,6 +77,7 @@ class Preset:
         hosts: what it has to reach, as a swarm entry would list it.
         install: the command that installs it.
         levels: the confinements that it works in, best first, where not all of them will do.
+        api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
     name: str
@@ -95,6 +96,7 @@ class Preset:
     hosts: Sequence[str] = ()
     install: str = ""
     levels: Sequence[str] = ()
+    api: int = 1
 
     def arguments(self, model: str | None, more: Sequence[str], home: Path) -> list[str]:
         """Return everything that follows the program on its command line."""
