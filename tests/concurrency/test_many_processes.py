@@ -15,7 +15,7 @@ import pytest
 from esaa_git.checkout.worktree import Worktree
 from esaa_git.errors import RefusedError
 from esaa_git.faults import Point, arm
-from esaa_git.git import refs
+from esaa_git.store import refs
 from esaa_git.store.repository import Repository
 from tests.concurrency.children import together
 from tests.concurrency.runs import wait
