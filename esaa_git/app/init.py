@@ -98,7 +98,7 @@ def _key(project: Project, name: str, given: str | None, style: str) -> tuple[st
         style = repository.setting("esaa.keyFormat") or "ssh"
     if configured is not None:
         program = repository.setting("gpg.program") or "gpg"
-        spec = KeySpec("openpgp" if style == "openpgp" else "ssh", configured, program)
+        spec = KeySpec(style, configured, program)
         return configured, False, load_signer(spec).public_key_line
     place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{secrets.token_hex(4)}"
     public = create_key(place, comment=f"git-esaa orchestrator of {name}")

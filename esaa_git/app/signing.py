@@ -9,7 +9,7 @@ from typing import Final
 from esaa_git.app.roadmap import ROADMAP, read_keyring
 from esaa_git.errors import KeyUnavailable, NotAKey, UsageError
 from esaa_git.store.repository import Repository
-from esaa_git.trust.keys import load_signer
+from esaa_git.trust.keys import SIGNERS, load_signer
 from esaa_git.trust.publickey import key_spec, public_half
 from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verify.keyhistory import keyring_in_force
@@ -27,9 +27,14 @@ def configured(repository: Repository, name: str, format_name: str | None) -> Ke
     if format_name is None:
         return key_spec(key, program)
     style = repository.setting(format_name) or "ssh"
-    if style not in ("ssh", "openpgp"):
-        raise UsageError(f"{format_name} is '{style}'", hint="set it to 'ssh' or to 'openpgp'")
-    return KeySpec("ssh" if style == "ssh" else "openpgp", key, program)
+    if SIGNERS.find(style) is None:
+        cause, hint = SIGNERS.how_to_get(None)
+        raise UsageError(
+            f"{format_name} is '{style}'",
+            cause=cause,
+            hint=f"set it to 'ssh' or to 'openpgp', or {hint}",
+        )
+    return KeySpec(style, key, program)
 
 
 def set_next(repository: Repository, spec: KeySpec) -> None:

@@ -1,8 +1,9 @@
 """Signing keys: where the private half is, and how a signature is had from it.
 
-A key is a private key file (signed in process), a key held by ssh-agent, or an OpenPGP key behind
-`gpg`. Every way ends in an armoured signature that plain `git verify-commit` confirms. There is
-no unsigned mode: whatever keeps us from a signature is a `KeyUnavailable` with a way out.
+A key is a private key file (signed in process), a key held by ssh-agent, an OpenPGP key behind
+`gpg`, or one that a package knows how to use. Every way ends in an armoured signature that plain
+`git verify-commit` confirms. There is no unsigned mode: whatever keeps us from a signature is a
+`KeyUnavailable` with a way out.
 
 Formats: OpenSSH's PROTOCOL.key and draft-ietf-sshm-ssh-agent. An Ed25519 key in OpenSSH's format,
 the one that `create_key` writes, is read here, since the general loader takes twice as long to
@@ -21,9 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 from esaa_git.disk import flush, sync_folder
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable, NotAKey
+from esaa_git.plugins import Door
 from esaa_git.trust import sshsig
-from esaa_git.trust.openpgp import OpenPgpSigner
-from esaa_git.trust.signer import KeySpec, Signer, SshSigner
+from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshSigner
 from esaa_git.trust.sshagent import AgentSigner
 from esaa_git.trust.sshsig import WireReader, encode_mpint, encode_string
 
@@ -39,8 +40,36 @@ _KEY_FILE_MAXIMUM_BYTES: Final = 65536
 _ED25519: Final = b"ssh-ed25519"
 
 
+SIGNERS: Final = Door(
+    "esaa_git.signers",
+    "signer",
+    SignerKind,
+    {"ssh": "esaa_git.trust.keys:SSH", "openpgp": "esaa_git.trust.openpgp_signer:OPENPGP"},
+)
+
+
 def load_signer(spec: KeySpec) -> Signer:
     """Find the key that `spec` names and return what signs with it.
+
+    Raises:
+        KeyUnavailable: there is no signer of its format, or the key cannot be used: it is missing,
+            open to others, locked, not in the agent, or of a refused type.
+        ConfigurationError: a package brings a signer of its format that cannot be used.
+    """
+    return signer_kind(spec).load(spec)
+
+
+def signer_kind(spec: KeySpec) -> SignerKind:
+    """Return how the format of a key signs; raises as `load_signer`."""
+    kind = SIGNERS.find(spec.format)
+    if kind is None:
+        cause, hint = SIGNERS.how_to_get(None)
+        raise KeyUnavailable(f"no signer of the format '{spec.format}'", cause=cause, hint=hint)
+    return kind
+
+
+def _load_ssh(spec: KeySpec) -> Signer:
+    """Return what signs with an SSH key.
 
     A private key file is used in process, or through ssh-agent where it is encrypted or lives in
     hardware. A public key is looked for in ssh-agent, then in the file beside its `.pub`, which is
@@ -49,8 +78,6 @@ def load_signer(spec: KeySpec) -> Signer:
     Raises:
         KeyUnavailable: missing, open to others, locked, not in the agent, or of a refused type.
     """
-    if spec.format == "openpgp":
-        return OpenPgpSigner(spec.key, spec.gpg_program)
     literal = spec.key.removeprefix("key::")
     if literal != spec.key or literal.partition(" ")[0] in sshsig.KEY_TYPES:
         return AgentSigner(_public_key(literal, "the public key in the settings"))
@@ -72,6 +99,9 @@ def load_signer(spec: KeySpec) -> Signer:
             hint=f"run 'ssh-keygen -y -f {beside}' for the public key to write there",
         )
     return signer
+
+
+SSH: Final = SignerKind("ssh", _load_ssh)
 
 
 class PrivateKeySigner(SshSigner):

@@ -10,8 +10,8 @@ from typing import Final
 
 from esaa_git.errors import KeyUnavailable, UsageError
 from esaa_git.trust import sshsig
-from esaa_git.trust.keys import load_signer
-from esaa_git.trust.openpgp import OpenPgpSigner, run_gpg
+from esaa_git.trust.keys import load_signer, signer_kind
+from esaa_git.trust.openpgp import run_gpg
 from esaa_git.trust.signer import KeySpec
 from esaa_git.trust.signers import OPENPGP
 
@@ -112,8 +112,11 @@ def public_half(spec: KeySpec) -> PublicKey:
     Raises:
         KeyUnavailable: if it cannot be found.
     """
-    if spec.format == "openpgp":
-        return _exported(OpenPgpSigner(spec.key, spec.gpg_program).fingerprint, spec.gpg_program)
+    kind = signer_kind(spec)
+    if kind.format == "openpgp":
+        return _exported(kind.load(spec).fingerprint, spec.gpg_program)
+    if spec.format != "ssh":
+        return read_public_key(f"key::{kind.load(spec).public_key_line}")
     path = Path(os.path.expanduser(spec.key))  # noqa: PTH111 - Path's raises for an unknown user
     beside = path.with_name(path.name + ".pub")
     for place in (beside, path):

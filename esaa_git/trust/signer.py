@@ -38,13 +38,32 @@ class Signer(Protocol):
 class KeySpec:
     """Which key to sign with, in the terms of git's `gpg.format` and `user.signingKey`.
 
-    `key` is a path, `key::` or a public key itself for SSH, and any name that gpg understands
-    for OpenPGP; `gpg_program` is git's `gpg.program`.
+    `format` names a kind of signer: `ssh`, `openpgp`, or one that a package brings. `key` is a
+    path, `key::` or a public key itself for SSH, any name that gpg understands for OpenPGP, and
+    what its package says for another kind; `gpg_program` is git's `gpg.program`.
+    """
+
+    format: str
+    key: str
+    gpg_program: str = "gpg"
+
+
+@dataclass(frozen=True, slots=True)
+class SignerKind:
+    """One way of signing: an entry of the group `esaa_git.signers`, named by `esaa.keyFormat`.
+
+    It says where the private half is: in a file, with gpg, in a device, with a service. What comes
+    out is a signature that verification takes in any clone, which is one of two formats.
+
+    Attributes:
+        format: the format of its signatures.
+        load: gives what signs with a key; raises `KeyUnavailable` where it cannot be used.
+        api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
     format: Literal["ssh", "openpgp"]
-    key: str
-    gpg_program: str = "gpg"
+    load: Callable[[KeySpec], Signer]
+    api: int = 1
 
 
 class SigningKeys:
