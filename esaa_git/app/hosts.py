@@ -104,7 +104,7 @@ class _Ours:
     """A file of ours: all of it where it is new, else its section.
 
     `line` makes the section needless where the file has it already; of a `whole` file nothing is
-    added to somebody else's.
+    added to a file of the user's.
     """
 
     new: bytes

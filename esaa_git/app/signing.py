@@ -46,8 +46,9 @@ def set_next(repository: Repository, spec: KeySpec) -> None:
 def finish_rotation(repository: Repository) -> bool:
     """Make the next key the one that signs, if the keyring that counts lets it; say whether.
 
-    The log is the commit point of a rotation, so the settings follow it: whoever dies in between
-    is finished by the next command. Without a log, the file in the checkout is what counts.
+    The log is the commit point of a rotation, so the settings follow it: what a process that died
+    in between has left is finished by the next command. Without a log, the file in the checkout is
+    what counts.
     """
     spec = configured(repository, NEXT_KEY, NEXT_FORMAT)
     if spec is None:
@@ -96,7 +97,7 @@ def persons(
 ) -> dict[str, Callable[[], Signer]]:
     """Return whose key signs which action, where it is a person's and not the orchestrator's.
 
-    What a person decides is signed by nobody else: where the key that is configured cannot
+    What a person decides, no other key signs: where the key that is configured cannot
     be used, nothing is recorded.
 
     Args:

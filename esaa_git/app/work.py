@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from esaa_git.ports.agent import Request
 
 CLAIMED: Final = "claim"
-"""The mode of attempts that somebody claimed. A dispatched one has an agent of the swarm."""
+"""The mode of attempts that were claimed. A dispatched one has an agent of the swarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def outcome_of(admission: Admission) -> Outcome:
 
 
 def is_claim_of(attempt: Attempt, by: str) -> bool:
-    """Answer whether it is an attempt that this actor claimed, and that nobody dispatched."""
+    """Answer whether it is an attempt that this actor claimed, and no dispatched one."""
     return attempt.agent == by and attempt.mode == CLAIMED
 
 
@@ -146,7 +146,7 @@ def claim(project: Project, task_id: str, actor: str | None) -> Assignment:
 def assignment(
     project: Project, state: State, contracts: Contracts, task: Task, attempt: Attempt
 ) -> Assignment:
-    """Return again what an attempt asks for of somebody who works in a checkout."""
+    """Return again what an attempt asks for of an actor who works in a checkout."""
     from esaa_git.engine.request import request_for
 
     engine = project.engine
@@ -241,7 +241,7 @@ def admit(
     """Have an answer to an attempt judged, recorded and applied.
 
     Args:
-        by: the actor; nobody looks whether the attempt is theirs but the verifier.
+        by: the actor; the verifier alone looks whether the attempt is theirs.
         pause: called again and again while checks run on the proposal; what it raises ends them.
     """
     from esaa_git.engine.commit import admit as admit_said

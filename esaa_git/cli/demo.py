@@ -83,7 +83,7 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
 def _our_python_first() -> Iterator[None]:
     """Have the examples' checks use the Python that runs us.
 
-    The first on PATH may be a script that looks for a Python in somebody's home, and a confined
+    The first on PATH may be a script that looks for a Python in a user's home, and a confined
     check gets to see no home.
     """
     before = os.environ.get("PATH", os.defpath)

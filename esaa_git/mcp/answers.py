@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 def view_of(found: Assignment) -> Result:
-    """Return the request as a JSON value, without what only somebody who writes envelopes needs."""
+    """Return the request as a JSON value, without what only a writer of envelopes needs."""
     view: Result = json.loads(found.sent)
     return {**view, "answer": {"file_updates": view["answer"]["file_updates"]}}
 

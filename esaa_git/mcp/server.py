@@ -205,6 +205,7 @@ class Desk:
         notes = Notes()
         with busy:
             try:
+                # Not closed: a packing goes on beside the next call, and no caller waits for it.
                 project = self._open_project()
                 project.observer = notes
                 result = tool(project, _actor(project, self._name, client), *arguments)

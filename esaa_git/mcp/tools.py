@@ -35,7 +35,7 @@ SHOWN = 20
 
 
 def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
-    """Say what there is to do, or take a task; whoever holds it already is given it again."""
+    """Say what there is to do, or take a task; its holder is given it again."""
     state, contracts = at_tip(project)
     mine = work.held_by(state, by)
     if not claim:
@@ -51,7 +51,7 @@ def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
         try:
             return assigned(work.claim(project, task.task_id, by))
         except RefusedError:
-            continue  # somebody else was faster
+            continue  # another caller was faster
     raise RefusedError(
         "no task can be claimed now",
         cause=standing(state),

@@ -74,7 +74,7 @@ def own_attempt(state: State, task_id: str, by: str) -> tuple[Task, Attempt]:
     """Return the task with its last attempt, which has to be one that the caller claimed.
 
     Raises:
-        RefusedError: if it is somebody else's, or was dispatched to an agent of the swarm.
+        RefusedError: if it is another actor's, or was dispatched to an agent of the swarm.
     """
     task = find_task(state, task_id)
     attempt = task.attempt
