@@ -44,6 +44,7 @@ from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
 from esaa_git.store.repository import Repository
 from esaa_git.trust.roles import ROLES, signer_set
+from esaa_git.verify.pins import mark_path
 
 _RUN_INIT = b'{"action":"run.init",'
 _EXCHANGE = {"request": "request.json", "response": "response"}
@@ -126,7 +127,7 @@ def import_log(
         RefusedError: if the key has no role that may sign an event.
     """
     repository = log.repository
-    pin = repository.esaa_dir / "verified.json"
+    pin = mark_path(repository)
     if repository.ref_target(log.ref) is None and pin.exists():
         raise RepositoryError(
             "a log was verified in this repository, and is gone",

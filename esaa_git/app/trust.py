@@ -28,8 +28,8 @@ from esaa_git.verify.pins import (
 
 if TYPE_CHECKING:
     from esaa_git.trust.signer import Signer
-    from esaa_git.verify.audit import Report
     from esaa_git.verify.checkpoint import Checkpoint as Checkpoint  # what this module returns
+    from esaa_git.verify.report import Report
 
 
 # -- the pin ----------------------------------------------------------------------------------

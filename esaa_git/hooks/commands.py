@@ -1,7 +1,7 @@
 """What a push asks for: the lines that git hands to a hook, and what their text alone decides.
 
 Nothing here costs an import worth noticing, because most pushes end here: they touch neither the
-log nor a branch. Lines come from whoever pushes. git refuses a ref name that is none only after
+log nor a branch. Lines come from the pusher. git refuses a ref name that is none only after
 `pre-receive` has agreed, so a name is checked here by the rules of git-check-ref-format(1).
 """
 
@@ -59,7 +59,7 @@ def parse_commands(data: bytes) -> tuple[Command, ...]:
         UsageError: for anything but `<old> SP <new> SP <ref> LF`, once or more.
     """
     if not data:
-        # git starts no hook for a push without commands: somebody read them before us.
+        # git starts no hook for a push without commands: another program has read them before us.
         raise UsageError(
             "there is nothing on standard input to check",
             hint="whatever calls this hook has to hand on the lines that git gave to it",

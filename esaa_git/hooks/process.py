@@ -84,7 +84,7 @@ def _print(message: str, cause: str | None, hint: str | None) -> None:
     lines = [f"error: {message}"]
     lines += [f"caused by: {cause}"] if cause else []
     lines += [f"hint: {hint}"] if hint else []
-    # What was pushed is quoted in them, and ends on somebody's terminal.
+    # What was pushed is quoted in them, and ends on the pusher's terminal.
     text = "".join(visible(line, keep="") + "\n" for line in lines)
     sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace"))
 

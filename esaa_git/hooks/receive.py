@@ -156,7 +156,7 @@ class Reception:
     def _check_old(self, command: Command) -> None:
         """Refuse to judge from another commit than the one that is there.
 
-        Whoever pushes names the old commit, and git holds it against the ref only later: that
+        The pusher names the old commit, and git holds it against the ref only later: that
         would stop the log, but not a branch beside it that was judged by this log.
         """
         found = self._ref(command.ref)

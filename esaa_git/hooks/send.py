@@ -80,7 +80,7 @@ def check_effects_travel(log: Command, branches: Sequence[Command], remote: Remo
         ref = BRANCHES + branch
         tip = after[ref] if ref in after else ask_remote(remote, ref)
         if tip is not None and not is_here(tip):
-            continue  # somebody has pushed to the branch: the server knows, and we do not
+            continue  # the branch has moved on the remote: the server knows, and we do not
         missing = set(effects) if tip is None else not_in(effects, tip)
         for effect, name in effects.items():
             if effect in missing:

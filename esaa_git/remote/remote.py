@@ -27,7 +27,6 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.faults import Point, reach
-from esaa_git.ports.log import Tip
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.reconcile import common_event, contains, genesis_of, seq_of
 from esaa_git.store.log import load_tip, read_event_commit
@@ -35,7 +34,7 @@ from esaa_git.store.objects import COMMIT
 from esaa_git.store.program import run_git
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verify.audit import Auditor, Report
+from esaa_git.verify.audit import Auditor
 from esaa_git.verify.failure import check_name
 from esaa_git.verify.pins import Mark, mark_path, read_mark, write_mark
 
@@ -413,7 +412,7 @@ class Remote:
             report.branch,
             report.branch_tip,
             tuple(report.notes),
-            None if report.since else _mark_of(report, loaded.tip),
+            None if report.since else report.mark,
         )
 
     def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
@@ -596,18 +595,6 @@ def clone(url: str, folder: str, options: Sequence[str] = ()) -> None:
         raise RepositoryError(
             f"cannot clone '{url}'", cause=error.cause, hint="check the address, and your access"
         ) from error
-
-
-def _mark_of(report: Report, tip: Tip) -> Mark:
-    return Mark(
-        tip.log_id,
-        report.genesis,
-        tip.commit,
-        tip.seq,
-        report.branch,
-        report.branch_tip,
-        report.boundary,
-    )
 
 
 def _is_plain(name: str) -> bool:

@@ -23,7 +23,7 @@ from esaa_git.trust.publickey import PublicKey, read_public_key
 from esaa_git.trust.signers import OPENPGP, SignerSet
 
 NEEDED: Final = ("orchestrator", "admin")
-"""Roles that somebody has to have: without them nothing, or no other key, could be recorded."""
+"""Roles that a key has to have: without them nothing, or no other key, could be recorded."""
 
 
 _PRINCIPALS: Final = re.compile(r'"([^"]*)"|([^ \t"]+)')
@@ -128,7 +128,7 @@ class Keyring:
         """Give a key exactly these roles; principals of its line that are no roles stay.
 
         Raises:
-            RefusedError: if nobody would be left with a role that somebody has to have.
+            RefusedError: if no key would be left with a role that one has to have.
             ConfigurationError: where the line cannot be changed safely: patterns, several lines.
         """
         wanted = [role for role in ROLES if role in set(roles)]
@@ -148,7 +148,7 @@ class Keyring:
         """Take a key out, wherever it is listed.
 
         Raises:
-            RefusedError: if nobody would be left with a role that somebody has to have.
+            RefusedError: if no key would be left with a role that one has to have.
         """
         return self._kept(self._without(fingerprint))
 
@@ -158,7 +158,7 @@ class Keyring:
         Limits in time are left out: they were those of the key that goes.
 
         Raises:
-            RefusedError: if nobody would be left with a role that somebody has to have.
+            RefusedError: if no key would be left with a role that one has to have.
             ConfigurationError: if the other key stands there already.
         """
         listed = self.listed(fingerprint)

@@ -28,8 +28,8 @@ def check_signers(contracts: Contracts) -> None:
     """Refuse contracts under which nothing, or no other contracts, could ever be recorded again.
 
     Raises:
-        ConfigurationError: if the list of signers cannot be read, or names nobody who may sign,
-            or no admin.
+        ConfigurationError: if the list of signers cannot be read, or names no key that may
+            sign, or no admin.
     """
     found = signer_set(contracts).principals & ROLES
     for wanted in (contracts.orchestrator.signing["default"], ADMIN):

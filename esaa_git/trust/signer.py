@@ -12,7 +12,7 @@ from esaa_git.trust import sshsig
 
 
 class Signer(Protocol):
-    """Whoever signs for us; `sign` returns armoured text whose lines, the last too, end in LF."""
+    """What signs for us; `sign` returns armoured text whose lines, the last too, end in LF."""
 
     @property
     def public_key_line(self) -> str:

@@ -8,7 +8,8 @@ that ends at a shallow boundary is verified from there, and it is said so.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pygit2
 
@@ -22,7 +23,7 @@ from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_commit
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verify.branch import Relinked, Walked, check_branch
+from esaa_git.verify.branch import Walked, check_branch
 from esaa_git.verify.effects import Closed, Link, is_closing_effect
 from esaa_git.verify.failure import CHECKS, Failure
 from esaa_git.verify.pins import (
@@ -43,6 +44,7 @@ from esaa_git.verify.ranges import (
     cores,
 )
 from esaa_git.verify.relink import Relinker
+from esaa_git.verify.report import Report
 from esaa_git.verify.walk import (
     CHUNK,
     LogWalk,
@@ -54,39 +56,6 @@ from esaa_git.verify.walk import (
 
 PARALLEL_FROM = 4 * CHUNK
 """Below this many events, starting processes costs more than it saves."""
-
-
-@dataclass
-class Report:
-    """What an audit found, with what it covered and what it could not.
-
-    `sound` is the last event commit before the first offending one. `boundary` is where the log
-    that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
-    `relinked` are the effects that the branch holds in other commits than their own.
-    """
-
-    audit: Audit
-    ref: str
-    tip: str | None
-    log_id: str | None
-    genesis: str | None
-    since: int
-    jobs: int
-    branch: str | None = None
-    branch_tip: str | None = None
-    branch_commits: int = 0
-    failed_commit: str | None = None
-    sound: str | None = None
-    boundary: str | None = None
-    trust: str = "first-use"
-    hint: str | None = None
-    relinked: list[Relinked] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the log itself says of every relinked effect which commit carries it."""
-        return all(one.is_recorded for one in self.relinked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +126,16 @@ class Auditor:
             )
         anchor = Anchor(self._repository, mark, pin, self._settings.expected)
         since = None if self._full else self._since(mark)
-        attempt = _Attempt(self._repository, self._refs, self._settings, anchor, mark, since)
+        attempt_from = partial(_Attempt, self._repository, self._refs, self._settings, anchor, mark)
+        attempt = attempt_from(since)
         report = attempt.run(tip)
         if report.audit.check == 11 and since is not None and attempt.links:
             # The branch was rewritten, and the events after the verified point say how: what was
             # verified of the branch before is looked for again.
-            report = _Attempt(self._repository, self._refs, self._settings, anchor, mark, None).run(
-                tip
-            )
+            report = attempt_from(None).run(tip)
         if report.audit.is_ok and self._remember and report.is_recorded:
             try:
-                self._write_mark(report)
+                write_mark(mark_path(self._repository), report.mark)
             except OSError as error:
                 # An auditor may have no right to write into the repository.
                 cause = error.strerror or str(error)
@@ -180,20 +148,6 @@ class Auditor:
             parent = read_parent(self._repository, mark.boundary)
             return None if not is_missing(self._repository, parent) else mark
         return mark
-
-    def _write_mark(self, report: Report) -> None:
-        assert report.tip is not None
-        assert report.log_id is not None
-        mark = Mark(
-            report.log_id,
-            report.genesis,
-            report.tip,
-            report.audit.checked_to,
-            report.branch,
-            report.branch_tip,
-            report.boundary,
-        )
-        write_mark(mark_path(self._repository), mark)
 
 
 class _Attempt:

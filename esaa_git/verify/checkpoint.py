@@ -1,6 +1,6 @@
 """Checkpoints: what a log was at one event, signed, to be kept and published elsewhere.
 
-A log that is later rolled back or forked contradicts the checkpoints of it, whoever holds them.
+A log that is later rolled back or forked contradicts every checkpoint of it, wherever that is kept.
 The document is canonical JSON (docs/FORMAT.md, "Checkpoints"); its signatures are SSH signatures
 over the bytes of its `checkpoint`, in a namespace of their own, so that no signature of a commit
 can be taken for one of a checkpoint.
@@ -248,7 +248,7 @@ def publish(repository: Repository, checkpoint: Checkpoint) -> Checkpoint:
                 f"{checkpoint.tip[:12]} of log {checkpoint.log_id}",
                 hint=f"keep both: run 'git show {checkpoint.ref}:{FILE}' for the one that is there",
             )
-        # Whoever can push to the ref can add a signature that does not hold.
+        # A pusher to the ref can add a signature that does not hold.
         whole = with_signatures(checkpoint, filter(_holds_for(known), known.signatures))
         if whole.signatures == known.signatures:
             return whole

@@ -1,9 +1,10 @@
-"""What a clone knows of its log by itself: how far it was verified, and which genesis it trusts.
+"""Check 1, the anchor and the pin: what a clone knows of its log, and the log held against it.
 
+A clone knows by itself how far the log was verified, and which genesis it trusts.
 Both files lie in `.git/esaa`, where no push and no fetch reaches. They are two because they are
 kept by different hands: `verified.json` is written by every verification and may be deleted, and
 the anchor that a person has pinned in `trust.json` must not go with it. Neither is ever skipped:
-a file that is there and cannot be read stops whoever asks.
+a file that is there and cannot be read stops the command.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def pin_path(repository: Repository) -> Path:
 def read_mark(path: Path) -> Mark | None:
     """Return the last verified point, or None where nothing was verified yet.
 
+    No other function reads a mark: what is believed without being checked again comes from here.
+
     Raises:
         RepositoryError: if the file is there and cannot be read.
     """
@@ -102,7 +105,7 @@ def write_mark(path: Path, mark: Mark) -> None:
 
 
 def read_pin(repository: Repository) -> Pin | None:
-    """Return the pinned anchor, or None where nobody pinned one.
+    """Return the pinned anchor, or None where none was pinned.
 
     Raises:
         RepositoryError: if the file is there and cannot be read.
@@ -164,14 +167,14 @@ _UNSHALLOW = "fetch the rest of the log: 'git fetch --unshallow REMOTE'"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What whoever verifies knows from elsewhere.
+    """What the verifier knows from elsewhere.
 
     Attributes:
         genesis: the log's first commit.
         not_before: the last event is not older than this; `max_age` is how it was asked for.
         checkpoint: what the log was at one event.
         cosigners: who has to have signed the checkpoint, and how many of them; without it,
-            somebody has to whom the log itself calls orchestrator or admin.
+            a key has to which the log itself gives the role orchestrator or admin.
     """
 
     genesis: str | None = None
@@ -234,7 +237,7 @@ class Anchor:
         return Failure(1, message).at(self._pin.genesis)
 
     def check_length(self, seq: int) -> None:
-        """Refuse a log that is shorter than what is known of it.
+        """Check 1: refuse a log that is shorter than what is known of it.
 
         Raises:
             Failure: check 1.
@@ -251,7 +254,7 @@ class Anchor:
             raise Failure(1, message)
 
     def check(self, seen: Seen) -> None:
-        """Hold the log, every event of which was checked, against what is known of it.
+        """Check 1: hold the log, every event of which was checked, against what is known of it.
 
         Raises:
             Failure: check 1.

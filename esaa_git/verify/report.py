@@ -1,0 +1,57 @@
+"""What an audit found: a report, and the verified point that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from esaa_git.ports.checks import Audit
+from esaa_git.verify.branch import Relinked
+from esaa_git.verify.pins import Mark
+
+
+@dataclass
+class Report:
+    """What an audit found, with what it covered and what it could not.
+
+    `sound` is the last event commit before the first offending one. `boundary` is where the log
+    that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
+    `relinked` are the effects that the branch holds in other commits than their own.
+    """
+
+    audit: Audit
+    ref: str
+    tip: str | None
+    log_id: str | None
+    genesis: str | None
+    since: int
+    jobs: int
+    branch: str | None = None
+    branch_tip: str | None = None
+    branch_commits: int = 0
+    failed_commit: str | None = None
+    sound: str | None = None
+    boundary: str | None = None
+    trust: str = "first-use"
+    hint: str | None = None
+    relinked: list[Relinked] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the log itself says of every relinked effect which commit carries it."""
+        return all(one.is_recorded for one in self.relinked)
+
+    @property
+    def mark(self) -> Mark:
+        """The verified point that a report without a failure answers for."""
+        assert self.tip is not None
+        assert self.log_id is not None
+        return Mark(
+            self.log_id,
+            self.genesis,
+            self.tip,
+            self.audit.checked_to,
+            self.branch,
+            self.branch_tip,
+            self.boundary,
+        )
