@@ -171,9 +171,9 @@ def _interrupted(project: Project) -> Iterator[Finding]:
 
 
 def _leftovers(project: Project) -> Iterator[Finding]:
-    from esaa_git.app.leftovers import damaged, find
+    from esaa_git.store.residue import damaged, find
 
-    found = [f"{leftover.what}: '{leftover.path}'" for leftover in find(project.repository)]
+    found = [f"{left.what}: '{left.path}'" for left in find(project.repository)]
     found += [f"a damaged object: '{path}'" for path in damaged(project.repository)]
     for what in found:
         yield Finding("problem", what, "run 'git esaa doctor --repair'")
@@ -181,15 +181,9 @@ def _leftovers(project: Project) -> Iterator[Finding]:
 
 def _repair(project: Project) -> Iterator[str]:
     """Finish and remove what processes that died have left; yield what was done."""
-    from esaa_git.app.leftovers import (
-        damaged,
-        damaged_mark,
-        forget_mark,
-        rebuild_journal,
-        remove,
-        set_aside,
-    )
+    from esaa_git.app.leftovers import damaged_mark, forget_mark, rebuild_journal
     from esaa_git.store.journal import FileJournal, journal_path
+    from esaa_git.store.residue import damaged, remove, set_aside
 
     repository = project.repository
     yield from remove(repository)
@@ -212,11 +206,11 @@ def _repair(project: Project) -> Iterator[str]:
 
 
 def _locks(project: Project) -> Iterator[Finding]:
-    from esaa_git.app.leftovers import find, lock_files
+    from esaa_git.store.residue import find, lock_files
 
     common = project.repository.common_dir
     state = project.repository.git_dir
-    stale = {leftover.path for leftover in find(project.repository)}
+    stale = {left.path for left in find(project.repository)}
     for path in (
         *lock_files(project.repository),
         common / "packed-refs.lock",

@@ -7,19 +7,19 @@ they are the log but for its signatures.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from esaa_git.app.project import Project
-from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.roadmap import ROADMAP, check_writable
 from esaa_git.core import canonical
 from esaa_git.core.projection import roadmap
 from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
+from esaa_git.store.files import replacing, write_atomically
 from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.objects import MalformedObject, TreeEntry, decode_tree
 from esaa_git.store.position import tip_of, walk_forward
@@ -76,8 +76,6 @@ def write_read_models(project: Project) -> ReadModels:
         UsageError: for a bare repository.
         RepositoryError: if there is no log, or the folder cannot be written to.
     """
-    from esaa_git.store.journal import write_atomically
-
     made = read_models(project)
     folder = _roadmap_folder(project, "print it with 'git esaa project --stdout'")
     try:
@@ -98,10 +96,7 @@ def _roadmap_folder(project: Project, instead: str) -> Path:
     if workdir is None:
         raise UsageError(f"a bare repository has no '{ROADMAP}' to write to", hint=instead)
     folder = workdir / ROADMAP
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise RepositoryError(
-            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
-        )
+    check_writable(folder)
     return folder
 
 
@@ -175,7 +170,7 @@ def export_files(
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             activity, objects = (
-                stack.enter_context(_replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
+                stack.enter_context(replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
             )
             return export_events(repository, activity, objects, on_progress=on_progress)
     except OSError as error:
@@ -184,20 +179,6 @@ def export_files(
             cause=error.strerror,
             hint="name a folder to write to, as in 'git esaa export DIR'",
         ) from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes the place of `path` when all went well, and is gone otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with temporary.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Blobs:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.resources import BEFORE, DRY, resource_path
+from esaa_git.store.files import replacing
 from esaa_git.store.repository import Repository
 
 CLIENT = ("pre-push",)
@@ -216,13 +217,8 @@ def _copy(path: Path, other: Path) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        temporary.write_bytes(data)
-        temporary.chmod(0o755)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, mode=0o755) as stream:
+        stream.write(data)
 
 
 def _rehearse(repository: Repository, path: Path, *, fallback: bool) -> str | None:

@@ -39,6 +39,7 @@ from esaa_git.errors import (
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
 from esaa_git.store import commitform
+from esaa_git.store.files import files_in
 from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
@@ -88,14 +89,8 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
 
 def _contract_files(project: Project) -> dict[str, bytes]:
     workdir = project.repository.workdir
-    folder = None if workdir is None else workdir / ROADMAP
-    if folder is None or not folder.is_dir():
-        return {}
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if is_contract_file(path.name) and path.is_file()
-    }
+    found = {} if workdir is None else files_in(workdir / ROADMAP)
+    return {name: data for name, data in found.items() if is_contract_file(name)}
 
 
 def import_log(

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import ROADMAP
+from esaa_git.app.roadmap import ROADMAP, check_writable
 from esaa_git.app.sync import refuse_second_log, trust_in_git
-from esaa_git.errors import RepositoryError, UsageError
+from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
+from esaa_git.store.files import create_below, write_below
 
 _NO_EXAMPLE: Final = ("agents", "default")
 """Templates that are no example."""
@@ -110,29 +111,23 @@ def _key(project: Project, name: str, given: str | None, style: str) -> tuple[st
 def _write_roadmap(folder: Path, name: str, public: str, style: str, program: str) -> list[str]:
     import json
 
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise RepositoryError(
-            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
-        )
+    from esaa_git.core.contracts import ALLOWED_SIGNERS
+
+    check_writable(folder)
     template = resource_path("templates", "default")
     written = []
     for source in sorted(path for path in template.rglob("*") if path.is_file()):
         inside = source.relative_to(template)
-        target = folder / (".gitignore" if inside.as_posix() == "gitignore" else inside)
-        if target.exists():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = ".gitignore" if inside.as_posix() == "gitignore" else inside.as_posix()
         data = source.read_bytes()
         if inside.name == "plan.yaml":
             data = data.replace(b"{{project}}", json.dumps(name, ensure_ascii=False).encode())
-        target.write_bytes(data)
-        if data.startswith(b"#!"):
-            target.chmod(0o755)
-        written.append(target.relative_to(folder).as_posix())
-    signers = folder / "allowed_signers"
-    if not signers.exists():
-        signers.write_text(_signers(folder, public, style, program), encoding="utf-8")
-        written.append(signers.name)
+        if create_below(folder, target, data, executable=data.startswith(b"#!")):
+            written.append(target)
+    if not (folder / ALLOWED_SIGNERS).exists():
+        signers = _signers(folder, public, style, program)
+        create_below(folder, ALLOWED_SIGNERS, signers.encode())
+        written.append(ALLOWED_SIGNERS)
     return written
 
 
@@ -147,11 +142,12 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     )
     if style == "ssh":
         return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
+    from esaa_git.core.contracts import OPENPGP_SIGNERS
     from esaa_git.trust.keyring import openpgp_file
     from esaa_git.trust.publickey import read_public_key
 
     pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
-    (folder / "openpgp_signers.yaml").write_text(pinned, encoding="utf-8")
+    write_below(folder, OPENPGP_SIGNERS, pinned.encode())
     return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
 
 

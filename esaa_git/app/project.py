@@ -92,8 +92,8 @@ class Project:
 
     @cached_property
     def log(self) -> GitEventLog:
-        from esaa_git.app.leftovers import clean_up
         from esaa_git.store.log import GitEventLog
+        from esaa_git.store.residue import clean_up
         from esaa_git.trust.signer import SigningKeys
 
         if self.repairs:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.errors import RepositoryError
+from esaa_git.store.files import files_in, read_below, write_below
 from esaa_git.store.repository import Repository
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str
     """
     workdir = repository.workdir
     if workdir is not None:
-        folder = workdir / ROADMAP
-        found = {
-            path.name: path.read_bytes()
-            for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-            if path.is_file()
-        }
+        found = files_in(workdir / ROADMAP)
     else:
         found = _committed(repository, branch)
     if not found:
@@ -38,6 +33,14 @@ def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str
             f"there is no '{ROADMAP}' folder here", hint="run 'git esaa init' to write one"
         )
     return found
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a `.roadmap` that something has replaced, by a link elsewhere or by a file."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RepositoryError(
+            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
+        )
 
 
 def _committed(repository: Repository, branch: str | None) -> dict[str, bytes]:
@@ -111,10 +114,8 @@ def read_keyring(roadmap: Path) -> Keyring | None:
     from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
     from esaa_git.trust.keyring import Keyring
 
-    allowed, openpgp = roadmap / ALLOWED_SIGNERS, roadmap / OPENPGP_SIGNERS
-    if not allowed.is_file():
-        return None
-    return Keyring(allowed.read_bytes(), openpgp.read_bytes() if openpgp.is_file() else None)
+    allowed = read_below(roadmap, ALLOWED_SIGNERS)
+    return None if allowed is None else Keyring(allowed, read_below(roadmap, OPENPGP_SIGNERS))
 
 
 def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
@@ -127,22 +128,6 @@ def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
         (ALLOWED_SIGNERS, before.allowed, after.allowed),
     ):
         if new is not None and new != old:
-            _replace(roadmap / name, new)
+            write_below(roadmap, name, new)
             written.append(name)
     return written
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # Behind a link lies the file that is meant, and a rename would put another in the link's place.
-    place = path.resolve()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            if place.exists():
-                os.fchmod(stream.fileno(), place.stat().st_mode & 0o777)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)

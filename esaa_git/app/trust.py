@@ -247,7 +247,7 @@ def _require_sound(report: Report) -> None:
 
 
 def _write(place: Path, checkpoint: Checkpoint) -> None:
-    from esaa_git.store.journal import write_atomically
+    from esaa_git.store.files import write_atomically
     from esaa_git.verify.checkpoint import encode
 
     write_atomically(place, encode(checkpoint))

@@ -17,8 +17,7 @@ from esaa_git.errors import ConflictError
 from esaa_git.faults import Point, reach
 from esaa_git.store.durability import sync_file
 from esaa_git.store.locks import Claim, LockHeld, free_if_stale
-
-COPY = "esaa-index"
+from esaa_git.store.residue import INDEX_COPY
 
 # Prompts and editors run `git status` all the time, and hold the index's lock for milliseconds.
 _ONE_HOLDER_SECONDS = 1.0
@@ -88,11 +87,11 @@ def replacing_index(
     Raises:
         ConflictError: if the index is locked; nothing was changed.
     """
-    index, copy = git_dir / "index", git_dir / COPY
+    index, copy = git_dir / "index", git_dir / INDEX_COPY
     with lock_index(git_dir, locks, sync_mode) if held is None else nullcontext(held) as claim:
         reach(Point.INDEX_LOCKED)
         # What a killed process has left of another time; nobody else is in here.
-        copy.with_name(f"{COPY}.lock").unlink(missing_ok=True)
+        copy.with_name(f"{INDEX_COPY}.lock").unlink(missing_ok=True)
         copy.unlink(missing_ok=True)
         before = None
         with suppress(FileNotFoundError):

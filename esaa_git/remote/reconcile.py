@@ -21,7 +21,8 @@ from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.commitform import claims
-from esaa_git.store.journal import FileJournal, write_atomically
+from esaa_git.store.files import write_atomically
+from esaa_git.store.journal import FileJournal
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, TREE, decode_commit
 from esaa_git.store.position import walk_back

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.local import Followup
 from esaa_git.store.durability import FILES, sync_folders
+from esaa_git.store.files import write_atomically
 from esaa_git.store.repository import Repository
 
 LOCK_SECONDS = 60
@@ -165,14 +165,3 @@ class FileJournal:
 
 def journal_path(repository: Repository) -> Path:
     return repository.esaa_dir / "followup.json"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)

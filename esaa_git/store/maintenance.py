@@ -27,14 +27,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from threading import Thread
 
-from esaa_git.app.leftovers import remove as remove_leftovers
 from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import sync_file, sync_folders
-from esaa_git.store.journal import write_atomically
+from esaa_git.store.files import write_atomically
 from esaa_git.store.log import load_tip
 from esaa_git.store.objectfolder import ObjectFolder, PackIndex, Usage
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.residue import remove as remove_residue
 
 FACTOR = 2
 """Each pack of ours has at least so many times the objects of all smaller ones together."""
@@ -99,7 +99,7 @@ class _Maintenance:
         packed = self._pack_new()
         merged = self._merge()
         removed = self._prune()
-        leftovers = [*remove_leftovers(self._repository), *self._objects.remove_unfinished()]
+        leftovers = [*remove_residue(self._repository), *self._objects.remove_unfinished()]
         return Maintained(before, self._objects.usage(), packed, removed, merged, leftovers)
 
     def _clear(self) -> None:

@@ -59,6 +59,20 @@ class Commit:
     payload: bytes
 
 
+def name_of(raw: bytes) -> str:
+    """Return a name that git gave us, of a path or a ref, as text.
+
+    Git's names are bytes. They are read as UTF-8, whatever the locale says, and what is none is
+    escaped, so that `bytes_of` gives the very same bytes back.
+    """
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(name: str) -> bytes:
+    """Return the bytes of a name that `name_of` has read, or that is to be given to git."""
+    return name.encode("utf-8", "surrogateescape")
+
+
 def object_id(kind: int, data: bytes) -> str:
     """Return the id that git gives to this content."""
     digest = sha1(b"%s %d\0" % (_NAMES[kind], len(data)), usedforsecurity=False)

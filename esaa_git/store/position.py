@@ -19,7 +19,7 @@ import pygit2
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
-from esaa_git.store.journal import write_atomically
+from esaa_git.store.files import write_atomically
 from esaa_git.store.log import EventCommit, load_tip, read_event_commit
 from esaa_git.store.objects import COMMIT, raw_parent
 from esaa_git.store.repository import Repository

@@ -21,7 +21,7 @@ import pygit2
 from esaa_git.core.projection import projection_hash
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.store.journal import write_atomically
+from esaa_git.store.files import write_atomically
 from esaa_git.store.log import LoadedTip, load_tip, read_contracts
 from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig

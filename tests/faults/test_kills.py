@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.app.leftovers import find
 from esaa_git.faults import Point
+from esaa_git.store.residue import find
 from tests.conftest import Git
 from tests.faults.kills import KILLED, Life, Moment, copied, live, standing
 from tests.support import team
