@@ -53,8 +53,9 @@ SUBJECTS = (
     "durability",
     "peer",
 )
-BY_NAME = ("soak",)
-"""Subjects that take as long as they are told, and are measured only when they are named."""
+BY_NAME = ("soak", "refs")
+"""Subjects that are measured only when they are named: the one takes as long as it is told, the
+other is what a decision rests on (docs/decisions/0041-refs-are-a-port.md)."""
 
 RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 

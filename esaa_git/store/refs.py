@@ -40,16 +40,16 @@ class GitRefs:
     """The refs of one repository on disk."""
 
     def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+        self.repository = repository
 
     def read(self, name: str) -> str | None:
-        return self._repository.ref_target(name)
+        return self.repository.ref_target(name)
 
     def list(self, prefix: str) -> Sequence[str]:
-        return sorted(name for name in self._repository.raw.references if name.startswith(prefix))
+        return sorted(name for name in self.repository.raw.references if name.startswith(prefix))
 
     def move(self, moves: Sequence[RefMove]) -> None:
-        repository = self._repository
+        repository = self.repository
         try:
             with ExitStack() as stack:
                 folder = locks_folder(repository)
@@ -82,7 +82,7 @@ class GitRefs:
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
-            self._repository.raw.references.delete(name)
+            self.repository.raw.references.delete(name)
 
 
 class OverlayRefs:
