@@ -146,15 +146,16 @@ def _since(project: Project, attempt: Attempt, request: Request) -> tuple[str, .
     A note, a lesson or an issue that was recorded meanwhile makes it another one.
     """
     from esaa_git.core.canonical import digest
+    from esaa_git.core.events import AttemptCreate, Dispatch
 
     for stored in project.log.events(newest_first=True):
         event = stored.event
         if event.attempt_id != attempt.attempt_id:
             continue
-        if event.action == "attempt.create":
+        if isinstance(event.payload, AttemptCreate):
             break
-        if event.action == "orchestrator.dispatch":
-            sent = str(event.payload["request_sha256"])
+        if isinstance(event.payload, Dispatch):
+            sent = event.payload.request_sha256
             if sent != digest(request.sent):
                 return (f"the log went on since; what was sent then has sha256 {sent}",)
             break

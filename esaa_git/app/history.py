@@ -14,6 +14,7 @@ from esaa_git.app import project as wiring
 from esaa_git.app.project import Project
 from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.event import StoredEvent, event_id
+from esaa_git.core.events import AttemptCreate, FileWrite
 from esaa_git.errors import MismatchError, UsageError
 from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.position import (
@@ -228,9 +229,11 @@ def patches_of(project: Project, attempt_id: str) -> Iterator[bytes] | None:
     found = events_about(project.repository, tip_of(project.repository).oid, task_id)
     for stored in found:
         event = stored.event
-        if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
+        if event.attempt_id != attempt_id:
+            continue
+        if isinstance(event.payload, FileWrite):
             return _patches(project, written_between([event], state))
-        if event.action == "attempt.create" and event.attempt_id == attempt_id:
+        if isinstance(event.payload, AttemptCreate):
             break
     return None
 

@@ -8,21 +8,25 @@ projection and its hash are the same.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from esaa_git.app.export import ACTIVITY, OBJECTS, STEP, Progress, silent
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
-from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_attachments, check_lawful, kept_exchange
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
+from esaa_git.core.events import FileWrite, RunInit, VerifyOk
+from esaa_git.core.events.base import encode
+from esaa_git.core.events.file_write import FileAdd, FileDelete, FileModify, FileRename
+from esaa_git.core.events.run_init import Pin
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -48,7 +52,6 @@ from esaa_git.trust.roles import ROLES, signer_set
 from esaa_git.verify.pins import mark_path
 
 _RUN_INIT = b'{"action":"run.init",'
-_EXCHANGE = {"request": "request.json", "response": "response"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +252,8 @@ class _Import:
         contracts = self._contracts
         try:
             state = evolve(self.state, event)
-            if event.action == "run.init":
-                contracts = self._contracts_of(event, where)
+            if isinstance(event.payload, RunInit):
+                contracts = self._contracts_of(event, event.payload.contracts, where)
             check_lawful(self.state, event, contracts)
             attachments = self._attachments(event, where)
             self._check_hash(event)
@@ -266,11 +269,10 @@ class _Import:
             ) from error
         self._contracts, self.state = contracts, state
 
-    def _contracts_of(self, event: Event, where: str) -> Contracts:
-        pins = event.payload["contracts"]
-        if pins == self._contracts.pins:
+    def _contracts_of(self, event: Event, pins: Sequence[Pin], where: str) -> Contracts:
+        if [encode(pin) for pin in pins] == self._contracts.pins:
             return self._contracts
-        found = {pin["path"]: self._contents.contract(pin["sha256"]) for pin in pins}
+        found = {pin.path: self._contents.contract(pin.sha256) for pin in pins}
         missing = [path for path, data in found.items() if data is None]
         if missing:
             raise ConfigurationError(
@@ -305,35 +307,34 @@ class _Import:
 
     def _attachments(self, event: Event, where: str) -> Attachments:
         files: dict[str, FileEntry] = {}
-        if event.action == "orchestrator.file.write":
-            for file in event.payload["files"]:
-                if "after" in file:
+        if isinstance(event.payload, FileWrite):
+            for file in event.payload.files:
+                if not isinstance(file, FileDelete):
                     self._check_image(file, where)
-                    files[file["path"]] = FileEntry(file["mode"], file["after"])
-        exchange: dict[str, str] = {}
-        for part, kept in event.payload.get("exchange", {}).items():
-            if "blob" in kept:
-                if self._contents.take(kept["blob"]) is None:
-                    raise _missing(where, f"the {part} of '{event.attempt_id}'", kept["blob"])
-                exchange[_EXCHANGE[part]] = kept["blob"]
+                    files[file.path] = FileEntry(file.mode, file.after)
+        exchange = kept_exchange(event.payload)
+        for name, blob in exchange.items():
+            if self._contents.take(blob) is None:
+                part = name.removesuffix(".json")
+                raise _missing(where, f"the {part} of '{event.attempt_id}'", blob)
         images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
         check_attachments(event, images, exchange)
         return Attachments(files, exchange)
 
-    def _check_image(self, file: Mapping[str, Any], where: str) -> None:
-        content = self._contents.take(file["after"])
+    def _check_image(self, file: FileAdd | FileModify | FileRename, where: str) -> None:
+        content = self._contents.take(file.after)
         if content is None:
-            raise _missing(where, f"the content of '{file['path']}'", file["after"])
-        if digest(content) != file["sha256"] or len(content) != file["bytes"]:
+            raise _missing(where, f"the content of '{file.path}'", file.after)
+        if digest(content) != file.sha256 or len(content) != file.bytes:
             raise CorruptedError(
-                f"{where}: the content of '{file['path']}' is not what the event says",
-                cause=f"blob {file['after'][:12]} has {len(content)} bytes and another SHA-256",
+                f"{where}: the content of '{file.path}' is not what the event says",
+                cause=f"blob {file.after[:12]} has {len(content)} bytes and another SHA-256",
             )
 
     def _check_hash(self, event: Event) -> None:
-        if event.action != "verify.ok":
+        if not isinstance(event.payload, VerifyOk):
             return
-        if projection_hash(self.state) != event.payload["projection_hash_sha256"]:
+        if projection_hash(self.state) != event.payload.projection_hash_sha256:
             raise Violation("INV-006", "the projection has another hash than the event records")
 
 

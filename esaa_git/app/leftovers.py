@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from esaa_git.core.events import TaskUpdate
 from esaa_git.errors import EsaaError
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.local import Followup
@@ -56,13 +57,13 @@ def _last_effect(repository: Repository) -> Followup | None:
             break
         found = read_event_commit(repository.read, oid)
         payload = found.event.payload
-        if found.event.action == "task.update" and "effect_commit" in payload:
-            effect, run = str(payload["effect_commit"]), load_tip(repository, tip).state.run
+        if isinstance(payload, TaskUpdate) and payload.effect_commit is not None:
+            effect, run = payload.effect_commit, load_tip(repository, tip).state.run
             parent = decode_commit(repository.read(effect)[1]).parents[0]
             options = ("-r", "-z", "--name-only", "--no-renames")
             said = run_git(repository.git_dir, "diff-tree", *options, parent, effect)
             paths = name_of(said).split("\0")[:-1]
             move = BranchMove(str(run.branch), parent, effect)
-            return Followup(tip, move, str(payload["task_id"]), paths)
+            return Followup(tip, move, payload.task_id, paths)
         oid = found.parent
     return None

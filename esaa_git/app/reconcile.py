@@ -184,6 +184,7 @@ def _decide_again(
 ) -> SyncResult:
     """Decide the local tail again after the remote's last event, and move there."""
     from esaa_git.core.contracts import Contracts
+    from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, keep_report, land
     from esaa_git.store.log import read_contracts, read_event_commit
@@ -195,7 +196,8 @@ def _decide_again(
     assert incoming is not None
     common = str(incoming.common)
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
-    effects = [str(one.event.payload.get("effect_commit", "")) for one in tail]
+    said = [one.event.payload for one in tail]
+    effects = [one.effect_commit for one in said if isinstance(one, TaskUpdate | EffectRelinked)]
     lanes = _lanes(project, remote, incoming.state, own, [oid for oid in effects if oid])
     starts = {lane.ref: lane.start for lane in lanes}
     refs = OverlayRefs(project.refs, moved={remote.log_ref: incoming.tip, **starts})

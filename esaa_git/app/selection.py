@@ -14,7 +14,7 @@ from fnmatch import translate
 from functools import cached_property
 
 from esaa_git.core.event import Event, StoredEvent, timestamp
-from esaa_git.core.events import ACTIONS
+from esaa_git.core.events import ACTIONS, RunInit, TaskCreate
 from esaa_git.errors import UsageError
 
 _SPAN = re.compile(r"(\d{1,9})\s*([smhdw])(?:\s+ago)?")
@@ -97,15 +97,15 @@ class Selection:
         return None if self.grep is None else re.compile(self.grep)
 
     def _is_about_task(self, event: Event, is_meant: Callable[[str], bool]) -> bool:
-        if event.payload.get("approval_id") in self.approvals:
+        if event.approval_id in self.approvals:
             return True
         return any(map(is_meant, tasks_of(event)))
 
 
 def tasks_of(event: Event) -> list[str]:
     """Return the ids of the tasks that the event is about; those that a run.init creates too."""
-    if event.action == "run.init":
-        return [task["task_id"] for task in event.payload["tasks"]]
+    if isinstance(event.payload, RunInit):
+        return [task.task_id for task in event.payload.tasks]
     return [] if event.task_id is None else [event.task_id]
 
 
@@ -140,7 +140,7 @@ def history_of(events: Iterable[StoredEvent], selection: Selection) -> Iterator[
         if not selection.matches(event):
             continue
         yield stored
-        if event.action in ("task.create", "run.init"):
+        if isinstance(event.payload, TaskCreate | RunInit):
             return
 
 

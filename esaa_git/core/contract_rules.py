@@ -43,7 +43,7 @@ from esaa_git.core.events import (
 )
 from esaa_git.core.events.base import encode
 from esaa_git.core.events.fields import Exchange, TaskChanges, TaskDefinition, commands
-from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename
+from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
@@ -315,9 +315,7 @@ def check_attachments(event: Event, files: Mapping[str, Any], exchange: Mapping[
     wanted: dict[str, tuple[str, str]] = {}
     if isinstance(event.payload, FileWrite):
         wanted = {
-            file.path: (file.mode, file.after)
-            for file in event.payload.files
-            if not isinstance(file, FileDelete)
+            path: after for path, _, after in images(event.payload.files) if after is not None
         }
     if dict(files) != wanted:
         raise Violation("INV-003", "the after-images are not those that the event names")

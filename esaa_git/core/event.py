@@ -82,9 +82,16 @@ class Event:
         found: str | None = getattr(self.payload, "task_id", None)
         return found
 
+    # What several payloads name, each where it is about it: one field, one name.
+
     @property
     def attempt_id(self) -> str | None:
         found: str | None = getattr(self.payload, "attempt_id", None)
+        return found
+
+    @property
+    def approval_id(self) -> str | None:
+        found: str | None = getattr(self.payload, "approval_id", None)
         return found
 
 

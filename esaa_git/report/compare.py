@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from esaa_git.core.event import Event
+from esaa_git.core.events import FileWrite
+from esaa_git.core.events.file_write import images
 from esaa_git.core.printable import visible
 from esaa_git.core.state import Record, State
 
@@ -128,39 +130,23 @@ def written_between(events: Iterable[Event], after: State) -> list[FileChange]:
         after: the state after the last of them. An effect that was rejected later, sent back by
             a reviewer, or written anew on a branch that had moved, does not count.
     """
-    standing: dict[str, Event] = {}
+    standing: dict[str, tuple[str, FileWrite]] = {}
     for event in events:
-        if event.action == "orchestrator.file.write":
-            standing.pop(str(event.attempt_id), None)
-            standing[str(event.attempt_id)] = event
+        if isinstance(event.payload, FileWrite):
+            standing.pop(event.payload.attempt_id, None)
+            standing[event.payload.attempt_id] = (event.event_id, event.payload)
     net: dict[str, FileChange] = {}
-    for attempt_id, event in standing.items():
-        task = after.tasks.get(str(event.task_id))
+    for attempt_id, (event_id, effect) in standing.items():
+        task = after.tasks.get(effect.task_id)
         if task is None or task.result is None or task.result.attempt_id != attempt_id:
             continue
-        for path, old, new in _images(event):
+        for path, old, new in images(effect.files):
             known = net.get(path)
             first = old if known is None else known.before
             net[path] = FileChange(
-                path, first, new, attempt_id, event.event_id, is_pending=not task.is_done
+                path, first, new, attempt_id, event_id, is_pending=not task.is_done
             )
     return [net[path] for path in sorted(net) if net[path].before != net[path].after]
-
-
-Image = tuple[str, str] | None
-
-
-def _images(event: Event) -> Iterator[tuple[str, Image, Image]]:
-    """Yield (path, before, after) of an effect; a rename is a deletion and an addition."""
-    for file in event.payload["files"]:
-        mode = file.get("mode", "100644")
-        after = (mode, file["after"]) if "after" in file else None
-        before = (file.get("before_mode", mode), file["before"]) if "before" in file else None
-        if "from" in file:
-            yield file["from"], before, None
-            yield file["path"], None, after
-        else:
-            yield file["path"], before, after
 
 
 def inverted(files: Iterable[FileChange]) -> list[FileChange]:

@@ -9,10 +9,38 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from esaa_git.core import canonical
 from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    ApprovalDeny,
+    ApprovalGrant,
+    ApprovalRequest,
+    AttemptCreate,
+    AttemptTimeout,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueReport,
+    IssueResolved,
+    LessonRecord,
+    OutputRejected,
+    PolicyDecision,
+    ReviewReturned,
+    RunEnd,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+    VerifyFail,
+    VerifyOk,
+    VerifyStart,
+)
 from esaa_git.core.events.base import encode
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
@@ -101,27 +129,56 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
     last: dict[str, Any] = {}
     for event in events:
         payload = event.payload
-        if event.action == "attempt.create":
-            last = {name: payload[name] for name in ("attempt_id", "agent", "mode", "deadline")}
-            last.update(opened=event.ts, outcome="active")
-            found[last["attempt_id"]] = last
+        if isinstance(payload, AttemptCreate):
+            last = {
+                "attempt_id": payload.attempt_id,
+                "agent": payload.agent,
+                "mode": payload.mode,
+                "deadline": payload.deadline,
+                "opened": event.ts,
+                "outcome": "active",
+            }
+            found[payload.attempt_id] = last
             continue
-        one = found.get(payload.get("attempt_id", last.get("attempt_id")), {})
+        one = found.get(event.attempt_id or last.get("attempt_id", ""), {})
         if one.get("outcome") != "active":
             continue  # a late answer changes nothing
-        match event.action:
-            case "agent.result":
+        match payload:
+            case AgentResult():
                 one["outcome"] = "completed"
-            case "output.rejected":
-                one["outcome"] = f"rejected: {payload['code']}"
-            case "attempt.timeout":
+            case OutputRejected():
+                one["outcome"] = f"rejected: {payload.code}"
+            case AttemptTimeout():
                 one["outcome"] = "timed out"
-            case "agent.heartbeat":
-                one["deadline"] = payload["deadline"]
-            case "task.update":
-                one["outcome"] = f"cancelled: {payload['cause']}"
+            case AgentHeartbeat():
+                one["deadline"] = payload.deadline
+            case TaskUpdate():
+                one["outcome"] = f"cancelled: {payload.cause}"
+            case (
+                ApprovalDeny()
+                | ApprovalGrant()
+                | ApprovalRequest()
+                | Dispatch()
+                | EffectRelinked()
+                | EmergencyOverride()
+                | FileWrite()
+                | Health()
+                | IssueReport()
+                | IssueResolved()
+                | LessonRecord()
+                | PolicyDecision()
+                | ReviewReturned()
+                | RunEnd()
+                | RunInit()
+                | TaskCreate()
+                | TaskNoted()
+                | VerifyFail()
+                | VerifyOk()
+                | VerifyStart()
+            ):
+                pass  # An attempt stays active through these.
             case _:
-                pass
+                assert_never(payload)
     return list(found.values())
 
 

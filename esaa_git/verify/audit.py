@@ -13,6 +13,7 @@ from functools import partial
 
 import pygit2
 
+from esaa_git.core.events import RunInit
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
@@ -387,8 +388,7 @@ class _Attempt:
         if self._walk.genesis is None:
             return ()
         first = read_event_commit(self._repository.read, self._walk.genesis).event
-        base = first.payload.get("base")
-        return () if base is None else (str(base),)
+        return (first.payload.base,) if isinstance(first.payload, RunInit) else ()
 
     def _note(self, report: Report, check: int, note: str) -> None:
         report.notes.append(note)

@@ -19,6 +19,8 @@ from esaa_git.core import canonical
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
+from esaa_git.core.events import EffectRelinked, FileWrite, VerifyOk
+from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -43,7 +45,7 @@ from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
-from esaa_git.verify.effects import Closed, Link, closed_by, effect_form
+from esaa_git.verify.effects import Closed, Link, Written, closed_by, effect_form
 from esaa_git.verify.failure import Failure
 
 _CHECK_OF_RULE = {"INV-001": 9, "INV-004": 8, "INV-005": 5}
@@ -90,7 +92,7 @@ class EventChecker:
         self._authority: Authority | None = None
         self.closed: list[Closed] = []
         self.links: list[Link] = []
-        self._written: dict[str, tuple[str, Event]] = {}
+        self._written: dict[str, Written] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
         self.sound = start
@@ -320,14 +322,14 @@ class EventChecker:
             raise Failure(8, str(error)) from error
         for blob in blobs.values():
             self._reader(blob)
-        if event.action == "orchestrator.file.write":
-            for file in event.payload["files"]:
-                if "after" in file:
-                    content = self._reader(file["after"])[1]
-                    if len(content) != file["bytes"]:
-                        raise Failure(8, f"the content of '{file['path']}' has another size")
-                    if canonical.digest(content) != file["sha256"]:
-                        raise Failure(8, f"the content of '{file['path']}' has another SHA-256")
+        if isinstance(event.payload, FileWrite):
+            for file in event.payload.files:
+                if not isinstance(file, FileDelete):
+                    content = self._reader(file.after)[1]
+                    if len(content) != file.bytes:
+                        raise Failure(8, f"the content of '{file.path}' has another size")
+                    if canonical.digest(content) != file.sha256:
+                        raise Failure(8, f"the content of '{file.path}' has another SHA-256")
 
     def _flat(self, tree: str, prefix: str) -> dict[str, TreeEntry]:
         found: dict[str, TreeEntry] = {}
@@ -342,9 +344,9 @@ class EventChecker:
 
     def _check_recorded_hash(self, event: Event) -> None:
         """Check 10: the hash that a `verify.ok` recorded is that of the state before it."""
-        if event.action != "verify.ok":
+        if not isinstance(event.payload, VerifyOk):
             return
-        recorded = event.payload["projection_hash_sha256"]
+        recorded = event.payload.projection_hash_sha256
         if projection_hash(self.state) != recorded:
             raise Failure(10, f"the projection's hash is not the recorded {recorded[:12]}")
 
@@ -353,10 +355,10 @@ class EventChecker:
     def _note_effect(self, event: Event, state: State, oid: str) -> None:
         """Take note of what check 11 has to find once all events are checked."""
         payload = event.payload
-        if event.action == "orchestrator.file.write":
-            self._written[payload["attempt_id"]] = (oid, event)
-        if event.action == "orchestrator.view.mutate" and payload["view"] == "effect":
-            link = (payload["task_id"], payload["effect_commit"], payload["reached_by"])
+        if isinstance(payload, FileWrite):
+            self._written[payload.attempt_id] = Written(oid, event.event_id, payload)
+        if isinstance(payload, EffectRelinked):
+            link = (payload.task_id, payload.effect_commit, payload.reached_by)
             self.links.append(Link(event.seq, *link))
         closed = closed_by(event, oid, lambda: state.run.branch)
         if closed is None:
@@ -364,7 +366,7 @@ class EventChecker:
         written = self._written.pop(closed.attempt_id, None)
         if written is not None and self._contracts is not None and self._contracts_tree is not None:
             task = state.tasks[closed.task_id]
-            form = effect_form(*written, event, task, state, self._contracts, self._contracts_tree)
+            form = effect_form(written, event, task, state, self._contracts, self._contracts_tree)
             closed = replace(closed, form=form)
         self.closed.append(closed)
 

@@ -10,6 +10,8 @@ import pygit2
 from esaa_git.core.contract_rules import attribution
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event
+from esaa_git.core.events import AttemptCreate, FileWrite, TaskUpdate
+from esaa_git.core.events.file_write import images
 from esaa_git.core.state import State, Task
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
@@ -103,11 +105,11 @@ def closed_by(event: Event, oid: str, branch: Callable[[], str | None]) -> Close
         oid: the commit that carries the event.
         branch: gives the branch of the run; only asked where a task was closed.
     """
-    effect = event.payload.get("effect_commit")
-    if event.action != "task.update" or effect is None:
+    payload = event.payload
+    if not isinstance(payload, TaskUpdate) or payload.effect_commit is None:
         return None
-    task_id, attempt_id = str(event.task_id), str(event.attempt_id)
-    return Closed(event.seq, oid, str(effect), task_id, attempt_id, str(branch()))
+    effect, task_id, attempt_id = payload.effect_commit, payload.task_id, str(payload.attempt_id)
+    return Closed(event.seq, oid, effect, task_id, attempt_id, str(branch()))
 
 
 def closed_in(reader: Reader, found: EventCommit) -> Closed | None:
@@ -124,9 +126,17 @@ def _state_of(reader: Reader, found: EventCommit) -> State:
     return load_state(reader, found.tree["roadmap"].oid, seq=event.seq, ts=event.ts)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The event that wrote an effect, and the commit that carries it."""
+
+    event_commit: str
+    event_id: str
+    effect: FileWrite
+
+
 def effect_form(
-    written_by: str,
-    written: Event,
+    written: Written,
     closing: Event,
     task: Task,
     state: State,
@@ -136,11 +146,7 @@ def effect_form(
     """Return what the effect commit of a closed task has to be, from the log alone."""
     if task.result is None:
         raise MalformedObject(f"'{task.task_id}' is closed without a result")
-    changes: dict[str, tuple[str, str] | None] = {}
-    for file in written.payload["files"]:
-        if "from" in file:
-            changes[file["from"]] = None
-        changes[file["path"]] = (file["mode"], file["after"]) if "after" in file else None
+    changes = {path: after for path, _, after in images(written.effect.files)}
     return EffectForm(
         task.result.agent,
         task.result.summary,
@@ -148,7 +154,7 @@ def effect_form(
         str(state.run.run_id),
         attribution(task, contracts),
         written.event_id,
-        written_by,
+        written.event_commit,
         contracts_tree,
         changes,
     )
@@ -161,8 +167,7 @@ def form_of(reader: Reader, closed: Closed) -> EffectForm:
     state = _state_of(reader, closing)
     tree = closing.tree["contracts"].oid
     return effect_form(
-        written.oid,
-        written.event,
+        written,
         closing.event,
         state.tasks[closed.task_id],
         state,
@@ -171,7 +176,7 @@ def form_of(reader: Reader, closed: Closed) -> EffectForm:
     )
 
 
-def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> EventCommit:
+def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> Written:
     """Return the last effect of the attempt that the log holds before the closing event.
 
     Raises:
@@ -181,9 +186,10 @@ def written_event(reader: Reader, closing: EventCommit, closed: Closed) -> Event
     while oid is not None:
         found = read_event_commit(reader, oid)
         if found.event.attempt_id == closed.attempt_id:
-            if found.event.action == "orchestrator.file.write":
-                return found
-            if found.event.action == "attempt.create":
+            payload = found.event.payload
+            if isinstance(payload, FileWrite):
+                return Written(found.oid, found.event.event_id, payload)
+            if isinstance(payload, AttemptCreate):
                 break
         oid = found.parent
     raise closed.locate(Failure(11, "the log holds no effect of its attempt"))

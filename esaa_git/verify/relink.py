@@ -23,6 +23,7 @@ from hashlib import sha256
 import pygit2
 
 from esaa_git.core.event import epoch_seconds
+from esaa_git.core.events.file_write import images
 from esaa_git.errors import EsaaError
 from esaa_git.store import commitform
 from esaa_git.store.difference import unified_diff
@@ -304,16 +305,8 @@ class Relinker:
     def _effect(self, closed: Closed) -> _Effect:
         reader = self._repository.read
         closing = read_event_commit(reader, closed.event_commit)
-        written = written_event(reader, closing, closed).event
-        before: dict[str, Image] = {}
-        for file in written.payload["files"]:
-            image = None
-            if "before" in file:
-                mode = file.get("before_mode", file.get("mode", "100644"))
-                image = (mode, file["before"])
-            before[file["path"]] = None if "from" in file else image
-            if "from" in file:
-                before[file["from"]] = image
+        written = written_event(reader, closing, closed)
+        before = {path: image for path, image, _ in images(written.effect.files)}
         return _Effect(closed, closed.form or form_of(reader, closed), before)
 
 

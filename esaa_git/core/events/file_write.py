@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 from esaa_git.core.events.base import Count, Payload, Record, Stamp
 from esaa_git.core.events.fields import AttemptId, CheckResults, Mode, Oid, Path, Sha256, TaskId
@@ -63,6 +64,27 @@ class FileRename(Record):
 
 
 AnyFile = FileAdd | FileModify | FileDelete | FileRename
+
+Image = tuple[str, str] | None
+"""What stands at a path: its mode and the id of its blob; None where nothing does."""
+
+
+def images(files: Iterable[AnyFile]) -> Iterator[tuple[str, Image, Image]]:
+    """Yield (path, before, after) of every path that changes; a rename changes two."""
+    for file in files:
+        match file:
+            case FileAdd():
+                yield file.path, None, (file.mode, file.after)
+            case FileModify():
+                before = (file.before_mode or file.mode, file.before)
+                yield file.path, before, (file.mode, file.after)
+            case FileDelete():
+                yield file.path, (file.before_mode or "100644", file.before), None
+            case FileRename():
+                yield file.from_, (file.before_mode or file.mode, file.before), None
+                yield file.path, None, (file.mode, file.after)
+            case _:
+                assert_never(file)
 
 
 class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
