@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import json
 import pkgutil
@@ -175,6 +176,24 @@ def test_every_package_is_on_the_map() -> None:
     walked = pkgutil.walk_packages(esaa_git.__path__, "esaa_git.", onerror=lambda _: None)
     packages = ["esaa_git", *(module.name for module in walked if module.ispkg)]
     assert sorted(listed) == sorted(packages)
+
+
+def test_every_module_that_the_map_names_is_there() -> None:
+    packages = {path.parent.name for path in (ROOT / "esaa_git").glob("*/__init__.py")}
+    named = set(re.findall(r"`([a-z_]+\.[a-zA-Z_.]+)`", read("ARCHITECTURE.md")))
+    named -= set(ACTIONS)
+    inside = sorted(name for name in named if name.partition(".")[0] in packages)
+    assert len(inside) > 50
+    assert [name for name in inside if not is_there(f"esaa_git.{name}")] == []
+
+
+def is_there(name: str) -> bool:
+    """Answer whether this is a module, or what one defines."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return hasattr(importlib.import_module(module), attribute)
 
 
 def documents() -> list[Path]:
