@@ -74,6 +74,13 @@ def test_the_package_is_no_longer_than_a_person_writes_in_an_hour() -> None:
     assert len(lines) <= 65
 
 
+@pytest.mark.parametrize("file", ["pyproject.toml", "esaa_git_echo.py"])
+def test_the_guide_shows_the_package_as_it_is(file: str) -> None:
+    guide = (PACKAGE.parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    shown = (PACKAGE / file).read_text(encoding="utf-8").rstrip()
+    assert f"\n{shown}\n```\n" in guide
+
+
 def test_an_agent_of_a_package_does_a_task_and_the_record_needs_no_package(
     project: Project, here: Here
 ) -> None:
