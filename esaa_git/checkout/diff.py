@@ -36,7 +36,15 @@ from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room
 from esaa_git.ports.agent import Harvest
-from esaa_git.store.objects import BLOB, MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, object_id
+from esaa_git.store.objects import (
+    BLOB,
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    MODE_SYMLINK,
+    bytes_of,
+    name_of,
+    object_id,
+)
 
 _SMALL: Final = 1 << 20
 """A file of at most so many bytes is read at once."""
@@ -119,7 +127,7 @@ class _Harvester:
         )
         fields = said.split(b"\0")
         verdicts = zip(fields[2::4], fields[3::4], strict=False)
-        return {os.fsdecode(path[2:]) for pattern, path in verdicts if not pattern.startswith(b"!")}
+        return {name_of(path[2:]) for pattern, path in verdicts if not pattern.startswith(b"!")}
 
     def _copy_ignore_file(self, path: str) -> None:
         try:
@@ -199,7 +207,7 @@ class _Harvester:
         folder, _, name = path.rpartition("/")
         with open_below(self._checkout, folder) as opened:
             try:
-                return os.fsencode(os.readlink(name, dir_fd=opened))
+                return os.readlink(bytes_of(name), dir_fd=opened)
             except OSError as error:
                 raise Faulty(not_a_file(path, None, stat.S_IFLNK)) from error
 
@@ -210,7 +218,7 @@ class _Harvester:
 
     def _ask(self, *arguments: str, paths: Sequence[str] = ()) -> bytes:
         """Run git on our copies; what it cannot make out is a fault of what it was given."""
-        lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        lines = b"".join(bytes_of(path) + b"\0" for path in paths)
         try:
             return self._git.run(self._git.files, *arguments, input=lines, timeout=_SECONDS)
         except RepositoryError as error:
@@ -271,7 +279,7 @@ class _Entry:
 
 
 def _parse_raw(raw: bytes) -> Iterator[_Entry]:
-    fields = iter(os.fsdecode(raw).split("\0")[:-1])
+    fields = iter(name_of(raw).split("\0")[:-1])
     for head in fields:
         old_mode, mode, old_oid, oid, letter = head.removeprefix(":").split(" ")
         source = next(fields) if letter[0] == "R" else None

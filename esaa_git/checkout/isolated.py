@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esaa_git.folders import no_room, throwaway_folder
+from esaa_git.store.objects import bytes_of, name_of
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
 
@@ -136,7 +137,7 @@ def _setting(item: tuple[str, str]) -> str:
 
 def _alternate(path: Path) -> bytes:
     """Write a folder as git reads it from `objects/info/alternates`."""
-    name = os.fsencode(path)
+    name = bytes_of(str(path))
     if b"\n" not in name and not name.startswith((b"#", b'"')):
         return name
     return b'"%s"' % b"".join(b"\\%03o" % byte for byte in name)
@@ -146,4 +147,4 @@ def _path(line: bytes) -> str:
     """Read a folder that git wrote into `objects/info/alternates`, in quotes where it is odd."""
     if line.startswith(b'"'):
         line = line[1:-1].decode("unicode_escape").encode("latin-1", "replace")
-    return os.fsdecode(line)
+    return name_of(line)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from esaa_git.store.objects import name_of
+
 _HEADER: Final = struct.Struct(">4sII")
 # Of an entry: both times in seconds and nanoseconds, inode, mode, size and id.
 _ENTRY: Final = struct.Struct(">4I4x2I8xI20s2x")
@@ -51,7 +53,7 @@ class LaidOut:
         at, start = _HEADER.size, _ENTRY.size
         for _ in range(count):
             end = index.index(b"\0", at + start)
-            path = index[at + start : end].decode("utf-8", "surrogateescape")
+            path = name_of(index[at + start : end])
             folder, _, name = path.rpartition("/")
             if folder not in folders:
                 _add_folder(folders, folder)

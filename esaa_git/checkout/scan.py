@@ -21,7 +21,7 @@ from typing import Final
 from esaa_git.checkout.manifest import LaidFile, LaidOut
 from esaa_git.core.paths import MAX_PATH, normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
-from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK
+from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK, bytes_of
 
 _SECOND: Final = 10**9
 _WORD: Final = 0xFFFFFFFF
@@ -163,7 +163,7 @@ class Surveyor:
         if self._count > _MOST_NEW:
             message = f"the checkout holds more than {_MOST_NEW} new files and folders"
             raise Faulty(Rejected(RejectCode.TOO_MANY_FILES, message, {"allowed": _MOST_NEW}))
-        if len(os.fsencode(path)) > MAX_PATH:
+        if len(bytes_of(path)) > MAX_PATH:
             rejected = normalise_path(path)
             assert isinstance(rejected, Rejected)
             raise Faulty(rejected)

@@ -18,7 +18,7 @@ from esaa_git.checkout.indexlock import identity, lock_index, replacing_index, w
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.locks import Claim
-from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry
+from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry, bytes_of, name_of
 from esaa_git.store.program import run_git
 
 _ARGUMENTS_LIMIT = 128 * 1024
@@ -316,7 +316,7 @@ class Worktree:
 
     def _being_written(self) -> set[str]:
         try:
-            return set(os.fsdecode(self._following.read_bytes()).split("\0"))
+            return set(name_of(self._following.read_bytes()).split("\0"))
         except FileNotFoundError:
             return set()
 
@@ -366,7 +366,7 @@ class Worktree:
 
     def _note_being_written(self, paths: Collection[str]) -> None:
         if paths:
-            self._following.write_bytes(os.fsencode("\0".join(sorted(paths))))
+            self._following.write_bytes(bytes_of("\0".join(sorted(paths))))
         else:
             self._following.unlink(missing_ok=True)
 
@@ -390,7 +390,7 @@ class Worktree:
         holding: Sequence[int] = (),
     ) -> str:
         said = self._git_bytes(*arguments, input=input, env=env, holding=holding)
-        return os.fsdecode(said)
+        return name_of(said)
 
     def _git_bytes(
         self,
@@ -406,7 +406,7 @@ class Worktree:
             f"--work-tree={self.folder}",
             "--literal-pathspecs",
             *arguments,
-            input=None if input is None else os.fsencode(input),
+            input=None if input is None else bytes_of(input),
             env=env,
             holding=holding,
         )
@@ -431,10 +431,10 @@ def _batches(paths: list[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for path in paths:
-        size += len(os.fsencode(path)) + 1
+        size += len(bytes_of(path)) + 1
         if batch and size > _ARGUMENTS_LIMIT:
             yield batch
-            batch, size = [], len(os.fsencode(path)) + 1
+            batch, size = [], len(bytes_of(path)) + 1
         batch.append(path)
     if batch:
         yield batch

@@ -24,7 +24,7 @@ from esaa_git.store.commitform import claims
 from esaa_git.store.files import write_atomically
 from esaa_git.store.journal import FileJournal
 from esaa_git.store.log import read_event_commit
-from esaa_git.store.objects import COMMIT, TREE, decode_commit
+from esaa_git.store.objects import COMMIT, TREE, decode_commit, name_of
 from esaa_git.store.position import walk_back
 from esaa_git.store.program import run_git
 from esaa_git.store.refs import GitRefs
@@ -308,7 +308,7 @@ def _changes(repository: Repository, old: str, new: str) -> dict[str, FileEntry 
     found: dict[str, FileEntry | None] = {}
     for what, path in zip(words[::2], words[1::2], strict=False):
         _, mode, _, oid, _ = what.decode().split(" ")
-        name = path.decode("utf-8", "surrogateescape")
+        name = name_of(path)
         found[name] = None if mode == "000000" else FileEntry(mode, oid)
     return found
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import pygit2
 
 from esaa_git.ports.files import Conflict, FileEntry
-from esaa_git.store.objects import BLOB, MODE_FILE
+from esaa_git.store.objects import BLOB, MODE_FILE, name_of
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import store_files
@@ -68,7 +68,7 @@ class GitMerger:
         git_dir = self._repository.git_dir
         options = ("-r", "-z", "-M50%", "--diff-filter=R", "--name-status")
         said = run_git(git_dir, f"--git-dir={git_dir}", "diff-tree", *options, base, tip, "--")
-        words = said.decode(errors="surrogateescape").split("\0")
+        words = name_of(said).split("\0")
         renames = dict(zip(words[1::3], words[2::3], strict=False))
         return renames.get(path)
 

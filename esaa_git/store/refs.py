@@ -27,6 +27,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.durability import note_start, sync_everything, sync_folders
 from esaa_git.store.locks import Claim, LockHeld
+from esaa_git.store.objects import bytes_of
 from esaa_git.store.repository import Repository
 
 TURN_SECONDS = 10
@@ -275,4 +276,4 @@ def _append(repository: Repository, log: Path, move: RefMove) -> None:
     line = f"{ids} {who.name} <{who.email}> {who.time} {zone}\t{message}\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
-        stream.write(line.encode("utf-8", "surrogateescape"))
+        stream.write(bytes_of(line))

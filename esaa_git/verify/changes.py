@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from operator import add
 
-from esaa_git.store.objects import MalformedObject, decode_tree
+from esaa_git.store.objects import MalformedObject, decode_tree, name_of
 from esaa_git.store.statetree import Reader
 
 Image = tuple[str, str] | None
@@ -37,7 +37,7 @@ class TreeChanges:
         old = {} if before is None else self._tree(before)
         new = {} if after is None else self._tree(after)
         for raw in sorted({name for name, _ in old.items() ^ new.items()}):
-            name = raw.decode("utf-8", "surrogateescape")
+            name = name_of(raw)
             left, right = old.get(raw), new.get(raw)
             left_tree, right_tree = _subtree(left), _subtree(right)
             if left is not None and left_tree is None and (right is None or right_tree is not None):
