@@ -100,14 +100,6 @@ def check_all(repository: Repository, *, server: bool) -> Checked:
     return Checked(tuple(look(repository, name) for name in (SERVER if server else CLIENT)))
 
 
-def hooks_folder(repository: Repository) -> Path:
-    """Return where git looks for hooks: `core.hooksPath`, or `hooks` (git-config(1))."""
-    setting = repository.setting("core.hooksPath")
-    if setting is None:
-        return repository.common_dir / "hooks"
-    return (repository.workdir or repository.git_dir) / Path(setting).expanduser()
-
-
 def install(repository: Repository, name: str, *, fallback: bool = False) -> Installed:
     """Put a hook of ours in place, with the one that is there running before it.
 
@@ -190,7 +182,7 @@ def launcher(name: str, *, fallback: bool = False) -> bytes:
 
 def _place(repository: Repository, name: str) -> Path:
     """Return where the hook goes: into `NAME.d` where a forge runs all that is in there."""
-    path = hooks_folder(repository) / name
+    path = repository.hooks_folder / name
     delegates = path.with_name(f"{name}.d")
     is_foreign = delegates.is_dir() and path.is_file() and not _is_ours(path)
     return delegates / _DELEGATED if is_foreign and b".d" in path.read_bytes() else path

@@ -18,10 +18,9 @@ left takes up to two more, and a refusal by read-tree a second round.
 
 from __future__ import annotations
 
-import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,45 +230,14 @@ class GitCheckouts:
         return self._repository.raw[commit].peel(pygit2.Tree)
 
     def _holders(self, branch: str) -> list[Worktree]:
-        ref = f"refs/heads/{branch}"
-        return [worktree for worktree in self._worktrees() if _head(worktree.git_dir) == ref]
-
-    def _worktrees(self) -> Iterator[Worktree]:
-        """Yield what `git worktree list` does, at the cost of a few small files and no process."""
-        common = self._repository.common_dir
-        is_main = common == self._repository.git_dir
-        main = self._repository.raw if is_main else pygit2.Repository(str(common))
-        try:
-            trusts_modes = main.config.get_bool("core.fileMode")
-        except KeyError:
-            trusts_modes = True
-        ours = locks_folder(self._repository), self._repository.sync_mode
-        if not main.is_bare:
-            held = self._held.get(common)
-            yield Worktree(Path(main.workdir), common, trusts_modes, *ours, held)
-        for git_dir in sorted(common.glob("worktrees/*")):
-            try:
-                # Relative to where the link stands if worktree.useRelativePaths is on.
-                link = git_dir / (git_dir / "gitdir").read_text().removesuffix("\n")
-                back = link.parent / link.read_text().removeprefix("gitdir: ").removesuffix("\n")
-            except OSError:
-                continue
-            # A folder that was deleted and made again for something else is not ours to write.
-            if back.resolve() == git_dir.resolve():
-                place, held = Path(os.path.normpath(link.parent)), self._held.get(git_dir)
-                yield Worktree(place, git_dir, trusts_modes, *ours, held)
-
-
-def _head(git_dir: Path) -> str | None:
-    """Return the ref that HEAD names, or None where it is detached."""
-    head = git_dir / "HEAD"
-    if head.is_symlink():  # as core.preferSymlinkRefs writes it
-        return str(head.readlink())
-    try:
-        text = head.read_text()
-    except OSError:
-        return None
-    return text.removeprefix("ref:").strip() if text.startswith("ref:") else None
+        ref, repository = f"refs/heads/{branch}", self._repository
+        trusts_modes = repository.main.flag("core.fileMode", default=True)
+        ours = locks_folder(repository), repository.sync_mode
+        return [
+            Worktree(one.folder, one.git_dir, trusts_modes, *ours, self._held.get(one.git_dir))
+            for one in repository.work_trees()
+            if one.head == ref
+        ]
 
 
 def _entry_at(tree: pygit2.Tree, path: str) -> TreeEntry | None:

@@ -161,11 +161,7 @@ class Remote:
         return f"{self.log_ref}:{self.tracking}" in self._refspecs()
 
     def _refspecs(self) -> list[str]:
-        try:
-            found = self._repository.raw.config.get_multivar(f"remote.{self.name}.fetch")
-            return [str(spec) for spec in found]
-        except KeyError:
-            return []
+        return self._repository.settings(f"remote.{self.name}.fetch")
 
     # -- asking ---------------------------------------------------------------------------------
 

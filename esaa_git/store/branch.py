@@ -46,10 +46,10 @@ class GitBranch:
 
     def protected(self) -> Sequence[str]:
         """Return the hooks folder, where `core.hooksPath` keeps it in the tree."""
-        hooks, workdir = self._repository.setting("core.hooksPath"), self._repository.workdir
-        if hooks is None or workdir is None:
+        workdir = self._repository.workdir
+        if workdir is None or self._repository.setting("core.hooksPath") is None:
             return ()
-        place = Path(os.path.normpath(workdir / Path(hooks).expanduser()))
+        place = Path(os.path.normpath(self._repository.hooks_folder))
         if not place.is_relative_to(workdir):
             return ()
         inside = place.relative_to(workdir).as_posix()

@@ -76,7 +76,7 @@ class GitMerger:
         self, path: str, base: FileEntry, ours: FileEntry, theirs: FileEntry
     ) -> str | None:
         # Unspecified is None and stands for `merge.default`; True is the built-in text driver.
-        driver = self._repository.raw.get_attr(path, "merge")
+        driver = self._repository.attribute(path, "merge")
         if driver is None:
             driver = self._repository.setting("merge.default")
         if driver is False or driver == "binary":

@@ -11,6 +11,7 @@ import pygit2
 from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.durability import SETTING, prepare, sync_mode
+from esaa_git.store.layout import Layout, common_dir
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
 from esaa_git.store.objects import MalformedObject, object_id
 
@@ -42,35 +43,17 @@ class DamagedObject(CorruptedError, MalformedObject):
     """An object is stored, and what is stored is not it."""
 
 
-class Repository:
+class Repository(Layout):
     """One repository on disk: where its parts are, and the object database in raw bytes."""
 
     def __init__(self, raw: pygit2.Repository) -> None:
-        self.raw = raw
+        super().__init__(raw)
         self.odb = raw.odb
-
-    @cached_property
-    def git_dir(self) -> Path:
-        """The `.git` of this worktree."""
-        return Path(self.raw.path)
-
-    @cached_property
-    def common_dir(self) -> Path:
-        """The folder that all linked worktrees share: objects, refs, and our own `esaa/`."""
-        marker = self.git_dir / "commondir"
-        if marker.is_file():
-            return (self.git_dir / marker.read_text().strip()).resolve()
-        return self.git_dir
 
     @property
     def esaa_dir(self) -> Path:
         """Where what is derived or local lives; all but keys and the pin may be deleted."""
         return self.common_dir / "esaa"
-
-    @property
-    def workdir(self) -> Path | None:
-        """The checkout, or None in a bare repository."""
-        return None if self.raw.is_bare else Path(self.raw.workdir)
 
     @property
     def events_ref(self) -> str:
@@ -82,24 +65,6 @@ class Repository:
                 hint=f"run 'git config esaa.eventsRef {DEFAULT_EVENTS_REF}'",
             )
         return name
-
-    def setting(self, name: str) -> str | None:
-        """Return one value of the git configuration."""
-        try:
-            return str(self.raw.config[name])
-        except KeyError:
-            return None
-
-    def set_local(self, name: str, value: str) -> None:
-        """Write one value into the repository's own configuration."""
-        path = self.common_dir / "config"
-        pygit2.Config(str(path))[name] = value
-
-    def unset_local(self, name: str) -> None:
-        """Remove one value from the repository's own configuration, if it is there."""
-        config = pygit2.Config(str(self.common_dir / "config"))
-        if name in config:
-            del config[name]
 
     def read(self, oid: str) -> tuple[int, bytes]:
         """Return (kind, content) of an object.
@@ -242,10 +207,8 @@ class GuardedRepository(Repository):
 
 def _refuse_unsupported(git_dir: Path) -> None:
     """Refuse reftable and SHA-256 repositories, which libgit2 reads wrongly or not at all."""
-    marker = git_dir / "commondir"
-    common = (git_dir / marker.read_text().strip()) if marker.is_file() else git_dir
     try:
-        config = pygit2.Config(str(common / "config"))
+        config = pygit2.Config(str(common_dir(git_dir) / "config"))
     except (OSError, pygit2.GitError):
         return
     for key, plain, name in (
