@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from esaa_git.core.state import State
     from esaa_git.engine.rebase import Outcome
     from esaa_git.ports.branch import InTheWay
+    from esaa_git.remote.incoming import Incoming
     from esaa_git.remote.reconcile import Lane
-    from esaa_git.remote.remote import Incoming, Remote
+    from esaa_git.remote.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult
     Args:
         together: merge branches, and decide a diverged tail again; otherwise only go forward.
     """
-    from esaa_git.remote.reconcile import seq_of
     from esaa_git.store.log import load_tip
+    from esaa_git.store.position import seq_of
 
     repository = project.repository
     if repository.ref_target(remote.log_ref) is not None and together:

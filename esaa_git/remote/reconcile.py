@@ -15,7 +15,7 @@ from typing import Any
 import pygit2
 
 from esaa_git.core.state import State
-from esaa_git.errors import ConflictError, CorruptedError
+from esaa_git.errors import ConflictError
 from esaa_git.ports.branch import BranchMove, Checkouts, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
@@ -23,9 +23,8 @@ from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.commitform import claims
 from esaa_git.store.files import write_atomically
 from esaa_git.store.journal import FileJournal
-from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, TREE, decode_commit, name_of
-from esaa_git.store.position import walk_back
+from esaa_git.store.position import contains, seq_of
 from esaa_git.store.program import run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
@@ -33,39 +32,6 @@ from esaa_git.verify.effects import is_closing_effect
 from esaa_git.verify.pins import mark_path, read_mark, write_mark
 
 SUPERSEDED = "refs/esaa/superseded"
-
-
-def seq_of(repository: Repository, oid: str) -> int:
-    """Return the sequence number of an event commit."""
-    return read_event_commit(repository.read, oid).event.seq
-
-
-def common_event(repository: Repository, one: str, other: str) -> str | None:
-    """Return the last event commit that both logs have, or None where they are two logs.
-
-    By raw parents, so that no graft or replacement joins what is apart. It costs what the two
-    have apart.
-
-    Raises:
-        CorruptedError: if either cannot be read that far.
-    """
-    left, right = walk_back(repository, one), walk_back(repository, other)
-    ahead = seq_of(repository, one) - seq_of(repository, other)
-    for _ in range(ahead):
-        next(left, None)
-    for _ in range(-ahead):
-        next(right, None)
-    for here, there in zip(left, right, strict=False):
-        if here == there:
-            return here
-    return None
-
-
-def contains(repository: Repository, tip: str, commit: str) -> bool:
-    """Answer whether `commit` is `tip` or an ancestor of it; both are here."""
-    if tip == commit:
-        return True
-    return repository.raw.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
 
 
 # -- one branch ---------------------------------------------------------------------------------
@@ -336,13 +302,3 @@ def keep_report(repository: Repository, tip: str, document: Mapping[str, Any]) -
     path = repository.esaa_dir / "superseded" / f"{tip}.json"
     write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
     return str(path)
-
-
-def genesis_of(repository: Repository, tip: str) -> str:
-    """Return the first event commit of the log that ends here."""
-    oid = tip
-    for oid in walk_back(repository, tip):  # noqa: B007 - the last one is wanted
-        pass
-    if seq_of(repository, oid) != 1:
-        raise CorruptedError(f"the log that ends with {tip[:12]} does not begin with event 1")
-    return oid

@@ -9,33 +9,31 @@ empty one. No refspec of ours has a `+`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from esaa_git.core.state import State
 from esaa_git.errors import (
     ConfigurationError,
     ConflictError,
     CorruptedError,
     MismatchError,
-    RefusedError,
     RemoteUnreachable,
     RepositoryError,
     UsageError,
 )
 from esaa_git.faults import Point, reach
 from esaa_git.ports.refs import RefMove
-from esaa_git.remote.reconcile import common_event, contains, genesis_of, seq_of
+from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
+from esaa_git.remote.refusal import refusal
 from esaa_git.store.log import load_tip, read_event_commit
 from esaa_git.store.objects import COMMIT
-from esaa_git.store.program import run_git
-from esaa_git.store.refs import GitRefs, OverlayRefs
+from esaa_git.store.position import common_event, contains, genesis_of
+from esaa_git.store.program import GitFailed, run_git
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verify.audit import Auditor
-from esaa_git.verify.failure import check_name
 from esaa_git.verify.pins import Mark, mark_path, read_mark, write_mark
 
 CHECKPOINTS = "refs/esaa/checkpoints"
@@ -46,50 +44,6 @@ STALL_SECONDS = 30
 """How long a connection over HTTP may stand still before a worker takes it for broken."""
 
 _HEADS = "refs/heads/"
-_MOVED = (
-    "(fetch first)",
-    "(non-fast-forward)",
-    "(stale info)",
-    "cannot lock ref",
-    "failed to lock",
-    "failed to update ref",
-    "incorrect old value",
-    "is not where the push begins",
-    "reference already exists",
-)
-"""What git, or our hook, says of a ref that is not, or no longer, where the push begins."""
-
-Progress = Callable[[int, int], None]
-
-
-def _silent(_done: int, _total: int) -> None:
-    pass
-
-
-LastSeen = Mark
-"""Which log a remote had when it was last seen, how far it went, and where its branch was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What a remote offers, fetched and verified.
-
-    `common` is the last event that the local log has as well, None where there is no local log.
-    `mark` is the verified point of a log that was verified as a whole.
-    """
-
-    tip: str
-    seq: int
-    log_id: str
-    genesis: str | None
-    common: str | None
-    verified: int
-    trust: str
-    state: State
-    branch: str | None
-    branch_tip: str | None
-    notes: tuple[str, ...] = ()
-    mark: Mark | None = None
 
 
 class Remote:
@@ -229,7 +183,7 @@ class Remote:
 
     # -- fetching -------------------------------------------------------------------------------
 
-    def fetch(self, on_progress: Progress = _silent) -> Incoming:
+    def fetch(self, on_progress: Progress = silent) -> Incoming:
         """Fetch log, branches and checkpoints, and verify what is new; the local log stays.
 
         Raises:
@@ -242,14 +196,15 @@ class Remote:
             self.refuse_missing(self.last_seen())
         return self.take_in(on_progress)
 
-    def take_in(self, on_progress: Progress = _silent) -> Incoming:
+    def take_in(self, on_progress: Progress = silent) -> Incoming:
         """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
         try:
             self._fetch_objects()
             tip = self._refs.read(self._incoming)
             if tip is None:
                 raise CorruptedError(f"'{self.name}' has no commit at '{self.log_ref}'")
-            incoming = self._judge(tip, on_progress)
+            judge = Judge(self._repository, self.name, self._incoming, self.pin_path)
+            incoming = judge.judge(tip, on_progress)
             self.remember(incoming)
             notes = self._take_checkpoints()
         finally:
@@ -275,6 +230,10 @@ class Remote:
             hint="ask who keeps the server; to put back what is here: "
             f"git push {self.name} {self.log_ref}",
         )
+
+    def check_last_seen(self, tip: str, pin: LastSeen) -> None:
+        """Refuse a log that does not contain what the remote was seen with (check 1)."""
+        check_last_seen(self._repository, self.name, self.pin_path, tip, pin)
 
     def _fetch_objects(self) -> None:
         """One call, so that log and branches are those of one moment."""
@@ -314,119 +273,6 @@ class Remote:
 
     def _clear_arrivals(self) -> None:
         self._refs.delete(self._refs.list(self._arrivals))
-
-    def _judge(self, tip: str, on_progress: Progress) -> Incoming:
-        here = self._repository
-        try:
-            seq_of(here, tip)
-        except CorruptedError as error:
-            raise CorruptedError(
-                f"what '{self.name}' has at '{self.log_ref}' is no event log",
-                cause=error.cause or error.message,
-                hint="nothing was taken over; ask who keeps the server how that came there",
-            ) from error
-        last = self.last_seen()
-        if last is not None:
-            self.check_last_seen(tip, last)
-        local = self._refs.read(self.log_ref)
-        common = None if local is None else common_event(here, local, tip)
-        if local is not None and common is None:
-            raise MismatchError(
-                f"the log on '{self.name}' is another log than the one that is here",
-                cause=f"they have not even their first event in common ({local[:12]}, {tip[:12]})",
-                hint="a repository has one log; look which of the two is the right one",
-            )
-        return self._verify(tip, common, last, on_progress)
-
-    def check_last_seen(self, tip: str, pin: LastSeen) -> None:
-        """Refuse a log that does not contain what the remote was seen with (check 1)."""
-        seq = seq_of(self._repository, tip)
-        meets = None
-        if pin.tip in self._repository.odb:
-            meets = common_event(self._repository, pin.tip, tip)
-        if meets == pin.tip:
-            return
-        hint = (
-            f"nothing was taken over; if '{self.name}' is meant to have another log, delete "
-            f"'{self.pin_path}'"
-        )
-        if meets is None:
-            raise MismatchError(
-                f"'{self.name}' has another log than before",
-                cause=f"{check_name(1)}: it had log {pin.log_id[:12]} with {pin.seq} events, "
-                f"and has {seq} of another",
-                hint=hint,
-            )
-        last = seq_of(self._repository, meets)
-        if meets == tip:
-            raise MismatchError(
-                f"the log on '{self.name}' was rolled back to event {seq}",
-                cause=f"{check_name(1)}: it had {pin.seq} events when it was last seen; "
-                f"{pin.seq - seq} are gone",
-                hint=hint,
-            )
-        raise MismatchError(
-            f"the log on '{self.name}' was rewritten after event {last}",
-            cause=f"{check_name(1)}: events {last + 1} to {pin.seq}, as they were last seen "
-            "there, are not in it any more",
-            hint=hint,
-        )
-
-    # -- verifying ------------------------------------------------------------------------------
-
-    def _verify(
-        self, tip: str, common: str | None, last: LastSeen | None, on_progress: Progress
-    ) -> Incoming:
-        """Verify what is new of a log, and its effects on the remote's branch."""
-        here = self._repository
-        fetched = OverlayRefs(
-            self._refs,
-            renamed={self.log_ref: self._incoming, _HEADS: f"refs/remotes/{self.name}/"},
-        )
-        mark = self._mark(common, last)
-        report = Auditor(
-            here, refs=fetched, mark=mark, remember=False, on_progress=on_progress
-        ).run()
-        if not report.audit.is_ok:
-            kind = MismatchError if report.audit.outcome == "mismatch" else CorruptedError
-            raise kind(
-                f"the log on '{self.name}' does not hold",
-                cause=f"check {report.audit.check}: {report.audit.message} "
-                f"(commit {str(report.failed_commit)[:12]})",
-                hint="nothing was taken over; ask who keeps the server how that came in",
-            )
-        loaded = load_tip(here, tip)
-        return Incoming(
-            tip,
-            loaded.tip.seq,
-            loaded.tip.log_id,
-            report.genesis,
-            common,
-            loaded.tip.seq - report.since,
-            report.trust,
-            loaded.state,
-            report.branch,
-            report.branch_tip,
-            tuple(report.notes),
-            None if report.since else report.mark,
-        )
-
-    def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
-        """Return the point from which to verify: what both logs have, or what was seen before."""
-        here = self._repository
-        if last is not None and (common is None or last.seq >= seq_of(here, common)):
-            return last
-        if common is None:
-            return None
-        found = read_event_commit(here.read, common)
-        known = last or read_mark(mark_path(here))
-        first = None if known is None else known.genesis
-        if first is None:
-            first = genesis_of(here, common)
-        mark = Mark(found.trailers["ESAA-Log"], first, common, found.event.seq)
-        if last is not None:
-            mark = replace(mark, branch=last.branch, branch_tip=last.branch_tip)
-        return mark
 
     # -- pushing --------------------------------------------------------------------------------
 
@@ -521,27 +367,10 @@ class Remote:
         specs = [f"{oid}:{ref}" for ref, oid in moving.items()]
         reach(Point.PUSH_BEGUN)
         try:
-            self._git("push", "--atomic", "--no-verify", "--", self.name, *specs)
+            self._git("push", "--porcelain", "--atomic", "--no-verify", "--", self.name, *specs)
+        except GitFailed as error:
+            raise refusal(self.name, error) or self._unreachable(error) from error
         except RepositoryError as error:
-            said = error.cause or ""
-            if any(words in said for words in _MOVED):
-                raise ConflictError(
-                    f"somebody else pushed to '{self.name}' meanwhile",
-                    cause=_rejections(said),
-                    hint=f"run 'git esaa sync {self.name}'",
-                ) from error
-            if "[remote rejected]" in said:
-                raise RefusedError(
-                    f"'{self.name}' refuses the push",
-                    cause=_words_of_the_server(said) or _rejections(said),
-                    hint="nothing moved there; its words above say what to do",
-                ) from error
-            if "atomic" in said and "not support" in said:
-                raise RefusedError(
-                    f"'{self.name}' cannot take log and branch at once",
-                    cause=said,
-                    hint="the server has to allow atomic pushes (receive.advertiseAtomic)",
-                ) from error
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: RepositoryError) -> RemoteUnreachable:
@@ -600,15 +429,3 @@ def _is_plain(name: str) -> bool:
 def _covers(pattern: str, ref: str) -> bool:
     head, star, tail = pattern.partition("*")
     return ref == pattern if not star else ref.startswith(head) and ref.endswith(tail)
-
-
-def _words_of_the_server(said: str) -> str:
-    lines = [
-        line.removeprefix("remote:").strip() for line in said.splitlines() if "remote:" in line
-    ]
-    return "\n".join(line for line in lines if line)
-
-
-def _rejections(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if "rejected]" in line]
-    return "; ".join(lines) or said

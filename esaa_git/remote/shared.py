@@ -12,9 +12,11 @@ from collections.abc import Callable
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.ports.branch import Checkouts
-from esaa_git.remote.reconcile import contains, land
-from esaa_git.remote.remote import Incoming, Remote
+from esaa_git.remote.incoming import Incoming
+from esaa_git.remote.reconcile import land
+from esaa_git.remote.remote import Remote
 from esaa_git.store.log import load_tip
+from esaa_git.store.position import contains
 from esaa_git.store.repository import Repository
 
 TRIES = 5

@@ -264,3 +264,46 @@ def _miscounted(tip: EventCommit) -> NoReturn:
         f"the log has not the {tip.event.seq} commits that its last event counts",
         hint="run 'git esaa verify' to see where it is broken",
     )
+
+
+def seq_of(repository: Repository, oid: str) -> int:
+    """Return the sequence number of an event commit."""
+    return read_event_commit(repository.read, oid).event.seq
+
+
+def common_event(repository: Repository, one: str, other: str) -> str | None:
+    """Return the last event commit that both logs have, or None where they are two logs.
+
+    By raw parents, so that no graft or replacement joins what is apart. It costs what the two
+    have apart.
+
+    Raises:
+        CorruptedError: if either cannot be read that far.
+    """
+    left, right = walk_back(repository, one), walk_back(repository, other)
+    ahead = seq_of(repository, one) - seq_of(repository, other)
+    for _ in range(ahead):
+        next(left, None)
+    for _ in range(-ahead):
+        next(right, None)
+    for here, there in zip(left, right, strict=False):
+        if here == there:
+            return here
+    return None
+
+
+def contains(repository: Repository, tip: str, commit: str) -> bool:
+    """Answer whether `commit` is `tip` or an ancestor of it; both are here."""
+    if tip == commit:
+        return True
+    return repository.raw.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+
+
+def genesis_of(repository: Repository, tip: str) -> str:
+    """Return the first event commit of the log that ends here."""
+    oid = tip
+    for oid in walk_back(repository, tip):  # noqa: B007 - the last one is wanted
+        pass
+    if seq_of(repository, oid) != 1:
+        raise CorruptedError(f"the log that ends with {tip[:12]} does not begin with event 1")
+    return oid

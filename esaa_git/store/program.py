@@ -65,6 +65,16 @@ _ADDED = {
 _CAUSE_LIMIT = 2000
 
 
+class GitFailed(RepositoryError):
+    """Git was started and ended with another status than 0.
+
+    Attributes:
+        output: what it had printed on standard output by then, where that was read.
+    """
+
+    output: bytes = b""
+
+
 def run_git(
     folder: Path,
     *arguments: str,
@@ -83,8 +93,9 @@ def run_git(
             as long as git is at work, also where we are killed meanwhile.
 
     Raises:
-        RepositoryError: if git cannot be started, or ends with another status than 0; the cause
-            is what it said on standard error.
+        GitFailed: if git ends with another status than 0; the cause is what it said on standard
+            error.
+        RepositoryError: if it cannot be started, or took too long.
     """
     streams: dict[str, Any] = {"input": b"" if input is None else input, "timeout": timeout}
     if holding:
@@ -128,10 +139,12 @@ def _run(
         ) from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-_CAUSE_LIMIT:]
-        raise RepositoryError(
+        failed = GitFailed(
             f"'git {_subcommand(arguments)}' failed in '{folder}'",
             cause=said or _ending(done.returncode),
         )
+        failed.output = done.stdout or b""
+        raise failed
     return done
 
 

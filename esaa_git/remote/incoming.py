@@ -1,0 +1,187 @@
+"""What a remote offers: fetched already, and judged before anything here follows it.
+
+A log has to contain what the remote was seen with before, and what is here; then what is new of
+it is verified, with its effects on the branches of the remote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from esaa_git.core.state import State
+from esaa_git.errors import CorruptedError, MismatchError
+from esaa_git.store.log import load_tip, read_event_commit
+from esaa_git.store.position import common_event, genesis_of, seq_of
+from esaa_git.store.refs import GitRefs, OverlayRefs
+from esaa_git.store.repository import Repository
+from esaa_git.verify.audit import Auditor
+from esaa_git.verify.failure import check_name
+from esaa_git.verify.pins import Mark, mark_path, read_mark
+
+Progress = Callable[[int, int], None]
+
+
+def silent(_done: int, _total: int) -> None:
+    """Tell no progress."""
+
+
+LastSeen = Mark
+"""Which log a remote had when it was last seen, how far it went, and where its branch was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What a remote offers, fetched and verified.
+
+    `common` is the last event that the local log has as well, None where there is no local log.
+    `mark` is the verified point of a log that was verified as a whole.
+    """
+
+    tip: str
+    seq: int
+    log_id: str
+    genesis: str | None
+    common: str | None
+    verified: int
+    trust: str
+    state: State
+    branch: str | None
+    branch_tip: str | None
+    notes: tuple[str, ...] = ()
+    mark: Mark | None = None
+
+
+class Judge:
+    """Judges the log of one remote.
+
+    Args:
+        name: what people call the remote.
+        ref: where its log was fetched to.
+        pin_path: where it is remembered what the remote was seen with.
+    """
+
+    def __init__(self, repository: Repository, name: str, ref: str, pin_path: Path) -> None:
+        self._repository = repository
+        self._refs = GitRefs(repository)
+        self._name = name
+        self._ref = ref
+        self._pin_path = pin_path
+
+    def judge(self, tip: str, on_progress: Progress) -> Incoming:
+        """Return what the log that ends here comes to; nothing of it is taken over yet.
+
+        Raises:
+            MismatchError: if it was rolled back, forked or replaced, or does not hold.
+            CorruptedError: if it is no log, or cannot be read.
+        """
+        here = self._repository
+        try:
+            seq_of(here, tip)
+        except CorruptedError as error:
+            raise CorruptedError(
+                f"what '{self._name}' has at '{here.events_ref}' is no event log",
+                cause=error.cause or error.message,
+                hint="nothing was taken over; ask who keeps the server how that came there",
+            ) from error
+        last = read_mark(self._pin_path)
+        if last is not None:
+            check_last_seen(here, self._name, self._pin_path, tip, last)
+        local = self._refs.read(here.events_ref)
+        common = None if local is None else common_event(here, local, tip)
+        if local is not None and common is None:
+            raise MismatchError(
+                f"the log on '{self._name}' is another log than the one that is here",
+                cause=f"they have not even their first event in common ({local[:12]}, {tip[:12]})",
+                hint="a repository has one log; look which of the two is the right one",
+            )
+        return self._verify(tip, common, last, on_progress)
+
+    def _verify(
+        self, tip: str, common: str | None, last: LastSeen | None, on_progress: Progress
+    ) -> Incoming:
+        """Verify what is new of a log, and its effects on the remote's branch."""
+        here = self._repository
+        fetched = OverlayRefs(
+            self._refs,
+            renamed={here.events_ref: self._ref, "refs/heads/": f"refs/remotes/{self._name}/"},
+        )
+        mark = self._mark(common, last)
+        report = Auditor(
+            here, refs=fetched, mark=mark, remember=False, on_progress=on_progress
+        ).run()
+        if not report.audit.is_ok:
+            kind = MismatchError if report.audit.outcome == "mismatch" else CorruptedError
+            raise kind(
+                f"the log on '{self._name}' does not hold",
+                cause=f"check {report.audit.check}: {report.audit.message} "
+                f"(commit {str(report.failed_commit)[:12]})",
+                hint="nothing was taken over; ask who keeps the server how that came in",
+            )
+        loaded = load_tip(here, tip)
+        return Incoming(
+            tip,
+            loaded.tip.seq,
+            loaded.tip.log_id,
+            report.genesis,
+            common,
+            loaded.tip.seq - report.since,
+            report.trust,
+            loaded.state,
+            report.branch,
+            report.branch_tip,
+            tuple(report.notes),
+            None if report.since else report.mark,
+        )
+
+    def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
+        """Return the point from which to verify: what both logs have, or what was seen before."""
+        here = self._repository
+        if last is not None and (common is None or last.seq >= seq_of(here, common)):
+            return last
+        if common is None:
+            return None
+        found = read_event_commit(here.read, common)
+        known = last or read_mark(mark_path(here))
+        first = None if known is None else known.genesis
+        if first is None:
+            first = genesis_of(here, common)
+        mark = Mark(found.trailers["ESAA-Log"], first, common, found.event.seq)
+        if last is not None:
+            mark = replace(mark, branch=last.branch, branch_tip=last.branch_tip)
+        return mark
+
+
+def check_last_seen(
+    repository: Repository, name: str, pin_path: Path, tip: str, pin: LastSeen
+) -> None:
+    """Refuse a log that does not contain what the remote was seen with (check 1)."""
+    seq = seq_of(repository, tip)
+    meets = None
+    if pin.tip in repository.odb:
+        meets = common_event(repository, pin.tip, tip)
+    if meets == pin.tip:
+        return
+    hint = f"nothing was taken over; if '{name}' is meant to have another log, delete '{pin_path}'"
+    if meets is None:
+        raise MismatchError(
+            f"'{name}' has another log than before",
+            cause=f"{check_name(1)}: it had log {pin.log_id[:12]} with {pin.seq} events, "
+            f"and has {seq} of another",
+            hint=hint,
+        )
+    last = seq_of(repository, meets)
+    if meets == tip:
+        raise MismatchError(
+            f"the log on '{name}' was rolled back to event {seq}",
+            cause=f"{check_name(1)}: it had {pin.seq} events when it was last seen; "
+            f"{pin.seq - seq} are gone",
+            hint=hint,
+        )
+    raise MismatchError(
+        f"the log on '{name}' was rewritten after event {last}",
+        cause=f"{check_name(1)}: events {last + 1} to {pin.seq}, as they were last seen "
+        "there, are not in it any more",
+        hint=hint,
+    )

@@ -1,0 +1,89 @@
+"""Why a push did not move what it was to move: lost, or refused, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esaa_git.errors import ConflictError, EsaaError, RefusedError
+from esaa_git.store.program import GitFailed
+
+_BEHIND = frozenset({"fetch first", "non-fast-forward", "stale info"})
+"""Why git here does not even send a ref that is not where the push begins."""
+
+_MOVED = (
+    "cannot lock ref",
+    "failed to lock",
+    "failed to update ref",
+    "incorrect old value",
+    "is not where the push begins",
+    "reference already exists",
+)
+"""What the server's git, or our hook, says of a ref that is no longer where the push begins."""
+
+
+def refusal(name: str, error: GitFailed) -> EsaaError | None:
+    """Return what a push to a remote came to, or None where it never arrived there.
+
+    Git says by `--porcelain` which ref was rejected, by whom and why; what the server's git and
+    its hooks say beside that comes as text alone.
+    """
+    rejected = _rejections(error.output)
+    said = error.cause or ""
+    of_server = _words_of_the_server(said)
+    cause = "; ".join(map(str, rejected)) or said
+    words = (*(one.reason for one in rejected), of_server)
+    is_behind = any(one.reason in _BEHIND for one in rejected)
+    if is_behind or any(moved in text for moved in _MOVED for text in words):
+        return ConflictError(
+            f"somebody else pushed to '{name}' meanwhile",
+            cause=cause,
+            hint=f"run 'git esaa sync {name}'",
+        )
+    if any(one.summary == "[remote rejected]" for one in rejected):
+        return RefusedError(
+            f"'{name}' refuses the push",
+            cause=of_server or cause,
+            hint="nothing moved there; its words above say what to do",
+        )
+    if "atomic" in said and "not support" in said:
+        return RefusedError(
+            f"'{name}' cannot take log and branch at once",
+            cause=said,
+            hint="the server has to allow atomic pushes (receive.advertiseAtomic)",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejection:
+    """One ref that did not move (git-push(1), "OUTPUT"); as text, the line that git shows."""
+
+    source: str
+    target: str
+    summary: str
+    reason: str
+
+    def __str__(self) -> str:
+        target = self.target.removeprefix("refs/heads/")
+        shown = f"! {self.summary:<17} {self.source} -> {target}"
+        return f"{shown} ({self.reason})"
+
+
+def _rejections(output: bytes) -> list[_Rejection]:
+    """Return what `git push --porcelain` says of refs that did not move."""
+    found = []
+    for line in output.decode("utf-8", "replace").splitlines():
+        flag, _, rest = line.partition("\t")
+        refs, _, said = rest.partition("\t")
+        if flag == "!":
+            summary, _, reason = said.partition(" (")
+            source, _, target = refs.partition(":")
+            found.append(_Rejection(source, target, summary, reason.removesuffix(")")))
+    return found
+
+
+def _words_of_the_server(said: str) -> str:
+    lines = [
+        line.removeprefix("remote:").strip() for line in said.splitlines() if "remote:" in line
+    ]
+    return "\n".join(line for line in lines if line)
