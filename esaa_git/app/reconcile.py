@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from esaa_git.engine.rebase import Outcome
     from esaa_git.ports.branch import InTheWay
     from esaa_git.remote.incoming import Incoming
-    from esaa_git.remote.reconcile import Lane
+    from esaa_git.remote.reconcile import BranchPlan
     from esaa_git.remote.remote import Remote
 
 
@@ -117,16 +117,16 @@ def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult
     return _take_over(project, remote, result, state, together)
 
 
-def _lanes(
+def _plans(
     project: Project, remote: Remote, state: State, other: State | None, stale: Sequence[str]
-) -> list[Lane]:
+) -> list[BranchPlan]:
     """Return how the working branches go on: the one of the log there, and the one here."""
-    from esaa_git.remote.reconcile import plan_lane
+    from esaa_git.remote.reconcile import plan_branch
 
     branches = {state.run.branch, None if other is None else other.run.branch} - {None}
     repository = project.repository
     return [
-        plan_lane(
+        plan_branch(
             repository,
             name,
             repository.ref_target(f"refs/heads/{name}"),
@@ -142,7 +142,7 @@ def _take_over(
     project: Project, remote: Remote, result: SyncResult, own: State | None, together: bool
 ) -> SyncResult:
     """Go forward to what the remote has; commits of people are merged where `together` says so."""
-    from esaa_git.remote.reconcile import land
+    from esaa_git.remote.reconcile import apply
     from esaa_git.verify.pins import mark_path, write_mark
 
     repository, incoming = project.repository, result.incoming
@@ -150,24 +150,24 @@ def _take_over(
     local = repository.ref_target(remote.log_ref)
     ahead = result.relation in ("same", "ahead") and own is not None
     state = own if ahead and own is not None else incoming.state
-    lanes = _lanes(project, remote, state, None, ())
-    for lane in lanes:
-        if lane.picks or lane.order:
+    plans = _plans(project, remote, state, None, ())
+    for plan in plans:
+        if plan.picks or plan.order:
             raise ConflictError(
-                f"'{lane.name}' holds commits that claim events which no log knows",
+                f"'{plan.name}' holds commits that claim events which no log knows",
                 hint="run 'git esaa verify' to see which",
             )
-        if lane.merged and not together:
+        if plan.merged and not together:
             held = (
-                f"'{lane.name}' has commits that are not there: run 'git esaa sync {remote.name}'"
+                f"'{plan.name}' has commits that are not there: run 'git esaa sync {remote.name}'"
             )
             return replace(result, held=held)
     target = str(local) if ahead else incoming.tip
-    left = land(
+    left = apply(
         repository,
         project.checkouts,
         (local, target),
-        [(lane.name, lane.local, lane.start) for lane in lanes if lane.start is not None],
+        [(plan.name, plan.local, plan.start) for plan in plans if plan.start is not None],
         message=f"esaa: from {remote.name}",
     )
     if local is None and incoming.mark is not None:
@@ -175,7 +175,7 @@ def _take_over(
     return replace(
         result,
         moved=local != target,
-        merged=tuple(lane.name for lane in lanes if lane.merged),
+        merged=tuple(plan.name for plan in plans if plan.merged),
         left=_worded(left),
     )
 
@@ -187,7 +187,7 @@ def _decide_again(
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.engine.rebase import decide_again
-    from esaa_git.remote.reconcile import SUPERSEDED, keep_report, land
+    from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
     from esaa_git.store.log import read_contracts, read_event_commit
     from esaa_git.store.position import events_between
     from esaa_git.store.refs import OverlayRefs
@@ -199,8 +199,8 @@ def _decide_again(
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
     said = [one.event.payload for one in tail]
     effects = [one.effect_commit for one in said if isinstance(one, TaskUpdate | EffectRelinked)]
-    lanes = _lanes(project, remote, incoming.state, own, [oid for oid in effects if oid])
-    starts = {lane.ref: lane.start for lane in lanes}
+    plans = _plans(project, remote, incoming.state, own, [oid for oid in effects if oid])
+    starts = {plan.ref: plan.start for plan in plans}
     refs = OverlayRefs(project.refs, moved={remote.log_ref: incoming.tip, **starts})
     engine = project.engine_on(refs)
 
@@ -209,25 +209,25 @@ def _decide_again(
         return read_contracts(repository.read, tree)
 
     def before_effect(effect: str) -> None:
-        for lane in lanes:
-            if effect in lane.order:
-                lane.pick_before(repository, refs, effect)
+        for plan in plans:
+            if effect in plan.order:
+                plan.pick_before(repository, refs, effect)
 
     outcomes = decide_again(engine, tail, contracts_of=contracts_of, before_effect=before_effect)
-    for lane in lanes:
-        lane.pick_before(repository, refs)
-    dropped = tuple(one for lane in lanes for one in lane.dropped)
+    for plan in plans:
+        plan.pick_before(repository, refs)
+    dropped = tuple(one for plan in plans for one in plan.dropped)
     result = replace(result, outcomes=outcomes, dropped=dropped)
     keep = {f"{SUPERSEDED}/{local}/log": local}
     keep |= {
-        f"{SUPERSEDED}/{local}/heads/{lane.name}": lane.local
-        for lane in lanes
-        if lane.order and lane.local is not None
+        f"{SUPERSEDED}/{local}/heads/{plan.name}": plan.local
+        for plan in plans
+        if plan.order and plan.local is not None
     }
     tip = str(refs.read(remote.log_ref))
-    moves = [(lane.name, lane.local, refs.read(lane.ref)) for lane in lanes]
+    moves = [(plan.name, plan.local, refs.read(plan.ref)) for plan in plans]
     kept_at = keep_report(repository, local, result.to_json())
-    left = land(
+    left = apply(
         repository,
         project.checkouts,
         (local, tip),
@@ -246,7 +246,7 @@ def _decide_again(
     return replace(
         result,
         moved=True,
-        merged=tuple(lane.name for lane in lanes if lane.merged),
+        merged=tuple(plan.name for plan in plans if plan.merged),
         kept=tuple(sorted(keep)),
         left=_worded(left),
         report=kept_at,

@@ -142,8 +142,8 @@ class GitCheckouts:
         tip = self._repository.ref_target(f"refs/heads/{branch}")
         return _Moment(tip, tuple(worktree.moment() for worktree in self._holders(branch)))
 
-    def hold(self, branch: str) -> None:
-        """Keep others from the index of the branch's checkout until `let_go`.
+    def lock(self, branch: str) -> None:
+        """Keep others from the index of the branch's checkout until `unlock`.
 
         `git commit` reads HEAD first and the index after that. One that comes between a branch's
         move and its checkout's would commit the index as it was, on top of what has moved, and so
@@ -156,7 +156,7 @@ class GitCheckouts:
         with suppress(ConflictError):
             self._held[holders[0].git_dir] = holders[0].lock_index()
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         """Let others have the index again."""
         while self._held:
             self._held.popitem()[1].release()

@@ -42,11 +42,11 @@ def _is_recorded(engine: Engine, followup: Followup) -> bool:
 
 def _complete(engine: Engine, followup: Followup) -> str:
     move = followup.move
-    engine.checkouts.hold(move.branch)
+    engine.checkouts.lock(move.branch)
     try:
         done = _bring(engine, followup)
     finally:
-        engine.checkouts.let_go()
+        engine.checkouts.unlock()
     return _merge(engine, followup) if done is None else done
 
 

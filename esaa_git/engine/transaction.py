@@ -135,7 +135,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
             if lost is None and transaction.followup is not None:
                 _bring_checkouts(engine, transaction.followup)
         finally:
-            engine.checkouts.let_go()
+            engine.checkouts.unlock()
         if lost is None:
             engine.housekeeping(transaction.state.seq)
             return result
@@ -189,7 +189,7 @@ def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteU
             engine.journal.write(transaction.followup)
         except ConflictError as error:
             return error
-        engine.checkouts.hold(transaction.followup.move.branch)
+        engine.checkouts.lock(transaction.followup.move.branch)
     try:
         if transaction.events:
             _publish(engine, transaction)

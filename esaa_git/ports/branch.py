@@ -117,15 +117,15 @@ class Checkouts(Protocol):
         """
         ...
 
-    def hold(self, branch: str) -> None:
+    def lock(self, branch: str) -> None:
         """Keep a person's commits from between a move of the branch and of its checkout.
 
-        Until `let_go`, and as far as that can be done.
+        Until `unlock`, and as far as that can be done.
         """
         ...
 
-    def let_go(self) -> None:
-        """End what `hold` began; where nothing is held, nothing happens."""
+    def unlock(self) -> None:
+        """End what `lock` began; where nothing is held, nothing happens."""
         ...
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
@@ -144,10 +144,10 @@ class NoCheckouts:
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return []
 
-    def hold(self, branch: str) -> None:
+    def lock(self, branch: str) -> None:
         pass
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         pass
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:

@@ -38,7 +38,7 @@ SUPERSEDED = "refs/esaa/superseded"
 
 
 @dataclass
-class Lane:
+class BranchPlan:
     """One branch, here and on the other side, and where it goes on from.
 
     `picks` are the commits of people that are made anew on `start`; `order` is the place of each
@@ -77,14 +77,14 @@ class Lane:
                 self.dropped.append((commit, f"conflicts in {', '.join(made)}"))
 
 
-def plan_lane(
+def plan_branch(
     repository: Repository,
     name: str,
     local: str | None,
     remote: str | None,
     state: State,
     stale: Collection[str],
-) -> Lane:
+) -> BranchPlan:
     """Return how a branch goes on.
 
     Args:
@@ -94,9 +94,9 @@ def plan_lane(
     Raises:
         ConflictError: if the two do not merge.
     """
-    lane = Lane(name, local, remote, local if remote is None else remote)
+    plan = BranchPlan(name, local, remote, local if remote is None else remote)
     if local is None or local == remote or (remote is None and not stale):
-        return lane
+        return plan
     only_here = _only_here(repository, local, remote)
     commits = {oid: decode_commit(repository.read(oid)[1]) for oid in only_here}
     unknown, kept = set(stale) & set(only_here), []
@@ -107,21 +107,21 @@ def plan_lane(
             else:
                 unknown.add(oid)
     if not unknown:
-        return _without_effects(repository, lane, local, remote)
-    lane.order = {oid: place for place, oid in enumerate(only_here)}
-    first = min(lane.order[oid] for oid in unknown)
+        return _without_effects(repository, plan, local, remote)
+    plan.order = {oid: place for place, oid in enumerate(only_here)}
+    first = min(plan.order[oid] for oid in unknown)
     if kept or remote is None:
         # The log of the other side has effects that its branch has not: they are the beginning.
-        lane.start = kept[-1] if kept else commits[only_here[first]].parents[0]
-        if remote is not None and not contains(repository, lane.start, remote):
+        plan.start = kept[-1] if kept else commits[only_here[first]].parents[0]
+        if remote is not None and not contains(repository, plan.start, remote):
             raise ConflictError(
                 f"'{name}' on the remote has commits beside effects that its log names",
-                hint=f"bring the two together there first: merge {lane.start[:12]} into '{name}'",
+                hint=f"bring the two together there first: merge {plan.start[:12]} into '{name}'",
             )
-    done = lane.order[kept[-1]] if kept else (first - 1 if remote is None else -1)
-    people = [oid for oid in only_here if oid not in unknown and lane.order[oid] > done]
-    lane.picks = [oid for oid in people if len(commits[oid].parents) < 2]
-    return lane
+    done = plan.order[kept[-1]] if kept else (first - 1 if remote is None else -1)
+    people = [oid for oid in only_here if oid not in unknown and plan.order[oid] > done]
+    plan.picks = [oid for oid in people if len(commits[oid].parents) < 2]
+    return plan
 
 
 def _only_here(repository: Repository, local: str, remote: str | None) -> list[str]:
@@ -133,14 +133,16 @@ def _only_here(repository: Repository, local: str, remote: str | None) -> list[s
     return listed.decode().split()
 
 
-def _without_effects(repository: Repository, lane: Lane, local: str, remote: str | None) -> Lane:
-    """Return a lane that keeps every commit: one of the two, or a merge of both."""
+def _without_effects(
+    repository: Repository, plan: BranchPlan, local: str, remote: str | None
+) -> BranchPlan:
+    """Return a plan that keeps every commit: one of the two, or a merge of both."""
     if remote is None or contains(repository, local, remote):
-        lane.start = local
+        plan.start = local
     elif not contains(repository, remote, local):
-        lane.start = _merge(repository, lane.name, local, remote)
-        lane.merged = True
-    return lane
+        plan.start = _merge(repository, plan.name, local, remote)
+        plan.merged = True
+    return plan
 
 
 def _merge(repository: Repository, name: str, local: str, remote: str) -> str:
@@ -190,7 +192,7 @@ def _conflicting(index: pygit2.Index) -> list[str]:
 # -- moving -------------------------------------------------------------------------------------
 
 
-def land(
+def apply(
     repository: Repository,
     checkouts: Checkouts,
     log: tuple[str | None, str],
@@ -245,7 +247,7 @@ def land(
         name, old, new = followed[0]
         paths = sorted(changes[name])
         journal.write(Followup(log[1], BranchMove(name, old, new), "", paths))
-        checkouts.hold(name)
+        checkouts.lock(name)
     try:
         try:
             refs.move(moves)
@@ -261,7 +263,7 @@ def land(
                 journal.pause()
                 raise
     finally:
-        checkouts.let_go()
+        checkouts.unlock()
     if followed:
         journal.clear()
     return left

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.ports.branch import Checkouts
 from esaa_git.remote.incoming import Incoming
-from esaa_git.remote.reconcile import land
+from esaa_git.remote.reconcile import apply
 from esaa_git.remote.remote import Remote
 from esaa_git.store.log import load_tip
 from esaa_git.store.position import contains
@@ -135,7 +135,7 @@ class SharedRemote:
         if target == local and not moves:
             return False
         message = f"esaa: from {self.name}"
-        left = land(self._repository, self._checkouts, (local, target), moves, message=message)
+        left = apply(self._repository, self._checkouts, (local, target), moves, message=message)
         for path in left:
             self._say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
         return True

@@ -610,11 +610,11 @@ def test_a_lock_that_another_takes_just_before_us_is_waited_for(
 
     monkeypatch.setattr(os, "link", late)
 
-    world.checkouts.hold("main")
+    world.checkouts.lock("main")
 
     assert met == [lock]
     assert "index.lock" in git_fails(world, "add", "--all")
-    world.checkouts.let_go()
+    world.checkouts.unlock()
     world.git("add", "--all")
 
 
@@ -634,11 +634,11 @@ def test_a_lock_that_goes_from_hand_to_hand_is_waited_for(world: World) -> None:
     thread = Thread(target=script)
     thread.start()
 
-    world.checkouts.hold("main")
+    world.checkouts.lock("main")
 
     thread.join()
     assert "index.lock" in git_fails(world, "add", "--all")
-    world.checkouts.let_go()
+    world.checkouts.unlock()
 
 
 def git_fails(world: World, *arguments: str) -> str:

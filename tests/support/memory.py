@@ -281,10 +281,10 @@ class MemoryCheckouts:
         before, here = self._repository.files(tip), self._repository.checkout
         return sorted(path for path in {*before, *here} if here.get(path) != before.get(path))
 
-    def hold(self, branch: str) -> None:
+    def lock(self, branch: str) -> None:
         """Nobody else is there."""
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         """Nobody else is there."""
 
     def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
