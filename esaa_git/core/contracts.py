@@ -208,8 +208,6 @@ class Contracts:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(sorted(files.items()))
         self._profiles: dict[str, Mapping[str, Any]] = {}
-        self.boundaries: dict[Any, Any] = {}
-        """What `esaa_git.core.proposal` made of the kinds, since verification asks for it often."""
 
     def check(self) -> None:
         """Decode everything.

@@ -12,6 +12,7 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, KindContract
@@ -41,12 +42,14 @@ class Boundary:
     @classmethod
     def of(cls, task: Task, contracts: Contracts, protected: Iterable[str] = ()) -> Boundary:
         """Return the boundary of a task under these contracts; tasks of one kind share it."""
+        known = _KNOWN.get(contracts)
+        if known is None:
+            known = _KNOWN[contracts] = {}
         key = (task.kind, task.writes, tuple(protected))
-        found = contracts.boundaries.get(key)
+        found = known.get(key)
         if found is None:
-            found = contracts.boundaries[key] = cls._make(task, contracts, key[2])
-        boundary: Boundary = found
-        return boundary
+            found = known[key] = cls._make(task, contracts, key[2])
+        return found
 
     @classmethod
     def _make(cls, task: Task, contracts: Contracts, protected: Sequence[str]) -> Boundary:
@@ -92,6 +95,12 @@ class Boundary:
                 {"path": path, "allowed": list(self.patterns)},
             )
         return None
+
+
+_Key = tuple[str, tuple[str, ...], tuple[str, ...]]
+
+_KNOWN: WeakKeyDictionary[Contracts, dict[_Key, Boundary]] = WeakKeyDictionary()
+"""What was made of the kinds of contracts in use, since verification asks for it often."""
 
 
 def check_updates(
