@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 
 
 class SystemClock:
-    """The machine's time."""
+    """The machine's time, and its chance."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def between(self, least: float, most: float) -> float:
+        return random.uniform(least, most)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -150,7 +157,7 @@ class Project:
             housekeeping=self._housekeeper(),
         )
         if engine.journal.read() is not None:
-            from esaa_git.engine.recovery import recover
+            from esaa_git.engine.transaction import recover
 
             done = recover(engine)
             if done is not None:

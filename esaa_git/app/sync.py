@@ -221,7 +221,7 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
     shared.require_shared()
-    engine.leases, engine.sharing = Watched(), sharing
+    engine.leases, engine.sharing = Watched(engine.clock.monotonic), sharing
 
 
 # -- parts --------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import needs_review, required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, check_payload
-from esaa_git.core.event import after
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine import decide
 from esaa_git.engine.effect import apply_effect, ask_for_review, write_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
@@ -57,7 +57,7 @@ def _admit(
         case "issue.report":
             return _admit_issue(tx, said, verdict, exchange)
         case "agent.heartbeat":
-            deadline = after(tx.now, tx.contracts.policy.ttl_ms)
+            deadline = Lease.begin(envelope.attempt_id, tx.now, tx.contracts).deadline
             given = storage.redact_value(dict(envelope.payload), tx.contracts.storage)
             payload = {**given, "deadline": deadline, **_address(verdict)}
             tx.emit("agent.heartbeat", said.actor, payload)

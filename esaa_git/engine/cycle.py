@@ -11,11 +11,11 @@ or the run is over.
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from esaa_git.core.event import after, instant, timestamp
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
 from esaa_git.engine import decide, run
@@ -23,6 +23,7 @@ from esaa_git.engine.commit import try_admit
 from esaa_git.engine.effect import try_close
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, Said
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import (
     POLL_SECONDS,
@@ -91,7 +92,7 @@ class _Work:
     said: Said | None = None
     proofs: int = 0
     conflicts: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
 
     @property
     def name(self) -> str:
@@ -253,10 +254,11 @@ class _Decider:
         if engine.sharing is None:
             return request
         _, contracts = engine.log.load()
-        deadline = after(timestamp(engine.clock.now()), contracts.policy.ttl_ms)
-        return replace(request, deadline=deadline)
+        lease = Lease.begin(request.attempt_id, timestamp(engine.clock.now()), contracts)
+        return replace(request, deadline=lease.deadline)
 
     def _begin(self, work: _Work) -> None:
+        work.began = self._engine.clock.monotonic()
         self._work[work.attempt_id] = work
         self._engine.roster.enter(work.name)
 
@@ -459,9 +461,9 @@ class _Decider:
         state, contracts = engine.log.load()
         if not state.run.is_open:
             return
-        now, ttl_ms = timestamp(engine.clock.now()), contracts.policy.ttl_ms
+        now = timestamp(engine.clock.now())
         held = [state.tasks[task_id] for task_id in state.run.in_progress]
-        late = [task.task_id for task in held if self._is_late(task, now, ttl_ms)]
+        late = [task.task_id for task in held if self._is_late(task, contracts, now)]
         if late:
             transact(engine, lambda tx: _expire(tx, late))
         for task in held:
@@ -480,18 +482,19 @@ class _Decider:
                     self._begin(work)
                     self._check(attempt.attempt_id, unproven)
 
-    def _is_late(self, task: Task, now: str, ttl_ms: int) -> bool:
+    def _is_late(self, task: Task, contracts: Contracts, now: str) -> bool:
         attempt = task.active_attempt
         if attempt is None:
             return False
-        if not self._engine.leases.is_over(attempt.attempt_id, attempt.deadline, now, ttl_ms):
+        if not self._engine.leases.is_over(Lease.of(attempt, contracts), now):
             return False
         if attempt.attempt_id not in self._work:
             return True
         # Its adapter ends it at the deadline by itself, and what it says then is recorded; this is
         # for one that hangs.
         lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
-        return time.monotonic() - self._work[attempt.attempt_id].began > lease + GRACE_SECONDS
+        had = self._engine.clock.monotonic() - self._work[attempt.attempt_id].began
+        return had > lease + GRACE_SECONDS
 
 
 def _expire(tx: Transaction, task_ids: list[str]) -> None:

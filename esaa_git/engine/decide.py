@@ -16,6 +16,7 @@ from esaa_git.core.event import after
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.transaction import NOTHING, Transaction
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 from esaa_git.ports.log import Attachments
@@ -123,23 +124,22 @@ def open_attempt(tx: Transaction, task_id: str, agent: str, *, mode: str, base: 
     if found is not None:
         raise RefusedError(found.message, hint=found.hint)
     number = task.attempts_total + 1
-    attempt_id = f"{task_id}-A{number}"
-    deadline = after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms)
-    tx.leases.begin(attempt_id, deadline)
+    lease = Lease.begin(f"{task_id}-A{number}", max(tx.now, tx.state.ts), tx.contracts)
+    tx.leases.begin(lease)
     tx.emit(
         "attempt.create",
         ORCHESTRATOR,
         {
             "task_id": task_id,
-            "attempt_id": attempt_id,
+            "attempt_id": lease.name,
             "number": number,
             "agent": agent,
             "mode": mode,
             "base": base,
-            "deadline": deadline,
+            "deadline": lease.deadline,
         },
     )
-    return attempt_id
+    return lease.name
 
 
 def expire(tx: Transaction, tasks: Iterable[Task]) -> int:
@@ -147,7 +147,7 @@ def expire(tx: Transaction, tasks: Iterable[Task]) -> int:
     count = 0
     for task in tasks:
         attempt = task.active_attempt
-        if attempt is None or not tx.is_over(attempt.attempt_id, attempt.deadline):
+        if attempt is None or not tx.is_over(Lease.of(attempt, tx.contracts)):
             continue
         # A worker may know that the time is up before any clock says so.
         tx.now = max(tx.now, attempt.deadline)

@@ -16,7 +16,7 @@ from typing import Any
 
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import StoredEvent, after, event_id
+from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -25,6 +25,7 @@ from esaa_git.engine import decide
 from esaa_git.engine.effect import Grant, close, file_change, write_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.transaction import Transaction, transact
@@ -219,7 +220,8 @@ class _Replay:
             if action == "lesson.record":
                 given["lesson_id"] = f"LES-{tx.state.run.lessons + 1:04d}"
             if action == "agent.heartbeat":
-                given["deadline"] = after(tx.now, tx.contracts.policy.ttl_ms)
+                lease = Lease.begin(given["attempt_id"], tx.now, tx.contracts)
+                given["deadline"] = lease.deadline
             if action == "approval.request":
                 given["approval_id"] = f"APR-{tx.state.run.approvals + 1:04d}"
             tx.emit(action, actor, given, attachments=_attachments(payload))

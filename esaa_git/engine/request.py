@@ -8,12 +8,13 @@ from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import after, timestamp
+from esaa_git.core.event import timestamp
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import AttemptState
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.core.view import purified_view
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import RepositoryError
 from esaa_git.ports.agent import Request
@@ -84,13 +85,14 @@ def next_attempt(
     """Return the attempt that would be opened on the task at this moment; nothing is recorded."""
     now = max(timestamp(engine.clock.now()), state.ts)
     number = task.attempts_total + 1
+    lease = Lease.begin(f"{task.task_id}-A{number}", now, contracts)
     return Attempt(
-        attempt_id=f"{task.task_id}-A{number}",
+        attempt_id=lease.name,
         number=number,
         agent=agent,
         state=AttemptState.ACTIVE,
         opened=now,
-        deadline=after(now, contracts.policy.ttl_ms),
+        deadline=lease.deadline,
         base=_tip(engine, state),
         mode=mode,
     )

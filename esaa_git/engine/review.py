@@ -16,7 +16,7 @@ from esaa_git.core import canonical, storage
 from esaa_git.core.contract_rules import reviewer_of
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
-from esaa_git.core.event import after, timestamp
+from esaa_git.core.event import timestamp
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Approval, State, Task
@@ -25,6 +25,7 @@ from esaa_git.engine import decide
 from esaa_git.engine.effect import Grant, finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
+from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
@@ -50,9 +51,9 @@ def awaiting_reviewer(
         name = reviewer_of(task, contracts)
         if name is None or approval.state != "pending":
             continue
-        until, ttl_ms = approval.deadline, contracts.policy.ttl_ms
+        until = approval.deadline
         if until is not None and not engine.leases.is_over(
-            task.pending_approval, until, now, ttl_ms
+            Lease.lent(approval.approval_id, until, contracts), now
         ):
             continue
         if approval.tries < contracts.policy.max_attempts:
@@ -80,15 +81,16 @@ def _dispatch(
     task = tx.state.tasks[task_id]
     assert task.attempt is not None
     before = tx.state.approvals[approval_id]
-    if before.deadline is not None and tx.is_over(approval_id, before.deadline):
+    until = before.deadline
+    if until is not None and tx.is_over(Lease.lent(approval_id, until, tx.contracts)):
         # A worker may know that the time is up before any clock says so.
-        tx.now = max(tx.now, before.deadline)
-    deadline = after(max(tx.now, tx.state.ts), tx.contracts.policy.ttl_ms)
-    tx.leases.begin(approval_id, deadline)
-    approval = replace(before, deadline=deadline)
+        tx.now = max(tx.now, until)
+    lease = Lease.begin(approval_id, max(tx.now, tx.state.ts), tx.contracts)
+    tx.leases.begin(lease)
+    approval = replace(before, deadline=lease.deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
     what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
-    return record_dispatch(tx, what, {"approval_id": approval_id, "deadline": deadline})
+    return record_dispatch(tx, what, {"approval_id": approval_id, "deadline": lease.deadline})
 
 
 def _request(

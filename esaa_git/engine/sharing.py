@@ -8,8 +8,6 @@ agents go on, and what they answer is kept.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 
 from esaa_git.errors import ConflictError, EsaaError, RemoteUnreachable
@@ -80,9 +78,9 @@ class Sharing:
             RemoteUnreachable: if it cannot be reached; whether it has taken it is not known.
             RefusedError: if it refuses.
         """
-        began = time.monotonic()
+        began = self._clock.monotonic()
         self._shared.publish(tip, branch, branch_tip)
-        self.took = time.monotonic() - began
+        self.took = self._clock.monotonic() - began
         self._won += 1
         self._heard()
 
@@ -94,7 +92,7 @@ class Sharing:
         """
         if self._won < self._allowed:
             return
-        self._clock.sleep(self.took * random.uniform(1, 3))
+        self._clock.sleep(self.took * self._clock.between(1, 3))
         came = self.catch_up()
         self._allowed = AT_ONCE if came else min(2 * self._allowed, MOST_AT_ONCE)
         self._won = 0
@@ -122,12 +120,12 @@ class Sharing:
 
     def keep_up(self, *, idle: bool) -> None:
         """Catch up where that was long enough ago."""
-        if time.monotonic() >= self._due(idle):
+        if self._clock.monotonic() >= self._due(idle):
             self.catch_up()
 
     def rest(self) -> float:
         """Return the seconds for which there is nothing to look for."""
-        return max(0.01, self._due(idle=True) - time.monotonic())
+        return max(0.01, self._due(idle=True) - self._clock.monotonic())
 
     def race(self) -> Race:
         """Return the tries of one transaction."""
@@ -137,20 +135,20 @@ class Sharing:
         return self._heard_at + self._interval * (1 if idle else BUSY_FACTOR)
 
     def _heard(self) -> None:
-        self._heard_at = time.monotonic()
-        self._interval = random.uniform(*self._poll)
+        self._heard_at = self._clock.monotonic()
+        self._interval = self._clock.between(*self._poll)
         if self._lost_since is not None:
             self._lost_since = None
             self._say(f"'{self.name}' can be reached again")
 
     def _endure(self, error: RemoteUnreachable, pause: float) -> None:
         """Wait before the next try, or raise where there is to be none."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._lost_since is None:
             self._lost_since = now
             why = (error.cause or error.message).strip().splitlines()[-1]
             self._say(f"{error.message}, waiting for it up to {self.patience:.0f} s: {why}")
-        until = now + pause * random.uniform(0.5, 1.0)
+        until = now + pause * self._clock.between(0.5, 1.0)
         end = self._lost_since + self.patience
         if now >= end or self._given_up():
             raise RemoteUnreachable(
@@ -159,7 +157,7 @@ class Sharing:
                 hint=f"run 'git esaa run --remote {self.name}' again when it is back; the tasks "
                 "under way come back when their leases have run out",
             ) from error
-        while (left := min(until, end) - time.monotonic()) > 0 and not self._given_up():
+        while (left := min(until, end) - self._clock.monotonic()) > 0 and not self._given_up():
             self._clock.sleep(min(left, _SLICE))
 
 
@@ -169,7 +167,7 @@ class Race:
     def __init__(self, sharing: Sharing, clock: Clock) -> None:
         self._sharing = sharing
         self._clock = clock
-        self._began = time.monotonic()
+        self._began = self._clock.monotonic()
         self._pause = FIRST_PAUSE
 
     def lost(self, error: EsaaError) -> None:
@@ -181,14 +179,14 @@ class Race:
         """
         if isinstance(error, RemoteUnreachable):
             self._sharing.catch_up()
-            self._began = time.monotonic()
+            self._began = self._clock.monotonic()
             return
-        if time.monotonic() - self._began > self._sharing.patience:
+        if self._clock.monotonic() - self._began > self._sharing.patience:
             raise ConflictError(
                 f"others have been faster at '{self._sharing.name}' all the time",
                 cause=error.cause or error.message,
                 hint="nothing was recorded; repeat the command when less is going on",
             ) from error
-        self._clock.sleep(self._sharing.took * random.uniform(0, 2 * self._pause))
+        self._clock.sleep(self._sharing.took * self._clock.between(0, 2 * self._pause))
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._sharing.catch_up()

@@ -2,11 +2,15 @@
 
 An event passes here exactly what `verify` will hold it against later: schema, state machine and
 invariants (`evolve`), the contracts (`check_lawful`), and its attachments.
+
+The log is the commit point. Where a process died between moving it and moving the branch, the
+journal names what was left to do, and the effect commit that it names is stored already: `recover`
+does the rest. Where a person has committed to the branch meanwhile, the effect is merged and the
+new link recorded.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
@@ -19,7 +23,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.lease import WALL_CLOCK, Leases
+from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
 from esaa_git.ports.local import Followup
@@ -54,9 +58,9 @@ class Transaction:
         self.followup: Followup | None = None
         self.leases = leases
 
-    def is_over(self, name: str, deadline: str) -> bool:
+    def is_over(self, lease: Lease) -> bool:
         """Answer whether the lease on an attempt or approval ran out."""
-        return self.leases.is_over(name, deadline, self.now, self.contracts.policy.ttl_ms)
+        return self.leases.is_over(lease, self.now)
 
     def emit(
         self,
@@ -141,10 +145,12 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
             return result
         if log_id is not None or (race is None and attempt == MAX_TRIES):
             raise lost
-        _finish_interrupted(engine)
+        done = recover(engine)  # what a process left that died while this one was deciding
+        if done is not None:
+            engine.say(done)
         if race is None:
             # Spread, so that those who lost together do not come back together.
-            engine.clock.sleep(random.uniform(0.5, 1.0) * min(0.005 * attempt * attempt, 0.2))
+            engine.clock.sleep(engine.clock.between(0.5, 1.0) * min(0.005 * attempt * attempt, 0.2))
         else:
             race.lost(lost)
             if not isinstance(lost, Overtaken) and _has_arrived(engine, transaction):
@@ -166,17 +172,6 @@ def _has_arrived(engine: Engine, transaction: Transaction) -> bool:
     """
     tip = engine.log.tip()
     return tip is not None and engine.branch.contains(tip.commit, transaction.events[-1].commit)
-
-
-def _finish_interrupted(engine: Engine) -> None:
-    """Finish what a process left that died while this one was deciding."""
-    if engine.journal.read() is None:
-        return
-    from esaa_git.engine.recovery import recover  # which records by transactions itself
-
-    done = recover(engine)
-    if done is not None:
-        engine.say(done)
 
 
 def _record(engine: Engine, transaction: Transaction) -> ConflictError | RemoteUnreachable | None:
@@ -242,3 +237,86 @@ def follow(engine: Engine, followup: Followup) -> list[InTheWay]:
     for path in left:
         engine.say(f"left alone: '{path.path}' in {path.worktree} ({path.reason})")
     return left
+
+
+# -- recovery: after a crash, the branch and its checkouts are brought after the log ---------------
+
+
+def recover(engine: Engine) -> str | None:
+    """Finish what a process that died left undone; return what was done, or None.
+
+    Raises:
+        ConflictError: if the effect no longer merges with what the branch has become.
+    """
+    said = None
+    while (followup := engine.journal.read()) is not None:
+        try:
+            if _is_recorded(engine, followup):
+                said = _complete(engine, followup)
+        except BaseException:
+            engine.journal.pause()
+            raise
+        # A merge has followed the log by itself, or has left what it could not finish on top.
+        if engine.journal.read() == followup:
+            engine.journal.clear()
+    return said
+
+
+def _is_recorded(engine: Engine, followup: Followup) -> bool:
+    """Answer whether the log's ref moved: recovery precedes every append, so its tip tells."""
+    tip = engine.log.tip()
+    return tip is not None and engine.branch.contains(tip.commit, followup.log_commit)
+
+
+def _complete(engine: Engine, followup: Followup) -> str:
+    move = followup.move
+    engine.checkouts.lock(move.branch)
+    try:
+        done = _bring(engine, followup)
+    finally:
+        engine.checkouts.unlock()
+    return _merge(engine, followup) if done is None else done
+
+
+def _bring(engine: Engine, followup: Followup) -> str | None:
+    """Bring branch and checkouts to the effect; return None where it has to be merged."""
+    move = followup.move
+    tip = engine.branch.tip(move.branch)
+    if tip is not None and engine.branch.contains(tip, move.new):
+        follow(engine, followup)
+        return f"recovered: the checkout of '{move.branch}' follows {move.new[:12]}"
+    if tip == move.old:
+        engine.branch.move(move, f"esaa: recovered the effect of {followup.task_id}")
+        follow(engine, followup)
+        what = f"the effect of {followup.task_id}" if followup.task_id else "what was fetched"
+        return f"recovered: '{move.branch}' moved to {what}"
+    if not followup.task_id:
+        # It was no effect of ours that was to arrive, but the history of somebody else.
+        return f"'{move.branch}' has moved meanwhile: 'git esaa sync' brings it together"
+    return None
+
+
+def _merge(engine: Engine, followup: Followup) -> str:
+    """Merge an effect into a branch on which a person has committed meanwhile."""
+    move = followup.move
+
+    def record(tx: Transaction) -> None:
+        merge = engine.effects.commit_merge(move.branch, move.new, tx.now, tx.sign)
+        tip = engine.branch.tip(move.branch)
+        assert tip is not None
+        tx.emit(
+            "orchestrator.view.mutate",
+            "orchestrator",
+            {
+                "view": "effect",
+                "task_id": followup.task_id,
+                "effect_commit": move.new,
+                "reached_by": merge,
+                "text": "merged after an interruption: the branch had moved meanwhile",
+            },
+        )
+        moved = BranchMove(move.branch, tip, merge)
+        tx.move_branch(moved, followup.task_id, followup.paths)
+
+    transact(engine, record)
+    return f"recovered: the effect of {followup.task_id} was merged into '{move.branch}'"

@@ -17,7 +17,7 @@ from esaa_git.core.patches import changed_lines
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Attempt, State, Task
-from esaa_git.engine.lease import WALL_CLOCK, Leases
+from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
 
 
@@ -137,7 +137,7 @@ class Verifier:
             return fault
         attempt = state.tasks[envelope.task_id].attempt
         assert attempt is not None  # _check_address looked at it
-        if leases.is_over(attempt.attempt_id, attempt.deadline, now, contracts.policy.ttl_ms):
+        if leases.is_over(Lease.of(attempt, contracts), now):
             return _late(attempt)
         if envelope.action == "agent.heartbeat" and now >= attempt.deadline:
             return _late(attempt)  # by the log's own time, which the protocol holds it against

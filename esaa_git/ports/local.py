@@ -11,10 +11,18 @@ from esaa_git.ports.branch import BranchMove
 
 
 class Clock(Protocol):
-    """Time as an argument, so that a recorded run can be made again to the byte."""
+    """Time and chance as an argument, so that a recorded run can be made again to the byte."""
 
     def now(self) -> datetime:
         """Return the present moment, with a time zone."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return the seconds since some moment; nobody who sets the time of day moves it."""
+        ...
+
+    def between(self, least: float, most: float) -> float:
+        """Return a number between the two, drawn anew, so that those who met part again."""
         ...
 
     def sleep(self, seconds: float) -> None:

@@ -61,6 +61,12 @@ class StillClock:
         self.looks += 1
         return NOW
 
+    def monotonic(self) -> float:
+        raise AssertionError("nobody measures with this clock")
+
+    def between(self, least: float, most: float) -> float:
+        raise AssertionError("nobody draws lots with this clock")
+
     def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody waits on this clock")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esaa_git.engine import operator, recovery, run
+from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Unobserved, cycle
 from esaa_git.engine.exchange import Admission, Said
@@ -253,11 +253,11 @@ def test_what_a_crash_left_undone_is_done_by_the_next_command() -> None:
     # A machine that dies between the two refs leaves the branch behind as well.
     effect = made.branch.tip("main")
     made.branch.move(BranchMove("main", str(effect), before), "undone by the crash")
-    said = recovery.recover(made)
+    said = transaction.recover(made)
     assert said == "recovered: 'main' moved to the effect of T-1"
     assert made.branch.tip("main") == effect
     assert made.repository.checkout == made.repository.files(str(effect))
-    assert recovery.recover(made) is None
+    assert transaction.recover(made) is None
 
 
 def test_a_branch_that_went_on_without_an_effect_is_merged_with_it() -> None:
@@ -273,7 +273,7 @@ def test_a_branch_that_went_on_without_an_effect_is_merged_with_it() -> None:
     made.person_commits({"docs/b.md": b"two\n"})
     move = BranchMove("main", before, effect)
     made.journal.write(Followup(tip.commit, move, "T-1", [PATH]))
-    said = recovery.recover(made)
+    said = transaction.recover(made)
     assert said == "recovered: the effect of T-1 was merged into 'main'"
     assert made.content(PATH) == b"About T-1.\n"
     assert made.content("docs/b.md") == b"two\n"

@@ -19,7 +19,7 @@ from esaa_git.core.invariants import INVARIANTS, Violation
 from esaa_git.core.machine import TABLE
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
-from esaa_git.engine import operator, recovery, run
+from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
@@ -515,7 +515,7 @@ def a_person_edits_the_checkout(walk: Walk, number: int) -> object:
 
 @step
 def recover(walk: Walk, number: int) -> object:
-    return recovery.recover(walk.engine)
+    return transaction.recover(walk.engine)
 
 
 CONTRACTS: Sequence[Contracts] = tuple(

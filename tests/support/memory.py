@@ -8,6 +8,8 @@ no more, so that the adapters on git can be held against it.
 from __future__ import annotations
 
 import json
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -54,6 +56,12 @@ class MemoryClock:
 
     def now(self) -> datetime:
         return self.moment
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def between(self, least: float, most: float) -> float:
+        return random.uniform(least, most)
 
     def sleep(self, seconds: float) -> None:
         self.forward(seconds=seconds)

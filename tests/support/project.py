@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +66,12 @@ class Clock:
     def now(self) -> datetime:
         self.moment += self._step
         return self.moment.astimezone(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def between(self, least: float, most: float) -> float:
+        return random.uniform(least, most)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
