@@ -29,9 +29,9 @@ import example  # noqa: E402  (beside this file)
 from esaa_git.core import machine  # noqa: E402  (the checkout, not an installed copy)
 from esaa_git.core.envelope import (  # noqa: E402
     ENVELOPE,
-    FILE_UPDATES,
-    PAYLOADS,
+    payload_schemas,
     published_schema,
+    update_schemas,
 )
 from esaa_git.core.event import schema  # noqa: E402
 from esaa_git.core.events import ACTIONS, spec  # noqa: E402
@@ -154,7 +154,7 @@ def patterns() -> str:
 def intentions() -> str:
     """What an agent says with each action, and the envelope around it."""
     parts = ["The envelope:\n", fields(ENVELOPE)]
-    for action, found in PAYLOADS.items():
+    for action, found in payload_schemas().items():
         parts += [f"The payload of `{action}`:\n", fields(found)]
     return "\n".join(parts)
 
@@ -162,7 +162,7 @@ def intentions() -> str:
 def operations() -> str:
     """The operations on files, one row each."""
     lines = ["| `op` | fields |", "|---|---|"]
-    for name, found in FILE_UPDATES.items():
+    for name, found in update_schemas().items():
         named = [
             f"`{field}` {describe(value)}{'' if field in found['required'] else ' (optional)'}"
             for field, value in found["properties"].items()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from esaa_git.app.project import Project, SystemClock
 from esaa_git.app.roadmap import read_contracts
@@ -124,6 +124,7 @@ class Trial:
         Raises:
             AgentError: as `AgentAdapter.answer`.
         """
+        from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
         from esaa_git.core.rejection import Rejected
 
         began = time.monotonic()
@@ -140,7 +141,15 @@ class Trial:
             payload = verdict.envelope.payload
             proposal = getattr(verdict, "proposal", None)
             action = verdict.envelope.action
-            summary = payload.get("summary") or payload.get("title") or ""
+            match payload:
+                case Result():
+                    summary = payload.summary
+                case Issue():
+                    summary = payload.title
+                case Heartbeat() | Lesson() | Review():
+                    pass  # None of these has words for a table.
+                case _:
+                    assert_never(payload)
             files = [] if proposal is None else [file.to_json() for file in proposal.files]
         return TrialResult(
             milliseconds,

@@ -10,98 +10,37 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast, get_args
 
-from esaa_git.core.canonical import MAX_INTEGER
-from esaa_git.core.events.spec import (
-    ATTEMPT_ID,
-    BOOLEAN,
-    NAME,
-    PATH,
-    SEVERITY,
-    SHA256,
-    TASK_ID,
-    Schema,
-    array,
-    choice,
-    integer,
-    line,
-    record,
-    text,
+from esaa_git.core.answer import (
+    AnyAnswer,
+    FileUpdate,
+    Heartbeat,
+    Issue,
+    Lesson,
+    Result,
+    Review,
 )
+from esaa_git.core.canonical import MAX_INTEGER
+from esaa_git.core.events import base as records
+from esaa_git.core.events.base import schema_of
+from esaa_git.core.events.spec import ATTEMPT_ID, TASK_ID, Schema, array, choice, line, record
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.core.state import SCHEMA_VERSION
 
 MAX_DEPTH = 32
 """How deep an envelope may nest. The schema needs six levels; the rest is kindness."""
 
-_LESSON = record({"rule": text(1000, 1), "mistake": text(1000, 1)}, {"kinds": array(NAME, most=50)})
-_CONTENT: Schema = {"type": "string"}
-
-FILE_UPDATES: Mapping[str, Schema] = {
-    "write": record(
-        {"op": choice("write"), "path": PATH, "content": _CONTENT},
-        {"encoding": choice("utf-8", "base64"), "executable": BOOLEAN},
-    ),
-    "edit": record(
-        {
-            "op": choice("edit"),
-            "path": PATH,
-            "edits": array(
-                record({"old": _CONTENT, "new": _CONTENT}, {"all": BOOLEAN}), least=1, most=1000
-            ),
-        },
-        {"base_sha256": SHA256, "executable": BOOLEAN},
-    ),
-    "patch": record(
-        {"op": choice("patch"), "path": PATH, "patch": _CONTENT},
-        {"base_sha256": SHA256, "executable": BOOLEAN},
-    ),
-    "delete": record({"op": choice("delete"), "path": PATH}),
-    "rename": record(
-        {"op": choice("rename"), "from": PATH, "path": PATH},
-        {"content": _CONTENT, "encoding": choice("utf-8", "base64"), "executable": BOOLEAN},
-    ),
-    "chmod": record({"op": choice("chmod"), "path": PATH, "executable": BOOLEAN}),
+INTENTIONS: Mapping[str, type[AnyAnswer]] = {
+    "agent.result": Result,
+    "issue.report": Issue,
+    "agent.heartbeat": Heartbeat,
+    "lesson.record": Lesson,
 }
-"""The operations on files that a proposal may hold, each with its schema."""
-
-_UPDATE: Schema = {
-    "type": "object",
-    "required": ["op"],
-    "properties": {"op": choice(*FILE_UPDATES)},
-}
-
-PAYLOADS: Mapping[str, Schema] = {
-    "agent.result": record(
-        {"summary": text(4000, 1)},
-        {
-            "file_updates": array(_UPDATE),
-            "checks": array(text(500, 1), most=100),
-            "lessons": array(_LESSON, most=20),
-            "model": line(),
-            "usage": record(
-                {},
-                {
-                    "input_tokens": integer(),
-                    "output_tokens": integer(),
-                    "cost_microdollars": integer(),
-                },
-            ),
-        },
-    ),
-    "issue.report": record({"severity": SEVERITY, "title": line()}, {"description": text(20_000)}),
-    "agent.heartbeat": record({}, {"note": text(500)}),
-    "lesson.record": _LESSON,
-}
-"""The intentions of the vocabulary and the schema of what an agent says with each."""
+"""The intentions of the vocabulary, and what an agent says with each."""
 
 REVIEW = "agent.review"
 """What an agent answers that was asked to review; the log holds it as a grant or a denial."""
-
-REVIEW_PAYLOAD = record(
-    {"verdict": choice("approve", "request_changes"), "reason": text(2000, 1)},
-)
 
 ENVELOPE: Schema = record(
     {
@@ -121,17 +60,43 @@ class Envelope:
     action: str
     task_id: str
     attempt_id: str
-    payload: Mapping[str, Any]
+    payload: AnyAnswer
     idempotency_key: str | None = None
+
+
+@cache
+def update_schemas() -> Mapping[str, Schema]:
+    """Return the operations on files that a proposal may hold, each with its schema."""
+    return {form.__defaults__["op"]: schema_of(form) for form in get_args(FileUpdate)}
+
+
+@cache
+def payload_schemas() -> Mapping[str, Schema]:
+    """Return the intentions, and the schema of what an agent says with each.
+
+    The schema of a result says of an operation on a file only which it is: the schema of that
+    operation alone tells an agent better what is wrong with it.
+    """
+    found = {name: schema_of(answer) for name, answer in INTENTIONS.items()}
+    operation = {
+        "type": "object",
+        "required": ["op"],
+        "properties": {"op": choice(*update_schemas())},
+    }
+    found["agent.result"] = _with_updates(found["agent.result"], operation)
+    return found
+
+
+def _with_updates(result: Schema, operation: Schema) -> Schema:
+    properties = {**result["properties"], "file_updates": array(operation)}
+    return {**result, "properties": properties}
 
 
 def published_schema() -> Schema:
     """Return one JSON Schema for the whole envelope, as agents' authors are given it."""
-    result = dict(PAYLOADS["agent.result"])
-    properties = dict(result["properties"])
-    properties["file_updates"] = array({"oneOf": list(FILE_UPDATES.values())})
-    result["properties"] = properties
-    payloads = {**PAYLOADS, "agent.result": result}
+    payloads = dict(payload_schemas())
+    operations = {"oneOf": list(update_schemas().values())}
+    payloads["agent.result"] = _with_updates(payloads["agent.result"], operations)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "git-esaa agent envelope",
@@ -164,7 +129,7 @@ def decode(output: bytes, *, max_bytes: int, review: bool = False) -> Envelope |
     value = _parse(output)
     if isinstance(value, Rejected):
         return value
-    return _typed(value, (REVIEW,) if review else tuple(PAYLOADS))
+    return _typed(value, (REVIEW,) if review else tuple(INTENTIONS))
 
 
 def _typed(value: Any, actions: tuple[str, ...]) -> Envelope | Rejected:
@@ -187,11 +152,12 @@ def _typed(value: Any, actions: tuple[str, ...]) -> Envelope | Rejected:
         fault = _violation(f"op {update['op']}", update, f"payload/file_updates/{index}")
         if fault is not None:
             return fault
+    form = Review if action == REVIEW else INTENTIONS[action]
     return Envelope(
         action,
         value["task_id"],
         value["attempt_id"],
-        payload,
+        cast(AnyAnswer, records.decode(form, payload)),
         value.get("idempotency_key"),
     )
 
@@ -307,8 +273,8 @@ def _schema(name: str) -> Schema:
     if name == "envelope":
         return ENVELOPE
     if name == REVIEW:
-        return REVIEW_PAYLOAD
-    return FILE_UPDATES[name[3:]] if name.startswith("op ") else PAYLOADS[name]
+        return schema_of(Review)
+    return update_schemas()[name[3:]] if name.startswith("op ") else payload_schemas()[name]
 
 
 @cache

@@ -9,6 +9,8 @@ from typing import Any
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts, checked
 from esaa_git.core.documents import decode_yaml
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import TaskChanges, TaskDefinition
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import TaskState
 from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, State, Task
@@ -33,8 +35,9 @@ class Amendment:
     changes: Mapping[str, tuple[Any, Any]]
 
     @property
-    def values(self) -> dict[str, Any]:
-        return {name: new for name, (_, new) in self.changes.items()}
+    def after(self) -> TaskChanges:
+        """Return what the definition is to say, as the log records it."""
+        return decode(TaskChanges, {name: new for name, (_, new) in self.changes.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,8 @@ def diff_plan(plan: Plan, state: State) -> PlanDiff:
     return PlanDiff(tuple(new), tuple(amended), tuple(final), unplanned, unchanged)
 
 
-def in_order(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return new tasks so that each comes after those of them it depends on."""
+def in_order(tasks: Sequence[Mapping[str, Any]]) -> list[TaskDefinition]:
+    """Return new tasks, as the log records them, each after those of them it depends on."""
     by_id = {task["task_id"]: task for task in tasks}
     placed: dict[str, Mapping[str, Any]] = {}
     for task in tasks:
@@ -184,7 +187,7 @@ def in_order(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
             else:
                 placed.setdefault(top["task_id"], top)
                 stack.pop()
-    return list(placed.values())
+    return [decode(TaskDefinition, task) for task in placed.values()]
 
 
 _DEFAULTS = {"description": "", "priority": 0, "review": False}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core.answer import Review
 from esaa_git.core.contract_rules import attempts_allowed, needs_review
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS, REVIEW, REVIEW_PAYLOAD
+from esaa_git.core.envelope import REVIEW, payload_schemas, update_schemas
+from esaa_git.core.events.base import schema_of
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, State, Task
@@ -39,8 +41,8 @@ def purified_view(
         "dependencies": [_dependency(state.tasks[name]) for name in task.depends_on],
         "answer": {
             "format": "one JSON object: action, task_id, attempt_id, payload",
-            "actions": {name: PAYLOADS[name] for name in sorted(contracts.agent.actions)},
-            "file_updates": dict(FILE_UPDATES),
+            "actions": {name: payload_schemas()[name] for name in sorted(contracts.agent.actions)},
+            "file_updates": dict(update_schemas()),
         },
     }
     if task.rejection is not None:
@@ -80,7 +82,7 @@ def review_view(
     view["deadline"] = approval.deadline
     view["answer"] = {
         "format": "one JSON object: action, task_id, attempt_id, payload",
-        "actions": {REVIEW: REVIEW_PAYLOAD},
+        "actions": {REVIEW: schema_of(Review)},
         "file_updates": {},
     }
     view.pop("last_rejection", None)

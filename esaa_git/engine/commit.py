@@ -63,7 +63,7 @@ def _admit(
             tx.emit("agent.heartbeat", said.actor, payload)
             message = f"the lease runs until {deadline}"
         case _:
-            _record_lesson(tx, said.actor, envelope.task_id, envelope.payload)
+            _record_lesson(tx, said.actor, envelope.task_id, encode(envelope.payload))
             message = "the lesson is recorded"
     if said.is_final:
         return _without_result(tx, said, verdict, exchange)

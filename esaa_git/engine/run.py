@@ -8,6 +8,7 @@ from typing import Any
 
 from esaa_git.core import plan as plans
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.events.base import encode
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.plan import Plan, PlanDiff
 from esaa_git.core.state import State
@@ -67,11 +68,11 @@ def _apply(
         _init(engine, tx, plan, contracts, branch or tx.state.run.branch, diff, signed)
     else:
         for definition in plans.in_order(diff.new):
-            tx.emit("task.create", decide.ORCHESTRATOR, {"task": dict(definition), **signed})
+            tx.emit("task.create", decide.ORCHESTRATOR, {"task": encode(definition), **signed})
     for amendment in diff.amended:
         task = tx.state.tasks[amendment.task.task_id]
         decide.update_task(
-            tx, task, Cause.AMENDED, changes=amendment.values, reason="plan", **signed
+            tx, task, Cause.AMENDED, changes=encode(amendment.after), reason="plan", **signed
         )
     return Applied(str(tx.state.run.run_id), started, len(diff.new), len(diff.amended))
 
@@ -103,7 +104,7 @@ def _init(
             "branch": name,
             "base": base,
             "contracts": pinned.pins,
-            "tasks": [dict(definition) for definition in plans.in_order(diff.new)],
+            "tasks": [encode(definition) for definition in plans.in_order(diff.new)],
             **signed,
         },
         contracts=pinned,

@@ -13,8 +13,10 @@ from esaa_git.agents.http.wire import decode as wire_decode
 from esaa_git.agents.http.wire import encode_wire, wire_schema
 from esaa_git.agents.prompts import GROWTH, Prompt, fenced, render
 from esaa_git.core import canonical
+from esaa_git.core.answer import Review
 from esaa_git.core.contracts import is_contract_file
-from esaa_git.core.envelope import REVIEW, REVIEW_PAYLOAD, Envelope, decode
+from esaa_git.core.envelope import REVIEW, Envelope, decode
+from esaa_git.core.events.base import schema_of
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.errors import ConfigurationError
 from esaa_git.resources import resource_path
@@ -284,7 +286,7 @@ def test_a_reviewer_is_shown_the_change_and_asked_for_a_decision(name: str) -> N
         "paths": ["src/a.py"],
         "diff": "--- a/src/a.py\n+++ b/src/a.py\n+a=1\n",
     }
-    value["answer"] = {"actions": {REVIEW: REVIEW_PAYLOAD}, "file_updates": {}}
+    value["answer"] = {"actions": {REVIEW: schema_of(Review)}, "file_updates": {}}
     text = rendered(value, name=name).text
     assert "agent-impl has done this task and says: Made it." in text
     assert "+a=1" in text
@@ -295,7 +297,7 @@ def test_a_reviewer_is_shown_the_change_and_asked_for_a_decision(name: str) -> N
 
 def test_a_reviewer_behind_an_endpoint_can_answer_in_wire_form() -> None:
     value = view()
-    value["answer"] = {"actions": {REVIEW: REVIEW_PAYLOAD}, "file_updates": {}}
+    value["answer"] = {"actions": {REVIEW: schema_of(Review)}, "file_updates": {}}
     schema = wire_schema(value)
     payload = {"verdict": "approve", "reason": "It is done."}
     envelope = {"action": REVIEW, "task_id": "T-1", "attempt_id": "T-1-A1", "payload": payload}

@@ -25,7 +25,7 @@ from esaa_git.agents.http.wire import (
 )
 from esaa_git.core import canonical
 from esaa_git.core import envelope as envelopes
-from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS, Envelope
+from esaa_git.core.envelope import Envelope, payload_schemas, update_schemas
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import ConfigurationError
 from tests.agents.views import CONTRACT, story, view
@@ -162,8 +162,8 @@ def test_the_actions_are_those_of_the_contract_that_can_end_an_attempt() -> None
 
 
 def test_every_intention_is_either_offered_or_ends_no_attempt() -> None:
-    assert {*actions_of(WIRE), *NOT_FINAL} == PAYLOADS.keys()
-    assert {*operations_of(WIRE), *NOT_OFFERED} == FILE_UPDATES.keys()
+    assert {*actions_of(WIRE), *NOT_FINAL} == payload_schemas().keys()
+    assert {*operations_of(WIRE), *NOT_OFFERED} == update_schemas().keys()
 
 
 @pytest.mark.parametrize("prohibited", ["delete", "rename"])
@@ -279,7 +279,7 @@ def test_whatever_the_bounded_schema_lets_through_is_an_envelope(value: Any) -> 
 
 
 def test_what_a_model_is_not_asked_for_exists() -> None:
-    schemas = {**PAYLOADS, **FILE_UPDATES}
+    schemas = {**payload_schemas(), **update_schemas()}
     for name, left_out in OMITTED.items():
         assert left_out <= schemas[name]["properties"].keys()
         assert not left_out & set(schemas[name]["required"])

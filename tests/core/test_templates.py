@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core.contracts import Contracts, is_contract_file
-from esaa_git.core.envelope import FILE_UPDATES, Envelope, decode
+from esaa_git.core.envelope import Envelope, decode, update_schemas
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.plan import Plan, check_plan, load_plan
 from esaa_git.core.projection import projection_hash, roadmap
@@ -230,7 +230,7 @@ def test_the_example_agent_explains_every_operation_correctly() -> None:
     raw = json.dumps(_envelope_with(updates)).encode()
     envelope = decode(raw, max_bytes=len(raw))
     assert isinstance(envelope, Envelope), envelope
-    assert {update["op"] for update in updates} == set(FILE_UPDATES)
+    assert {update["op"] for update in updates} == set(update_schemas())
 
 
 def _envelope_with(updates: list[dict[str, Any]]) -> dict[str, Any]:
@@ -384,7 +384,7 @@ def test_every_task_has_one_recorded_answer_and_nobody_else_has() -> None:
 
 def test_the_recorded_answers_show_every_operation() -> None:
     updates = [u for name in TASKS for u in recorded(name).payload["file_updates"]]
-    assert {update["op"] for update in updates} == set(FILE_UPDATES)
+    assert {update["op"] for update in updates} == set(update_schemas())
     assert any(update.get("encoding") == "base64" for update in updates)
     assert any(update.get("executable") for update in updates if update["op"] == "write")
     assert any("base_sha256" in update for update in updates)

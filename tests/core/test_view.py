@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core import canonical
-from esaa_git.core.envelope import FILE_UPDATES, PAYLOADS
+from esaa_git.core.envelope import payload_schemas, update_schemas
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.view import MAX_ISSUES, MAX_NOTES, MAX_PATHS_OF_DEPENDENCY, purified_view
 from tests.support.examples import LATER, OID
@@ -111,8 +111,8 @@ def test_a_task_s_own_boundary_is_shown_instead_of_its_kind_s() -> None:
 
 def test_it_says_how_to_answer() -> None:
     answer = view(story().attempt())["answer"]
-    assert answer["actions"] == PAYLOADS
-    assert answer["file_updates"] == FILE_UPDATES
+    assert answer["actions"] == payload_schemas()
+    assert answer["file_updates"] == update_schemas()
 
 
 def test_the_profile_is_that_of_the_agent() -> None:

@@ -819,7 +819,7 @@ class Maker:
 
     def envelope(self) -> dict[str, Any]:
         pick = self.random.choice
-        action = pick(("agent.result",) * 8 + tuple(envelopes.PAYLOADS) + ("run.end", ""))
+        action = pick(("agent.result",) * 8 + tuple(envelopes.payload_schemas()) + ("run.end", ""))
         value: dict[str, Any] = {
             "action": action,
             "task_id": pick(("T-1",) * 12 + ("T-2", "T-9")),
@@ -946,7 +946,7 @@ def some(required: Mapping[str, Any], optional: Mapping[str, Any]) -> Any:
 
 UPDATES = st.lists(
     some(
-        {"op": st.sampled_from(sorted(envelopes.FILE_UPDATES)) | TEXT},
+        {"op": st.sampled_from(sorted(envelopes.update_schemas())) | TEXT},
         {
             "path": st.sampled_from((*PATHS, "docs/a.md", "docs/new.md")) | TEXT,
             "from": st.sampled_from((*PATHS, "docs/a.md")) | TEXT,
@@ -961,7 +961,7 @@ UPDATES = st.lists(
 )
 ENVELOPES = some(
     {
-        "action": st.sampled_from(tuple(envelopes.PAYLOADS)) | TEXT,
+        "action": st.sampled_from(tuple(envelopes.payload_schemas())) | TEXT,
         "task_id": st.just("T-1") | TEXT,
         "attempt_id": st.just("T-1-A1") | TEXT,
         "payload": some(

@@ -138,7 +138,29 @@ class Record(metaclass=RecordType):
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
+    # Read as the mapping that it was, until every reader has gone over to the fields.
+
+    def __getitem__(self, key: str) -> Any:
+        return encode(self)[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in encode(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(encode(self))
+
+    def keys(self) -> Collection[str]:
+        return encode(self).keys()
+
+    def items(self) -> Collection[tuple[str, Any]]:
+        return encode(self).items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return encode(self).get(key, default)
+
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Mapping):
+            return encode(self) == other
         if type(other) is not type(self):
             return NotImplemented
         return values(self) == values(other)
@@ -215,34 +237,6 @@ class Payload(Record):
     def subject(self) -> str:
         """Return the commit subject after the action's name, for a person who reads the log."""
         raise NotImplementedError
-
-    # Read as the mapping that it was, until every reader has gone over to the fields.
-
-    def __getitem__(self, key: str) -> Any:
-        return encode(self)[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in encode(self)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(encode(self))
-
-    def keys(self) -> Collection[str]:
-        return encode(self).keys()
-
-    def items(self) -> Collection[tuple[str, Any]]:
-        return encode(self).items()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return encode(self).get(key, default)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Mapping):
-            return encode(self) == other
-        return Record.__eq__(self, other)
-
-    def __hash__(self) -> int:
-        return Record.__hash__(self)
 
 
 # -- schema, decoder, encoder -----------------------------------------------------------------
