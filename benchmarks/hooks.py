@@ -33,8 +33,8 @@ from esaa_git.app.hooks import install
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.position import walk_back
 from esaa_git.store.repository import open_repository
-from esaa_git.verify.audit import Auditor
-from esaa_git.verify.pins import mark_path
+from esaa_git.verification.audit import Auditor
+from esaa_git.verification.pins import mark_path
 
 SUBJECT = "hooks"
 MS = 1e3

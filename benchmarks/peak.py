@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from esaa_git.store.repository import open_repository
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 
 _STATUS = Path("/proc/self/status")
 

@@ -19,7 +19,7 @@ from benchmarks.workshop import Workshop
 from esaa_git.store.objects import split_signature
 from esaa_git.store.position import walk_back
 from esaa_git.trust.roles import signer_set
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 
 SUBJECT = "verify --full"
 US = 1e6

@@ -43,7 +43,7 @@ from esaa_git.core.events.fields import (  # noqa: E402
 )
 from esaa_git.core.events.file_write import FileWrite  # noqa: E402
 from esaa_git.core.rejection import EXPLANATIONS  # noqa: E402
-from esaa_git.verify.failure import CHECKS  # noqa: E402
+from esaa_git.verification.failure import CHECKS  # noqa: E402
 
 FORMAT = "docs/FORMAT.md"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

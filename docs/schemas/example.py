@@ -1,7 +1,7 @@
 """The worked example of docs/FORMAT.md: two events, made by the code that makes all of them.
 
 `blocks` returns every fenced block of the example by its name; `build.py` writes them into the
-document, and tests/verify/test_format_example.py makes the same bytes again with plain git.
+document, and tests/verification/test_format_example.py makes the same bytes again with plain git.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from esaa_git.store.position import (
 if TYPE_CHECKING:
     from esaa_git.core.state import Approval, State, Task
     from esaa_git.report.compare import FileChange, RecordChange
-    from esaa_git.verify.provenance import Provenance
+    from esaa_git.verification.provenance import Provenance
 
 
 # -- log --------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def show(project: Project, what: str) -> ShownEvent | ShownTask:
 
 
 def _event(project: Project, oid: str) -> ShownEvent:
-    from esaa_git.verify.provenance import provenance_of
+    from esaa_git.verification.provenance import provenance_of
 
     found = read_event_commit(project.repository.read, oid)
     signature = provenance_of(project.repository, found)

@@ -49,7 +49,7 @@ from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
 from esaa_git.store.repository import Repository
 from esaa_git.trust.roles import ROLES, signer_set
-from esaa_git.verify.pins import mark_path
+from esaa_git.verification.pins import mark_path
 
 _RUN_INIT = b'{"action":"run.init",'
 

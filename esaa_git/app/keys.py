@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.trust.keyring import Keyring, ListedKey
     from esaa_git.trust.publickey import PublicKey
-    from esaa_git.verify.keyhistory import Span
+    from esaa_git.verification.keyhistory import Span
 
 SETTINGS: Final = {
     "esaa.signingKey": "esaa.keyFormat",
@@ -77,7 +77,7 @@ def list_keys(project: Project, branch: str | None = None) -> list[KeyStatus]:
         branch: where a bare repository has its contracts.
     """
     from esaa_git.trust.keyring import Keyring
-    from esaa_git.verify.keyhistory import pinned_keyrings, spans
+    from esaa_git.verification.keyhistory import pinned_keyrings, spans
 
     pinned = pinned_keyrings(project.repository) if has_log(project) else []
     in_force = pinned[-1][1] if pinned else Keyring(b"")

@@ -11,7 +11,7 @@ from esaa_git.store.log import load_tip, read_event_commit
 from esaa_git.store.objects import decode_commit, name_of
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
-from esaa_git.verify.pins import mark_path, read_mark
+from esaa_git.verification.pins import mark_path, read_mark
 
 _LAST_EVENTS = 1000
 """How far back the last effect is looked for: one transaction, and it closes a task."""

@@ -258,7 +258,7 @@ class Project:
         return ConfinedChecker(lambda: GitWorkspaces(open_repository(folder)), self.sandbox)
 
     def _audit(self) -> Audit:
-        from esaa_git.verify.audit import Auditor
+        from esaa_git.verification.audit import Auditor
 
         return Auditor(self.repository).run().audit
 
@@ -276,7 +276,7 @@ def has_log(project: Project) -> bool:
     trusted = repository.esaa_dir / "trust.json"
     if not pin.exists() and not trusted.exists():
         return False
-    from esaa_git.verify.pins import read_mark, read_pin
+    from esaa_git.verification.pins import read_mark, read_pin
 
     mark, anchor = read_mark(pin), read_pin(repository)
     if mark is None and anchor is not None:

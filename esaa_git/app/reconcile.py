@@ -143,7 +143,7 @@ def _take_over(
 ) -> SyncResult:
     """Go forward to what the remote has; commits of people are merged where `together` says so."""
     from esaa_git.remote.reconcile import apply
-    from esaa_git.verify.pins import mark_path, write_mark
+    from esaa_git.verification.pins import mark_path, write_mark
 
     repository, incoming = project.repository, result.incoming
     assert incoming is not None
@@ -191,7 +191,7 @@ def _decide_again(
     from esaa_git.store.log import read_contracts, read_event_commit
     from esaa_git.store.position import events_between
     from esaa_git.store.refs import OverlayRefs
-    from esaa_git.verify.audit import Auditor
+    from esaa_git.verification.audit import Auditor
 
     repository, incoming = project.repository, result.incoming
     assert incoming is not None

@@ -12,7 +12,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.trust.keys import SIGNERS, load_signer
 from esaa_git.trust.publickey import key_spec, public_half
 from esaa_git.trust.signer import KeySpec, Signer
-from esaa_git.verify.keyhistory import keyring_in_force
+from esaa_git.verification.keyhistory import keyring_in_force
 
 NEXT_KEY: Final = "esaa.nextSigningKey"
 NEXT_FORMAT: Final = "esaa.nextKeyFormat"

@@ -141,7 +141,7 @@ def clone(
     """
     from esaa_git.remote.remote import Remote
     from esaa_git.remote.remote import clone as git_clone
-    from esaa_git.verify.pins import Pin, is_oid, write_pin
+    from esaa_git.verification.pins import Pin, is_oid, write_pin
 
     if genesis is not None and not is_oid(genesis.lower()):
         raise UsageError(

@@ -16,7 +16,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.store.repository import Repository
-from esaa_git.verify.pins import (
+from esaa_git.verification.pins import (
     Mark,
     Pin,
     is_oid,
@@ -28,8 +28,10 @@ from esaa_git.verify.pins import (
 
 if TYPE_CHECKING:
     from esaa_git.trust.signer import Signer
-    from esaa_git.verify.checkpoint import Checkpoint as Checkpoint  # what this module returns
-    from esaa_git.verify.report import Report
+    from esaa_git.verification.checkpoint import (
+        Checkpoint as Checkpoint,  # what this module returns
+    )
+    from esaa_git.verification.report import Report
 
 
 # -- the pin ----------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def _here(repository: Repository) -> Pin | None:
     """
     from esaa_git.store.log import read_event_commit
     from esaa_git.store.position import walk_back
-    from esaa_git.verify.pins import Pin
+    from esaa_git.verification.pins import Pin
 
     current = repository.ref_target(repository.events_ref)
     if current is None:
@@ -151,7 +153,7 @@ def create_checkpoint(
     """
     from esaa_git.app.verify import audited
     from esaa_git.store.log import read_event_commit
-    from esaa_git.verify import checkpoint as checkpoints
+    from esaa_git.verification import checkpoint as checkpoints
 
     signer = _signer(project, key)
     report = audited(project)
@@ -191,8 +193,8 @@ def cosign_checkpoint(
         CorruptedError: if the file holds no checkpoint, or the log cannot be read.
     """
     from esaa_git.app.verify import audited, cosigners, load_checkpoint
-    from esaa_git.verify import checkpoint as checkpoints
-    from esaa_git.verify.pins import Expected
+    from esaa_git.verification import checkpoint as checkpoints
+    from esaa_git.verification.pins import Expected
 
     found = load_checkpoint(file.read_bytes(), str(file))
     signer = _signer(project, key)
@@ -213,7 +215,7 @@ def read_checkpoint(data: bytes, name: str) -> Checkpoint:
     """
     from esaa_git.app.verify import load_checkpoint
     from esaa_git.trust.sshsig import BadSignature
-    from esaa_git.verify.checkpoint import signed_by
+    from esaa_git.verification.checkpoint import signed_by
 
     found = load_checkpoint(data, name)
     try:
@@ -248,6 +250,6 @@ def _require_sound(report: Report) -> None:
 
 def _write(place: Path, checkpoint: Checkpoint) -> None:
     from esaa_git.store.files import write_atomically
-    from esaa_git.verify.checkpoint import encode
+    from esaa_git.verification.checkpoint import encode
 
     write_atomically(place, encode(checkpoint))

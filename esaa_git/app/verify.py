@@ -18,10 +18,10 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.trust.signers import SignerSet
-from esaa_git.verify.audit import Auditor
-from esaa_git.verify.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
-from esaa_git.verify.pins import NOTHING, Expected, is_oid
-from esaa_git.verify.report import Report as Report
+from esaa_git.verification.audit import Auditor
+from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
+from esaa_git.verification.pins import NOTHING, Expected, is_oid
+from esaa_git.verification.report import Report as Report
 
 _SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 

@@ -21,9 +21,9 @@ from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, message_of, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
-from esaa_git.verify.checks import EventChecker
-from esaa_git.verify.effects import Closed, EffectChecker, closed_in, is_closing_effect
-from esaa_git.verify.failure import Failure, check_name
+from esaa_git.verification.checks import EventChecker
+from esaa_git.verification.effects import Closed, EffectChecker, closed_in, is_closing_effect
+from esaa_git.verification.failure import Failure, check_name
 
 LOOKED_BACK = 10_000
 """How far back we look for where two histories part; it is only for the message."""

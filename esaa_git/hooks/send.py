@@ -11,7 +11,7 @@ from esaa_git.hooks.receive import Log, claiming
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.verify.effects import closed_in
+from esaa_git.verification.effects import closed_in
 
 
 def check_events_travel(

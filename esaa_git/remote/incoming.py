@@ -16,9 +16,9 @@ from esaa_git.store.log import load_tip, read_event_commit
 from esaa_git.store.position import common_event, genesis_of, seq_of
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verify.audit import Auditor
-from esaa_git.verify.failure import check_name
-from esaa_git.verify.pins import Mark, mark_path, read_mark
+from esaa_git.verification.audit import Auditor
+from esaa_git.verification.failure import check_name
+from esaa_git.verification.pins import Mark, mark_path, read_mark
 
 Progress = Callable[[int, int], None]
 

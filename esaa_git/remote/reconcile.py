@@ -28,8 +28,8 @@ from esaa_git.store.position import contains, seq_of
 from esaa_git.store.program import run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verify.effects import is_closing_effect
-from esaa_git.verify.pins import mark_path, read_mark, write_mark
+from esaa_git.verification.effects import is_closing_effect
+from esaa_git.verification.pins import mark_path, read_mark, write_mark
 
 SUPERSEDED = "refs/esaa/superseded"
 

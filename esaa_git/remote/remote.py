@@ -34,7 +34,7 @@ from esaa_git.store.position import common_event, contains, genesis_of
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verify.pins import Mark, mark_path, read_mark, write_mark
+from esaa_git.verification.pins import Mark, mark_path, read_mark, write_mark
 
 CHECKPOINTS = "refs/esaa/checkpoints"
 ASK_SECONDS = 20

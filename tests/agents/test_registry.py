@@ -135,7 +135,7 @@ settings = {"folder": "."} if sys.argv[1] == "scripted" else {"command": ["true"
 agent = AgentEntry("coder", sys.argv[1], None, settings)
 make_agent(agent, AdapterContext(Path(), None, None, None, None, 1, "none", None))
 slow = {"subprocess", "esaa_git.sandbox.runner", "pygit2", "sandlock"}
-slow |= {"esaa_git.store", "esaa_git.trust", "esaa_git.verify"}
+slow |= {"esaa_git.store", "esaa_git.trust", "esaa_git.verification"}
 print(*sorted(slow & set(sys.modules)))
 """
     folder = Path(esaa_git.__file__).parent.parent

@@ -28,7 +28,7 @@ from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import BLOB, object_id
 from esaa_git.store.position import walk_forward
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 from tests.support.logs import (
     SEED,
     MadeLog,

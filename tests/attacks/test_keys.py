@@ -24,7 +24,7 @@ from esaa_git.store.refs import GitRefs
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
-from esaa_git.verify.provenance import provenance_of
+from esaa_git.verification.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, store_contracts

@@ -24,8 +24,8 @@ from esaa_git.store.repository import open_repository
 from esaa_git.trust import sshsig
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
-from esaa_git.verify import checkpoint as checkpoints
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification import checkpoint as checkpoints
+from esaa_git.verification.audit import Auditor
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value

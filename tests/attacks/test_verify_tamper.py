@@ -933,7 +933,7 @@ def test_attachments_that_are_missing(scene: Scene, action: str) -> None:
 
 def newest(scene: Scene, before: int, after: int) -> tuple[list[str], list[str]]:
     """Return ids of (documents, trees) in the state that the second event brought."""
-    from esaa_git.verify.changes import TreeChanges
+    from esaa_git.verification.changes import TreeChanges
 
     reader = scene.project.repository.read
     old, new = roadmap_of(scene, before).oid, roadmap_of(scene, after).oid

@@ -11,7 +11,7 @@ import pytest
 
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec
-from esaa_git.verify.provenance import provenance_of
+from esaa_git.verification.provenance import provenance_of
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 

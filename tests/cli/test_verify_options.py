@@ -10,7 +10,7 @@ import pytest
 from esaa_git.app.verify import max_age_ms
 from esaa_git.errors import UsageError
 from esaa_git.trust.keys import create_key
-from esaa_git.verify.checkpoint import decode
+from esaa_git.verification.checkpoint import decode
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 

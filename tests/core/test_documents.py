@@ -23,7 +23,7 @@ from esaa_git.core.envelope import published_schema
 from esaa_git.core.event import schema
 from esaa_git.core.events import ACTIONS
 from esaa_git.core.rejection import EXPLANATIONS
-from esaa_git.verify.failure import CHECKS
+from esaa_git.verification.failure import CHECKS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -14,7 +14,7 @@ import pytest
 from esaa_git.store import durability
 from esaa_git.store.maintenance import maintain
 from esaa_git.store.repository import open_repository
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 from tests.conftest import Git
 from tests.faults.power import Call, Disk, traced
 from tests.faults.test_durability import needs_strace

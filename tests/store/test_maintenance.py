@@ -34,7 +34,7 @@ from esaa_git.store.maintenance import (
 from esaa_git.store.objectfolder import PackIndex
 from esaa_git.store.objects import BLOB
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 from tests.conftest import Git
 from tests.support.logs import MadeLog, make_log, open_log
 from tests.support.project import run

@@ -31,8 +31,8 @@ from esaa_git.store.log import EventCommit, load_tip, read_event_commit
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.trust.keys import load_signer
 from esaa_git.trust.signer import KeySpec, Signer
-from esaa_git.verify.audit import Auditor
-from esaa_git.verify.report import Report
+from esaa_git.verification.audit import Auditor
+from esaa_git.verification.report import Report
 from tests.conftest import Git, GitFailed
 
 ANSWERS = ".roadmap/answers"

@@ -22,7 +22,7 @@ from esaa_git.trust.keys import create_key
 from esaa_git.trust.publickey import PublicKey, key_spec, read_public_key
 from esaa_git.trust.signers import SignerSet
 from esaa_git.trust.sshsig import encode_string
-from esaa_git.verify.keyhistory import spans
+from esaa_git.verification.keyhistory import spans
 
 
 def public(number: int, comment: str = "") -> PublicKey:

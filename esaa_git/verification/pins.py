@@ -27,8 +27,8 @@ from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig
 from esaa_git.trust.roles import Authority
 from esaa_git.trust.signers import SignerSet
-from esaa_git.verify.checkpoint import NAMESPACE, Checkpoint, signed_by
-from esaa_git.verify.failure import Failure
+from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, signed_by
+from esaa_git.verification.failure import Failure
 
 _OID = re.compile(r"[0-9a-f]{40}")
 _LOG_ID = re.compile(r"[A-Za-z0-9-]{1,100}")

@@ -30,9 +30,9 @@ from esaa_git.store.difference import unified_diff
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import Commit, MalformedObject, decode_commit
 from esaa_git.store.repository import Repository
-from esaa_git.verify.branch import Relinked
-from esaa_git.verify.changes import Image, TreeChanges, image_at
-from esaa_git.verify.effects import Closed, EffectForm, Link, form_of, written_event
+from esaa_git.verification.branch import Relinked
+from esaa_git.verification.changes import Image, TreeChanges, image_at
+from esaa_git.verification.effects import Closed, EffectForm, Link, form_of, written_event
 
 SAME, PATCH, SQUASHED = "same-tree-changes", "patch-id", "squashed"
 
@@ -153,7 +153,7 @@ def _claims_truly(carrier: _Carrier, claims: Mapping[str, Sequence[str]]) -> boo
 
 
 class Relinker:
-    """Finds the commits that carry effects; an `Explain` for `esaa_git.verify.branch`.
+    """Finds the commits that carry effects; an `Explain` for `esaa_git.verification.branch`.
 
     Args:
         links: what the log says of effects in other commits. Each is looked at again.

@@ -17,7 +17,7 @@ from esaa_git.errors import CorruptedError, KeyUnavailable, MismatchError
 from esaa_git.trust import sshsig
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
-from esaa_git.verify.checkpoint import (
+from esaa_git.verification.checkpoint import (
     FILE,
     MAX_SIGNATURES,
     NAMESPACE,

@@ -13,9 +13,9 @@ from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verify.checks import EventChecker
-from esaa_git.verify.effects import Closed, EffectChecker, Link
-from esaa_git.verify.failure import Failure
+from esaa_git.verification.checks import EventChecker
+from esaa_git.verification.effects import Closed, EffectChecker, Link
+from esaa_git.verification.failure import Failure
 
 
 @dataclass(frozen=True, slots=True)

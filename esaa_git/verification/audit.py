@@ -1,8 +1,8 @@
 """The audit: walks the log and the branch, and hands ranges of events to the numbered checks.
 
 Ranges are independent, so they are spread over all cores. The last verified point is remembered
-(`esaa_git.verify.pins`); a log that does not reach it was rolled back or rewritten (check 1). A log
-that ends at a shallow boundary is verified from there, and it is said so.
+(`esaa_git.verification.pins`); a log that does not reach it was rolled back or rewritten (check 1).
+A log that ends at a shallow boundary is verified from there, and it is said so.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_commit
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verify.branch import Walked, check_branch
-from esaa_git.verify.effects import Closed, Link, is_closing_effect
-from esaa_git.verify.failure import CHECKS, Failure
-from esaa_git.verify.pins import (
+from esaa_git.verification.branch import Walked, check_branch
+from esaa_git.verification.effects import Closed, Link, is_closing_effect
+from esaa_git.verification.failure import CHECKS, Failure
+from esaa_git.verification.pins import (
     NOTHING,
     Anchor,
     Expected,
@@ -38,15 +38,15 @@ from esaa_git.verify.pins import (
     read_pin,
     write_mark,
 )
-from esaa_git.verify.ranges import (
+from esaa_git.verification.ranges import (
     Outcome,
     bound_cache,
     check_ranges,
     cores,
 )
-from esaa_git.verify.relink import Relinker
-from esaa_git.verify.report import Report
-from esaa_git.verify.walk import (
+from esaa_git.verification.relink import Relinker
+from esaa_git.verification.report import Report
+from esaa_git.verification.walk import (
     CHUNK,
     LogWalk,
     deceptions,

@@ -20,7 +20,7 @@ from esaa_git.core import canonical
 from esaa_git.core.event import decode, encode
 from esaa_git.core.projection import project, projection_hash
 from esaa_git.store.repository import open_repository
-from esaa_git.verify.audit import Auditor
+from esaa_git.verification.audit import Auditor
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```[a-z]+ example:(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esaa_git.verify.effects import Closed, closed_by, is_closing_effect
+from esaa_git.verification.effects import Closed, closed_by, is_closing_effect
 from tests.support.examples import OID
 from tests.support.story import Story, definition
 

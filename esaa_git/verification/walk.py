@@ -8,9 +8,9 @@ import pygit2
 
 from esaa_git.store.objects import MalformedObject, decode_commit, raw_parent
 from esaa_git.store.repository import Repository
-from esaa_git.verify.failure import Failure
-from esaa_git.verify.pins import Mark, is_oid
-from esaa_git.verify.ranges import Range, range_of
+from esaa_git.verification.failure import Failure
+from esaa_git.verification.pins import Mark, is_oid
+from esaa_git.verification.ranges import Range, range_of
 
 CHUNK = 1000
 """Events a range has."""

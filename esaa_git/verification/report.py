@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from esaa_git.ports.checks import Audit
-from esaa_git.verify.branch import Relinked
-from esaa_git.verify.pins import Mark
+from esaa_git.verification.branch import Relinked
+from esaa_git.verification.pins import Mark
 
 
 @dataclass

@@ -5,8 +5,8 @@ the first that is not exactly what an honest orchestrator would have written. Be
 rides in the log, a range needs nothing but the commit before it, and ranges are independent.
 
 Each check is a method that names its number, and `_check` runs them in the order that FORMAT
-gives. Checks 1 and 11 are about more than one event: `esaa_git.verify.pins` has the first,
-`esaa_git.verify.effects` and `esaa_git.verify.branch` have the last.
+gives. Checks 1 and 11 are about more than one event: `esaa_git.verification.pins` has the first,
+`esaa_git.verification.effects` and `esaa_git.verification.branch` have the last.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from esaa_git.store.statetree import Reader, StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
-from esaa_git.verify.effects import Closed, Link, Written, closed_by, effect_form
-from esaa_git.verify.failure import Failure
+from esaa_git.verification.effects import Closed, Link, Written, closed_by, effect_form
+from esaa_git.verification.failure import Failure
 
 _CHECK_OF_RULE = {"INV-001": 9, "INV-004": 8, "INV-005": 5}
 """The checks that invariants belong to; what else forbids a transition is check 7."""

@@ -27,8 +27,8 @@ from esaa_git.store.objects import (
 from esaa_git.store.statetree import Reader, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority
-from esaa_git.verify.changes import Image, TreeChanges, image_at
-from esaa_git.verify.failure import CORRUPTED, Failure
+from esaa_git.verification.changes import Image, TreeChanges, image_at
+from esaa_git.verification.failure import CORRUPTED, Failure
 
 REWRITTEN = (
     "where the branch was rebased or squashed, run 'git esaa verify --relink' to look for its "

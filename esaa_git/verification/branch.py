@@ -16,8 +16,8 @@ import pygit2
 from esaa_git.store.commitform import claims
 from esaa_git.store.objects import COMMIT, Commit, MalformedObject, decode_commit
 from esaa_git.store.statetree import Reader
-from esaa_git.verify.effects import REWRITTEN, Closed
-from esaa_git.verify.failure import CORRUPTED, Failure
+from esaa_git.verification.effects import REWRITTEN, Closed
+from esaa_git.verification.failure import CORRUPTED, Failure
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Relinked:
 
 
 class Explain(Protocol):
-    """Looks for effects in other commits than their own (`esaa_git.verify.relink`)."""
+    """Looks for effects in other commits than their own (`esaa_git.verification.relink`)."""
 
     def __call__(
         self,

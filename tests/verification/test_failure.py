@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from esaa_git.verify.failure import CHECKS, Failure, check_name
+from esaa_git.verification.failure import CHECKS, Failure, check_name
 
 
 @pytest.mark.parametrize("number", CHECKS)
