@@ -10,6 +10,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import needs_review, required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, check_payload
+from esaa_git.core.events.base import encode
 from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine import decide
