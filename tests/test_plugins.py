@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import esaa_git
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.registry import ADAPTERS
-from esaa_git.core.events.dispatch import SANDBOXES
+from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.errors import ConfigurationError
 from esaa_git.plugins import API, Door
 from esaa_git.trust.keys import SIGNERS
@@ -154,7 +155,7 @@ def test_an_adapter_says_words_that_a_dispatch_may_hold() -> None:
         adapter = ADAPTERS.find(name)
         assert adapter is not None
         assert adapter.sandboxes
-        assert set(adapter.sandboxes) <= set(SANDBOXES)
+        assert set(adapter.sandboxes) <= set(get_args(Sandbox))
 
 
 def test_what_is_built_in_is_found_without_reading_any_metadata() -> None:

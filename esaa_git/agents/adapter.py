@@ -13,6 +13,7 @@ from typing import Any
 
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
+from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.events.spec import Schema
 from esaa_git.ports.agent import AgentAdapter, Request, Workspaces
 from esaa_git.ports.files import BlobStore, Trees
@@ -61,7 +62,7 @@ class Adapter:
     """
 
     settings_schema: Schema | Callable[[Mapping[str, Any]], Schema]
-    sandboxes: Sequence[str]
+    sandboxes: Sequence[Sandbox]
     make: Callable[[AgentEntry, AdapterContext], AgentAdapter]
     api: int = 1
 
