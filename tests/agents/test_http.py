@@ -43,7 +43,7 @@ from esaa_git.agents.registry import make_agent
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.envelope import Envelope, decode
-from esaa_git.core.events import spec
+from esaa_git.core.event import schema
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.ports.agent import Answer, Request
@@ -55,6 +55,9 @@ from tests.support.patience import patience
 from tests.support.thoroughness import examples
 
 KEY = "sk-made-up-0123456789abcdef"
+RECORDED: Any = schema("agent.result")["properties"]["payload"]["properties"]
+"""What the record holds of an answer."""
+
 KEY_ENV = "SOME_SERVICE_KEY"
 NAMES = tuple(DIALECTS)
 VIEW = view()
@@ -157,7 +160,7 @@ def test_a_service_is_sent_exactly_what_was_prepared_and_its_answer_is_an_envelo
     assert dict(said.usage) == USAGE
     assert said.tries == []
     assert said.latency_ms >= 0
-    assert jsonschema_rs.is_valid(spec.USAGE, dict(said.usage))
+    assert jsonschema_rs.is_valid(RECORDED["usage"], dict(said.usage))
 
 
 @pytest.mark.parametrize("dialect", NAMES)
@@ -442,7 +445,7 @@ def test_a_passing_failure_is_tried_again_and_recorded(status: int) -> None:
     assert server.received[0] == server.received[1]
     [failed] = said.tries
     assert (failed["status"], failed["reason"]) == (status, f"status {status}: too busy")
-    assert jsonschema_rs.is_valid(spec.TRIES, said.tries)
+    assert jsonschema_rs.is_valid(RECORDED["tries"], said.tries)
     assert failed["waited_ms"] >= 0
 
 
@@ -953,7 +956,7 @@ def test_any_body_has_a_meaning_or_is_of_another_form(dialect: str, data: st.Dat
         return
     assert (reading.failure is None) == (reading.code is None)
     assert reading.failure is not None or reading.text.strip()
-    assert jsonschema_rs.is_valid(spec.USAGE, dict(reading.usage))
+    assert jsonschema_rs.is_valid(RECORDED["usage"], dict(reading.usage))
 
 
 def test_parts_of_a_message_are_put_together() -> None:
