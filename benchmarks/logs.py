@@ -19,13 +19,11 @@ import pygit2
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, is_contract_file
-from esaa_git.core.event import instant, timestamp
+from esaa_git.core.event import NewEvent, instant, timestamp
 from esaa_git.core.state import EMPTY
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.branch import BranchMove
-from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
-from esaa_git.ports.log import Attachments
 from esaa_git.ports.refs import RefMove
 from esaa_git.resources import resource_path
 from esaa_git.store import commitform
@@ -106,10 +104,10 @@ class Subject:
     def append(self, step: Step, sink: ObjectSink | None = None) -> str:
         """Append one event in a transaction of its own, as the orchestrator does."""
         put = self.repository.put if sink is None else sink.put
-        attached = _attachments(step, put)
+        _put(step, put)
         state, in_force = self.log.load()
         transaction = Transaction(self.log.begin(sink=sink), state, in_force, self.now())
-        stored = transaction.emit(step.action, step.actor, step.payload, attachments=attached)
+        stored = transaction.record(NewEvent(step.action, step.actor, step.payload))
         transaction.commit()
         self._seq += 1
         return stored.commit
@@ -126,7 +124,8 @@ class Subject:
             "contracts": self.contracts.pins,
             "tasks": definitions,
         }
-        transaction.emit("run.init", "orchestrator", payload, contracts=self.contracts)
+        began = NewEvent("run.init", "orchestrator", payload)
+        transaction.record(began, contracts=self.contracts)
         self._seq = 1
         self.open = [one["task_id"] for one in definitions]
         return transaction
@@ -137,10 +136,8 @@ class Subject:
             step = next(life)
             while True:
                 transaction.now = timestamp(self.now())
-                attached = _attachments(step, sink.put)
-                stored = transaction.emit(
-                    step.action, step.actor, step.payload, attachments=attached
-                )
+                _put(step, sink.put)
+                stored = transaction.record(NewEvent(step.action, step.actor, step.payload))
                 self._seq += 1
                 transaction.events.clear()
                 step = life.send(stored.commit)
@@ -369,13 +366,10 @@ def _repository(folder: Path, key: Key) -> Repository:
     return open_repository(folder)
 
 
-def _attachments(step: Step, put: Callable[[int, bytes], str]) -> Attachments:
-    if not step.files and not step.exchange:
-        return Attachments()
-    return Attachments(
-        {path: FileEntry("100644", put(BLOB, data)) for path, data in step.files.items()},
-        {name: put(BLOB, data) for name, data in step.exchange.items()},
-    )
+def _put(step: Step, put: Callable[[int, bytes], str]) -> None:
+    """Store the contents that go with an event, which names them."""
+    for data in (*step.files.values(), *step.exchange.values()):
+        put(BLOB, data)
 
 
 def _blob_id(data: bytes) -> str:

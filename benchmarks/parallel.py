@@ -35,7 +35,7 @@ from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.operator import claim
 from esaa_git.engine.options import Options
-from esaa_git.engine.pool import Crew
+from esaa_git.engine.pool import WorkerPool
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.store.packwriter import PackSink
 
@@ -222,13 +222,13 @@ def _run(shop: Workshop, tasks: int, *, has_checkout: bool) -> tuple[int, float,
     made, aside = app.engine, Aside()
     made.make_agent = _instant
     made.audit = aside.during(made.audit)
-    before, crew_next = made.log.load()[0].seq, Crew.next
-    Crew.next = aside.during(crew_next)  # type: ignore[method-assign]
+    before, pool_next = made.log.load()[0].seq, WorkerPool.next
+    WorkerPool.next = aside.during(pool_next)  # type: ignore[method-assign]
     whole = Aside()
     try:
         report = whole.during(cycle)(made, Options(parallel=TOGETHER))
     finally:
-        Crew.next = crew_next  # type: ignore[method-assign]
+        WorkerPool.next = pool_next  # type: ignore[method-assign]
     assert report.result == "success"
     events = made.log.load()[0].seq - before
     shop.clear(place)

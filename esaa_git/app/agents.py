@@ -92,12 +92,12 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
         override: an agent of the swarm that is to do it instead.
     """
     from esaa_git.core.event import timestamp
-    from esaa_git.engine import decide
+    from esaa_git.engine import schedule
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.request import next_attempt, request_for
 
     state, contracts = project.log.load()
-    task = decide.find_task(state, task_id)
+    task = schedule.find_task(state, task_id)
     engine = project.engine
     attempt = task.active_attempt
     if attempt is not None and override not in (None, attempt.agent):
@@ -123,7 +123,7 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
     )
     if attempt is None:
         now = max(timestamp(engine.clock.now()), state.ts)
-        found = decide.hindrance(state, contracts, task, now)
+        found = schedule.blocker(state, contracts, task, now)
         notes: tuple[str, ...] = (
             () if found is None else (f"it would not be sent now: {found.message}",)
         )

@@ -253,8 +253,8 @@ def dry_run(
     from esaa_git.core.event import timestamp
     from esaa_git.core.plan import check_plan, diff_plan
     from esaa_git.core.state import EMPTY
-    from esaa_git.engine.decide import eligible, find_task
     from esaa_git.engine.proposer import agent_for
+    from esaa_git.engine.schedule import eligible, find_task
 
     contracts = read_contracts(project.repository, branch)
     state = EMPTY

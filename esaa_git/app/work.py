@@ -95,10 +95,10 @@ def open_to(project: Project, state: State, contracts: Contracts, by: str) -> li
 
     Tasks whose agent the plan names are left to that agent; those whose lease ran out count.
     """
-    from esaa_git.engine import decide
+    from esaa_git.engine import schedule
 
     moment = _now(project, state)
-    found = decide.eligible(state, contracts, moment)
+    found = schedule.eligible(state, contracts, moment)
     for name in state.run.in_progress:
         attempt = state.tasks[name].active_attempt
         if (
@@ -159,11 +159,11 @@ def preview(
     project: Project, state: State, contracts: Contracts, task: Task, by: str
 ) -> tuple[Assignment, str | None]:
     """Return what the actor would be asked who takes the task, and why it cannot be taken now."""
-    from esaa_git.engine import decide
+    from esaa_git.engine import schedule
     from esaa_git.engine.request import next_attempt
 
     attempt = next_attempt(project.engine, state, contracts, task, by, CLAIMED)
-    found = decide.hindrance(state, contracts, task, _now(project, state))
+    found = schedule.blocker(state, contracts, task, _now(project, state))
     why = None if found is None else found.message
     return assignment(project, state, contracts, task, attempt), why
 
@@ -265,7 +265,7 @@ def was_admitted(
 
 
 def _held(project: Project, task_id: str, by: str) -> Task:
-    from esaa_git.engine.decide import find_task
+    from esaa_git.engine.schedule import find_task
 
     state, _ = project.log.load()
     task = find_task(state, task_id)
@@ -305,7 +305,7 @@ def proposed(project: Project, task_id: str) -> Proposed:
     Raises:
         RefusedError: if it waits for none.
     """
-    from esaa_git.engine.decide import find_task
+    from esaa_git.engine.schedule import find_task
 
     state, _ = project.log.load()
     task = find_task(state, task_id)

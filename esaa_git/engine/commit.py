@@ -1,28 +1,45 @@
-"""The commit: an agent's output is judged, and becomes events, an effect, or a reject signal."""
+"""The commit: an agent's output is judged, and becomes events, an effect, or a reject signal.
+
+An answer takes one way: its bytes become a verdict, the verdict an intention, the intention the
+events that `decide` makes of it, and the transaction writes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import assert_never
 
 from esaa_git.core import storage
+from esaa_git.core.answer import AnyAnswer, Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import needs_review, required_checks
+from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, check_payload
-from esaa_git.core.events.base import encode
-from esaa_git.core.machine import Cause
+from esaa_git.core.events import AgentResult, FileWrite
+from esaa_git.core.events.base import decode, encode, replace
+from esaa_git.core.events.fields import Usage
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.engine import decide
-from esaa_git.engine.effect import apply_effect, ask_for_review, write_effect
+from esaa_git.engine.effect import (
+    Unfit,
+    commit_effect,
+    effect_of,
+    fitted,
+    is_done,
+    waits_for_review,
+)
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
-from esaa_git.engine.lease import Lease
-from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
-from esaa_git.engine.request import branch_tip
+from esaa_git.engine.exchange import Admission, Said, call_result, reject
+from esaa_git.engine.intentions import (
+    AcceptResult,
+    CallResult,
+    Prolong,
+    RecordLesson,
+    ReportIssue,
+)
+from esaa_git.engine.proof import Proof, Unproven, settled
+from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Accepted, Proposal, Repeated
-from esaa_git.ports.checks import CheckResult
 
 
 def admit(engine: Engine, said: Said, pause: Callable[[], None] = lambda: None) -> Admission:
@@ -47,37 +64,39 @@ def _admit(
     if isinstance(verdict, Repeated):
         envelope = verdict.envelope
         return Admission("repeated", envelope.task_id, envelope.attempt_id, "recorded already")
-    decide.require_run(tx.state)
-    exchange = Exchange.of(engine, tx.contracts, said)
+    require_run(tx.state)
+    call = call_result(engine, tx.contracts, said)
     if isinstance(verdict, Rejected):
-        return reject(tx, said, verdict, exchange)
+        return reject(tx, said, verdict, call)
     envelope = verdict.envelope
-    match envelope.action:
-        case "agent.result":
-            return _admit_result(engine, tx, said, verdict, exchange, proof)
-        case "issue.report":
-            return _admit_issue(tx, said, verdict, exchange)
-        case "agent.heartbeat":
-            deadline = Lease.begin(envelope.attempt_id, tx.now, tx.contracts).deadline
-            given = storage.redact_value(dict(envelope.payload), tx.contracts.storage)
-            payload = {**given, "deadline": deadline, **_address(verdict)}
-            tx.emit("agent.heartbeat", said.actor, payload)
-            message = f"the lease runs until {deadline}"
-        case _:
-            _record_lesson(tx, said.actor, envelope.task_id, encode(envelope.payload))
+    given = _redacted(envelope.payload, tx.contracts)
+    match given:
+        case Result():
+            return _admit_result(engine, tx, said, verdict, given, call, proof)
+        case Issue():
+            return _admit_issue(tx, said, envelope, given, call)
+        case Heartbeat():
+            message = _prolong(tx, said, envelope, given)
+        case Lesson():
+            tx.ask(RecordLesson(actor=said.actor, task_id=envelope.task_id, lesson=given))
             message = "the lesson is recorded"
+        case Review():
+            raise AssertionError("unreachable: a review answers no attempt")
+        case _:
+            assert_never(given)
     if said.is_final:
-        return _without_result(tx, said, verdict, exchange)
+        return _without_result(tx, said, envelope, call)
     return Admission("noted", envelope.task_id, envelope.attempt_id, message)
 
 
+# -- from bytes to a verdict ------------------------------------------------------------------
+
+
 def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated | Rejected:
-    answer = said.answer
-    if answer.failure is not None:
-        code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
-        return Rejected(code, answer.failure, dict(answer.detail))
+    if said.failure is not None:
+        return said.failure
     verdict = engine.verifier.judge(
-        answer.output,
+        said.answer.output,
         state=tx.state,
         contracts=tx.contracts,
         actor=said.actor,
@@ -93,7 +112,7 @@ def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated |
 
 def _unstorable(envelope: Envelope, contracts: Contracts) -> Rejected | None:
     """Return why an answer cannot be put on record once secrets are blotted out of it, or None."""
-    given = {name: item for name, item in envelope.payload.items() if name != "file_updates"}
+    given = encode(_recorded(envelope.payload))
     safe = storage.redact_value(given, contracts.storage)
     fault = None if safe == given else check_payload(envelope.action, safe)
     if fault is None:
@@ -106,7 +125,18 @@ def _unstorable(envelope: Envelope, contracts: Contracts) -> Rejected | None:
     )
 
 
-# -- what an accepted envelope leads to -------------------------------------------------------
+def _redacted(answer: AnyAnswer, contracts: Contracts) -> AnyAnswer:
+    """Return an answer as the record may keep it: without secrets, and without its contents."""
+    safe = storage.redact_value(encode(_recorded(answer)), contracts.storage)
+    return decode(type(answer), safe)
+
+
+def _recorded(answer: AnyAnswer) -> AnyAnswer:
+    """Return an answer without the updates of files, which the record keeps as after-images."""
+    return replace(answer, file_updates=None) if isinstance(answer, Result) else answer
+
+
+# -- from a verdict to events -----------------------------------------------------------------
 
 
 def _admit_result(
@@ -114,100 +144,96 @@ def _admit_result(
     tx: Transaction,
     said: Said,
     accepted: Accepted,
-    exchange: Exchange,
+    given: Result,
+    call: CallResult,
     proof: Proof | None,
 ) -> Admission | Unproven:
-    envelope = accepted.envelope
-    task = tx.state.tasks[envelope.task_id]
-    proposal = accepted.proposal
+    task_id = accepted.envelope.task_id
+    task = tx.state.tasks[task_id]
+    proposal, write = accepted.proposal, None
     if proposal is not None:
-        rebased = engine.verifier.rebase(
-            proposal, branch_tip(engine, tx), engine.verifier.boundary(task, tx.contracts)
-        )
-        if isinstance(rebased, Rejected):
-            return reject(tx, said, rebased, exchange)
-        base, proposal = proposal.onto, rebased if rebased.files else None
-    else:
-        base = ""
-    results: Sequence[CheckResult] = ()
-    if proposal is not None:
-        found = find_proof(proof, task.task_id, required_checks(task, tx.contracts), proposal)
+        found = fitted(engine, tx, task, proposal, proof)
         if isinstance(found, Unproven):
             return found
-        failed = failed_check(found, tx.contracts)
-        if failed is not None:
-            return reject(tx, said, failed, exchange, results=found)
-        results = found
-    payload = _result_payload(said, accepted, proposal, tx.contracts)
-    tx.emit("agent.result", said.actor, exchange.into(payload), attachments=exchange.attachments)
-    for lesson in envelope.payload.get("lessons", ()):
-        _record_lesson(tx, said.actor, task.task_id, lesson)
-    written = None
-    if proposal is not None:
-        written = write_effect(tx, task, proposal, base, results)
-    if needs_review(task, tx.contracts):
-        return ask_for_review(tx, task, envelope.attempt_id)
-    return apply_effect(engine, tx, task.task_id, proposal, written, Cause.ACCEPTED)
-
-
-def _result_payload(
-    said: Said, accepted: Accepted, proposal: Proposal | None, contracts: Contracts
-) -> dict[str, Any]:
-    envelope = accepted.envelope
-    given = storage.redact_value(dict(envelope.payload), contracts.storage)
-    payload: dict[str, Any] = {
-        **_address(accepted),
-        "summary": given["summary"],
-        "paths": [] if proposal is None else list(proposal.paths),
-        "output_sha256": digest(said.answer.output),
-    }
-    for name in ("checks", "usage", "model"):
-        if name in given:
-            payload[name] = given[name]
-    model = said.answer.model or payload.get("model") or said.model
-    if model is not None:
-        payload["model"] = model
-    if envelope.idempotency_key is not None:
-        payload["idempotency_key"] = envelope.idempotency_key
-    payload.update(measured(said, contracts))
-    return payload
-
-
-def _admit_issue(tx: Transaction, said: Said, accepted: Accepted, exchange: Exchange) -> Admission:
-    envelope = accepted.envelope
-    given = storage.redact_value(dict(envelope.payload), tx.contracts.storage)
-    issue_id = decide.report_issue(
-        tx,
-        said.actor,
-        exchange.into({**given, **_address(accepted)}),
-        attachments=exchange.attachments,
+        if isinstance(found, Unfit):
+            return reject(tx, said, found.rejected, call, results=found.results)
+        base = proposal.onto
+        proposal = found.proposal if found.proposal.files else None
+        write = None if proposal is None else effect_of(task, proposal, base, found.results)
+    accept = AcceptResult(
+        actor=said.actor,
+        result=_result(said, accepted.envelope, given, proposal, call),
+        lessons=given.lessons or (),
+        write=write,
     )
-    task = tx.state.tasks[envelope.task_id]
-    if said.is_final and task.active_attempt is not None and tx.state.run.is_open:
-        _without_result(tx, said, accepted, Exchange())
-    message = f"{issue_id} is recorded; '{task.task_id}' is {tx.state.tasks[task.task_id].state}"
-    return Admission("issue", envelope.task_id, envelope.attempt_id, message, issue_id=issue_id)
+    recorded = tx.ask(accept)
+    if needs_review(task, tx.contracts):
+        return waits_for_review(tx, task_id)
+    if proposal is None:
+        return is_done(tx, task_id)
+    written = next(one.commit for one in recorded if isinstance(one.event.payload, FileWrite))
+    return commit_effect(engine, tx, task_id, proposal, written)
 
 
-def _record_lesson(tx: Transaction, actor: str, task_id: str, lesson: Mapping[str, Any]) -> None:
-    lesson_id = f"LES-{tx.state.run.lessons + 1:04d}"
-    given = storage.redact_value(dict(lesson), tx.contracts.storage)
-    tx.emit("lesson.record", actor, {**given, "lesson_id": lesson_id, "task_id": task_id})
+def _result(
+    said: Said,
+    envelope: Envelope,
+    given: Result,
+    proposal: Proposal | None,
+    call: CallResult,
+) -> AgentResult:
+    """Return the result as it is recorded; what was measured goes before what an agent claims."""
+    claimed = None if given.usage is None else decode(Usage, encode(given.usage))
+    return AgentResult(
+        task_id=envelope.task_id,
+        attempt_id=envelope.attempt_id,
+        summary=given.summary,
+        paths=() if proposal is None else proposal.paths,
+        output_sha256=digest(said.answer.output),
+        checks=given.checks,
+        idempotency_key=envelope.idempotency_key,
+        model=call.model or given.model or said.model,
+        usage=call.usage or claimed,
+        latency_ms=call.latency_ms,
+        tries=call.tries,
+        exchange=call.exchange,
+    )
 
 
-def _without_result(
-    tx: Transaction, said: Said, accepted: Accepted, exchange: Exchange
+def _admit_issue(
+    tx: Transaction, said: Said, envelope: Envelope, given: Issue, call: CallResult
 ) -> Admission:
+    task_id, attempt_id = envelope.task_id, envelope.attempt_id
+    tx.ask(
+        ReportIssue(
+            actor=said.actor,
+            severity=given.severity,
+            title=given.title,
+            description=given.description,
+            task_id=task_id,
+            attempt_id=attempt_id,
+            exchange=call.exchange,
+        )
+    )
+    issue_id = f"ISS-{tx.state.run.issues:04d}"
+    if said.is_final and tx.state.tasks[task_id].active_attempt and tx.state.run.is_open:
+        _without_result(tx, said, envelope, replace(call, exchange=None))
+    message = f"{issue_id} is recorded; '{task_id}' is {tx.state.tasks[task_id].state}"
+    return Admission("issue", task_id, attempt_id, message, issue_id=issue_id)
+
+
+def _prolong(tx: Transaction, said: Said, envelope: Envelope, given: Heartbeat) -> str:
+    task_id, attempt_id = envelope.task_id, envelope.attempt_id
+    tx.ask(Prolong(actor=said.actor, task_id=task_id, attempt_id=attempt_id, note=given.note))
+    attempt = tx.state.tasks[task_id].attempt
+    assert attempt is not None
+    return f"the lease runs until {attempt.deadline}"
+
+
+def _without_result(tx: Transaction, said: Said, envelope: Envelope, call: CallResult) -> Admission:
     rejected = Rejected(
         RejectCode.NO_RESULT,
-        f"the agent answered with {accepted.envelope.action} and left no result",
-        {"action": accepted.envelope.action},
+        f"the agent answered with {envelope.action} and left no result",
+        {"action": envelope.action},
     )
-    return reject(tx, said, rejected, exchange)
-
-
-def _address(accepted: Accepted) -> dict[str, str]:
-    return {
-        "task_id": accepted.envelope.task_id,
-        "attempt_id": accepted.envelope.attempt_id,
-    }
+    return reject(tx, said, rejected, call)

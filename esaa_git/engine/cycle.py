@@ -1,6 +1,6 @@
 """The cycle: select, dispatch, validate, accept or reject, until nothing is left to do.
 
-One decider, here, and a crew of agents at work. The decider opens attempts as long as there is
+One decider, here, and a pool of agents at work. The decider opens attempts as long as there is
 room and something to do, and admits what comes back in the order in which it arrives. Only the
 decider reads the log or writes to it, and it holds no lock while an agent or a check runs.
 
@@ -11,41 +11,27 @@ or the run is over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import instant, timestamp
+from esaa_git.core.event import timestamp
+from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import State, Task
-from esaa_git.engine import decide, run
-from esaa_git.engine.commit import try_admit
-from esaa_git.engine.effect import try_close
+from esaa_git.engine import run
+from esaa_git.engine.attempts import expire
+from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Said
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
-from esaa_git.engine.pool import (
-    POLL_SECONDS,
-    Cancelled,
-    Crew,
-    Ended,
-    cooling,
-    is_dispatched,
-    is_dispatched_as,
-    wait,
-    waits_for,
-)
+from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
 from esaa_git.engine.proposer import Dispatched, dispatch, release, resume
-from esaa_git.engine.review import (
-    awaiting_reviewer,
-    dispatch_review,
-    release_review,
-    try_admit_review,
-)
-from esaa_git.engine.schedule import Selection
-from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.engine.review import awaiting_reviewer, dispatch_review, release_review
+from esaa_git.engine.schedule import Selection, is_dispatched, outcome
+from esaa_git.engine.transaction import transact
+from esaa_git.engine.work import Work, is_ready_to_close
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
 from esaa_git.ports.agent import Answer, Request
 
@@ -54,9 +40,6 @@ MAX_CONFLICTS = 8
 
 MAX_VOIDED = 3
 """How often the checks of an attempt are run in vain before others wait for it."""
-
-GRACE_SECONDS = 10
-"""How long after its deadline an agent of ours may take to be ended before its lease expires."""
 
 
 def cycle(
@@ -82,25 +65,6 @@ def cycle(
         raise
 
 
-@dataclass
-class _Work:
-    """An attempt of ours under way: what its agent said, once it did, and the proofs so far."""
-
-    task_id: str
-    attempt_id: str
-    dispatched: Dispatched | None = None
-    said: Said | None = None
-    proofs: int = 0
-    conflicts: int = 0
-    began: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """What other processes are told that we are at work on."""
-        approval_id = None if self.dispatched is None else self.dispatched.approval_id
-        return approval_id or self.attempt_id
-
-
 class _Decider:
     def __init__(self, engine: Engine, options: Options, observer: Observer, stop: Stop) -> None:
         self._engine = engine
@@ -108,18 +72,18 @@ class _Decider:
         self._observer = observer
         self._stop = stop
         self._report = Report()
-        self._crew = Crew()
-        self._work: dict[str, _Work] = {}
+        self._pool = WorkerPool()
+        self._work: dict[str, Work] = {}
         self._made = 0
         self._told = False
         self._trouble: EsaaError | None = None
         self._stuck: set[str] = set()
-        self._selection = Selection(engine, options.overlap)
+        self._selection = Selection(overlap=options.overlap, shared=engine.sharing is not None)
         self._left_behind: list[str] = []
-        self._held_back: list[Ended] = []
-        self._waiting = False
+        self._held_back: list[JobResult] = []
+        self._backoff = Backoff(engine, self._pool, stop)
         self._ending: int | None = None
-        stop.wake = self._crew.wake
+        stop.wake = self._pool.wake
 
     def work(self) -> Report:
         while True:
@@ -138,8 +102,8 @@ class _Decider:
             if self._held_back and not self._is_pressed():
                 self._take(self._held_back.pop(0))
                 continue
-            if self._crew:
-                self._take(self._crew.next(POLL_SECONDS))
+            if self._pool:
+                self._take(self._pool.next(POLL_SECONDS))
                 continue
             if self._trouble is not None:
                 raise self._trouble
@@ -148,19 +112,19 @@ class _Decider:
                 return self._report
             if self._is_enough(state):
                 return self._report
-            ending = decide.outcome(state, contracts)
-            if ending is None and not self._waits(state):
-                wait(self._engine, state, contracts, self._stop)
+            ending = outcome(state, contracts)
+            if ending is None and not self._backoff.waits(state):
+                self._backoff.cool_down(state, contracts)
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 
-    def _finish(self, state: State, result: RunState, reason: str) -> bool:
+    def _finish(self, state: State, result: RunResult, reason: str) -> bool:
         """End the run, and answer whether that was for us to do."""
         sharing = self._engine.sharing
         if sharing is not None and self._ending != state.seq:
             # All workers see it at about the same time. One that is about to end the run is let.
             self._ending = state.seq
-            self._rest()
+            self._backoff.rest()
             return False
         try:
             self._report.audit = run.finish(self._engine, result, reason)
@@ -171,40 +135,13 @@ class _Decider:
         self._report.result, self._report.reason = result, reason
         return True
 
-    def _waits(self, state: State) -> bool:
-        """Wait for a while where others hold what is left.
-
-        Here that is another process whose agents are at work, or one that was killed: its leases
-        run out. A worker waits for people and cooldowns too.
-        """
-        engine = self._engine
-        now = max(timestamp(engine.clock.now()), state.ts)
-        held = [state.tasks[task_id] for task_id in state.run.in_progress]
-        if engine.sharing is None:
-            held = [task for task in held if is_dispatched(task)]
-        if not held and (engine.sharing is None or not cooling(state, now)):
-            return False
-        if held and not self._waiting:
-            self._waiting = True
-            engine.say(f"waiting: {'; '.join(waits_for(task) for task in held[:5])}")
-        self._rest()
-        return True
-
-    def _rest(self) -> None:
-        """Do nothing until the log is to be looked at again, or somebody wakes us."""
-        if self._engine.sharing is None:
-            self._engine.clock.sleep(POLL_SECONDS)
-            return
-        self._crew.next(self._engine.sharing.rest())
-        self._engine.sharing.keep_up(idle=True)
-
     def _obey(self) -> None:
         """Do what a person asked for meanwhile, and say so once."""
         if self._stop.cancelling:
-            if self._crew:
+            if self._pool:
                 self._engine.say("calling off what is under way")
             self.call_off("interrupted")
-        elif self._stop.finishing and self._crew and not self._told:
+        elif self._stop.finishing and self._pool and not self._told:
             self._engine.say("finishing what is under way; Ctrl-C again calls it off")
             self._told = True
 
@@ -229,7 +166,7 @@ class _Decider:
 
     def _dispatch_next(self, state: State) -> bool:
         """Open the next attempt and set its agent to work; answer whether there was one."""
-        if self._options.task_id is not None and self._crew:
+        if self._options.task_id is not None and self._pool:
             return False
         try:
             opened = self._open_next(state)
@@ -241,10 +178,10 @@ class _Decider:
             return True
         if opened is None:
             return False
-        self._waiting = False
-        self._begin(_Work(opened.task_id, opened.attempt_id, opened))
+        self._backoff.is_over()
+        self._begin(Work(opened.task_id, opened.attempt_id, opened))
         request = self._timed(opened.request)
-        self._crew.start(opened.attempt_id, partial(opened.adapter.answer, request))
+        self._pool.start(opened.attempt_id, partial(opened.adapter.answer, request))
         self._observer.dispatched(opened)
         return True
 
@@ -257,12 +194,12 @@ class _Decider:
         lease = Lease.begin(request.attempt_id, timestamp(engine.clock.now()), contracts)
         return replace(request, deadline=lease.deadline)
 
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
         work.began = self._engine.clock.monotonic()
         self._work[work.attempt_id] = work
         self._engine.roster.enter(work.name)
 
-    def _end(self, attempt_id: str) -> _Work:
+    def _end(self, attempt_id: str) -> Work:
         work = self._work.pop(attempt_id)
         self._engine.roster.leave(work.name)
         return work
@@ -282,7 +219,8 @@ class _Decider:
             return dispatch_review(engine, *owed)
         if self._options.steps is not None and self._made >= self._options.steps:
             return None
-        task = self._selection.next(state, self._options.task_id)
+        now = max(timestamp(engine.clock.now()), state.ts)
+        task = self._selection.next(state, contracts, now, self._options.task_id)
         if task is None:
             return None
         if engine.sharing is not None:
@@ -308,7 +246,7 @@ class _Decider:
                 release_review(engine, name, "the process that asked for it is gone")
                 continue
             held = (state.tasks[task_id] for task_id in state.run.in_progress)
-            task = next((one for one in held if is_dispatched_as(one, name)), None)
+            task = next((one for one in held if _is_dispatched_as(one, name)), None)
             if task is None:
                 continue
             if self._options.task_id not in (None, task.task_id):
@@ -320,42 +258,34 @@ class _Decider:
 
     def call_off(self, reason: str) -> None:
         """End everything that is at work, and give the tasks back."""
-        self._crew.call_off()
-        while self._crew or self._held_back:
-            ended = self._held_back.pop(0) if self._held_back else self._crew.next(POLL_SECONDS)
+        self._pool.call_off()
+        while self._pool or self._held_back:
+            ended = self._held_back.pop(0) if self._held_back else self._pool.next(POLL_SECONDS)
             if ended is None:
                 continue
             work = self._end(ended.key)
             if ended.error is not None or not self._came_in_time(work, ended.value):
                 self._give_back(work, reason)
 
-    def _give_back(self, work: _Work, reason: str) -> None:
+    def _give_back(self, work: Work, reason: str) -> None:
         """Give back what was taken up; where the shared log cannot be told, its lease runs out."""
         try:
-            self._release(work, reason)
+            work.release(self._engine, reason)
         except (ConflictError, RemoteUnreachable) as error:
             if self._engine.sharing is None:
                 raise
             self._engine.say(f"{work.attempt_id} is not given back, its lease runs out: {error}")
 
-    def _release(self, work: _Work, reason: str) -> None:
-        """Give back what was taken up: an attempt or a review that does not count."""
-        approval_id = None if work.dispatched is None else work.dispatched.approval_id
-        if approval_id is not None:
-            release_review(self._engine, approval_id, reason)
-        else:
-            release(self._engine, work.task_id, work.attempt_id, reason)
-
-    def _came_in_time(self, work: _Work, value: Answer | Proof) -> bool:
+    def _came_in_time(self, work: Work, value: Answer | Proof) -> bool:
         """Admit what ended by itself after all, so that nothing is lost that was paid for."""
         try:
-            return self._admit(work, self._proof(work, value)) is None
+            return self._admit(work, work.take(value)) is None
         except EsaaError:
             return False
 
     # -- what comes back ------------------------------------------------------------------------
 
-    def _take(self, ended: Ended | None) -> None:
+    def _take(self, ended: JobResult | None) -> None:
         if ended is None:
             return
         work = self._work[ended.key]
@@ -364,14 +294,14 @@ class _Decider:
             return
         if ended.error is not None:
             self._end(ended.key)
-            self._release(work, str(ended.error) or "interrupted")
+            work.release(self._engine, str(ended.error) or "interrupted")
             if not isinstance(ended.error, EsaaError | Cancelled):
                 raise ended.error
             if isinstance(ended.error, EsaaError):
                 self._trouble = self._trouble or ended.error
             return
         try:
-            unproven = self._admit(work, self._proof(work, ended.value))
+            unproven = self._admit(work, work.take(ended.value))
         except ConflictError as error:
             self._put_back(work, ended, error)
             return
@@ -381,27 +311,27 @@ class _Decider:
         work.proofs += 1
         if work.proofs > MAX_PROOFS:
             self._end(ended.key)
-            self._release(work, "the branch kept moving")
+            work.release(self._engine, "the branch kept moving")
             self._trouble = self._trouble or moved_too_often()
             return
         self._check(ended.key, unproven)
 
-    def _is_pressed(self, beside: _Work | None = None) -> bool:
+    def _is_pressed(self, beside: Work | None = None) -> bool:
         """Answer whether an attempt's checks run that others' admissions have voided often.
 
         Theirs are held back until it is through, or it would never be.
         """
         return any(
-            work.proofs >= MAX_VOIDED and work.attempt_id in self._crew
+            work.proofs >= MAX_VOIDED and work.attempt_id in self._pool
             for work in self._work.values()
             if work is not beside
         )
 
-    def _put_back(self, work: _Work, ended: Ended, error: ConflictError) -> None:
+    def _put_back(self, work: Work, ended: JobResult, error: ConflictError) -> None:
         """Take up again later what others were faster than: it was paid for."""
         work.conflicts += 1
         if work.conflicts <= MAX_CONFLICTS:
-            self._crew.start(ended.key, lambda _: ended.value)
+            self._pool.start(ended.key, lambda _: ended.value)
             return
         self._end(ended.key)
         if work.said is not None:
@@ -409,49 +339,34 @@ class _Decider:
         self._stuck.add(work.attempt_id)
         self._trouble = self._trouble or error
 
-    def _proof(self, work: _Work, value: Answer | Proof | None) -> Proof | None:
-        """Return the proof that came back; an answer is kept until it is admitted."""
-        if value is None or isinstance(value, Proof):
-            return value
-        assert work.dispatched is not None
-        work.said = work.dispatched.said(value)
-        return None
-
-    def _admit(self, work: _Work, proof: Proof | None) -> Unproven | None:
+    def _admit(self, work: Work, proof: Proof | None) -> Unproven | None:
         """Admit an answer, or close a task whose result is recorded; return what it still needs."""
-        outcome: Admission | Unproven
         try:
-            approval_id = None if work.dispatched is None else work.dispatched.approval_id
-            if work.said is not None and approval_id is not None:
-                outcome = try_admit_review(self._engine, work.said, approval_id, proof)
-            elif work.said is not None:
-                outcome = try_admit(self._engine, work.said, proof)
-            else:
-                outcome = try_close(self._engine, work.task_id, proof)
+            came = work.admit(self._engine, proof)
         except (RefusedError, RunHalted):
             if not self._is_overtaken(work):
                 raise
             return None
-        if isinstance(outcome, Unproven):
-            return outcome
-        self._report.admissions.append(outcome)
-        self._observer.admitted(outcome)
-        if work.said is None and outcome.kind == "waiting":
+        if isinstance(came, Unproven):
+            return came
+        self._report.admissions.append(came)
+        self._observer.admitted(came)
+        if work.said is None and came.kind == "waiting":
             self._stuck.add(work.attempt_id)
-            self._trouble = self._trouble or RunHalted(outcome.message)
+            self._trouble = self._trouble or RunHalted(came.message)
         return None
 
-    def _is_overtaken(self, work: _Work) -> bool:
+    def _is_overtaken(self, work: Work) -> bool:
         """Answer whether others have ended the run, or done what we were about to do."""
         state, _ = self._engine.log.load()
         if not state.run.is_open:
             return True
-        return work.said is None and not _is_ready_to_close(state, state.tasks[work.task_id])
+        return work.said is None and not is_ready_to_close(state, state.tasks[work.task_id])
 
     def _check(self, key: str, unproven: Unproven) -> None:
         self._observer.checking(key, tuple(check.name for check in unproven.checks))
         engine = self._engine
-        self._crew.start(key, lambda pause: prove(engine, unproven, pause))
+        self._pool.start(key, lambda pause: prove(engine, unproven, pause))
 
     # -- what is left from before ---------------------------------------------------------------
 
@@ -465,18 +380,18 @@ class _Decider:
         held = [state.tasks[task_id] for task_id in state.run.in_progress]
         late = [task.task_id for task in held if self._is_late(task, contracts, now)]
         if late:
-            transact(engine, lambda tx: _expire(tx, late))
+            transact(engine, lambda tx: expire(tx, late))
         for task in held:
             attempt = task.attempt
             if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):
                 continue
-            if _is_ready_to_close(state, task):
-                work = _Work(task.task_id, attempt.attempt_id)
+            if is_ready_to_close(state, task):
+                work = Work(task.task_id, attempt.attempt_id)
                 try:
                     unproven = self._admit(work, None)
                 except ConflictError as error:
                     self._begin(work)
-                    self._put_back(work, Ended(attempt.attempt_id), error)
+                    self._put_back(work, JobResult(attempt.attempt_id), error)
                     continue
                 if unproven is not None:
                     self._begin(work)
@@ -488,23 +403,10 @@ class _Decider:
             return False
         if not self._engine.leases.is_over(Lease.of(attempt, contracts), now):
             return False
-        if attempt.attempt_id not in self._work:
-            return True
-        # Its adapter ends it at the deadline by itself, and what it says then is recorded; this is
-        # for one that hangs.
-        lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
-        had = self._engine.clock.monotonic() - self._work[attempt.attempt_id].began
-        return had > lease + GRACE_SECONDS
+        work = self._work.get(attempt.attempt_id)
+        return work is None or work.hangs(self._engine, attempt)
 
 
-def _expire(tx: Transaction, task_ids: list[str]) -> None:
-    decide.expire(tx, [tx.state.tasks[task_id] for task_id in task_ids])
-
-
-def _is_ready_to_close(state: State, task: Task) -> bool:
-    """Answer whether a validated result has everything it needs and only was not applied."""
-    if task.result is None or task.active_attempt is not None:
-        return False
-    if task.pending_approval is None:
-        return True
-    return state.approvals[task.pending_approval].state == "granted"
+def _is_dispatched_as(task: Task, attempt_id: str) -> bool:
+    attempt = task.active_attempt
+    return is_dispatched(task) and attempt is not None and attempt.attempt_id == attempt_id

@@ -7,75 +7,73 @@ first, or a person's uncommitted work is in the way, the result and its after-im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attribution, needs_review, required_checks, reviewer_of
-from esaa_git.core.machine import Cause
+from esaa_git.core.events import FileWrite
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
-from esaa_git.engine import decide
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Exchange, Said, reject
+from esaa_git.engine.exchange import Admission, Said, reject
+from esaa_git.engine.intentions import (
+    NO_CALL,
+    ApplyResult,
+    AskForReview,
+    CallResult,
+    CloseTask,
+    DenyApproval,
+)
 from esaa_git.engine.proof import (
     Proof,
     Unproven,
+    as_recorded,
     failed_check,
     find_proof,
-    result_document,
     settled,
 )
 from esaa_git.engine.request import branch_tip
+from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
-from esaa_git.engine.verifier import FileChange, Proposal
+from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer
 from esaa_git.ports.branch import BranchMove, Effect
 from esaa_git.ports.checks import CheckResult
-from esaa_git.ports.files import FileEntry
-from esaa_git.ports.log import Attachments
 
 
-def ask_for_review(tx: Transaction, task: Task, attempt_id: str) -> Admission:
-    """Record that somebody else has to agree before the task is done."""
-    approval_id = f"APR-{tx.state.run.approvals + 1:04d}"
-    tx.emit(
-        "approval.request",
-        decide.ORCHESTRATOR,
-        {
-            "approval_id": approval_id,
-            "task_id": task.task_id,
-            "attempt_id": attempt_id,
-            "reason": "the contract requires a review of this kind of task"
-            if not task.review
-            else "the plan requires a review of this task",
-        },
-    )
+def waits_for_review(tx: Transaction, task_id: str) -> Admission:
+    """Return the admission of a result that somebody else has to agree to first."""
+    task = tx.state.tasks[task_id]
+    assert task.attempt is not None
     reviewer = reviewer_of(task, tx.contracts)
-    if reviewer is None:
-        message = f"waits for a review ({approval_id}): run 'git esaa review {task.task_id}'"
-    else:
-        message = f"waits for a review by {reviewer} ({approval_id})"
-    return Admission("waiting", task.task_id, attempt_id, message)
+    waits = f"waits for a review ({task.pending_approval}): run 'git esaa review {task_id}'"
+    if reviewer is not None:
+        waits = f"waits for a review by {reviewer} ({task.pending_approval})"
+    return Admission("waiting", task_id, task.attempt.attempt_id, waits)
 
 
-def apply_effect(
-    engine: Engine,
-    tx: Transaction,
-    task_id: str,
-    proposal: Proposal | None,
-    written: str | None,
-    cause: Cause,
+def is_done(tx: Transaction, task_id: str) -> Admission:
+    """Return the admission of a result that closed its task."""
+    result = tx.state.tasks[task_id].result
+    assert result is not None
+    commit = result.effect_commit
+    return Admission("done", task_id, result.attempt_id, result.summary, effect_commit=commit)
+
+
+def commit_effect(
+    engine: Engine, tx: Transaction, task_id: str, proposal: Proposal, written: str
 ) -> Admission:
-    """Commit the effect of a proposal made for the branch's tip and close the task."""
+    """Commit the effect of a proposal made for the branch's tip and close the task.
+
+    Args:
+        written: the commit of the event that carries the after-images.
+    """
     task = tx.state.tasks[task_id]
     assert task.attempt is not None
     assert task.result is not None
     attempt_id = task.attempt.attempt_id
-    if proposal is None or written is None:
-        decide.update_task(tx, task, cause)
-        return Admission("done", task_id, attempt_id, task.result.summary)
     branch = str(tx.state.run.branch)
     in_the_way = engine.checkouts.in_the_way(branch, proposal.onto, proposal.tree_changes())
     if in_the_way and engine.branch.tip(branch) != proposal.onto:
@@ -110,22 +108,21 @@ def apply_effect(
         ),
         tx.sign,
     )
-    decide.update_task(tx, task, cause, effect_commit=effect)
+    tx.ask(CloseTask(task_id=task_id, effect_commit=effect))
     tx.move_branch(BranchMove(branch, proposal.onto, effect), task_id, proposal.paths)
-    return Admission("done", task_id, attempt_id, task.result.summary, effect_commit=effect)
+    return is_done(tx, task_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """Somebody's consent to a result, to be recorded as it is closed.
 
-    An agent's consent comes with its exchange, and with what it took (`more`).
+    An agent's consent comes with the call that it was given in.
     """
 
     by: str
     reason: str
-    exchange: Exchange = field(default_factory=Exchange)
-    more: Mapping[str, Any] = field(default_factory=dict)
+    call: CallResult = NO_CALL
 
 
 def close(
@@ -170,92 +167,114 @@ def finish_task(
     grant: Grant | None,
 ) -> Admission | Unproven:
     """Finish a task within a transaction, as `try_close` does."""
-    task = decide.find_task(tx.state, task_id)
-    decide.require_run(tx.state)
+    task = find_task(tx.state, task_id)
+    require_run(tx.state)
     if task.attempt is None or task.result is None:
         raise RunHalted(f"'{task_id}' has no result to finish")
-    cause = Cause.ACCEPTED
-    if task.pending_approval is not None:
-        cause = Cause.APPROVED
-    elif needs_review(task, tx.contracts):
+    if task.pending_approval is None and needs_review(task, tx.contracts):
         # The contract began to ask for one while the result waited for something else.
-        return ask_for_review(tx, task, task.attempt.attempt_id)
-    proposal, written = None, None
-    if task.effect == "written":
-        recorded = recorded_effect(engine, task.attempt.attempt_id)
-        proposal, written = recorded.proposal, recorded.commit
-        tip = branch_tip(engine, tx)
-        boundary = engine.verifier.boundary(task, tx.contracts)
-        rebased = engine.verifier.rebase(proposal, tip, boundary)
-        if isinstance(rebased, Rejected):
-            return _give_up(tx, task, rebased)
-        checks = required_checks(task, tx.contracts) if rebased.files else ()
-        results: Sequence[CheckResult] = ()
-        if rebased.onto != proposal.onto or not recorded.passed.issuperset(
-            check.name for check in checks
-        ):
-            found = find_proof(proof, task_id, checks, rebased)
-            if isinstance(found, Unproven):
-                return found
-            failed = failed_check(found, tx.contracts)
-            if failed is not None:
-                return _give_up(tx, task, failed, found)
-            results = found
-        if rebased.files and (rebased.files != proposal.files or results):
-            written = write_effect(tx, task, rebased, proposal.onto, results)
-        proposal = rebased
-    if grant is not None and task.pending_approval is not None:
-        payload = {"approval_id": task.pending_approval, "reason": grant.reason, **grant.more}
-        exchange = grant.exchange
-        attached = exchange.attachments
-        tx.emit("approval.grant", grant.by, exchange.into(payload), attachments=attached)
-    return apply_effect(engine, tx, task_id, proposal, written, cause)
+        tx.ask(AskForReview(task_id=task_id))
+        return waits_for_review(tx, task_id)
+    if task.effect != "written":
+        tx.ask(_consented(task_id, grant, None))
+        return is_done(tx, task_id)
+    recorded = recorded_effect(engine, task.attempt.attempt_id)
+    before = recorded.proposal
+    found = fitted(engine, tx, task, before, proof, recorded.passed)
+    if isinstance(found, Unproven):
+        return found
+    if isinstance(found, Unfit):
+        return _give_up(tx, task, found)
+    write = None
+    if found.proposal.files and (found.proposal.files != before.files or found.results):
+        write = effect_of(task, found.proposal, before.onto, found.results)
+    events = tx.ask(_consented(task_id, grant, write))
+    written = recorded.commit if write is None else events[0].commit
+    return commit_effect(engine, tx, task_id, found.proposal, written)
 
 
-def _give_up(
-    tx: Transaction, task: Task, rejected: Rejected, results: Sequence[CheckResult] = ()
-) -> Admission:
+def _consented(task_id: str, grant: Grant | None, write: FileWrite | None) -> ApplyResult:
+    if grant is None:
+        return ApplyResult(task_id=task_id, write=write)
+    return ApplyResult(
+        task_id=task_id, write=write, by=grant.by, reason=grant.reason, call=grant.call
+    )
+
+
+def _give_up(tx: Transaction, task: Task, unfit: Unfit) -> Admission:
     """Take back a result that cannot be applied to what the branch has become."""
     assert task.attempt is not None
+    rejected = unfit.rejected
     if task.pending_approval is not None:
-        tx.emit(
-            "approval.deny",
-            decide.ORCHESTRATOR,
-            {"approval_id": task.pending_approval, "reason": rejected.message[:2000]},
-        )
+        reason = rejected.message[:2000]
+        tx.ask(DenyApproval(approval_id=task.pending_approval, by=ORCHESTRATOR, reason=reason))
     said = Said(Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id)
-    return reject(tx, said, rejected, Exchange(), closing=True, results=results)
+    return reject(tx, said, rejected, NO_CALL, closing=True, results=unfit.results)
 
 
-def write_effect(
-    tx: Transaction, task: Task, proposal: Proposal, base: str, results: Sequence[CheckResult] = ()
-) -> str:
-    """Emit the effect with its after-images and return the commit that carries it.
+def effect_of(
+    task: Task, proposal: Proposal, base: str, results: Sequence[CheckResult] = ()
+) -> FileWrite:
+    """Return the effect as it is recorded; its after-images travel beside the event.
 
     Args:
         base: the commit that the proposal was made for, before it was merged onto another.
         results: how the checks of the merged tree ended.
     """
     assert task.attempt is not None
-    payload: dict[str, Any] = {
-        "task_id": task.task_id,
-        "attempt_id": task.attempt.attempt_id,
-        "base": base,
-        "files": [file.to_json() for file in proposal.files],
-        "changed_lines": proposal.changed_lines,
-    }
-    if proposal.onto != base:
-        payload["merged_onto"] = proposal.onto
-    if results:
-        payload["check_results"] = [result_document(result) for result in results]
-    images = {file.path: file.after for file in proposal.files if file.after is not None}
-    stored = tx.emit(
-        "orchestrator.file.write",
-        decide.ORCHESTRATOR,
-        payload,
-        attachments=Attachments(files=images),
+    return FileWrite(
+        task_id=task.task_id,
+        attempt_id=task.attempt.attempt_id,
+        base=base,
+        files=tuple(file.recorded() for file in proposal.files),
+        changed_lines=proposal.changed_lines,
+        merged_onto=None if proposal.onto == base else proposal.onto,
+        check_results=as_recorded(results) or None,
     )
-    return stored.commit
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A proposal as the branch takes it now, and how the checks of that tree ended."""
+
+    proposal: Proposal
+    results: Sequence[CheckResult] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Why the branch does not take a proposal; `results` where that is a check that failed."""
+
+    rejected: Rejected
+    results: Sequence[CheckResult] = ()
+
+
+def fitted(
+    engine: Engine,
+    tx: Transaction,
+    task: Task,
+    proposal: Proposal,
+    proof: Proof | None,
+    passed: frozenset[str] | None = None,
+) -> Fitted | Unfit | Unproven:
+    """Return a proposal merged onto the branch's tip with its checks passed, or what is missing.
+
+    Args:
+        passed: the checks that are on record for the proposal; they hold for the same tree.
+    """
+    boundary = engine.verifier.boundary(task, tx.contracts)
+    rebased = engine.verifier.rebase(proposal, branch_tip(engine, tx), boundary)
+    if isinstance(rebased, Rejected):
+        return Unfit(rebased)
+    checks = required_checks(task, tx.contracts) if rebased.files else ()
+    known = passed is not None and passed.issuperset(check.name for check in checks)
+    if known and rebased.onto == proposal.onto:
+        return Fitted(rebased)
+    found = find_proof(proof, task.task_id, checks, rebased)
+    if isinstance(found, Unproven):
+        return found
+    failed = failed_check(found, tx.contracts)
+    return Fitted(rebased, found) if failed is None else Unfit(failed, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,26 +289,8 @@ class RecordedEffect:
 def recorded_effect(engine: Engine, attempt_id: str) -> RecordedEffect:
     """Return the attempt's effect as it was recorded last."""
     for stored in engine.log.events(newest_first=True):
-        event = stored.event
-        if event.action == "orchestrator.file.write" and event.attempt_id == attempt_id:
-            payload = event.payload
-            files = tuple(file_change(file) for file in payload["files"])
-            onto = payload.get("merged_onto", payload["base"])
-            passed = {one["name"] for one in payload.get("check_results", ()) if one["passed"]}
-            proposal = Proposal(files, onto, payload["changed_lines"])
-            return RecordedEffect(proposal, stored.commit, frozenset(passed))
+        payload = stored.event.payload
+        if isinstance(payload, FileWrite) and payload.attempt_id == attempt_id:
+            passed = {one.name for one in payload.check_results or () if one.passed}
+            return RecordedEffect(Proposal.of(payload), stored.commit, frozenset(passed))
     raise RunHalted(f"the effect of '{attempt_id}' is not in the log")
-
-
-def file_change(file: Mapping[str, Any]) -> FileChange:
-    after_entry = FileEntry(file["mode"], file["after"]) if "after" in file else None
-    mode = file.get("before_mode", file.get("mode", "100644"))
-    before = FileEntry(mode, file["before"]) if "before" in file else None
-    return FileChange(
-        file["path"],
-        before,
-        after_entry,
-        file.get("from"),
-        file.get("bytes", 0),
-        file.get("sha256", ""),
-    )

@@ -9,15 +9,17 @@ from typing import Any
 from esaa_git.core import storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.rejection import Rejected
-from esaa_git.engine import decide
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import Exchange, ExchangePart, Try, Usage
+from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.proof import result_document
+from esaa_git.engine.intentions import CallResult, Reject
+from esaa_git.engine.proof import as_recorded
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import InTheWay
 from esaa_git.ports.checks import CheckResult
-from esaa_git.ports.log import Attachments
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,57 +37,49 @@ class Said:
     model: str | None = None
     is_final: bool = False
 
-
-class Exchange:
-    """One exchange as the event names it, and the blobs that travel beside it."""
-
-    def __init__(self) -> None:
-        self.named: dict[str, Any] = {}
-        self._blobs: dict[str, str] = {}
-
-    @classmethod
-    def of(cls, engine: Engine, contracts: Contracts, said: Said) -> Exchange:
-        """Store what STORAGE_POLICY lets us keep of what was said, and return it."""
-        policy = contracts.storage
-        exchange = cls()
-        if said.request is not None:
-            sent = said.request.sent
-            exchange._keep("request", "request.json", sent, policy.request, engine, policy)
-        exchange._keep("response", "response", said.answer.output, policy.response, engine, policy)
-        return exchange
-
     @property
-    def attachments(self) -> Attachments:
-        return Attachments(exchange=self._blobs)
-
-    def into(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return the payload with the exchange named in it."""
-        return {**payload, "exchange": self.named} if self.named else payload
-
-    def _keep(
-        self, name: str, file: str, data: bytes, how: str, engine: Engine, policy: Any
-    ) -> None:
-        stored = storage.kept(data, how, policy)
-        blob = None if stored is None else engine.blobs.write(stored)
-        part = storage.part(data, how, blob)
-        if part is not None:
-            self.named[name] = part
-        if blob is not None:
-            self._blobs[file] = blob
+    def failure(self) -> Rejected | None:
+        """What the agent's own failure amounts to, where it failed."""
+        answer = self.answer
+        if answer.failure is None:
+            return None
+        code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
+        return Rejected(code, answer.failure, dict(answer.detail))
 
 
-def measured(said: Said, contracts: Contracts) -> dict[str, Any]:
-    """Return what an adapter measured of an answer, as events record it."""
-    answer = said.answer
+def call_result(engine: Engine, contracts: Contracts, said: Said) -> CallResult:
+    """Store what STORAGE_POLICY lets us keep of a call, and return what events record of it."""
+    answer, policy = said.answer, contracts.storage
+    exchange = _exchange(engine, contracts, said)
     if said.request is None:
-        return {}
-    found: dict[str, Any] = {"latency_ms": answer.latency_ms}
-    if answer.usage:
-        found["usage"] = dict(answer.usage)
-    if answer.tries:
-        tries = [dict(one) for one in answer.tries]
-        found["tries"] = storage.redact_value(tries, contracts.storage)
-    return found
+        return CallResult(exchange=exchange, model=answer.model)
+    tries: list[dict[str, Any]] = storage.redact_value([dict(one) for one in answer.tries], policy)
+    return CallResult(
+        exchange=exchange,
+        model=answer.model,
+        usage=decode(Usage, answer.usage) if answer.usage else None,
+        latency_ms=answer.latency_ms,
+        tries=tuple(decode(Try, one) for one in tries) or None,
+    )
+
+
+def _exchange(engine: Engine, contracts: Contracts, said: Said) -> Exchange | None:
+    policy = contracts.storage
+    request = None
+    if said.request is not None:
+        request = _kept(engine, contracts, said.request.sent, policy.request)
+    response = _kept(engine, contracts, said.answer.output, policy.response)
+    if request is None and response is None:
+        return None
+    return Exchange(request=request, response=response)
+
+
+def _kept(engine: Engine, contracts: Contracts, data: bytes, how: str) -> ExchangePart | None:
+    policy = contracts.storage
+    stored = storage.kept(data, how, policy)
+    blob = None if stored is None else engine.blobs.write(stored)
+    part = storage.part(data, how, blob)
+    return None if part is None else decode(ExchangePart, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,7 @@ def reject(
     tx: Transaction,
     said: Said,
     rejected: Rejected,
-    exchange: Exchange,
+    call: CallResult,
     *,
     closing: bool = False,
     results: Sequence[CheckResult] = (),
@@ -119,39 +113,31 @@ def reject(
     """Record the reject signal for an answer, and say so.
 
     Args:
-        closing: as in `decide.reject`.
+        call, closing, approval_id: as in `Reject`.
         results: how the checks ended that were run before the refusal.
-        approval_id: what a reviewer was asked to decide, whose answer this was.
     """
     task_id, attempt_id = said.task_id, said.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
         return Admission("rejected", task_id or "", attempt_id or "", rejected=rejected)
-    policy = tx.contracts.storage
+    policy, output = tx.contracts.storage, said.answer.output
     safe = Rejected(
         rejected.code,
         storage.redact(rejected.message, policy),
         storage.redact_value(dict(rejected.detail), policy),
     )
-    output = {
-        "sha256": digest(said.answer.output),
-        "bytes": len(said.answer.output),
-        "preview": storage.preview(said.answer.output, policy),
-    }
-    more = measured(said, tx.contracts)
-    if said.answer.model is not None:
-        more["model"] = said.answer.model
-    if approval_id is not None:
-        more["approval_id"] = approval_id
-    if results:
-        more["check_results"] = [result_document(result) for result in results]
-    decide.reject(
-        tx,
-        task_id,
-        attempt_id,
-        safe,
-        output,
-        exchange.attachments,
-        exchange.into(more),
-        closing=closing,
+    refused = Output(
+        sha256=digest(output), bytes=len(output), preview=storage.preview(output, policy)
+    )
+    tx.ask(
+        Reject(
+            task_id=task_id,
+            attempt_id=attempt_id,
+            rejected=safe,
+            output=refused,
+            call=call,
+            results=as_recorded(results),
+            approval_id=approval_id,
+            closing=closing,
+        )
     )
     return Admission("rejected", task_id, attempt_id, safe.message, rejected=safe)

@@ -1,21 +1,37 @@
 """What people do by hand: claim, unblock, note, relink, review, resolve, hotfix, override.
 
-Each is a decision with a reason, recorded under the name of whoever made it, and each ends in
+Each is an intention with a reason, recorded under the name of whoever has it, and each ends in
 the same admission as an agent's work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.core.machine import Cause, TaskState
-from esaa_git.core.state import OVERRIDDEN, Task
-from esaa_git.engine import decide
+from esaa_git.core.events import TaskUpdate
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import TaskDefinition
+from esaa_git.core.state import Approval, State
+from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.intentions import (
+    AddNote,
+    AddTask,
+    DenyApproval,
+    Hotfix,
+    Intention,
+    Override,
+    ReleaseAttempt,
+    Relink,
+    ReportIssue,
+    ResolveIssue,
+    Unblock,
+)
 from esaa_git.engine.request import branch_tip, build_request
+from esaa_git.engine.schedule import find_task
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.errors import RefusedError, UsageError
+from esaa_git.errors import RefusedError
 from esaa_git.ports.agent import Request
 
 if TYPE_CHECKING:
@@ -25,23 +41,16 @@ if TYPE_CHECKING:
 def claim(engine: Engine, task_id: str, by: str) -> Request:
     """Open an attempt for a person (or for whoever `by` names) and return its request."""
 
-    def decided(tx: Transaction) -> Request:
-        decide.open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
+    def step(tx: Transaction) -> Request:
+        open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
         return build_request(engine, tx, task_id, by, has_checkout=True)
 
-    return transact(engine, decided)
+    return transact(engine, step)
 
 
 def unclaim(engine: Engine, task_id: str, by: str, reason: str) -> None:
     """Give a claimed task back; the attempt does not count."""
-
-    def decided(tx: Transaction) -> None:
-        task = decide.find_task(tx.state, task_id)
-        if task.active_attempt is None:
-            raise RefusedError(f"nobody holds '{task_id}'")
-        decide.update_task(tx, task, Cause.RELEASED, reason=reason, by=by)
-
-    transact(engine, decided)
+    _record(engine, ReleaseAttempt(task_id=task_id, reason=reason, by=by))
 
 
 def unblock(
@@ -53,61 +62,17 @@ def unblock(
     grants a new task; also one in `todo`, where a limit was lowered after they were used.
     """
 
-    def decided(tx: Transaction) -> list[str]:
-        task = decide.find_task(tx.state, task_id)
-        if task.state == TaskState.TODO and decide.is_spent(task, tx.contracts):
-            allowed = task.attempts_used + (attempts or tx.contracts.policy.max_attempts)
-            changes = {"attempts_allowed": allowed}
-            decide.update_task(tx, task, Cause.AMENDED, changes=changes, reason=reason, by=by)
-            return [task_id]
-        if task.state != TaskState.BLOCKED:
-            raise RefusedError(
-                f"'{task_id}' is not blocked, it is {task.state}",
-                hint=f"run 'git esaa show {task_id}'",
-            )
-        freed = [task, *_blocked_because_of(tx, task_id)]
-        for other in freed:
-            extra: dict[str, Any] = {}
-            granted = attempts if other is task else None
-            if granted is not None or decide.is_spent(other, tx.contracts):
-                more = granted or tx.contracts.policy.max_attempts
-                extra["attempts_allowed"] = other.attempts_used + more
-            decide.update_task(
-                tx, tx.state.tasks[other.task_id], Cause.OPERATOR, reason=reason, by=by, **extra
-            )
-        return [other.task_id for other in freed]
+    def step(tx: Transaction) -> list[str]:
+        recorded = tx.ask(Unblock(task_id=task_id, by=by, reason=reason, attempts=attempts))
+        payloads = (stored.event.payload for stored in recorded)
+        return [payload.task_id for payload in payloads if isinstance(payload, TaskUpdate)]
 
-    return transact(engine, decided)
-
-
-def _blocked_because_of(tx: Transaction, task_id: str) -> list[Task]:
-    return [
-        task
-        for task in decide.dependents(tx.state, task_id)
-        if task.state == TaskState.BLOCKED
-        and task.blocked is not None
-        and task.blocked.cause == Cause.DEPENDENCY
-        and task.blocked.task_id == task_id
-    ]
+    return transact(engine, step)
 
 
 def note(engine: Engine, task_id: str, by: str, text: str) -> None:
     """Leave a remark on a task; its next request carries it."""
-
-    def decided(tx: Transaction) -> None:
-        task = decide.find_task(tx.state, task_id)
-        if task.is_done:
-            raise RefusedError(
-                f"'{task_id}' is done, and its record is final",
-                hint=f"run 'git esaa issue report --task {task_id} --severity low --title TEXT'",
-            )
-        tx.emit(
-            "orchestrator.view.mutate",
-            decide.ORCHESTRATOR,
-            {"view": "note", "task_id": task_id, "by": by, "text": text},
-        )
-
-    transact(engine, decided)
+    _record(engine, AddNote(task_id=task_id, by=by, text=text))
 
 
 def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:
@@ -116,130 +81,71 @@ def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:
     Args:
         links: task, effect commit, the commit that carries it, and how that is known.
     """
-
-    def decided(tx: Transaction) -> int:
-        for task_id, effect_commit, reached_by, how in links:
-            tx.emit(
-                "orchestrator.view.mutate",
-                decide.ORCHESTRATOR,
-                {
-                    "view": "effect",
-                    "task_id": task_id,
-                    "effect_commit": effect_commit,
-                    "reached_by": reached_by,
-                    "text": f"relinked: {how}",
-                },
-            )
-        return len(links)
-
-    return transact(engine, decided)
+    _record(
+        engine,
+        *(
+            Relink(task_id=task_id, effect_commit=old, reached_by=new, text=f"relinked: {how}")
+            for task_id, old, new, how in links
+        ),
+    )
+    return len(links)
 
 
-def add_task(engine: Engine, definition: dict[str, Any], by: str) -> None:
+def add_task(engine: Engine, definition: Mapping[str, Any], by: str) -> None:
     """Create one task outside of the plan."""
-
-    def decided(tx: Transaction) -> None:
-        decide.require_run(tx.state)
-        task_id = definition["task_id"]
-        if task_id in tx.state.tasks:
-            raise UsageError(f"task '{task_id}' exists already", hint="choose another id")
-        tx.contracts.agent.kind(definition["kind"])
-        for dependency in definition.get("depends_on", ()):
-            decide.find_task(tx.state, dependency)
-        tx.emit("task.create", decide.ORCHESTRATOR, {"task": definition, "by": by})
-
-    transact(engine, decided)
+    _record(engine, AddTask(task=decode(TaskDefinition, definition), by=by))
 
 
-def report_issue(engine: Engine, by: str, payload: dict[str, Any]) -> str:
+def report_issue(engine: Engine, by: str, payload: Mapping[str, Any]) -> str:
     """Report an issue and return its id; the policy's consequence follows at once."""
-    return transact(engine, lambda tx: decide.report_issue(tx, by, payload))
+
+    def step(tx: Transaction) -> str:
+        tx.ask(ReportIssue(actor=by, **payload))
+        return f"ISS-{tx.state.run.issues:04d}"
+
+    return transact(engine, step)
 
 
 def resolve_issue(engine: Engine, issue_id: str, by: str, reason: str) -> None:
     """Resolve an issue; tasks that it blocked stay blocked until somebody unblocks them."""
-
-    def decided(tx: Transaction) -> None:
-        if issue_id not in tx.state.issues:
-            raise UsageError(f"no issue '{issue_id}'", hint="run 'git esaa issue list --all'")
-        issue = tx.state.issues[issue_id]
-        if not issue.is_open:
-            raise RefusedError(f"'{issue_id}' is resolved already by {issue.resolved_by}")
-        tx.emit(
-            "orchestrator.view.mutate",
-            decide.ORCHESTRATOR,
-            {"view": "issue", "issue_id": issue_id, "by": by, "text": reason},
-        )
-
-    transact(engine, decided)
+    _record(engine, ResolveIssue(issue_id=issue_id, by=by, reason=reason))
 
 
 def override(engine: Engine, task_id: str, by: str, reason: str) -> None:
     """Set a done task aside without touching it."""
-
-    def decided(tx: Transaction) -> None:
-        _require_done(tx, task_id)
-        if tx.state.supersessions.successor_of(task_id) is not None:
-            raise RefusedError(
-                f"'{task_id}' was overridden already",
-                hint=f"run 'git esaa hotfix {task_id}' to create its successor",
-            )
-        tx.emit(
-            "emergency.override",
-            decide.ORCHESTRATOR,
-            {"task_id": task_id, "reason": reason, "by": by},
-        )
-
-    transact(engine, decided)
+    _record(engine, Override(task_id=task_id, by=by, reason=reason))
 
 
 def hotfix(
     engine: Engine,
     superseded: str,
-    definition: dict[str, Any],
+    definition: Mapping[str, Any],
     by: str,
     reason: str,
     issue_id: str | None = None,
 ) -> str:
-    """Create the task that corrects a done one, and return its id."""
+    """Create the task that corrects a done one, and return its id.
 
-    def decided(tx: Transaction) -> str:
-        decide.require_run(tx.state)
-        _require_done(tx, superseded)
-        task = {**definition, "task_id": definition.get("task_id") or _hotfix_id(tx, superseded)}
-        tx.contracts.agent.kind(task["kind"])
-        payload: dict[str, Any] = {
-            "task": task,
-            "by": by,
-            "reason": reason,
-            "supersedes": superseded,
-        }
-        if issue_id is not None:
-            payload["issue_id"] = issue_id
-        tx.emit("task.create", decide.ORCHESTRATOR, payload)
-        return str(task["task_id"])
+    Args:
+        definition: as in the plan; where it names no id, the task gets the next free one.
+    """
+    task = decode(TaskDefinition, {"task_id": "", **definition})
 
-    return transact(engine, decided)
-
-
-def _hotfix_id(tx: Transaction, superseded: str) -> str:
-    number = 1
-    while f"{superseded}-HF{number}" in tx.state.tasks:
-        number += 1
-    return f"{superseded}-HF{number}"
-
-
-def _require_done(tx: Transaction, task_id: str) -> None:
-    task = decide.find_task(tx.state, task_id)
-    if not task.is_done:
-        raise RefusedError(
-            f"only a done task can be superseded; '{task_id}' is {task.state}",
-            hint=f"change it in the plan, or run 'git esaa task unblock {task_id}'",
+    def step(tx: Transaction) -> str:
+        (created,) = tx.ask(
+            Hotfix(superseded=superseded, task=task, by=by, reason=reason, issue_id=issue_id)
         )
-    found = decide.hindrance(tx.state, tx.contracts, task, tx.now)
-    successor = tx.state.supersessions.successor_of(task_id)
-    if successor not in (None, OVERRIDDEN) and found is not None:
-        raise RefusedError(found.message, hint=found.hint)
+        return str(created.event.task_id)
+
+    return transact(engine, step)
+
+
+def _record(engine: Engine, *intentions: Intention) -> None:
+    def step(tx: Transaction) -> None:
+        for intention in intentions:
+            tx.ask(intention)
+
+    transact(engine, step)
 
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
@@ -247,24 +153,21 @@ def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str)
     from esaa_git.engine.effect import Grant, close
     from esaa_git.engine.exchange import Admission
 
+    _reviewable(engine.log.load()[0], task_id, by)
     if approve:
-        return close(engine, _reviewable(engine, task_id, by), grant=Grant(by, reason))
+        return close(engine, task_id, grant=Grant(by, reason))
 
-    def decided(tx: Transaction) -> Admission:
-        task = decide.find_task(tx.state, task_id)
-        attempt = task.attempt
-        assert attempt is not None  # _reviewable looked at it
-        tx.emit("approval.deny", by, {"approval_id": task.pending_approval, "reason": reason})
-        decide.give_back(tx, task_id, Cause.CHANGES_REQUESTED, reason)
-        return Admission("rejected", task_id, attempt.attempt_id, reason)
+    def step(tx: Transaction) -> Admission:
+        approval = _reviewable(tx.state, task_id, by)
+        tx.ask(DenyApproval(approval_id=approval.approval_id, by=by, reason=reason))
+        return Admission("rejected", task_id, approval.attempt_id, reason)
 
-    _reviewable(engine, task_id, by)
-    return transact(engine, decided)
+    return transact(engine, step)
 
 
-def _reviewable(engine: Engine, task_id: str, by: str) -> str:
-    state, _ = engine.log.load()
-    task = decide.find_task(state, task_id)
+def _reviewable(state: State, task_id: str, by: str) -> Approval:
+    """Return what the task waits for, if this is somebody who may decide it."""
+    task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None:
         raise RefusedError(
             f"'{task_id}' does not wait for a review; it is {task.state}",
@@ -275,4 +178,4 @@ def _reviewable(engine: Engine, task_id: str, by: str) -> str:
             f"nobody approves their own work, and '{task.attempt.attempt_id}' is by {by}",
             hint="have somebody else run 'git esaa review'",
         )
-    return task_id
+    return state.approvals[task.pending_approval]

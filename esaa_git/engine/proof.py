@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from esaa_git.core import storage
 from esaa_git.core.contracts import Check, Contracts
+from esaa_git.core.events.fields import CheckResult as RecordedResult
 from esaa_git.core.printable import printable
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
@@ -76,13 +77,12 @@ def failed_check(results: Sequence[CheckResult], contracts: Contracts) -> Reject
     return None
 
 
-def result_document(result: CheckResult) -> dict[str, Any]:
-    """Return a check's result as events record it."""
-    return {
-        "name": result.name,
-        "passed": result.passed,
-        "duration_ms": result.duration_ms,
-    }
+def as_recorded(results: Sequence[CheckResult]) -> tuple[RecordedResult, ...]:
+    """Return how checks ended as events record it."""
+    return tuple(
+        RecordedResult(name=one.name, passed=one.passed, duration_ms=one.duration_ms)
+        for one in results
+    )
 
 
 def prove(engine: Engine, unproven: Unproven, pause: Callable[[], None]) -> Proof:

@@ -6,19 +6,20 @@ verifier, whatever it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.events import AttemptCreate, Dispatch
+from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.globs import GlobSet
-from esaa_git.core.machine import Cause
 from esaa_git.core.state import Task
-from esaa_git.engine import decide
+from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Said
+from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RunHalted
@@ -82,8 +83,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
 
     def decided(tx: Transaction) -> Dispatched:
         request = _prepared(engine, tx, task.task_id, adapter)
-        what = Dispatched(task.task_id, attempt.attempt_id, adapter, request)
-        return record_dispatch(tx, what)
+        return record_dispatch(tx, Dispatched(task.task_id, attempt.attempt_id, adapter, request))
 
     return transact(engine, decided)
 
@@ -92,12 +92,12 @@ def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
     """Return the commit at which an attempt was opened, and the digest of what was sent last."""
     sent = ""
     for stored in engine.log.events(newest_first=True):
-        event = stored.event
-        if event.attempt_id != attempt_id:
+        payload = stored.event.payload
+        if stored.event.attempt_id != attempt_id:
             continue
-        if event.action == "orchestrator.dispatch" and "review" not in event.payload:
-            sent = sent or str(event.payload["request_sha256"])
-        if event.action == "attempt.create":
+        if isinstance(payload, Dispatch) and payload.review is None:
+            sent = sent or payload.request_sha256
+        if isinstance(payload, AttemptCreate):
             return stored.commit, sent
     raise RunHalted(f"'{attempt_id}' is not in the log")
 
@@ -130,7 +130,7 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
 
 def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
     base = branch_tip(engine, tx)
-    attempt_id = decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
+    attempt_id = open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
     request = _prepared(engine, tx, task_id, adapter)
     return record_dispatch(tx, Dispatched(task_id, attempt_id, adapter, request))
 
@@ -144,13 +144,8 @@ def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapt
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
     """Give a task back whose agent was never really asked; the attempt does not count."""
 
-    def give_up(tx: Transaction) -> None:
-        task = tx.state.tasks[task_id]
-        held = task.active_attempt
-        if held is not None and held.attempt_id == attempt_id:
-            decide.update_task(tx, task, Cause.RELEASED, reason=reason)
-
-    transact(engine, give_up)
+    given_up = ReleaseAttempt(task_id=task_id, reason=reason, attempt_id=attempt_id)
+    transact(engine, lambda tx: tx.ask(given_up))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,28 +174,20 @@ class Dispatched:
         )
 
 
-def record_dispatch(
-    tx: Transaction, what: Dispatched, review: Mapping[str, str] | None = None
-) -> Dispatched:
-    """Record who is asked and the digest of exactly what is sent, and return it.
-
-    Args:
-        review: `approval_id` and `deadline`, of a decision that is asked for.
-    """
+def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
+    """Record who is asked and the digest of exactly what is sent, and return it."""
     adapter, request = what.adapter, what.request
-    payload: dict[str, Any] = {
-        "task_id": what.task_id,
-        "attempt_id": what.attempt_id,
-        "agent": adapter.name,
-        "adapter": adapter.adapter,
-        "request_sha256": digest(request.sent),
-        "sandbox": adapter.sandbox,
-    }
-    if review is not None:
-        payload["review"] = dict(review)
-    if request.template is not None:
-        payload["template"] = request.template
-    if adapter.model is not None:
-        payload["model"] = adapter.model
-    tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
+    tx.ask(
+        AskAgent(
+            task_id=what.task_id,
+            attempt_id=what.attempt_id,
+            agent=adapter.name,
+            adapter=adapter.adapter,
+            sandbox=cast(Sandbox, adapter.sandbox),  # the schema of the event says whether it is
+            request_sha256=digest(request.sent),
+            model=adapter.model,
+            template=request.template,
+            approval_id=what.approval_id,
+        )
+    )
     return what

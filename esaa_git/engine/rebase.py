@@ -10,32 +10,68 @@ this keeps the tail itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 
-from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, event_id
-from esaa_git.core.events.base import encode
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    AnyPayload,
+    ApprovalDeny,
+    ApprovalGrant,
+    ApprovalRequest,
+    AttemptCreate,
+    AttemptTimeout,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueReport,
+    IssueResolved,
+    LessonRecord,
+    OutputRejected,
+    PolicyDecision,
+    ReviewReturned,
+    RunEnd,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+    VerifyFail,
+    VerifyOk,
+    VerifyStart,
+)
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import DEFINITION_FIELDS, State, Task
-from esaa_git.engine import decide
-from esaa_git.engine.effect import Grant, close, file_change, write_effect
+from esaa_git.core.state import State, Task
+from esaa_git.engine.attempts import expire, open_attempt
+from esaa_git.engine.effect import Grant, Unfit, close, effect_of, fitted
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
-from esaa_git.engine.lease import Lease
-from esaa_git.engine.proof import Proof, Unproven, failed_check, find_proof, settled
+from esaa_git.engine.intentions import (
+    CallResult,
+    DenyApproval,
+    Intention,
+    Reject,
+    Repeat,
+    Repeatable,
+    ReportIssue,
+    StopRun,
+)
+from esaa_git.engine.proof import Proof, Unproven, settled
+from esaa_git.engine.renumber import Ids, LeftOut
 from esaa_git.engine.request import branch_tip
+from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
-from esaa_git.ports.checks import CheckResult
-from esaa_git.ports.log import Attachments
-
-_OF_REJECTION = ("exchange", "check_results", "model", "usage", "latency_ms", "tries")
-"""What else the record of a refused answer holds, and keeps when it is recorded again."""
 
 AGAIN = "recorded again"
 ALREADY = "there already"
@@ -43,8 +79,7 @@ CONCLUDED = "concluded anew"
 CHANGED = "decided otherwise"
 LEFT_OUT = "left out"
 
-_EXCHANGE = {"request": "request.json", "response": "response"}
-_CAUSES = ("output.rejected", "attempt.timeout", "approval.deny", "issue.report")
+_CAUSES = OutputRejected | AttemptTimeout | ApprovalDeny | IssueReport
 _CONCLUSIONS = frozenset(
     {
         Cause.REJECTED,
@@ -74,10 +109,6 @@ class Outcome:
     def is_lost(self) -> bool:
         """Answer whether the new log does not say what this event said."""
         return self.kind == LEFT_OUT
-
-
-class _LeftOut(Exception):
-    """An event does not apply any more; the message is the reason."""
 
 
 def decide_again(
@@ -115,12 +146,7 @@ class _Replay:
         self._contracts_of = contracts_of
         self._before_effect = before_effect
         self._outcomes: dict[int, Outcome] = {}
-        self._attempts: dict[str, str] = {}
-        self._ended: dict[str, str] = {}
-        self._issues: dict[str, str] = {}
-        self._approvals: dict[str, str] = {}
-        self._runs: dict[str, str] = {}
-        self._strangers: set[str] = set()
+        self._ids = Ids()
 
     def run(self) -> list[Outcome]:
         for index, stored in enumerate(self._tail):
@@ -129,7 +155,7 @@ class _Replay:
             before = self._seq()
             try:
                 kind, reason = self._decide(index, stored)
-            except _LeftOut as error:
+            except LeftOut as error:
                 kind, reason = LEFT_OUT, str(error)
             except (RefusedError, RunHalted, UsageError, ConfigurationError) as error:
                 kind, reason = LEFT_OUT, ": ".join(filter(None, (error.message, error.cause)))
@@ -145,170 +171,123 @@ class _Replay:
         return self._engine.log.load()[0]
 
     def _decide(self, index: int, stored: StoredEvent) -> tuple[str, str]:
-        event = stored.event
-        payload = encode(event.payload)
-        self._require_same_task(event.action, payload)
-        match event.action:
-            case "run.init":
-                return self._run_init(stored)
-            case "task.create":
+        actor, payload = stored.event.actor, stored.event.payload
+        if not isinstance(payload, TaskCreate) and self._ids.is_stranger(stored.event.task_id):
+            raise LeftOut(f"'{stored.event.task_id}' is another task there")
+        match payload:
+            case RunInit():
+                return self._run_init(payload, self._contracts_of(stored.commit))
+            case TaskCreate():
                 return self._task_create(payload)
-            case "attempt.create":
+            case AttemptCreate():
                 return self._attempt_create(index, payload)
-            case "agent.result":
-                return self._agent_result(index, stored)
-            case "task.update":
+            case AgentResult():
+                return self._agent_result(index, actor, payload)
+            case TaskUpdate():
                 return self._task_update(index, payload)
-            case "output.rejected":
+            case OutputRejected():
                 return self._output_rejected(index, payload)
-            case "issue.report":
-                return self._issue_report(event.actor, payload)
-            case "approval.grant":
-                return self._approval_grant(event.actor, payload)
-            case "approval.deny":
-                return self._approval_deny(event.actor, payload)
-            case "attempt.timeout":
+            case IssueReport():
+                return self._issue_report(actor, payload)
+            case ApprovalRequest():
+                return self._approval_request(payload)
+            case ApprovalGrant():
+                return self._approval_grant(actor, payload)
+            case ApprovalDeny():
+                return self._approval_deny(actor, payload)
+            case AttemptTimeout():
                 return self._attempt_timeout(payload)
-            case "run.end":
+            case RunEnd():
                 return self._run_end(index, payload)
-            case "verify.start" | "verify.ok" | "verify.fail":
-                raise _LeftOut("it speaks of a log that ended otherwise; the next run verifies")
-            case "orchestrator.file.write":
-                self._attempt(payload["attempt_id"])
+            case VerifyStart() | VerifyOk() | VerifyFail():
+                raise LeftOut("it speaks of a log that ended otherwise; the next run verifies")
+            case FileWrite():
+                self._ids.attempt(payload.attempt_id)
                 return CONCLUDED, ""
+            case EffectRelinked():
+                raise LeftOut("it links an effect to a branch that is no longer")
+            case Dispatch() | AgentHeartbeat() | PolicyDecision():
+                return self._repeat(
+                    actor, replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
+                )
+            case IssueResolved():
+                issue_id = self._ids.issue(payload.issue_id)
+                return self._repeat(actor, replace(payload, issue_id=issue_id))
+            case LessonRecord() | TaskNoted() | ReviewReturned() | EmergencyOverride() | Health():
+                return self._repeat(actor, payload)
             case _:
-                return self._emit(event.action, event.actor, payload)
+                assert_never(payload)
 
-    # -- ids ------------------------------------------------------------------------------------
+    def _repeat(self, actor: str, payload: Repeatable) -> tuple[str, str]:
+        """Record what needs nothing but new ids."""
+        return self._record(Repeat(actor=actor, payload=payload))
 
-    def _require_same_task(self, action: str, payload: Mapping[str, Any]) -> None:
-        task_id = payload.get("task_id")
-        if action != "task.create" and task_id in self._strangers:
-            raise _LeftOut(f"'{task_id}' is another task there")
-
-    def _attempt(self, attempt_id: str) -> str:
-        if attempt_id in self._ended:
-            raise _LeftOut(self._ended[attempt_id])
-        return self._attempts.get(attempt_id, attempt_id)
-
-    def _approval(self, approval_id: str) -> str:
-        found = self._approvals.get(approval_id, approval_id)
-        approval = self._state().approvals.get(found)
-        if approval is None:
-            raise _LeftOut(f"nobody asks for '{approval_id}' there")
-        if approval.state != "pending":
-            raise _LeftOut(f"'{found}' was {approval.state} by {approval.decided_by} meanwhile")
-        return found
-
-    def _translated(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        found = dict(payload)
-        if "attempt_id" in found:
-            found["attempt_id"] = self._attempt(found["attempt_id"])
-        if "issue_id" in found:
-            found["issue_id"] = self._issues.get(found["issue_id"], found["issue_id"])
-        return found
-
-    # -- what is said again as it was -------------------------------------------------------------
-
-    def _emit(self, action: str, actor: str, payload: Mapping[str, Any]) -> tuple[str, str]:
-        """Record what needs nothing but new ids: notes, lessons, dispatches, heartbeats."""
-        if payload.get("view") == "effect":
-            raise _LeftOut("it links an effect to a branch that is no longer")
-
-        def decided(tx: Transaction) -> None:
-            given = self._translated(payload)
-            if action == "lesson.record":
-                given["lesson_id"] = f"LES-{tx.state.run.lessons + 1:04d}"
-            if action == "agent.heartbeat":
-                lease = Lease.begin(given["attempt_id"], tx.now, tx.contracts)
-                given["deadline"] = lease.deadline
-            if action == "approval.request":
-                given["approval_id"] = f"APR-{tx.state.run.approvals + 1:04d}"
-            tx.emit(action, actor, given, attachments=_attachments(payload))
-            if action == "approval.request":
-                self._approvals[payload["approval_id"]] = given["approval_id"]
-
-        transact(self._engine, decided)
+    def _record(self, intention: Intention) -> tuple[str, str]:
+        transact(self._engine, lambda tx: tx.ask(intention))
         return AGAIN, ""
 
     # -- the plan ---------------------------------------------------------------------------------
 
-    def _run_init(self, stored: StoredEvent) -> tuple[str, str]:
-        payload = encode(stored.event.payload)
-        contracts = self._contracts_of(stored.commit)
+    def _run_init(self, payload: RunInit, contracts: Contracts) -> tuple[str, str]:
         state, in_force = self._engine.log.load()
         same = contracts.pins == in_force.pins
         if state.run.is_open:
             return self._join_run(payload, str(state.run.run_id), same)
-        new = [one for one in payload["tasks"] if self._is_new(one, state)]
+        new = tuple(one for one in payload.tasks if self._ids.is_new(one, state))
 
-        def decided(tx: Transaction) -> None:
-            base = self._engine.branch.tip(payload["branch"])
+        def step(tx: Transaction) -> str:
+            base = self._engine.branch.tip(payload.branch)
             if base is None:
-                raise _LeftOut(f"there is no branch '{payload['branch']}'")
-            pinned = tx.contracts if same else contracts
-            run_id = f"RUN-{tx.state.run.number + 1:04d}"
-            given = {**payload, "run_id": run_id, "base": base, "tasks": new}
-            given["contracts"] = pinned.pins
-            tx.emit("run.init", decide.ORCHESTRATOR, given, contracts=pinned)
-            self._runs[payload["run_id"]] = run_id
+                raise LeftOut(f"there is no branch '{payload.branch}'")
+            again = Repeat(actor=ORCHESTRATOR, payload=replace(payload, base=base, tasks=new))
+            tx.ask(again, contracts=tx.contracts if same else contracts)
+            return str(tx.state.run.run_id)
 
-        transact(self._engine, decided)
+        self._ids.put_run(payload.run_id, transact(self._engine, step))
         return AGAIN, ""
 
-    def _join_run(
-        self, payload: Mapping[str, Any], run_id: str, same_contracts: bool
-    ) -> tuple[str, str]:
+    def _join_run(self, payload: RunInit, run_id: str, same_contracts: bool) -> tuple[str, str]:
         """Add the tasks of a run to the one that somebody else has started."""
-        signed = {"by": payload["by"]} if "by" in payload else {}
-        self._runs[payload["run_id"]] = run_id
+        self._ids.put_run(payload.run_id, run_id)
         faults = []
         count = 0
-        for definition in payload["tasks"]:
+        for task in payload.tasks:
             try:
-                kind, _ = self._task_create({"task": definition, **signed})
+                kind, _ = self._task_create(TaskCreate(task=task, by=payload.by))
                 count += kind == AGAIN
-            except (_LeftOut, RefusedError, RunHalted, ConfigurationError) as error:
-                faults.append(f"'{definition['task_id']}': {error}")
-                self._strangers.add(definition["task_id"])
+            except (LeftOut, RefusedError, RunHalted, ConfigurationError) as error:
+                faults.append(f"'{task.task_id}': {error}")
+                self._ids.make_stranger(task.task_id)
         said = [f"{run_id} is open there, and has {count} of its tasks now"]
         if not same_contracts:
             said.append("the contracts that it pinned are not in force")
         return (LEFT_OUT if faults else CHANGED), "; ".join(said + faults)
 
-    def _is_new(self, definition: Mapping[str, Any], state: State) -> bool:
-        """Answer whether there is no task of this id; note where there is, and it is another."""
-        task = state.tasks.get(definition["task_id"])
-        if task is not None and not _is_same(task, definition):
-            self._strangers.add(task.task_id)
-        return task is None
-
-    def _task_create(self, payload: Mapping[str, Any]) -> tuple[str, str]:
-        definition = payload["task"]
-        task_id = definition["task_id"]
-        if not self._is_new(definition, self._state()):
-            if task_id in self._strangers:
-                raise _LeftOut(f"there is another task '{task_id}' by now")
+    def _task_create(self, payload: TaskCreate) -> tuple[str, str]:
+        task_id = payload.task.task_id
+        if not self._ids.is_new(payload.task, self._state()):
+            if self._ids.is_stranger(task_id):
+                raise LeftOut(f"there is another task '{task_id}' by now")
             return ALREADY, f"'{task_id}' was created there, with the same definition"
-        given = self._translated(payload)
-        transact(self._engine, lambda tx: tx.emit("task.create", decide.ORCHESTRATOR, given))
-        return AGAIN, ""
+        if payload.issue_id is not None:
+            issue_id = self._ids.issue(payload.issue_id)
+            payload = replace(payload, issue_id=issue_id)
+        return self._repeat(ORCHESTRATOR, payload)
 
     # -- attempts ---------------------------------------------------------------------------------
 
-    def _attempt_create(self, index: int, payload: Mapping[str, Any]) -> tuple[str, str]:
-        old = payload["attempt_id"]
-        self._ended[old] = f"its attempt '{old}' was left out"
-        if self._find(index, "attempt.timeout", old) is not None:
-            raise _LeftOut(f"the lease of '{old}' ran out without an answer")
+    def _attempt_create(self, index: int, payload: AttemptCreate) -> tuple[str, str]:
+        old = payload.attempt_id
+        self._ids.end_attempt(old, f"its attempt '{old}' was left out")
+        if any(isinstance(later, AttemptTimeout) for later in self._later(index, old)):
+            raise LeftOut(f"the lease of '{old}' ran out without an answer")
 
-        def decided(tx: Transaction) -> str:
-            base = self._known_base(tx, payload["base"])
-            agent, mode = payload["agent"], payload["mode"]
-            return decide.open_attempt(tx, payload["task_id"], agent, mode=mode, base=base)
+        def step(tx: Transaction) -> str:
+            base = self._known_base(tx, payload.base)
+            return open_attempt(tx, payload.task_id, payload.agent, mode=payload.mode, base=base)
 
-        self._attempts[old] = new = transact(self._engine, decided)
-        del self._ended[old]
+        new = transact(self._engine, step)
+        self._ids.put_attempt(old, new)
         return AGAIN, "" if new == old else f"as '{new}'"
 
     def _known_base(self, tx: Transaction, base: str) -> str:
@@ -316,249 +295,215 @@ class _Replay:
         tip = branch_tip(self._engine, tx)
         return base if self._engine.branch.contains(tip, base) else tip
 
-    def _attempt_timeout(self, payload: Mapping[str, Any]) -> tuple[str, str]:
-        self._attempt(payload["attempt_id"])
-        task_id = payload["task_id"]
+    def _attempt_timeout(self, payload: AttemptTimeout) -> tuple[str, str]:
+        self._ids.attempt(payload.attempt_id)
 
-        def decided(tx: Transaction) -> int:
-            return decide.expire(tx, [decide.find_task(tx.state, task_id)])
+        def step(tx: Transaction) -> int:
+            return expire(tx, [find_task(tx.state, payload.task_id).task_id])
 
-        if not transact(self._engine, decided):
-            raise _LeftOut("the attempt is not active there, or has more time")
+        if not transact(self._engine, step):
+            raise LeftOut("the attempt is not active there, or has more time")
         return AGAIN, ""
 
-    def _agent_result(self, index: int, stored: StoredEvent) -> tuple[str, str]:
-        payload = encode(stored.event.payload)
-        old = payload["attempt_id"]
-        written = self._find(index, "orchestrator.file.write", old)
-        self._announce(index, old)
+    def _agent_result(self, index: int, actor: str, payload: AgentResult) -> tuple[str, str]:
+        old = payload.attempt_id
+        engine = self._engine
+        later = list(self._later(index, old))
+        written = next((one for one in later if isinstance(one, FileWrite)), None)
+        closed = next((one for one in later if isinstance(one, TaskUpdate)), None)
+        if closed is not None:
+            self._announce(closed)
 
-        def decided(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
-            given = self._translated(payload)
-            task = decide.find_task(tx.state, payload["task_id"])
+        def step(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
+            given = replace(payload, attempt_id=self._ids.attempt(old), paths=())
+            task = find_task(tx.state, payload.task_id)
             attempt = task.active_attempt
-            if attempt is None or attempt.attempt_id != given["attempt_id"]:
-                raise _LeftOut(
-                    f"'{given['attempt_id']}' is over there: '{task.task_id}' is {task.state}"
+            if attempt is None or attempt.attempt_id != given.attempt_id:
+                raise LeftOut(
+                    f"'{given.attempt_id}' is over there: '{task.task_id}' is {task.state}"
                 )
-            proposal = None
-            if written is not None:
-                rebased = self._rebased(tx, task, self._tail[written])
-                if isinstance(rebased, Rejected):
-                    self._reject(tx, given, rebased)
-                    return rebased
-                proposal = rebased if rebased.files else None
-            results: Sequence[CheckResult] = ()
-            if proposal is not None:
-                checks = required_checks(task, tx.contracts)
-                proven = find_proof(proof, task.task_id, checks, proposal)
-                if isinstance(proven, Unproven):
-                    return proven
-                failed = failed_check(proven, tx.contracts)
-                if failed is not None:
-                    self._reject(tx, given, failed)
-                    return failed
-                results = proven
-            given["paths"] = [] if proposal is None else list(proposal.paths)
-            attached = _attachments(payload)
-            tx.emit("agent.result", stored.event.actor, given, attachments=attached)
-            if proposal is not None and written is not None:
-                base = self._tail[written].event.payload["base"]
-                task = tx.state.tasks[task.task_id]
-                write_effect(tx, task, proposal, self._known_base(tx, base), results)
+            if written is None:
+                tx.ask(Repeat(actor=actor, payload=given))
+                return None
+            found = fitted(engine, tx, task, Proposal.of(written), proof)
+            if isinstance(found, Unproven):
+                return found
+            if isinstance(found, Unfit):
+                return _refuse(tx, given, found.rejected)
+            proposal = found.proposal
+            tx.ask(Repeat(actor=actor, payload=replace(given, paths=proposal.paths)))
+            if proposal.files:
+                base = self._known_base(tx, written.base)
+                effect = effect_of(task, proposal, base, found.results)
+                tx.ask(Repeat(actor=ORCHESTRATOR, payload=effect))
             return None
 
-        engine = self._engine
         rejected = settled(
-            engine, lambda proof: transact(engine, lambda tx: decided(tx, proof)), lambda: None
+            engine, lambda proof: transact(engine, lambda tx: step(tx, proof)), lambda: None
         )
         if rejected is not None:
-            self._ended[old] = f"the result of '{old}' was rejected"
+            self._ids.end_attempt(old, f"the result of '{old}' was rejected")
             return CHANGED, f"rejected, {rejected.code}: {rejected.message}"
         return AGAIN, ""
 
-    def _rebased(self, tx: Transaction, task: Task, stored: StoredEvent) -> Proposal | Rejected:
-        """Return the recorded after-images as a proposal for the branch as it is now."""
-        payload = encode(stored.event.payload)
-        files = tuple(file_change(file) for file in payload["files"])
-        onto = payload.get("merged_onto", payload["base"])
-        proposal = Proposal(files, onto, payload["changed_lines"])
-        verifier = self._engine.verifier
-        boundary = verifier.boundary(task, tx.contracts)
-        return verifier.rebase(proposal, branch_tip(self._engine, tx), boundary)
-
-    def _reject(self, tx: Transaction, given: Mapping[str, Any], rejected: Rejected) -> None:
-        exchange = given.get("exchange")
-        size = (exchange or {}).get("response", {}).get("bytes", 0)
-        decide.reject(
-            tx,
-            given["task_id"],
-            given["attempt_id"],
-            rejected,
-            {"sha256": given["output_sha256"], "bytes": size, "preview": ""},
-            _attachments(given),
-            {"exchange": exchange} if exchange else {},
-        )
-
-    def _output_rejected(self, index: int, payload: Mapping[str, Any]) -> tuple[str, str]:
-        given = self._translated(payload)
-        following = self._tail[index + 1].event if index + 1 < len(self._tail) else None
-        concluded = (
-            following is not None
-            and following.action == "task.update"
-            and following.attempt_id == payload["attempt_id"]
-        )
-        rejected = Rejected(RejectCode(payload["code"]), payload["message"], payload["detail"])
-
-        def decided(tx: Transaction) -> None:
-            decide.find_task(tx.state, given["task_id"])
-            decide.reject(
-                tx,
-                given["task_id"],
-                given["attempt_id"],
-                rejected,
-                dict(payload["output"]),
-                _attachments(payload),
-                {name: given[name] for name in _OF_REJECTION if name in given},
+    def _output_rejected(self, index: int, payload: OutputRejected) -> tuple[str, str]:
+        following = self._tail[index + 1].event.payload if index + 1 < len(self._tail) else None
+        concluded = isinstance(following, TaskUpdate) and following.attempt_id == payload.attempt_id
+        return self._record(
+            Reject(
+                task_id=payload.task_id,
+                attempt_id=self._ids.attempt(payload.attempt_id),
+                rejected=Rejected(RejectCode(payload.code), payload.message, payload.detail),
+                output=payload.output,
+                call=_call(payload),
+                results=payload.check_results or (),
                 closing=concluded,
             )
-
-        transact(self._engine, decided)
-        return AGAIN, ""
+        )
 
     # -- tasks ------------------------------------------------------------------------------------
 
-    def _task_update(self, index: int, payload: Mapping[str, Any]) -> tuple[str, str]:
-        cause = Cause(payload["cause"])
-        if cause in _CONCLUSIONS:
+    def _task_update(self, index: int, payload: TaskUpdate) -> tuple[str, str]:
+        if payload.cause in _CONCLUSIONS:
             return self._concluded(index)
-        task = decide.find_task(self._state(), payload["task_id"])
-        if cause in (Cause.ACCEPTED, Cause.APPROVED):
-            return self._closed(index, payload, task)
-        given = {name: payload[name] for name in ("reason", "by", "changes") if name in payload}
-        if cause == Cause.RELEASED:
+        task = find_task(self._state(), payload.task_id)
+        if payload.cause in (Cause.ACCEPTED, Cause.APPROVED):
+            return self._closed(payload, task)
+        if payload.cause == Cause.RELEASED:
             attempt = task.active_attempt
-            if attempt is None or attempt.attempt_id != self._attempt(payload["attempt_id"]):
-                raise _LeftOut(f"'{payload['attempt_id']}' is over there")
+            old = str(payload.attempt_id)
+            if attempt is None or attempt.attempt_id != self._ids.attempt(old):
+                raise LeftOut(f"'{old}' is over there")
+        return self._repeat(ORCHESTRATOR, payload)
 
-        def decided(tx: Transaction) -> None:
-            now = tx.state.tasks[task.task_id]
-            if "attempts_allowed" in payload:
-                more = now.attempts_used + tx.contracts.policy.max_attempts
-                allowed = payload["attempts_allowed"]
-                given["attempts_allowed"] = allowed if allowed > now.attempts_used else more
-            decide.update_task(tx, now, cause, **given)
-
-        transact(self._engine, decided)
-        return AGAIN, ""
-
-    def _closed(self, index: int, payload: Mapping[str, Any], task: Task) -> tuple[str, str]:
-        attempt_id = self._attempt(payload["attempt_id"])
+    def _closed(self, payload: TaskUpdate, task: Task) -> tuple[str, str]:
+        attempt_id = self._ids.attempt(str(payload.attempt_id))
         if task.is_done and task.result is not None and task.result.attempt_id == attempt_id:
             return CONCLUDED, ""
         if task.is_done or task.result is None or task.result.attempt_id != attempt_id:
-            raise _LeftOut(f"'{task.task_id}' is {task.state} there, and not by '{attempt_id}'")
-        if "effect_commit" in payload:
-            self._before_effect(payload["effect_commit"])
+            raise LeftOut(f"'{task.task_id}' is {task.state} there, and not by '{attempt_id}'")
+        if payload.effect_commit is not None:
+            self._before_effect(payload.effect_commit)
         return _admitted(close(self._engine, task.task_id))
 
     def _concluded(self, index: int) -> tuple[str, str]:
         """Return what became of the event from which the orchestrator concluded this one."""
         for before in range(index - 1, -1, -1):
-            if self._tail[before].event.action in _CAUSES:
+            if isinstance(self._tail[before].event.payload, _CAUSES):
                 if self._outcomes[before].is_lost:
-                    raise _LeftOut(f"{self._tail[before].event.event_id} was left out")
+                    raise LeftOut(f"{self._tail[before].event.event_id} was left out")
                 return CONCLUDED, ""
-        raise _LeftOut("what it was concluded from is not known")
+        raise LeftOut("what it was concluded from is not known")
 
     # -- issues and reviews -----------------------------------------------------------------------
 
-    def _issue_report(self, actor: str, payload: Mapping[str, Any]) -> tuple[str, str]:
-        given = {name: item for name, item in payload.items() if name != "issue_id"}
-        given["severity"] = given.pop("reported_as", given["severity"])
-        if "attempt_id" in given:
-            # What somebody found stays true where the attempt it was found in is not repeated.
-            old = given.pop("attempt_id")
-            if old not in self._ended:
-                given["attempt_id"] = self._attempt(old)
-        attached = _attachments(payload)
-        self._issues[payload["issue_id"]] = transact(
-            self._engine, lambda tx: decide.report_issue(tx, actor, given, attached)
+    def _issue_report(self, actor: str, payload: IssueReport) -> tuple[str, str]:
+        old = payload.attempt_id
+        # What somebody found stays true where the attempt it was found in is not repeated.
+        found_in = None if old is None or self._ids.has_ended(old) else self._ids.attempt(old)
+        again = ReportIssue(
+            actor=actor,
+            severity=payload.reported_as or payload.severity,
+            title=payload.title,
+            description=payload.description,
+            task_id=payload.task_id,
+            attempt_id=found_in,
+            exchange=payload.exchange,
         )
+        (reported, *_) = transact(self._engine, lambda tx: tx.ask(again))
+        if isinstance(reported.event.payload, IssueReport):
+            self._ids.put_issue(payload.issue_id, reported.event.payload.issue_id)
         return AGAIN, ""
 
-    def _approval_grant(self, actor: str, payload: Mapping[str, Any]) -> tuple[str, str]:
-        approval = self._state().approvals[self._approval(payload["approval_id"])]
-        task = self._state().tasks[approval.task_id]
+    def _approval_request(self, payload: ApprovalRequest) -> tuple[str, str]:
+        asked = replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
+        again = Repeat(actor=ORCHESTRATOR, payload=asked)
+        (stored,) = transact(self._engine, lambda tx: tx.ask(again))
+        if isinstance(stored.event.payload, ApprovalRequest):
+            self._ids.put_approval(payload.approval_id, stored.event.payload.approval_id)
+        return AGAIN, ""
+
+    def _approval_grant(self, actor: str, payload: ApprovalGrant) -> tuple[str, str]:
+        state = self._state()
+        approval = state.approvals[self._ids.approval(payload.approval_id, state)]
+        task = state.tasks[approval.task_id]
         if task.pending_approval != approval.approval_id:
-            raise _LeftOut(f"'{task.task_id}' does not wait for it any more")
-        for index, stored in enumerate(self._tail):
-            effect = stored.event.payload.get("effect_commit")
-            if stored.event.task_id == task.task_id and effect is not None:
-                self._announce(index - 1, str(stored.event.attempt_id))
-        admission = close(self._engine, task.task_id, grant=Grant(actor, payload["reason"]))
+            raise LeftOut(f"'{task.task_id}' does not wait for it any more")
+        for stored in self._tail:
+            closed = stored.event.payload
+            if isinstance(closed, TaskUpdate) and closed.task_id == task.task_id:
+                self._announce(closed)
+        admission = close(self._engine, task.task_id, grant=Grant(actor, payload.reason))
         return _admitted(admission)
 
-    def _approval_deny(self, actor: str, payload: Mapping[str, Any]) -> tuple[str, str]:
-        approval_id = self._approval(payload["approval_id"])
-
-        def decided(tx: Transaction) -> None:
-            given = {**payload, "approval_id": approval_id}
-            tx.emit("approval.deny", actor, given)
-            if actor != decide.ORCHESTRATOR:
-                task_id = tx.state.approvals[approval_id].task_id
-                decide.give_back(tx, task_id, Cause.CHANGES_REQUESTED, payload["reason"])
-
-        transact(self._engine, decided)
-        return AGAIN, ""
+    def _approval_deny(self, actor: str, payload: ApprovalDeny) -> tuple[str, str]:
+        return self._record(
+            DenyApproval(
+                approval_id=self._ids.approval(payload.approval_id, self._state()),
+                by=actor,
+                reason=payload.reason,
+                call=_call(payload),
+            )
+        )
 
     # -- the end of a run -------------------------------------------------------------------------
 
-    def _run_end(self, index: int, payload: Mapping[str, Any]) -> tuple[str, str]:
-        if "issue_id" in payload:
+    def _run_end(self, index: int, payload: RunEnd) -> tuple[str, str]:
+        if payload.issue_id is not None:
             return self._concluded(index)
-        if payload["result"] != RunState.HALTED or "by" not in payload:
-            raise _LeftOut("the run goes on with what others recorded; 'git esaa run' ends it")
-        run_id = self._runs.get(payload["run_id"], payload["run_id"])
+        if payload.result != RunState.HALTED or payload.by is None:
+            raise LeftOut("the run goes on with what others recorded; 'git esaa run' ends it")
+        run_id = self._ids.run(payload.run_id)
+        stop = StopRun(reason=payload.reason, by=payload.by)
 
-        def decided(tx: Transaction) -> None:
-            decide.require_run(tx.state)
+        def step(tx: Transaction) -> None:
+            require_run(tx.state)
             if tx.state.run.run_id != run_id:
-                raise _LeftOut(f"{run_id} is over there, and {tx.state.run.run_id} is another")
-            decide.end_run(tx, RunState.HALTED, payload["reason"], by=payload["by"])
+                raise LeftOut(f"{run_id} is over there, and {tx.state.run.run_id} is another")
+            tx.ask(stop)
 
-        transact(self._engine, decided)
+        transact(self._engine, step)
         return AGAIN, ""
 
     # -- looking ahead ----------------------------------------------------------------------------
 
-    def _find(self, index: int, action: str, attempt_id: str) -> int | None:
-        for later in range(index + 1, len(self._tail)):
-            event = self._tail[later].event
-            if event.action == action and event.attempt_id == attempt_id:
-                return later
-        return None
+    def _later(self, index: int, attempt_id: str) -> Iterator[AnyPayload]:
+        """Yield what the rest of the tail says of an attempt."""
+        for stored in self._tail[index + 1 :]:
+            if stored.event.attempt_id == attempt_id:
+                yield stored.event.payload
 
-    def _announce(self, index: int, attempt_id: str) -> None:
-        """Say which effect comes next, if the attempt has one in this tail."""
-        closing = self._find(index, "task.update", attempt_id)
-        if closing is not None:
-            effect = self._tail[closing].event.payload.get("effect_commit")
-            if effect is not None:
-                self._before_effect(effect)
-
-
-def _is_same(task: Task, definition: Mapping[str, Any]) -> bool:
-    wanted = Task.from_json(definition)
-    return all(getattr(task, name) == getattr(wanted, name) for name in DEFINITION_FIELDS)
+    def _announce(self, closed: TaskUpdate) -> None:
+        """Say which effect comes next, where a task is closed with one."""
+        if closed.effect_commit is not None:
+            self._before_effect(closed.effect_commit)
 
 
 def _admitted(admission: Admission) -> tuple[str, str]:
     return (AGAIN, "") if admission.kind == "done" else (CHANGED, admission.message)
 
 
-def _attachments(payload: Mapping[str, Any]) -> Attachments:
-    named = payload.get("exchange", {})
-    return Attachments(
-        exchange={_EXCHANGE[part]: kept["blob"] for part, kept in named.items() if "blob" in kept}
+def _refuse(tx: Transaction, given: AgentResult, rejected: Rejected) -> Rejected:
+    """Record that a result cannot be taken any more, and return why."""
+    response = None if given.exchange is None else given.exchange.response
+    size = 0 if response is None else response.bytes
+    tx.ask(
+        Reject(
+            task_id=given.task_id,
+            attempt_id=given.attempt_id,
+            rejected=rejected,
+            output=Output(sha256=given.output_sha256, bytes=size, preview=""),
+            call=CallResult(exchange=given.exchange),
+        )
+    )
+    return rejected
+
+
+def _call(payload: OutputRejected | ApprovalDeny) -> CallResult:
+    return CallResult(
+        exchange=payload.exchange,
+        model=payload.model,
+        usage=payload.usage,
+        latency_ms=payload.latency_ms,
+        tries=payload.tries,
     )

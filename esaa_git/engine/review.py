@@ -13,22 +13,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from esaa_git.core import canonical, storage
+from esaa_git.core.answer import Review
 from esaa_git.core.contract_rules import reviewer_of
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.event import timestamp
-from esaa_git.core.machine import Cause
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Approval, State, Task
 from esaa_git.core.view import review_view
-from esaa_git.engine import decide
 from esaa_git.engine.effect import Grant, finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Exchange, Said, measured, reject
+from esaa_git.engine.exchange import Admission, Said, call_result, reject
+from esaa_git.engine.intentions import DenyApproval, ReturnReview
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
+from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import FileChange, Proposal
 from esaa_git.ports.agent import AgentAdapter, Request
@@ -83,14 +84,13 @@ def _dispatch(
     before = tx.state.approvals[approval_id]
     until = before.deadline
     if until is not None and tx.is_over(Lease.lent(approval_id, until, tx.contracts)):
-        # A worker may know that the time is up before any clock says so.
-        tx.now = max(tx.now, until)
-    lease = Lease.begin(approval_id, max(tx.now, tx.state.ts), tx.contracts)
+        tx.wait_for(until)
+    lease = Lease.begin(approval_id, tx.at, tx.contracts)
     tx.leases.begin(lease)
     approval = replace(before, deadline=lease.deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
     what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
-    return record_dispatch(tx, what, {"approval_id": approval_id, "deadline": lease.deadline})
+    return record_dispatch(tx, what)
 
 
 def _request(
@@ -172,10 +172,10 @@ def try_admit_review(
 def _admit(
     engine: Engine, tx: Transaction, said: Said, approval_id: str, proof: Proof | None
 ) -> Admission | Unproven:
-    decide.require_run(tx.state)
+    require_run(tx.state)
     task = tx.state.tasks[str(said.task_id)]
     verdict = _judge(tx, said)
-    exchange = Exchange.of(engine, tx.contracts, said)
+    call = call_result(engine, tx.contracts, said)
     approval = tx.state.approvals[approval_id]
     if approval.state != "pending" or task.pending_approval != approval_id:
         by = approval.decided_by or "what happened meanwhile"
@@ -187,29 +187,22 @@ def _admit(
             RejectCode.STALE_ATTEMPT, f"'{approval_id}' is with another reviewer by now"
         )
     if isinstance(verdict, Rejected):
-        return reject(tx, said, verdict, exchange, approval_id=approval_id)
-    given = storage.redact_value(dict(verdict.payload), tx.contracts.storage)
-    more = measured(said, tx.contracts)
-    if said.answer.model is not None:
-        more["model"] = said.answer.model
-    if given["verdict"] == "approve":
-        grant = Grant(said.actor, given["reason"], exchange, more)
-        return finish_task(engine, tx, task.task_id, proof, grant)
-    payload = {"approval_id": approval_id, "reason": given["reason"], **more}
-    attached = exchange.attachments
-    tx.emit("approval.deny", said.actor, exchange.into(payload), attachments=attached)
-    decide.give_back(tx, task.task_id, Cause.CHANGES_REQUESTED, given["reason"])
-    message = f"{said.actor} requests changes: {given['reason']}"
+        return reject(tx, said, verdict, call, approval_id=approval_id)
+    decided = verdict.payload
+    assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
+    reason: str = storage.redact_value(decided.reason, tx.contracts.storage)
+    if decided.verdict == "approve":
+        return finish_task(engine, tx, task.task_id, proof, Grant(said.actor, reason, call))
+    tx.ask(DenyApproval(approval_id=approval_id, by=said.actor, reason=reason, call=call))
+    message = f"{said.actor} requests changes: {reason}"
     return Admission("rejected", task.task_id, str(said.attempt_id), message)
 
 
 def _judge(tx: Transaction, said: Said) -> Envelope | Rejected:
-    answer = said.answer
-    if answer.failure is not None:
-        code = RejectCode(answer.code or RejectCode.AGENT_FAILED)
-        return Rejected(code, answer.failure, dict(answer.detail))
+    if said.failure is not None:
+        return said.failure
     max_bytes = tx.contracts.policy.max_output_bytes
-    envelope = decode(answer.output, max_bytes=max_bytes, review=True)
+    envelope = decode(said.answer.output, max_bytes=max_bytes, review=True)
     if isinstance(envelope, Rejected):
         return envelope
     if envelope.task_id != said.task_id:
@@ -229,14 +222,5 @@ def _judge(tx: Transaction, said: Said) -> Envelope | Rejected:
 
 def release_review(engine: Engine, approval_id: str, reason: str) -> None:
     """Take the decision back from a reviewer who was never really asked; no try is spent."""
-
-    def give_up(tx: Transaction) -> None:
-        approval = tx.state.approvals[approval_id]
-        if approval.state == "pending" and approval.reviewer is not None:
-            tx.emit(
-                "orchestrator.view.mutate",
-                decide.ORCHESTRATOR,
-                {"view": "review", "approval_id": approval_id, "text": reason[:4000]},
-            )
-
-    transact(engine, give_up)
+    returned = ReturnReview(approval_id=approval_id, reason=reason)
+    transact(engine, lambda tx: tx.ask(returned))

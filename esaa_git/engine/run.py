@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from esaa_git.core import plan as plans
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.events.base import encode
-from esaa_git.core.machine import Cause, RunState
-from esaa_git.core.plan import Plan, PlanDiff
-from esaa_git.core.state import State
-from esaa_git.engine import decide
+from esaa_git.core.events.run_end import RunResult
+from esaa_git.core.plan import Plan
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.intentions import (
+    ChangePlan,
+    EndRun,
+    FailVerification,
+    StartRun,
+    StartVerification,
+    StopRun,
+)
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.errors import ConflictError, MismatchError, RunHalted
+from esaa_git.errors import ConflictError, MismatchError
 from esaa_git.ports.checks import Audit
 
 MAX_AUDITS = 8
@@ -61,124 +65,52 @@ def _apply(
     in_force = tx.contracts if tx.state.run.is_open else contracts
     plans.check_plan(plan, tx.state, in_force)
     diff = plans.diff_plan(plan, tx.state)
+    tasks = tuple(plans.in_order(diff.new))
+    amended = tuple((one.task.task_id, one.after) for one in diff.amended)
     started = not tx.state.run.is_open
-    signed: dict[str, Any] = {} if by is None else {"by": by}
     if started:
-        _require_no_halt(tx.state)
-        _init(engine, tx, plan, contracts, branch or tx.state.run.branch, diff, signed)
+        # Contracts that did not change stay those in force, so that no admin has to sign them.
+        pinned = tx.contracts if tx.contracts.pins == contracts.pins else contracts
+        name = branch or tx.state.run.branch or engine.branch.current()
+        start = StartRun(
+            project=plan.project,
+            branch=name,
+            base=engine.branch.tip(name),
+            contracts=pinned,
+            tasks=tasks,
+            amended=amended,
+            by=by,
+        )
+        tx.ask(start, contracts=pinned)
     else:
-        for definition in plans.in_order(diff.new):
-            tx.emit("task.create", decide.ORCHESTRATOR, {"task": encode(definition), **signed})
-    for amendment in diff.amended:
-        task = tx.state.tasks[amendment.task.task_id]
-        decide.update_task(
-            tx, task, Cause.AMENDED, changes=encode(amendment.after), reason="plan", **signed
-        )
+        tx.ask(ChangePlan(tasks=tasks, amended=amended, by=by))
     return Applied(str(tx.state.run.run_id), started, len(diff.new), len(diff.amended))
-
-
-def _init(
-    engine: Engine,
-    tx: Transaction,
-    plan: Plan,
-    contracts: Contracts,
-    branch: str | None,
-    diff: PlanDiff,
-    signed: dict[str, Any],
-) -> None:
-    name = branch or engine.branch.current()
-    base = engine.branch.tip(name)
-    if base is None:
-        raise RunHalted(
-            f"there is no branch '{name}' to work on",
-            hint=f"create it with 'git branch {name}', or choose another with --branch",
-        )
-    # Contracts that did not change stay the ones in force, so that no admin has to sign them.
-    pinned = tx.contracts if tx.contracts.pins == contracts.pins else contracts
-    tx.emit(
-        "run.init",
-        decide.ORCHESTRATOR,
-        {
-            "run_id": f"RUN-{tx.state.run.number + 1:04d}",
-            "project": plan.project,
-            "branch": name,
-            "base": base,
-            "contracts": pinned.pins,
-            "tasks": [encode(definition) for definition in plans.in_order(diff.new)],
-            **signed,
-        },
-        contracts=pinned,
-    )
-
-
-def _require_no_halt(state: State) -> None:
-    """Refuse to go on after a halt whose critical issue nobody has resolved."""
-    if state.run.state != RunState.HALTED:
-        return
-    for number in range(state.run.issues, 0, -1):
-        issue = state.issues[f"ISS-{number:04d}"]
-        if issue.is_open and issue.severity == "critical":
-            raise RunHalted(
-                f"{state.run.run_id} was halted by {issue.issue_id}: {issue.title}",
-                hint=f"run 'git esaa issue resolve {issue.issue_id} --reason TEXT' first",
-            )
 
 
 def stop(engine: Engine, reason: str, by: str) -> None:
     """End the open run as halted, because a person says so."""
-
-    def halt(tx: Transaction) -> None:
-        decide.require_run(tx.state)
-        decide.end_run(tx, RunState.HALTED, reason, by=by)
-
-    transact(engine, halt)
+    transact(engine, lambda tx: tx.ask(StopRun(reason=reason, by=by)))
 
 
-def finish(engine: Engine, result: RunState, reason: str) -> Audit:
+def finish(engine: Engine, result: RunResult, reason: str) -> Audit:
     """Verify the log and end the run; a failed verification halts it instead (INV-006).
 
     Raises:
         MismatchError: after a failed verification, with the command that goes back to the last
             verified point; log and branch as they were found are kept under snapshot refs.
     """
-    transact(engine, _start_verification)
+    transact(engine, lambda tx: tx.ask(StartVerification()))
     for _ in range(MAX_AUDITS):
         audit = engine.audit()
         if not audit.is_ok:
             _halt(engine, audit)
-        if transact(engine, partial(_end_verified, audit=audit, result=result, reason=reason)):
+        end = EndRun(audit=audit, result=result, reason=reason)
+        if transact(engine, partial(Transaction.ask, intention=end)):
             return audit
     raise ConflictError(
         "the run cannot end: others keep appending to the log",
         hint="run 'git esaa run' again when they have finished",
     )
-
-
-def _start_verification(tx: Transaction) -> None:
-    decide.require_run(tx.state)
-    tx.emit(
-        "verify.start",
-        decide.ORCHESTRATOR,
-        {"checked_from": 1, "checked_to": tx.state.seq},
-    )
-
-
-def _end_verified(tx: Transaction, audit: Audit, result: RunState, reason: str) -> bool:
-    """End the run, unless somebody has appended what the audit did not see."""
-    decide.require_run(tx.state)
-    if tx.state.seq != audit.checked_to:
-        return False
-    tx.emit(
-        "verify.ok",
-        decide.ORCHESTRATOR,
-        {
-            "checked_from": min(audit.checked_from, audit.checked_to),
-            "checked_to": audit.checked_to,
-            "projection_hash_sha256": audit.projection_hash,
-        },
-    )
-    decide.end_run(tx, result, reason)
-    return True
 
 
 def _halt(engine: Engine, audit: Audit) -> None:
@@ -196,24 +128,8 @@ def _halt(engine: Engine, audit: Audit) -> None:
     )
     recovery = audit.recovery or "git esaa verify --full"
 
-    def record(tx: Transaction) -> None:
-        payload: dict[str, Any] = {
-            "outcome": audit.outcome,
-            "check": audit.check,
-            "message": audit.message[:2000],
-        }
-        if audit.event_id is not None:
-            payload["event_id"] = audit.event_id
-        tx.emit("verify.fail", decide.ORCHESTRATOR, payload)
-        decide.end_run(
-            tx,
-            RunState.HALTED,
-            f"verification failed: {audit.message}",
-            snapshots=snapshots,
-            recovery=recovery,
-        )
-
-    transact(engine, record)
+    failed = FailVerification(audit=audit, snapshots=tuple(snapshots), recovery=recovery)
+    transact(engine, lambda tx: tx.ask(failed))
     raise MismatchError(
         f"verification failed, the run is halted: {audit.message}",
         cause=f"log and branch as they are now are kept under {', '.join(snapshots)}",

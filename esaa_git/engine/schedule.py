@@ -1,15 +1,159 @@
-"""Selection: which task is taken up next, beside those that agents are at work on."""
+"""Selection: what can be worked on, and which task is taken up next beside those under way."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from esaa_git.core.contract_rules import attempts_allowed, is_success
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import timestamp
+from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.globs import GlobSet, overlaps
-from esaa_git.core.machine import TaskState
-from esaa_git.core.state import State, Task
-from esaa_git.engine import decide
-from esaa_git.engine.engine import Engine
-from esaa_git.errors import RefusedError
+from esaa_git.core.machine import RunState, TaskState
+from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.errors import RefusedError, RunHalted, UsageError
+
+
+def find_task(state: State, task_id: str) -> Task:
+    """Return a task by id, or raise a UsageError that helps to find the right one."""
+    task = state.tasks.get(task_id)
+    if task is None:
+        raise UsageError(
+            f"no task '{task_id}'",
+            hint="run 'git esaa task list' to see the tasks there are; one that stands in "
+            ".roadmap/plan.yaml alone is created by 'git esaa plan apply'",
+        )
+    return task
+
+
+def require_run(state: State) -> None:
+    """Refuse what needs an open run, saying how it ended and how another one starts."""
+    if state.run.is_open:
+        return
+    if state.run.state == RunState.IDLE:
+        raise RunHalted("no run has started", hint="run 'git esaa run' to start one")
+    raise RunHalted(
+        f"{state.run.run_id} is over: {state.run.state}",
+        cause=state.run.reason or None,
+        hint="run 'git esaa plan apply' to start the next run",
+    )
+
+
+# -- eligibility ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Why no attempt can be opened on a task now."""
+
+    message: str
+    hint: str | None = None
+
+
+def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker | None:
+    """Return why no attempt can be opened on the task at this moment, or None."""
+    name = task.task_id
+    if task.is_done:
+        successor = state.supersessions.successor_of(name)
+        if successor is None:
+            return Blocker(f"'{name}' is done, and done is final", f"use 'git esaa hotfix {name}'")
+        if successor == OVERRIDDEN:
+            return Blocker(f"'{name}' was overridden", f"use 'git esaa hotfix {name}'")
+        return Blocker(f"'{name}' is superseded by '{successor}'", f"work on '{successor}' instead")
+    if not state.run.is_open:
+        return Blocker(
+            f"no run is open (the run is {state.run.state})",
+            "run 'git esaa run' or 'git esaa plan apply' to start one",
+        )
+    if task.state == TaskState.IN_PROGRESS:
+        holder = task.attempt.agent if task.attempt else "somebody"
+        if task.pending_approval is not None:
+            return Blocker(
+                f"'{name}' waits for a review of {holder}'s work",
+                f"run 'git esaa review {name}'",
+            )
+        until = task.attempt.deadline if task.attempt else now
+        return Blocker(f"'{name}' is in progress: {holder} holds it until {until}")
+    if task.state == TaskState.BLOCKED:
+        why = task.blocked.reason or task.blocked.cause if task.blocked else "no reason given"
+        return Blocker(
+            f"'{name}' is blocked: {why}", f"run 'git esaa task unblock {name} --reason TEXT'"
+        )
+    missing = [other for other in task.depends_on if not state.tasks[other].is_done]
+    if missing:
+        return Blocker(f"'{name}' waits for {', '.join(missing)}")
+    if task.not_before is not None and now < task.not_before:
+        return Blocker(f"'{name}' cools down until {task.not_before}")
+    if is_spent(task, contracts):
+        return Blocker(
+            f"the attempts of '{name}' are spent",
+            f"run 'git esaa task unblock {name} --attempts N --reason TEXT'",
+        )
+    return None
+
+
+def is_spent(task: Task, contracts: Contracts) -> bool:
+    """Answer whether the task has no attempt left."""
+    return task.attempts_used >= attempts_allowed(task, contracts)
+
+
+def eligible(state: State, contracts: Contracts, now: str) -> list[Task]:
+    """Return the tasks that can be worked on, most urgent first: by priority, then by id."""
+    found = [
+        task
+        for task in state.tasks.values()
+        if task.state == TaskState.TODO and blocker(state, contracts, task, now) is None
+    ]
+    return sorted(found, key=lambda task: (-task.priority, task.task_id))
+
+
+def is_dispatched(task: Task) -> bool:
+    """Answer whether an agent that a run has set to work holds the task."""
+    return task.active_attempt is not None and task.active_attempt.mode == "dispatch"
+
+
+def dependents(state: State, task_id: str) -> Iterator[Task]:
+    """Yield the tasks that wait for this one, directly or not, each once."""
+    waiting: dict[str, list[Task]] = {}
+    for task in state.tasks.values():
+        for dependency in task.depends_on:
+            waiting.setdefault(dependency, []).append(task)
+    seen = {task_id}
+    queue = [task_id]
+    while queue:
+        for task in waiting.get(queue.pop(0), ()):
+            if task.task_id not in seen:
+                seen.add(task.task_id)
+                queue.append(task.task_id)
+                yield task
+
+
+# -- the end of a run -------------------------------------------------------------------------
+
+
+def outcome(state: State, contracts: Contracts) -> tuple[RunResult, str] | None:
+    """Return how the run ends by the policy's criteria, or None while it has to go on.
+
+    Asked when no task is eligible and no attempt is active.
+    """
+    counts = dict(state.run.by_state)
+    if is_success(state, contracts):
+        return RunState.SUCCESS, f"{counts.get(TaskState.DONE, 0)} tasks done"
+    blocked = len(state.run.blocked)
+    if blocked and contracts.policy.on_blocked == "failed" and not _waits_for_somebody(state):
+        return RunState.FAILED, f"{blocked} tasks blocked, nothing else can be done"
+    return None
+
+
+def _waits_for_somebody(state: State) -> bool:
+    """Answer whether a claim, a review or a cooldown still keeps the run going."""
+    return bool(state.run.in_progress) or any(
+        task.not_before is not None and task.state == TaskState.TODO
+        for task in state.tasks.values()
+    )
+
+
+# -- which one is next ------------------------------------------------------------------------
 
 
 class Selection:
@@ -21,37 +165,38 @@ class Selection:
 
     Args:
         overlap: take tasks up although what they may write overlaps.
+        shared: other machines work on the same log.
     """
 
-    def __init__(self, engine: Engine, overlap: bool) -> None:
-        self._engine = engine
+    def __init__(self, *, overlap: bool, shared: bool) -> None:
         self._overlap = overlap
+        self._shared = shared
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
 
-    def next(self, state: State, task_id: str | None) -> Task | None:
+    def next(
+        self, state: State, contracts: Contracts, now: str, task_id: str | None
+    ) -> Task | None:
         """Return the task to take up now, or None where there is none.
 
         Raises:
             RefusedError: if `task_id` names a task that cannot be worked on, saying why.
         """
-        _, contracts = self._engine.log.load()
-        now = max(timestamp(self._engine.clock.now()), state.ts)
         running = [
             _declared(task, contracts)
             for task in (state.tasks[name] for name in state.run.in_progress)
-            if task.active_attempt is not None and task.active_attempt.mode == "dispatch"
+            if is_dispatched(task)
         ]
         if task_id is not None:
             task = self._named(state, contracts, task_id, now)
             return None if task is None or self._meets(task, contracts, running) else task
-        for task in decide.eligible(state, contracts, now):
+        for task in eligible(state, contracts, now):
             if not self._meets(task, contracts, running):
                 return task
         return None
 
     def _named(self, state: State, contracts: Contracts, task_id: str, now: str) -> Task | None:
-        task = decide.find_task(state, task_id)
-        found = decide.hindrance(state, contracts, task, now)
+        task = find_task(state, task_id)
+        found = blocker(state, contracts, task, now)
         if found is None:
             return task
         cools = task.not_before is not None and now < task.not_before
@@ -59,7 +204,7 @@ class Selection:
             task.state == TaskState.TODO and cools
         ):
             return None
-        if task.state == TaskState.IN_PROGRESS and self._engine.sharing is not None:
+        if task.state == TaskState.IN_PROGRESS and self._shared:
             return None  # another worker has it, and may yet fail
         raise RefusedError(found.message, hint=found.hint)
 

@@ -1,7 +1,7 @@
 """A transaction: all events of one decision, checked one by one, and recorded together or not.
 
 An event passes here exactly what `verify` will hold it against later: schema, state machine and
-invariants (`evolve`), the contracts (`check_lawful`), and its attachments.
+invariants (`evolve`) and the contracts (`check_lawful`). Its attachments are what it names.
 
 The log is the commit point. Where a process died between moving it and moving the branch, the
 journal names what was left to do, and the effect commit that it names is stored already: `recover`
@@ -14,24 +14,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_lawful, kept_exchange
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import MalformedEvent, NewEvent, StoredEvent, seal, timestamp
+from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
+from esaa_git.core.events import FileWrite
+from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
+from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.intentions import Intention, Relink
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
+from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
 from esaa_git.ports.log import Attachments, LogTransaction
 
 T = TypeVar("T")
 
-NOTHING = Attachments()
 MAX_TRIES = 8
 
 
@@ -62,38 +66,43 @@ class Transaction:
         """Answer whether the lease on an attempt or approval ran out."""
         return self.leases.is_over(lease, self.now)
 
-    def emit(
-        self,
-        action: str,
-        actor: str,
-        payload: dict[str, Any],
-        *,
-        attachments: Attachments = NOTHING,
-        contracts: Contracts | None = None,
-    ) -> StoredEvent:
+    @property
+    def at(self) -> str:
+        """The moment at which the next event will be recorded."""
+        return max(self.now, self.state.ts)
+
+    def wait_for(self, deadline: str) -> None:
+        """Let it be so late: a worker may know that the time is up before any clock says so."""
+        self.now = max(self.now, deadline)
+
+    def ask(
+        self, intention: Intention, *, contracts: Contracts | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Have an intention decided on the state as it is by now, and record what was decided.
+
+        Raises:
+            EsaaError: as `decide` and `record`.
+        """
+        decided = decide(self.state, self.contracts, intention, self.at)
+        return tuple(self.record(event, contracts=contracts) for event in decided)
+
+    def record(self, new: NewEvent, *, contracts: Contracts | None = None) -> StoredEvent:
         """Check an event, store its objects and return it; nothing counts until `commit`.
+
+        Args:
+            contracts: those in force from here on, where the event pins others.
 
         Raises:
             RefusedError: if the protocol or the contracts forbid the event in this state.
         """
         in_force = self.contracts if contracts is None else contracts
         try:
-            event = seal(
-                NewEvent(action, actor, payload),
-                after_seq=self.state.seq,
-                after_ts=self.state.ts,
-                now=self.now,
-            )
+            event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
             check_lawful(self.state, event, in_force)
-            check_attachments(
-                event,
-                {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()},
-                attachments.exchange,
-            )
             state = evolve(self.state, event)
         except (Violation, MalformedEvent) as error:
-            raise RefusedError(f"{action} is refused", cause=str(error)) from error
-        commit = self._writer.write(event, state, in_force, attachments)
+            raise RefusedError(f"{new.action} is refused", cause=str(error)) from error
+        commit = self._writer.write(event, state, in_force, _attachments(event))
         self.state, self.contracts = state, in_force
         stored = StoredEvent(event, commit)
         self.events.append(stored)
@@ -112,10 +121,22 @@ class Transaction:
         self._writer.commit(None if self.followup is None else self.followup.move)
 
 
-def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
+def _attachments(event: Event) -> Attachments:
+    """Return what travels beside an event: exactly the blobs that it names."""
+    payload = event.payload
+    files = payload.files if isinstance(payload, FileWrite) else ()
+    images = {
+        file.path: FileEntry(file.mode, file.after)
+        for file in files
+        if not isinstance(file, FileDelete)
+    }
+    return Attachments(images, kept_exchange(payload))
+
+
+def transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
     """Load the state, decide on it and record what was decided; decide again where it moved.
 
-    `decide` must take everything it needs of the log from its argument, since it may be called
+    `step` must take everything it needs of the log from its argument, since it may be called
     several times. A transaction that emits nothing records nothing. With `log_id`, the
     transaction starts a log. A worker's transaction is recorded in the shared log first.
 
@@ -131,7 +152,7 @@ def transact(engine: Engine, decide: Callable[[Transaction], T], *, log_id: str 
                 transaction = _begin(engine, log_id)
                 lost: ConflictError | RemoteUnreachable | None
                 try:
-                    result = decide(transaction)
+                    result = step(transaction)
                 except Overtaken as error:
                     lost = error
                 else:
@@ -304,17 +325,8 @@ def _merge(engine: Engine, followup: Followup) -> str:
         merge = engine.effects.commit_merge(move.branch, move.new, tx.now, tx.sign)
         tip = engine.branch.tip(move.branch)
         assert tip is not None
-        tx.emit(
-            "orchestrator.view.mutate",
-            "orchestrator",
-            {
-                "view": "effect",
-                "task_id": followup.task_id,
-                "effect_commit": move.new,
-                "reached_by": merge,
-                "text": "merged after an interruption: the branch had moved meanwhile",
-            },
-        )
+        how = "merged after an interruption: the branch had moved meanwhile"
+        tx.ask(Relink(task_id=followup.task_id, effect_commit=move.new, reached_by=merge, text=how))
         moved = BranchMove(move.branch, tip, merge)
         tx.move_branch(moved, followup.task_id, followup.paths)
 

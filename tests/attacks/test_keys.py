@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import after, event_id
+from esaa_git.core.event import NewEvent, after, event_id
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
 from esaa_git.store.log import GitEventLog, load_tip
@@ -84,7 +84,8 @@ class Scene:
         state, in_force = log.load()
         writer = log.begin()
         transaction = Transaction(writer, state, in_force, Clock(state.ts).now())
-        transaction.emit(action, "orchestrator", payload or HEALTH, contracts=contracts)
+        new = NewEvent(action, "orchestrator", payload or HEALTH)
+        transaction.record(new, contracts=contracts)
         transaction.commit()
 
     def refuses_to_append(

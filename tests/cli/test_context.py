@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from esaa_git.app.project import Project as OpenProject
-from esaa_git.engine import decide, operator
+from esaa_git.core.event import NewEvent
+from esaa_git.engine import operator
+from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.proposer import agent_for
 from esaa_git.engine.request import branch_tip, build_request
 from esaa_git.engine.transaction import Transaction, transact
@@ -45,7 +47,7 @@ def dispatched(project: Project, task_id: str) -> bytes:
         contracts = tx.contracts
         adapter = engine.make_agent(agent_for(tx.state.tasks[task_id], contracts, None), contracts)
         base = branch_tip(engine, tx)
-        decide.open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
+        open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
         built = build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
         return adapter.prepare(built).sent
 
@@ -160,7 +162,7 @@ def test_a_request_that_would_be_another_by_now_is_noted(
 
     def decided(tx: Transaction) -> None:
         base = branch_tip(engine, tx)
-        attempt_id = decide.open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base)
+        attempt_id = open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base)
         built = build_request(engine, tx, "T-1", "agent-x", has_checkout=True)
         payload = {
             "task_id": "T-1",
@@ -170,7 +172,7 @@ def test_a_request_that_would_be_another_by_now_is_noted(
             "request_sha256": hashlib.sha256(built.sent).hexdigest(),
             "sandbox": "none",
         }
-        tx.emit("orchestrator.dispatch", decide.ORCHESTRATOR, payload)
+        tx.record(NewEvent("orchestrator.dispatch", "orchestrator", payload))
 
     transact(engine, decided)
     assert "note" not in made.esaa("context", "T-1").err

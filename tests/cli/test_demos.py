@@ -17,7 +17,7 @@ from esaa_git.agents.checks import ConfinedChecker
 from esaa_git.app.init import make_example
 from esaa_git.core.projection import projection_hash
 from esaa_git.engine import cycle
-from esaa_git.engine.pool import Crew, Ended, Pause
+from esaa_git.engine.pool import JobResult, Pause, WorkerPool
 from esaa_git.errors import AgentError
 from esaa_git.faults import Point
 from esaa_git.ports.checks import CheckResult
@@ -147,13 +147,13 @@ def test_the_path_of_the_person_is_as_it_was(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- killed, and as if not
 
 
-class InOrder(Crew):
+class InOrder(WorkerPool):
     """Hands out what ended in the order in which it was begun, whichever ends first."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ranks: dict[str, int] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, JobResult] = {}
 
     def __len__(self) -> int:
         return super().__len__() + len(self._ended)
@@ -162,7 +162,7 @@ class InOrder(Crew):
         self._ranks.setdefault(key, len(self._ranks))
         super().start(key, job)
 
-    def next(self, seconds: float) -> Ended | None:
+    def next(self, seconds: float) -> JobResult | None:
         while True:
             under_way = [key for key in self._ranks if key in self or key in self._ended]
             first = min(under_way, key=self._ranks.__getitem__, default=None)
@@ -183,7 +183,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
     Clock().install(monkeypatch)
     fix_log_id(monkeypatch, "0123456789abcdef" * 2)
-    monkeypatch.setattr(cycle, "Crew", InOrder)
+    monkeypatch.setattr(cycle, "WorkerPool", InOrder)
     timed = ConfinedChecker.run
 
     def untimed(self: ConfinedChecker, *arguments: Any) -> list[CheckResult]:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from esaa_git.app.project import Project as OpenProject
-from esaa_git.engine import decide
+from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.transaction import transact
 from esaa_git.errors import ConfigurationError, UsageError
 from tests.conftest import Git
@@ -469,9 +469,7 @@ def test_a_client_that_bears_an_agents_name_does_not_answer_for_its_dispatch(
 ) -> None:
     engine = OpenProject(str(project.path)).engine
     base = project.head()
-    transact(
-        engine, lambda tx: decide.open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base)
-    )
+    transact(engine, lambda tx: open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base))
     with host(project.path, name="agent-x") as agent:
         said = agent.fails("submit_result", task_id="T-1", summary="mine")
         assert "it was dispatched by 'git esaa run'" in said

@@ -8,7 +8,7 @@ import pytest
 
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import MAX_VOIDED, Options, Stop, Unobserved, cycle
-from esaa_git.engine.pool import Cancelled, Crew
+from esaa_git.engine.pool import Cancelled, WorkerPool
 from esaa_git.engine.proposer import Dispatched, dispatch
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
@@ -237,26 +237,26 @@ def test_a_critical_issue_ends_the_run_and_calls_the_others_off() -> None:
 
 
 def test_a_job_that_raises_is_handed_out_with_what_it_raised() -> None:
-    crew = Crew()
-    crew.start("a", lambda pause: 1 / 0)
-    ended = crew.next(WAIT)
+    pool = WorkerPool()
+    pool.start("a", lambda pause: 1 / 0)
+    ended = pool.next(WAIT)
     assert ended is not None
     assert isinstance(ended.error, ZeroDivisionError)
-    assert len(crew) == 0
+    assert len(pool) == 0
 
 
 def test_calling_off_reaches_a_job_at_its_next_pause() -> None:
-    crew = Crew()
+    pool = WorkerPool()
 
     def job(pause: object) -> None:
         while True:
             pause()  # type: ignore[operator]
             threading.Event().wait(0.01)
 
-    crew.start("a", job)
-    assert crew.next(0.05) is None
-    crew.call_off()
-    ended = crew.next(WAIT)
+    pool.start("a", job)
+    assert pool.next(0.05) is None
+    pool.call_off()
+    ended = pool.next(WAIT)
     assert ended is not None
     assert isinstance(ended.error, Cancelled)
 

@@ -19,7 +19,7 @@ from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
-from esaa_git.engine import decide, operator, run
+from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
@@ -229,10 +229,13 @@ def rare_events() -> History:
     here = {"task_id": "T-2", "attempt_id": "T-2-A1"}
 
     def emit(tx: Transaction) -> None:
+        def record(action: str, payload: dict[str, Any], actor: str = "orchestrator") -> None:
+            tx.record(NewEvent(action, actor, payload))
+
         said: dict[str, Any] = {"rule": "no-weekends", "effect": "allow", "reason": "Saturday"}
-        tx.emit("policy.decision", "policy-guard", {**here, **said})
+        record("policy.decision", {**here, **said}, "policy-guard")
         alive = {"status": "repaired", "message": "the branch followed", "version": "0.1"}
-        tx.emit("orchestrator.health", decide.ORCHESTRATOR, alive)
+        record("orchestrator.health", alive)
         link = {
             "view": "effect",
             "task_id": "T-1",
@@ -240,14 +243,15 @@ def rare_events() -> History:
             "text": "merged",
         }
         relinked = {**link, "reached_by": str(made.branch.tip("main"))}
-        tx.emit("orchestrator.view.mutate", decide.ORCHESTRATOR, relinked)
+        record("orchestrator.view.mutate", relinked)
         checked = {"checked_from": 1, "checked_to": tx.state.seq}
-        tx.emit("verify.start", decide.ORCHESTRATOR, checked)
+        record("verify.start", checked)
         failed = {"outcome": "corrupted", "check": 3, "message": "no signature"}
-        tx.emit("verify.fail", decide.ORCHESTRATOR, {**failed, "event_id": "EV-00000002"})
+        record("verify.fail", {**failed, "event_id": "EV-00000002"})
         kept = ["refs/esaa/snapshots/RUN-0001-00000013/log"]
+        ended = {"run_id": "RUN-0001", "result": "halted", "reason": "verification failed"}
         more = {"snapshots": kept, "recovery": "git esaa verify --full"}
-        decide.end_run(tx, decide.RunState.HALTED, "verification failed", **more)
+        record("run.end", {**ended, **more})
 
     transact(made, emit)
     return made.events

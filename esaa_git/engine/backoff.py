@@ -1,0 +1,118 @@
+"""Backoff: what to wait for while others hold what is left, and for how long.
+
+Others are agents of another process, people who hold a claim or owe a review, and cooldowns. A
+worker waits for them all; where one machine works alone, people are told instead.
+"""
+
+from __future__ import annotations
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import instant, timestamp
+from esaa_git.core.machine import TaskState
+from esaa_git.core.state import State, Task
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.options import Stop
+from esaa_git.engine.pool import POLL_SECONDS, WorkerPool
+from esaa_git.engine.schedule import is_dispatched, is_spent
+from esaa_git.errors import RunHalted
+
+MAX_WAIT_SECONDS = 3600
+"""The longest cooldown that a run sits out."""
+
+
+class Backoff:
+    """How one run waits: it says once what for, and wakes up for its own jobs."""
+
+    def __init__(self, engine: Engine, pool: WorkerPool, stop: Stop) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._stop = stop
+        self._told = False
+
+    def is_over(self) -> None:
+        """There is something to do again, so that the next wait is told again."""
+        self._told = False
+
+    def waits(self, state: State) -> bool:
+        """Wait for a while where others hold what is left.
+
+        Here that is another process whose agents are at work, or one that was killed: its leases
+        run out. A worker waits for people and cooldowns too.
+        """
+        engine = self._engine
+        now = max(timestamp(engine.clock.now()), state.ts)
+        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        if engine.sharing is None:
+            held = [task for task in held if is_dispatched(task)]
+        if not held and (engine.sharing is None or not _cooling(state, now)):
+            return False
+        if held and not self._told:
+            self._told = True
+            engine.say(f"waiting: {'; '.join(_waits_for(task) for task in held[:5])}")
+        self.rest()
+        return True
+
+    def rest(self) -> None:
+        """Do nothing until the log is to be looked at again, or somebody wakes us."""
+        if self._engine.sharing is None:
+            self._engine.clock.sleep(POLL_SECONDS)
+            return
+        self._pool.next(self._engine.sharing.rest())
+        self._engine.sharing.keep_up(idle=True)
+
+    def cool_down(self, state: State, contracts: Contracts) -> None:
+        """Sleep until a cooldown ends, or until we are stopped.
+
+        Raises:
+            RunHalted: if there is none to wait for, naming who or what else is waited for.
+        """
+        engine = self._engine
+        now = timestamp(engine.clock.now())
+        moments = _cooling(state, now)
+        if not moments:
+            raise _nothing_to_do(state, contracts)
+        moment = min(moments)
+        seconds = (instant(moment) - instant(now)).total_seconds()
+        if seconds > MAX_WAIT_SECONDS:
+            raise RunHalted(
+                f"the next attempt may start at {moment}", hint="run 'git esaa run' then"
+            )
+        engine.say(f"cooling down until {moment}")
+        while seconds > 0 and not self._stop.finishing:
+            engine.clock.sleep(min(seconds, POLL_SECONDS))
+            seconds = (instant(moment) - engine.clock.now()).total_seconds()
+
+
+def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
+    held = [state.tasks[task_id] for task_id in state.run.in_progress]
+    if held:
+        waits = "; ".join(_waits_for(task) for task in held[:5])
+        return RunHalted(f"nothing else can be done now: {waits}")
+    # A limit was lowered after these were used; only a person takes them up again.
+    for task in state.tasks.values():
+        if task.state == TaskState.TODO and is_spent(task, contracts):
+            return RunHalted(
+                f"nothing can be done: the attempts of '{task.task_id}' are spent",
+                hint=f"run 'git esaa task unblock {task.task_id} --attempts N --reason TEXT'",
+            )
+    return RunHalted(
+        f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
+        hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK'",
+    )
+
+
+def _cooling(state: State, now: str) -> list[str]:
+    """Return the moments at which tasks may be tried again."""
+    return [
+        task.not_before
+        for task in state.tasks.values()
+        if task.state == TaskState.TODO and task.not_before is not None and task.not_before > now
+    ]
+
+
+def _waits_for(task: Task) -> str:
+    if task.pending_approval is not None:
+        return f"'{task.task_id}' waits for 'git esaa review {task.task_id}'"
+    holder = task.attempt.agent if task.attempt else "somebody"
+    until = f" until {task.active_attempt.deadline}" if task.active_attempt else ""
+    return f"'{task.task_id}' is held by {holder}{until}"

@@ -1,0 +1,146 @@
+"""Decisions: what a state and the contracts allow, and the events that follow from it.
+
+`decide` is a function of its arguments and nothing else: it reads no clock, stores no object and
+writes no event. The state machine itself is `esaa_git.core.machine`; here is what policy adds to
+it. What an effect needs of git, the id of its commit, comes back as the next intention, so that
+one transaction may ask more than once; `esaa_git.engine.transaction` seals, checks and writes
+what is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.events import VerifyStart
+from esaa_git.core.machine import RunState
+from esaa_git.core.state import State
+from esaa_git.engine.decide.again import repeat
+from esaa_git.engine.decide.attempts import (
+    dispatch,
+    expire_attempt,
+    heartbeat,
+    open_attempt,
+    reject,
+    release_attempt,
+)
+from esaa_git.engine.decide.events import Events, by_us, lesson_recorded, run_end
+from esaa_git.engine.decide.issues import report_issue, resolve_issue
+from esaa_git.engine.decide.results import (
+    accept_result,
+    apply_result,
+    approval_request,
+    closed,
+    deny_approval,
+    return_review,
+)
+from esaa_git.engine.decide.run import change_plan, end_run, fail_verification, start_run
+from esaa_git.engine.decide.tasks import add_note, add_task, hotfix, override, relinked, unblock
+from esaa_git.engine.intentions import (
+    AcceptResult,
+    AddNote,
+    AddTask,
+    ApplyResult,
+    AskAgent,
+    AskForReview,
+    ChangePlan,
+    CloseTask,
+    DenyApproval,
+    EndRun,
+    ExpireAttempt,
+    FailVerification,
+    Hotfix,
+    Intention,
+    OpenAttempt,
+    Override,
+    Prolong,
+    RecordLesson,
+    Reject,
+    ReleaseAttempt,
+    Relink,
+    Repeat,
+    ReportIssue,
+    ResolveIssue,
+    ReturnReview,
+    StartRun,
+    StartVerification,
+    StopRun,
+    Unblock,
+)
+from esaa_git.engine.schedule import find_task, require_run
+
+
+def decide(state: State, contracts: Contracts, intention: Intention, at: str) -> Events:
+    """Return the events that an intention amounts to, oldest first; none where nothing is to do.
+
+    Args:
+        contracts: those in force.
+        at: the moment at which the events will be recorded, not before the last one.
+
+    Raises:
+        RefusedError, RunHalted: if policy or the state forbids it, saying what to do about it.
+        UsageError: if it names something that there is not.
+    """
+    match intention:
+        case StartRun():
+            return start_run(state, intention)
+        case ChangePlan():
+            return change_plan(state, intention)
+        case StopRun():
+            require_run(state)
+            return (run_end(state, RunState.HALTED, intention.reason, by=intention.by),)
+        case StartVerification():
+            require_run(state)
+            return (by_us(VerifyStart(checked_from=1, checked_to=state.seq)),)
+        case EndRun():
+            return end_run(state, intention)
+        case FailVerification():
+            return fail_verification(state, intention)
+        case AddTask():
+            return add_task(state, contracts, intention)
+        case Hotfix():
+            return hotfix(state, contracts, intention, at)
+        case Override():
+            return override(state, contracts, intention, at)
+        case Unblock():
+            return unblock(state, contracts, intention)
+        case AddNote():
+            return add_note(state, intention)
+        case Relink():
+            return (relinked(intention),)
+        case ReportIssue():
+            return report_issue(state, contracts, intention)
+        case ResolveIssue():
+            return resolve_issue(state, intention)
+        case OpenAttempt():
+            return open_attempt(state, contracts, intention, at)
+        case ExpireAttempt():
+            return expire_attempt(state, contracts, intention, at)
+        case ReleaseAttempt():
+            return release_attempt(state, intention)
+        case AskAgent():
+            return (dispatch(contracts, intention, at),)
+        case Prolong():
+            return (heartbeat(contracts, intention, at),)
+        case RecordLesson():
+            given = intention
+            return (lesson_recorded(state, 1, given.actor, given.task_id, given.lesson),)
+        case Reject():
+            return reject(state, contracts, intention, at)
+        case AcceptResult():
+            return accept_result(state, contracts, intention)
+        case ApplyResult():
+            return apply_result(state, intention)
+        case CloseTask():
+            task = find_task(state, intention.task_id)
+            return (closed(task, intention.effect_commit),)
+        case AskForReview():
+            return (approval_request(state, find_task(state, intention.task_id)),)
+        case DenyApproval():
+            return deny_approval(state, contracts, intention, at)
+        case ReturnReview():
+            return return_review(state, intention)
+        case Repeat():
+            return repeat(state, contracts, intention, at)
+        case _:
+            assert_never(intention)

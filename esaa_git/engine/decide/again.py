@@ -1,0 +1,80 @@
+"""What was recorded on another log, said again on this one."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import NewEvent
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    ApprovalRequest,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueResolved,
+    LessonRecord,
+    PolicyDecision,
+    ReviewReturned,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+)
+from esaa_git.core.events.base import replace
+from esaa_git.core.state import State
+from esaa_git.engine.decide.events import Events, by_actor, next_approval, next_run, update
+from esaa_git.engine.intentions import Repeat
+from esaa_git.engine.lease import Lease
+from esaa_git.engine.schedule import find_task
+
+
+def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Events:
+    payload = wanted.payload
+    match payload:
+        case TaskUpdate():
+            return (_update_again(state, contracts, payload),)
+        case RunInit():
+            payload = replace(payload, run_id=next_run(state))
+        case LessonRecord():
+            payload = replace(payload, lesson_id=f"LES-{state.run.lessons + 1:04d}")
+        case ApprovalRequest():
+            payload = replace(payload, approval_id=next_approval(state))
+        case AgentHeartbeat():
+            lease = Lease.begin(payload.attempt_id, at, contracts)
+            payload = replace(payload, deadline=lease.deadline)
+        case (
+            TaskCreate()
+            | Dispatch()
+            | AgentResult()
+            | FileWrite()
+            | TaskNoted()
+            | IssueResolved()
+            | ReviewReturned()
+            | EffectRelinked()
+            | EmergencyOverride()
+            | Health()
+            | PolicyDecision()
+        ):
+            pass
+        case _:
+            assert_never(payload)
+    return (by_actor(wanted.actor, payload),)
+
+
+def _update_again(state: State, contracts: Contracts, payload: TaskUpdate) -> NewEvent:
+    task = find_task(state, payload.task_id)
+    allowed = payload.attempts_allowed
+    if allowed is not None and allowed <= task.attempts_used:
+        allowed = task.attempts_used + contracts.policy.max_attempts
+    return update(
+        task,
+        payload.cause,
+        reason=payload.reason,
+        by=payload.by,
+        changes=payload.changes,
+        attempts_allowed=allowed,
+    )

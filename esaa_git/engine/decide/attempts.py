@@ -1,0 +1,132 @@
+"""Attempts: opened, prolonged, given back, and ended by silence or by a refused answer."""
+
+from __future__ import annotations
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import NewEvent
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AttemptCreate,
+    AttemptTimeout,
+    Dispatch,
+    OutputRejected,
+)
+from esaa_git.core.events.dispatch import Review
+from esaa_git.core.machine import Cause, TaskState
+from esaa_git.core.state import State
+from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
+from esaa_git.engine.intentions import (
+    AskAgent,
+    ExpireAttempt,
+    OpenAttempt,
+    Prolong,
+    Reject,
+    ReleaseAttempt,
+)
+from esaa_git.engine.lease import Lease
+from esaa_git.engine.schedule import blocker, find_task
+from esaa_git.errors import RefusedError
+
+
+def open_attempt(state: State, contracts: Contracts, wanted: OpenAttempt, at: str) -> Events:
+    task = find_task(state, wanted.task_id)
+    found = blocker(state, contracts, task, at)
+    if found is not None:
+        raise RefusedError(found.message, hint=found.hint)
+    number = task.attempts_total + 1
+    lease = Lease.begin(f"{task.task_id}-A{number}", at, contracts)
+    created = AttemptCreate(
+        task_id=task.task_id,
+        attempt_id=lease.name,
+        number=number,
+        agent=wanted.agent,
+        mode=wanted.mode,
+        base=wanted.base,
+        deadline=lease.deadline,
+    )
+    return (by_us(created),)
+
+
+def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at: str) -> Events:
+    task = find_task(state, wanted.task_id)
+    attempt = task.active_attempt
+    if attempt is None:
+        return ()
+    expired = AttemptTimeout(
+        task_id=task.task_id, attempt_id=attempt.attempt_id, deadline=attempt.deadline
+    )
+    reason = f"{attempt.agent} did not answer in time"
+    return (by_us(expired), given_back(task, contracts, Cause.TIMED_OUT, reason, at))
+
+
+def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
+    task = find_task(state, wanted.task_id)
+    attempt = task.active_attempt
+    if wanted.attempt_id is None and attempt is None:
+        raise RefusedError(f"nobody holds '{task.task_id}'")
+    if wanted.attempt_id is not None and (
+        attempt is None or attempt.attempt_id != wanted.attempt_id
+    ):
+        return ()
+    return (update(task, Cause.RELEASED, reason=wanted.reason, by=wanted.by),)
+
+
+def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
+    review = None
+    if wanted.approval_id is not None:
+        lease = Lease.begin(wanted.approval_id, at, contracts)
+        review = Review(approval_id=lease.name, deadline=lease.deadline)
+    return by_us(
+        Dispatch(
+            task_id=wanted.task_id,
+            attempt_id=wanted.attempt_id,
+            agent=wanted.agent,
+            adapter=wanted.adapter,
+            request_sha256=wanted.request_sha256,
+            sandbox=wanted.sandbox,
+            model=wanted.model,
+            template=wanted.template,
+            review=review,
+        )
+    )
+
+
+def heartbeat(contracts: Contracts, wanted: Prolong, at: str) -> NewEvent:
+    return by_actor(
+        wanted.actor,
+        AgentHeartbeat(
+            task_id=wanted.task_id,
+            attempt_id=wanted.attempt_id,
+            deadline=Lease.begin(wanted.attempt_id, at, contracts).deadline,
+            note=wanted.note,
+        ),
+    )
+
+
+def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Events:
+    task = find_task(state, wanted.task_id)
+    rejected, call = wanted.rejected, wanted.call
+    refused = OutputRejected(
+        task_id=wanted.task_id,
+        attempt_id=wanted.attempt_id,
+        code=rejected.code,
+        message=rejected.message[:REASON],
+        detail=dict(rejected.detail),
+        output=wanted.output,
+        approval_id=wanted.approval_id,
+        exchange=call.exchange,
+        check_results=wanted.results or None,
+        model=call.model,
+        usage=call.usage,
+        latency_ms=call.latency_ms,
+        tries=call.tries,
+    )
+    attempt = task.attempt
+    if wanted.approval_id is not None:
+        return (by_us(refused),)  # the reviewer's answer was refused, not the work
+    if attempt is None or attempt.attempt_id != wanted.attempt_id:
+        return (by_us(refused),)
+    if attempt.is_active or (wanted.closing and task.state == TaskState.IN_PROGRESS):
+        reason = f"{rejected.code}: {rejected.message}"
+        return (by_us(refused), given_back(task, contracts, Cause.REJECTED, reason, at))
+    return (by_us(refused),)

@@ -1,0 +1,101 @@
+"""Results: accepted, reviewed, applied, and closed with their effect."""
+
+from __future__ import annotations
+
+from esaa_git.core.contract_rules import needs_review
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import NewEvent
+from esaa_git.core.events import ApprovalDeny, ApprovalGrant, ApprovalRequest, ReviewReturned
+from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.machine import Cause
+from esaa_git.core.state import State, Task
+from esaa_git.engine.decide.events import (
+    Events,
+    by_actor,
+    by_us,
+    given_back,
+    lesson_recorded,
+    next_approval,
+    update,
+)
+from esaa_git.engine.intentions import AcceptResult, ApplyResult, DenyApproval, ReturnReview
+from esaa_git.engine.schedule import find_task
+
+
+def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> Events:
+    task = find_task(state, wanted.result.task_id)
+    events = [by_actor(wanted.actor, wanted.result)]
+    for nth, lesson in enumerate(wanted.lessons, start=1):
+        events.append(lesson_recorded(state, nth, wanted.actor, task.task_id, lesson))
+    if wanted.write is not None:
+        events.append(by_us(wanted.write))
+    if needs_review(task, contracts):
+        events.append(approval_request(state, task))
+    elif wanted.write is None:
+        events.append(closed(task, None))
+    return tuple(events)
+
+
+def apply_result(state: State, wanted: ApplyResult) -> Events:
+    task = find_task(state, wanted.task_id)
+    events = [] if wanted.write is None else [by_us(wanted.write)]
+    if wanted.by is not None and task.pending_approval is not None:
+        call = wanted.call
+        granted = ApprovalGrant(
+            approval_id=task.pending_approval,
+            reason=wanted.reason,
+            exchange=call.exchange,
+            model=call.model,
+            usage=call.usage,
+            latency_ms=call.latency_ms,
+            tries=call.tries,
+        )
+        events.append(by_actor(wanted.by, granted))
+    if task.effect != "written":
+        events.append(closed(task, None))
+    return tuple(events)
+
+
+def closed(task: Task, effect_commit: str | None) -> NewEvent:
+    cause = Cause.ACCEPTED if task.pending_approval is None else Cause.APPROVED
+    return update(task, cause, effect_commit=effect_commit)
+
+
+def approval_request(state: State, task: Task) -> NewEvent:
+    assert task.attempt is not None
+    return by_us(
+        ApprovalRequest(
+            approval_id=next_approval(state),
+            task_id=task.task_id,
+            attempt_id=task.attempt.attempt_id,
+            reason="the plan requires a review of this task"
+            if task.review
+            else "the contract requires a review of this kind of task",
+        )
+    )
+
+
+def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: str) -> Events:
+    call = wanted.call
+    denied = ApprovalDeny(
+        approval_id=wanted.approval_id,
+        reason=wanted.reason,
+        exchange=call.exchange,
+        model=call.model,
+        usage=call.usage,
+        latency_ms=call.latency_ms,
+        tries=call.tries,
+    )
+    if wanted.by == ORCHESTRATOR:
+        return (by_us(denied),)
+    task = state.tasks[state.approvals[wanted.approval_id].task_id]
+    back = given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at)
+    return (by_actor(wanted.by, denied), back)
+
+
+def return_review(state: State, wanted: ReturnReview) -> Events:
+    approval = state.approvals[wanted.approval_id]
+    if approval.state != "pending" or approval.reviewer is None:
+        return ()
+    returned = ReviewReturned(approval_id=wanted.approval_id, text=wanted.reason[:4000])
+    return (by_us(returned),)

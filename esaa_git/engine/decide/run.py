@@ -1,0 +1,92 @@
+"""The life of a run: opened by a plan, changed by it, and ended."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import TaskChanges
+from esaa_git.core.events.run_init import Pin
+from esaa_git.core.machine import Cause, RunState
+from esaa_git.core.state import State
+from esaa_git.engine.decide.events import REASON, Events, by_us, next_run, run_end, update
+from esaa_git.engine.intentions import ChangePlan, EndRun, FailVerification, StartRun
+from esaa_git.engine.schedule import require_run
+from esaa_git.errors import RunHalted
+
+
+def start_run(state: State, wanted: StartRun) -> Events:
+    _require_no_halt(state)
+    if wanted.base is None:
+        raise RunHalted(
+            f"there is no branch '{wanted.branch}' to work on",
+            hint=f"create it with 'git branch {wanted.branch}', or choose another with --branch",
+        )
+    began = RunInit(
+        run_id=next_run(state),
+        project=wanted.project,
+        branch=wanted.branch,
+        base=wanted.base,
+        contracts=tuple(decode(Pin, pin) for pin in wanted.contracts.pins),
+        tasks=wanted.tasks,
+        by=wanted.by,
+    )
+    return (by_us(began), *_amended(state, wanted.amended, wanted.by))
+
+
+def _require_no_halt(state: State) -> None:
+    """Refuse to go on after a halt whose critical issue nobody has resolved."""
+    if state.run.state != RunState.HALTED:
+        return
+    for number in range(state.run.issues, 0, -1):
+        issue = state.issues[f"ISS-{number:04d}"]
+        if issue.is_open and issue.severity == "critical":
+            raise RunHalted(
+                f"{state.run.run_id} was halted by {issue.issue_id}: {issue.title}",
+                hint=f"run 'git esaa issue resolve {issue.issue_id} --reason TEXT' first",
+            )
+
+
+def change_plan(state: State, wanted: ChangePlan) -> Events:
+    created = (TaskCreate(task=task, by=wanted.by) for task in wanted.tasks)
+    return (*map(by_us, created), *_amended(state, wanted.amended, wanted.by))
+
+
+def _amended(state: State, amended: tuple[tuple[str, TaskChanges], ...], by: str | None) -> Events:
+    return tuple(
+        update(state.tasks[task_id], Cause.AMENDED, changes=changes, reason="plan", by=by)
+        for task_id, changes in amended
+    )
+
+
+def end_run(state: State, wanted: EndRun) -> Events:
+    """End the run, unless events were appended that the audit did not see."""
+    require_run(state)
+    audit = wanted.audit
+    if state.seq != audit.checked_to:
+        return ()
+    verified = VerifyOk(
+        checked_from=min(audit.checked_from, audit.checked_to),
+        checked_to=audit.checked_to,
+        projection_hash_sha256=str(audit.projection_hash),
+    )
+    return (by_us(verified), run_end(state, wanted.result, wanted.reason))
+
+
+def fail_verification(state: State, wanted: FailVerification) -> Events:
+    audit = wanted.audit
+    failed = VerifyFail(
+        outcome=cast(Literal["mismatch", "corrupted"], audit.outcome),
+        check=cast(int, audit.check),
+        message=audit.message[:REASON],
+        event_id=audit.event_id,
+    )
+    ended = run_end(
+        state,
+        RunState.HALTED,
+        f"verification failed: {audit.message}",
+        snapshots=tuple(wanted.snapshots),
+        recovery=wanted.recovery,
+    )
+    return (by_us(failed), ended)

@@ -1,0 +1,128 @@
+"""What people decide about tasks: to add, free, correct or annotate one."""
+
+from __future__ import annotations
+
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import NewEvent
+from esaa_git.core.events import EffectRelinked, EmergencyOverride, TaskCreate, TaskNoted
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.fields import TaskChanges
+from esaa_git.core.machine import Cause, TaskState
+from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.engine.decide.events import Events, by_us, update
+from esaa_git.engine.intentions import AddNote, AddTask, Hotfix, Override, Relink, Unblock
+from esaa_git.engine.schedule import blocker, dependents, find_task, is_spent, require_run
+from esaa_git.errors import RefusedError, UsageError
+
+
+def add_task(state: State, contracts: Contracts, wanted: AddTask) -> Events:
+    require_run(state)
+    task = wanted.task
+    if task.task_id in state.tasks:
+        raise UsageError(f"task '{task.task_id}' exists already", hint="choose another id")
+    contracts.agent.kind(task.kind)
+    for dependency in task.depends_on or ():
+        find_task(state, dependency)
+    return (by_us(TaskCreate(task=task, by=wanted.by)),)
+
+
+def hotfix(state: State, contracts: Contracts, wanted: Hotfix, at: str) -> Events:
+    require_run(state)
+    _require_done(state, contracts, wanted.superseded, at)
+    task = wanted.task
+    if not task.task_id:
+        task = replace(task, task_id=_next_hotfix(state, wanted.superseded))
+    contracts.agent.kind(task.kind)
+    created = TaskCreate(
+        task=task,
+        by=wanted.by,
+        reason=wanted.reason,
+        supersedes=wanted.superseded,
+        issue_id=wanted.issue_id,
+    )
+    return (by_us(created),)
+
+
+def _next_hotfix(state: State, superseded: str) -> str:
+    number = 1
+    while f"{superseded}-HF{number}" in state.tasks:
+        number += 1
+    return f"{superseded}-HF{number}"
+
+
+def override(state: State, contracts: Contracts, wanted: Override, at: str) -> Events:
+    _require_done(state, contracts, wanted.task_id, at)
+    if state.supersessions.successor_of(wanted.task_id) is not None:
+        raise RefusedError(
+            f"'{wanted.task_id}' was overridden already",
+            hint=f"run 'git esaa hotfix {wanted.task_id}' to create its successor",
+        )
+    overridden = EmergencyOverride(task_id=wanted.task_id, reason=wanted.reason, by=wanted.by)
+    return (by_us(overridden),)
+
+
+def _require_done(state: State, contracts: Contracts, task_id: str, at: str) -> None:
+    task = find_task(state, task_id)
+    if not task.is_done:
+        raise RefusedError(
+            f"only a done task can be superseded; '{task_id}' is {task.state}",
+            hint=f"change it in the plan, or run 'git esaa task unblock {task_id}'",
+        )
+    found = blocker(state, contracts, task, at)
+    successor = state.supersessions.successor_of(task_id)
+    if successor not in (None, OVERRIDDEN) and found is not None:
+        raise RefusedError(found.message, hint=found.hint)
+
+
+def unblock(state: State, contracts: Contracts, wanted: Unblock) -> Events:
+    task = find_task(state, wanted.task_id)
+    by, reason = wanted.by, wanted.reason
+    more = contracts.policy.max_attempts
+    if task.state == TaskState.TODO and is_spent(task, contracts):
+        changes = TaskChanges(attempts_allowed=task.attempts_used + (wanted.attempts or more))
+        return (update(task, Cause.AMENDED, changes=changes, reason=reason, by=by),)
+    if task.state != TaskState.BLOCKED:
+        raise RefusedError(
+            f"'{task.task_id}' is not blocked, it is {task.state}",
+            hint=f"run 'git esaa show {task.task_id}'",
+        )
+    events = []
+    for other in (task, *_blocked_because_of(state, task.task_id)):
+        granted = wanted.attempts if other is task else None
+        allowed = None
+        if granted is not None or is_spent(other, contracts):
+            allowed = other.attempts_used + (granted or more)
+        events.append(update(other, Cause.OPERATOR, reason=reason, by=by, attempts_allowed=allowed))
+    return tuple(events)
+
+
+def _blocked_because_of(state: State, task_id: str) -> list[Task]:
+    return [
+        task
+        for task in dependents(state, task_id)
+        if task.state == TaskState.BLOCKED
+        and task.blocked is not None
+        and task.blocked.cause == Cause.DEPENDENCY
+        and task.blocked.task_id == task_id
+    ]
+
+
+def add_note(state: State, wanted: AddNote) -> Events:
+    task = find_task(state, wanted.task_id)
+    if task.is_done:
+        raise RefusedError(
+            f"'{task.task_id}' is done, and its record is final",
+            hint=f"run 'git esaa issue report --task {task.task_id} --severity low --title TEXT'",
+        )
+    return (by_us(TaskNoted(task_id=task.task_id, by=wanted.by, text=wanted.text)),)
+
+
+def relinked(wanted: Relink) -> NewEvent:
+    return by_us(
+        EffectRelinked(
+            task_id=wanted.task_id,
+            effect_commit=wanted.effect_commit,
+            reached_by=wanted.reached_by,
+            text=wanted.text,
+        )
+    )

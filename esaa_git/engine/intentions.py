@@ -1,0 +1,416 @@
+"""Intentions: what somebody wants to have decided, as values; `decide` makes events of them.
+
+The union is closed. An intention holds what its author knows and no more: ids, deadlines and what
+follows by policy are worked out by `decide`, on the state that holds when it is asked.
+
+An intention is a frozen record, as the events are: thirty dataclasses would cost every command
+that records something a tenth of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from esaa_git.core.answer import Lesson
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    ApprovalRequest,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueResolved,
+    LessonRecord,
+    PolicyDecision,
+    ReviewReturned,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+)
+from esaa_git.core.events.base import Record
+from esaa_git.core.events.dispatch import Sandbox
+from esaa_git.core.events.fields import (
+    CheckResult,
+    Exchange,
+    Severity,
+    TaskChanges,
+    TaskDefinition,
+    Try,
+    Usage,
+)
+from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.events.run_end import RunResult
+from esaa_git.core.rejection import Rejected
+from esaa_git.ports.checks import Audit
+
+
+class CallResult(Record):
+    """What the record keeps of one call of an agent: what was said, who answered, what it took.
+
+    A person's words come without any of it.
+    """
+
+    exchange: Exchange | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    latency_ms: int | None = None
+    tries: tuple[Try, ...] | None = None
+
+
+NO_CALL = CallResult()
+"""What a person said, or the orchestrator concluded."""
+
+
+# -- the run ----------------------------------------------------------------------------------
+
+
+class StartRun(Record):
+    """Open a run on a branch, with the tasks that are new, and amend those of before.
+
+    Attributes:
+        base: the branch's tip, None where there is no such branch.
+        contracts: what the run is to pin.
+        tasks: each after those of them that it depends on.
+        amended: task and changes.
+    """
+
+    project: str
+    branch: str
+    base: str | None
+    contracts: Contracts
+    tasks: tuple[TaskDefinition, ...]
+    amended: tuple[tuple[str, TaskChanges], ...] = ()
+    by: str | None = None
+
+
+class ChangePlan(Record):
+    """Add tasks to the open run, and amend others."""
+
+    tasks: tuple[TaskDefinition, ...]
+    amended: tuple[tuple[str, TaskChanges], ...]
+    by: str | None = None
+
+
+class StopRun(Record):
+    """End the open run as halted, because a person says so."""
+
+    reason: str
+    by: str
+
+
+class StartVerification(Record):
+    """Begin to verify the log up to here, before the run ends."""
+
+
+class EndRun(Record):
+    """End the run after an audit that holds."""
+
+    audit: Audit
+    result: RunResult
+    reason: str
+
+
+class FailVerification(Record):
+    """Halt the run after an audit that does not hold.
+
+    Attributes:
+        snapshots: the refs that keep log and branch as they were found.
+        recovery: the command that goes back to the last verified point.
+    """
+
+    audit: Audit
+    snapshots: Sequence[str]
+    recovery: str
+
+
+# -- tasks, by people -------------------------------------------------------------------------
+
+
+class AddTask(Record):
+    """Create one task outside of the plan."""
+
+    task: TaskDefinition
+    by: str
+
+
+class Hotfix(Record):
+    """Create the task that corrects a done one; an empty id stands for the next free one."""
+
+    superseded: str
+    task: TaskDefinition
+    by: str
+    reason: str
+    issue_id: str | None = None
+
+
+class Override(Record):
+    """Set a done task aside without touching it."""
+
+    task_id: str
+    by: str
+    reason: str
+
+
+class Unblock(Record):
+    """Return a blocked task, and those blocked only because of it, to `todo`.
+
+    Attributes:
+        attempts: how many more it gets; where all are spent, by default as many as a new task.
+    """
+
+    task_id: str
+    by: str
+    reason: str
+    attempts: int | None = None
+
+
+class AddNote(Record):
+    """Leave a remark on a task."""
+
+    task_id: str
+    by: str
+    text: str
+
+
+class Relink(Record):
+    """Record that a commit of the branch carries an effect now; `text` says how that is known."""
+
+    task_id: str
+    effect_commit: str
+    reached_by: str
+    text: str
+
+
+class ReportIssue(Record):
+    """Report an issue; what the policy says of its severity follows at once."""
+
+    actor: str
+    severity: Severity
+    title: str
+    description: str | None = None
+    task_id: str | None = None
+    attempt_id: str | None = None
+    exchange: Exchange | None = None
+
+
+class ResolveIssue(Record):
+    """Resolve an issue; tasks that it blocked stay blocked."""
+
+    issue_id: str
+    by: str
+    reason: str
+
+
+# -- attempts ---------------------------------------------------------------------------------
+
+
+class OpenAttempt(Record):
+    """Give a task to an agent, or to a person who claims it, for one lease."""
+
+    task_id: str
+    agent: str
+    mode: Literal["dispatch", "claim"]
+    base: str
+
+
+class ExpireAttempt(Record):
+    """Close an attempt whose lease ran out."""
+
+    task_id: str
+
+
+class ReleaseAttempt(Record):
+    """Give a task back before there is an answer; the attempt does not count.
+
+    Attributes:
+        attempt_id: only this attempt, else nothing is to be done; None for whoever holds it.
+    """
+
+    task_id: str
+    reason: str
+    attempt_id: str | None = None
+    by: str | None = None
+
+
+class AskAgent(Record):
+    """Record who is asked, and the digest of exactly what is sent.
+
+    Attributes:
+        approval_id: the decision that is lent to a reviewer, None for an attempt.
+    """
+
+    task_id: str
+    attempt_id: str
+    agent: str
+    adapter: str
+    sandbox: Sandbox
+    request_sha256: str
+    model: str | None = None
+    template: str | None = None
+    approval_id: str | None = None
+
+
+class Prolong(Record):
+    """Begin the lease of an attempt anew: its holder is alive."""
+
+    actor: str
+    task_id: str
+    attempt_id: str
+    note: str | None = None
+
+
+class RecordLesson(Record):
+    """Record a lesson from the work on a task."""
+
+    actor: str
+    task_id: str
+    lesson: Lesson
+
+
+class Reject(Record):
+    """Refuse an answer; where that ends the current attempt, the task goes on by policy.
+
+    Attributes:
+        output: what was refused.
+        call: how the answer came about.
+        results: how the checks ended that were run before the refusal.
+        approval_id: what a reviewer was asked to decide, whose answer this was.
+        closing: give up a result that was admitted already and cannot be applied any more. What
+            its agent says after it never does that.
+    """
+
+    task_id: str
+    attempt_id: str
+    rejected: Rejected
+    output: Output
+    call: CallResult = NO_CALL
+    results: tuple[CheckResult, ...] = ()
+    approval_id: str | None = None
+    closing: bool = False
+
+
+# -- results ----------------------------------------------------------------------------------
+
+
+class AcceptResult(Record):
+    """Record a valid result, and what follows: its effect, a review, or the end of the task.
+
+    Where the effect needs no review, its commit comes next, and `CloseTask` after it.
+    """
+
+    actor: str
+    result: AgentResult
+    lessons: tuple[Lesson, ...] = ()
+    write: FileWrite | None = None
+
+
+class ApplyResult(Record):
+    """Finish a task whose result is recorded, as far as no commit is needed for it.
+
+    Attributes:
+        write: the effect as the branch takes it now, where that is another than the recorded one.
+        by: who agrees to it; the approval that the task waits for is granted.
+    """
+
+    task_id: str
+    write: FileWrite | None = None
+    by: str | None = None
+    reason: str = ""
+    call: CallResult = NO_CALL
+
+
+class CloseTask(Record):
+    """Close a task whose effect stands in a commit, which nothing refers to yet."""
+
+    task_id: str
+    effect_commit: str
+
+
+class AskForReview(Record):
+    """Have somebody else agree before a task with a result is done."""
+
+    task_id: str
+
+
+class DenyApproval(Record):
+    """Refuse what a task waits for. By a person or a reviewer, the task goes on by policy."""
+
+    approval_id: str
+    by: str
+    reason: str
+    call: CallResult = NO_CALL
+
+
+class ReturnReview(Record):
+    """Take a decision back from a reviewer who was never really asked; no try is spent."""
+
+    approval_id: str
+    reason: str
+
+
+# -- what was recorded elsewhere --------------------------------------------------------------
+
+Repeatable: TypeAlias = (
+    RunInit
+    | TaskCreate
+    | TaskUpdate
+    | Dispatch
+    | AgentResult
+    | AgentHeartbeat
+    | LessonRecord
+    | FileWrite
+    | TaskNoted
+    | IssueResolved
+    | ReviewReturned
+    | EffectRelinked
+    | EmergencyOverride
+    | Health
+    | PolicyDecision
+    | ApprovalRequest
+)
+"""What can be said again as it was, but for the ids that are given out anew."""
+
+
+class Repeat(Record):
+    """Say again what was recorded on another log, with the ids and times of this one."""
+
+    actor: str
+    payload: Repeatable
+
+
+Intention: TypeAlias = (
+    StartRun
+    | ChangePlan
+    | StopRun
+    | StartVerification
+    | EndRun
+    | FailVerification
+    | AddTask
+    | Hotfix
+    | Override
+    | Unblock
+    | AddNote
+    | Relink
+    | ReportIssue
+    | ResolveIssue
+    | OpenAttempt
+    | ExpireAttempt
+    | ReleaseAttempt
+    | AskAgent
+    | Prolong
+    | RecordLesson
+    | Reject
+    | AcceptResult
+    | ApplyResult
+    | CloseTask
+    | AskForReview
+    | DenyApproval
+    | ReturnReview
+    | Repeat
+)
+"""What may be wanted. `decide` matches on it and ends in `assert_never`."""

@@ -1,0 +1,87 @@
+"""Work: one attempt of a run that is under way, from its request to what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esaa_git.core.event import instant
+from esaa_git.core.state import Attempt, State, Task
+from esaa_git.engine.commit import try_admit
+from esaa_git.engine.effect import try_close
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Admission, Said
+from esaa_git.engine.proof import Proof, Unproven
+from esaa_git.engine.proposer import Dispatched, release
+from esaa_git.engine.review import release_review, try_admit_review
+from esaa_git.ports.agent import Answer
+
+GRACE_SECONDS = 10
+"""How long after its deadline an agent of ours may take to be ended before its lease expires."""
+
+
+@dataclass
+class Work:
+    """An attempt of ours under way: what its agent said, once it did, and the proofs so far.
+
+    Attributes:
+        dispatched: who was asked; None for a result from before that only is to be applied.
+        began: by the clock's `monotonic`.
+    """
+
+    task_id: str
+    attempt_id: str
+    dispatched: Dispatched | None = None
+    said: Said | None = None
+    proofs: int = 0
+    conflicts: int = 0
+    began: float = 0.0
+
+    @property
+    def approval_id(self) -> str | None:
+        """The decision that a reviewer was asked for."""
+        return None if self.dispatched is None else self.dispatched.approval_id
+
+    @property
+    def name(self) -> str:
+        """What other processes are told that we are at work on."""
+        return self.approval_id or self.attempt_id
+
+    def take(self, value: Answer | Proof | None) -> Proof | None:
+        """Return the proof that came back; an answer is kept until it is admitted."""
+        if value is None or isinstance(value, Proof):
+            return value
+        assert self.dispatched is not None
+        self.said = self.dispatched.said(value)
+        return None
+
+    def admit(self, engine: Engine, proof: Proof | None) -> Admission | Unproven:
+        """Record what the answer amounts to, or close a task whose result is recorded."""
+        if self.said is None:
+            return try_close(engine, self.task_id, proof)
+        if self.approval_id is not None:
+            return try_admit_review(engine, self.said, self.approval_id, proof)
+        return try_admit(engine, self.said, proof)
+
+    def release(self, engine: Engine, reason: str) -> None:
+        """Give back what was taken up: an attempt or a review that does not count."""
+        if self.approval_id is not None:
+            release_review(engine, self.approval_id, reason)
+        else:
+            release(engine, self.task_id, self.attempt_id, reason)
+
+    def hangs(self, engine: Engine, attempt: Attempt) -> bool:
+        """Answer whether the agent should have been ended at its deadline, and was not.
+
+        Its adapter ends it at the deadline by itself, and what it says then is recorded.
+        """
+        lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
+        return engine.clock.monotonic() - self.began > lease + GRACE_SECONDS
+
+
+def is_ready_to_close(state: State, task: Task) -> bool:
+    """Answer whether a validated result has everything it needs and only was not applied."""
+    if task.result is None or task.active_attempt is not None:
+        return False
+    if task.pending_approval is None:
+        return True
+    return state.approvals[task.pending_approval].state == "granted"

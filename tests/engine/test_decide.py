@@ -1,0 +1,688 @@
+"""Decisions as values: a state, the contracts and an intention in, events out.
+
+No log, no repository and no clock is made here: what is decided is sealed and evolved, as a
+transaction does it, so that the next intention finds the state that it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from esaa_git.core.answer import Lesson
+from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import Event, after, seal
+from esaa_git.core.events import (
+    AgentHeartbeat,
+    AgentResult,
+    AnyPayload,
+    ApprovalDeny,
+    ApprovalGrant,
+    ApprovalRequest,
+    AttemptCreate,
+    AttemptTimeout,
+    Dispatch,
+    EffectRelinked,
+    EmergencyOverride,
+    FileWrite,
+    Health,
+    IssueReport,
+    IssueResolved,
+    LessonRecord,
+    OutputRejected,
+    ReviewReturned,
+    RunEnd,
+    RunInit,
+    TaskCreate,
+    TaskNoted,
+    TaskUpdate,
+    VerifyFail,
+    VerifyOk,
+    VerifyStart,
+)
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import CheckResult, TaskChanges, TaskDefinition, Usage
+from esaa_git.core.events.file_write import FileAdd
+from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.machine import Cause, RunState, TaskState
+from esaa_git.core.projection import evolve, projection_hash
+from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.engine.decide import decide
+from esaa_git.engine.intentions import (
+    AcceptResult,
+    AddNote,
+    AddTask,
+    ApplyResult,
+    AskAgent,
+    AskForReview,
+    CallResult,
+    ChangePlan,
+    CloseTask,
+    DenyApproval,
+    EndRun,
+    ExpireAttempt,
+    FailVerification,
+    Hotfix,
+    Intention,
+    OpenAttempt,
+    Override,
+    Prolong,
+    RecordLesson,
+    Reject,
+    ReleaseAttempt,
+    Relink,
+    Repeat,
+    ReportIssue,
+    ResolveIssue,
+    ReturnReview,
+    StartRun,
+    StartVerification,
+    StopRun,
+    Unblock,
+)
+from esaa_git.errors import RefusedError, RunHalted, UsageError
+from esaa_git.ports.checks import Audit
+from tests.support.memory import Place, contracts, task
+
+START = "2026-01-31T09:00:00.000Z"
+BASE, EFFECT, MERGE = "b" * 40, "e" * 40, "f" * 40
+ADA, AGENT, REVIEWER = "ada@example.com", "agent-x", "agent-qa"
+POLICY = "RUNTIME_POLICY.yaml"
+
+
+@dataclass
+class World:
+    """A state and the contracts in force, and what was asked of them."""
+
+    contracts: Contracts
+    state: State = EMPTY
+    at: str = START
+    events: list[Event] = field(default_factory=list)
+
+    def ask(self, intention: Intention) -> list[AnyPayload]:
+        """Have an intention decided, let the events pass as a transaction does, and return them."""
+        before = self.state
+        decided = decide(self.state, self.contracts, intention, self.at)
+        assert self.state is before
+        for new in decided:
+            event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
+            check_lawful(self.state, event, self.contracts)
+            self.state = evolve(self.state, event)
+            self.events.append(event)
+        if decided:
+            assert decided == decide(before, self.contracts, intention, self.at)
+        return [event.payload for event in self.events[len(self.events) - len(decided) :]]
+
+    def wait(self, milliseconds: int) -> None:
+        self.at = after(self.at, milliseconds)
+
+    def task(self, task_id: str = "T-1") -> Task:
+        return self.state.tasks[task_id]
+
+    # -- on the way to what a test is about -------------------------------------------------
+
+    def opened(self, task_id: str = "T-1", agent: str = AGENT) -> str:
+        """Open an attempt and return its id."""
+        self.ask(OpenAttempt(task_id=task_id, agent=agent, mode="dispatch", base=BASE))
+        attempt = self.task(task_id).attempt
+        assert attempt is not None
+        return attempt.attempt_id
+
+    def closed(self, task_id: str = "T-1") -> None:
+        """Bring a task to its end without a file."""
+        attempt_id = self.opened(task_id)
+        self.ask(AcceptResult(actor=AGENT, result=result(task_id, attempt_id)))
+        assert self.task(task_id).is_done
+
+    def awaiting(self) -> str:
+        """Bring T-1, whose effect is written, before its reviewer, and return the approval's id."""
+        attempt_id = self.opened()
+        self.ask(
+            AcceptResult(
+                actor=AGENT,
+                result=result("T-1", attempt_id, "docs/a.md"),
+                write=effect("T-1", attempt_id),
+            )
+        )
+        pending = self.task().pending_approval
+        assert pending is not None
+        return pending
+
+
+def world(*tasks: Mapping[str, Any], changes: Mapping[Place, Any] | None = None) -> World:
+    """Return a world whose run is open, with these tasks."""
+    made = World(contracts(changes))
+    made.ask(start(made, *(tasks or (task(),))))
+    return made
+
+
+def start(made: World, *tasks: Mapping[str, Any], base: str | None = BASE) -> StartRun:
+    return StartRun(
+        project="example",
+        branch="main",
+        base=base,
+        contracts=made.contracts,
+        tasks=definitions(*tasks),
+        by=ADA,
+    )
+
+
+def definitions(*tasks: Mapping[str, Any]) -> tuple[TaskDefinition, ...]:
+    return tuple(decode(TaskDefinition, one) for one in tasks)
+
+
+def result(task_id: str, attempt_id: str, *paths: str) -> AgentResult:
+    return AgentResult(
+        task_id=task_id,
+        attempt_id=attempt_id,
+        summary="done",
+        paths=paths,
+        output_sha256="0" * 64,
+    )
+
+
+def effect(task_id: str, attempt_id: str) -> FileWrite:
+    added = FileAdd(path="docs/a.md", mode="100644", after="a" * 40, sha256="0" * 64, bytes=3)
+    return FileWrite(
+        task_id=task_id, attempt_id=attempt_id, base=BASE, files=(added,), changed_lines=1
+    )
+
+
+def refusal(attempt_id: str, *, closing: bool = False, approval_id: str | None = None) -> Reject:
+    return Reject(
+        task_id="T-1",
+        attempt_id=attempt_id,
+        rejected=Rejected(RejectCode.INVALID_JSON, "no JSON", {"line": 1}),
+        output=Output(sha256="1" * 64, bytes=2, preview="{"),
+        call=CallResult(usage=Usage(input_tokens=3), latency_ms=5),
+        results=(CheckResult(name="lint", passed=False, duration_ms=1),),
+        approval_id=approval_id,
+        closing=closing,
+    )
+
+
+def names(payloads: list[AnyPayload]) -> list[type]:
+    return [type(payload) for payload in payloads]
+
+
+# -- the run ----------------------------------------------------------------------------------
+
+
+def test_a_run_starts_with_its_tasks_and_amends_those_of_before() -> None:
+    made = world(task("T-1"), task("T-2"))
+    began = made.events[0].payload
+    assert isinstance(began, RunInit)
+    assert (began.run_id, began.base, began.by) == ("RUN-0001", BASE, ADA)
+    assert [pin.path for pin in began.contracts] == list(made.contracts.files)
+    made.ask(StopRun(reason="enough", by=ADA))
+    amended = (("T-1", TaskChanges(priority=5)),)
+    again = StartRun(
+        project="example",
+        branch="main",
+        base=BASE,
+        contracts=made.contracts,
+        tasks=definitions(task("T-3")),
+        amended=amended,
+    )
+    second, changed = made.ask(again)
+    assert isinstance(second, RunInit)
+    assert second.run_id == "RUN-0002"
+    assert isinstance(changed, TaskUpdate)
+    assert (changed.cause, changed.reason, changed.from_, changed.to) == (
+        Cause.AMENDED,
+        "plan",
+        TaskState.TODO,
+        TaskState.TODO,
+    )
+    assert made.task().priority == 5
+
+
+def test_no_run_starts_without_its_branch_nor_over_a_critical_issue() -> None:
+    made = World(contracts())
+    with pytest.raises(RunHalted, match="there is no branch 'main' to work on"):
+        made.ask(start(made, task(), base=None))
+    made = world()
+    made.ask(ReportIssue(actor=ADA, severity="critical", title="fire", task_id="T-1"))
+    with pytest.raises(RunHalted, match="RUN-0001 was halted by ISS-0001: fire"):
+        made.ask(start(made))
+    made.ask(ResolveIssue(issue_id="ISS-0001", by=ADA, reason="out"))
+    assert names(made.ask(start(made))) == [RunInit]
+
+
+def test_the_plan_of_an_open_run_changes_in_order() -> None:
+    made = world()
+    tasks = definitions(task("T-2"), task("T-3", depends_on=["T-2"]))
+    amended = (("T-1", TaskChanges(title="Better")),)
+    found = made.ask(ChangePlan(tasks=tasks, amended=amended, by=ADA))
+    assert names(found) == [TaskCreate, TaskCreate, TaskUpdate]
+    assert made.task().title == "Better"
+    assert made.ask(ChangePlan(tasks=(), amended=())) == []
+
+
+def test_a_person_stops_the_run_that_is_open() -> None:
+    made = world()
+    (ended,) = made.ask(StopRun(reason="x" * 3000, by=ADA))
+    assert isinstance(ended, RunEnd)
+    assert (ended.result, ended.by, len(ended.reason)) == (RunState.HALTED, ADA, 2000)
+    with pytest.raises(RunHalted, match="RUN-0001 is over: halted"):
+        made.ask(StopRun(reason="again", by=ADA))
+    with pytest.raises(RunHalted, match="no run has started"):
+        World(contracts()).ask(StopRun(reason="at once", by=ADA))
+
+
+def test_a_run_ends_after_an_audit_that_saw_everything() -> None:
+    made = world()
+    made.closed()
+    (began,) = made.ask(StartVerification())
+    assert isinstance(began, VerifyStart)
+    seen = Audit("ok", 1, made.state.seq, projection_hash(made.state))
+    end = EndRun(audit=seen, result=RunState.SUCCESS, reason="1 tasks done")
+    made.ask(ReportIssue(actor=ADA, severity="low", title="meanwhile"))
+    assert made.ask(end) == []
+    seen = Audit("ok", 1, made.state.seq, projection_hash(made.state))
+    verified, ended = made.ask(EndRun(audit=seen, result=RunState.SUCCESS, reason="1 tasks done"))
+    assert isinstance(verified, VerifyOk)
+    assert verified.checked_to == seen.checked_to
+    assert isinstance(ended, RunEnd)
+    assert made.state.run.state == RunState.SUCCESS
+
+
+def test_an_audit_that_does_not_hold_halts_the_run() -> None:
+    made = world()
+    audit = Audit("mismatch", 1, made.state.seq, None, 7, "EV-00000001", "another state")
+    failed, ended = made.ask(
+        FailVerification(audit=audit, snapshots=("refs/esaa/snapshots/x/log",), recovery="go back")
+    )
+    assert isinstance(failed, VerifyFail)
+    assert (failed.outcome, failed.check, failed.event_id) == ("mismatch", 7, "EV-00000001")
+    assert isinstance(ended, RunEnd)
+    assert ended.reason == "verification failed: another state"
+    assert ended.recovery == "go back"
+
+
+# -- tasks, by people -------------------------------------------------------------------------
+
+
+def test_a_task_is_added_to_what_there_is() -> None:
+    made = world()
+    (added,) = definitions(task("T-2", depends_on=["T-1"]))
+    assert made.ask(AddTask(task=added, by=ADA)) == [TaskCreate(task=added, by=ADA)]
+    with pytest.raises(UsageError, match="task 'T-2' exists already"):
+        made.ask(AddTask(task=added, by=ADA))
+    (lost,) = definitions(task("T-3", depends_on=["T-9"]))
+    with pytest.raises(UsageError, match="no task 'T-9'"):
+        made.ask(AddTask(task=lost, by=ADA))
+
+
+def test_a_hotfix_takes_the_place_of_what_is_done() -> None:
+    made = world()
+    (fix,) = definitions(task("", title="Mend"))
+    wanted = Hotfix(superseded="T-1", task=fix, by=ADA, reason="wrong")
+    with pytest.raises(RefusedError, match="only a done task can be superseded; 'T-1' is todo"):
+        made.ask(wanted)
+    made.closed()
+    (created,) = made.ask(wanted)
+    assert isinstance(created, TaskCreate)
+    assert (created.task.task_id, created.supersedes) == ("T-1-HF1", "T-1")
+    with pytest.raises(RefusedError, match="'T-1' is superseded by 'T-1-HF1'"):
+        made.ask(wanted)
+
+
+def test_an_override_sets_aside_what_is_done_once() -> None:
+    made = world()
+    made.closed()
+    wanted = Override(task_id="T-1", by=ADA, reason="harmful")
+    assert names(made.ask(wanted)) == [EmergencyOverride]
+    with pytest.raises(RefusedError, match="'T-1' was overridden already"):
+        made.ask(wanted)
+
+
+def test_a_blocked_task_and_what_waits_for_it_are_freed_together() -> None:
+    made = world(task("T-1"), task("T-2", depends_on=["T-1"]), task("T-3"))
+    free = Unblock(task_id="T-1", by=ADA, reason="mended", attempts=2)
+    with pytest.raises(RefusedError, match="'T-1' is not blocked, it is todo"):
+        made.ask(free)
+    made.ask(ReportIssue(actor=ADA, severity="high", title="broken", task_id="T-1"))
+    freed = made.ask(free)
+    assert [one.task_id for one in freed if isinstance(one, TaskUpdate)] == ["T-1", "T-2"]
+    assert [made.task(name).state for name in ("T-1", "T-2")] == [TaskState.TODO, TaskState.TODO]
+    assert made.task().attempts_allowed == 2
+    assert made.task("T-2").attempts_allowed is None
+
+
+def test_attempts_that_a_lowered_limit_took_away_are_given_again() -> None:
+    made = world(changes={(POLICY, "attempts", "max_per_task"): 2})
+    for _ in range(2):
+        made.ask(refusal(made.opened()))
+    made.ask(Unblock(task_id="T-1", by=ADA, reason="try again"))
+    assert made.task().attempts_allowed == 4
+    lowered = TaskChanges(attempts_allowed=1)
+    made.ask(ChangePlan(tasks=(), amended=(("T-1", lowered),)))
+    (more,) = made.ask(Unblock(task_id="T-1", by=ADA, reason="once more", attempts=1))
+    assert isinstance(more, TaskUpdate)
+    assert more.cause == Cause.AMENDED
+    assert made.task().attempts_allowed == 3
+
+
+def test_a_note_is_left_until_the_task_is_done() -> None:
+    made = world()
+    note = AddNote(task_id="T-1", by=ADA, text="mind the gap")
+    assert made.ask(note) == [TaskNoted(task_id="T-1", by=ADA, text="mind the gap")]
+    made.closed()
+    with pytest.raises(RefusedError, match="'T-1' is done, and its record is final"):
+        made.ask(note)
+
+
+def test_a_link_names_the_commit_that_carries_an_effect_now() -> None:
+    made = world()
+    made.ask(
+        AcceptResult(
+            actor=AGENT,
+            result=result("T-1", made.opened(), "docs/a.md"),
+            write=effect("T-1", "T-1-A1"),
+        )
+    )
+    made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
+    link = Relink(task_id="T-1", effect_commit=EFFECT, reached_by=MERGE, text="rebased")
+    assert names(made.ask(link)) == [EffectRelinked]
+
+
+# -- issues -----------------------------------------------------------------------------------
+
+
+def test_policy_says_what_an_issue_leads_to() -> None:
+    made = world(task("T-1"), task("T-2", depends_on=["T-1"]), task("T-3", depends_on=["T-2"]))
+    low = made.ask(ReportIssue(actor=ADA, severity="low", title="typo", task_id="T-1"))
+    assert names(low) == [IssueReport]
+    found = made.ask(ReportIssue(actor=ADA, severity="high", title="broken", task_id="T-1"))
+    causes = [one.cause for one in found if isinstance(one, TaskUpdate)]
+    assert causes == [Cause.ISSUE, Cause.DEPENDENCY, Cause.DEPENDENCY]
+    halted = made.ask(ReportIssue(actor=ADA, severity="critical", title="fire"))
+    assert names(halted) == [IssueReport, RunEnd]
+    over = made.ask(ReportIssue(actor=ADA, severity="critical", title="still on fire"))
+    assert names(over) == [IssueReport]
+
+
+def test_the_third_medium_issue_of_a_task_is_a_high_one() -> None:
+    made = world()
+    for title in ("one", "two"):
+        again = ReportIssue(actor=ADA, severity="medium", title=title, task_id="T-1")
+        assert names(made.ask(again)) == [IssueReport]
+    third = made.ask(ReportIssue(actor=ADA, severity="medium", title="three", task_id="T-1"))
+    assert names(third) == [IssueReport, TaskUpdate]
+    assert isinstance(third[0], IssueReport)
+    assert (third[0].severity, third[0].reported_as) == ("high", "medium")
+    with pytest.raises(UsageError, match="no task 'T-9'"):
+        made.ask(ReportIssue(actor=ADA, severity="low", title="lost", task_id="T-9"))
+
+
+def test_an_issue_is_resolved_once() -> None:
+    made = world()
+    made.ask(ReportIssue(actor=ADA, severity="low", title="typo"))
+    resolve = ResolveIssue(issue_id="ISS-0001", by=ADA, reason="mended")
+    assert names(made.ask(resolve)) == [IssueResolved]
+    with pytest.raises(RefusedError, match=f"'ISS-0001' is resolved already by {ADA}"):
+        made.ask(resolve)
+    with pytest.raises(UsageError, match="no issue 'ISS-0002'"):
+        made.ask(ResolveIssue(issue_id="ISS-0002", by=ADA, reason="?"))
+
+
+# -- attempts ---------------------------------------------------------------------------------
+
+
+def test_an_attempt_lasts_as_long_as_the_policy_says() -> None:
+    made = world(changes={(POLICY, "attempts", "ttl"): "PT1M"})
+    (opened,) = made.ask(OpenAttempt(task_id="T-1", agent=AGENT, mode="dispatch", base=BASE))
+    assert opened == AttemptCreate(
+        task_id="T-1",
+        attempt_id="T-1-A1",
+        number=1,
+        agent=AGENT,
+        mode="dispatch",
+        base=BASE,
+        deadline=after(made.at, 60_000),
+    )
+    with pytest.raises(RefusedError, match="'T-1' is in progress: agent-x holds it until"):
+        made.opened()
+
+
+def test_a_lease_that_ran_out_gives_the_task_back_or_spends_it() -> None:
+    made = world(
+        changes={(POLICY, "attempts", "ttl"): "PT1M", (POLICY, "attempts", "max_per_task"): 2}
+    )
+    for target in (TaskState.TODO, TaskState.BLOCKED):
+        made.opened()
+        made.wait(60_000)
+        expired, back = made.ask(ExpireAttempt(task_id="T-1"))
+        assert isinstance(expired, AttemptTimeout)
+        assert isinstance(back, TaskUpdate)
+        assert back.to == target
+    assert made.ask(ExpireAttempt(task_id="T-1")) == []
+
+
+def test_an_attempt_that_is_released_does_not_count() -> None:
+    made = world()
+    with pytest.raises(RefusedError, match="nobody holds 'T-1'"):
+        made.ask(ReleaseAttempt(task_id="T-1", reason="not mine"))
+    made.opened()
+    assert made.ask(ReleaseAttempt(task_id="T-1", reason="gone", attempt_id="T-1-A9")) == []
+    (released,) = made.ask(ReleaseAttempt(task_id="T-1", reason="gone", attempt_id="T-1-A1"))
+    assert isinstance(released, TaskUpdate)
+    assert (released.cause, released.attempt_id) == (Cause.RELEASED, "T-1-A1")
+    assert made.task().attempts_used == 0
+
+
+def asks(attempt_id: str, agent: str = AGENT, approval_id: str | None = None) -> AskAgent:
+    return AskAgent(
+        task_id="T-1",
+        attempt_id=attempt_id,
+        agent=agent,
+        adapter="scripted",
+        sandbox="in-process",
+        request_sha256="2" * 64,
+        approval_id=approval_id,
+    )
+
+
+def test_who_is_asked_is_on_record_with_what_was_sent() -> None:
+    made = world()
+    (sent,) = made.ask(asks(made.opened()))
+    assert isinstance(sent, Dispatch)
+    assert (sent.request_sha256, sent.review) == ("2" * 64, None)
+
+
+def test_a_heartbeat_begins_the_lease_anew() -> None:
+    made = world()
+    attempt_id = made.opened()
+    made.wait(1000)
+    beat = Prolong(actor=AGENT, task_id="T-1", attempt_id=attempt_id, note="at it")
+    (alive,) = made.ask(beat)
+    assert isinstance(alive, AgentHeartbeat)
+    assert alive.deadline == after(made.at, made.contracts.policy.ttl_ms)
+
+
+def test_lessons_are_numbered() -> None:
+    made = world()
+    lesson = Lesson(rule="look first", mistake="did not look", kinds=("spec",))
+    for number in (1, 2):
+        (learnt,) = made.ask(RecordLesson(actor=ADA, task_id="T-1", lesson=lesson))
+        assert isinstance(learnt, LessonRecord)
+        assert learnt.lesson_id == f"LES-{number:04d}"
+
+
+def test_a_refused_answer_goes_back_by_policy() -> None:
+    made = world(changes={(POLICY, "attempts", "cooldown"): "PT5S"})
+    refused, back = made.ask(refusal(made.opened()))
+    assert isinstance(refused, OutputRejected)
+    assert (refused.code, refused.latency_ms) == (RejectCode.INVALID_JSON, 5)
+    assert isinstance(back, TaskUpdate)
+    assert (back.cause, back.not_before) == (Cause.REJECTED, after(made.at, 5000))
+    assert back.reason == "INVALID_JSON: no JSON"
+    assert names(made.ask(refusal("T-1-A1"))) == [OutputRejected]
+    with pytest.raises(RefusedError, match="'T-1' cools down until"):
+        made.opened()
+
+
+# -- results ----------------------------------------------------------------------------------
+
+
+def test_a_result_without_files_closes_its_task() -> None:
+    made = world()
+    lessons = (Lesson(rule="a", mistake="b"), Lesson(rule="c", mistake="d"))
+    done = AcceptResult(actor=AGENT, result=result("T-1", made.opened()), lessons=lessons)
+    found = made.ask(done)
+    assert names(found) == [AgentResult, LessonRecord, LessonRecord, TaskUpdate]
+    assert [one.lesson_id for one in found if isinstance(one, LessonRecord)] == [
+        "LES-0001",
+        "LES-0002",
+    ]
+    assert made.task().is_done
+
+
+def test_an_effect_is_closed_by_the_commit_that_it_became() -> None:
+    made = world()
+    attempt_id = made.opened()
+    done = AcceptResult(
+        actor=AGENT,
+        result=result("T-1", attempt_id, "docs/a.md"),
+        write=effect("T-1", attempt_id),
+    )
+    assert names(made.ask(done)) == [AgentResult, FileWrite]
+    (closed,) = made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
+    assert isinstance(closed, TaskUpdate)
+    assert (closed.cause, closed.effect_commit) == (Cause.ACCEPTED, EFFECT)
+
+
+def reviewed() -> World:
+    return world(task(review=True))
+
+
+def test_a_task_that_needs_a_review_waits_for_consent() -> None:
+    made = reviewed()
+    approval_id = made.awaiting()
+    assert names([event.payload for event in made.events[-3:]]) == [
+        AgentResult,
+        FileWrite,
+        ApprovalRequest,
+    ]
+    granted = made.ask(ApplyResult(task_id="T-1", by=ADA, reason="fine"))
+    assert granted == [ApprovalGrant(approval_id=approval_id, reason="fine")]
+    (closed,) = made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
+    assert isinstance(closed, TaskUpdate)
+    assert closed.cause == Cause.APPROVED
+
+
+def test_what_the_branch_made_of_an_effect_is_written_before_it_is_granted() -> None:
+    made = reviewed()
+    made.awaiting()
+    merged = effect("T-1", "T-1-A1")
+    found = made.ask(ApplyResult(task_id="T-1", write=merged, by=ADA, reason="fine"))
+    assert names(found) == [FileWrite, ApprovalGrant]
+
+
+def test_a_result_without_files_is_closed_with_the_consent() -> None:
+    made = reviewed()
+    asked = made.ask(AcceptResult(actor=AGENT, result=result("T-1", made.opened())))
+    assert names(asked) == [AgentResult, ApprovalRequest]
+    granted = made.ask(ApplyResult(task_id="T-1", by=ADA, reason="fine"))
+    assert names(granted) == [ApprovalGrant, TaskUpdate]
+    assert made.task().is_done
+
+
+def test_a_review_is_asked_for_afterwards_where_the_contract_began_to_want_one() -> None:
+    made = world()
+    attempt_id = made.opened()
+    made.ask(
+        AcceptResult(
+            actor=AGENT,
+            result=result("T-1", attempt_id, "docs/a.md"),
+            write=effect("T-1", attempt_id),
+        )
+    )
+    (asked,) = made.ask(AskForReview(task_id="T-1"))
+    assert isinstance(asked, ApprovalRequest)
+    assert asked.reason == "the contract requires a review of this kind of task"
+
+
+def test_a_denial_gives_the_task_back_unless_it_is_our_own() -> None:
+    made = reviewed()
+    no = DenyApproval(approval_id=made.awaiting(), by=ADA, reason="not yet")
+    denied, back = made.ask(no)
+    assert isinstance(denied, ApprovalDeny)
+    assert isinstance(back, TaskUpdate)
+    assert (back.cause, back.to) == (Cause.CHANGES_REQUESTED, TaskState.TODO)
+    made = reviewed()
+    ours = DenyApproval(approval_id=made.awaiting(), by="orchestrator", reason="it conflicts")
+    assert names(made.ask(ours)) == [ApprovalDeny]
+    given_up = made.ask(refusal("T-1-A1", closing=True))
+    assert names(given_up) == [OutputRejected, TaskUpdate]
+    assert made.task().state == TaskState.TODO
+
+
+def test_a_decision_is_lent_to_a_reviewer_and_given_back() -> None:
+    made = world(
+        task("T-1"),
+        changes={
+            ("AGENT_CONTRACT.yaml", "kinds", "spec", "review"): "agent",
+            ("agents_swarm.yaml", "reviewers"): {"spec": REVIEWER},
+        },
+    )
+    approval_id = made.awaiting()
+    assert made.ask(ReturnReview(approval_id=approval_id, reason="nobody has it")) == []
+    (lent,) = made.ask(asks("T-1-A1", REVIEWER, approval_id))
+    assert isinstance(lent, Dispatch)
+    assert lent.review is not None
+    assert lent.review.deadline == after(made.at, made.contracts.policy.ttl_ms)
+    (refused,) = made.ask(refusal("T-1-A1", approval_id=approval_id))
+    assert isinstance(refused, OutputRejected)
+    assert made.task().state == TaskState.IN_PROGRESS
+    made.ask(asks("T-1-A1", REVIEWER, approval_id))
+    (returned,) = made.ask(ReturnReview(approval_id=approval_id, reason="it is gone"))
+    assert returned == ReviewReturned(approval_id=approval_id, text="it is gone")
+
+
+# -- what was recorded elsewhere --------------------------------------------------------------
+
+
+def test_what_is_said_again_gets_the_ids_and_times_of_this_log() -> None:
+    made = world()
+    attempt_id = made.opened()
+    made.ask(RecordLesson(actor=ADA, task_id="T-1", lesson=Lesson(rule="here", mistake="first")))
+    learnt = LessonRecord(lesson_id="LES-0001", rule="a", mistake="b", task_id="T-1")
+    (again,) = made.ask(Repeat(actor=ADA, payload=learnt))
+    assert isinstance(again, LessonRecord)
+    assert again.lesson_id == "LES-0002"
+    old = AgentHeartbeat(task_id="T-1", attempt_id=attempt_id, deadline="2020-01-01T00:00:00.000Z")
+    (alive,) = made.ask(Repeat(actor=AGENT, payload=old))
+    assert isinstance(alive, AgentHeartbeat)
+    assert alive.deadline == after(made.at, made.contracts.policy.ttl_ms)
+    fine = Health(status="ok", message="fine")
+    assert made.ask(Repeat(actor="orchestrator", payload=fine)) == [fine]
+
+
+def test_a_limit_that_is_said_again_still_leaves_an_attempt() -> None:
+    made = world(changes={(POLICY, "attempts", "max_per_task"): 2})
+    for _ in range(2):
+        made.ask(refusal(made.opened()))
+    freed = TaskUpdate(
+        task_id="T-1",
+        from_=TaskState.BLOCKED,
+        to=TaskState.TODO,
+        cause=Cause.OPERATOR,
+        by=ADA,
+        attempts_allowed=2,
+    )
+    (again,) = made.ask(Repeat(actor="orchestrator", payload=freed))
+    assert isinstance(again, TaskUpdate)
+    assert again.attempts_allowed == 4
+
+
+def test_every_intention_is_asked_here() -> None:
+    text = Path(__file__).read_text("utf-8")
+    assert [one.__name__ for one in get_args(Intention) if f"{one.__name__}(" not in text] == []
