@@ -1,6 +1,6 @@
 """What an agent did in a checkout, as the operations of an envelope.
 
-1. `survey` finds the files that may have changed, without trust in anything there.
+1. `scan` finds the files that may have changed, without trust in anything there.
 2. Their contents are copied to a folder of ours, and git takes them from there into a private
    index: with the line ends that the `.gitattributes` of the proposal ask for, as `git add` would,
    and without a filter program. A file under a filter attribute is taken as it is.
@@ -28,9 +28,9 @@ from typing import Any, Final
 
 import pygit2
 
-from esaa_git.checkout.isolated import SealedGit
-from esaa_git.checkout.manifest import LaidFile, LaidOut
-from esaa_git.checkout.scan import Faulty, Survey, Surveyor, not_a_file, open_below
+from esaa_git.checkout.isolated import IsolatedGit
+from esaa_git.checkout.manifest import Manifest, ManifestEntry
+from esaa_git.checkout.scan import Scan, ScanFault, Scanner, not_a_file, open_below
 from esaa_git.core.paths import normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.errors import AgentError, RepositoryError
@@ -61,7 +61,7 @@ _SENTINEL: Final = ".esaa-sentinel"
 Update = dict[str, Any]
 
 
-def harvest(git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -> Harvest:
+def harvest(git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int) -> Harvest:
     """Return the difference of a checkout to what was laid out there.
 
     Args:
@@ -72,8 +72,8 @@ def harvest(git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -
         AgentError: if there is no room to find out.
     """
     try:
-        updates = _Harvester(git, checkout, laid_out, max_bytes).updates()
-    except Faulty as faulty:
+        updates = _Harvester(git, checkout, manifest, max_bytes).updates()
+    except ScanFault as faulty:
         return Harvest((), faulty.rejected)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
@@ -83,28 +83,30 @@ def harvest(git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -
 
 
 class _Harvester:
-    def __init__(self, git: SealedGit, checkout: Path, laid_out: LaidOut, max_bytes: int) -> None:
+    def __init__(
+        self, git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int
+    ) -> None:
         self._git = git
         self._checkout = checkout
-        self._laid_out = laid_out
+        self._manifest = manifest
         self._max_bytes = max_bytes
         self._room = _SHRINKS * max_bytes
 
     def updates(self) -> Sequence[Update]:
-        survey = Surveyor(self._checkout, self._laid_out, self._ignored).survey()
-        for path in survey.new:
+        scan = Scanner(self._checkout, self._manifest, self._ignored).scan()
+        for path in scan.new:
             _check_name(path)
-        changed = self._collect(survey)
+        changed = self._collect(scan)
         if not changed:
             return ()
-        self._git.index.write_bytes(self._laid_out.index)
+        self._git.index.write_bytes(self._manifest.index)
         self._ask(
             *("update-index", "-z", "--add", "--remove", "--replace", "--stdin"),
             paths=changed,
         )
         raw = self._ask(
             *("diff-index", "--cached", "--raw", "-z", "--no-abbrev"),
-            *("-M", "-l2000", "--no-rename-empty", self._laid_out.tree),
+            *("-M", "-l2000", "--no-rename-empty", self._manifest.tree),
         )
         return self._operations(_parse_raw(raw))
 
@@ -132,44 +134,46 @@ class _Harvester:
     def _copy_ignore_file(self, path: str) -> None:
         try:
             opened = open_below(self._checkout, path, is_file=True)
-        except Faulty:
-            # No regular file: git does not read it either, and the survey says what it is.
+        except ScanFault:
+            # No regular file: git does not read it either, and the scan says what it is.
             return
         with opened as file:
             size = os.fstat(file).st_size
             if size > _IGNORE_FILE_BYTES:
-                raise Faulty(_too_large(f"'{excerpt(path)}' has {size} bytes", _IGNORE_FILE_BYTES))
+                raise ScanFault(
+                    _too_large(f"'{excerpt(path)}' has {size} bytes", _IGNORE_FILE_BYTES)
+                )
             self._write(path, os.read(file, _IGNORE_FILE_BYTES), 0o644)
 
     # -- contents ---------------------------------------------------------------------------
 
-    def _collect(self, survey: Survey) -> list[str]:
+    def _collect(self, scan: Scan) -> list[str]:
         """Copy what changed to our folder; return the paths, those that are gone first."""
-        gone = list(survey.gone)
-        changed = [path for path, file in survey.touched.items() if self._copy_touched(path, file)]
+        gone = list(scan.gone)
+        changed = [path for path, file in scan.touched.items() if self._copy_touched(path, file)]
         # An ignore file that is new may be there already, with what it held a moment ago.
-        for path in survey.new:
+        for path in scan.new:
             self._copy(path, None)
-        return gone + changed + survey.new
+        return gone + changed + scan.new
 
-    def _copy_touched(self, path: str, file: LaidFile) -> bool:
+    def _copy_touched(self, path: str, file: ManifestEntry) -> bool:
         if file.mode == MODE_SYMLINK:
             target = self._readlink(path)
             if object_id(BLOB, target) != file.oid:
-                raise Faulty(not_a_file(path, file, stat.S_IFLNK))
+                raise ScanFault(not_a_file(path, file, stat.S_IFLNK))
             return False
         # What has the size that was laid out is no more to copy than was laid out.
         self._room += 2 * file.size
         return self._copy(path, file)
 
-    def _copy(self, path: str, file: LaidFile | None) -> bool:
+    def _copy(self, path: str, file: ManifestEntry | None) -> bool:
         """Copy a file, unless it is byte for byte the one that was laid out."""
         with open_below(self._checkout, path, is_file=True) as source:
             status = os.fstat(source)
             mode = 0o755 if status.st_mode & 0o100 else 0o644
             same_mode = file is not None and (file.mode == MODE_EXECUTABLE) == (mode == 0o755)
             if status.st_size > self._room:
-                raise Faulty(self._over(f"'{excerpt(path)}' has {status.st_size} bytes"))
+                raise ScanFault(self._over(f"'{excerpt(path)}' has {status.st_size} bytes"))
             if status.st_size <= _SMALL:
                 content = _read(source, _SMALL + 1)
                 if same_mode and file is not None and object_id(BLOB, content) == file.oid:
@@ -190,7 +194,7 @@ class _Harvester:
             while chunk := os.read(source, _SMALL):
                 self._room -= len(chunk)
                 if self._room < 0:
-                    raise Faulty(self._over(f"'{excerpt(path)}' is large"))
+                    raise ScanFault(self._over(f"'{excerpt(path)}' is large"))
                 target.write(chunk)
             os.fchmod(target.fileno(), mode)
 
@@ -209,7 +213,7 @@ class _Harvester:
             try:
                 return os.readlink(bytes_of(name), dir_fd=opened)
             except OSError as error:
-                raise Faulty(not_a_file(path, None, stat.S_IFLNK)) from error
+                raise ScanFault(not_a_file(path, None, stat.S_IFLNK)) from error
 
     def _over(self, what: str) -> Rejected:
         return _too_large(f"{what}; the changed files together", self._max_bytes)
@@ -227,7 +231,7 @@ class _Harvester:
                 raise AgentError(
                     "cannot find out what an agent changed", cause=cause, hint=error.hint or ROOM
                 ) from error
-            raise Faulty(
+            raise ScanFault(
                 Rejected(
                     RejectCode.INVALID_VALUE,
                     f"git cannot take in what was changed: {excerpt(cause)}",
@@ -253,7 +257,7 @@ class _Harvester:
                 content = contents.read(entry.oid)[1]
                 total += len(content)
                 if total > self._max_bytes:
-                    raise Faulty(
+                    raise ScanFault(
                         _too_large(f"the changed files have {total} bytes", self._max_bytes)
                     )
                 update |= _content(content)
@@ -289,7 +293,7 @@ def _parse_raw(raw: bytes) -> Iterator[_Entry]:
 def _check_name(path: str) -> None:
     verdict = normalise_path(path)
     if isinstance(verdict, Rejected):
-        raise Faulty(verdict)
+        raise ScanFault(verdict)
 
 
 def _too_long(error: OSError) -> Rejected:

@@ -35,7 +35,7 @@ _SEALED = {
 
 
 @dataclass(frozen=True, slots=True)
-class SealedGit:
+class IsolatedGit:
     """A private git directory, and an empty folder beside it for files of its own."""
 
     folder: Path
@@ -72,14 +72,14 @@ class SealedGit:
 
 
 @contextmanager
-def sealed_git(objects: Sequence[Path], settings: Mapping[str, str]) -> Iterator[SealedGit]:
+def isolated_git(objects: Sequence[Path], settings: Mapping[str, str]) -> Iterator[IsolatedGit]:
     """Make a git directory that reads these object folders and writes to one of its own.
 
     Raises:
         AgentError: if there is no room for it.
     """
     with throwaway_folder("git") as top:
-        git = SealedGit(top / "git", top / "files")
+        git = IsolatedGit(top / "git", top / "files")
         try:
             git.files.mkdir()
             write_git_dir(git.folder, objects, {"core.bare": "false", **settings}, _HEAD)

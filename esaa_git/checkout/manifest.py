@@ -14,7 +14,7 @@ _HEADER: Final = struct.Struct(">4sII")
 _ENTRY: Final = struct.Struct(">4I4x2I8xI20s2x")
 
 
-class LaidFile(NamedTuple):
+class ManifestEntry(NamedTuple):
     """One file as it was laid out: its index entry (gitformat-index(5)), as it is stored."""
 
     ctime_s: int
@@ -36,7 +36,7 @@ class LaidFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LaidOut:
+class Manifest:
     """What was laid out: the tree, and the index that git wrote then, in version 2."""
 
     tree: str
@@ -44,12 +44,12 @@ class LaidOut:
     index_mtime_ns: int
 
     @cached_property
-    def folders(self) -> dict[str, dict[str, LaidFile]]:
+    def folders(self) -> dict[str, dict[str, ManifestEntry]]:
         """The files by folder and name; '' is the top, and folders of folders are there too."""
         _, version, count = _HEADER.unpack_from(self.index)
         assert version == 2
-        index, unpack, make = self.index, _ENTRY.unpack_from, LaidFile._make
-        folders: dict[str, dict[str, LaidFile]] = {"": {}}
+        index, unpack, make = self.index, _ENTRY.unpack_from, ManifestEntry._make
+        folders: dict[str, dict[str, ManifestEntry]] = {"": {}}
         at, start = _HEADER.size, _ENTRY.size
         for _ in range(count):
             end = index.index(b"\0", at + start)
@@ -62,7 +62,7 @@ class LaidOut:
         return folders
 
 
-def _add_folder(folders: dict[str, dict[str, LaidFile]], folder: str) -> None:
+def _add_folder(folders: dict[str, dict[str, ManifestEntry]], folder: str) -> None:
     while folder not in folders:
         folders[folder] = {}
         folder = folder.rpartition("/")[0]

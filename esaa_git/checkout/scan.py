@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from esaa_git.checkout.manifest import LaidFile, LaidOut
+from esaa_git.checkout.manifest import Manifest, ManifestEntry
 from esaa_git.core.paths import MAX_PATH, normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK, bytes_of
@@ -34,7 +34,7 @@ _MOST_NEW: Final = 100_000
 """So many new names are looked at; what a proposal may hold is far less."""
 
 
-class Faulty(Exception):
+class ScanFault(Exception):
     """Carries what cannot be proposed at all out of a harvest."""
 
     def __init__(self, rejected: Rejected) -> None:
@@ -43,14 +43,14 @@ class Faulty(Exception):
 
 
 @dataclass(slots=True)
-class Survey:
+class Scan:
     """The paths at which something may have changed, in no order.
 
     `touched` are files that were laid out and may hold something else now.
     """
 
-    touched: dict[str, LaidFile] = field(default_factory=dict)
-    gone: dict[str, LaidFile] = field(default_factory=dict)
+    touched: dict[str, ManifestEntry] = field(default_factory=dict)
+    gone: dict[str, ManifestEntry] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
 
 
@@ -58,25 +58,25 @@ Ignored = Callable[[Sequence[str], Sequence[str], Sequence[str]], set[str]]
 """Takes new files, new folders and the `.gitignore` files so far; returns what is ignored."""
 
 
-class Surveyor:
+class Scanner:
     """Walks one checkout, a level of folders at a time."""
 
-    def __init__(self, checkout: Path, laid_out: LaidOut, ignored: Ignored) -> None:
+    def __init__(self, checkout: Path, manifest: Manifest, ignored: Ignored) -> None:
         self._checkout = checkout
-        self._laid_out = laid_out
+        self._manifest = manifest
         self._ignored = ignored
-        self._survey = Survey()
+        self._scan = Scan()
         self._ignore_files: list[str] = []
         self._files: dict[str, int] = {}
         self._folders: list[str] = []
         self._count = 0
 
-    def survey(self) -> Survey:
+    def scan(self) -> Scan:
         """Look at every file that was laid out, and at every new one that is not ignored.
 
         Raises:
-            Faulty: for a symlink, device, socket or pipe that is new or in the place of a file, a
-                submodule that changed, a git repository, or what cannot be read.
+            ScanFault: for a symlink, device, socket or pipe that is new or in the place of a file,
+                a submodule that changed, a git repository, or what cannot be read.
         """
         level = [""]
         visited = set()
@@ -84,15 +84,15 @@ class Surveyor:
             visited.update(level)
             below = [path for folder in level for path in self._visit(folder)]
             level = below + self._admit_new()
-        for folder, files in self._laid_out.folders.items():
+        for folder, files in self._manifest.folders.items():
             if folder not in visited:
                 self._missing(f"{folder}/", files)
-        return self._survey
+        return self._scan
 
     def _visit(self, folder: str) -> list[str]:
         """Look at what is in a folder and return the folders of the base that are."""
-        laid = self._laid_out.folders.get(folder, {})
-        racy_from, start = self._laid_out.index_mtime_ns, f"{folder}/" if folder else ""
+        laid = self._manifest.folders.get(folder, {})
+        racy_from, start = self._manifest.index_mtime_ns, f"{folder}/" if folder else ""
         below = []
         left = dict(laid)
         with open_below(self._checkout, folder) as opened, os.scandir(opened) as found:
@@ -127,12 +127,12 @@ class Surveyor:
         self._missing(start, left)
         return below
 
-    def _is_of_base(self, folder: str, name: str, left: dict[str, LaidFile]) -> bool:
+    def _is_of_base(self, folder: str, name: str, left: dict[str, ManifestEntry]) -> bool:
         """Answer whether a folder holds files of the base; note it where it is new."""
         path = f"{folder}/{name}" if folder else name
         if _is_git_dir(folder, name):
             return False
-        if path in self._laid_out.folders:
+        if path in self._manifest.folders:
             return True
         file = left.get(name)
         if file is not None and file.mode == MODE_SUBMODULE:
@@ -143,30 +143,30 @@ class Surveyor:
         self._folders.append(path)
         return False
 
-    def _touched(self, path: str, file: LaidFile, mode: int) -> None:
+    def _touched(self, path: str, file: ManifestEntry, mode: int) -> None:
         if file.mode == MODE_SYMLINK and stat.S_ISLNK(mode):
-            self._survey.touched[path] = file
+            self._scan.touched[path] = file
             return
         if file.mode in (MODE_SYMLINK, MODE_SUBMODULE) or not stat.S_ISREG(mode):
-            raise Faulty(not_a_file(path, file, mode))
-        self._survey.touched[path] = file
+            raise ScanFault(not_a_file(path, file, mode))
+        self._scan.touched[path] = file
 
-    def _missing(self, start: str, files: dict[str, LaidFile]) -> None:
+    def _missing(self, start: str, files: dict[str, ManifestEntry]) -> None:
         for name, file in files.items():
             path = start + name
             if file.mode in (MODE_SYMLINK, MODE_SUBMODULE):
-                raise Faulty(not_a_file(path, file, None))
-            self._survey.gone[path] = file
+                raise ScanFault(not_a_file(path, file, None))
+            self._scan.gone[path] = file
 
     def _note(self, path: str) -> None:
         self._count += 1
         if self._count > _MOST_NEW:
             message = f"the checkout holds more than {_MOST_NEW} new files and folders"
-            raise Faulty(Rejected(RejectCode.TOO_MANY_FILES, message, {"allowed": _MOST_NEW}))
+            raise ScanFault(Rejected(RejectCode.TOO_MANY_FILES, message, {"allowed": _MOST_NEW}))
         if len(bytes_of(path)) > MAX_PATH:
             rejected = normalise_path(path)
             assert isinstance(rejected, Rejected)
-            raise Faulty(rejected)
+            raise ScanFault(rejected)
         # An ignore file may hide its siblings and itself, as it does for git.
         if path.rpartition("/")[2] == ".gitignore":
             self._ignore_files.append(path)
@@ -183,14 +183,14 @@ class Surveyor:
             if path in ignored:
                 continue
             if not stat.S_ISREG(mode):
-                raise Faulty(not_a_file(path, None, mode))
-            self._survey.new.append(path)
+                raise ScanFault(not_a_file(path, None, mode))
+            self._scan.new.append(path)
         return [path for path in folders if path not in ignored]
 
     def _check_submodule(self, path: str) -> None:
         with open_below(self._checkout, path) as opened, os.scandir(opened) as found:
             if next(found, None) is not None:
-                raise Faulty(
+                raise ScanFault(
                     Rejected(
                         RejectCode.PATH_NOT_A_FILE,
                         f"'{excerpt(path)}' is a submodule, and no task writes into one; "
@@ -200,7 +200,7 @@ class Surveyor:
                 )
 
 
-class Opened:
+class OpenFile:
     """An open file or folder, closed in the end."""
 
     def __init__(self, number: int) -> None:
@@ -213,11 +213,11 @@ class Opened:
         os.close(self._number)
 
 
-def open_below(checkout: Path, path: str, *, is_file: bool = False) -> Opened:
+def open_below(checkout: Path, path: str, *, is_file: bool = False) -> OpenFile:
     """Open a folder or a regular file of the checkout, through no symlink.
 
     Raises:
-        Faulty: if something else stands there or on the way, or it is closed to us.
+        ScanFault: if something else stands there or on the way, or it is closed to us.
     """
     names = path.split("/") if path else []
     try:
@@ -230,15 +230,15 @@ def open_below(checkout: Path, path: str, *, is_file: bool = False) -> Opened:
                 os.close(opened)
             opened = inner
     except OSError as error:
-        raise Faulty(_closed(path, error)) from error
+        raise ScanFault(_closed(path, error)) from error
     if is_file and not stat.S_ISREG(os.fstat(opened).st_mode):
         mode = os.fstat(opened).st_mode
         os.close(opened)
-        raise Faulty(not_a_file(path, None, mode))
-    return Opened(opened)
+        raise ScanFault(not_a_file(path, None, mode))
+    return OpenFile(opened)
 
 
-def not_a_file(path: str, file: LaidFile | None, mode: int | None) -> Rejected:
+def not_a_file(path: str, file: ManifestEntry | None, mode: int | None) -> Rejected:
     """Return the refusal of what is not a regular file now, or was none when it was laid out."""
     shown = excerpt(path)
     if file is not None and file.mode in (MODE_SYMLINK, MODE_SUBMODULE):
@@ -263,13 +263,13 @@ def _is_git_dir(folder: str, name: str) -> bool:
     """Answer whether this is the checkout's own `.git`.
 
     Raises:
-        Faulty: if it is one somewhere else, which makes that folder a repository.
+        ScanFault: if it is one somewhere else, which makes that folder a repository.
     """
     if len(name) != 4 or name.lower() != ".git":
         return False
     if not folder and name == ".git":
         return True
-    raise Faulty(_repository(folder))
+    raise ScanFault(_repository(folder))
 
 
 def _repository(folder: str) -> Rejected:

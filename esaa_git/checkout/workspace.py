@@ -22,13 +22,13 @@ from pathlib import Path
 
 from esaa_git.checkout import diff
 from esaa_git.checkout.isolated import (
-    SealedGit,
+    IsolatedGit,
+    isolated_git,
     object_folders,
-    sealed_git,
     text_settings,
     write_git_dir,
 )
-from esaa_git.checkout.manifest import LaidOut
+from esaa_git.checkout.manifest import Manifest
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room, throwaway_folder
 from esaa_git.ports.agent import Harvest
@@ -89,12 +89,12 @@ class GitWorkspaces:
                     tree = GitTrees(self._repository).with_changes(tree, changes)
                 for name in ("checkout", "home", "tmp"):
                     (top / name).mkdir(mode=0o700)
-                laid_out = _lay_out(top / "checkout", tree, objects, settings)
+                manifest = _lay_out(top / "checkout", tree, objects, settings)
                 git_dir = top / "checkout" / ".git"
                 write_git_dir(git_dir, objects, {**_SETTINGS, **settings}, _BRANCH)
                 head = base if tree == commit.tree else _store_commit(git_dir, tree, base, commit)
                 (git_dir / _BRANCH).write_text(f"{head}\n")
-                (git_dir / "index").write_bytes(laid_out.index)
+                (git_dir / "index").write_bytes(manifest.index)
                 self._copy_boundary(git_dir)
             except OSError as error:
                 raise no_room(f"lay out {base[:12]} for an agent", error) from error
@@ -104,7 +104,7 @@ class GitWorkspaces:
                     cause="the commit is not in this repository",
                     hint="run 'git esaa fetch', then repeat the command",
                 ) from error
-            yield GitWorkspace(top, objects, settings, laid_out)
+            yield GitWorkspace(top, objects, settings, manifest)
 
     def _copy_boundary(self, git_dir: Path) -> None:
         """Have the agent's git know where a shallow clone ends (git-clone(1), --depth)."""
@@ -117,14 +117,14 @@ class GitWorkspace:
     """One throwaway checkout."""
 
     def __init__(
-        self, top: Path, objects: Sequence[Path], settings: Mapping[str, str], laid_out: LaidOut
+        self, top: Path, objects: Sequence[Path], settings: Mapping[str, str], manifest: Manifest
     ) -> None:
         self.path = top / "checkout"
         self.home = top / "home"
         self.tmp = top / "tmp"
         self.readable: Sequence[Path] = tuple(objects)
         self._settings = settings
-        self._laid_out = laid_out
+        self._manifest = manifest
 
     def harvest(self, max_bytes: int) -> Harvest:
         """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
@@ -132,14 +132,14 @@ class GitWorkspace:
         Raises:
             AgentError: if there is no room to find out.
         """
-        with sealed_git(self.readable, self._settings) as git:
-            return diff.harvest(git, self.path, self._laid_out, max_bytes)
+        with isolated_git(self.readable, self._settings) as git:
+            return diff.harvest(git, self.path, self._manifest, max_bytes)
 
 
 def _lay_out(
     folder: Path, tree: str, objects: Sequence[Path], settings: Mapping[str, str]
-) -> LaidOut:
-    with sealed_git(objects, settings) as git:
+) -> Manifest:
+    with isolated_git(objects, settings) as git:
         try:
             git.run(folder, "-c", f"checkout.workers={_WORKERS}", "read-tree", "-m", "-u", tree)
         except RepositoryError as error:
@@ -152,8 +152,8 @@ def _lay_out(
         return _remember(git, tree)
 
 
-def _remember(git: SealedGit, tree: str) -> LaidOut:
-    return LaidOut(tree, git.index.read_bytes(), git.index.stat().st_mtime_ns)
+def _remember(git: IsolatedGit, tree: str) -> Manifest:
+    return Manifest(tree, git.index.read_bytes(), git.index.stat().st_mtime_ns)
 
 
 def _hint(error: RepositoryError) -> str:

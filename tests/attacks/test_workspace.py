@@ -21,9 +21,9 @@ from pathlib import Path
 import pytest
 
 from esaa_git.checkout import diff as harvesting
-from esaa_git.checkout.isolated import sealed_git
-from esaa_git.checkout.manifest import LaidOut
-from esaa_git.checkout.scan import Faulty, open_below
+from esaa_git.checkout.isolated import isolated_git
+from esaa_git.checkout.manifest import Manifest
+from esaa_git.checkout.scan import ScanFault, open_below
 from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.folders import remove_folder
@@ -182,10 +182,10 @@ def test_a_file_that_lstat_cannot_tell_from_the_one_laid_out_is_read(
     now, before = (git(checkout.path, "rev-parse", name) for name in (":src/a.py", "HEAD:src/a.py"))
     index = index.replace(bytes.fromhex(now), bytes.fromhex(before))
     changed = (checkout.path / "src/a.py").stat().st_ctime_ns
-    laid_out = LaidOut(
+    laid_out = Manifest(
         git(repo, "rev-parse", "HEAD^{tree}"), index, changed if same_tick else changed + 1
     )
-    with sealed_git(checkout.readable, {}) as sealed:
+    with isolated_git(checkout.readable, {}) as sealed:
         found = harvesting.harvest(sealed, checkout.path, laid_out, ENOUGH)
     assert found.fault is None
     assert list(found.updates) == ([EDIT] if same_tick else [])
@@ -277,10 +277,10 @@ def test_nothing_is_opened_through_a_symlink(checkout: GitWorkspace, outside: Pa
     (checkout.path / "there").symlink_to(outside)
     (checkout.path / "file").symlink_to(outside / "x")
     for path in ("there/a.py", "there/deep/c.py", "file"):
-        with pytest.raises(Faulty):
+        with pytest.raises(ScanFault):
             open_below(checkout.path, path, is_file=True)
     for path in ("there", "there/deep"):
-        with pytest.raises(Faulty):
+        with pytest.raises(ScanFault):
             open_below(checkout.path, path)
 
 
