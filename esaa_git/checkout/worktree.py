@@ -15,26 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esaa_git.checkout.indexlock import identity, lock_index, replacing_index, wait_for_lock
+from esaa_git.checkout.status import Status, batches, parse_status
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.locks import Claim
 from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry, bytes_of, name_of
 from esaa_git.store.program import run_git
 
-_ARGUMENTS_LIMIT = 128 * 1024
-
-_UNMERGED = "has conflicts that are not resolved"
-_STAGED = "has staged changes"
-_UNTRACKED = "is a file that git does not track"
-_IGNORED = "is a file that git ignores"
 _HIDDEN = "is changed, and hidden from 'git status' by assume-unchanged or skip-worktree"
-_CHANGED = {
-    "A": "is added, and not committed",
-    "D": "is deleted, and that is not committed",
-    "M": "has changes that are not committed",
-    "T": "is no longer a file of the same kind",
-}
-
 # What read-tree says before it has changed anything (unpack-trees.c, builtin/read-tree.c).
 _REFUSAL = re.compile(
     "Cannot merge|would lose untracked|would be (overwritten|removed) by merge"
@@ -58,24 +46,6 @@ class Change:
 
     old: TreeEntry | None
     new: TreeEntry | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """What git-status(1) says of a path: its index entry, and the letter for its file."""
-
-    index: TreeEntry | None
-    change: str = "."
-    unmerged: bool = False
-    loose: str | None = None
-
-    def difference(self, expected: TreeEntry | None) -> str | None:
-        """Return what of it is the person's own where this entry was expected."""
-        if self.unmerged:
-            return _UNMERGED
-        if self.index != expected:
-            return _STAGED
-        return _CHANGED.get(self.change) or self.loose
 
 
 @dataclass(slots=True)
@@ -134,7 +104,7 @@ class Worktree:
             refresh: whether to write down which touched files were found unchanged, without which
                 read-tree takes them for changed.
         """
-        found = {path: _Status(entry) for path, entry in at_head.items()}
+        found = {path: Status(entry) for path, entry in at_head.items()}
         found |= self._status_of(list(found), refresh=refresh)
         plan = Plan()
         doubtful = []
@@ -169,7 +139,7 @@ class Worktree:
         plan.done = [path for path in plan.done if path not in plan.in_the_way]
         return plan
 
-    def _status_of(self, paths: list[str], *, refresh: bool) -> dict[str, _Status]:
+    def _status_of(self, paths: list[str], *, refresh: bool) -> dict[str, Status]:
         options = ("--untracked-files=all", "--ignored")
         if refresh:
             with suppress(ConflictError), self._replacing_index() as (index, claim):
@@ -183,14 +153,14 @@ class Worktree:
         *options: str,
         env: Mapping[str, str] | None = None,
         holding: Sequence[int] = (),
-    ) -> dict[str, _Status]:
+    ) -> dict[str, Status]:
         """Return what status says of these paths, or of all; silence says that nothing changed."""
-        found: dict[str, _Status] = {}
+        found: dict[str, Status] = {}
         options = ("--porcelain=v2", "-z", "--no-renames", *options)
-        batches = [()] if paths is None else _batches(paths)
-        for batch in batches:
+        parts = [()] if paths is None else batches(paths)
+        for batch in parts:
             said = self._git("status", *options, "--", *batch, env=env, holding=holding)
-            found |= map(_parse_status, said.split("\0")[:-1])
+            found |= map(parse_status, said.split("\0")[:-1])
         return found
 
     def lock_index(self) -> Claim:
@@ -280,7 +250,7 @@ class Worktree:
         return None
 
     def _done(
-        self, doubtful: list[str], found: Mapping[str, _Status], changes: Changes
+        self, doubtful: list[str], found: Mapping[str, Status], changes: Changes
     ) -> list[str]:
         """Return the paths whose file is new already and whose index entry is still the old one.
 
@@ -323,7 +293,7 @@ class Worktree:
     def _hidden(self, paths: list[str], changes: Changes) -> dict[str, str]:
         """Return the files that differ although the index says not to look."""
         tagged = []
-        for batch in _batches(paths):
+        for batch in batches(paths):
             for record in self._git("ls-files", "-v", "-z", "--", *batch).split("\0")[:-1]:
                 if record[0].islower() or record[0] == "S":
                     tagged.append(record[2:])
@@ -413,31 +383,6 @@ class Worktree:
 
 
 # ---- small parts -------------------------------------------------------------------------------
-
-
-def _parse_status(record: str) -> tuple[str, _Status]:
-    """Decode one record of git-status(1), "Porcelain Format Version 2"."""
-    kind = record[0]
-    if kind in "?!":
-        return record[2:], _Status(None, loose=_UNTRACKED if kind == "?" else _IGNORED)
-    if kind == "u":
-        return record.split(" ", 10)[10], _Status(None, unmerged=True)
-    _, letters, _, _, mode, _, _, oid, path = record.split(" ", 8)
-    return path, _Status(None if mode == "000000" else TreeEntry(mode, oid), change=letters[1])
-
-
-def _batches(paths: list[str]) -> Iterator[list[str]]:
-    """Split paths into parts that fit on a command line; git-status(1) reads none from a file."""
-    batch: list[str] = []
-    size = 0
-    for path in paths:
-        size += len(bytes_of(path)) + 1
-        if batch and size > _ARGUMENTS_LIMIT:
-            yield batch
-            batch, size = [], len(bytes_of(path)) + 1
-        batch.append(path)
-    if batch:
-        yield batch
 
 
 def _ancestors(path: str) -> Iterator[str]:
