@@ -67,6 +67,16 @@ def make_agent(entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
     adapter = ADAPTERS.find(entry.adapter)
     if adapter is None:
         raise _absent(entry)
+    return make(adapter, entry, context)
+
+
+def make(adapter: Adapter, entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
+    """Return what an adapter makes of an entry, once its settings and confinement are in order.
+
+    Raises:
+        AgentError: if it confines nothing, and that was not asked for.
+        ConfigurationError: if its settings are none of the adapter's.
+    """
     _check_settings(entry, adapter)
     _check_sandboxes(entry, adapter, context.sandbox)
     return adapter.make(entry, context)

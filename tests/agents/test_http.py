@@ -47,9 +47,9 @@ from esaa_git.core.event import schema
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.ports.agent import Answer, Request
+from esaa_git.testing.contracts import contracts
 from tests.agents.memory import NOW, MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, view
-from tests.support.memory import contracts
 from tests.support.model_server import MODEL, USAGE, ModelServer, Step, answer, fault, model_server
 from tests.support.patience import patience
 from tests.support.thoroughness import examples

@@ -28,8 +28,8 @@ from esaa_git.core import envelope as envelopes
 from esaa_git.core.envelope import Envelope, payload_schemas, update_schemas
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import ConfigurationError
+from esaa_git.testing.contracts import Place
 from tests.agents.views import CONTRACT, story, view
-from tests.support.memory import Place
 from tests.support.thoroughness import examples
 
 VIEW = view()

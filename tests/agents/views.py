@@ -8,8 +8,8 @@ from esaa_git.core import canonical
 from esaa_git.core.event import after, timestamp
 from esaa_git.core.view import purified_view
 from esaa_git.ports.agent import Request
+from esaa_git.testing.contracts import Place, contracts
 from tests.agents.memory import BASE, NOW
-from tests.support.memory import Place, contracts
 from tests.support.story import AGENT, Story, definition
 
 CONTRACT = "AGENT_CONTRACT.yaml"

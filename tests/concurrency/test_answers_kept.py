@@ -12,7 +12,8 @@ from esaa_git.engine.options import Options
 from esaa_git.engine.transaction import MAX_TRIES
 from esaa_git.errors import ConflictError
 from esaa_git.ports.branch import Effect
-from tests.support.memory import MemoryEngine, engine, task
+from esaa_git.testing.contracts import task
+from esaa_git.testing.engine import MemoryEngine, engine
 
 
 def crowded(commits: int) -> MemoryEngine:

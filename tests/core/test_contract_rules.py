@@ -15,8 +15,8 @@ from esaa_git.core.contract_rules import (
 )
 from esaa_git.core.event import Event, NewEvent, after, seal
 from esaa_git.core.invariants import Violation
+from esaa_git.testing.contracts import Place, contracts
 from tests.support.examples import EXAMPLES, OID, SHA256
-from tests.support.memory import Place, contracts
 from tests.support.story import AGENT, HALF_AN_HOUR, OUTPUT, Story, definition
 
 PERSON = "person@example.com"

@@ -12,7 +12,7 @@ from esaa_git.core.contracts import REQUIRED_FILES, Contracts, is_contract_file
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.errors import ConfigurationError
-from tests.support.memory import Place, changed_files, contracts, template_files
+from esaa_git.testing.contracts import Place, changed_files, contracts, template_files
 
 AGENT = "AGENT_CONTRACT.yaml"
 ORCHESTRATOR = "ORCHESTRATOR_CONTRACT.yaml"

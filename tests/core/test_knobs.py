@@ -34,28 +34,21 @@ from esaa_git.ports.log import Attachments
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
+from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
+from esaa_git.testing.contracts import (
+    Place,
+    changed_files,
+    contracts,
+    task,
+    template_document,
+    template_files,
+)
+from esaa_git.testing.engine import MemoryEngine, engine
+from esaa_git.testing.world import NoWorkspaces
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, SigningKeys
 from tests.support.examples import EXAMPLES, TS
-from tests.support.memory import (
-    Answering,
-    MemoryEngine,
-    NoWorkspaces,
-    Place,
-    changed_files,
-    contracts,
-    engine,
-    in_turn,
-    oblige,
-    result,
-    says,
-    spoken,
-    task,
-    template_document,
-    template_files,
-    write,
-)
 
 AGENT = "AGENT_CONTRACT.yaml"
 ORCHESTRATOR = "ORCHESTRATOR_CONTRACT.yaml"

@@ -17,7 +17,7 @@ from esaa_git.core.storage import (
     redact,
     redact_value,
 )
-from tests.support.memory import contracts
+from esaa_git.testing.contracts import contracts
 
 SECRET = "tok_" + 12 * "x"
 

@@ -10,8 +10,8 @@ from esaa_git.core import canonical
 from esaa_git.core.envelope import payload_schemas, update_schemas
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.view import MAX_ISSUES, MAX_NOTES, MAX_PATHS_OF_DEPENDENCY, purified_view
+from esaa_git.testing.contracts import Place, contracts, template_document
 from tests.support.examples import LATER, OID
-from tests.support.memory import Place, contracts, template_document
 from tests.support.story import AGENT, HALF_AN_HOUR, Story, definition
 
 PERSON = "person@example.com"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from esaa_git.errors import ConfigurationError
+from esaa_git.testing.contracts import task as spec
+from esaa_git.testing.engine import engine_with
 from tests.conftest import Git
 from tests.support.project import KINDS, Project, make_project, task
 
@@ -79,6 +83,19 @@ def test_the_guide_shows_the_package_as_it_is(file: str) -> None:
     guide = (PACKAGE.parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
     shown = (PACKAGE / file).read_text(encoding="utf-8").rstrip()
     assert f"\n{shown}\n```\n" in guide
+
+
+def test_the_adapter_is_tried_without_git_or_files(here: Here) -> None:
+    adapter = import_module("esaa_git_echo").ADAPTER
+    made = engine_with(adapter, {"file": "docs/spec/said.md"}, name="echo")
+    made.apply(spec("T-1", title="Say hello"))
+    assert made.run().result == "success"
+    assert made.content("docs/spec/said.md") == b"Say hello\n"
+
+    wrong = engine_with(adapter, {"files": "x"}, name="echo")
+    wrong.apply(spec("T-1"))
+    with pytest.raises(ConfigurationError, match="there is no entry of the name 'files'"):
+        wrong.run()
 
 
 def test_an_agent_of_a_package_does_a_task_and_the_record_needs_no_package(

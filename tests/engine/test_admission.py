@@ -13,17 +13,9 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
-from tests.support.memory import (
-    MemoryEngine,
-    Place,
-    contracts,
-    engine,
-    in_turn,
-    oblige,
-    result,
-    task,
-    write,
-)
+from esaa_git.testing.answers import in_turn, oblige, result, write
+from esaa_git.testing.contracts import Place, contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")

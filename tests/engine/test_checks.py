@@ -12,18 +12,10 @@ from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Said
 from esaa_git.errors import AgentError, ConfigurationError, ConflictError
 from esaa_git.ports.agent import Answer
-from tests.support.memory import (
-    MemoryChecker,
-    MemoryEngine,
-    Place,
-    contracts,
-    engine,
-    in_turn,
-    oblige,
-    result,
-    task,
-    write,
-)
+from esaa_git.testing.answers import in_turn, oblige, result, write
+from esaa_git.testing.contracts import Place, contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
+from esaa_git.testing.world import MemoryChecker
 
 CHECKS: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "checks")
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")

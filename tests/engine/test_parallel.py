@@ -12,16 +12,10 @@ from esaa_git.engine.pool import Cancelled, WorkerPool
 from esaa_git.engine.proposer import Dispatched, dispatch
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
-from tests.support.memory import (
-    MemoryChecker,
-    MemoryEngine,
-    MemoryRoster,
-    engine,
-    oblige,
-    result,
-    task,
-    write,
-)
+from esaa_git.testing.answers import oblige, result, write
+from esaa_git.testing.contracts import task
+from esaa_git.testing.engine import MemoryEngine, engine
+from esaa_git.testing.world import MemoryChecker, MemoryRoster
 
 WAIT = 20.0
 """Seconds after which a test gives up; none waits that long."""

@@ -13,19 +13,9 @@ from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import ConfigurationError, RunHalted
 from esaa_git.ports.agent import Answer, Request
-from tests.support.memory import (
-    Answering,
-    MemoryEngine,
-    Place,
-    contracts,
-    engine,
-    envelope,
-    in_turn,
-    result,
-    spoken,
-    task,
-    write,
-)
+from esaa_git.testing.answers import Answering, envelope, in_turn, result, spoken, write
+from esaa_git.testing.contracts import Place, contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
 
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
 REVIEWERS: Place = ("agents_swarm.yaml", "reviewers")

@@ -18,17 +18,10 @@ from esaa_git.engine.lease import Watched
 from esaa_git.engine.sharing import Sharing
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable, RunHalted
 from esaa_git.ports.agent import Answer, Request
-from tests.support.memory import (
-    EVENTS,
-    Answering,
-    MemoryEngine,
-    Place,
-    contracts,
-    engine,
-    oblige,
-    says,
-    task,
-)
+from esaa_git.testing.answers import Answering, oblige, says
+from esaa_git.testing.contracts import Place, contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
+from esaa_git.testing.log import EVENTS
 
 MAIN = "refs/heads/main"
 

@@ -26,20 +26,9 @@ from esaa_git.engine.exchange import Said
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer, Request
-from tests.support.memory import (
-    Answering,
-    MemoryEngine,
-    contracts,
-    engine,
-    in_turn,
-    oblige,
-    pipeline,
-    result,
-    says,
-    spoken,
-    task,
-    write,
-)
+from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
+from esaa_git.testing.contracts import contracts, pipeline, task
+from esaa_git.testing.engine import MemoryEngine, engine
 
 FOLDER = Path(__file__).parent
 ANN, BOB = "ann@example.com", "bob@example.com"

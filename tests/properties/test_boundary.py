@@ -29,17 +29,9 @@ from esaa_git.engine.exchange import Admission, Said
 from esaa_git.engine.verifier import Accepted, Repeated, Verifier
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry, NotAFile
-from tests.support.memory import (
-    MemoryEngine,
-    contracts,
-    engine,
-    envelope,
-    result,
-    says,
-    spoken,
-    task,
-    write,
-)
+from esaa_git.testing.answers import envelope, result, says, spoken, write
+from esaa_git.testing.contracts import contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
 
 LINES = b"one\ntwo\nthree\n"
 FILES: Mapping[str, bytes | NotAFile] = {

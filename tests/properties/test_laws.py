@@ -26,18 +26,10 @@ from esaa_git.engine.exchange import Said
 from esaa_git.errors import EsaaError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
+from esaa_git.testing.answers import Answering, oblige, result, says, write
+from esaa_git.testing.contracts import contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
 from tests.support.examples import EXAMPLES, TS
-from tests.support.memory import (
-    Answering,
-    MemoryEngine,
-    contracts,
-    engine,
-    oblige,
-    result,
-    says,
-    task,
-    write,
-)
 from tests.support.thoroughness import examples
 
 # ------------------------------------------------------------------------------- canonical JSON

@@ -46,8 +46,9 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.repository import open_repository
 from esaa_git.store.trees import GitTrees
+from esaa_git.testing.engine import MemoryAgent, MemoryEngine, engine
+from esaa_git.testing.world import MemoryClock
 from tests.conftest import Git
-from tests.support.memory import MemoryAgent, MemoryClock, MemoryEngine, engine
 from tests.support.project import Project, make_project
 
 TASKS = ("T-1", "T-2", "T-3", "T-4")

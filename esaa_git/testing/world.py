@@ -1,0 +1,399 @@
+"""A world in memory: what the engine needs of git and of the machine, without either.
+
+Contents have git's own ids, commits are values named by the SHA-1 of what they say, refs are a
+dict, and a merge settles what only one side changed. It does what `esaa_git.ports` promises and
+no more, so that the adapters on git can be held against it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha1
+from typing import Any, Final
+
+from esaa_git.core import canonical
+from esaa_git.core.contracts import Check
+from esaa_git.errors import AgentError, ConflictError, RepositoryError
+from esaa_git.ports.agent import Workspace
+from esaa_git.ports.branch import BranchMove, Effect, InTheWay
+from esaa_git.ports.checks import CheckResult
+from esaa_git.ports.files import Conflict, FileEntry, NotAFile
+from esaa_git.ports.local import Followup
+
+START: Final = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+Entry = FileEntry | NotAFile
+Files = Mapping[str, Entry]
+
+
+class MemoryClock:
+    """A `Clock` that stands still until it is told to go forward, or the engine sleeps."""
+
+    def __init__(self, moment: datetime = START) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def between(self, least: float, most: float) -> float:
+        return random.uniform(least, most)
+
+    def sleep(self, seconds: float) -> None:
+        self.forward(seconds=seconds)
+
+    def forward(self, **duration: float) -> None:
+        """Go forward by so much, in the words of `timedelta`: `forward(minutes=5)`."""
+        self.moment += timedelta(**duration)
+
+
+# ---------------------------------------------------------------------------------- the repository
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit: the commits before it, what stands in its tree, and what its message says."""
+
+    parents: tuple[str, ...]
+    files: Files
+    message: Mapping[str, Any]
+
+    @property
+    def oid(self) -> str:
+        said = {
+            "parents": self.parents,
+            "files": {path: _named(entry) for path, entry in self.files.items()},
+            "message": self.message,
+        }
+        return sha1(canonical.encode(said), usedforsecurity=False).hexdigest()
+
+
+def _named(entry: Entry) -> str:
+    return entry.what if isinstance(entry, NotAFile) else f"{entry.mode} {entry.oid}"
+
+
+@dataclass
+class Repository:
+    """Blobs, commits and refs; `checkout` holds the files of the one checkout, of `current`."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    current: str = "main"
+    checkout: dict[str, Entry] = field(default_factory=dict)
+
+    def put(self, commit: Commit) -> str:
+        self.commits[commit.oid] = commit
+        return commit.oid
+
+    def files(self, commit: str) -> Files:
+        return self.commits[commit].files
+
+    def ancestors(self, commit: str) -> Iterator[str]:
+        """Yield a commit and all that come before it, each once."""
+        seen: set[str] = set()
+        queue = [commit]
+        while queue:
+            oid = queue.pop()
+            if oid not in seen:
+                seen.add(oid)
+                yield oid
+                queue.extend(self.commits[oid].parents)
+
+    def swap(self, moves: Sequence[tuple[str, str | None, str]]) -> None:
+        """Move refs from where they were expected, all or none."""
+        for ref, old, _ in moves:
+            if self.refs.get(ref) != old:
+                raise ConflictError(f"'{ref}' moved", cause=f"expected {old}")
+        for ref, _, new in moves:
+            self.refs[ref] = new
+
+
+class MemoryBlobs:
+    """A `BlobStore`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._blobs = repository.blobs
+
+    def read(self, oid: str) -> bytes:
+        return self._blobs[oid]
+
+    def write(self, content: bytes) -> str:
+        data = b"blob %d\0%s" % (len(content), content)
+        oid = sha1(data, usedforsecurity=False).hexdigest()
+        self._blobs[oid] = content
+        return oid
+
+
+class MemoryTrees:
+    """`Trees`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def entry(self, commit: str, path: str) -> Entry | None:
+        files = self._repository.files(commit)
+        if path in files:
+            return files[path]
+        names = path.split("/")
+        for depth in range(1, len(names)):
+            above = files.get("/".join(names[:depth]))
+            if above is not None:
+                return above if isinstance(above, NotAFile) else NotAFile("a file in its way")
+        below = any(other.startswith(f"{path}/") for other in files)
+        return NotAFile("a directory") if below else None
+
+    def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
+        for path, entry in sorted(self._repository.files(commit).items()):
+            if isinstance(entry, FileEntry) and is_below(path, below):
+                yield path, entry
+
+
+def is_below(path: str, below: Sequence[str]) -> bool:
+    """Answer whether a path is, or lies below, one of these; '' is the root."""
+    return any(one in ("", path) or path.startswith(f"{one}/") for one in below)
+
+
+class MemoryMerger:
+    """A `Merger` that settles what at most one side changed."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def merge_file(
+        self, path: str, base: FileEntry, ours: FileEntry, theirs: FileEntry
+    ) -> FileEntry | Conflict:
+        mode = _settled(base.mode, ours.mode, theirs.mode)
+        oid = _settled(base.oid, ours.oid, theirs.oid)
+        if mode is None or oid is None:
+            return Conflict(path, "both sides changed it", "<<<<<<< branch\n>>>>>>> proposal\n")
+        return FileEntry(mode, oid)
+
+    def renamed_to(self, base: str, tip: str, path: str) -> str | None:
+        before, after = self._repository.files(base), self._repository.files(tip)
+        added = [name for name in after if name not in before and after[name] == before[path]]
+        return added[0] if len(added) == 1 else None
+
+
+def _settled(base: str, ours: str, theirs: str) -> str | None:
+    if theirs in (base, ours):
+        return ours
+    return theirs if ours == base else None
+
+
+class MemoryBranch:
+    """A `WorkingBranch`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.hooks: tuple[str, ...] = ()
+
+    def tip(self, branch: str) -> str | None:
+        return self._repository.refs.get(f"refs/heads/{branch}")
+
+    def current(self) -> str:
+        return self._repository.current
+
+    def protected(self) -> Sequence[str]:
+        return self.hooks
+
+    def move(self, move: BranchMove, message: str) -> None:
+        self._repository.swap([(f"refs/heads/{move.branch}", move.old, move.new)])
+
+    def contains(self, tip: str, commit: str) -> bool:
+        return commit in self._repository.ancestors(tip)
+
+    def keep_snapshot(self, name: str, commits: Mapping[str, str], most: int) -> list[str]:
+        prefix = "refs/esaa/snapshots/"
+        refs = self._repository.refs
+        kept = [f"{prefix}{name}/{part}" for part in commits]
+        refs.update(zip(kept, commits.values(), strict=True))
+        names = sorted({ref.split("/")[3] for ref in refs if ref.startswith(prefix)})
+        for old in names[:-most]:
+            for ref in [ref for ref in refs if ref.startswith(f"{prefix}{old}/")]:
+                del refs[ref]
+        return kept
+
+
+class MemoryEffects:
+    """An `EffectCommits`."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
+        sign(effect.event_commit.encode())
+        files = changed(self._repository.files(effect.parent), effect.changes)
+        said = {name: value for name, value in asdict(effect).items() if name != "changes"}
+        return self._repository.put(Commit((effect.parent,), files, said))
+
+    def commit_merge(
+        self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
+    ) -> str:
+        tip = self._repository.refs.get(f"refs/heads/{branch}")
+        if tip is None:
+            raise RepositoryError(f"the working branch '{branch}' is gone")
+        mine = set(self._repository.ancestors(tip))
+        base = next(oid for oid in self._repository.ancestors(effect_commit) if oid in mine)
+        before, ours, theirs = map(self._repository.files, (base, tip, effect_commit))
+        files = dict(ours)
+        for path in sorted({*before, *theirs}):
+            if theirs.get(path) == before.get(path) or theirs.get(path) == ours.get(path):
+                continue
+            if ours.get(path) != before.get(path):
+                raise ConflictError(f"'{path}' conflicts with what '{branch}' has become")
+            files = changed(files, {path: theirs.get(path)})
+        sign(effect_commit.encode())
+        return self._repository.put(Commit((tip, effect_commit), files, {"ts": ts}))
+
+
+class MemoryCheckouts:
+    """A `Checkouts` with one checkout, of the current branch."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def in_the_way(
+        self, branch: str, commit: str, changes: Mapping[str, Entry | None]
+    ) -> list[InTheWay]:
+        if branch != self._repository.current:
+            return []
+        before, here = self._repository.files(commit), self._repository.checkout
+        return [
+            InTheWay(path, ".", "it has uncommitted changes")
+            for path, wanted in sorted(changes.items())
+            if here.get(path) not in (before.get(path), wanted)
+        ]
+
+    def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
+        tip = self._repository.refs.get(f"refs/heads/{branch}")
+        if tip is None or branch != self._repository.current:
+            return []
+        before, here = self._repository.files(tip), self._repository.checkout
+        return sorted(path for path in {*before, *here} if here.get(path) != before.get(path))
+
+    def lock(self, branch: str) -> None:
+        """No other process is there."""
+
+    def unlock(self) -> None:
+        """No other process is there."""
+
+    def follow(self, branch: str, old: str, new: str, paths: Sequence[str]) -> list[InTheWay]:
+        if branch != self._repository.current:
+            return []
+        after, here = self._repository.files(new), self._repository.checkout
+        left = self.in_the_way(branch, old, {path: after.get(path) for path in paths})
+        named = {path.path for path in left}
+        followed = {path: after.get(path) for path in paths if path not in named}
+        self._repository.checkout = changed(here, followed)
+        return left
+
+
+def changed(files: Files, changes: Mapping[str, Entry | None]) -> dict[str, Entry]:
+    """Return the files with these paths changed; None takes one away."""
+    after = dict(files)
+    for path, entry in changes.items():
+        if entry is None:
+            after.pop(path, None)
+        else:
+            after[path] = entry
+    return after
+
+
+# ------------------------------------------------------------------------- -- beside it
+
+
+class MemoryJournal:
+    """A `Journal`."""
+
+    def __init__(self) -> None:
+        self.followup: Followup | None = None
+
+    def write(self, followup: Followup) -> None:
+        self.followup = followup
+
+    def read(self) -> Followup | None:
+        return self.followup
+
+    def clear(self) -> None:
+        self.followup = None
+
+    def pause(self) -> None:
+        """Keep it: there is no other process to leave it to."""
+
+
+class MemoryRoster:
+    """A `Roster`; a test puts into `orphans` what processes that are gone were at work on."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.orphans: list[str] = []
+
+    def enter(self, name: str) -> None:
+        if name not in self.names:
+            self.names.append(name)
+
+    def leave(self, name: str) -> None:
+        if name in self.names:
+            self.names.remove(name)
+
+    def left_behind(self) -> list[str]:
+        found, self.orphans = self.orphans, []
+        return found
+
+
+class NoWorkspaces:
+    """`Workspaces` of a world without files: there is none to lay out."""
+
+    def open(
+        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+    ) -> AbstractContextManager[Workspace]:
+        raise AgentError(
+            "there is no checkout in memory",
+            hint="try an adapter that works in one with the command line, in a repository",
+        )
+
+
+class MemoryChecker:
+    """A `Checker` that runs no program.
+
+    A check passes unless a file of the tree holds the words `NAME fails`. `trees` are those that
+    were checked.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.trees: list[dict[str, Entry]] = []
+
+    def ready(self, checks: Sequence[Check]) -> None:
+        pass
+
+    def run(
+        self,
+        checks: Sequence[Check],
+        base: str,
+        changes: Mapping[str, FileEntry | None],
+        pause: Callable[[], None],
+    ) -> list[CheckResult]:
+        tree = {**self._repository.files(base), **changes}
+        self.trees.append({path: entry for path, entry in tree.items() if entry is not None})
+        contents = [
+            self._repository.blobs[entry.oid]
+            for entry in tree.values()
+            if isinstance(entry, FileEntry)
+        ]
+        results: list[CheckResult] = []
+        for check in checks:
+            passed = not any(f"{check.name} fails".encode() in content for content in contents)
+            reason = "" if passed else "it left with exit status 1"
+            results.append(CheckResult(check.name, passed, reason, "output\n", 1))
+            if not passed:
+                break
+        return results
