@@ -15,6 +15,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.events.spec import Schema
+from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Request, Workspaces
 from esaa_git.ports.files import BlobStore, Trees
 from esaa_git.ports.local import Clock
@@ -90,3 +91,8 @@ def limit(request: Request, timeout_ms: int | None, now: datetime) -> Limit:
         return Limit(timeout_ms, deadline, failure)
     failure = f"did not answer before its deadline {request.deadline}"
     return Limit(left_ms, request.deadline, failure)
+
+
+def agent_error(agent: str, message: str, cause: str | None, hint: str) -> AgentError:
+    """Return the error that an agent cannot be asked, in the words in which all of them say it."""
+    return AgentError(f"agent '{agent}': {message}", cause=cause, hint=hint)

@@ -7,33 +7,24 @@ makes the directory that it works in.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from esaa_git.agents.adapter import Adapter, AdapterContext, limit
-from esaa_git.agents.programs import (
-    WHERE,
-    attempt_variables,
-    check_names,
-    environment,
-    find_program,
-    start_hint,
-)
-from esaa_git.agents.scratch import Scratch, SnapshotFile, scratch_directory
+from esaa_git.agents.adapter import Adapter, Limit
+from esaa_git.agents.programs import WHERE, ProgramAgent, start_hint
+from esaa_git.agents.scratch import SnapshotFile, scratch_directory
 from esaa_git.agents.settings import COMMAND, PROGRAM
-from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.spec import record
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
-from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
-from esaa_git.sandbox.confinement import NotStarted, Outcome, Rules, choose, make_rules, run
+from esaa_git.sandbox.confinement import NotStarted, Outcome, Rules, make_rules, run
 from esaa_git.sandbox.processes import signal_name
 
 
-class CommandAgent:
+class CommandAgent(ProgramAgent):
     """Runs a program for every request, confined, in a directory that is thrown away afterwards.
 
     It starts in `snapshot/`, which holds the regular files of the request's base that match its
@@ -41,84 +32,37 @@ class CommandAgent:
     a HOME and a TMPDIR, both empty, where alone it can write. Its environment is PATH,
     `programs.PASSED_ON`, HOME, TMPDIR, ESAA_TASK, ESAA_ATTEMPT, ESAA_DEADLINE and the variables
     that its entry names, and nothing else. What else it can do is in `confinement`.
-
-    Args:
-        entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
-            `hosts`, `read` (paths) and `limits`.
-        context: what it is given of the repository and the machine.
     """
 
-    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
-        self.name = entry.name
-        self.adapter = entry.adapter
-        self.model = entry.model
-        self.has_checkout = True
-        self._settings = entry.settings
-        self._command: Sequence[str] = entry.settings["command"]
-        self._timeout_ms: int | None = entry.settings.get("timeout")
-        self._env: Sequence[str] = entry.settings.get("env", ())
-        self._context = context
-
-    @property
-    def sandbox(self) -> str:
-        """The level of confinement that is in force.
-
-        Raises:
-            AgentError: if what was asked for does not work here.
-        """
-        return choose(self._context.sandbox)
-
     def ready(self) -> None:
-        """Raise AgentError if the program cannot be run, confined, with the variables it wants.
-
-        Whether the operating system then starts it (its interpreter exists, say) shows only when
-        it is asked.
-        """
-        self._program()
-        check_names(self.name, self._env)
+        """Raise AgentError as all programs do, or if its hosts, paths or limits cannot be used."""
+        super().ready()
         self._rules(Path(), Path())
-        choose(self._context.sandbox)
 
     def prepare(self, request: Request) -> Request:
         """Return the request as it is: the program reads the view itself."""
         return request
 
-    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
-        """Run the program on a request and return what it wrote, or how it failed.
-
-        What `pause` raises leaves neither a process nor a directory behind; an answer that was
-        complete is lost with it. The time that laying out the snapshot takes counts; `latency_ms`
-        is that of the program.
-
-        Raises:
-            AgentError: as `ready`, if the snapshot cannot be laid out, or if the operating system
-                does not start the program.
-        """
-        self.ready()
-        began = time.monotonic()
-        allowed = limit(request, self._timeout_ms, self._context.clock.now())
-        if allowed.milliseconds <= 0:
-            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
+    def _answer(
+        self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
+    ) -> Answer:
+        program, *arguments = self._settings["command"]
         with scratch_directory(self._files(request, pause)) as scratch:
             started = time.monotonic()
             try:
                 outcome = run(
                     self.sandbox,
-                    [self._program(), *self._command[1:]],
+                    [self.program(), *arguments],
                     rules=self._rules(scratch.home, scratch.tmp, scratch.snapshot),
                     cwd=scratch.snapshot,
-                    env=self._environment(request, scratch, allowed.deadline),
+                    env=self._environment(request, allowed, scratch.home, scratch.tmp),
                     body=request.sent,
                     max_output_bytes=self._context.max_output_bytes,
-                    until=began + allowed.milliseconds / 1000,
+                    until=until,
                     pause=pause,
                 )
             except NotStarted as error:
-                raise AgentError(
-                    f"agent '{self.name}': '{self._command[0]}' cannot be started",
-                    cause=str(error),
-                    hint=start_hint(error),
-                ) from error
+                raise self._not_started(program, error, start_hint(error)) from error
             latency_ms = int((time.monotonic() - started) * 1000)
         return _answer(outcome, latency_ms, allowed.failure)
 
@@ -132,21 +76,8 @@ class CommandAgent:
                 content = context.blobs.read(entry.oid)
                 yield SnapshotFile(path, entry.mode == "100755", content)
 
-    def _environment(self, request: Request, scratch: Scratch, deadline: str) -> Mapping[str, str]:
-        return environment(
-            self.name,
-            self._env,
-            home=scratch.home,
-            tmp=scratch.tmp,
-            ours=attempt_variables(request, deadline),
-        )
-
     def _rules(self, home: Path, tmp: Path, *read: Path) -> Rules:
         return make_rules(self._settings, WHERE, read=read, write=(home, tmp))
-
-    def _program(self) -> str:
-        """Return the absolute path of the program."""
-        return find_program(self.name, self._command[0], self._context.root)
 
 
 def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
+from esaa_git.agents.adapter import Limit
+from esaa_git.agents.programs import ProgramAgent
 from esaa_git.agents.prompts import render
 from esaa_git.core import canonical
 from esaa_git.core.rejection import RejectCode
@@ -26,21 +29,49 @@ _UNCHANGED: Final = (
 )
 
 
-def worded(
-    request: Request, settings: Mapping[str, Any], prompt: Callable[[str], bytes | None]
-) -> Request:
-    """Return the request with the prompt that an editor's template makes of the view.
+Work = TypeVar("Work")
+"""What comes of an agent's work in a checkout."""
 
-    Args:
-        settings: of the agent's entry; `template` may name another one.
-        prompt: gives the text of a pinned template.
 
-    Raises:
-        ConfigurationError: if the template is missing or cannot be rendered.
+class EditingAgent(ProgramAgent, Generic[Work]):
+    """A program that edits a throwaway checkout of the base, with a HOME and a TMPDIR of its own.
+
+    Its settings may hold `template`. A kind of it says how it is asked (`_work`), and what it
+    amounts to when all its processes have ended (`_judged`).
     """
-    name = settings.get("template", "editor")
-    made = render(name, prompt(name), request.view)
-    return replace(request, sent=made.text.encode(), template=made.template)
+
+    def prepare(self, request: Request) -> Request:
+        """Return the request with the prompt that its template makes of the view.
+
+        Raises:
+            ConfigurationError: if the template is missing or cannot be rendered.
+        """
+        name = self._settings.get("template", "editor")
+        made = render(name, self._context.prompt(name), request.view)
+        return replace(request, sent=made.text.encode(), template=made.template)
+
+    def _answer(
+        self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
+    ) -> Answer:
+        with self._context.workspaces.open(request.base, request.changes) as workspace:
+            started = time.monotonic()
+            work = self._work(request, workspace, allowed, until, pause)
+            latency_ms = int((time.monotonic() - started) * 1000)
+            answer = self._judged(request, workspace, allowed, work)
+        return replace(answer, latency_ms=latency_ms)
+
+    def _work(
+        self,
+        request: Request,
+        workspace: Workspace,
+        allowed: Limit,
+        until: float,
+        pause: Callable[[], None],
+    ) -> Work:
+        raise NotImplementedError
+
+    def _judged(self, request: Request, workspace: Workspace, allowed: Limit, work: Work) -> Answer:
+        raise NotImplementedError
 
 
 def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int) -> Answer:

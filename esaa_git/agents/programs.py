@@ -1,17 +1,20 @@
-"""Which file a program of the swarm is, and the environment that it gets."""
+"""A program of the swarm: which file it is, the environment and the time that it gets."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from esaa_git.core.contracts import SWARM
+from esaa_git.agents.adapter import AdapterContext, Limit, agent_error, limit
+from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Request, Workspace
-from esaa_git.sandbox.confinement import Place
+from esaa_git.ports.agent import Answer, Request, Workspace
+from esaa_git.sandbox.confinement import Place, choose
 from esaa_git.sandbox.programs import search_path
 from esaa_git.sandbox.runner import NotStarted
 
@@ -30,6 +33,94 @@ WHERE: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 
 _WRONG: Final = f"correct 'command' {WHERE}"
 _BY_HAND: Final = "run it by hand"
+SCRIPT: Final = f"{_BY_HAND}; a script needs a first line as in '#!/usr/bin/env python3'"
+
+
+class ProgramAgent:
+    """What all agents have that are programs of this machine; a kind of them adds how it is asked.
+
+    Args:
+        entry: `settings` hold `command`, and optionally `timeout` (milliseconds), `env` (names),
+            `hosts`, `read` (paths) and `limits`.
+        context: of the attempt.
+    """
+
+    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
+        self.name = entry.name
+        self.adapter = entry.adapter
+        self.model = entry.model
+        self.has_checkout = True
+        self._settings = entry.settings
+        self._names: Sequence[str] = entry.settings.get("env", ())
+        self._context = context
+
+    @property
+    def sandbox(self) -> str:
+        """The level of confinement that is in force.
+
+        Raises:
+            AgentError: if what was asked for does not work here.
+        """
+        return choose(self._context.sandbox)
+
+    def ready(self) -> None:
+        """Raise AgentError if the program cannot be run, confined, with the variables it wants.
+
+        Whether the operating system then starts it (its interpreter exists, say) shows only when
+        it is asked.
+        """
+        self.program()
+        check_names(self.name, self._names)
+        choose(self._context.sandbox)
+
+    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
+        """Have the program work on a request and return what it proposes, or how it failed.
+
+        What `pause` raises leaves neither a process nor a folder behind; an answer that was
+        complete is lost with it. The time that laying out files takes counts; `latency_ms` is
+        that of the program.
+
+        Raises:
+            AgentError: as `ready`; if the files cannot be laid out or the program not be started;
+                if the service behind it refuses its key.
+        """
+        self.ready()
+        began = time.monotonic()
+        allowed = limit(request, self._settings.get("timeout"), self._context.clock.now())
+        if allowed.milliseconds <= 0:
+            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
+        return self._answer(request, allowed, began + allowed.milliseconds / 1000, pause)
+
+    def program(self) -> str:
+        """Return the absolute path of the program.
+
+        Raises:
+            AgentError: if there is none.
+        """
+        return find_program(self.name, self._settings["command"][0], self._context.root)
+
+    def _answer(
+        self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
+    ) -> Answer:
+        """Return the answer of the program, which has time until this moment of the clock."""
+        raise NotImplementedError
+
+    def _environment(
+        self, request: Request, allowed: Limit, home: Path, tmp: Path, **ours: str
+    ) -> dict[str, str]:
+        """Return the environment of the program, in which it is told of its attempt."""
+        told = {
+            "ESAA_TASK": request.task_id,
+            "ESAA_ATTEMPT": request.attempt_id,
+            "ESAA_DEADLINE": allowed.deadline,
+        }
+        return environment(self.name, self._names, home=home, tmp=tmp, ours={**told, **ours})
+
+    def _error(self, message: str, cause: str, hint: str) -> AgentError:
+        return agent_error(self.name, message, cause, hint)
+
+    def _not_started(self, program: str, error: NotStarted, hint: str = SCRIPT) -> AgentError:
+        return self._error(f"'{program}' cannot be started", str(error), hint)
 
 
 def find_program(agent: str, name: str, root: Path | None) -> str:
@@ -46,7 +137,7 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
     if "/" not in name:
         found = shutil.which(name, path=search_path())
         if found is None:
-            raise _error(
+            raise agent_error(
                 agent,
                 f"no program '{name}'",
                 "none of that name is on PATH",
@@ -56,7 +147,7 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
     path = Path(name)
     if not path.is_absolute():
         if root is None:
-            raise _error(
+            raise agent_error(
                 agent,
                 f"no checkout to look for program '{name}' in",
                 "a relative path starts at the top of the checkout, which is missing here",
@@ -66,9 +157,9 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
     if not path.is_file():
         example = path.with_name(EXAMPLE)
         begin = f"run 'cp {example} {path}' to begin with the example, or " * example.is_file()
-        raise _error(agent, f"no program '{name}'", f"looked for '{path}'", f"{begin}{_WRONG}")
+        raise agent_error(agent, f"no program '{name}'", f"looked for '{path}'", f"{begin}{_WRONG}")
     if not os.access(path, os.X_OK):
-        raise _error(
+        raise agent_error(
             agent,
             f"program '{name}' is not executable",
             f"looked at '{path}'",
@@ -103,20 +194,11 @@ def environment(
     }
 
 
-def attempt_variables(request: Request, deadline: str) -> dict[str, str]:
-    """Return what a program is told of its attempt in its environment."""
-    return {
-        "ESAA_TASK": request.task_id,
-        "ESAA_ATTEMPT": request.attempt_id,
-        "ESAA_DEADLINE": deadline,
-    }
-
-
 def check_names(agent: str, names: Sequence[str]) -> None:
     """Raise AgentError if one of the variables cannot be passed on to a program."""
     for name in names:
         if name in _REFUSED or name.startswith(_REFUSED_PREFIXES):
-            raise _error(
+            raise agent_error(
                 agent,
                 f"'{name}' cannot be passed on",
                 "an agent has a home of its own, and neither git's variables nor keys",
@@ -133,8 +215,4 @@ def start_hint(error: NotStarted) -> str:
     """Return what helps where a program of the swarm was not started."""
     if error.confined:
         return f"{_BY_HAND}, and look at 'hosts' and 'read' of its agent in .roadmap/{SWARM}"
-    return f"{_BY_HAND}; a script needs a first line as in '#!/usr/bin/env python3'"
-
-
-def _error(agent: str, message: str, cause: str, hint: str) -> AgentError:
-    return AgentError(f"agent '{agent}': {message}", cause=cause, hint=hint)
+    return SCRIPT

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from esaa_git.agents.adapter import Adapter
+from esaa_git.agents.adapter import Adapter, agent_error
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.events.spec import line, record
 from esaa_git.core.rejection import RejectCode
@@ -97,12 +97,11 @@ class ScriptedAgent:
         return folder
 
     def _error(self, message: str, cause: str | None) -> AgentError:
-        return AgentError(
-            f"agent '{self.name}': {message}",
-            cause=cause,
-            hint=f"correct 'folder' in .roadmap/{SWARM} (it takes effect with the next run), "
-            "or put the recorded answers there",
+        hint = (
+            f"correct 'folder' in .roadmap/{SWARM} (it takes effect with the next run), "
+            "or put the recorded answers there"
         )
+        return agent_error(self.name, message, cause, hint)
 
 
 ADAPTER: Final = Adapter(

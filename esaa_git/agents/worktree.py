@@ -7,24 +7,16 @@ ended, and a tool that is known by name (`presets`) has to have reported the end
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from esaa_git.agents.adapter import Adapter, AdapterContext, Limit, limit
-from esaa_git.agents.edited import MAX_SUMMARY, proposed, read_file, worded
+from esaa_git.agents.adapter import Adapter, AdapterContext, Limit
+from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
-from esaa_git.agents.programs import (
-    WHERE,
-    attempt_variables,
-    check_names,
-    environment,
-    find_program,
-    place_of,
-)
+from esaa_git.agents.programs import WHERE, check_names, find_program, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.spec import Schema, array, choice, line, record, text
@@ -46,7 +38,7 @@ MAX_REPORT_BYTES: Final = 32 << 20
 _MOST_TOLD: Final = 500
 
 
-class WorktreeAgent:
+class WorktreeAgent(EditingAgent[Outcome]):
     """Runs an editing program in a checkout of the base, and harvests what it changed.
 
     It is confined, starts in the checkout with a HOME and a TMPDIR of its own, and gets the prompt
@@ -61,14 +53,9 @@ class WorktreeAgent:
     """
 
     def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
-        self.name = entry.name
-        self.adapter = entry.adapter
-        self.model = entry.model
-        self.has_checkout = True
+        super().__init__(entry, context)
         named = entry.settings.get("preset")
         self.preset = None if named is None else PRESETS.find(named)
-        self._settings = entry.settings
-        self._context = context
 
     @property
     def sandbox(self) -> str:
@@ -91,7 +78,7 @@ class WorktreeAgent:
         without a network has `hosts: []`; to leave them out is taken for an oversight.
         """
         self.program()
-        names = self._settings.get("env", ())
+        names = self._names
         check_names(self.name, names)
         preset = self.preset
         if preset is None:
@@ -119,7 +106,7 @@ class WorktreeAgent:
         """
         preset = self.preset
         if preset is None:
-            return find_program(self.name, self._settings["command"][0], self._context.root)
+            return super().program()
         name = self._settings.get("program", preset.program)
         try:
             return find_program(self.name, name, self._context.root)
@@ -130,45 +117,7 @@ class WorktreeAgent:
                 hint=f"run '{preset.install}', or name its path as 'program' {WHERE}",
             ) from error
 
-    def prepare(self, request: Request) -> Request:
-        """Return the request with the prompt that its template makes of the view.
-
-        Raises:
-            ConfigurationError: if the template is missing or cannot be rendered.
-        """
-        return worded(request, self._settings, self._context.prompt)
-
-    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
-        """Have the program work in a checkout and return what it proposes, or how it failed.
-
-        The time that laying out the checkout takes counts; `latency_ms` is that of the program.
-
-        Raises:
-            AgentError: as `ready`; if the checkout cannot be laid out or the program not be
-                started; if the tool's service refuses its key.
-        """
-        self.ready()
-        began = time.monotonic()
-        timeout_ms = self._settings.get("timeout")
-        allowed = limit(request, timeout_ms, self._context.clock.now())
-        if allowed.milliseconds <= 0:
-            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
-        until = began + allowed.milliseconds / 1000
-        with self._context.workspaces.open(request.base, request.changes) as workspace:
-            started = time.monotonic()
-            outcome = self._run(request, workspace, allowed, until, pause)
-            latency_ms = int((time.monotonic() - started) * 1000)
-            report = self._report(outcome, workspace)
-            answer = self._failed(outcome, report, allowed)
-            if answer is None:
-                self._remove_residue(request, workspace)
-                words = printable_output((report.words or "").encode("utf-8", "replace"))
-                most = self._context.max_output_bytes
-                answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
-        usage = {} if self.preset is None else self.preset.usage(report)
-        return replace(answer, latency_ms=latency_ms, model=_line(report.model), usage=usage)
-
-    def _run(
+    def _work(
         self,
         request: Request,
         workspace: Workspace,
@@ -190,16 +139,7 @@ class WorktreeAgent:
             for name, text in preset.files.items():
                 (home / name).parent.mkdir(mode=0o700, exist_ok=True)
                 (home / name).write_text(text, encoding="utf-8")
-        env = environment(
-            self.name,
-            settings.get("env", ()),
-            home=home,
-            tmp=workspace.tmp,
-            ours={
-                **attempt_variables(request, allowed.deadline),
-                "ESAA_PROMPT_FILE": str(prompt),
-            },
-        )
+        env = self._environment(request, allowed, home, workspace.tmp, ESAA_PROMPT_FILE=str(prompt))
         program = self.program()
         try:
             return confinement.run(
@@ -214,11 +154,20 @@ class WorktreeAgent:
                 pause=pause,
             )
         except confinement.NotStarted as error:
-            raise self._error(
-                f"'{program}' cannot be started",
-                str(error),
-                "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'",
-            ) from error
+            raise self._not_started(program, error) from error
+
+    def _judged(
+        self, request: Request, workspace: Workspace, allowed: Limit, work: Outcome
+    ) -> Answer:
+        report = self._report(work, workspace)
+        answer = self._failed(work, report, allowed)
+        if answer is None:
+            self._remove_residue(request, workspace)
+            words = printable_output((report.words or "").encode("utf-8", "replace"))
+            most = self._context.max_output_bytes
+            answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
+        usage = {} if self.preset is None else self.preset.usage(report)
+        return replace(answer, model=_line(report.model), usage=usage)
 
     def _report(self, outcome: Outcome, workspace: Workspace) -> Report:
         preset = self.preset
@@ -285,9 +234,6 @@ class WorktreeAgent:
     def _key_hint(self, preset: Preset) -> str:
         names = " or ".join(preset.keys)
         return f"set {names}, and list it under 'env' {WHERE}"
-
-    def _error(self, message: str, cause: str, hint: str) -> AgentError:
-        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
 
 
 def _line(model: str | None) -> str | None:

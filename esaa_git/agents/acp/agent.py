@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
@@ -17,18 +16,11 @@ from esaa_git.agents.acp.turn import (
     Turn,
     Unanswered,
 )
-from esaa_git.agents.adapter import Adapter, AdapterContext, Limit, limit
-from esaa_git.agents.edited import MAX_SUMMARY, proposed, worded
-from esaa_git.agents.programs import (
-    WHERE,
-    attempt_variables,
-    check_names,
-    environment,
-    find_program,
-    place_of,
-)
+from esaa_git.agents.adapter import Adapter, Limit
+from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed
+from esaa_git.agents.programs import WHERE, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
-from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.contracts import SWARM
 from esaa_git.core.events.spec import record
 from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode
@@ -47,7 +39,7 @@ _STOPPED: Final[Mapping[str, tuple[str, RejectCode]]] = {
 """What a turn amounts to that did not come to its end; nothing of it is proposed."""
 
 
-class AcpAgent:
+class AcpAgent(EditingAgent["Turn | Answer"]):
     """Starts a program for every attempt, speaks version 1 of the protocol with it, and harvests.
 
     The program runs confined in a throwaway checkout of the base, which is its session's folder,
@@ -65,62 +57,13 @@ class AcpAgent:
         context: of the attempt.
     """
 
-    def __init__(self, entry: AgentEntry, context: AdapterContext) -> None:
-        self.name = entry.name
-        self.adapter = entry.adapter
-        self.model = entry.model
-        self.has_checkout = True
-        self._settings = entry.settings
-        self._context = context
-
-    @property
-    def sandbox(self) -> str:
-        """The level of confinement that is in force.
-
-        Raises:
-            AgentError: if what was asked for does not work here.
-        """
-        return confinement.choose(self._context.sandbox)
-
     def ready(self) -> None:
         """Raise AgentError if the program, the protocol's package or a confinement is missing."""
         confinement.choose(self._context.sandbox)
         self._turn_taker()
-        self._program()
-        check_names(self.name, self._names())
+        super().ready()
 
-    def prepare(self, request: Request) -> Request:
-        """Return the request with the prompt that its template makes of the view.
-
-        Raises:
-            ConfigurationError: if the template is missing or cannot be rendered.
-        """
-        return worded(request, self._settings, self._context.prompt)
-
-    def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
-        """Have the agent work in a checkout and return what it proposes, or how it failed.
-
-        The time that laying out the checkout takes counts; `latency_ms` is that of the agent.
-
-        Raises:
-            AgentError: as `ready`; if the checkout cannot be laid out or the program not be
-                started; if it wants a login, or does not take the model.
-        """
-        self.ready()
-        began = time.monotonic()
-        timeout_ms = self._settings.get("timeout")
-        allowed = limit(request, timeout_ms, self._context.clock.now())
-        if allowed.milliseconds <= 0:
-            return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
-        until = began + allowed.milliseconds / 1000
-        with self._context.workspaces.open(request.base, request.changes) as workspace:
-            started = time.monotonic()
-            turn = self._turn(request, workspace, allowed, until, pause)
-            latency_ms = int((time.monotonic() - started) * 1000)
-            answer = turn if isinstance(turn, Answer) else self._answer(request, workspace, turn)
-        return replace(answer, latency_ms=latency_ms)
-
-    def _turn(
+    def _work(
         self,
         request: Request,
         workspace: Workspace,
@@ -129,35 +72,25 @@ class AcpAgent:
         pause: Callable[[], None],
     ) -> Turn | Answer:
         """Return the agent's turn, or the answer that it comes to where there is none."""
-        env = environment(
-            self.name,
-            self._names(),
-            home=workspace.home,
-            tmp=workspace.tmp,
-            ours=attempt_variables(request, allowed.deadline),
-        )
+        env = self._environment(request, allowed, workspace.home, workspace.tmp)
         ask = Ask(
             request.sent.decode(),
             workspace.path,
             self.model,
-            [name for name in self._names() if name in env],
+            [name for name in self._names if name in env],
         )
-        command = self._settings["command"]
+        program, *arguments = self._settings["command"]
         try:
             with confinement.start(
                 self.sandbox,
-                [self._program(), *command[1:]],
+                [self.program(), *arguments],
                 rules=confinement.rules_of(self._settings, place_of(workspace), WHERE),
                 cwd=workspace.path,
                 env=env,
-            ) as program:
-                return self._turn_taker()(program, ask, until, pause)
+            ) as started:
+                return self._turn_taker()(started, ask, until, pause)
         except confinement.NotStarted as error:
-            raise self._error(
-                f"'{command[0]}' cannot be started",
-                str(error),
-                "run it by hand; a script needs a first line as in '#!/usr/bin/env python3'",
-            ) from error
+            raise self._not_started(program, error) from error
         except LoginRequired as error:
             raise self._login_error(error) from error
         except ModelRefused as error:
@@ -167,8 +100,13 @@ class AcpAgent:
         except ProtocolFault as error:
             return _failure(str(error), RejectCode.AGENT_FAILED, error.detail, error)
 
-    def _answer(self, request: Request, workspace: Workspace, turn: Turn) -> Answer:
+    def _judged(
+        self, request: Request, workspace: Workspace, allowed: Limit, work: Turn | Answer
+    ) -> Answer:
         """Return what the checkout and the agent's words amount to, once the agent has ended."""
+        if isinstance(work, Answer):
+            return work
+        turn = work
         words = turn.words[:MAX_SUMMARY].rstrip()
         told = Answer(words.encode(), 0, model=turn.model, usage=turn.usage)
         if turn.stop_reason in _STOPPED:
@@ -190,12 +128,6 @@ class AcpAgent:
             ) from error
         return session.take_turn
 
-    def _program(self) -> str:
-        return find_program(self.name, self._settings["command"][0], self._context.root)
-
-    def _names(self) -> list[str]:
-        return list(self._settings.get("env", ()))
-
     def _login_error(self, error: LoginRequired) -> AgentError:
         ways = f" (it offers: {'; '.join(error.ways)})" if error.ways else ""
         wanted = " or ".join(error.variables) or "the variable with its key"
@@ -212,9 +144,6 @@ class AcpAgent:
             f"{error}; it offers: {', '.join(error.offered[:50]) or 'none'}",
             f"correct 'model' in .roadmap/{SWARM}; it takes effect with the next run",
         )
-
-    def _error(self, message: str, cause: str, hint: str) -> AgentError:
-        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
 
 
 def _failure(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from esaa_git.agents.adapter import agent_error
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
@@ -107,7 +108,7 @@ class Endpoint:
     def error(
         self, message: str, cause: str, hint: str = f"correct 'url' {_NEXT_RUN}"
     ) -> AgentError:
-        return AgentError(f"agent '{self.agent}': {message}", cause=cause, hint=hint)
+        return agent_error(self.agent, message, cause, hint)
 
     def _hint(self, status: int) -> str:
         name = self.settings.get("key_env")

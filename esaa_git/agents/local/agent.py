@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from esaa_git.agents.adapter import Adapter, AdapterContext
+from esaa_git.agents.adapter import Adapter, AdapterContext, agent_error
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.local.server import ModelServer, NotServing, ServerSettings, serving
@@ -254,7 +254,7 @@ class LocalAgent:
         return find_weights(self.name, self._settings.get("file"), self._context.root)
 
     def _error(self, message: str, cause: str | None, hint: str) -> AgentError:
-        return AgentError(f"agent '{self.name}': {message}", cause=cause, hint=hint)
+        return agent_error(self.name, message, cause, hint)
 
 
 def answer_schema(view: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
