@@ -88,7 +88,7 @@ from esaa_git.engine.intentions import (
 )
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 from esaa_git.ports.checks import Audit
-from tests.support.memory import Place, contracts, task
+from esaa_git.testing.contracts import Place, contracts, task
 
 START = "2026-01-31T09:00:00.000Z"
 BASE, EFFECT, MERGE = "b" * 40, "e" * 40, "f" * 40
