@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 
@@ -11,11 +11,15 @@ import pygit2
 
 from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
-from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.effects import Closed, EffectChecker, Link
 from esaa_git.verification.failure import Failure
+
+_HEADS = "refs/heads/"
+
+IsHere = Callable[[str], bool]
+"""Answers whether a branch is here, by its full name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Outcome:
     links: Sequence[Link] = ()
 
 
-_in_worker: tuple[Repository, RefStore, bool] | None = None
+_in_worker: tuple[Repository, IsHere, bool] | None = None
 
 
 CACHE_BYTES = 16 << 20
@@ -72,13 +76,16 @@ def check_ranges(
     """Yield what checking each range found, in whatever order the worker processes end.
 
     Args:
+        refs: where branches are; worker processes are told which there are.
         jobs: how many processes; with one, it is this process.
     """
     if jobs == 1:
         for part in ranges:
-            yield check_range(repository, refs, with_effects, part)
+            yield check_range(
+                repository, lambda ref: refs.read(ref) is not None, with_effects, part
+            )
         return
-    opening = (str(repository.git_dir), with_effects)
+    opening = (str(repository.git_dir), frozenset(refs.list(_HEADS)), with_effects)
     with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
         pending: set[Future[Outcome]] = set()
         for part in ranges:
@@ -90,11 +97,11 @@ def check_ranges(
             yield future.result()
 
 
-def _open_in_worker(path: str, with_effects: bool) -> None:
+def _open_in_worker(path: str, branches: frozenset[str], with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
     repository = GuardedRepository(pygit2.Repository(path))
-    _in_worker = (repository, GitRefs(repository), with_effects)
+    _in_worker = (repository, branches.__contains__, with_effects)
 
 
 def _check_in_worker(part: Range) -> Outcome:
@@ -102,7 +109,9 @@ def _check_in_worker(part: Range) -> Outcome:
     return check_range(*_in_worker, part)
 
 
-def check_range(repository: Repository, refs: RefStore, with_effects: bool, part: Range) -> Outcome:
+def check_range(
+    repository: Repository, is_here: IsHere, with_effects: bool, part: Range
+) -> Outcome:
     """Hold one range against checks 2 to 10, and the effects that it names against check 11."""
     count = len(part.oids) // 20
     events = None
@@ -114,7 +123,9 @@ def check_range(repository: Repository, refs: RefStore, with_effects: bool, part
         sound = None if events is None else events.sound
         return Outcome(count, None, [], failure, sound)
     closed = [replace(one, form=None) for one in events.closed]
-    absent, failures = _check_range_effects(repository, refs, events) if with_effects else (0, ())
+    absent, failures = (
+        _check_range_effects(repository, is_here, events) if with_effects else (0, ())
+    )
     return Outcome(
         count,
         events.log_id,
@@ -126,7 +137,7 @@ def check_range(repository: Repository, refs: RefStore, with_effects: bool, part
 
 
 def _check_range_effects(
-    repository: Repository, refs: RefStore, events: EventChecker
+    repository: Repository, is_here: IsHere, events: EventChecker
 ) -> tuple[int, Sequence[Failure]]:
     """Check 11, on the effect commits of a range.
 
@@ -137,15 +148,12 @@ def _check_range_effects(
     checker = EffectChecker(repository.read)
     imported = commitform.imported_events(events.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
-    is_here = {
-        name: refs.read(f"refs/heads/{name}") is not None
-        for name in {one.branch for one in events.closed}
-    }
+    gone = {name for name in {one.branch for one in events.closed} if not is_here(_HEADS + name)}
     absent = 0
     failures: list[Failure] = []
     for one in events.closed:
         if one.seq > imported:
-            is_partial = is_shallow or not is_here[one.branch]
+            is_partial = is_shallow or one.branch in gone
             try:
                 absent += not checker.check(one, is_partial=is_partial)
             except Failure as failure:
