@@ -1,3 +1,81 @@
-"""git-esaa: Event Sourcing for Autonomous Agents, on git."""
+"""git-esaa: Event Sourcing for Autonomous Agents, on git.
+
+The public API is what `__all__` names; docs/api.md shows it with examples. A name is loaded when it
+is first used, so that importing the package costs nothing; `__init__.pyi` has the types. Beside it
+these modules are public: `core.event`, `core.events`, `core.state`, `core.contracts` and `errors`
+for what the API returns and raises, `ports.agent` and `agents.adapter` for authors of adapters,
+and `testing`. All else is internal and may change with any version.
+"""
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Applied",
+    "Assignment",
+    "Begun",
+    "EsaaError",
+    "Observer",
+    "Outcome",
+    "Project",
+    "RunObserver",
+    "RunReport",
+    "Stop",
+    "Synced",
+    "VerifyReport",
+    "__version__",
+    "apply_plan",
+    "claim",
+    "clone",
+    "events",
+    "init",
+    "open",
+    "review",
+    "run",
+    "state",
+    "submit",
+    "sync",
+    "verify",
+]
+
+_HOMES = {
+    "Applied": "app.plan",
+    "Assignment": "app.work",
+    "Begun": "app.init",
+    "EsaaError": "errors",
+    "Observer": "app.observer",
+    "Outcome": "app.work",
+    "Project": "app.project",
+    "RunObserver": "app.run",
+    "RunReport": "app.run",
+    "Stop": "app.run",
+    "Synced": "app.sync",
+    "VerifyReport": "app.verify",
+    "apply_plan": "app.plan",
+    "claim": "app.work",
+    "clone": "app.sync",
+    "events": "app.history",
+    "init": "app.init",
+    "open": "app.project:open_project",
+    "review": "app.work",
+    "run": "app.run",
+    "state": "app.history",
+    "submit": "app.work",
+    "sync": "app.sync",
+    "verify": "app.verify",
+}
+"""Where each name comes from; after the colon what it is called there, if not the same."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from importlib import import_module
+
+    module, _, there = _HOMES[name].partition(":")
+    found: object = getattr(import_module(f"{__name__}.{module}"), there or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -87,6 +87,22 @@ def _approvals(project: Project, task: str) -> frozenset[str]:
     )
 
 
+# -- state ------------------------------------------------------------------------------------
+
+
+def state(project: Project, at: str | None = None) -> State:
+    """Return the state that the log records at an event, by default at the last one.
+
+    Args:
+        at: the event: `EV-00000042`, `42`, `@` for the last one, `@~3` for the third before it.
+
+    Raises:
+        UsageError: if the text means no event.
+        RepositoryError: if there is no log.
+    """
+    return state_at(project.repository, find_event(project.repository, at or "@"))
+
+
 # -- show -------------------------------------------------------------------------------------
 
 

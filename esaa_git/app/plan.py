@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_contracts, check_usable, read_contracts, read_plan
@@ -27,15 +27,24 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying the plan recorded."""
+    """What applying the plan recorded.
+
+    Attributes:
+        run_id: the open run; `started` says whether it began now.
+        created: how many tasks are new, and `amended` how many were changed.
+    """
 
     run_id: str
     started: bool
     created: int
     amended: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `git esaa plan apply --json` prints it."""
+        return asdict(self)
 
-def difference(project: Project, branch: str | None) -> Difference:
+
+def difference(project: Project, *, branch: str | None = None) -> Difference:
     """Return what applying the plan would do, and do nothing.
 
     Args:
@@ -61,9 +70,9 @@ def difference(project: Project, branch: str | None) -> Difference:
 
 def apply_plan(
     project: Project,
-    branch: str | None,
-    actor: str | None,
     *,
+    branch: str | None = None,
+    actor: str | None = None,
     restart: bool = False,
     reason: str = "",
     sign_with: str | None = None,

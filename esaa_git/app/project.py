@@ -46,10 +46,28 @@ class SystemClock:
         time.sleep(seconds)
 
 
+def open_project(
+    folder: str | os.PathLike[str] | None = None, *, observer: Observer | None = None
+) -> Project:
+    """Open the repository that holds a folder, for the use cases to work on.
+
+    Args:
+        folder: where it is looked for from; the working directory by default.
+        observer: is told what happens meanwhile; by default nobody is.
+
+    Raises:
+        RepositoryError: if there is none, or it is of a kind that cannot be served.
+    """
+    project = Project(folder, observer)
+    _ = project.repository
+    return project
+
+
 class Project:
     """One repository, opened: what the use cases of one invocation share.
 
     As a context manager it is closed at the end: a packing that is under way is waited for.
+    `close`, `folder`, `observer` and `sandbox` are public. All else is internal and may change.
 
     Args:
         folder: where it is looked for from; the working directory by default.

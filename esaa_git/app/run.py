@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app.observer import Observer
 from esaa_git.app.plan import note_edited_contracts
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
-from esaa_git.app.sync import refuse_second_log
+from esaa_git.app.sync import refuse_second_log, share
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
 from esaa_git.errors import RunHalted
@@ -25,10 +25,11 @@ __all__ = [
     "DryRun",
     "Options",
     "RunObserver",
-    "RunResult",
+    "RunReport",
     "Stop",
     "WouldAsk",
     "dry_run",
+    "run",
     "start",
     "work_through",
 ]
@@ -51,16 +52,17 @@ class RunObserver(Observer, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class RunReport:
     """What was done, and where the run stands after it.
 
     Attributes:
-        result: how the run ended, by the name of its state; None where it goes on.
+        result: how the run ended, `success`, `failed` or `halted`; None where it goes on.
         stopped: it was told to stop before it came to its end.
         events: how many the log has now.
         rejected: how many outputs of agents were rejected in this run.
         verify_status: what the verification at the end of a run found, with the hash of the
             projection; None where the run goes on.
+        attempts: what became of each answer, in order.
     """
 
     result: str | None
@@ -70,7 +72,23 @@ class RunResult:
     rejected: int
     verify_status: str | None
     projection_hash: str | None
-    attempts: Sequence[Outcome]
+    attempts: tuple[Outcome, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `git esaa run --json` prints it."""
+        return {
+            "result": self.result,
+            "stopped": self.stopped,
+            "reason": self.reason,
+            "events": self.events,
+            "rejected": self.rejected,
+            "verify_status": self.verify_status,
+            "projection_hash_sha256": self.projection_hash,
+            "attempts": [
+                {name: value for name, value in one.to_json().items() if name != "detail"}
+                for one in self.attempts
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +109,59 @@ class DryRun:
     would_dispatch: Sequence[WouldAsk]
 
 
+def run(
+    project: Project,
+    *,
+    steps: int | None = None,
+    task_id: str | None = None,
+    agent: str | None = None,
+    parallel: int = 1,
+    overlap: bool = False,
+    remote: str | None = None,
+    patience: float = 600,
+    sandbox: str = "auto",
+    branch: str | None = None,
+    actor: str | None = None,
+    observer: RunObserver | None = None,
+    stop: Stop | None = None,
+) -> RunReport:
+    """Let agents work through the plan, as `git esaa run` does: `share`, `start`, `work_through`.
+
+    Args:
+        steps: stop after so many attempts.
+        task_id: work on this task only.
+        agent: ask this agent, whatever the kind of task.
+        parallel: let so many agents work at once, on tasks that may not write the same files.
+        overlap: with `parallel`, also where they may.
+        remote: work beside others on the log of this remote.
+        patience: with `remote`, for how many seconds it may be out of reach.
+        sandbox: what confines agents and checks: `auto`, `landlock`, `bubblewrap`, or `none`.
+        branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
+        actor: who starts it; by default whom git's configuration names.
+        observer: is told what happens, and has the project's notes meanwhile.
+        stop: how the caller ends it before, from a signal handler or another thread.
+
+    Raises:
+        RunHalted: if the run is over and the plan has nothing new, or only a person can help.
+        AgentError: if an agent cannot be asked at all.
+        ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
+    """
+    stop = stop or Stop()
+    project.sandbox = sandbox
+    if remote is not None:
+        share(project, remote, patience, lambda: stop.cancelling)
+    start(project, branch=branch, actor=actor, agent=agent)
+    options = Options(steps, task_id, agent, parallel, overlap)
+    return work_through(project, options, observer=observer, stop=stop)
+
+
 def work_through(
     project: Project,
     options: Options,
     *,
     observer: RunObserver | None = None,
     stop: Stop | None = None,
-) -> RunResult:
+) -> RunReport:
     """Have agents work through the tasks of the open run, until nothing is left for them.
 
     Args:
@@ -116,7 +180,7 @@ def work_through(
         project.observer = before
     state, _ = project.log.load()
     audit = report.audit
-    return RunResult(
+    return RunReport(
         report.result,
         report.stopped,
         report.reason,
@@ -124,7 +188,7 @@ def work_through(
         state.run.rejected,
         None if audit is None else audit.outcome,
         None if audit is None else audit.projection_hash,
-        [outcome_of(one) for one in report.admissions],
+        tuple(outcome_of(one) for one in report.admissions),
     )
 
 

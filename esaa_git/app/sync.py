@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project
 from esaa_git.app.reconcile import SyncResult, reconcile
 from esaa_git.app.roadmap import ROADMAP
@@ -44,6 +46,10 @@ class Synced:
     remote: str
     rounds: tuple[SyncResult, ...]
     pushed: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `git esaa sync --json` prints it."""
+        return {"pushed": list(self.pushed), "rounds": [one.to_json() for one in self.rounds]}
 
 
 # -- use cases --------------------------------------------------------------------------------
@@ -121,6 +127,37 @@ class Clone:
 
 
 def clone(
+    url: str,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    genesis: str | None = None,
+    events_ref: str | None = None,
+    observer: Observer | None = None,
+) -> Project:
+    """Clone a repository with its log, verify the log, and return the clone, opened.
+
+    Args:
+        folder: where to; by default what git would take, below the working directory.
+        genesis: the first commit of the log; another log will be refused. Without it the log is
+            trusted as it is now, and held against that from then on.
+        events_ref: the ref of the log, where it is not the usual.
+        observer: is told what happens meanwhile.
+
+    Raises:
+        UsageError: if the genesis is not a whole id, or the address names no folder.
+        RepositoryError: with what git said, or if there is no log; the clone stays.
+        MismatchError: if the log is not the one that was asked for, or does not hold.
+        CorruptedError: if it cannot be read.
+    """
+    target = None if folder is None else os.fspath(folder)
+    cloned = clone_repository(
+        Project(None, observer), url, target, genesis=genesis, events_ref=events_ref
+    )
+    take_log(cloned)
+    return cloned.project
+
+
+def clone_repository(
     project: Project,
     url: str,
     folder: str | None = None,

@@ -239,7 +239,7 @@ def _signer(project: Project, key: Path | None) -> Signer:
 def _require_sound(report: Report) -> None:
     from esaa_git.app.verify import failure_of
 
-    kind: type[EsaaError] | None = failure_of(report)
+    kind: type[EsaaError] | None = failure_of(report.audit.outcome)
     if kind is not None:
         raise kind(
             "nothing was signed: the log here does not verify",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project, finish_interrupted
@@ -19,68 +20,155 @@ from esaa_git.errors import (
 )
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification.audit import Auditor
+from esaa_git.verification.branch import Relinked
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
 from esaa_git.verification.pins import NOTHING, Expected, is_oid
-from esaa_git.verification.report import Report as Report
+from esaa_git.verification.report import Report
 
 _SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """What the log has to be besides intact, as a person writes it.
+class VerifyReport:
+    """What a verification found, what it covered, and what it could not see.
 
     Attributes:
-        genesis: the log's first commit.
-        max_age: how old the last event may be: `2h`, `1d12h`, `PT90M`.
-        checkpoint: the bytes of a checkpoint's file, and what to call it in a message.
-        cosigner: a file with the keys whose signatures of the checkpoint count, and `require`
-            how many of them have to have signed.
+        outcome: `ok`, `mismatch` (well-formed history that does not add up) or `corrupted` (bytes
+            that no honest writer produced, or that cannot be read).
+        ref, tip, log_id, genesis: the log, its last and its first commit.
+        trust: why its beginning is believed: `given`, `pinned`, `verified-before`, `first-use`.
+        boundary: where the log that is here begins, if not with the genesis.
+        checked_from, checked_to: the events that were checked now; `since` were verified before.
+        projection_hash: of the last state, where the record is intact.
+        branch: the working branch; `branch_commits` of it were read.
+        relinked: effects that the branch holds in other commits than their own, and `recorded` how
+            many of these links were put into the log now.
+        check, event_id, commit: the number of the check that failed, the event, and the object;
+            None where none did. `message` and `hint` are about that.
+        sound: the last event commit before the first offending one.
+        jobs: how many processes it took.
+        notes: what a person should know beside.
     """
 
-    genesis: str | None = None
-    max_age: str | None = None
-    checkpoint: tuple[bytes, str] | None = None
-    cosigner: Path | None = None
-    require: int | None = None
+    outcome: str
+    ref: str
+    tip: str | None
+    log_id: str | None
+    genesis: str | None
+    trust: str
+    boundary: str | None
+    checked_from: int
+    checked_to: int
+    since: int
+    projection_hash: str | None
+    branch: str | None
+    branch_commits: int
+    relinked: tuple[Relinked, ...]
+    recorded: int
+    check: int | None
+    event_id: str | None
+    commit: str | None
+    message: str
+    hint: str | None
+    sound: str | None
+    jobs: int
+    notes: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What a verification found; `recorded` counts the links that it put into the log."""
-
-    found: Report
-    recorded: int = 0
+    @property
+    def is_ok(self) -> bool:
+        """Whether the record is intact."""
+        return self.outcome == "ok"
 
     @property
     def failure(self) -> type[EsaaError] | None:
         """The kind of error that the outcome amounts to; None where the record is intact."""
-        return failure_of(self.found)
+        return failure_of(self.outcome)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the log itself says of every relinked effect which commit carries it."""
+        return all(one.is_recorded for one in self.relinked)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `git esaa verify --json` prints it."""
+        return {
+            "verify_status": self.outcome,
+            "ref": self.ref,
+            "tip": self.tip,
+            "log_id": self.log_id,
+            "genesis": self.genesis,
+            "trust": self.trust,
+            "boundary": self.boundary,
+            "checked_from": self.checked_from,
+            "checked_to": self.checked_to,
+            "projection_hash_sha256": self.projection_hash,
+            "branch": self.branch,
+            "relinked": [
+                {
+                    "task_id": one.task_id,
+                    "effect_commit": one.effect_commit,
+                    "carried_by": one.carried_by,
+                    "how": one.how,
+                    "recorded": one.is_recorded,
+                }
+                for one in self.relinked
+            ],
+            "check": self.check,
+            "event_id": self.event_id,
+            "commit": self.commit,
+            "sound": self.sound,
+            "message": self.message or None,
+            "hint": self.hint,
+            "jobs": self.jobs,
+            "notes": list(self.notes),
+            "recorded": self.recorded,
+        }
 
 
 def verify(
     project: Project,
-    expectation: Expectation | None = None,
     *,
     full: bool = False,
     strict: bool = False,
+    genesis: str | None = None,
+    max_age: str | None = None,
+    checkpoint: bytes | None = None,
+    checkpoint_name: str = "checkpoint",
+    cosigner: Path | None = None,
+    require: int | None = None,
     relink: bool = False,
     record: bool = False,
     jobs: int | None = None,
 ) -> VerifyReport:
     """Recompute every state, hash and signature of the log, and find every effect on the branch.
 
+    What is wrong with the record is in the report; exceptions are for what cannot be verified.
+
     Args:
         full: from genesis, whatever was verified before.
         strict: fail for what is otherwise only noted.
+        genesis: the first commit that the log has to have.
+        max_age: how old the last event may be: `2h`, `1d12h`, `PT90M`.
+        checkpoint: the bytes of a checkpoint's file, which the log has to reach, and
+            `checkpoint_name` what to call it in a message.
+        cosigner: a file with the keys whose signatures of the checkpoint count, and `require`
+            how many of them have to have signed, one by default.
         relink: look for effects by what they change, on a branch that was rebased or squashed.
         record: record in the log what `relink` found, and verify once more.
         jobs: how many processes; all cores by default.
 
     Raises:
         UsageError: for an expectation that says nothing that can be held against a log.
+        CorruptedError: if the checkpoint is none.
+        ConfigurationError: if the cosigners cannot be read.
     """
-    expected = _expected(expectation or Expectation())
+    expected = _expected(
+        genesis,
+        max_age,
+        None if checkpoint is None else (checkpoint, checkpoint_name),
+        cosigner,
+        require,
+    )
     finish_interrupted(project)
 
     report = audited(
@@ -92,10 +180,39 @@ def verify(
         jobs=jobs,
     )
     if not record or not report.audit.is_ok or report.is_recorded:
-        return VerifyReport(report)
+        return _public(report, 0)
     recorded = _record(project, report)
     again = audited(project, full=True, strict=strict, expected=expected, jobs=jobs)
-    return VerifyReport(again, recorded)
+    return _public(again, recorded)
+
+
+def _public(report: Report, recorded: int) -> VerifyReport:
+    audit = report.audit
+    return VerifyReport(
+        outcome=audit.outcome,
+        ref=report.ref,
+        tip=report.tip,
+        log_id=report.log_id,
+        genesis=report.genesis,
+        trust=report.trust,
+        boundary=report.boundary,
+        checked_from=audit.checked_from,
+        checked_to=audit.checked_to,
+        since=report.since,
+        projection_hash=audit.projection_hash,
+        branch=report.branch,
+        branch_commits=report.branch_commits,
+        relinked=tuple(report.relinked),
+        recorded=recorded,
+        check=audit.check,
+        event_id=audit.event_id,
+        commit=report.failed_commit,
+        message=audit.message,
+        hint=report.hint,
+        sound=report.sound,
+        jobs=report.jobs,
+        notes=tuple(report.notes),
+    )
 
 
 def audited(
@@ -122,10 +239,10 @@ def audited(
     return report
 
 
-def failure_of(report: Report) -> type[EsaaError] | None:
+def failure_of(outcome: str) -> type[EsaaError] | None:
     """Return the kind of error that an outcome amounts to; None where the record is intact."""
     kinds: dict[str, type[EsaaError] | None] = {"ok": None, "mismatch": MismatchError}
-    return kinds.get(report.audit.outcome, CorruptedError)
+    return kinds.get(outcome, CorruptedError)
 
 
 def max_age_ms(text: str) -> int:
@@ -149,23 +266,29 @@ def max_age_ms(text: str) -> int:
         ) from error
 
 
-def _expected(said: Expectation) -> Expected:
-    if said.genesis is not None and not is_oid(said.genesis):
+def _expected(
+    genesis: str | None,
+    max_age: str | None,
+    checkpoint: tuple[bytes, str] | None,
+    cosigner: Path | None,
+    require: int | None,
+) -> Expected:
+    if genesis is not None and not is_oid(genesis):
         raise UsageError(
-            f"--genesis: '{said.genesis}' is not the whole id of a commit",
+            f"--genesis: '{genesis}' is not the whole id of a commit",
             hint="write all 40 digits: a part of an id can be met by another commit",
         )
     not_before = None
-    if said.max_age is not None:
+    if max_age is not None:
         now = timestamp(wiring.SystemClock().now())
-        not_before = after(now, -max_age_ms(said.max_age))
+        not_before = after(now, -max_age_ms(max_age))
     return Expected(
-        said.genesis,
+        genesis,
         not_before,
-        said.max_age or "",
-        None if said.checkpoint is None else load_checkpoint(*said.checkpoint),
-        None if said.cosigner is None else cosigners(said.cosigner),
-        said.require or 1,
+        max_age or "",
+        None if checkpoint is None else load_checkpoint(*checkpoint),
+        None if cosigner is None else cosigners(cosigner),
+        require or 1,
     )
 
 

@@ -29,7 +29,13 @@ CLAIMED: Final = "claim"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """An attempt, and the request for it byte for byte as an agent would be sent it."""
+    """An attempt, and the request for it byte for byte as an agent would be sent it.
+
+    Attributes:
+        base: the commit that the answer is to be a change of.
+        deadline: until when it is expected, as events write times.
+        sent: the request, a JSON document (docs/FORMAT.md, "The request").
+    """
 
     task_id: str
     attempt_id: str
@@ -42,9 +48,15 @@ class Assignment:
 class Outcome:
     """What became of an answer.
 
-    `kind` is `done`, `waiting` (for a review, or for a person's uncommitted work), `rejected`,
-    `issue`, `noted` (a heartbeat or lesson) or `repeated`. `in_the_way` names the paths with
-    uncommitted work that it waits for.
+    Attributes:
+        kind: `done`, `waiting` (for a review, or for a person's uncommitted work), `rejected`,
+            `issue`, `noted` (a heartbeat or lesson) or `repeated`.
+        attempt_id: empty where the answer belongs to no attempt, so that nothing was recorded.
+        message: what was done, or is in the way, in words.
+        rejected: the reject code with its message and detail, where the answer was rejected.
+        effect_commit: the commit that the answer became on the working branch.
+        issue_id: the issue that it reported.
+        in_the_way: the paths with uncommitted work that it waits for.
     """
 
     kind: str
@@ -55,6 +67,19 @@ class Outcome:
     effect_commit: str | None = None
     issue_id: str | None = None
     in_the_way: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `git esaa submit --json` prints it."""
+        return {
+            "kind": self.kind,
+            "task_id": self.task_id,
+            "attempt_id": self.attempt_id,
+            "message": self.message,
+            "code": None if self.rejected is None else self.rejected.code,
+            "detail": None if self.rejected is None else dict(self.rejected.detail),
+            "effect_commit": self.effect_commit,
+            "issue_id": self.issue_id,
+        }
 
 
 def outcome_of(admission: Admission) -> Outcome:
@@ -128,7 +153,7 @@ def _now(project: Project, state: State) -> str:
 # -- taking ---------------------------------------------------------------------------------------
 
 
-def claim(project: Project, task_id: str, actor: str | None) -> Assignment:
+def claim(project: Project, task_id: str, *, actor: str | None = None) -> Assignment:
     """Take a task: an attempt opens for the actor, with a deadline.
 
     Args:
@@ -178,7 +203,7 @@ def _assignment(request: Request) -> Assignment:
 
 
 def submit(
-    project: Project, output: bytes, actor: str | None, task_id: str | None = None
+    project: Project, output: bytes, *, task_id: str | None = None, actor: str | None = None
 ) -> Outcome:
     """Have an envelope admitted: a result, an issue, a heartbeat or a lesson.
 
@@ -197,10 +222,11 @@ def submit(
 def complete(
     project: Project,
     task_id: str,
-    actor: str | None,
     summary: str,
     paths: Sequence[str] = (),
+    *,
     checks: Sequence[str] = (),
+    actor: str | None = None,
 ) -> Outcome:
     """Have files of the checkout admitted as the result of a task, as they stand.
 
@@ -227,7 +253,8 @@ def complete(
         "attempt_id": task.attempt.attempt_id if task.attempt else "",
         "payload": payload,
     }
-    return submit(project, json.dumps(envelope, ensure_ascii=False).encode(), by, task_id)
+    output = json.dumps(envelope, ensure_ascii=False).encode()
+    return submit(project, output, task_id=task_id, actor=by)
 
 
 def admit(
@@ -318,7 +345,12 @@ def proposed(project: Project, task_id: str) -> Proposed:
 
 
 def review(
-    project: Project, task_id: str, actor: str | None, *, approve: bool, reason: str
+    project: Project,
+    task_id: str,
+    *,
+    approve: bool,
+    reason: str = "",
+    actor: str | None = None,
 ) -> Outcome:
     """Approve a result that waits for it, or send it back. Nobody approves their own work.
 

@@ -1,0 +1,1 @@
+"""Checkouts of people, and those that are thrown away. Internal: may change."""

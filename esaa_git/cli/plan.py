@@ -37,7 +37,7 @@ Example:
 @pass_project
 def diff_(project: Project, as_json: bool, branch: str | None) -> None:
     """Show what applying the plan would do, and do nothing."""
-    found = difference(project, branch)
+    found = difference(project, branch=branch)
     if as_json:
         print_json({**_as_json(found.plan), "contracts_changed": list(found.contracts)})
         return
@@ -82,16 +82,16 @@ def apply_(
 
     Where no run is open, one is started under the contracts as they stand on disk.
     """
-    done = apply_plan(project, branch, actor, restart=restart, reason=reason, sign_with=sign_with)
+    done = apply_plan(
+        project,
+        branch=branch,
+        actor=actor,
+        restart=restart,
+        reason=reason,
+        sign_with=sign_with,
+    )
     if as_json:
-        print_json(
-            {
-                "run_id": done.run_id,
-                "started": done.started,
-                "created": done.created,
-                "amended": done.amended,
-            }
-        )
+        print_json(done.to_json())
         return
     begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
     click.echo(f"{begun}{done.created} tasks created, {done.amended} amended")

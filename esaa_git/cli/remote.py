@@ -121,10 +121,9 @@ def clone(
 
     Without --genesis the log is trusted as it is now, and held against that from then on.
     """
-    from esaa_git.app.sync import clone as do
-    from esaa_git.app.sync import take_log
+    from esaa_git.app.sync import clone_repository, take_log
 
-    cloned = do(project, url, folder, genesis=genesis, events_ref=events_ref)
+    cloned = clone_repository(project, url, folder, genesis=genesis, events_ref=events_ref)
     click.echo(f"cloned into '{cloned.folder}'")
     with showing_progress(cloned.project, "verifying"):
         result = take_log(cloned)
@@ -158,7 +157,7 @@ def sync(project: Project, name: str | None, as_json: bool) -> None:
     with showing_progress(project, "verifying", quiet=as_json):
         synced = do(project, name)
     if as_json:
-        print_json({"pushed": synced.pushed, "rounds": [one.to_json() for one in synced.rounds]})
+        print_json(synced.to_json())
         return
     for result in synced.rounds:
         _print_result(result, synced.remote)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +24,7 @@ from esaa_git.cli.progress import watching
 from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
-    from esaa_git.app.run import RunResult, Stop
+    from esaa_git.app.run import RunReport, Stop
 
 
 INTERRUPTED = 130
@@ -123,7 +123,7 @@ def run(
     with watching(quiet=as_json) as observer, _stopping(stop):
         result = work_through(project, options, observer=observer, stop=stop)
     if as_json:
-        print_json(_as_json(result))
+        print_json(result.to_json())
     else:
         _print_result(result)
     if result.stopped:
@@ -175,7 +175,7 @@ def _dry_run(
     return 0
 
 
-def _print_result(result: RunResult) -> None:
+def _print_result(result: RunReport) -> None:
     made = len(result.attempts)
     if result.stopped:
         click.echo(f"stopped: {made} attempts made, nobody is at work; 'git esaa run' goes on")
@@ -192,27 +192,3 @@ def _print_result(result: RunResult) -> None:
             f"verify_status: {result.verify_status}  projection_hash_sha256: "
             f"{result.projection_hash}"
         )
-
-
-def _as_json(result: RunResult) -> dict[str, Any]:
-    return {
-        "result": result.result,
-        "stopped": result.stopped,
-        "reason": result.reason,
-        "events": result.events,
-        "rejected": result.rejected,
-        "verify_status": result.verify_status,
-        "projection_hash_sha256": result.projection_hash,
-        "attempts": [
-            {
-                "kind": one.kind,
-                "task_id": one.task_id,
-                "attempt_id": one.attempt_id,
-                "message": one.message,
-                "code": None if one.rejected is None else one.rejected.code,
-                "effect_commit": one.effect_commit,
-                "issue_id": one.issue_id,
-            }
-            for one in result.attempts
-        ],
-    }

@@ -11,7 +11,7 @@ from esaa_git.app.project import Project
 from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress, style
 
 if TYPE_CHECKING:
-    from esaa_git.app.verify import Report
+    from esaa_git.app.verify import VerifyReport
 
 
 # -- verify -----------------------------------------------------------------------------------
@@ -94,26 +94,30 @@ def verify(
         raise click.UsageError("--cosigner goes with --checkpoint FILE")
     if cosigner is None and require is not None:
         raise click.UsageError("--require goes with --cosigner FILE")
-    from esaa_git.app.verify import Expectation
     from esaa_git.app.verify import verify as check
 
-    checkpoint = None
+    checkpoint: dict[str, Any] = {}
     if checkpoint_file is not None:
-        checkpoint = (checkpoint_file.read(), name_of(checkpoint_file))
+        checkpoint = {"checkpoint": checkpoint_file.read()}
+        checkpoint["checkpoint_name"] = name_of(checkpoint_file)
     with showing_progress(project, "verifying", quiet=as_json):
         report = check(
             project,
-            Expectation(genesis, max_age, checkpoint, cosigner, require),
             full=full,
             strict=strict,
+            genesis=genesis,
+            max_age=max_age,
+            cosigner=cosigner,
+            require=require,
             relink=relink,
             record=record,
             jobs=jobs,
+            **checkpoint,
         )
     if as_json:
-        print_json({**_as_json(report.found), "recorded": report.recorded})
+        print_json(report.to_json())
     else:
-        _print(report.found, report.recorded)
+        _print(report)
     return 0 if report.failure is None else report.failure.exit_code
 
 
@@ -122,15 +126,14 @@ def name_of(file: Any) -> str:
     return str(getattr(file, "name", "<stdin>"))
 
 
-def _print(report: Report, recorded: int) -> None:
-    audit = report.audit
-    colour = {"ok": "green", "mismatch": "yellow"}.get(audit.outcome, "red")
-    click.echo(f"verify_status: {style(audit.outcome, fg=colour, bold=True)}")
-    if audit.is_ok:
-        if audit.checked_from > audit.checked_to:
-            click.echo(f"no new events after event {audit.checked_to}", nl=False)
+def _print(report: VerifyReport) -> None:
+    colour = {"ok": "green", "mismatch": "yellow"}.get(report.outcome, "red")
+    click.echo(f"verify_status: {style(report.outcome, fg=colour, bold=True)}")
+    if report.is_ok:
+        if report.checked_from > report.checked_to:
+            click.echo(f"no new events after event {report.checked_to}", nl=False)
         else:
-            click.echo(f"events {audit.checked_from} to {audit.checked_to} checked", nl=False)
+            click.echo(f"events {report.checked_from} to {report.checked_to} checked", nl=False)
         click.echo(f" ({report.since} were verified before)" if report.since else "")
         if report.branch is not None:
             click.echo(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
@@ -139,28 +142,28 @@ def _print(report: Report, recorded: int) -> None:
                 f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is carried by "
                 f"{one.carried_by[:12]} ({one.how}{', recorded' if one.is_recorded else ''})"
             )
-        click.echo(f"projection_hash_sha256: {audit.projection_hash}")
+        click.echo(f"projection_hash_sha256: {report.projection_hash}")
     else:
-        click.echo(f"check {audit.check}: {audit.message}")
-        click.echo(f"commit: {report.failed_commit}")
+        click.echo(f"check {report.check}: {report.message}")
+        click.echo(f"commit: {report.commit}")
         if report.sound is not None:
             click.echo(
-                f"hint: everything before {audit.event_id} is sound; to go back to it: "
+                f"hint: everything before {report.event_id} is sound; to go back to it: "
                 f"git update-ref {report.ref} {report.sound}"
             )
         elif report.hint is not None:
             click.echo(f"hint: {report.hint}")
-    if audit.is_ok and report.genesis is not None and report.since == 0:
+    if report.is_ok and report.genesis is not None and report.since == 0:
         click.echo(_trust(report, report.genesis[:12]))
-    if recorded:
-        click.echo(f"recorded: {recorded} links from effects to the commits that carry them")
+    if report.recorded:
+        click.echo(f"recorded: {report.recorded} links from effects to the commits that carry them")
     elif report.relinked and not report.is_recorded:
         click.echo("note: nothing was recorded; --record has later verifications find them")
     for note in report.notes:
         click.echo(f"note: {note}")
 
 
-def _trust(report: Report, genesis: str) -> str:
+def _trust(report: VerifyReport, genesis: str) -> str:
     match report.trust:
         case "given":
             return f"genesis {genesis} is the one that was asked for"
@@ -170,41 +173,6 @@ def _trust(report: Report, genesis: str) -> str:
             return f"genesis {genesis} is the one that was verified here before"
         case _:
             return f"genesis {genesis} is trusted on first use and pinned from now on"
-
-
-def _as_json(report: Report) -> dict[str, Any]:
-    audit = report.audit
-    return {
-        "verify_status": audit.outcome,
-        "ref": report.ref,
-        "tip": report.tip,
-        "log_id": report.log_id,
-        "genesis": report.genesis,
-        "trust": report.trust,
-        "boundary": report.boundary,
-        "checked_from": audit.checked_from,
-        "checked_to": audit.checked_to,
-        "projection_hash_sha256": audit.projection_hash,
-        "branch": report.branch,
-        "relinked": [
-            {
-                "task_id": one.task_id,
-                "effect_commit": one.effect_commit,
-                "carried_by": one.carried_by,
-                "how": one.how,
-                "recorded": one.is_recorded,
-            }
-            for one in report.relinked
-        ],
-        "check": audit.check,
-        "event_id": audit.event_id,
-        "commit": report.failed_commit,
-        "sound": report.sound,
-        "message": audit.message or None,
-        "hint": report.hint,
-        "jobs": report.jobs,
-        "notes": report.notes,
-    }
 
 
 # -- trust ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def claim(project: Project, task_id: str, as_json: bool, actor: str | None) -> N
 
     With --json, the request is printed exactly as an agent would be sent it.
     """
-    found = work.claim(project, task_id, actor)
+    found = work.claim(project, task_id, actor=actor)
     if as_json:
         click.echo(found.sent, nl=False)
         return
@@ -60,7 +60,7 @@ def submit(
     FILE is what an agent would answer; - reads standard input. An output that breaks a rule is
     recorded as a rejection, and says how to correct it.
     """
-    return _print(work.submit(project, _read(file), actor, task_id), as_json)
+    return _print(work.submit(project, _read(file), task_id=task_id, actor=actor), as_json)
 
 
 @click.command(
@@ -90,7 +90,8 @@ def complete(
 
     Each PATH is proposed as it stands in the checkout; one that is gone is proposed as deleted.
     """
-    return _print(work.complete(project, task_id, actor, summary, paths, checks), as_json)
+    outcome = work.complete(project, task_id, summary, paths, checks=checks, actor=actor)
+    return _print(outcome, as_json)
 
 
 @click.command(
@@ -126,7 +127,7 @@ def review(
             raise UsageError("--approve and --request-changes exclude each other")
         return _show_proposal(project, task_id)
     said = reason if approve else str(request_changes)
-    outcome = work.review(project, task_id, actor, approve=approve, reason=said)
+    outcome = work.review(project, task_id, approve=approve, reason=said, actor=actor)
     if not approve:
         click.echo(f"{task_id} goes back: {outcome.message}")
         return 0
@@ -156,19 +157,7 @@ def _read(file: str) -> bytes:
 
 def _print(outcome: Outcome, as_json: bool) -> int:
     if as_json:
-        rejected = outcome.rejected
-        print_json(
-            {
-                "kind": outcome.kind,
-                "task_id": outcome.task_id,
-                "attempt_id": outcome.attempt_id,
-                "message": outcome.message,
-                "code": None if rejected is None else rejected.code,
-                "detail": None if rejected is None else dict(rejected.detail),
-                "effect_commit": outcome.effect_commit,
-                "issue_id": outcome.issue_id,
-            }
-        )
+        print_json(outcome.to_json())
     elif outcome.rejected is None:
         click.echo(f"{outcome.kind}: {outcome.message or outcome.task_id}")
         if outcome.effect_commit is not None:

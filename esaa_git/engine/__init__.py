@@ -1,0 +1,1 @@
+"""What decides: the run, the attempts, what becomes of an answer. Internal: may change."""

@@ -1,0 +1,1 @@
+"""What runs inside git's own hooks. Internal: may change."""

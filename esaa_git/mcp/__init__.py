@@ -1,0 +1,1 @@
+"""The server for interactive agents. Internal: may change."""

@@ -46,10 +46,10 @@ def next_task(project: Project, by: str, task_id: str, claim: bool) -> Result:
         if task_id in ("", task.task_id):
             return assigned(work.assignment(project, state, contracts, task, attempt))
     if task_id:
-        return assigned(work.claim(project, task_id, by))
+        return assigned(work.claim(project, task_id, actor=by))
     for task in work.open_to(project, state, contracts, by):
         try:
-            return assigned(work.claim(project, task.task_id, by))
+            return assigned(work.claim(project, task.task_id, actor=by))
         except RefusedError:
             continue  # another caller was faster
     raise RefusedError(

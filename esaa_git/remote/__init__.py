@@ -1,0 +1,1 @@
+"""Remotes: fetch, push, the log that several machines share. Internal: may change."""

@@ -1,0 +1,1 @@
+"""Events, states and differences as text. Internal: may change."""

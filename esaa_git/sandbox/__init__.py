@@ -1,0 +1,1 @@
+"""Any program, confined and supervised. Internal: may change."""

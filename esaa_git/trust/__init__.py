@@ -1,0 +1,1 @@
+"""Signatures, private keys, and who may sign. Internal: may change."""

@@ -79,10 +79,10 @@ def test_progress_goes_to_the_observer(made: MadeLog, tmp_path: Path) -> None:
 
 def test_what_is_expected_is_held_against_the_log(app: App, made: MadeLog) -> None:
     assert verification.verify(app, jobs=1).failure is None
-    other = verification.verify(app, verification.Expectation(genesis="0" * 40), jobs=1)
+    other = verification.verify(app, genesis="0" * 40, jobs=1)
     assert other.failure is MismatchError
     with pytest.raises(UsageError, match="whole id"):
-        verification.verify(app, verification.Expectation(genesis="0" * 39))
+        verification.verify(app, genesis="0" * 39)
 
 
 def test_a_pin_and_a_checkpoint_are_values(
@@ -137,7 +137,7 @@ def test_a_log_is_pushed_cloned_and_fetched_without_a_word(
     assert "refs/heads/main" in sync.push(app).refs
     assert notes.lines == ["note: 'origin' is set up for the log now"]
     with App(tmp_path) as start:
-        cloned = sync.clone(start, str(tmp_path / "shared.git"), "copy")
+        cloned = sync.clone_repository(start, str(tmp_path / "shared.git"), "copy")
         result = sync.take_log(cloned)
         assert (cloned.folder, result.relation, result.moved) == (tmp_path / "copy", "none", True)
         seen = sync.fetch(cloned.project)

@@ -92,31 +92,31 @@ def test_an_example_is_named_before_anything_is_made(tmp_path: Path) -> None:
 def test_a_plan_is_compared_and_applied_as_values(
     project: Project, app: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = plan.difference(app, None)
+    found = plan.difference(app)
     assert ([one["task_id"] for one in found.plan.new], found.contracts) == (
         ["T-1", "T-2", "T-3"],
         [],
     )
-    done = plan.apply_plan(app, None, ALICE)
+    done = plan.apply_plan(app, actor=ALICE)
     assert (done.started, done.created, done.amended) == (True, 3, 0)
     project.amend_yaml("RUNTIME_POLICY.yaml", attempts__ttl="PT2H")
     app.observer = heard = Notes()
-    assert plan.apply_plan(App(project.path, heard), None, ALICE).created == 0
+    assert plan.apply_plan(App(project.path, heard), actor=ALICE).created == 0
     assert len(heard.lines) == 1
     assert "RUNTIME_POLICY.yaml" in heard.lines[0]
-    assert plan.difference(App(project.path), None).contracts == ["RUNTIME_POLICY.yaml"]
+    assert plan.difference(App(project.path)).contracts == ["RUNTIME_POLICY.yaml"]
     with pytest.raises(UsageError, match="nothing for 'a-key' to sign"):
-        plan.apply_plan(App(project.path), None, ALICE, sign_with="a-key")
+        plan.apply_plan(App(project.path), actor=ALICE, sign_with="a-key")
     assert "".join(capfd.readouterr()) == ""
 
 
 def test_a_task_is_taken_answered_and_reviewed_as_values(
     project: Project, app: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    plan.apply_plan(app, None, ALICE)
+    plan.apply_plan(app, actor=ALICE)
     with pytest.raises(RefusedError, match="do not hold"):
-        work.complete(app, "T-3", ALICE, "early")
-    given = work.claim(app, "T-3", ALICE)
+        work.complete(app, "T-3", "early", actor=ALICE)
+    given = work.claim(app, "T-3", actor=ALICE)
     assert json.loads(given.sent)["task"]["task_id"] == given.task_id == "T-3"
     state, contracts = status.at_tip(app)
     held, attempt = work.held_by(state, ALICE)[0]
@@ -129,17 +129,17 @@ def test_a_task_is_taken_answered_and_reviewed_as_values(
     assert ahead.attempt_id == "T-2-A1"
     assert why_not == "'T-2' waits for T-1"
     project.write("src/b.txt", "b\n")
-    waiting = work.complete(app, "T-3", ALICE, "wrote b", ["src/b.txt"])
+    waiting = work.complete(app, "T-3", "wrote b", ["src/b.txt"], actor=ALICE)
     assert (waiting.kind, waiting.effect_commit) == ("waiting", None)
     assert work.proposed(app, "T-3") == work.Proposed(given.attempt_id, ALICE, "wrote b")
     with pytest.raises(RefusedError, match="own work"):
-        work.review(app, "T-3", ALICE, approve=True, reason="")
-    back = work.review(app, "T-3", BOB, approve=False, reason="say more")
+        work.review(app, "T-3", approve=True, reason="", actor=ALICE)
+    back = work.review(app, "T-3", approve=False, reason="say more", actor=BOB)
     assert (back.kind, back.message) == ("rejected", "say more")
-    again = work.claim(app, "T-3", ALICE)
+    again = work.claim(app, "T-3", actor=ALICE)
     assert again.attempt_id == "T-3-A2"
-    work.complete(app, "T-3", ALICE, "wrote b, and more", ["src/b.txt"])
-    done = work.review(app, "T-3", BOB, approve=True, reason="")
+    work.complete(app, "T-3", "wrote b, and more", ["src/b.txt"], actor=ALICE)
+    done = work.review(app, "T-3", approve=True, reason="", actor=BOB)
     assert (done.kind, done.effect_commit) == ("done", project.head())
     with pytest.raises(RefusedError, match="does not wait"):
         work.proposed(app, "T-3")
@@ -147,32 +147,32 @@ def test_a_task_is_taken_answered_and_reviewed_as_values(
 
 
 def test_an_answer_that_breaks_a_rule_is_a_value(app: App) -> None:
-    plan.apply_plan(app, None, ALICE)
-    given = work.claim(app, "T-1", ALICE)
-    refused = work.submit(app, b"no envelope", ALICE)
+    plan.apply_plan(app, actor=ALICE)
+    given = work.claim(app, "T-1", actor=ALICE)
+    refused = work.submit(app, b"no envelope", actor=ALICE)
     assert (refused.kind, refused.attempt_id) == ("rejected", given.attempt_id)
     assert refused.rejected is not None
     assert refused.rejected.code == RejectCode.INVALID_JSON
-    unheld = work.submit(app, b"no envelope either", BOB)
+    unheld = work.submit(app, b"no envelope either", actor=BOB)
     assert (unheld.kind, unheld.attempt_id) == ("rejected", "")
 
 
 def test_an_answer_given_twice_is_known(app: App) -> None:
-    plan.apply_plan(app, None, ALICE)
-    given = work.claim(app, "T-1", ALICE)
+    plan.apply_plan(app, actor=ALICE)
+    given = work.claim(app, "T-1", actor=ALICE)
     answer = result("T-1", write("src/a.txt", "a\n"), attempt_id=given.attempt_id)
     output = json.dumps(answer).encode()
     state, contracts = status.at_tip(app)
     assert not work.was_admitted(app, ALICE, output, state, contracts)
-    assert work.submit(app, output, ALICE).kind == "done"
+    assert work.submit(app, output, actor=ALICE).kind == "done"
     assert work.was_admitted(app, ALICE, output, *status.at_tip(app))
 
 
 def test_what_people_decide_is_returned(app: App, capfd: pytest.CaptureFixture[str]) -> None:
-    plan.apply_plan(app, None, ALICE)
+    plan.apply_plan(app, actor=ALICE)
     tasks.add(app, {"task_id": "T-9", "kind": "impl", "title": "More"}, ALICE)
     tasks.note(app, "T-9", ALICE, "use the colours of the style guide")
-    work.claim(app, "T-9", ALICE)
+    work.claim(app, "T-9", actor=ALICE)
     tasks.release(app, "T-9", ALICE, "taken by mistake")
     reported = issues.report(app, BOB, "high", "It is broken", task_id="T-9")
     assert reported.state.tasks["T-9"].state == "blocked"
@@ -182,8 +182,8 @@ def test_what_people_decide_is_returned(app: App, capfd: pytest.CaptureFixture[s
     assert other is None
     assert tasks.unblock(app, "T-9", ALICE, "it is not") == ["T-9"]
     issues.resolve(app, reported.issue.issue_id, ALICE, "it is not")
-    work.claim(app, "T-9", ALICE)
-    work.complete(app, "T-9", ALICE, "did it")
+    work.claim(app, "T-9", actor=ALICE)
+    work.complete(app, "T-9", "did it", actor=ALICE)
     new = {"kind": "hotfix", "title": "Less"}
     assert tasks.hotfix(app, "T-9", new, ALICE, "too much") == "T-9-HF1"
     state = status.current_state(app)
@@ -226,7 +226,7 @@ def test_a_run_that_is_told_to_stop_says_so(app: App) -> None:
     stop = run.Stop()
     stop.finish()
     found = run.work_through(app, run.Options(), stop=stop)
-    assert (found.stopped, found.result, found.attempts) == (True, None, [])
+    assert (found.stopped, found.result, found.attempts) == (True, None, ())
 
 
 def test_who_there_is_and_what_one_would_be_sent(project: Project, app: App) -> None:
@@ -241,11 +241,11 @@ def test_who_there_is_and_what_one_would_be_sent(project: Project, app: App) -> 
     assert (ready.name, ready.kinds, ready.missing) == ("agent-x", ["impl"], None)
     assert lost.missing is not None
     assert "no-such-program" in lost.missing
-    plan.apply_plan(app, None, ALICE)
+    plan.apply_plan(app, actor=ALICE)
     shown = agents.request_of(app, "T-2", None)
     assert (shown.agent, shown.open) == ("agent-x", False)
     assert shown.notes == ("it would not be sent now: 'T-2' waits for T-1",)
-    given = work.claim(app, "T-1", ALICE)
+    given = work.claim(app, "T-1", actor=ALICE)
     claimed = agents.request_of(app, "T-1", None)
     assert (claimed.adapter, claimed.open, claimed.request.sent) == ("claim", True, given.sent)
 
