@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,6 +13,7 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import task as spec
 from esaa_git.testing.engine import engine_with
 from tests.conftest import Git
+from tests.support.packages import install
 from tests.support.project import KINDS, Project, make_project, task
 
 PACKAGE = Path(__file__).parent / "echo_adapter"
@@ -23,18 +23,7 @@ ENTRY = {"adapter": "echo", "package": "esaa-git-echo", "file": "src/said.txt"}
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as pip installs it, in a folder of its own; nothing is fetched."""
-    target = tmp_path_factory.mktemp("echo") / "packages"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    options = ["--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
-    copy = tmp_path_factory.mktemp("source") / "echo_adapter"
-    copy.mkdir()
-    for file in PACKAGE.glob("*.*"):
-        (copy / file.name).write_bytes(file.read_bytes())
-    done = subprocess.run(
-        [*command, *options, str(copy)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert done.returncode == 0, done.stdout
-    return target
+    return install(PACKAGE, tmp_path_factory.mktemp("echo"))
 
 
 @pytest.fixture

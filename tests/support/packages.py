@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+
+def install(source: Path, folder: Path) -> Path:
+    """Have pip build and install a package into a folder of its own; nothing is fetched.
+
+    Returns:
+        what has to be on the path for the package to be there.
+    """
+    copy, target = folder / "source", folder / "packages"
+    copy.mkdir()
+    for file in source.glob("*.*"):
+        (copy / file.name).write_bytes(file.read_bytes())
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    options = ["--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
+    done = subprocess.run(
+        [*command, *options, str(copy)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    return target
 
 
 def write_package(
