@@ -13,7 +13,7 @@ import yaml
 from esaa_git.core.contracts import ALLOWED_SIGNERS, Contracts, is_contract_file
 from esaa_git.resources import resource_path
 
-# The key is one that nobody holds.
+# There is no private half to this key.
 _SIGNERS: Final = (
     b'orchestrator,approver,admin namespaces="git" ssh-ed25519 '
     b"AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"

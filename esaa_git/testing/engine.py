@@ -78,8 +78,8 @@ class MemoryEngine(Engine):
     """The orchestrator over these ports, with what a test wants to look at and to steer.
 
     Attributes:
-        answering: who answers, by the name of the agent; `""` stands for everybody else.
-        requests: what agents were asked, in order.
+        answering: who answers, by the name of the agent; `""` stands for all others.
+        requests: what agents that follow a script were asked, in order.
         lines: what a person was told.
     """
 

@@ -1,4 +1,4 @@
-"""The orchestrator in memory, with an adapter of somebody else's."""
+"""The orchestrator in memory, with an adapter of another package."""
 
 from __future__ import annotations
 
