@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext
-from esaa_git.core.contracts import SWARM, AgentEntry, Contracts, check_part, unfit
+from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
 from esaa_git.core.printable import visible
+from esaa_git.core.schema_faults import check_part, unfit
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.plugins import Door
 from esaa_git.ports.agent import AgentAdapter

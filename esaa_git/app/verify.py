@@ -9,7 +9,7 @@ from typing import Any
 
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project, finish_interrupted
-from esaa_git.core.contracts import duration_ms
+from esaa_git.core.duration import duration_ms
 from esaa_git.core.event import after, timestamp
 from esaa_git.errors import (
     ConfigurationError,

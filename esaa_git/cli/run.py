@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 
 def _milliseconds(_context: click.Context, _option: click.Parameter, text: str) -> int:
-    from esaa_git.core.contracts import duration_ms
+    from esaa_git.core.duration import duration_ms
 
     try:
         return duration_ms(text, "--patience")

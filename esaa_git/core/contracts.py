@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
+from esaa_git.core.duration import duration_ms
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
-from esaa_git.core.schema_faults import describe_fault
+from esaa_git.core.schema_faults import checked
 from esaa_git.errors import ConfigurationError
 
 AGENT_CONTRACT = "AGENT_CONTRACT.yaml"
@@ -145,7 +146,7 @@ class RuntimePolicy:
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """STORAGE_POLICY.yaml: what of an exchange is kept, and what is blotted out of it."""
+    """STORAGE_POLICY.yaml: what of an exchange is kept, and what is redacted."""
 
     request: str
     response: str
@@ -159,7 +160,7 @@ class AgentEntry:
 
     Attributes:
         adapter: how it is asked. Whether there is such an adapter, and what settings it takes, is
-            not for the contracts to say: who verifies a log need not have it.
+            not for the contracts to say: a verifier of a log need not have it.
         settings: everything else that stands in the entry; `timeout` in milliseconds.
         package: the package that brings the adapter, where it is not one of ours.
     """
@@ -369,54 +370,6 @@ class Contracts:
         return checked(document, schema, f".roadmap/{name}")
 
 
-def checked(document: Any, schema: str, name: str) -> Any:
-    """Return the document, if it meets the named schema of `contract_schemas`.
-
-    Raises:
-        ConfigurationError: saying where in the document what is wrong.
-    """
-    check_part(document, _validator(schema), name)
-    return document
-
-
-def check_part(part: Any, validator: Any, name: str, at: Sequence[str] = ()) -> None:
-    """Refuse a part of a document that a validator of `jsonschema_rs` finds a fault with.
-
-    Args:
-        part: what is checked.
-        validator: of its schema.
-        name: the file that it stands in.
-        at: the way to it in there.
-
-    Raises:
-        ConfigurationError: saying where in the document what is wrong.
-    """
-    try:
-        fault = next(validator.iter_errors(part), None)
-    except ValueError as error:
-        # An anchor that holds itself, as YAML allows: `a: &a [*a]`.
-        raise ConfigurationError(
-            f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
-        ) from error
-    if fault is not None:
-        raise unfit(name, describe_fault(fault, part, at))
-
-
-def unfit(name: str, fault: str) -> ConfigurationError:
-    """Return the error for a file that people edit: where in it what is wrong."""
-    return ConfigurationError(
-        f"'{name}': {fault}",
-        hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
-    )
-
-
-@cache
-def _validator(schema: str) -> Any:
-    import jsonschema_rs  # 18 ms that a command without contracts need not pay
-
-    return jsonschema_rs.Draft202012Validator(getattr(schemas, schema))
-
-
 def _kind(name: str, document: Mapping[str, Any]) -> KindContract:
     where = f"{AGENT_CONTRACT}: kinds/{name}"
     context = document.get("context")
@@ -457,25 +410,3 @@ def _globs(where: str, patterns: list[str]) -> GlobSet:
         return GlobSet(patterns)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from error
-
-
-MAX_DURATION_MS = 3650 * 24 * 3600 * 1000
-"""Ten years: whatever is reckoned with it stays a date."""
-
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
-
-
-def duration_ms(text: str, where: str) -> int:
-    """Return the milliseconds of an ISO 8601 duration of days, hours, minutes and seconds."""
-    match = _DURATION.fullmatch(text)
-    if match is None or text in ("P", "PT") or text.endswith("T"):
-        raise ConfigurationError(
-            f"{where}: '{text}' is not a duration", hint="write it as in PT30M, PT1H30M or P1D"
-        )
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    milliseconds = ((days * 24 + hours) * 60 + minutes) * 60_000 + seconds * 1000
-    if milliseconds > MAX_DURATION_MS:
-        raise ConfigurationError(
-            f"{where}: '{text}' is longer than ten years", hint="write at most P3650D"
-        )
-    return milliseconds

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from esaa_git.core.contract_rules import required_checks
-from esaa_git.core.contracts import Contracts, checked
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import TaskChanges, TaskDefinition
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import TaskState
+from esaa_git.core.schema_faults import checked
 from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, State, Task
 from esaa_git.errors import ConfigurationError
 

@@ -1,15 +1,18 @@
-"""What a schema finds wrong with a file that people edit, in words for whoever edits it.
+"""Files that people edit, held against their schemas, and what is wrong in words for an editor.
 
-The validator speaks of properties and candidates; who wrote `depend_on` wants to read where it
-stands and that nobody knows it.
+The validator speaks of properties and candidates; a person who wrote `depend_on` wants to read
+where it stands and that there is no such entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.printable import visible
+from esaa_git.errors import ConfigurationError
 
 _TYPES = {
     "array": "a list",
@@ -18,6 +21,54 @@ _TYPES = {
     "integer": "a whole number",
     "boolean": "true or false",
 }
+
+
+def checked(document: Any, schema: str, name: str) -> Any:
+    """Return the document, if it meets the named schema of `contract_schemas`.
+
+    Raises:
+        ConfigurationError: saying where in the document what is wrong.
+    """
+    check_part(document, _validator(schema), name)
+    return document
+
+
+def check_part(part: Any, validator: Any, name: str, at: Sequence[str] = ()) -> None:
+    """Refuse a part of a document that a validator of `jsonschema_rs` finds a fault with.
+
+    Args:
+        part: what is checked.
+        validator: of its schema.
+        name: the file that it stands in.
+        at: the way to it in there.
+
+    Raises:
+        ConfigurationError: saying where in the document what is wrong.
+    """
+    try:
+        fault = next(validator.iter_errors(part), None)
+    except ValueError as error:
+        # An anchor that holds itself, as YAML allows: `a: &a [*a]`.
+        raise ConfigurationError(
+            f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
+        ) from error
+    if fault is not None:
+        raise unfit(name, describe_fault(fault, part, at))
+
+
+def unfit(name: str, fault: str) -> ConfigurationError:
+    """Return the error for a file that people edit: where in it what is wrong."""
+    return ConfigurationError(
+        f"'{name}': {fault}",
+        hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
+    )
+
+
+@cache
+def _validator(schema: str) -> Any:
+    import jsonschema_rs  # 18 ms that a command without contracts need not pay
+
+    return jsonschema_rs.Draft202012Validator(getattr(schemas, schema))
 
 
 def describe_fault(fault: Any, document: Any, at: Sequence[str] = ()) -> str:

@@ -1,4 +1,4 @@
-"""The projected state: frozen records, and tables that load a record only when it is asked for.
+"""The projected state: frozen records, in tables by their id.
 
 A state is what `project` makes of events. It is stored beside every event as one small JSON
 document per record (docs/FORMAT.md, "The state tree"), so a table may stand on a source that
@@ -7,71 +7,19 @@ reads documents on demand: appending to a log of 5,000 tasks then costs what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from operator import attrgetter
-from typing import Any, Generic, Protocol, Self, TypeVar
-
-from rpds import HashTrieMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
+from esaa_git.core.record import JsonRecord
+from esaa_git.core.table import Table
 
 SCHEMA_VERSION = "0.3.0"
 
 
-class Record(Protocol):
-    """What can be stored as a document."""
-
-    def to_json(self) -> dict[str, Any]: ...
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, _JsonRecord):
-        return value.to_json()
-    return value
-
-
-class _JsonRecord:
-    """A record whose document holds its fields, with those left at their default omitted."""
-
-    __slots__ = ()
-
-    def to_json(self) -> dict[str, Any]:
-        names, defaults, values_of = _shape(type(self))
-        document: dict[str, Any] = {}
-        for name, default, value in zip(names, defaults, values_of(self), strict=True):
-            if value is not default and value != default:
-                document[name] = value if isinstance(value, str | int) else _plain(value)
-        return document
-
-
-_MISSING = object()
-_Shape = tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]
-_SHAPES: dict[type, _Shape] = {}
-
-
-def _shape(cls: type) -> _Shape:
-    """Return a record's field names, their defaults, and what gets all values at once."""
-    found = _SHAPES.get(cls)
-    if found is None:
-        names = tuple(item.name for item in fields(cls))
-        defaults = tuple(
-            _MISSING if item.default is MISSING else item.default for item in fields(cls)
-        )
-        # A getter of one name gives the value and no tuple of it.
-        getter = attrgetter(*names) if len(names) > 1 else _only(names[0])
-        found = _SHAPES[cls] = (names, defaults, getter)
-    return found
-
-
-def _only(name: str) -> Callable[[Any], tuple[Any, ...]]:
-    return lambda record: (getattr(record, name),)
-
-
 @dataclass(frozen=True, slots=True)
-class Attempt(_JsonRecord):
+class Attempt(JsonRecord):
     """One agent's lease on one task: who, until when (RFC 3339), against which base commit."""
 
     attempt_id: str
@@ -89,7 +37,7 @@ class Attempt(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection(_JsonRecord):
+class Rejection(JsonRecord):
     """The last reject signal, as the next attempt will be told it."""
 
     attempt_id: str
@@ -99,7 +47,7 @@ class Rejection(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked(_JsonRecord):
+class Blocked(JsonRecord):
     """Why a task is blocked, and by which issue or task where there is one."""
 
     cause: str
@@ -109,7 +57,7 @@ class Blocked(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Result(_JsonRecord):
+class Result(JsonRecord):
     """What an accepted attempt left behind; `effect_commit` is None where no file changed.
 
     `key` tells the same answer given twice: its idempotency key, or the SHA-256 of the output.
@@ -124,7 +72,7 @@ class Result(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckCommand(_JsonRecord):
+class CheckCommand(JsonRecord):
     """A command that a task's proposed tree has to pass, as its definition names it."""
 
     name: str
@@ -133,7 +81,7 @@ class CheckCommand(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Note(_JsonRecord):
+class Note(JsonRecord):
     """A remark that a person left on a task."""
 
     ts: str
@@ -142,7 +90,7 @@ class Note(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Task(_JsonRecord):
+class Task(JsonRecord):
     """A task: its definition, as the plan gave it, and where it stands.
 
     `attempts_used` counts against `attempts_allowed`, which is None where the policy's limit
@@ -181,7 +129,7 @@ class Task(_JsonRecord):
     notes: tuple[Note, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        document = _JsonRecord.to_json(self)
+        document = JsonRecord.to_json(self)
         document["state"] = self.state
         return document
 
@@ -254,7 +202,7 @@ DEFINITION_FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Issue(_JsonRecord):
+class Issue(JsonRecord):
     """A defect or blocker that somebody reported."""
 
     issue_id: str
@@ -278,7 +226,7 @@ class Issue(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson(_JsonRecord):
+class Lesson(JsonRecord):
     """A rule learnt from a mistake; it goes to the kinds of task it names, or to all."""
 
     lesson_id: str
@@ -294,7 +242,7 @@ class Lesson(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Approval(_JsonRecord):
+class Approval(JsonRecord):
     """A decision that somebody owes: `pending`, `granted` or `denied`.
 
     `reviewer` is the agent that was asked and has until `deadline` (RFC 3339) to decide; `tries`
@@ -325,7 +273,7 @@ class Approval(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Run(_JsonRecord):
+class Run(JsonRecord):
     """The current run, and the counters that let `status` answer without reading every task.
 
     `in_progress` and `blocked` name the tasks in those states, of which there are few.
@@ -351,7 +299,7 @@ class Run(_JsonRecord):
     approvals: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        document = _JsonRecord.to_json(self)
+        document = JsonRecord.to_json(self)
         for name in ("by_state", "by_kind", "open_issues"):
             if name in document:
                 document[name] = dict(getattr(self, name))
@@ -374,7 +322,7 @@ class Run(_JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Project(_JsonRecord):
+class Project(JsonRecord):
     """What the log is about."""
 
     name: str = ""
@@ -389,7 +337,7 @@ OVERRIDDEN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Supersessions(_JsonRecord):
+class Supersessions(JsonRecord):
     """Which task stands in for which done one; a done task's own record is never touched."""
 
     by_task: tuple[tuple[str, str], ...] = ()
@@ -403,43 +351,6 @@ class Supersessions(_JsonRecord):
 
     def successor_of(self, task_id: str) -> str | None:
         return dict(self.by_task).get(task_id)
-
-
-R = TypeVar("R")
-
-
-class Table(Mapping[str, R], Generic[R]):
-    """A persistent map from id to record, over an optional lazy source.
-
-    `with_record` returns a new table in logarithmic time and leaves this one as it was.
-    Iteration goes in order of id.
-    """
-
-    __slots__ = ("_changed", "_source")
-
-    def __init__(
-        self,
-        source: Mapping[str, R] | None = None,
-        changed: HashTrieMap[str, R] | None = None,
-    ) -> None:
-        self._source: Mapping[str, R] = {} if source is None else source
-        self._changed: HashTrieMap[str, R] = HashTrieMap() if changed is None else changed
-
-    def __getitem__(self, key: str) -> R:
-        found = self._changed.get(key)
-        return self._source[key] if found is None else found
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._changed or key in self._source
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._source, *self._changed}))
-
-    def __len__(self) -> int:
-        return len({*self._source, *self._changed})
-
-    def with_record(self, key: str, record: R) -> Table[R]:
-        return Table(self._source, self._changed.insert(key, record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,9 +372,9 @@ class State:
     approvals: Table[Approval] = field(default_factory=Table)
     touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
-    def document(self, table: str, key: str) -> Record:
+    def document(self, table: str, key: str) -> JsonRecord:
         """Return the record behind one entry of `touched`."""
-        record: Record = getattr(self, key) if table == "" else getattr(self, table)[key]
+        record: JsonRecord = getattr(self, key) if table == "" else getattr(self, table)[key]
         return record
 
 

@@ -10,7 +10,8 @@ from esaa_git.core.event import Event
 from esaa_git.core.events import FileWrite
 from esaa_git.core.events.file_write import images
 from esaa_git.core.printable import visible
-from esaa_git.core.state import Record, State
+from esaa_git.core.record import JsonRecord
+from esaa_git.core.state import State
 
 TABLES = ("tasks", "issues", "lessons", "approvals")
 SINGLES = ("project", "run", "supersessions")
@@ -104,9 +105,9 @@ def compare(
 
 def _document(state: State, table: str, key: str) -> dict[str, Any] | None:
     if table == "":
-        single: Record = getattr(state, key)
+        single: JsonRecord = getattr(state, key)
         return single.to_json()
-    record: Record | None = getattr(state, table).get(key)
+    record: JsonRecord | None = getattr(state, table).get(key)
     return None if record is None else record.to_json()
 
 

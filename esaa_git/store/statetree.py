@@ -12,17 +12,8 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from esaa_git.core import canonical
-from esaa_git.core.state import (
-    Approval,
-    Issue,
-    Lesson,
-    Project,
-    Run,
-    State,
-    Supersessions,
-    Table,
-    Task,
-)
+from esaa_git.core.state import Approval, Issue, Lesson, Project, Run, State, Supersessions, Task
+from esaa_git.core.table import Table
 from esaa_git.store.objects import (
     BLOB,
     MODE_FILE,

@@ -22,9 +22,9 @@ from esaa_git.core.state import (
     Run,
     State,
     Supersessions,
-    Table,
     Task,
 )
+from esaa_git.core.table import Table
 from tests.support.examples import LATER, OID, SHA256, TS
 from tests.support.story import AGENT, HALF_AN_HOUR, Story, definition
 

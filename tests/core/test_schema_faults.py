@@ -8,7 +8,8 @@ import pytest
 
 from esaa_git.agents.registry import check_swarm
 from esaa_git.core import canonical
-from esaa_git.core.contracts import SWARM, Contracts, checked
+from esaa_git.core.contracts import SWARM, Contracts
+from esaa_git.core.schema_faults import checked
 from esaa_git.errors import ConfigurationError
 
 
