@@ -11,7 +11,7 @@ from esaa_git.errors import ConflictError, MismatchError
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State
-    from esaa_git.engine.rebase import Outcome
+    from esaa_git.engine.tail import Outcome
     from esaa_git.ports.branch import InTheWay
     from esaa_git.remote.incoming import Incoming
     from esaa_git.remote.reconcile import BranchPlan

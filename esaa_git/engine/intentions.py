@@ -17,6 +17,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
+    ApprovalDeny,
     ApprovalRequest,
     Dispatch,
     EffectRelinked,
@@ -25,6 +26,7 @@ from esaa_git.core.events import (
     Health,
     IssueResolved,
     LessonRecord,
+    OutputRejected,
     PolicyDecision,
     ReviewReturned,
     RunInit,
@@ -60,6 +62,17 @@ class CallResult(Record):
     usage: Usage | None = None
     latency_ms: int | None = None
     tries: tuple[Try, ...] | None = None
+
+    @classmethod
+    def of(cls, payload: OutputRejected | ApprovalDeny) -> CallResult:
+        """Return what an event that is on record keeps of its call."""
+        return cls(
+            exchange=payload.exchange,
+            model=payload.model,
+            usage=payload.usage,
+            latency_ms=payload.latency_ms,
+            tries=payload.tries,
+        )
 
 
 NO_CALL = CallResult()

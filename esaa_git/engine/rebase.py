@@ -4,47 +4,18 @@ Two orchestrators that appended after the same event cannot both be right: the l
 The one that comes second takes back its tail and decides it again, event by event, as if it came
 now: intentions (a result with its after-images, a claim, a note, a task of the plan) pass the
 same rules as the first time, under new ids and on the new branch; what the orchestrator itself
-concluded from them is concluded anew. Every event of the tail has an outcome, and whoever calls
-this keeps the tail itself.
+concluded from them is concluded anew. Every event of the tail has an outcome, and the caller keeps
+the tail itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
+from esaa_git.core import events
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, event_id
-from esaa_git.core.events import (
-    AgentHeartbeat,
-    AgentResult,
-    AnyPayload,
-    ApprovalDeny,
-    ApprovalGrant,
-    ApprovalRequest,
-    AttemptCreate,
-    AttemptTimeout,
-    Dispatch,
-    EffectRelinked,
-    EmergencyOverride,
-    FileWrite,
-    Health,
-    IssueReport,
-    IssueResolved,
-    LessonRecord,
-    OutputRejected,
-    PolicyDecision,
-    ReviewReturned,
-    RunEnd,
-    RunInit,
-    TaskCreate,
-    TaskNoted,
-    TaskUpdate,
-    VerifyFail,
-    VerifyOk,
-    VerifyStart,
-)
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -66,20 +37,14 @@ from esaa_git.engine.intentions import (
     StopRun,
 )
 from esaa_git.engine.proof import Proof, Unproven, settled
-from esaa_git.engine.renumber import Ids, LeftOut
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
+from esaa_git.engine.tail import AGAIN, ALREADY, CHANGED, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 
-AGAIN = "recorded again"
-ALREADY = "there already"
-CONCLUDED = "concluded anew"
-CHANGED = "decided otherwise"
-LEFT_OUT = "left out"
-
-_CAUSES = OutputRejected | AttemptTimeout | ApprovalDeny | IssueReport
+_CAUSES = events.OutputRejected | events.AttemptTimeout | events.ApprovalDeny | events.IssueReport
 _CONCLUSIONS = frozenset(
     {
         Cause.REJECTED,
@@ -90,25 +55,6 @@ _CONCLUSIONS = frozenset(
         Cause.DEPENDENCY,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one event of the tail.
-
-    `kind` is one of the words above; `became` names the new events. What a transaction recorded
-    is named by the event that led to it, and its `CONCLUDED` events name none.
-    """
-
-    old: StoredEvent
-    kind: str
-    reason: str = ""
-    became: tuple[str, ...] = ()
-
-    @property
-    def is_lost(self) -> bool:
-        """Answer whether the new log does not say what this event said."""
-        return self.kind == LEFT_OUT
 
 
 def decide_again(
@@ -164,56 +110,63 @@ class _Replay:
         return [self._outcomes[index] for index in range(len(self._tail))]
 
     def _seq(self) -> int:
-        tip = self._engine.log.tip()
-        return 0 if tip is None else tip.seq
+        return 0 if (tip := self._engine.log.tip()) is None else tip.seq
 
     def _state(self) -> State:
         return self._engine.log.load()[0]
 
     def _decide(self, index: int, stored: StoredEvent) -> tuple[str, str]:
         actor, payload = stored.event.actor, stored.event.payload
-        if not isinstance(payload, TaskCreate) and self._ids.is_stranger(stored.event.task_id):
+        if not isinstance(payload, events.TaskCreate) and self._ids.is_stranger(
+            stored.event.task_id
+        ):
             raise LeftOut(f"'{stored.event.task_id}' is another task there")
         match payload:
-            case RunInit():
+            case events.RunInit():
                 return self._run_init(payload, self._contracts_of(stored.commit))
-            case TaskCreate():
+            case events.TaskCreate():
                 return self._task_create(payload)
-            case AttemptCreate():
+            case events.AttemptCreate():
                 return self._attempt_create(index, payload)
-            case AgentResult():
+            case events.AgentResult():
                 return self._agent_result(index, actor, payload)
-            case TaskUpdate():
+            case events.TaskUpdate():
                 return self._task_update(index, payload)
-            case OutputRejected():
+            case events.OutputRejected():
                 return self._output_rejected(index, payload)
-            case IssueReport():
+            case events.IssueReport():
                 return self._issue_report(actor, payload)
-            case ApprovalRequest():
+            case events.ApprovalRequest():
                 return self._approval_request(payload)
-            case ApprovalGrant():
+            case events.ApprovalGrant():
                 return self._approval_grant(actor, payload)
-            case ApprovalDeny():
+            case events.ApprovalDeny():
                 return self._approval_deny(actor, payload)
-            case AttemptTimeout():
+            case events.AttemptTimeout():
                 return self._attempt_timeout(payload)
-            case RunEnd():
+            case events.RunEnd():
                 return self._run_end(index, payload)
-            case VerifyStart() | VerifyOk() | VerifyFail():
+            case events.VerifyStart() | events.VerifyOk() | events.VerifyFail():
                 raise LeftOut("it speaks of a log that ended otherwise; the next run verifies")
-            case FileWrite():
+            case events.FileWrite():
                 self._ids.attempt(payload.attempt_id)
                 return CONCLUDED, ""
-            case EffectRelinked():
+            case events.EffectRelinked():
                 raise LeftOut("it links an effect to a branch that is no longer")
-            case Dispatch() | AgentHeartbeat() | PolicyDecision():
+            case events.Dispatch() | events.AgentHeartbeat() | events.PolicyDecision():
                 return self._repeat(
                     actor, replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
                 )
-            case IssueResolved():
+            case events.IssueResolved():
                 issue_id = self._ids.issue(payload.issue_id)
                 return self._repeat(actor, replace(payload, issue_id=issue_id))
-            case LessonRecord() | TaskNoted() | ReviewReturned() | EmergencyOverride() | Health():
+            case (
+                events.LessonRecord()
+                | events.TaskNoted()
+                | events.ReviewReturned()
+                | events.EmergencyOverride()
+                | events.Health()
+            ):
                 return self._repeat(actor, payload)
             case _:
                 assert_never(payload)
@@ -228,7 +181,7 @@ class _Replay:
 
     # -- the plan ---------------------------------------------------------------------------------
 
-    def _run_init(self, payload: RunInit, contracts: Contracts) -> tuple[str, str]:
+    def _run_init(self, payload: events.RunInit, contracts: Contracts) -> tuple[str, str]:
         state, in_force = self._engine.log.load()
         same = contracts.pins == in_force.pins
         if state.run.is_open:
@@ -246,14 +199,16 @@ class _Replay:
         self._ids.put_run(payload.run_id, transact(self._engine, step))
         return AGAIN, ""
 
-    def _join_run(self, payload: RunInit, run_id: str, same_contracts: bool) -> tuple[str, str]:
+    def _join_run(
+        self, payload: events.RunInit, run_id: str, same_contracts: bool
+    ) -> tuple[str, str]:
         """Add the tasks of a run to the one that somebody else has started."""
         self._ids.put_run(payload.run_id, run_id)
         faults = []
         count = 0
         for task in payload.tasks:
             try:
-                kind, _ = self._task_create(TaskCreate(task=task, by=payload.by))
+                kind, _ = self._task_create(events.TaskCreate(task=task, by=payload.by))
                 count += kind == AGAIN
             except (LeftOut, RefusedError, RunHalted, ConfigurationError) as error:
                 faults.append(f"'{task.task_id}': {error}")
@@ -263,31 +218,29 @@ class _Replay:
             said.append("the contracts that it pinned are not in force")
         return (LEFT_OUT if faults else CHANGED), "; ".join(said + faults)
 
-    def _task_create(self, payload: TaskCreate) -> tuple[str, str]:
+    def _task_create(self, payload: events.TaskCreate) -> tuple[str, str]:
         task_id = payload.task.task_id
         if not self._ids.is_new(payload.task, self._state()):
             if self._ids.is_stranger(task_id):
                 raise LeftOut(f"there is another task '{task_id}' by now")
             return ALREADY, f"'{task_id}' was created there, with the same definition"
         if payload.issue_id is not None:
-            issue_id = self._ids.issue(payload.issue_id)
-            payload = replace(payload, issue_id=issue_id)
+            payload = replace(payload, issue_id=self._ids.issue(payload.issue_id))
         return self._repeat(ORCHESTRATOR, payload)
 
     # -- attempts ---------------------------------------------------------------------------------
 
-    def _attempt_create(self, index: int, payload: AttemptCreate) -> tuple[str, str]:
+    def _attempt_create(self, index: int, payload: events.AttemptCreate) -> tuple[str, str]:
         old = payload.attempt_id
         self._ids.end_attempt(old, f"its attempt '{old}' was left out")
-        if any(isinstance(later, AttemptTimeout) for later in self._later(index, old)):
+        if any(isinstance(later, events.AttemptTimeout) for later in self._later(index, old)):
             raise LeftOut(f"the lease of '{old}' ran out without an answer")
 
         def step(tx: Transaction) -> str:
             base = self._known_base(tx, payload.base)
             return open_attempt(tx, payload.task_id, payload.agent, mode=payload.mode, base=base)
 
-        new = transact(self._engine, step)
-        self._ids.put_attempt(old, new)
+        self._ids.put_attempt(old, new := transact(self._engine, step))
         return AGAIN, "" if new == old else f"as '{new}'"
 
     def _known_base(self, tx: Transaction, base: str) -> str:
@@ -295,22 +248,19 @@ class _Replay:
         tip = branch_tip(self._engine, tx)
         return base if self._engine.branch.contains(tip, base) else tip
 
-    def _attempt_timeout(self, payload: AttemptTimeout) -> tuple[str, str]:
+    def _attempt_timeout(self, payload: events.AttemptTimeout) -> tuple[str, str]:
         self._ids.attempt(payload.attempt_id)
-
-        def step(tx: Transaction) -> int:
-            return expire(tx, [find_task(tx.state, payload.task_id).task_id])
-
-        if not transact(self._engine, step):
+        task = find_task(self._state(), payload.task_id)
+        if not transact(self._engine, lambda tx: expire(tx, [task.task_id])):
             raise LeftOut("the attempt is not active there, or has more time")
         return AGAIN, ""
 
-    def _agent_result(self, index: int, actor: str, payload: AgentResult) -> tuple[str, str]:
+    def _agent_result(self, index: int, actor: str, payload: events.AgentResult) -> tuple[str, str]:
         old = payload.attempt_id
         engine = self._engine
         later = list(self._later(index, old))
-        written = next((one for one in later if isinstance(one, FileWrite)), None)
-        closed = next((one for one in later if isinstance(one, TaskUpdate)), None)
+        written = next((one for one in later if isinstance(one, events.FileWrite)), None)
+        closed = next((one for one in later if isinstance(one, events.TaskUpdate)), None)
         if closed is not None:
             self._announce(closed)
 
@@ -346,16 +296,18 @@ class _Replay:
             return CHANGED, f"rejected, {rejected.code}: {rejected.message}"
         return AGAIN, ""
 
-    def _output_rejected(self, index: int, payload: OutputRejected) -> tuple[str, str]:
+    def _output_rejected(self, index: int, payload: events.OutputRejected) -> tuple[str, str]:
         following = self._tail[index + 1].event.payload if index + 1 < len(self._tail) else None
-        concluded = isinstance(following, TaskUpdate) and following.attempt_id == payload.attempt_id
+        concluded = (
+            isinstance(following, events.TaskUpdate) and following.attempt_id == payload.attempt_id
+        )
         return self._record(
             Reject(
                 task_id=payload.task_id,
                 attempt_id=self._ids.attempt(payload.attempt_id),
                 rejected=Rejected(RejectCode(payload.code), payload.message, payload.detail),
                 output=payload.output,
-                call=_call(payload),
+                call=CallResult.of(payload),
                 results=payload.check_results or (),
                 closing=concluded,
             )
@@ -363,7 +315,7 @@ class _Replay:
 
     # -- tasks ------------------------------------------------------------------------------------
 
-    def _task_update(self, index: int, payload: TaskUpdate) -> tuple[str, str]:
+    def _task_update(self, index: int, payload: events.TaskUpdate) -> tuple[str, str]:
         if payload.cause in _CONCLUSIONS:
             return self._concluded(index)
         task = find_task(self._state(), payload.task_id)
@@ -376,7 +328,7 @@ class _Replay:
                 raise LeftOut(f"'{old}' is over there")
         return self._repeat(ORCHESTRATOR, payload)
 
-    def _closed(self, payload: TaskUpdate, task: Task) -> tuple[str, str]:
+    def _closed(self, payload: events.TaskUpdate, task: Task) -> tuple[str, str]:
         attempt_id = self._ids.attempt(str(payload.attempt_id))
         if task.is_done and task.result is not None and task.result.attempt_id == attempt_id:
             return CONCLUDED, ""
@@ -397,7 +349,7 @@ class _Replay:
 
     # -- issues and reviews -----------------------------------------------------------------------
 
-    def _issue_report(self, actor: str, payload: IssueReport) -> tuple[str, str]:
+    def _issue_report(self, actor: str, payload: events.IssueReport) -> tuple[str, str]:
         old = payload.attempt_id
         # What somebody found stays true where the attempt it was found in is not repeated.
         found_in = None if old is None or self._ids.has_ended(old) else self._ids.attempt(old)
@@ -411,19 +363,19 @@ class _Replay:
             exchange=payload.exchange,
         )
         (reported, *_) = transact(self._engine, lambda tx: tx.ask(again))
-        if isinstance(reported.event.payload, IssueReport):
+        if isinstance(reported.event.payload, events.IssueReport):
             self._ids.put_issue(payload.issue_id, reported.event.payload.issue_id)
         return AGAIN, ""
 
-    def _approval_request(self, payload: ApprovalRequest) -> tuple[str, str]:
-        asked = replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
-        again = Repeat(actor=ORCHESTRATOR, payload=asked)
+    def _approval_request(self, payload: events.ApprovalRequest) -> tuple[str, str]:
+        payload = replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
+        again = Repeat(actor=ORCHESTRATOR, payload=payload)
         (stored,) = transact(self._engine, lambda tx: tx.ask(again))
-        if isinstance(stored.event.payload, ApprovalRequest):
+        if isinstance(stored.event.payload, events.ApprovalRequest):
             self._ids.put_approval(payload.approval_id, stored.event.payload.approval_id)
         return AGAIN, ""
 
-    def _approval_grant(self, actor: str, payload: ApprovalGrant) -> tuple[str, str]:
+    def _approval_grant(self, actor: str, payload: events.ApprovalGrant) -> tuple[str, str]:
         state = self._state()
         approval = state.approvals[self._ids.approval(payload.approval_id, state)]
         task = state.tasks[approval.task_id]
@@ -431,24 +383,23 @@ class _Replay:
             raise LeftOut(f"'{task.task_id}' does not wait for it any more")
         for stored in self._tail:
             closed = stored.event.payload
-            if isinstance(closed, TaskUpdate) and closed.task_id == task.task_id:
+            if isinstance(closed, events.TaskUpdate) and closed.task_id == task.task_id:
                 self._announce(closed)
-        admission = close(self._engine, task.task_id, grant=Grant(actor, payload.reason))
-        return _admitted(admission)
+        return _admitted(close(self._engine, task.task_id, grant=Grant(actor, payload.reason)))
 
-    def _approval_deny(self, actor: str, payload: ApprovalDeny) -> tuple[str, str]:
+    def _approval_deny(self, actor: str, payload: events.ApprovalDeny) -> tuple[str, str]:
         return self._record(
             DenyApproval(
                 approval_id=self._ids.approval(payload.approval_id, self._state()),
                 by=actor,
                 reason=payload.reason,
-                call=_call(payload),
+                call=CallResult.of(payload),
             )
         )
 
     # -- the end of a run -------------------------------------------------------------------------
 
-    def _run_end(self, index: int, payload: RunEnd) -> tuple[str, str]:
+    def _run_end(self, index: int, payload: events.RunEnd) -> tuple[str, str]:
         if payload.issue_id is not None:
             return self._concluded(index)
         if payload.result != RunState.HALTED or payload.by is None:
@@ -467,13 +418,13 @@ class _Replay:
 
     # -- looking ahead ----------------------------------------------------------------------------
 
-    def _later(self, index: int, attempt_id: str) -> Iterator[AnyPayload]:
+    def _later(self, index: int, attempt_id: str) -> Iterator[events.AnyPayload]:
         """Yield what the rest of the tail says of an attempt."""
         for stored in self._tail[index + 1 :]:
             if stored.event.attempt_id == attempt_id:
                 yield stored.event.payload
 
-    def _announce(self, closed: TaskUpdate) -> None:
+    def _announce(self, closed: events.TaskUpdate) -> None:
         """Say which effect comes next, where a task is closed with one."""
         if closed.effect_commit is not None:
             self._before_effect(closed.effect_commit)
@@ -483,7 +434,7 @@ def _admitted(admission: Admission) -> tuple[str, str]:
     return (AGAIN, "") if admission.kind == "done" else (CHANGED, admission.message)
 
 
-def _refuse(tx: Transaction, given: AgentResult, rejected: Rejected) -> Rejected:
+def _refuse(tx: Transaction, given: events.AgentResult, rejected: Rejected) -> Rejected:
     """Record that a result cannot be taken any more, and return why."""
     response = None if given.exchange is None else given.exchange.response
     size = 0 if response is None else response.bytes
@@ -497,13 +448,3 @@ def _refuse(tx: Transaction, given: AgentResult, rejected: Rejected) -> Rejected
         )
     )
     return rejected
-
-
-def _call(payload: OutputRejected | ApprovalDeny) -> CallResult:
-    return CallResult(
-        exchange=payload.exchange,
-        model=payload.model,
-        usage=payload.usage,
-        latency_ms=payload.latency_ms,
-        tries=payload.tries,
-    )

@@ -1,4 +1,4 @@
-"""Renumbering: what the ids of a tail that is decided again became on the log of today.
+"""A tail that is decided again: what became of its events, and of the ids given out in it.
 
 Attempts, approvals, issues and runs get new numbers where others were faster, and a task of the
 tail may be another one than the task that has its id by now.
@@ -6,8 +6,36 @@ tail may be another one than the task that has its id by now.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from esaa_git.core.event import StoredEvent
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
+
+AGAIN = "recorded again"
+ALREADY = "there already"
+CONCLUDED = "concluded anew"
+CHANGED = "decided otherwise"
+LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one event of the tail.
+
+    `kind` is one of the words above; `became` names the new events. What a transaction recorded
+    is named by the event that led to it, and its `CONCLUDED` events name none.
+    """
+
+    old: StoredEvent
+    kind: str
+    reason: str = ""
+    became: tuple[str, ...] = ()
+
+    @property
+    def is_lost(self) -> bool:
+        """Answer whether the new log does not say what this event said."""
+        return self.kind == LEFT_OUT
 
 
 class LeftOut(Exception):
