@@ -272,10 +272,10 @@ def admit(
         pause: called again and again while checks run on the proposal; what it raises ends them.
     """
     from esaa_git.engine.commit import admit as admit_said
-    from esaa_git.engine.exchange import Said
+    from esaa_git.engine.exchange import AgentOutput
     from esaa_git.ports.agent import Answer
 
-    said = Said(Answer(output, 0), by, task_id=task_id, attempt_id=attempt_id)
+    said = AgentOutput(Answer(output, 0), by, task_id=task_id, attempt_id=attempt_id)
     return outcome_of(admit_said(project.engine, said, pause))
 
 

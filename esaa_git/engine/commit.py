@@ -28,7 +28,7 @@ from esaa_git.engine.effect import (
     waits_for_review,
 )
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Said, call_result, reject
+from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
 from esaa_git.engine.intentions import (
     AcceptResult,
     CallResult,
@@ -42,67 +42,71 @@ from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Accepted, Proposal, Repeated
 
 
-def admit(engine: Engine, said: Said, pause: Callable[[], None] = lambda: None) -> Admission:
+def admit(
+    engine: Engine, output: AgentOutput, pause: Callable[[], None] = lambda: None
+) -> Admission:
     """Validate an answer, run the checks it has to pass, and record what it amounts to.
 
     Raises:
         AgentError: if a check cannot be run here at all; nothing is recorded.
         ConflictError: if the branch keeps moving while checks run; nothing is recorded.
     """
-    return settled(engine, lambda proof: try_admit(engine, said, proof), pause)
+    return settled(engine, lambda proof: try_admit(engine, output, proof), pause)
 
 
-def try_admit(engine: Engine, said: Said, proof: Proof | None = None) -> Admission | Unproven:
+def try_admit(
+    engine: Engine, output: AgentOutput, proof: Proof | None = None
+) -> Admission | Unproven:
     """Validate an answer and record what it amounts to, or say which checks are to be run."""
-    return transact(engine, lambda tx: _admit(engine, tx, said, proof))
+    return transact(engine, lambda tx: _admit(engine, tx, output, proof))
 
 
 def _admit(
-    engine: Engine, tx: Transaction, said: Said, proof: Proof | None
+    engine: Engine, tx: Transaction, output: AgentOutput, proof: Proof | None
 ) -> Admission | Unproven:
-    verdict = _judge(engine, tx, said)
+    verdict = _judge(engine, tx, output)
     if isinstance(verdict, Repeated):
         envelope = verdict.envelope
         return Admission("repeated", envelope.task_id, envelope.attempt_id, "recorded already")
     require_run(tx.state)
-    call = call_result(engine, tx.contracts, said)
+    call = call_result(engine, tx.contracts, output)
     if isinstance(verdict, Rejected):
-        return reject(tx, said, verdict, call)
+        return reject(tx, output, verdict, call)
     envelope = verdict.envelope
     given = _redacted(envelope.payload, tx.contracts)
     match given:
         case Result():
-            return _admit_result(engine, tx, said, verdict, given, call, proof)
+            return _admit_result(engine, tx, output, verdict, given, call, proof)
         case Issue():
-            return _admit_issue(tx, said, envelope, given, call)
+            return _admit_issue(tx, output, envelope, given, call)
         case Heartbeat():
-            message = _prolong(tx, said, envelope, given)
+            message = _prolong(tx, output, envelope, given)
         case Lesson():
-            tx.ask(RecordLesson(actor=said.actor, task_id=envelope.task_id, lesson=given))
+            tx.ask(RecordLesson(actor=output.actor, task_id=envelope.task_id, lesson=given))
             message = "the lesson is recorded"
         case Review():
             raise AssertionError("unreachable: a review answers no attempt")
         case _:
             assert_never(given)
-    if said.is_final:
-        return _without_result(tx, said, envelope, call)
+    if output.is_final:
+        return _without_result(tx, output, envelope, call)
     return Admission("noted", envelope.task_id, envelope.attempt_id, message)
 
 
 # -- from bytes to a verdict ------------------------------------------------------------------
 
 
-def _judge(engine: Engine, tx: Transaction, said: Said) -> Accepted | Repeated | Rejected:
-    if said.failure is not None:
-        return said.failure
+def _judge(engine: Engine, tx: Transaction, output: AgentOutput) -> Accepted | Repeated | Rejected:
+    if output.failure is not None:
+        return output.failure
     verdict = engine.verifier.judge(
-        said.answer.output,
+        output.answer.output,
         state=tx.state,
         contracts=tx.contracts,
-        actor=said.actor,
+        actor=output.actor,
         now=tx.now,
-        task_id=said.task_id,
-        attempt_id=said.attempt_id,
+        task_id=output.task_id,
+        attempt_id=output.attempt_id,
         leases=tx.leases,
     )
     if isinstance(verdict, Accepted):
@@ -142,7 +146,7 @@ def _recorded(answer: AnyAnswer) -> AnyAnswer:
 def _admit_result(
     engine: Engine,
     tx: Transaction,
-    said: Said,
+    output: AgentOutput,
     accepted: Accepted,
     given: Result,
     call: CallResult,
@@ -156,13 +160,13 @@ def _admit_result(
         if isinstance(found, Unproven):
             return found
         if isinstance(found, Unfit):
-            return reject(tx, said, found.rejected, call, results=found.results)
+            return reject(tx, output, found.rejected, call, results=found.results)
         base = proposal.onto
         proposal = found.proposal if found.proposal.files else None
         write = None if proposal is None else effect_of(task, proposal, base, found.results)
     accept = AcceptResult(
-        actor=said.actor,
-        result=_result(said, accepted.envelope, given, proposal, call),
+        actor=output.actor,
+        result=_result(output, accepted.envelope, given, proposal, call),
         lessons=given.lessons or (),
         write=write,
     )
@@ -176,7 +180,7 @@ def _admit_result(
 
 
 def _result(
-    said: Said,
+    output: AgentOutput,
     envelope: Envelope,
     given: Result,
     proposal: Proposal | None,
@@ -189,10 +193,10 @@ def _result(
         attempt_id=envelope.attempt_id,
         summary=given.summary,
         paths=() if proposal is None else proposal.paths,
-        output_sha256=digest(said.answer.output),
+        output_sha256=digest(output.answer.output),
         checks=given.checks,
         idempotency_key=envelope.idempotency_key,
-        model=call.model or given.model or said.model,
+        model=call.model or given.model or output.model,
         usage=call.usage or claimed,
         latency_ms=call.latency_ms,
         tries=call.tries,
@@ -201,12 +205,12 @@ def _result(
 
 
 def _admit_issue(
-    tx: Transaction, said: Said, envelope: Envelope, given: Issue, call: CallResult
+    tx: Transaction, output: AgentOutput, envelope: Envelope, given: Issue, call: CallResult
 ) -> Admission:
     task_id, attempt_id = envelope.task_id, envelope.attempt_id
     tx.ask(
         ReportIssue(
-            actor=said.actor,
+            actor=output.actor,
             severity=given.severity,
             title=given.title,
             description=given.description,
@@ -216,24 +220,26 @@ def _admit_issue(
         )
     )
     issue_id = f"ISS-{tx.state.run.issues:04d}"
-    if said.is_final and tx.state.tasks[task_id].active_attempt and tx.state.run.is_open:
-        _without_result(tx, said, envelope, replace(call, exchange=None))
+    if output.is_final and tx.state.tasks[task_id].active_attempt and tx.state.run.is_open:
+        _without_result(tx, output, envelope, replace(call, exchange=None))
     message = f"{issue_id} is recorded; '{task_id}' is {tx.state.tasks[task_id].state}"
     return Admission("issue", task_id, attempt_id, message, issue_id=issue_id)
 
 
-def _prolong(tx: Transaction, said: Said, envelope: Envelope, given: Heartbeat) -> str:
+def _prolong(tx: Transaction, output: AgentOutput, envelope: Envelope, given: Heartbeat) -> str:
     task_id, attempt_id = envelope.task_id, envelope.attempt_id
-    tx.ask(Prolong(actor=said.actor, task_id=task_id, attempt_id=attempt_id, note=given.note))
+    tx.ask(Prolong(actor=output.actor, task_id=task_id, attempt_id=attempt_id, note=given.note))
     attempt = tx.state.tasks[task_id].attempt
     assert attempt is not None
     return f"the lease runs until {attempt.deadline}"
 
 
-def _without_result(tx: Transaction, said: Said, envelope: Envelope, call: CallResult) -> Admission:
+def _without_result(
+    tx: Transaction, output: AgentOutput, envelope: Envelope, call: CallResult
+) -> Admission:
     rejected = Rejected(
         RejectCode.NO_RESULT,
         f"the agent answered with {envelope.action} and left no result",
         {"action": envelope.action},
     )
-    return reject(tx, said, rejected, call)
+    return reject(tx, output, rejected, call)

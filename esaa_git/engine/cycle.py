@@ -334,7 +334,7 @@ class _Decider:
             self._pool.start(ended.key, lambda _: ended.value)
             return
         self._end(ended.key)
-        if work.said is not None:
+        if work.output is not None:
             self._give_back(work, str(error))
         self._stuck.add(work.attempt_id)
         self._trouble = self._trouble or error
@@ -351,7 +351,7 @@ class _Decider:
             return came
         self._report.admissions.append(came)
         self._observer.admitted(came)
-        if work.said is None and came.kind == "waiting":
+        if work.output is None and came.kind == "waiting":
             self._stuck.add(work.attempt_id)
             self._trouble = self._trouble or RunHalted(came.message)
         return None
@@ -361,7 +361,7 @@ class _Decider:
         state, _ = self._engine.log.load()
         if not state.run.is_open:
             return True
-        return work.said is None and not is_ready_to_close(state, state.tasks[work.task_id])
+        return work.output is None and not is_ready_to_close(state, state.tasks[work.task_id])
 
     def _check(self, key: str, unproven: Unproven) -> None:
         self._observer.checking(key, tuple(check.name for check in unproven.checks))

@@ -2,7 +2,7 @@
 
 One transaction holds the result, the effect and the closing update. Where a reviewer must agree
 first, or a person's uncommitted work is in the way, the result and its after-images are recorded
-(they are validated, and lost no more) and `close` finishes the task later from the log.
+(they are validated, and lost no more) and `apply_effect` finishes the task later from the log.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Said, reject
+from esaa_git.engine.exchange import Admission, AgentOutput, reject
 from esaa_git.engine.intentions import (
     NO_CALL,
     ApplyResult,
@@ -125,7 +125,7 @@ class Grant:
     call: CallResult = NO_CALL
 
 
-def close(
+def apply_effect(
     engine: Engine,
     task_id: str,
     *,
@@ -144,18 +144,18 @@ def close(
     """
 
     def step(proof: Proof | None) -> Admission | Unproven:
-        return try_close(engine, task_id, proof, grant)
+        return try_apply_effect(engine, task_id, proof, grant)
 
     return settled(engine, step, pause)
 
 
-def try_close(
+def try_apply_effect(
     engine: Engine,
     task_id: str,
     proof: Proof | None = None,
     grant: Grant | None = None,
 ) -> Admission | Unproven:
-    """Finish a task as `close` does, or say which checks have to be run first."""
+    """Finish a task as `apply_effect` does, or say which checks have to be run first."""
     return transact(engine, lambda tx: finish_task(engine, tx, task_id, proof, grant))
 
 
@@ -166,7 +166,7 @@ def finish_task(
     proof: Proof | None,
     grant: Grant | None,
 ) -> Admission | Unproven:
-    """Finish a task within a transaction, as `try_close` does."""
+    """Finish a task within a transaction, as `try_apply_effect` does."""
     task = find_task(tx.state, task_id)
     require_run(tx.state)
     if task.attempt is None or task.result is None:
@@ -208,8 +208,10 @@ def _give_up(tx: Transaction, task: Task, unfit: Unfit) -> Admission:
     if task.pending_approval is not None:
         reason = rejected.message[:2000]
         tx.ask(DenyApproval(approval_id=task.pending_approval, by=ORCHESTRATOR, reason=reason))
-    said = Said(Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id)
-    return reject(tx, said, rejected, NO_CALL, closing=True, results=unfit.results)
+    output = AgentOutput(
+        Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id
+    )
+    return reject(tx, output, rejected, NO_CALL, closing=True, results=unfit.results)
 
 
 def effect_of(

@@ -23,7 +23,7 @@ from esaa_git.ports.checks import CheckResult
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AgentOutput:
     """An answer to be admitted, and what is known of how it came about.
 
     `is_final` says that the agent is gone: an answer without a result then ends its attempt.
@@ -47,11 +47,11 @@ class Said:
         return Rejected(code, answer.failure, dict(answer.detail))
 
 
-def call_result(engine: Engine, contracts: Contracts, said: Said) -> CallResult:
+def call_result(engine: Engine, contracts: Contracts, output: AgentOutput) -> CallResult:
     """Store what STORAGE_POLICY lets us keep of a call, and return what events record of it."""
-    answer, policy = said.answer, contracts.storage
-    exchange = _exchange(engine, contracts, said)
-    if said.request is None:
+    answer, policy = output.answer, contracts.storage
+    exchange = _exchange(engine, contracts, output)
+    if output.request is None:
         return CallResult(exchange=exchange, model=answer.model)
     tries: list[dict[str, Any]] = storage.redact_value([dict(one) for one in answer.tries], policy)
     return CallResult(
@@ -63,12 +63,12 @@ def call_result(engine: Engine, contracts: Contracts, said: Said) -> CallResult:
     )
 
 
-def _exchange(engine: Engine, contracts: Contracts, said: Said) -> Exchange | None:
+def _exchange(engine: Engine, contracts: Contracts, output: AgentOutput) -> Exchange | None:
     policy = contracts.storage
     request = None
-    if said.request is not None:
-        request = _kept(engine, contracts, said.request.sent, policy.request)
-    response = _kept(engine, contracts, said.answer.output, policy.response)
+    if output.request is not None:
+        request = _kept(engine, contracts, output.request.sent, policy.request)
+    response = _kept(engine, contracts, output.answer.output, policy.response)
     if request is None and response is None:
         return None
     return Exchange(request=request, response=response)
@@ -102,7 +102,7 @@ class Admission:
 
 def reject(
     tx: Transaction,
-    said: Said,
+    output: AgentOutput,
     rejected: Rejected,
     call: CallResult,
     *,
@@ -116,18 +116,16 @@ def reject(
         call, closing, approval_id: as in `Reject`.
         results: how the checks ended that were run before the refusal.
     """
-    task_id, attempt_id = said.task_id, said.attempt_id
+    task_id, attempt_id = output.task_id, output.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
         return Admission("rejected", task_id or "", attempt_id or "", rejected=rejected)
-    policy, output = tx.contracts.storage, said.answer.output
+    policy, raw = tx.contracts.storage, output.answer.output
     safe = Rejected(
         rejected.code,
         storage.redact(rejected.message, policy),
         storage.redact_value(dict(rejected.detail), policy),
     )
-    refused = Output(
-        sha256=digest(output), bytes=len(output), preview=storage.preview(output, policy)
-    )
+    refused = Output(sha256=digest(raw), bytes=len(raw), preview=storage.preview(raw, policy))
     tx.ask(
         Reject(
             task_id=task_id,

@@ -150,12 +150,12 @@ def _record(engine: Engine, *intentions: Intention) -> None:
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
     """Grant or deny what a task waits for. Nobody approves their own work."""
-    from esaa_git.engine.effect import Grant, close
+    from esaa_git.engine.effect import Grant, apply_effect
     from esaa_git.engine.exchange import Admission
 
     _reviewable(engine.log.load()[0], task_id, by)
     if approve:
-        return close(engine, task_id, grant=Grant(by, reason))
+        return apply_effect(engine, task_id, grant=Grant(by, reason))
 
     def step(tx: Transaction) -> Admission:
         approval = _reviewable(tx.state, task_id, by)

@@ -18,7 +18,7 @@ from esaa_git.core.globs import GlobSet
 from esaa_git.core.state import Task
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.transaction import Transaction, transact
@@ -161,9 +161,9 @@ class Dispatched:
     request: Request
     approval_id: str | None = None
 
-    def said(self, answer: Answer) -> Said:
+    def output(self, answer: Answer) -> AgentOutput:
         """Return the agent's answer as it is to be admitted."""
-        return Said(
+        return AgentOutput(
             answer,
             self.adapter.name,
             self.request,

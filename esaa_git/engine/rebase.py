@@ -23,7 +23,7 @@ from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
-from esaa_git.engine.effect import Grant, Unfit, close, effect_of, fitted
+from esaa_git.engine.effect import Grant, Unfit, apply_effect, effect_of, fitted
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.intentions import (
@@ -336,7 +336,7 @@ class _Replay:
             raise LeftOut(f"'{task.task_id}' is {task.state} there, and not by '{attempt_id}'")
         if payload.effect_commit is not None:
             self._before_effect(payload.effect_commit)
-        return _admitted(close(self._engine, task.task_id))
+        return _admitted(apply_effect(self._engine, task.task_id))
 
     def _concluded(self, index: int) -> tuple[str, str]:
         """Return what became of the event from which the orchestrator concluded this one."""
@@ -385,7 +385,9 @@ class _Replay:
             closed = stored.event.payload
             if isinstance(closed, events.TaskUpdate) and closed.task_id == task.task_id:
                 self._announce(closed)
-        return _admitted(close(self._engine, task.task_id, grant=Grant(actor, payload.reason)))
+        return _admitted(
+            apply_effect(self._engine, task.task_id, grant=Grant(actor, payload.reason))
+        )
 
     def _approval_deny(self, actor: str, payload: events.ApprovalDeny) -> tuple[str, str]:
         return self._record(

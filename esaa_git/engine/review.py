@@ -23,7 +23,7 @@ from esaa_git.core.state import Approval, State, Task
 from esaa_git.core.view import review_view
 from esaa_git.engine.effect import Grant, finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Said, call_result, reject
+from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
 from esaa_git.engine.intentions import DenyApproval, ReturnReview
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
@@ -163,58 +163,58 @@ def _lines(engine: Engine, entry: FileEntry | None) -> list[str] | None:
 
 
 def try_admit_review(
-    engine: Engine, said: Said, approval_id: str, proof: Proof | None = None
+    engine: Engine, output: AgentOutput, approval_id: str, proof: Proof | None = None
 ) -> Admission | Unproven:
     """Record what a reviewer decided, or say which checks have to be run before it is done."""
-    return transact(engine, lambda tx: _admit(engine, tx, said, approval_id, proof))
+    return transact(engine, lambda tx: _admit(engine, tx, output, approval_id, proof))
 
 
 def _admit(
-    engine: Engine, tx: Transaction, said: Said, approval_id: str, proof: Proof | None
+    engine: Engine, tx: Transaction, output: AgentOutput, approval_id: str, proof: Proof | None
 ) -> Admission | Unproven:
     require_run(tx.state)
-    task = tx.state.tasks[str(said.task_id)]
-    verdict = _judge(tx, said)
-    call = call_result(engine, tx.contracts, said)
+    task = tx.state.tasks[str(output.task_id)]
+    verdict = _judge(tx, output)
+    call = call_result(engine, tx.contracts, output)
     approval = tx.state.approvals[approval_id]
     if approval.state != "pending" or task.pending_approval != approval_id:
         by = approval.decided_by or "what happened meanwhile"
         verdict = Rejected(
             RejectCode.STALE_ATTEMPT, f"'{approval_id}' was decided by {by}", {"by": by}
         )
-    elif approval.reviewer != said.actor:
+    elif approval.reviewer != output.actor:
         verdict = Rejected(
             RejectCode.STALE_ATTEMPT, f"'{approval_id}' is with another reviewer by now"
         )
     if isinstance(verdict, Rejected):
-        return reject(tx, said, verdict, call, approval_id=approval_id)
+        return reject(tx, output, verdict, call, approval_id=approval_id)
     decided = verdict.payload
     assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
     reason: str = storage.redact_value(decided.reason, tx.contracts.storage)
     if decided.verdict == "approve":
-        return finish_task(engine, tx, task.task_id, proof, Grant(said.actor, reason, call))
-    tx.ask(DenyApproval(approval_id=approval_id, by=said.actor, reason=reason, call=call))
-    message = f"{said.actor} requests changes: {reason}"
-    return Admission("rejected", task.task_id, str(said.attempt_id), message)
+        return finish_task(engine, tx, task.task_id, proof, Grant(output.actor, reason, call))
+    tx.ask(DenyApproval(approval_id=approval_id, by=output.actor, reason=reason, call=call))
+    message = f"{output.actor} requests changes: {reason}"
+    return Admission("rejected", task.task_id, str(output.attempt_id), message)
 
 
-def _judge(tx: Transaction, said: Said) -> Envelope | Rejected:
-    if said.failure is not None:
-        return said.failure
+def _judge(tx: Transaction, output: AgentOutput) -> Envelope | Rejected:
+    if output.failure is not None:
+        return output.failure
     max_bytes = tx.contracts.policy.max_output_bytes
-    envelope = decode(said.answer.output, max_bytes=max_bytes, review=True)
+    envelope = decode(output.answer.output, max_bytes=max_bytes, review=True)
     if isinstance(envelope, Rejected):
         return envelope
-    if envelope.task_id != said.task_id:
+    if envelope.task_id != output.task_id:
         return Rejected(
             RejectCode.TASK_MISMATCH,
-            f"the answer is for task '{envelope.task_id}', the review is of '{said.task_id}'",
+            f"the answer is for task '{envelope.task_id}', the review is of '{output.task_id}'",
             {"answered": envelope.task_id},
         )
-    if envelope.attempt_id != said.attempt_id:
+    if envelope.attempt_id != output.attempt_id:
         return Rejected(
             RejectCode.ATTEMPT_MISMATCH,
-            f"the answer is for '{envelope.attempt_id}', the review is of '{said.attempt_id}'",
+            f"the answer is for '{envelope.attempt_id}', the review is of '{output.attempt_id}'",
             {"answered": envelope.attempt_id},
         )
     return envelope

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from esaa_git.core.event import instant
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.commit import try_admit
-from esaa_git.engine.effect import try_close
+from esaa_git.engine.effect import try_apply_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, Said
+from esaa_git.engine.exchange import Admission, AgentOutput
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, release
 from esaa_git.engine.review import release_review, try_admit_review
@@ -31,7 +31,7 @@ class Work:
     task_id: str
     attempt_id: str
     dispatched: Dispatched | None = None
-    said: Said | None = None
+    output: AgentOutput | None = None
     proofs: int = 0
     conflicts: int = 0
     began: float = 0.0
@@ -51,16 +51,16 @@ class Work:
         if value is None or isinstance(value, Proof):
             return value
         assert self.dispatched is not None
-        self.said = self.dispatched.said(value)
+        self.output = self.dispatched.output(value)
         return None
 
     def admit(self, engine: Engine, proof: Proof | None) -> Admission | Unproven:
         """Record what the answer amounts to, or close a task whose result is recorded."""
-        if self.said is None:
-            return try_close(engine, self.task_id, proof)
+        if self.output is None:
+            return try_apply_effect(engine, self.task_id, proof)
         if self.approval_id is not None:
-            return try_admit_review(engine, self.said, self.approval_id, proof)
-        return try_admit(engine, self.said, proof)
+            return try_admit_review(engine, self.output, self.approval_id, proof)
+        return try_admit(engine, self.output, proof)
 
     def release(self, engine: Engine, reason: str) -> None:
         """Give back what was taken up: an attempt or a review that does not count."""

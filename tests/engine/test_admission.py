@@ -7,7 +7,7 @@ import pytest
 from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Unobserved, cycle
-from esaa_git.engine.exchange import Admission, Said
+from esaa_git.engine.exchange import Admission, AgentOutput
 from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import BranchMove
@@ -24,7 +24,9 @@ PATH = "docs/qa/T-1.md"
 
 
 def submit(made: MemoryEngine, request: Request, output: bytes, by: str = ANN) -> Admission:
-    return admit(made, Said(Answer(output, 0), by, None, request.task_id, request.attempt_id))
+    return admit(
+        made, AgentOutput(Answer(output, 0), by, None, request.task_id, request.attempt_id)
+    )
 
 
 def in_the_way(made: MemoryEngine) -> None:

@@ -9,7 +9,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.engine import operator, proof
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.errors import AgentError, ConfigurationError, ConflictError
 from esaa_git.ports.agent import Answer
 from esaa_git.testing.answers import in_turn, oblige, result, write
@@ -131,7 +131,7 @@ def test_a_branch_that_never_rests_is_said_so_and_the_attempt_is_given_back(
         cycle(made)
     assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 0)
     request = operator.claim(made, "T-1", BOB)
-    said = Said(Answer(good(request), 0), BOB, None, "T-1", request.attempt_id)
+    said = AgentOutput(Answer(good(request), 0), BOB, None, "T-1", request.attempt_id)
     with pytest.raises(ConflictError, match="the working branch moved 3 times"):
         admit(made, said)
     assert made.task("T-1").active_attempt is not None

@@ -13,7 +13,7 @@ from esaa_git.core.rejection import RejectCode
 from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Stop, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.lease import Watched
 from esaa_git.engine.sharing import Sharing
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable, RunHalted
@@ -295,7 +295,7 @@ def test_a_heartbeat_is_a_new_lease_for_those_who_watch() -> None:
         fleet.sit(40)
         beat = says("agent.heartbeat")(asked(attempt_id))
         assert isinstance(beat, bytes)
-        said = Said(Answer(beat, 0), "alice", task_id="T-1", attempt_id=attempt_id)
+        said = AgentOutput(Answer(beat, 0), "alice", task_id="T-1", attempt_id=attempt_id)
         assert admit(one, said).kind == "noted"
         follow(two)
         with pytest.raises(RefusedError, match="is in progress"):

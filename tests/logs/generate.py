@@ -22,7 +22,7 @@ from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer, Request
@@ -107,10 +107,10 @@ def timed_out() -> History:
     made.clock.forward(minutes=29)
     said = says("agent.heartbeat", note="nearly there")(request)
     assert isinstance(said, bytes)
-    admit(made, Said(Answer(said, 0), BOB, None, "T-1", request.attempt_id))
+    admit(made, AgentOutput(Answer(said, 0), BOB, None, "T-1", request.attempt_id))
     made.clock.forward(minutes=29)
     done = spoken({**json.loads(oblige(request)), "idempotency_key": "third-time-lucky"})
-    admit(made, Said(Answer(done, 0), BOB, None, "T-1", request.attempt_id))
+    admit(made, AgentOutput(Answer(done, 0), BOB, None, "T-1", request.attempt_id))
     cycle(made)
     return made.events
 

@@ -25,7 +25,7 @@ from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected
 from esaa_git.engine import operator
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.engine.exchange import Admission, Said
+from esaa_git.engine.exchange import Admission, AgentOutput
 from esaa_git.engine.verifier import Accepted, Repeated, Verifier
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry, NotAFile
@@ -466,7 +466,7 @@ def test_an_answer_to_an_attempt_that_is_over_is_stale_and_changes_nothing() -> 
     operator.claim(made, "T-1", PERSON)
     before = (made.task("T-1"), made.branch.tip("main"))
     output = result(write("docs/new.md"))(first)
-    answer = Said(Answer(output, 0), PERSON, first, "T-1", "T-1-A1")
+    answer = AgentOutput(Answer(output, 0), PERSON, first, "T-1", "T-1-A1")
     admission = admit(made, answer)
     assert (admission.kind, made.last.action) == ("rejected", "output.rejected")
     assert made.last.payload["code"] == "STALE_ATTEMPT"
@@ -477,7 +477,7 @@ def test_an_answer_in_somebody_else_s_name_is_refused() -> None:
     made = world()
     request = operator.claim(made, "T-1", PERSON)
     output = result()(request)
-    admit(made, Said(Answer(output, 0), "other@example.com", None, "T-1", "T-1-A1"))
+    admit(made, AgentOutput(Answer(output, 0), "other@example.com", None, "T-1", "T-1-A1"))
     assert made.last.action == "task.update"
     signal = made.events[-2]
     assert signal.payload["code"] == "ATTEMPT_MISMATCH"
@@ -507,7 +507,7 @@ def test_the_same_answer_twice_is_recorded_once() -> None:
     made = world()
     request = operator.claim(made, "T-1", PERSON)
     output = result(write("docs/new.md"))(request)
-    answer = Said(Answer(output, 0), PERSON, None, "T-1", "T-1-A1")
+    answer = AgentOutput(Answer(output, 0), PERSON, None, "T-1", "T-1-A1")
     assert admit(made, answer).kind == "done"
     before = made.actions
     assert admit(made, answer).kind == "repeated"
@@ -521,7 +521,7 @@ def test_another_answer_after_a_valid_one_does_not_undo_it() -> None:
     request = operator.claim(made, "T-1", PERSON)
 
     def submit(output: bytes) -> Admission:
-        return admit(made, Said(Answer(output, 0), PERSON, None, "T-1", "T-1-A1"))
+        return admit(made, AgentOutput(Answer(output, 0), PERSON, None, "T-1", "T-1-A1"))
 
     assert submit(result(write("docs/new.md"))(request)).kind == "waiting"
     waiting = made.task("T-1").result
@@ -584,7 +584,9 @@ class Range:
 
     def shoot(self, output: bytes) -> None:
         """Hold one answer to the promise."""
-        answer = Said(Answer(output, 0), PERSON, self.request, "T-1", "T-1-A1", is_final=True)
+        answer = AgentOutput(
+            Answer(output, 0), PERSON, self.request, "T-1", "T-1-A1", is_final=True
+        )
         admission = admit(self.engine, answer)
         self.outcomes[admission.kind] += 1
         verdict = self.verifier.verdict

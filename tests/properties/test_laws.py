@@ -22,7 +22,7 @@ from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
 from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.errors import EsaaError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
@@ -391,7 +391,7 @@ def submit(walk: Walk, number: int) -> object:
     said = agent(number)(request)
     answer = said if isinstance(said, Answer) else Answer(said, 0)
     actor = walk.person(number)
-    return admit(walk.engine, Said(answer, actor, None, request.task_id, request.attempt_id))
+    return admit(walk.engine, AgentOutput(answer, actor, None, request.task_id, request.attempt_id))
 
 
 @step

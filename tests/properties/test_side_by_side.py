@@ -39,7 +39,7 @@ from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Said
+from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.options import Options
 from esaa_git.errors import EsaaError
 from esaa_git.ports.agent import Answer, Request
@@ -335,7 +335,7 @@ class SideBySide(RuleBasedStateMachine):
             number = (task.attempts_total if task else 1) - late
             attempt_id = f"{name}-A{max(number, 1)}"
             output = _answer(body, name, attempt_id)
-            said = Said(Answer(output, 0), who, task_id=name, attempt_id=attempt_id)
+            said = AgentOutput(Answer(output, 0), who, task_id=name, attempt_id=attempt_id)
             return admit(one, said) if task else None
 
         self.both(step)
