@@ -20,6 +20,7 @@ import pygit2
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import NewEvent, instant, timestamp
+from esaa_git.core.events.base import encode
 from esaa_git.core.state import EMPTY
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.branch import BranchMove
@@ -121,7 +122,7 @@ class Subject:
             "project": "benchmark",
             "branch": BRANCH,
             "base": self.effects.tip,
-            "contracts": self.contracts.pins,
+            "contracts": [encode(pin) for pin in self.contracts.pins],
             "tasks": definitions,
         }
         began = NewEvent("run.init", "orchestrator", payload)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from esaa_git.core.contract_rules import check_lawful
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.events import base as records
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.log import Attachments
@@ -110,7 +111,7 @@ def new_events(base: str) -> tuple[NewEvent, NewEvent]:
                 "project": "example",
                 "branch": "main",
                 "base": base,
-                "contracts": contracts().pins,
+                "contracts": [records.encode(pin) for pin in contracts().pins],
                 "tasks": [{"task_id": "T-1000", "kind": "spec", "title": "Say what to build"}],
                 "by": "alice@example.com",
             },

@@ -8,7 +8,7 @@ projection and its hash are the same.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,9 +24,8 @@ from esaa_git.core.contract_rules import check_attachments, check_lawful, kept_e
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
-from esaa_git.core.events.base import encode
+from esaa_git.core.events.fields import Pin
 from esaa_git.core.events.file_write import FileAdd, FileDelete, FileModify, FileRename
-from esaa_git.core.events.run_init import Pin
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -269,8 +268,8 @@ class _Import:
             ) from error
         self._contracts, self.state = contracts, state
 
-    def _contracts_of(self, event: Event, pins: Sequence[Pin], where: str) -> Contracts:
-        if [encode(pin) for pin in pins] == self._contracts.pins:
+    def _contracts_of(self, event: Event, pins: tuple[Pin, ...], where: str) -> Contracts:
+        if pins == self._contracts.pins:
             return self._contracts
         found = {pin.path: self._contents.contract(pin.sha256) for pin in pins}
         missing = [path for path, data in found.items() if data is None]

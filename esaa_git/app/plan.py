@@ -134,8 +134,8 @@ def note_edited_contracts(project: Project, branch: str | None) -> None:
 
 def _changed(in_force: Contracts, wanted: Contracts) -> list[str]:
     """Return the contract files that differ."""
-    before = {pin["path"]: pin["sha256"] for pin in in_force.pins}
-    after = {pin["path"]: pin["sha256"] for pin in wanted.pins}
+    before = {pin.path: pin.sha256 for pin in in_force.pins}
+    after = {pin.path: pin.sha256 for pin in wanted.pins}
     return sorted(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     )

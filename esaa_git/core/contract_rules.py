@@ -41,7 +41,6 @@ from esaa_git.core.events import (
     VerifyOk,
     VerifyStart,
 )
-from esaa_git.core.events.base import encode
 from esaa_git.core.events.fields import Exchange, TaskChanges, TaskDefinition, commands
 from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -75,7 +74,7 @@ def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
             _update(state, event, payload, contracts)
         case RunInit():
             _definitions(payload.tasks, contracts)
-            if [encode(pin) for pin in payload.contracts] != contracts.pins:
+            if payload.contracts != contracts.pins:
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
         case TaskCreate():
             _definitions([payload.task], contracts)

@@ -17,6 +17,7 @@ from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.duration import duration_ms
+from esaa_git.core.events.fields import Pin
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
@@ -260,9 +261,9 @@ class Contracts:
         return self.files.get(f"PROMPT.{template}.md")
 
     @cached_property
-    def pins(self) -> list[dict[str, str]]:
+    def pins(self) -> tuple[Pin, ...]:
         """Path and SHA-256 of every file, as `run.init` records them."""
-        return [{"path": name, "sha256": digest(data)} for name, data in self.files.items()]
+        return tuple(Pin(path=name, sha256=digest(data)) for name, data in self.files.items())
 
     @cached_property
     def agent(self) -> AgentContract:

@@ -9,6 +9,7 @@ from typing import Final
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -93,7 +94,7 @@ class MemoryLogTransaction:
         said = {
             "log_id": self._log_id,
             "event_sha256": event.sha256,
-            "contracts": contracts.pins,
+            "contracts": [encode(pin) for pin in contracts.pins],
             "exchange": dict(attachments.exchange),
         }
         parents = () if self._last is None else (self._last,)

@@ -17,6 +17,7 @@ import pytest
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent, after, event_id
+from esaa_git.core.events.base import encode
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
 from esaa_git.store.log import GitEventLog, load_tip
@@ -165,7 +166,7 @@ class Scene:
             "project": "Example",
             "branch": "main",
             "base": self.project.head(),
-            "contracts": contracts.pins,
+            "contracts": [encode(pin) for pin in contracts.pins],
             "tasks": [],
         }
 

@@ -19,6 +19,7 @@ import pytest
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, event_id
+from esaa_git.core.events.base import encode
 from esaa_git.core.projection import projection_hash
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.log import EventCommit
@@ -673,7 +674,7 @@ def run_init(scene: Scene, contracts: Contracts, **payload: Any) -> dict[str, An
             "project": "Example",
             "branch": "main",
             "base": scene.project.head(),
-            "contracts": contracts.pins,
+            "contracts": [encode(pin) for pin in contracts.pins],
             "tasks": [],
             **payload,
         },

@@ -14,6 +14,7 @@ from esaa_git.core.contract_rules import (
     is_success,
 )
 from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.testing.contracts import Place, contracts
 from tests.support.examples import EXAMPLES, OID, SHA256
@@ -313,7 +314,7 @@ def appearing(told: Story, action: str, task: dict[str, Any]) -> tuple[Story, Ev
         "project": "example",
         "branch": "main",
         "base": OID,
-        "contracts": contracts().pins,
+        "contracts": [encode(pin) for pin in contracts().pins],
         "tasks": [task],
     }
     return Story(), event(Story(), action, **start)
@@ -346,8 +347,11 @@ def test_inv_004_an_effect_of_a_kind_that_the_contract_dropped_is_unlawful() -> 
 def test_a_run_pins_the_contracts_that_lie_beside_it() -> None:
     start = {"run_id": "RUN-0001", "project": "example", "branch": "main", "base": OID}
     told = Story()
-    lawful(told, event(told, "run.init", **start, contracts=contracts().pins, tasks=[]))
-    other = contracts({(POLICY, "attempts", "max_per_task"): 1}).pins
+    lawful(
+        told,
+        event(told, "run.init", **start, contracts=list(map(encode, contracts().pins)), tasks=[]),
+    )
+    other = list(map(encode, contracts({(POLICY, "attempts", "max_per_task"): 1}).pins))
     new = event(told, "run.init", **start, contracts=other, tasks=[])
     assert unlawful(told, new).rule == "INV-002"
 

@@ -91,10 +91,10 @@ def test_a_duration_is_milliseconds(text: str, milliseconds: int) -> None:
 
 
 def test_the_pins_are_the_digests_of_all_files_in_order_of_name() -> None:
-    names = [pin["path"] for pin in contracts().pins]
+    names = [pin.path for pin in contracts().pins]
     assert names == sorted(template_files())
     other = contracts({(POLICY, "lessons", "max_in_request"): 3})
-    different = [a["path"] for a, b in zip(contracts().pins, other.pins, strict=True) if a != b]
+    different = [a.path for a, b in zip(contracts().pins, other.pins, strict=True) if a != b]
     assert different == [POLICY]
 
 

@@ -22,6 +22,7 @@ from esaa_git.agents.registry import ADAPTERS, make_agent
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.events.base import encode
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.rejection import RejectCode
@@ -875,4 +876,4 @@ def test_a_knob_counts_from_the_next_run_on() -> None:
     run.stop(made, "to begin again", "person@example.com")
     made.apply(task(), task("T-2"))
     assert made.contracts.policy.max_attempts == 1
-    json.dumps(made.contracts.pins)
+    json.dumps([encode(pin) for pin in made.contracts.pins])

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from esaa_git.core.canonical import encode
+from esaa_git.core.events import base as records
 from esaa_git.store import commitform
 from esaa_git.store.commitform import imported_log_id
 from esaa_git.store.objects import (
@@ -310,7 +311,7 @@ def test_contracts_changed_without_an_admin_are_refused(tmp_path: Path, git: Git
         "project": "example",
         "branch": "main",
         "base": shared.project.head(),
-        "contracts": [dict(pin) for pin in changed.pins],
+        "contracts": [records.encode(pin) for pin in changed.pins],
         "tasks": [],
     }
     event = health(forger, action="run.init", payload=start)

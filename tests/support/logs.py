@@ -18,6 +18,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.branch import BranchMove, Effect
@@ -170,7 +171,7 @@ class MadeLog:
                 "project": project,
                 "branch": self.branch,
                 "base": self.branch_tip,
-                "contracts": self.contracts.pins,
+                "contracts": [encode(pin) for pin in self.contracts.pins],
                 "tasks": [dict(task) for task in tasks],
             },
         )

@@ -33,6 +33,13 @@ Detail = Annotated[Mapping[str, Json], Form(spec.DETAIL)]
 """Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
 
 
+class Pin(Record):
+    """A contract file in force, by its digest."""
+
+    path: Path
+    sha256: Sha256
+
+
 class ExchangePart(Record):
     """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
 

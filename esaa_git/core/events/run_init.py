@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
-from esaa_git.core.events.fields import Actor, Oid, Path, RunId, Sha256, TaskDefinition
+from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
+from esaa_git.core.events.fields import Actor, Oid, Pin, RunId, TaskDefinition
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Project
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-
-
-class Pin(Record):
-    """A contract file in force, by its digest."""
-
-    path: Path
-    sha256: Sha256
 
 
 class RunInit(Payload, action="run.init", by={ORCHESTRATOR}):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
-from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import TaskChanges
-from esaa_git.core.events.run_init import Pin
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import REASON, Events, by_us, next_run, run_end, update
@@ -28,7 +26,7 @@ def start_run(state: State, wanted: StartRun) -> Events:
         project=wanted.project,
         branch=wanted.branch,
         base=wanted.base,
-        contracts=tuple(decode(Pin, pin) for pin in wanted.contracts.pins),
+        contracts=wanted.contracts.pins,
         tasks=wanted.tasks,
         by=wanted.by,
     )
