@@ -10,6 +10,7 @@ import click
 from esaa_git.app.agents import members, request_of
 from esaa_git.app.project import Project
 from esaa_git.cli.output import (
+    examples,
     json_option,
     pass_project,
     print_json,
@@ -33,14 +34,7 @@ def agent() -> None:
     """
 
 
-@agent.command(
-    "list",
-    epilog="""\b
-Example:
-  git esaa agent list
-  git esaa agent list --json
-""",
-)
+@agent.command("list", epilog=examples("git esaa agent list", "git esaa agent list --json"))
 @sandbox_option
 @json_option
 @pass_project
@@ -87,11 +81,7 @@ def _as_json(one: Member) -> dict[str, Any]:
 
 @agent.command(
     "test",
-    epilog="""\b
-Example:
-  git esaa agent test agent-impl
-  git esaa agent test agent-impl --keep
-""",
+    epilog=examples("git esaa agent test agent-impl", "git esaa agent test agent-impl --keep"),
 )
 @click.argument("name")
 @click.option("--keep", is_flag=True, help="Keep the trial's repository, request and answer.")
@@ -242,11 +232,7 @@ def _check(name: str, result: TrialResult) -> None:
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa context T-1000
-  git esaa context T-1000 --agent local > prompt.txt
-"""
+    epilog=examples("git esaa context T-1000", "git esaa context T-1000 --agent local > prompt.txt")
 )
 @click.argument("task_id", metavar="TASK")
 @click.option(

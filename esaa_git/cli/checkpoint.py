@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, showing_progress
 
 if TYPE_CHECKING:
     from esaa_git.app.trust import Checkpoint, Written
@@ -33,11 +33,9 @@ def checkpoint() -> None:
 
 @checkpoint.command(
     "create",
-    epilog="""\b
-Example:
-  git esaa checkpoint create
-  git esaa checkpoint create --output checkpoint.json
-""",
+    epilog=examples(
+        "git esaa checkpoint create", "git esaa checkpoint create --output checkpoint.json"
+    ),
 )
 @click.option(
     "--output",
@@ -58,11 +56,7 @@ def create(project: Project, output: Path | None, key: Path | None, as_json: boo
 
 
 @checkpoint.command(
-    "sign",
-    epilog="""\b
-Example:
-  git esaa checkpoint sign checkpoint.json --key ~/.ssh/id_ed25519
-""",
+    "sign", epilog=examples("git esaa checkpoint sign checkpoint.json --key ~/.ssh/id_ed25519")
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @key_option
@@ -90,11 +84,10 @@ def sign(
 
 @checkpoint.command(
     "show",
-    epilog="""\b
-Example:
-  git esaa checkpoint show checkpoint.json
-  git show refs/esaa/checkpoints/42:checkpoint.json | git esaa checkpoint show -
-""",
+    epilog=examples(
+        "git esaa checkpoint show checkpoint.json",
+        "git show refs/esaa/checkpoints/42:checkpoint.json | git esaa checkpoint show -",
+    ),
 )
 @click.argument("file", type=click.File("rb"))
 @json_option

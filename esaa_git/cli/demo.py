@@ -12,17 +12,16 @@ from pathlib import Path
 import click
 
 from esaa_git.app.init import effects_listing, example, make_example
-from esaa_git.cli.output import sandbox_option, style
+from esaa_git.cli.output import examples, sandbox_option, style
 from esaa_git.errors import UsageError
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa demo
-  git esaa demo calculator --into /tmp/calculator
-  git esaa demo clinic-asr --parallel 4
-"""
+    epilog=examples(
+        "git esaa demo",
+        "git esaa demo calculator --into /tmp/calculator",
+        "git esaa demo clinic-asr --parallel 4",
+    )
 )
 @click.argument("template", default="landing-page")
 @click.option(

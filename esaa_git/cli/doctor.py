@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json, style
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, style
 
 if TYPE_CHECKING:
-    from esaa_git.app.doctor import Finding, Maintained
+    from esaa_git.app.doctor import Maintained
 
 
 @click.command(
@@ -40,7 +40,7 @@ def doctor(project: Project, repair: bool, as_json: bool) -> int:
 
     findings = examine(project, repair=repair)
     if as_json:
-        print_json([_as_json(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             colour = {"ok": "green", "note": "yellow"}.get(finding.level, "red")
@@ -50,17 +50,7 @@ def doctor(project: Project, repair: bool, as_json: bool) -> int:
     return int(any(finding.level == "problem" for finding in findings))
 
 
-def _as_json(finding: Finding) -> dict[str, Any]:
-    return {"level": finding.level, "what": finding.what, "hint": finding.hint}
-
-
-@click.command(
-    epilog="""\b
-Example:
-  git esaa maintain
-  git -C /srv/project.git esaa maintain --json
-"""
-)
+@click.command(epilog=examples("git esaa maintain", "git -C /srv/project.git esaa maintain --json"))
 @json_option
 @pass_project
 def maintain(project: Project, as_json: bool) -> None:

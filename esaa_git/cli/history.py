@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress, style
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    showing_progress,
+    style,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,13 +38,12 @@ An EVENT is written as
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa log -n 20
-  git esaa log --task T-1000 --reverse
-  git esaa log --action 'attempt.*' --since 2h --oneline
-  git esaa log --actor agent-impl --json | head
-"""
+    epilog=examples(
+        "git esaa log -n 20",
+        "git esaa log --task T-1000 --reverse",
+        "git esaa log --action 'attempt.*' --since 2h --oneline",
+        "git esaa log --actor agent-impl --json | head",
+    )
 )
 @click.option("--task", metavar="ID", help="Events about this task (a glob: 'T-10*').")
 @click.option("--actor", metavar="NAME", help="Events of this actor (a glob).")
@@ -102,14 +108,12 @@ def _line(stored: StoredEvent, *, oneline: bool, as_json: bool) -> str:
 
 
 @click.command(
-    epilog=f"""\b
-Example:
-  git esaa show @
-  git esaa show EV-00000042
-  git esaa show T-1000 --json
-
-{_EVENT_FORMS}
-"""
+    epilog=examples(
+        "git esaa show @",
+        "git esaa show EV-00000042",
+        "git esaa show T-1000 --json",
+        more=_EVENT_FORMS,
+    )
 )
 @click.argument("what", metavar="EVENT|TASK")
 @json_option
@@ -169,13 +173,7 @@ def _print_task(found: ShownTask, as_json: bool) -> None:
 
 
 @click.command(
-    epilog=f"""\b
-Example:
-  git esaa diff @~10 @
-  git esaa diff 1 42 --patch
-
-{_EVENT_FORMS}
-"""
+    epilog=examples("git esaa diff @~10 @", "git esaa diff 1 42 --patch", more=_EVENT_FORMS)
 )
 @click.argument("before", metavar="EVENT")
 @click.argument("after", metavar="EVENT")
@@ -263,13 +261,9 @@ def _print_diff(changes: Sequence[RecordChange], files: Sequence[FileChange]) ->
 
 
 @click.command(
-    epilog=f"""\b
-Example:
-  git esaa replay
-  git esaa replay --until EV-00000042 --json
-
-{_EVENT_FORMS}
-"""
+    epilog=examples(
+        "git esaa replay", "git esaa replay --until EV-00000042 --json", more=_EVENT_FORMS
+    )
 )
 @click.option(
     "--until", metavar="EVENT", default="@", help="The last event to replay (default: @)."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json, style
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, style
 
 if TYPE_CHECKING:
     from esaa_git.app.hooks import Installed
@@ -32,11 +33,9 @@ def hooks() -> None:
 
 @hooks.command(
     "install",
-    epilog="""\b
-Example:
-  git esaa hooks install
-  git esaa hooks install --server /srv/git/project.git
-""",
+    epilog=examples(
+        "git esaa hooks install", "git esaa hooks install --server /srv/git/project.git"
+    ),
 )
 @server_option
 @click.option(
@@ -76,11 +75,9 @@ def install_(project: Project, server: Path | None, update: bool, fallback: bool
 
 @hooks.command(
     "uninstall",
-    epilog="""\b
-Example:
-  git esaa hooks uninstall
-  git esaa hooks uninstall --server /srv/git/project.git
-""",
+    epilog=examples(
+        "git esaa hooks uninstall", "git esaa hooks uninstall --server /srv/git/project.git"
+    ),
 )
 @server_option
 @pass_project
@@ -94,11 +91,7 @@ def uninstall_(project: Project, server: Path | None) -> None:
 
 @hooks.command(
     "check",
-    epilog="""\b
-Example:
-  git esaa hooks check
-  git esaa hooks check --server /srv/git/project.git
-""",
+    epilog=examples("git esaa hooks check", "git esaa hooks check --server /srv/git/project.git"),
 )
 @server_option
 @json_option
@@ -112,7 +105,7 @@ def check_(project: Project, server: Path | None, as_json: bool) -> int:
 
     found = check_all(_at(project, server).repository, server=server is not None)
     if as_json:
-        print_json([_as_json(one) for one in found.hooks])
+        print_json([asdict(one) for one in found.hooks])
     else:
         for one in found.hooks:
             _print(one)
@@ -139,14 +132,3 @@ def _print(one: Installed) -> None:
         click.echo(f"  after '{one.before.name}', which was there before")
     if one.fault is not None:
         click.echo(f"  {style('it does not run', fg='red')}: {one.fault}")
-
-
-def _as_json(one: Installed) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "path": str(one.path),
-        "state": one.state,
-        "kind": one.kind,
-        "before": None if one.before is None else str(one.before),
-        "fault": one.fault,
-    }

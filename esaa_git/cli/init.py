@@ -10,16 +10,15 @@ from esaa_git.app.hosts import REGISTRATION, checkout_for_agents, write_host_fil
 from esaa_git.app.init import init as begin
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import pass_project
+from esaa_git.cli.output import examples, pass_project
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa init
-  git add .roadmap && git commit -m "esaa: contracts and plan"
-  git esaa init --agents
-"""
+    epilog=examples(
+        "git esaa init",
+        'git add .roadmap && git commit -m "esaa: contracts and plan"',
+        "git esaa init --agents",
+    )
 )
 @click.option(
     "--project", "name", metavar="NAME", help="Name of the project; by default the folder's."

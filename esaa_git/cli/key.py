@@ -10,7 +10,14 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import as_option, json_option, pass_project, print_json, print_table
+from esaa_git.cli.output import (
+    as_option,
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from esaa_git.app.keys import Admin, Edited, KeyStatus
@@ -26,14 +33,7 @@ def key() -> None:
 # ---- list -----------------------------------------------------------------------------------
 
 
-@key.command(
-    "list",
-    epilog="""\b
-Example:
-  git esaa key list
-  git esaa key list --json
-""",
-)
+@key.command("list", epilog=examples("git esaa key list", "git esaa key list --json"))
 @json_option
 @click.option("--branch", metavar="BRANCH", help="Branch with the contracts of a bare repository.")
 @pass_project
@@ -103,11 +103,10 @@ def _said(signs: list[dict[str, Any]]) -> str:
 
 @key.command(
     "create",
-    epilog="""\b
-Example:
-  git esaa key create --role approver
-  git esaa key create --role admin --out ~/keys/admin --comment "alice, admin"
-""",
+    epilog=examples(
+        "git esaa key create --role approver",
+        'git esaa key create --role admin --out ~/keys/admin --comment "alice, admin"',
+    ),
 )
 @click.option(
     "--role",
@@ -143,11 +142,10 @@ def create(
 
 @key.command(
     "trust",
-    epilog="""\b
-Example:
-  git esaa key trust alice.pub --role approver
-  git esaa key trust "ssh-ed25519 AAAAC3Nz... alice" --role admin --role approver
-""",
+    epilog=examples(
+        "git esaa key trust alice.pub --role approver",
+        'git esaa key trust "ssh-ed25519 AAAAC3Nz... alice" --role admin --role approver',
+    ),
 )
 @click.argument("given", metavar="KEY")
 @click.option(
@@ -178,11 +176,10 @@ def trust(project: Project, given: str, roles: tuple[str, ...]) -> None:
 
 @key.command(
     "revoke",
-    epilog="""\b
-Example:
-  git esaa key revoke SHA256:uNiVztksCsDhcc0u9e8BrZJNWd5oPh1XmfaNUfbLC3s
-  git esaa key revoke "alice@example.com approver"
-""",
+    epilog=examples(
+        "git esaa key revoke SHA256:uNiVztksCsDhcc0u9e8BrZJNWd5oPh1XmfaNUfbLC3s",
+        'git esaa key revoke "alice@example.com approver"',
+    ),
 )
 @click.argument("given", metavar="KEY")
 @pass_project
@@ -240,11 +237,9 @@ def _named(admins: Iterable[Admin]) -> str:
 
 @key.command(
     "rotate",
-    epilog="""\b
-Example:
-  git esaa key rotate
-  git esaa key rotate --restart --sign-with ~/.ssh/id_ed25519.pub
-""",
+    epilog=examples(
+        "git esaa key rotate", "git esaa key rotate --restart --sign-with ~/.ssh/id_ed25519.pub"
+    ),
 )
 @click.option(
     "--new",

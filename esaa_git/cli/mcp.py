@@ -5,16 +5,15 @@ from __future__ import annotations
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import pass_project
+from esaa_git.cli.output import examples, pass_project
 from esaa_git.errors import ConfigurationError
 
 
 @click.command(
-    epilog="""\b
-Example:
-  claude mcp add git-esaa -- git esaa mcp
-  codex mcp add git-esaa -- git esaa mcp --as codex
-"""
+    epilog=examples(
+        "claude mcp add git-esaa -- git esaa mcp",
+        "codex mcp add git-esaa -- git esaa mcp --as codex",
+    )
 )
 @click.option(
     "--as",

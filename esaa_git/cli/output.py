@@ -33,6 +33,12 @@ sandbox_option = click.option(
 )
 
 
+def examples(*commands: str, more: str = "") -> str:
+    """Return the end of a command's help: how it is called, and what else there is to say."""
+    called = "".join(f"  {command}\n" for command in commands)
+    return f"\b\nExample:\n{called}" + (f"\n{more}\n" if more else "")
+
+
 def print_json(value: Any) -> None:
     """Print a JSON document, indented, with text as it is."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))

@@ -8,7 +8,7 @@ import click
 
 from esaa_git.app.plan import Difference, apply_plan, difference
 from esaa_git.app.project import Project
-from esaa_git.cli.output import as_option, json_option, pass_project, print_json, style
+from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, style
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Amendment, PlanDiff
@@ -25,13 +25,7 @@ def plan() -> None:
     """Show and apply the plan in .roadmap/plan.yaml."""
 
 
-@plan.command(
-    "diff",
-    epilog="""\b
-Example:
-  git esaa plan diff
-""",
-)
+@plan.command("diff", epilog=examples("git esaa plan diff"))
 @json_option
 @branch_option
 @pass_project
@@ -46,12 +40,11 @@ def diff_(project: Project, as_json: bool, branch: str | None) -> None:
 
 @plan.command(
     "apply",
-    epilog="""\b
-Example:
-  git esaa plan apply
-  git esaa plan apply --restart --reason "new boundaries"
-  git esaa plan apply --restart --sign-with ~/.ssh/id_ed25519.pub
-""",
+    epilog=examples(
+        "git esaa plan apply",
+        'git esaa plan apply --restart --reason "new boundaries"',
+        "git esaa plan apply --restart --sign-with ~/.ssh/id_ed25519.pub",
+    ),
 )
 @json_option
 @branch_option

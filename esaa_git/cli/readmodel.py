@@ -9,18 +9,12 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, showing_progress
 
 # -- project ----------------------------------------------------------------------------------
 
 
-@click.command(
-    epilog="""\b
-Example:
-  git esaa project
-  git esaa project --stdout | sha256sum
-"""
-)
+@click.command(epilog=examples("git esaa project", "git esaa project --stdout | sha256sum"))
 @click.option("--stdout", "to_stdout", is_flag=True, help="Print roadmap.json and write nothing.")
 @json_option
 @pass_project
@@ -55,12 +49,11 @@ def project(project: Project, to_stdout: bool, as_json: bool) -> None:
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa export
-  git esaa export /backup/project
-  git esaa export - | jq -r .action | sort | uniq -c
-"""
+    epilog=examples(
+        "git esaa export",
+        "git esaa export /backup/project",
+        "git esaa export - | jq -r .action | sort | uniq -c",
+    )
 )
 @click.argument("target", metavar="[DIR|-]", required=False)
 @json_option
@@ -103,12 +96,11 @@ def export(project: Project, target: str | None, as_json: bool) -> None:
 
 @click.command(
     "import",
-    epilog="""\b
-Example:
-  git init copy && cd copy
-  git config esaa.signingKey ~/.config/git-esaa/keys/project
-  git esaa import ../activity.jsonl --objects ../activity.objects.pack
-""",
+    epilog=examples(
+        "git init copy && cd copy",
+        "git config esaa.signingKey ~/.config/git-esaa/keys/project",
+        "git esaa import ../activity.jsonl --objects ../activity.objects.pack",
+    ),
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(

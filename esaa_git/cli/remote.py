@@ -9,7 +9,14 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress, style
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    showing_progress,
+    style,
+)
 
 if TYPE_CHECKING:
     from esaa_git.app.reconcile import SyncResult
@@ -22,13 +29,7 @@ def remote() -> None:
     """Have git share the log with a remote."""
 
 
-@remote.command(
-    "setup",
-    epilog="""\b
-Example:
-  git esaa remote setup origin
-""",
-)
+@remote.command("setup", epilog=examples("git esaa remote setup origin"))
 @click.argument("name", metavar="REMOTE")
 @pass_project
 def setup_(project: Project, name: str) -> None:
@@ -46,13 +47,7 @@ def setup_(project: Project, name: str) -> None:
     click.echo(f"next: git esaa fetch {name}, or git esaa push {name}", err=True)
 
 
-@click.command(
-    epilog="""\b
-Example:
-  git esaa fetch
-  git esaa fetch upstream --json
-"""
-)
+@click.command(epilog=examples("git esaa fetch", "git esaa fetch upstream --json"))
 @remote_argument
 @json_option
 @pass_project
@@ -73,13 +68,7 @@ def fetch(project: Project, name: str | None, as_json: bool) -> None:
         _print_result(fetched.result, fetched.remote)
 
 
-@click.command(
-    epilog="""\b
-Example:
-  git esaa push
-  git esaa push origin
-"""
-)
+@click.command(epilog=examples("git esaa push", "git esaa push origin"))
 @remote_argument
 @json_option
 @pass_project
@@ -99,11 +88,11 @@ def push(project: Project, name: str | None, as_json: bool) -> None:
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa clone https://example.com/project.git
-  git esaa clone git@example.com:project.git work --genesis 54a65904056c0b283695001b153cd05684adfd92
-"""
+    epilog=examples(
+        "git esaa clone https://example.com/project.git",
+        "git esaa clone git@example.com:project.git work "
+        "--genesis 54a65904056c0b283695001b153cd05684adfd92",
+    )
 )
 @click.argument("url", metavar="URL")
 @click.argument("folder", metavar="[DIR]", required=False)
@@ -135,13 +124,7 @@ def clone(
     )
 
 
-@click.command(
-    epilog="""\b
-Example:
-  git esaa sync
-  git esaa sync origin --json
-"""
-)
+@click.command(epilog=examples("git esaa sync", "git esaa sync origin --json"))
 @remote_argument
 @json_option
 @pass_project

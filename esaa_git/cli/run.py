@@ -13,6 +13,7 @@ from esaa_git.app.observer import Silent
 from esaa_git.app.project import Project
 from esaa_git.cli.output import (
     as_option,
+    examples,
     json_option,
     pass_project,
     print_json,
@@ -41,14 +42,13 @@ def _milliseconds(_context: click.Context, _option: click.Parameter, text: str) 
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa run
-  git esaa run --parallel 4
-  git esaa run --task T-1000 --agent agent-impl
-  git esaa run --remote origin --parallel 2
-  git esaa run --dry-run
-"""
+    epilog=examples(
+        "git esaa run",
+        "git esaa run --parallel 4",
+        "git esaa run --task T-1000 --agent agent-impl",
+        "git esaa run --remote origin --parallel 2",
+        "git esaa run --dry-run",
+    )
 )
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after N attempts.")
 @click.option("--task", "task_id", metavar="ID", help="Work on this task only.")

@@ -9,7 +9,7 @@ import click
 from esaa_git.app.project import Project
 from esaa_git.app.status import Status
 from esaa_git.app.status import status as read_status
-from esaa_git.cli.output import json_option, pass_project, print_json, state_text
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, state_text
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State, Task
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-@click.command(
-    epilog="""\b
-Example:
-  git esaa status
-  git esaa status --json
-"""
-)
+@click.command(epilog=examples("git esaa status", "git esaa status --json"))
 @json_option
 @pass_project
 def status(project: Project, as_json: bool) -> None:

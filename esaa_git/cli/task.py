@@ -11,6 +11,7 @@ from esaa_git.app.project import Project
 from esaa_git.app.status import current_state
 from esaa_git.cli.output import (
     as_option,
+    examples,
     json_option,
     pass_project,
     print_json,
@@ -28,13 +29,7 @@ def task() -> None:
     """List, show and add tasks; unblock them, and leave notes."""
 
 
-@task.command(
-    "list",
-    epilog="""\b
-Example:
-  git esaa task list --state blocked
-""",
-)
+@task.command("list", epilog=examples("git esaa task list --state blocked"))
 @click.option(
     "--state",
     type=click.Choice(["todo", "in_progress", "blocked", "done"]),
@@ -59,13 +54,7 @@ def list_(project: Project, state: str | None, kind: str | None, as_json: bool) 
     )
 
 
-@task.command(
-    "show",
-    epilog="""\b
-Example:
-  git esaa task show T-1000
-""",
-)
+@task.command("show", epilog=examples("git esaa task show T-1000"))
 @click.argument("task_id", metavar="TASK")
 @json_option
 @click.pass_context
@@ -77,10 +66,9 @@ def show_(ctx: click.Context, task_id: str, as_json: bool) -> None:
 
 
 @task.command(
-    epilog="""\b
-Example:
-  git esaa task add T-2000 --kind impl --title "Add a dark mode" --depends-on T-1000
-"""
+    epilog=examples(
+        'git esaa task add T-2000 --kind impl --title "Add a dark mode" --depends-on T-1000'
+    )
 )
 @click.argument("task_id", metavar="TASK")
 @click.option("--kind", required=True, metavar="KIND", help="Kind of task, as in AGENT_CONTRACT.")
@@ -96,19 +84,12 @@ Example:
 @pass_project
 def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> None:
     """Create a task outside of the plan."""
-    definition: dict[str, Any] = {"task_id": task_id}
-    for name, value in given.items():
-        if value:
-            definition[name] = list(value) if isinstance(value, tuple) else value
-    tasks.add(project, definition, actor)
+    tasks.add(project, {"task_id": task_id, **_definition(given)}, actor)
     click.echo(f"{task_id} created")
 
 
 @task.command(
-    epilog="""\b
-Example:
-  git esaa task unblock T-1000 --reason "the API key is renewed" --attempts 2
-"""
+    epilog=examples('git esaa task unblock T-1000 --reason "the API key is renewed" --attempts 2')
 )
 @click.argument("task_id", metavar="TASK")
 @click.option(
@@ -128,12 +109,7 @@ def unblock(
     click.echo(f"{', '.join(freed)}: {state_text('todo')}")
 
 
-@task.command(
-    epilog="""\b
-Example:
-  git esaa task release T-1000 --reason "taken by mistake"
-"""
-)
+@task.command(epilog=examples('git esaa task release T-1000 --reason "taken by mistake"'))
 @click.argument("task_id", metavar="TASK")
 @reason_option
 @as_option
@@ -144,12 +120,7 @@ def release(project: Project, task_id: str, reason: str, actor: str | None) -> N
     click.echo(f"{task_id}: {state_text('todo')}")
 
 
-@task.command(
-    epilog="""\b
-Example:
-  git esaa task note T-1000 "use the colours of the style guide"
-"""
-)
+@task.command(epilog=examples('git esaa task note T-1000 "use the colours of the style guide"'))
 @click.argument("task_id", metavar="TASK")
 @click.argument("text")
 @as_option
@@ -158,6 +129,15 @@ def note(project: Project, task_id: str, text: str, actor: str | None) -> None:
     """Leave a remark that the task's next request carries to the agent."""
     tasks.note(project, task_id, actor, text)
     click.echo(f"noted on {task_id}")
+
+
+def _definition(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given of a task, as a plan would define it."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in given.items()
+        if value
+    }
 
 
 # -- issues ------------------------------------------------------------------------------------
@@ -170,10 +150,9 @@ def issue() -> None:
 
 @issue.command(
     "report",
-    epilog="""\b
-Example:
-  git esaa issue report --task T-1000 --severity high --title "login is broken on Safari"
-""",
+    epilog=examples(
+        'git esaa issue report --task T-1000 --severity high --title "login is broken on Safari"'
+    ),
 )
 @click.option("--task", "task_id", metavar="TASK", help="The task it is about.")
 @click.option(
@@ -211,13 +190,7 @@ def report_(
         click.echo(f"{state.run.run_id} is {state.run.state}")
 
 
-@issue.command(
-    "list",
-    epilog="""\b
-Example:
-  git esaa issue list --all
-""",
-)
+@issue.command("list", epilog=examples("git esaa issue list --all"))
 @click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
 @json_option
 @pass_project
@@ -243,12 +216,7 @@ def issues_(project: Project, everything: bool, as_json: bool) -> None:
     )
 
 
-@issue.command(
-    epilog="""\b
-Example:
-  git esaa issue resolve ISS-0001 --reason "fixed by T-1000-HF1"
-"""
-)
+@issue.command(epilog=examples('git esaa issue resolve ISS-0001 --reason "fixed by T-1000-HF1"'))
 @click.argument("issue_id", metavar="ISSUE")
 @reason_option
 @as_option
@@ -263,10 +231,9 @@ def resolve(project: Project, issue_id: str, reason: str, actor: str | None) -> 
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa hotfix T-1000 --title "Fix the broken login" --reason ISS-0001 --issue ISS-0001
-"""
+    epilog=examples(
+        'git esaa hotfix T-1000 --title "Fix the broken login" --reason ISS-0001 --issue ISS-0001'
+    )
 )
 @click.argument("task_id", metavar="TASK")
 @click.option("--title", required=True, metavar="TEXT", help="One line that says what to do.")
@@ -290,12 +257,7 @@ def hotfix(
     **given: Any,
 ) -> None:
     """Create the task that corrects a done one. The done task stays as it is, superseded."""
-    definition: dict[str, Any] = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in given.items()
-        if value
-    }
-    definition["priority"] = 100
+    definition = {**_definition(given), "priority": 100}
     if new_id is not None:
         definition["task_id"] = new_id
     made = tasks.hotfix(project, task_id, definition, actor, reason, issue_id)
@@ -303,10 +265,9 @@ def hotfix(
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa override T-1000 --reason "the licence of the library forbids its use"
-"""
+    epilog=examples(
+        'git esaa override T-1000 --reason "the licence of the library forbids its use"'
+    )
 )
 @click.argument("task_id", metavar="TASK")
 @reason_option

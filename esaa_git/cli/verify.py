@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import json_option, pass_project, print_json, showing_progress, style
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    showing_progress,
+    style,
+)
 
 if TYPE_CHECKING:
     from esaa_git.app.verify import VerifyReport
@@ -18,14 +25,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa verify
-  git esaa verify --full --json
-  git esaa verify --genesis OID --max-age 2h --strict
-  git esaa verify --checkpoint checkpoint.json --cosigner auditors --require 2
-  git esaa verify --relink --record
-"""
+    epilog=examples(
+        "git esaa verify",
+        "git esaa verify --full --json",
+        "git esaa verify --genesis OID --max-age 2h --strict",
+        "git esaa verify --checkpoint checkpoint.json --cosigner auditors --require 2",
+        "git esaa verify --relink --record",
+    )
 )
 @click.option("--full", is_flag=True, help="From genesis, whatever was verified before.")
 @click.option("--since", is_flag=True, help="From the last verified point (the default).")
@@ -189,11 +195,7 @@ def trust() -> None:
 
 
 @trust.command(
-    "pin",
-    epilog="""\b
-Example:
-  git esaa trust pin 3f2a91c0d1e2f3a4b5c6d7e8f90123456789abcd
-""",
+    "pin", epilog=examples("git esaa trust pin 3f2a91c0d1e2f3a4b5c6d7e8f90123456789abcd")
 )
 @click.argument("oid", required=False)
 @click.option("--replace", is_flag=True, help="Put it in the place of another pin.")
@@ -212,13 +214,7 @@ def pin_(project: Project, oid: str | None, replace: bool) -> None:
         click.echo("note: this is the log that was found here; compare the id with somebody")
 
 
-@trust.command(
-    "show",
-    epilog="""\b
-Example:
-  git esaa trust show --json
-""",
-)
+@trust.command("show", epilog=examples("git esaa trust show --json"))
 @json_option
 @pass_project
 def show(project: Project, as_json: bool) -> None:

@@ -10,16 +10,12 @@ import click
 from esaa_git.app import work
 from esaa_git.app.project import Project
 from esaa_git.app.work import Outcome
-from esaa_git.cli.output import as_option, json_option, pass_project, print_json
+from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json
 from esaa_git.errors import RefusedError, UsageError
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa claim T-1000
-  git esaa claim T-1000 --json > request.json
-"""
+    epilog=examples("git esaa claim T-1000", "git esaa claim T-1000 --json > request.json")
 )
 @click.argument("task_id", metavar="TASK")
 @json_option
@@ -41,11 +37,7 @@ def claim(project: Project, task_id: str, as_json: bool, actor: str | None) -> N
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa submit envelope.json
-  my-agent < request.json | git esaa submit -
-"""
+    epilog=examples("git esaa submit envelope.json", "my-agent < request.json | git esaa submit -")
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--task", "task_id", metavar="TASK", help="The claimed task that FILE answers.")
@@ -64,11 +56,10 @@ def submit(
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa complete T-1000 --summary "wrote the parser" src/parser.py
-  git esaa complete T-1000 --summary "nothing to change"
-"""
+    epilog=examples(
+        'git esaa complete T-1000 --summary "wrote the parser" src/parser.py',
+        'git esaa complete T-1000 --summary "nothing to change"',
+    )
 )
 @click.argument("task_id", metavar="TASK")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -95,12 +86,11 @@ def complete(
 
 
 @click.command(
-    epilog="""\b
-Example:
-  git esaa review T-1000
-  git esaa review T-1000 --approve
-  git esaa review T-1000 --request-changes "the tests do not cover the empty file"
-"""
+    epilog=examples(
+        "git esaa review T-1000",
+        "git esaa review T-1000 --approve",
+        'git esaa review T-1000 --request-changes "the tests do not cover the empty file"',
+    )
 )
 @click.argument("task_id", metavar="TASK")
 @click.option("--approve", is_flag=True, help="Agree: the task is done.")
