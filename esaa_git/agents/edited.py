@@ -28,7 +28,6 @@ _UNCHANGED: Final = (
     f"file_updates in '{NOTE}' in your home folder"
 )
 
-
 Work = TypeVar("Work")
 """What comes of an agent's work in a checkout."""
 

@@ -101,7 +101,6 @@ def next_attempt(
 MAX_NAMED = 500
 """How many files are named, those without their content included."""
 
-
 MAX_LOOKED_AT = 2000
 """How many files are looked at for their size, so that a request costs a bounded time."""
 

@@ -351,7 +351,6 @@ EVERY = 500
 """So many events after the last packing the next one is due: some 4,500 loose objects. At 6,700
 a person's own `git commit` would start a gc (gc.auto, git-config(1))."""
 
-
 MANY_IN_A_FOLDER = 8
 """Loose objects in one folder of 256: half of what `EVERY` events leave on the average."""
 

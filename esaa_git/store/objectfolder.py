@@ -81,12 +81,9 @@ def _blocks(entry: os.DirEntry[str]) -> int:
 
 _MAGIC = b"\xfftOc\0\0\0\x02"
 
-
 _ID = 20
 
-
 _FIRST = len(_MAGIC) + 256 * 4
-
 
 _CHECKSUMS = 2 * _ID
 

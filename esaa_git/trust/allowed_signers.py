@@ -19,12 +19,9 @@ Reason: TypeAlias = Literal[
     "malformed", "bad", "unknown-key", "wrong-namespace", "expired", "not-yet-valid"
 ]
 
-
 _PRINCIPALS: Final = r'(?:"([^"]*)"|([^ \t"]+))[ \t]+'
 
-
 _OPTION: Final = r'([A-Za-z-]+)(?:="((?:\\"|[^"])*+)")?(,|[ \t]+)'
-
 
 _TIME: Final = r"([0-9]{8}|[0-9]{12}|[0-9]{14})(Z|z|UTC)?"
 
@@ -202,6 +199,5 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 ROLES: Final = ("orchestrator", "approver", "admin")
-
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._+@-]*"

@@ -25,10 +25,8 @@ from esaa_git.trust.signers import OPENPGP, SignerSet
 NEEDED: Final = ("orchestrator", "admin")
 """Roles that a key has to have: without them nothing, or no other key, could be recorded."""
 
-
 _PRINCIPALS: Final = re.compile(r'"([^"]*)"|([^ \t"]+)')
 _OPTION: Final = re.compile(r'[A-Za-z-]+="(?:\\"|[^"])*"')
-
 
 _OPENPGP_HEAD: Final = (
     "# OpenPGP keys that may sign events, with their roles; see allowed_signers.\n"

@@ -39,7 +39,6 @@ _UNENCRYPTED: Final = (b"none", b"none", b"")
 _KEY_FILE_MAXIMUM_BYTES: Final = 65536
 _ED25519: Final = b"ssh-ed25519"
 
-
 SIGNERS: Final = Door(
     "esaa_git.signers",
     "signer",

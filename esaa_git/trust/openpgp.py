@@ -37,9 +37,7 @@ def run_gpg(
 
 BEGIN_SIGNATURE: Final = b"-----BEGIN PGP SIGNATURE-----\n"
 
-
 _PGP_END: Final = b"-----END PGP SIGNATURE-----\n"
-
 
 _PGP_MAXIMUM_BYTES: Final = 65536
 
@@ -48,7 +46,6 @@ _PGP_MAXIMUM_BYTES: Final = 65536
 _PGP_ARMOR: Final = (
     rb"(?:[A-Za-z]+: [^\n]*\n)*\n((?:[A-Za-z0-9+/]+={0,2}\n)+)(?:=[A-Za-z0-9+/]{4}\n)?"
 )
-
 
 _PGP_KEY: Final = r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n[^-]+-----END PGP PUBLIC KEY BLOCK-----\n"
 

@@ -9,7 +9,6 @@ from esaa_git.trust.signers import SignerSet, Verified
 
 ROLES = frozenset({"orchestrator", "approver", "admin"})
 
-
 ADMIN = frozenset({"admin"})
 """Who signs a change of contracts, whatever the contracts say."""
 

@@ -17,18 +17,13 @@ AGENT_TIMEOUT_SECONDS: Final = 5.0
 # draft-ietf-sshm-ssh-agent, sections 6.1 and 6.2; 256 KiB is OpenSSH's own limit.
 _REQUEST_IDENTITIES: Final = 11
 
-
 _IDENTITIES_ANSWER: Final = 12
-
 
 _SIGN_REQUEST: Final = 13
 
-
 _SIGN_RESPONSE: Final = 14
 
-
 _RSA_SHA2_512: Final = 4
-
 
 _AGENT_MAXIMUM_BYTES: Final = 262144
 

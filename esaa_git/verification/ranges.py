@@ -57,7 +57,6 @@ class Outcome:
 
 _in_worker: tuple[Repository, IsHere, bool] | None = None
 
-
 CACHE_BYTES = 16 << 20
 
 

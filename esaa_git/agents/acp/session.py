@@ -293,7 +293,6 @@ def _meant(wanted: str, offered: Mapping[str, str]) -> str:
 CANCEL_SECONDS: Final = 1.0
 """How long an agent that is told to stop may take for that."""
 
-
 _TICK: Final = 0.03
 
 
