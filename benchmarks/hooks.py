@@ -30,6 +30,7 @@ from benchmarks.harness import Arm, Row, by_turns, compared, timed
 from benchmarks.programs import ROOT, git_esaa, path_in_hooks, run
 from benchmarks.workshop import Workshop
 from esaa_git.app.hooks import install
+from esaa_git.core.events import TaskUpdate
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.position import walk_back
 from esaa_git.store.repository import open_repository
@@ -68,7 +69,8 @@ class Server:
         ends = {ref: str(repository.ref_target(ref)) for ref in (log, branch)}
         *pushed, old = islice(walk_back(repository, ends[log]), behind + 1)
         events = [read_event_commit(repository.read, oid).event for oid in pushed]
-        self.effects = sum(one.payload.get("effect_commit") is not None for one in events)
+        closed = [one.payload for one in events if isinstance(one.payload, TaskUpdate)]
+        self.effects = sum(one.effect_commit is not None for one in closed)
         back = islice(walk_back(repository, ends[branch]), self.effects, None)
         begins = {log: old, branch: next(back)}
         pygit2.init_repository(str(folder), bare=True, initial_head=logs.BRANCH)

@@ -13,14 +13,15 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pygit2
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import NewEvent, instant, timestamp
-from esaa_git.core.events.base import encode
+from esaa_git.core.events import ACTIONS, AnyPayload
+from esaa_git.core.events.base import decode, encode
 from esaa_git.core.state import EMPTY
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.branch import BranchMove
@@ -108,7 +109,7 @@ class Subject:
         _put(step, put)
         state, in_force = self.log.load()
         transaction = Transaction(self.log.begin(sink=sink), state, in_force, self.now())
-        stored = transaction.record(NewEvent(step.action, step.actor, step.payload))
+        stored = transaction.record(_event(step))
         transaction.commit()
         self._seq += 1
         return stored.commit
@@ -125,7 +126,7 @@ class Subject:
             "contracts": [encode(pin) for pin in self.contracts.pins],
             "tasks": definitions,
         }
-        began = NewEvent("run.init", "orchestrator", payload)
+        began = _event(Step("run.init", "orchestrator", payload))
         transaction.record(began, contracts=self.contracts)
         self._seq = 1
         self.open = [one["task_id"] for one in definitions]
@@ -138,7 +139,7 @@ class Subject:
             while True:
                 transaction.now = timestamp(self.now())
                 _put(step, sink.put)
-                stored = transaction.record(NewEvent(step.action, step.actor, step.payload))
+                stored = transaction.record(_event(step))
                 self._seq += 1
                 transaction.events.clear()
                 step = life.send(stored.commit)
@@ -365,6 +366,10 @@ def _repository(folder: Path, key: Key) -> Repository:
     config["gc.auto"], config["maintenance.auto"] = "0", "false"
     config["esaa.signingKey"], config["esaa.keyFormat"] = str(key.path), "ssh"
     return open_repository(folder)
+
+
+def _event(step: Step) -> NewEvent:
+    return NewEvent(step.actor, cast(AnyPayload, decode(ACTIONS[step.action], step.payload)))
 
 
 def _put(step: Step, put: Callable[[int, bytes], str]) -> None:

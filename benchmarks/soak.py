@@ -35,6 +35,8 @@ from benchmarks.harness import Row
 from benchmarks.programs import ROOT, git_esaa, run
 from benchmarks.workshop import Workshop
 from esaa_git.cli.main import run_command
+from esaa_git.core.events import TaskUpdate
+from esaa_git.core.machine import TaskState
 from esaa_git.store.log import GitEventLog
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import open_repository
@@ -185,8 +187,8 @@ class Soak:
             actions[stored.event.action] += 1
             seqs.append(stored.event.seq)
             payload = stored.event.payload
-            if stored.event.action == "task.update" and payload["to"] == "done":
-                done[payload["task_id"]] += 1
+            if isinstance(payload, TaskUpdate) and payload.to == TaskState.DONE:
+                done[payload.task_id] += 1
         reported, recoveries = _reported(self.said)
         trailer = "--format=%(trailers:key=ESAA-Task,valueonly,separator=%x20)"
         effects = Counter(run(["git", "log", trailer, "main"], self.place).decode().split())

@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from esaa_git.core.contract_rules import check_lawful
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
-from esaa_git.core.events import base as records
+from esaa_git.core.events import AttemptCreate, RunInit
+from esaa_git.core.events.fields import TaskDefinition
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.log import Attachments
@@ -104,30 +106,28 @@ def new_events(base: str) -> tuple[NewEvent, NewEvent]:
     """Return what is decided: a run with one task starts, and an attempt on it opens."""
     return (
         NewEvent(
-            "run.init",
-            "orchestrator",
-            {
-                "run_id": "RUN-0001",
-                "project": "example",
-                "branch": "main",
-                "base": base,
-                "contracts": [records.encode(pin) for pin in contracts().pins],
-                "tasks": [{"task_id": "T-1000", "kind": "spec", "title": "Say what to build"}],
-                "by": "alice@example.com",
-            },
+            ORCHESTRATOR,
+            RunInit(
+                run_id="RUN-0001",
+                project="example",
+                branch="main",
+                base=base,
+                contracts=contracts().pins,
+                tasks=(TaskDefinition(task_id="T-1000", kind="spec", title="Say what to build"),),
+                by="alice@example.com",
+            ),
         ),
         NewEvent(
-            "attempt.create",
-            "orchestrator",
-            {
-                "task_id": "T-1000",
-                "attempt_id": "T-1000-A1",
-                "number": 1,
-                "agent": "agent-spec",
-                "mode": "dispatch",
-                "base": base,
-                "deadline": DEADLINE,
-            },
+            ORCHESTRATOR,
+            AttemptCreate(
+                task_id="T-1000",
+                attempt_id="T-1000-A1",
+                number=1,
+                agent="agent-spec",
+                mode="dispatch",
+                base=base,
+                deadline=DEADLINE,
+            ),
         ),
     )
 

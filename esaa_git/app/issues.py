@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
+    from esaa_git.core.events.fields import Severity
     from esaa_git.core.state import Issue, State
 
 
@@ -34,13 +35,16 @@ def report(
         actor: who reports it; by default whom git's configuration names.
     """
     from esaa_git.engine import operator
+    from esaa_git.engine.intentions import ReportIssue
 
-    payload: dict[str, Any] = {"severity": severity, "title": title}
-    if task_id is not None:
-        payload["task_id"] = task_id
-    if description:
-        payload["description"] = description
-    issue_id = operator.report_issue(project.engine, project.actor(actor), payload)
+    found = ReportIssue(
+        actor=project.actor(actor),
+        severity=cast("Severity", severity),  # the event's schema says whether it is one
+        title=title,
+        task_id=task_id,
+        description=description or None,
+    )
+    issue_id = operator.report_issue(project.engine, found)
     state, _ = project.log.load()
     return Reported(state.issues[issue_id], state)
 

@@ -16,9 +16,11 @@ def add(project: Project, definition: Mapping[str, Any], actor: str | None) -> N
         definition: as in the plan.
         actor: who decides it; by default whom git's configuration names. So in all of these.
     """
+    from esaa_git.core.events.base import decode
+    from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    operator.add_task(project.engine, dict(definition), project.actor(actor))
+    operator.add_task(project.engine, decode(TaskDefinition, definition), project.actor(actor))
 
 
 def unblock(
@@ -62,10 +64,13 @@ def hotfix(
         definition: of the new task; without an id it gets one after the task that it corrects.
         issue_id: the issue that it answers.
     """
+    from esaa_git.core.events.base import decode
+    from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    by = project.actor
-    return operator.hotfix(project.engine, task_id, dict(definition), by(actor), reason, issue_id)
+    task = decode(TaskDefinition, {"task_id": "", **definition})
+    by = project.actor(actor)
+    return operator.hotfix(project.engine, task_id, task, by, reason, issue_id)
 
 
 def override(project: Project, task_id: str, actor: str | None, reason: str) -> None:

@@ -82,6 +82,9 @@ class ChmodFile(Record):
 
 FileUpdate: TypeAlias = WriteFile | EditFile | PatchFile | DeleteFile | RenameFile | ChmodFile
 
+KeptFile: TypeAlias = WriteFile | EditFile | PatchFile | RenameFile | ChmodFile
+"""An operation that leaves a file at its path."""
+
 
 class Lesson(Record):
     """What to do, and what went wrong without it."""

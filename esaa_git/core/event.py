@@ -6,7 +6,6 @@ nothing can be appended that could not be read back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -43,11 +42,14 @@ class MalformedEvent(ValueError):
 class NewEvent:
     """An event that is decided and has no place in the log yet."""
 
-    action: str
     actor: str
-    payload: AnyPayload | Mapping[str, Any]
+    payload: AnyPayload
     correlation_id: str | None = None
     causation_id: str | None = None
+
+    @property
+    def action(self) -> str:
+        return self.payload.action
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,7 @@ def encode(event: Event) -> bytes:
     return _encode(
         event.seq,
         event.ts,
-        NewEvent(
-            event.action, event.actor, event.payload, event.correlation_id, event.causation_id
-        ),
+        NewEvent(event.actor, event.payload, event.correlation_id, event.causation_id),
     )
 
 
@@ -192,7 +192,7 @@ def _encode(seq: int, ts: str, new: NewEvent) -> bytes:
         "ts": ts,
         "actor": new.actor,
         "action": new.action,
-        "payload": new.payload if isinstance(new.payload, Mapping) else records.encode(new.payload),
+        "payload": records.encode(new.payload),
     }
     if new.correlation_id is not None:
         envelope["correlation_id"] = new.correlation_id

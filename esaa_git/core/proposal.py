@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 from weakref import WeakKeyDictionary
 
+from esaa_git.core.answer import (
+    ChmodFile,
+    DeleteFile,
+    EditFile,
+    FileUpdate,
+    KeptFile,
+    PatchFile,
+    RenameFile,
+    WriteFile,
+)
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, KindContract
 from esaa_git.core.edits import Edit, apply_edits
@@ -104,7 +114,7 @@ _KNOWN: WeakKeyDictionary[Contracts, dict[_Key, Boundary]] = WeakKeyDictionary()
 
 
 def check_updates(
-    updates: Sequence[Mapping[str, Any]], boundary: Boundary, max_files: int
+    updates: Sequence[FileUpdate], boundary: Boundary, max_files: int
 ) -> Rejected | None:
     """Return the first thing wrong with a proposal's paths and operations, or None (INV-004)."""
     if len(updates) > max_files:
@@ -115,55 +125,59 @@ def check_updates(
         )
     named: list[str] = []
     for update in updates:
-        for key in ("from", "path"):
-            if key in update:
-                fault = boundary.check(update[key])
-                if fault is not None:
-                    return fault
-                named.append(update[key])
+        paths = (update.from_, update.path) if isinstance(update, RenameFile) else (update.path,)
+        for path in paths:
+            fault = boundary.check(path)
+            if fault is not None:
+                return fault
+            named.append(path)
         fault = _check_operation(update, boundary.operations)
         if fault is not None:
             return fault
     return check_path_set(named)
 
 
-def _check_operation(update: Mapping[str, Any], prohibited: frozenset[str]) -> Rejected | None:
-    operation = update["op"]
-    if operation in prohibited:
+def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:
+    if update.op in prohibited:
         return Rejected(
             RejectCode.FORBIDDEN_ACTION,
-            f"the contract prohibits the operation '{operation}'",
-            {"path": update["path"], "operation": operation},
+            f"the contract prohibits the operation '{update.op}'",
+            {"path": update.path, "operation": update.op},
         )
-    if update.get("executable") and "executable" in prohibited:
+    if isinstance(update, DeleteFile):
+        return None
+    if update.executable and "executable" in prohibited:
         return Rejected(
             RejectCode.MODE_FORBIDDEN,
-            f"the contract prohibits making '{update['path']}' executable",
-            {"path": update["path"]},
+            f"the contract prohibits making '{update.path}' executable",
+            {"path": update.path},
         )
     return None
 
 
-def after_image(update: Mapping[str, Any], before: bytes | None) -> bytes | Rejected:
+def after_image(update: KeptFile, before: bytes | None) -> bytes | Rejected:
     """Return the content that an update leaves in its file.
 
     `before` is the content that the operation stands on: of `path`, or of `from` for a rename.
     Whether it must exist has been looked at by the caller.
     """
-    path = update["path"]
-    match update["op"]:
-        case "write":
-            return _content(update)
-        case "rename":
-            return _content(update) if "content" in update else before or b""
-        case "chmod":
+    match update:
+        case WriteFile():
+            return _content(update.path, update.content, update.encoding)
+        case RenameFile():
+            if update.content is None:
+                return before or b""
+            return _content(update.path, update.content, update.encoding)
+        case ChmodFile():
             return before or b""
+        case EditFile() | PatchFile():
+            return _changed(update, before or b"")
         case _:
-            return _changed(update, path, before or b"")
+            assert_never(update)
 
 
-def _changed(update: Mapping[str, Any], path: str, before: bytes) -> bytes | Rejected:
-    wanted = update.get("base_sha256")
+def _changed(update: EditFile | PatchFile, before: bytes) -> bytes | Rejected:
+    path, wanted = update.path, update.base_sha256
     found = digest(before)
     if wanted is not None and wanted != found:
         return Rejected(
@@ -179,11 +193,11 @@ def _changed(update: Mapping[str, Any], path: str, before: bytes) -> bytes | Rej
             f"'{path}' is not UTF-8 text; propose its whole content in base64",
             {"path": path},
         )
-    if update["op"] == "edit":
-        edits = [Edit(edit["old"], edit["new"], edit.get("all", False)) for edit in update["edits"]]
+    if isinstance(update, EditFile):
+        edits = [Edit(edit.old, edit.new, bool(edit.all)) for edit in update.edits]
         outcome = apply_edits(text, edits)
     else:
-        patch = parse_patch(update["patch"])
+        patch = parse_patch(update.patch)
         if isinstance(patch, Rejected):
             outcome = patch
         elif not patch.concerns(path):
@@ -201,10 +215,8 @@ def _changed(update: Mapping[str, Any], path: str, before: bytes) -> bytes | Rej
     return outcome.encode()
 
 
-def _content(update: Mapping[str, Any]) -> bytes | Rejected:
-    content = update["content"]
-    path = update["path"]
-    if update.get("encoding", "utf-8") == "base64":
+def _content(path: str, content: str, encoding: str | None) -> bytes | Rejected:
+    if encoding == "base64":
         try:
             return base64.b64decode(content, validate=True)
         except (binascii.Error, ValueError):
@@ -217,5 +229,4 @@ def _content(update: Mapping[str, Any]) -> bytes | Rejected:
             f"the content of '{path}' holds NUL; send binary files in base64",
             {"path": path},
         )
-    encoded: bytes = content.encode()
-    return encoded
+    return content.encode()

@@ -6,11 +6,10 @@ the same admission as an agent's work.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from esaa_git.core.events import TaskUpdate
-from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.state import Approval, State
 from esaa_git.engine.attempts import open_attempt
@@ -91,16 +90,16 @@ def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:
     return len(links)
 
 
-def add_task(engine: Engine, definition: Mapping[str, Any], by: str) -> None:
+def add_task(engine: Engine, definition: TaskDefinition, by: str) -> None:
     """Create one task outside of the plan."""
-    _record(engine, AddTask(task=decode(TaskDefinition, definition), by=by))
+    _record(engine, AddTask(task=definition, by=by))
 
 
-def report_issue(engine: Engine, by: str, payload: Mapping[str, Any]) -> str:
+def report_issue(engine: Engine, report: ReportIssue) -> str:
     """Report an issue and return its id; the policy's consequence follows at once."""
 
     def step(tx: Transaction) -> str:
-        tx.ask(ReportIssue(actor=by, **payload))
+        tx.ask(report)
         return f"ISS-{tx.state.run.issues:04d}"
 
     return transact(engine, step)
@@ -119,7 +118,7 @@ def override(engine: Engine, task_id: str, by: str, reason: str) -> None:
 def hotfix(
     engine: Engine,
     superseded: str,
-    definition: Mapping[str, Any],
+    definition: TaskDefinition,
     by: str,
     reason: str,
     issue_id: str | None = None,
@@ -127,13 +126,12 @@ def hotfix(
     """Create the task that corrects a done one, and return its id.
 
     Args:
-        definition: as in the plan; where it names no id, the task gets the next free one.
+        definition: where its id is empty, the task gets the next free one.
     """
-    task = decode(TaskDefinition, {"task_id": "", **definition})
 
     def step(tx: Transaction) -> str:
         (created,) = tx.ask(
-            Hotfix(superseded=superseded, task=task, by=by, reason=reason, issue_id=issue_id)
+            Hotfix(superseded=superseded, task=definition, by=by, reason=reason, issue_id=issue_id)
         )
         return str(created.event.task_id)
 

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_never, cast
+from typing import assert_never, cast
 
+from esaa_git.core.answer import (
+    DeleteFile,
+    FileUpdate,
+    Heartbeat,
+    KeptFile,
+    RenameFile,
+    Result,
+    WriteFile,
+)
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
@@ -186,12 +195,13 @@ class Verifier:
         assert attempt is not None  # _check_address looked at it
         if leases.is_over(Lease.of(attempt, contracts), now):
             return _late(attempt)
-        if envelope.action == "agent.heartbeat" and now >= attempt.deadline:
+        if isinstance(envelope.payload, Heartbeat) and now >= attempt.deadline:
             return _late(attempt)  # by the log's own time, which the protocol holds it against
-        if envelope.action != "agent.result" or not envelope.payload.get("file_updates"):
+        answer = envelope.payload
+        if not isinstance(answer, Result) or not answer.file_updates:
             return Accepted(envelope)
         task = state.tasks[envelope.task_id]
-        proposal = self._resolve(envelope.payload["file_updates"], task, contracts)
+        proposal = self._resolve(answer.file_updates, task, contracts)
         return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal)
 
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
@@ -217,7 +227,7 @@ class Verifier:
     # -- the proposal against its base ------------------------------------------------------
 
     def _resolve(
-        self, updates: Sequence[Mapping[str, Any]], task: Task, contracts: Contracts
+        self, updates: Sequence[FileUpdate], task: Task, contracts: Contracts
     ) -> Proposal | Rejected:
         policy = contracts.policy
         fault = check_updates(updates, self.boundary(task, contracts), policy.max_files)
@@ -248,15 +258,15 @@ class Verifier:
         return Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
 
     def _resolve_update(
-        self, update: Mapping[str, Any], base: str, max_bytes: int
+        self, update: FileUpdate, base: str, max_bytes: int
     ) -> tuple[FileChange, int] | Rejected | None:
-        path, operation = update["path"], update["op"]
-        source = update.get("from")
+        path = update.path
+        source = update.from_ if isinstance(update, RenameFile) else None
         before = self._file(base, source or path)
         if isinstance(before, Rejected):
             return before
-        if before is None and operation != "write":
-            return _missing(source or path, operation)
+        if before is None and not isinstance(update, WriteFile):
+            return _missing(source or path, update.op)
         if source is not None:
             target = self._file(base, path)
             if isinstance(target, Rejected):
@@ -268,7 +278,7 @@ class Verifier:
                     {"path": path},
                 )
         old = None if before is None else self._blobs.read(before.oid)
-        if operation == "delete":
+        if isinstance(update, DeleteFile):
             return FileChange(path, before, None), changed_lines(old, None)
         new = after_image(update, old)
         if isinstance(new, Rejected):
@@ -421,9 +431,9 @@ def _by_path(file: FileChange) -> str:
     return file.path
 
 
-def _mode(update: Mapping[str, Any], before: FileEntry | None) -> str:
-    if "executable" in update:
-        return "100755" if update["executable"] else "100644"
+def _mode(update: KeptFile, before: FileEntry | None) -> str:
+    if update.executable is not None:
+        return "100755" if update.executable else "100644"
     return "100644" if before is None else before.mode
 
 

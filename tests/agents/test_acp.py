@@ -23,6 +23,7 @@ from esaa_git.agents.registry import make_agent
 from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
+from esaa_git.core.events.base import encode
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Answer, Request
@@ -118,7 +119,7 @@ def payload(answer: Answer) -> Script:
     envelope = decode(answer.output, max_bytes=1 << 20)
     assert not isinstance(envelope, Rejected), envelope
     assert (envelope.task_id, envelope.attempt_id) == ("T-1000", "T-1000-A2")
-    return dict(envelope.payload)
+    return encode(envelope.payload)
 
 
 def said(answer: Answer) -> str:

@@ -105,14 +105,14 @@ def test_it_writes_the_one_file_that_the_task_names(tiny: Path) -> None:
         "T-1",
         "T-1-A1",
     )
-    (update,) = envelope.payload["file_updates"]
-    assert (update["op"], update["path"]) == ("write", "src/note.md")
-    assert update["content"]
+    (update,) = envelope.payload.file_updates
+    assert (update.op, update.path) == ("write", "src/note.md")
+    assert update.content
 
 
 def test_it_writes_each_of_two_files_that_the_task_names_once(tiny: Path) -> None:
     envelope = envelope_of(ask(agent(tiny), request_for(task_view("src/b.md", "src/a.md"))))
-    assert [update["path"] for update in envelope.payload["file_updates"]] == [
+    assert [update.path for update in envelope.payload.file_updates] == [
         "src/b.md",
         "src/a.md",
     ]
@@ -122,12 +122,10 @@ def test_it_chooses_one_of_many_files_and_makes_up_a_path_where_globs_are_allowe
     tiny: Path,
 ) -> None:
     many = tuple(f"src/{number}.md" for number in range(5))
-    (update,) = envelope_of(ask(agent(tiny), request_for(task_view(*many)))).payload["file_updates"]
-    assert update["path"] in many
-    (update,) = envelope_of(ask(agent(tiny), request_for(task_view("src/**")))).payload[
-        "file_updates"
-    ]
-    assert 0 < len(update["path"]) <= local.SUMMARY_CHARACTERS
+    (update,) = envelope_of(ask(agent(tiny), request_for(task_view(*many)))).payload.file_updates
+    assert update.path in many
+    (update,) = envelope_of(ask(agent(tiny), request_for(task_view("src/**")))).payload.file_updates
+    assert 0 < len(update.path) <= local.SUMMARY_CHARACTERS
 
 
 def test_the_same_weights_say_the_same_and_others_say_something_else(
@@ -172,8 +170,8 @@ def test_an_answer_ends_within_its_tokens_whatever_they_are(tiny: Path) -> None:
     for tokens in (500, 1000, 2500):
         answer = ask(agent(tiny, max_output_tokens=tokens), request)
         assert answer.usage["output_tokens"] <= tokens
-        (update,) = envelope_of(answer).payload["file_updates"]
-        sizes.append(len(update["content"]))
+        (update,) = envelope_of(answer).payload.file_updates
+        sizes.append(len(update.content))
     assert sizes[0] < sizes[1] < sizes[2] <= local.MOST_CHARACTERS
 
 

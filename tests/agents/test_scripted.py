@@ -47,7 +47,7 @@ def test_the_recording_of_a_task_serves_every_attempt(root: Path) -> None:
     envelope = decode(answer.output, max_bytes=1000)
     assert isinstance(envelope, Envelope)
     assert envelope.attempt_id == "T-1000-A2"
-    assert envelope.payload["summary"] == "done in T-1000-A2"
+    assert envelope.payload.summary == "done in T-1000-A2"
 
 
 def test_the_recording_of_an_attempt_comes_first_and_is_returned_as_it_is(root: Path) -> None:

@@ -23,6 +23,7 @@ from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
+from esaa_git.core.events.base import encode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.ports.agent import Answer, Request
@@ -131,7 +132,7 @@ def payload(answer: Answer) -> dict[str, Any]:
     envelope = decode(answer.output, max_bytes=1 << 20)
     assert not isinstance(envelope, Rejected), envelope
     assert (envelope.task_id, envelope.attempt_id) == ("T-1000", "T-1000-A2")
-    return dict(envelope.payload)
+    return encode(envelope.payload)
 
 
 def updates(answer: Answer) -> dict[str, Mapping[str, Any]]:
@@ -254,7 +255,7 @@ def test_a_note_in_the_home_answers_where_nothing_changed(world: World) -> None:
     answer = world.edit(source)
     envelope = decode(answer.output, max_bytes=1 << 20)
     assert not isinstance(envelope, Rejected)
-    assert (envelope.action, envelope.payload["title"]) == ("issue.report", "The key is missing")
+    assert (envelope.action, envelope.payload.title) == ("issue.report", "The key is missing")
     changed = world.edit(source + "\n    Path('new.txt').write_text('new')")
     assert set(updates(changed)) == {"new.txt"}
 

@@ -38,6 +38,7 @@ from tests.support.logs import (
     open_log,
     write_key,
 )
+from tests.support.records import payload_of
 
 TOKEN = "f" * 32
 OTHER_SEED = bytes(32)
@@ -102,7 +103,7 @@ def test_the_objects_are_those_that_events_name(
 ) -> None:
     named: set[str] = set()
     for event in exported.made.events:
-        payload: Any = event.payload
+        payload = payload_of(event)
         named |= {file["after"] for file in payload.get("files", ())}
         named |= {part["blob"] for part in payload.get("exchange", {}).values()}
     named |= {object_id(BLOB, data) for data in exported.made.contracts.files.values()}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import NewEvent, after, event_id
+from esaa_git.core.event import after, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
@@ -30,6 +30,7 @@ from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, store_contracts
 from tests.support.project import Clock, Project, make_project, result, task, write
+from tests.support.records import new_event
 
 CONFIGURATION, KEY, REFUSED, HALTED, MISMATCH = 4, 5, 7, 8, 9
 HEALTH = {"status": "ok", "message": "nothing to see"}
@@ -85,7 +86,7 @@ class Scene:
         state, in_force = log.load()
         writer = log.begin()
         transaction = Transaction(writer, state, in_force, Clock(state.ts).now())
-        new = NewEvent(action, "orchestrator", payload or HEALTH)
+        new = new_event(action, "orchestrator", payload or HEALTH)
         transaction.record(new, contracts=contracts)
         transaction.commit()
 

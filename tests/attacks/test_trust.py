@@ -31,6 +31,7 @@ from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value
 from tests.support.logs import make_log
 from tests.support.project import LOG, Clock, Project, make_project, result, run, task, write
+from tests.support.records import payload_of
 
 MISMATCH, CORRUPTED = 9, 10
 TASKS = ("T-1000", "T-1010", "T-1020")
@@ -325,7 +326,7 @@ def test_a_log_deleted_and_begun_again(scene: Scene, git: Git) -> None:
     genesis = scene.genesis()
     again = scene.project
     again.forget()
-    again.git("reset", "--quiet", "--hard", str(again.chain()[0].event.payload["base"]))
+    again.git("reset", "--quiet", "--hard", str(again.chain()[0].event.payload.base))
     again.git("update-ref", "-d", LOG)
     again.ok("run")
     assert again.chain()[0].oid != genesis
@@ -549,7 +550,7 @@ def test_the_log_of_a_mirror_rolled_back_alone(scene: Scene) -> None:
     mirror = scene.mirror()
     chain = scene.project.chain()
     effect = scene.project.head()
-    closing = next(one for one in chain if one.event.payload.get("effect_commit") == effect)
+    closing = next(one for one in chain if payload_of(one.event).get("effect_commit") == effect)
     scene.serve(mirror, str(closing.parent))
     newcomer = scene.clone(mirror, "newcomer")
     report = caught(newcomer, 11, "claims an event", effect[:12])
@@ -562,7 +563,7 @@ def test_the_log_of_a_mirror_rolled_back_alone(scene: Scene) -> None:
 
 def rebase(project: Project, *, also: str = "src/z.py", content: str = "z = 1\n") -> list[str]:
     """Put a person's commit below all effects, as `git rebase` does; return old and new effects."""
-    base = str(project.chain()[0].event.payload["base"])
+    base = str(project.chain()[0].event.payload.base)
     project.git("checkout", "--quiet", "-b", "theirs", base)
     project.write(also, content)
     project.commit("Something of a person's own")
@@ -658,7 +659,7 @@ def test_a_fresh_clone_of_a_rebased_branch(scene: Scene) -> None:
 
 
 def squash(project: Project, message: str = "All of it at once") -> str:
-    base = str(project.chain()[0].event.payload["base"])
+    base = str(project.chain()[0].event.payload.base)
     project.git("checkout", "--quiet", "-b", "theirs", base)
     project.write("src/z.py", "z = 1\n")
     project.commit("Something of a person's own")
@@ -684,7 +685,7 @@ def test_a_squashed_branch_is_found_by_what_the_paths_became(scene: Scene) -> No
 
 def test_a_squash_that_keeps_the_last_claim_as_forges_write_it(scene: Scene) -> None:
     project = scene.project
-    base = str(project.chain()[0].event.payload["base"])
+    base = str(project.chain()[0].event.payload.base)
     bodies = project.git("log", "--reverse", "--format=* %B", f"{base}..main")
     squash(project, f"All of it at once (#7)\n\n{bodies}")
     caught(project, 11, arguments=("--full",))
@@ -704,7 +705,7 @@ def test_a_squash_in_which_something_else_was_changed(scene: Scene) -> None:
 def test_copies_in_another_order(scene: Scene) -> None:
     """What was recorded later stands earlier: a true claim says so, contents alone do not."""
     project = scene.project
-    base = str(project.chain()[0].event.payload["base"])
+    base = str(project.chain()[0].event.payload.base)
     effects = project.git("rev-list", "--reverse", f"{base}..main").splitlines()
     for claims in (True, False):
         project.git("reset", "--quiet", "--hard", base)
@@ -782,9 +783,9 @@ def test_a_recorded_link_is_looked_at_again(scene: Scene) -> None:
     project.ok("verify", "--relink")
     chain = project.chain()
     closed = {
-        str(one.event.payload["task_id"]): str(one.event.payload["effect_commit"])
+        str(one.event.payload.task_id): str(one.event.payload.effect_commit)
         for one in chain
-        if "effect_commit" in one.event.payload
+        if getattr(one.event.payload, "effect_commit", None) is not None
     }
     lies = {"T-1000": effects[3], "T-1010": project.head("theirs"), "T-1020": effects[5]}
     forger = copied(scene, chain)

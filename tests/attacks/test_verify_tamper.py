@@ -43,6 +43,7 @@ from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Draft, Forger, attachments, blob, rewrite, value, with_entries
 from tests.support.project import Project, edit, issue, make_project, result, task, write
+from tests.support.records import payload_of
 
 MISMATCH, CORRUPTED = 9, 10
 KINDS = {"spec": {"review": "required"}}
@@ -211,7 +212,7 @@ def test_the_record_holds_all_that_is_attacked_below(scene: Scene) -> None:
     ):
         assert action in actions
     assert actions.count("orchestrator.file.write") >= 4
-    files = [file for one in scene.chain for file in one.event.payload.get("files", ())]
+    files = [file for one in scene.chain for file in payload_of(one.event).get("files", ())]
     assert {file["change"] for file in files} == {"add", "modify", "delete", "rename"}
 
 
@@ -320,7 +321,7 @@ def test_a_change_by_whoever_holds_the_key_is_betrayed_by_the_effects(scene: Sce
     closing = next(
         one.event.seq
         for one in scene.chain
-        if one.event.action == "task.update" and "effect_commit" in one.event.payload
+        if getattr(one.event.payload, "effect_commit", None) is not None
     )
     scene.caught(11, MISMATCH, closing, "it names")
 
@@ -783,7 +784,7 @@ def test_an_approver_may_grant_and_nothing_else(scene: Scene) -> None:
         one.event.seq
         for one in scene.chain[seq:]
         if one.event.action == "task.update"
-        and "effect_commit" in one.event.payload
+        and getattr(one.event.payload, "effect_commit", None) is not None
         and one.event.task_id != "T-1000"
     )
     scene.caught(11, MISMATCH, closing, "it names")
@@ -880,7 +881,7 @@ def test_success_before_the_work_is_done(scene: Scene) -> None:
 def test_an_effect_outside_of_the_boundary(scene: Scene, path: str) -> None:
     seq = scene.seq("orchestrator.file.write", 1)
     found = scene.at(seq)
-    file = next(file for file in found.event.payload["files"] if file["change"] == "add")
+    file = next(file for file in payload_of(found.event)["files"] if file["change"] == "add")
     forger = scene.forger(seq)
     # A tree cannot hold '..' or '.git'; the after-image stands where the event would have it.
     document = value(found.event, payload__files=[{**file, "path": path}])
@@ -892,7 +893,7 @@ def test_an_effect_outside_of_the_boundary(scene: Scene, path: str) -> None:
 def test_an_after_image_of_another_content(scene: Scene) -> None:
     seq = scene.seq("orchestrator.file.write", 1)
     found = scene.at(seq)
-    files = [dict(file) for file in found.event.payload["files"]]
+    files = payload_of(found.event)["files"]
     changed = next(file for file in files if "after" in file)
     content = scene.project.repository.read(changed["after"])[1]
     other = blob(scene.project, bytes([content[0] ^ 1]) + content[1:])
@@ -949,14 +950,14 @@ def victims(scene: Scene) -> dict[str, tuple[str, int, int]]:
     closing = next(
         one.event.seq
         for one in scene.chain[written:]
-        if one.event.action == "task.update" and "effect_commit" in one.event.payload
+        if getattr(one.event.payload, "effect_commit", None) is not None
     )
-    effect = scene.at(closing).event.payload["effect_commit"]
+    effect = scene.at(closing).event.payload.effect_commit
     repository = scene.project.repository
     documents, trees = newest(scene, seq - 1, seq)
     contracts = scene.chain[0].tree["contracts"].oid
     policy = decode_tree(repository.read(contracts)[1])["RUNTIME_POLICY.yaml"].oid
-    image = next(f["after"] for f in scene.at(written).event.payload["files"] if "after" in f)
+    image = next(f["after"] for f in payload_of(scene.at(written).event)["files"] if "after" in f)
     rejected = next(
         one.event.seq
         for one in scene.chain
@@ -1084,9 +1085,9 @@ def test_the_way_back_is_the_last_sound_event(scene: Scene) -> None:
 def last_effect(scene: Scene) -> tuple[int, str]:
     """Return the sequence number of the last task.update with an effect, and the effect."""
     return [
-        (one.event.seq, str(one.event.payload["effect_commit"]))
+        (one.event.seq, str(one.event.payload.effect_commit))
         for one in scene.chain
-        if one.event.action == "task.update" and "effect_commit" in one.event.payload
+        if getattr(one.event.payload, "effect_commit", None) is not None
     ][-1]
 
 
@@ -1475,7 +1476,7 @@ def test_a_clone_of_a_part_says_what_it_cannot_see(
 ) -> None:
     """Effects that are not here are held against the log alone, and it is said so."""
     project = scene.project
-    project.git("branch", "elsewhere", str(project.chain()[0].event.payload["base"]))
+    project.git("branch", "elsewhere", str(project.chain()[0].event.payload.base))
     url = f"file://{project.path}"
     git(tmp_path, "clone", "--quiet", *options, url, str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone", git)
@@ -1509,7 +1510,7 @@ def second_run(scene: Scene, branch: str) -> Event:
 def test_runs_on_two_branches_are_both_held_to_account(scene: Scene, start: str) -> None:
     project = scene.project
     project.git("branch", "next", start)
-    assert second_run(scene, "next").payload["result"] == "success"
+    assert second_run(scene, "next").payload.result == "success"
     project.ok("verify")
     project.ok("verify", "--full")
     seq, effect = last_effect(scene)

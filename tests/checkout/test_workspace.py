@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
+from esaa_git.core.answer import DeleteFile, RenameFile, Result
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.proposal import after_image
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -599,21 +600,22 @@ def applied(repository: Repository, updates: Updates) -> dict[str, FileEntry]:
     envelope = decode(json.dumps(document).encode(), max_bytes=ENOUGH)
     assert isinstance(envelope, Envelope), envelope
     after: dict[str, FileEntry | None] = {}
-    for update in envelope.payload.get("file_updates", ()):
-        source = update.get("from", update["path"])
+    assert isinstance(envelope.payload, Result)
+    for update in envelope.payload.file_updates or ():
+        source = update.from_ if isinstance(update, RenameFile) else update.path
         before = trees.entry(base, source)
         assert not isinstance(before, NotAFile)
-        if "from" in update:
+        if isinstance(update, RenameFile):
             after.setdefault(source, None)
-        if update["op"] == "delete":
-            after[update["path"]] = None
+        if isinstance(update, DeleteFile):
+            after[update.path] = None
             continue
         content = after_image(update, None if before is None else blobs.read(before.oid))
         assert isinstance(content, bytes), content
         mode = "100644" if before is None else before.mode
-        if "executable" in update:
-            mode = "100755" if update["executable"] else "100644"
-        after[update["path"]] = FileEntry(mode, blobs.write(content))
+        if update.executable is not None:
+            mode = "100755" if update.executable else "100644"
+        after[update.path] = FileEntry(mode, blobs.write(content))
     files |= {path: entry for path, entry in after.items() if entry is not None}
     return {path: entry for path, entry in files.items() if after.get(path, entry) is not None}
 

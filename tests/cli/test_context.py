@@ -11,6 +11,7 @@ import pytest
 
 from esaa_git.app.project import Project as OpenProject
 from esaa_git.core.event import NewEvent
+from esaa_git.core.events import Dispatch
 from esaa_git.engine import operator
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.proposer import agent_for
@@ -164,15 +165,15 @@ def test_a_request_that_would_be_another_by_now_is_noted(
         base = branch_tip(engine, tx)
         attempt_id = open_attempt(tx, "T-1", "agent-x", mode="dispatch", base=base)
         built = build_request(engine, tx, "T-1", "agent-x", has_checkout=True)
-        payload = {
-            "task_id": "T-1",
-            "attempt_id": attempt_id,
-            "agent": "agent-x",
-            "adapter": "scripted",
-            "request_sha256": hashlib.sha256(built.sent).hexdigest(),
-            "sandbox": "none",
-        }
-        tx.record(NewEvent("orchestrator.dispatch", "orchestrator", payload))
+        payload = Dispatch(
+            task_id="T-1",
+            attempt_id=attempt_id,
+            agent="agent-x",
+            adapter="scripted",
+            request_sha256=hashlib.sha256(built.sent).hexdigest(),
+            sandbox="none",
+        )
+        tx.record(NewEvent("orchestrator", payload))
 
     transact(engine, decided)
     assert "note" not in made.esaa("context", "T-1").err

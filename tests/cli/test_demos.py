@@ -15,6 +15,7 @@ import pytest
 
 from esaa_git.agents.checks import ConfinedChecker
 from esaa_git.app.init import make_example
+from esaa_git.core.events import AttemptCreate, AttemptTimeout, TaskUpdate
 from esaa_git.core.projection import projection_hash
 from esaa_git.engine import cycle
 from esaa_git.engine.pool import JobResult, Pause, WorkerPool
@@ -115,10 +116,10 @@ def at_work(project: Project) -> Iterator[int]:
     held: dict[str, str] = {}
     for one in project.chain():
         payload = one.event.payload
-        if one.event.action == "attempt.create":
-            held[payload["task_id"]] = payload["attempt_id"]
-        elif one.event.action in ("task.update", "attempt.timeout"):
-            held.pop(payload["task_id"], None)
+        if isinstance(payload, AttemptCreate):
+            held[payload.task_id] = payload.attempt_id
+        elif isinstance(payload, TaskUpdate | AttemptTimeout):
+            held.pop(payload.task_id, None)
         yield len(held)
 
 

@@ -259,7 +259,7 @@ def test_rotate_replaces_the_key_and_verify_passes_across_it(finished: Project) 
     new = project.signer.fingerprint
     assert f"{new} signs here from now on; {old} signs nothing more" in out
     last = project.chain()[-1]
-    assert (last.event.action, last.event.payload["by"]) == ("run.init", "alice")
+    assert (last.event.action, last.event.payload.by) == ("run.init", "alice")
     assert provenance_of(project.repository, last).fingerprint == old
     rows = listed(project)
     assert (rows[old]["state"], rows[new]["state"]) == ("revoked", "in force")

@@ -195,9 +195,9 @@ def test_a_tool_edits_its_checkout_and_reports_what_it_took(
     assert answered.failure is None, (answered.failure, answered.detail, answered.output[-2000:])
     envelope = decode(answered.output, max_bytes=1 << 20)
     assert not isinstance(envelope, Rejected), envelope
-    updates = {update["path"]: update for update in envelope.payload["file_updates"]}
-    assert {path: update["content"] for path, update in updates.items()} == {"hello.txt": "hello\n"}
-    assert LAST_WORD in envelope.payload["summary"]
+    updates = {update.path: update for update in envelope.payload.file_updates}
+    assert {path: update.content for path, update in updates.items()} == {"hello.txt": "hello\n"}
+    assert LAST_WORD in envelope.payload.summary
     assert answered.usage["output_tokens"] >= OUTPUT_TOKENS
     assert answered.usage["input_tokens"] > 0
     said = json.dumps([body for _, body in endpoint.asked])

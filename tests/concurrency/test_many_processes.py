@@ -110,7 +110,7 @@ def _told(event: Any) -> str | None:
     """Return an event in the words of `_work`, or None for what follows from another one."""
     if event.action in ("orchestrator.file.write", "task.update"):
         return None
-    return f"{event.action} {event.payload['task_id']}"
+    return f"{event.action} {event.task_id}"
 
 
 def test_of_eight_that_claim_one_task_one_has_it_and_seven_are_told_who(

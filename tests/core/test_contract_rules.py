@@ -13,11 +13,12 @@ from esaa_git.core.contract_rules import (
     check_lawful,
     is_success,
 )
-from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.testing.contracts import Place, contracts
 from tests.support.examples import EXAMPLES, OID, SHA256
+from tests.support.records import new_event
 from tests.support.story import AGENT, HALF_AN_HOUR, OUTPUT, Story, definition
 
 PERSON = "person@example.com"
@@ -28,7 +29,7 @@ Changes = Mapping[Place, Any]
 
 def event(told: Story, action: str, actor: str = "orchestrator", /, **payload: Any) -> Event:
     return seal(
-        NewEvent(action, actor, payload),
+        new_event(action, actor, payload),
         after_seq=told.state.seq,
         after_ts=told.state.ts,
         now=told.now,
@@ -295,7 +296,7 @@ def test_inv_004_an_effect_larger_than_the_policy_allows_is_unlawful(
 def test_an_effect_of_a_task_that_is_not_there_is_unlawful() -> None:
     example = EXAMPLES["orchestrator.file.write"]
     told = Story().started()
-    new = event(told, "orchestrator.file.write", **example.payload)
+    new = event(told, "orchestrator.file.write", **encode(example.payload))
     assert unlawful(told, new).rule == "INV-002"
 
 

@@ -22,7 +22,8 @@ from esaa_git.core.event import (
     seal,
     timestamp,
 )
-from esaa_git.core.events import ACTIONS
+from esaa_git.core.events import ACTIONS, Health
+from esaa_git.core.events import base as records
 from esaa_git.core.events.base import schema_of
 from tests.support.examples import EXAMPLES, LATER, TS, objects, with_key
 
@@ -88,7 +89,7 @@ def test_what_is_sealed_is_decoded_to_the_same_and_encoded_to_the_same_bytes(act
 
 @pytest.mark.parametrize("action", ALL)
 def test_an_example_fills_in_everything_that_its_schema_offers(action: str) -> None:
-    assert _unused(schema_of(ACTIONS[action]), EXAMPLES[action].payload) == []
+    assert _unused(schema_of(ACTIONS[action]), records.encode(EXAMPLES[action].payload)) == []
 
 
 def _unused(shape: dict[str, Any], value: Any) -> list[str]:
@@ -141,7 +142,7 @@ def test_the_detail_of_a_rejection_is_free() -> None:
     value = envelope("output.rejected")
     place = ("payload", "detail")
     event = decode(canonical.encode(with_key(value, place, "surprise", {"nested": [1]})))
-    assert event.payload["detail"] == {"offset": 0, "surprise": {"nested": [1]}}
+    assert event.payload.detail == {"offset": 0, "surprise": {"nested": [1]}}
 
 
 @pytest.mark.parametrize("action", ALL)
@@ -228,7 +229,7 @@ def test_a_day_of_the_calendar_is_taken(day: str) -> None:
 
 
 def test_a_lone_surrogate_cannot_be_sealed() -> None:
-    new = NewEvent("orchestrator.health", "orchestrator", {"status": "ok", "message": "\ud800"})
+    new = NewEvent("orchestrator", Health(status="ok", message="\ud800"))
     with pytest.raises(MalformedEvent):
         sealed(new)
 
@@ -236,8 +237,8 @@ def test_a_lone_surrogate_cannot_be_sealed() -> None:
 def test_a_line_separator_may_stand_in_text_and_not_in_a_line() -> None:
     message = "one\u2028two"
     payload = {"status": "ok", "message": message}
-    event = decode(sealed(NewEvent("orchestrator.health", "orchestrator", payload)))
-    assert event.payload["message"] == message
+    event = decode(sealed(NewEvent("orchestrator", Health(status="ok", message=message))))
+    assert event.payload.message == message
     assert event.data.count(b"\n") == 1
     refused(envelope(payload={**payload, "version": message}))
 

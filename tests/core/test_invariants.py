@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esaa_git.core.event import after, decode
+from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import INVARIANTS, Violation
 from esaa_git.core.machine import Cause
 from esaa_git.core.projection import evolve, project
@@ -139,7 +140,8 @@ def test_inv_002_no_event_about_a_task_that_is_not_there(action: str) -> None:
     """Whatever the example of an action names, an empty run does not have it."""
     told = Story().started(definition("T-9"))
     example = EXAMPLES[action]
-    if example.payload.get("task_id") is None:
+    payload = encode(example.payload)
+    if payload.get("task_id") is None:
         assert action in {
             "approval.deny",
             "approval.grant",
@@ -152,7 +154,7 @@ def test_inv_002_no_event_about_a_task_that_is_not_there(action: str) -> None:
             "verify.start",
         }
         return
-    violation = told.refused(action, example.actor, **example.payload)
+    violation = told.refused(action, example.actor, **payload)
     assert violation.rule == "INV-002"
     assert "T-1" in violation.message
 
@@ -483,7 +485,7 @@ def test_inv_005_attempts_are_numbered_in_order(change: dict[str, object]) -> No
 
 def test_inv_005_runs_are_numbered_in_order() -> None:
     told = story().ended("failed")
-    first = told.events[0].payload
+    first = encode(told.events[0].payload)
     for run_id in ("RUN-0001", "RUN-0003"):
         again = {**first, "tasks": [], "run_id": run_id}
         assert told.refused("run.init", **again).rule == "INV-005"

@@ -29,6 +29,7 @@ from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.intentions import ReportIssue
 from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
 from esaa_git.ports.checks import Audit
 from esaa_git.ports.log import Attachments
@@ -50,6 +51,7 @@ from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, SigningKeys
 from tests.support.examples import EXAMPLES, TS
+from tests.support.records import payload_of
 
 AGENT = "AGENT_CONTRACT.yaml"
 ORCHESTRATOR = "ORCHESTRATOR_CONTRACT.yaml"
@@ -274,7 +276,7 @@ def found(bench: MemoryEngine, action: str) -> list[Event]:
 
 
 def codes(bench: MemoryEngine) -> list[str]:
-    return [event.payload["code"] for event in found(bench, "output.rejected")]
+    return [event.payload.code for event in found(bench, "output.rejected")]
 
 
 def kind_of(agent: str) -> str:
@@ -438,7 +440,7 @@ def signed(bench: Bench, action: str, value: list[str], roles: Iterable[str]) ->
     repository = Repository(pygit2.init_repository(str(bare), bare=True))
     log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
     example = EXAMPLES[action]
-    new = NewEvent(action, example.actor, example.payload)
+    new = NewEvent(example.actor, example.payload)
     event = seal(new, after_seq=0, after_ts="", now=TS)
     transaction = log.begin(log_id="0123456789abcdef" * 2)
     try:
@@ -496,7 +498,7 @@ def a_lease_lasts_as_long_as_it_says(bench: Bench) -> None:
         ("P1D", "2026-02-01T09:00:00.000Z"),
     ):
         opened = worked(bench.engine(value))
-        assert found(opened, "attempt.create")[0].payload["deadline"] == deadline
+        assert found(opened, "attempt.create")[0].payload.deadline == deadline
         assert opened.requests[0].deadline == deadline
         claimed = bench.engine(value)
         claimed.apply(task())
@@ -538,8 +540,10 @@ def an_issue_has_the_consequence_of_its_severity(bench: Bench) -> None:
     for value in ("log", "flag", "block", "halt"):
         reported = bench.engine(value, more={(POLICY, "escalation", "repeat_medium"): 0})
         reported.apply(task(), task("T-2", depends_on=["T-1"]))
-        report = {"severity": severity, "title": "x", "task_id": "T-1"}
-        operator.report_issue(reported, "person@example.com", report)
+        report = ReportIssue(
+            actor="person@example.com", severity=severity, title="x", task_id="T-1"
+        )
+        operator.report_issue(reported, report)
         state = reported.state
         told = None
         if state.tasks["T-1"].state == "todo":
@@ -566,9 +570,11 @@ def so_many_medium_issues_are_a_high_one(bench: Bench) -> None:
         reported = bench.engine(value)
         reported.apply(task())
         for _ in range(4):
-            report = {"severity": "medium", "title": "x", "task_id": "T-1"}
-            operator.report_issue(reported, "person@example.com", report)
-        said = [event.payload["severity"] for event in found(reported, "issue.report")]
+            report = ReportIssue(
+                actor="person@example.com", severity="medium", title="x", task_id="T-1"
+            )
+            operator.report_issue(reported, report)
+        said = [event.payload.severity for event in found(reported, "issue.report")]
         assert said == severities
         assert reported.task("T-1").state == ("blocked" if "high" in severities else "todo")
 
@@ -664,7 +670,7 @@ def a_request_carries_at_most_so_many_lessons(bench: Bench) -> None:
 def kept(bench: MemoryEngine, action: str, side: str) -> tuple[set[str], bytes | None]:
     """Return what the event names of one side of its exchange, and the text beside it."""
     stored = next(s for s in bench.log.events() if s.event.action == action)
-    named = stored.event.payload.get("exchange", {}).get(side, {})
+    named = payload_of(stored.event).get("exchange", {}).get(side, {})
     file = {"request": "request.json", "response": "response"}[side]
     blob = bench.log.recorded[stored.commit].attachments.exchange.get(file)
     assert blob == named.get("blob")
@@ -692,11 +698,11 @@ def one_side_of_an_exchange_is_kept_in_full_by_digest_or_not(bench: Bench) -> No
 def so_many_bytes_of_an_exchange_are_kept(bench: Bench) -> None:
     for value in (0, 7, 20):
         done = worked(bench.engine(value, result()))
-        said = result()(done.requests[0])
-        assert kept(done, "agent.result", "response")[1] == said[:value]
+        text = result()(done.requests[0])
+        assert kept(done, "agent.result", "response")[1] == text[:value]
         assert kept(done, "agent.result", "request")[1] == done.requests[0].sent[:value]
-        exchange = found(done, "agent.result")[0].payload["exchange"]
-        assert exchange["response"]["bytes"] == len(said)
+        exchange = found(done, "agent.result")[0].payload.exchange
+        assert exchange.response.bytes == len(text)
 
 
 @scenario(f"{STORAGE}/redact")
@@ -706,10 +712,10 @@ def what_a_pattern_matches_is_blotted_out(bench: Bench) -> None:
         answered = worked(bench.engine(value, result(summary=f"Used {secret}.")))
         garbled = worked(bench.engine(value, lambda request: f"?{secret}?".encode()))
         text = kept(answered, "agent.result", "response")[1]
-        preview = found(garbled, "output.rejected")[0].payload["output"]["preview"]
+        preview = found(garbled, "output.rejected")[0].payload.output.preview
         assert text is not None
         assert (secret in text.decode(), secret in preview) == (shown, shown)
-        summary = found(answered, "agent.result")[0].payload["summary"]
+        summary = found(answered, "agent.result")[0].payload.summary
         assert summary == ("Used hush-0000000000." if shown else "Used [redacted].")
 
 
@@ -770,16 +776,16 @@ def scripted(bench: Bench, folder: str, summary: str) -> dict[str, Any]:
 
 
 def summary_of(bench: MemoryEngine) -> str:
-    return str(found(bench, "agent.result")[0].payload["summary"])
+    return str(found(bench, "agent.result")[0].payload.summary)
 
 
 @scenario(f"{SWARM}/agents/*/adapter")
 def an_adapter_decides_how_an_agent_is_asked(bench: Bench) -> None:
     program = real(bench, command("asked"))
     recording = real(bench, scripted(bench, "recorded", "recorded"))
-    said = [found(made, "orchestrator.dispatch")[0].payload for made in (program, recording)]
-    assert [each["adapter"] for each in said] == ["command", "scripted"]
-    assert [each["sandbox"] for each in said] == ["none", "in-process"]
+    asked = [found(made, "orchestrator.dispatch")[0].payload for made in (program, recording)]
+    assert [each.adapter for each in asked] == ["command", "scripted"]
+    assert [each.sandbox for each in asked] == ["none", "in-process"]
     assert summary_of(program).startswith("asked")
     assert summary_of(recording) == "recorded"
 
@@ -794,8 +800,8 @@ def a_command_is_what_answers(bench: Bench) -> None:
 def a_model_is_put_on_record(bench: Bench) -> None:
     for value in ("model-a", "model-b"):
         done = worked(bench.engine(value), kind_of(bench.name), agent=bench.name)
-        assert found(done, "orchestrator.dispatch")[0].payload["model"] == value
-        assert found(done, "agent.result")[0].payload["model"] == value
+        assert found(done, "orchestrator.dispatch")[0].payload.model == value
+        assert found(done, "agent.result")[0].payload.model == value
         assert effect_of(done)["assisted_by"] == f"{bench.name}:{value}"
 
 
@@ -805,7 +811,7 @@ def an_agent_has_so_much_time(bench: Bench) -> None:
     too_late = real(bench, command("asked", timeout="PT0S"))
     assert in_time.task("T-1").state == "done"
     assert codes(too_late) == ["AGENT_TIMEOUT"]
-    message = found(too_late, "output.rejected")[0].payload["message"]
+    message = found(too_late, "output.rejected")[0].payload.message
     assert message == "did not answer within its timeout of 0 ms"
 
 
@@ -841,7 +847,7 @@ def a_kind_is_reviewed_by_the_agent_that_is_named(bench: Bench) -> None:
 def a_kind_is_done_by_the_agent_that_is_named(bench: Bench) -> None:
     for agent in ("agent-spec", "agent-impl", "agent-qa"):
         done = worked(bench.engine(agent), bench.name)
-        assert found(done, "attempt.create")[0].payload["agent"] == agent
+        assert found(done, "attempt.create")[0].payload.agent == agent
         assert found(done, "agent.result")[0].actor == agent
 
 

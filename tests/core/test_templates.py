@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.answer import RenameFile
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.envelope import Envelope, decode, update_schemas
+from esaa_git.core.events.base import encode
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.plan import Plan, check_plan, load_plan
 from esaa_git.core.projection import projection_hash, roadmap
@@ -209,8 +211,8 @@ def test_the_example_agent_answers_with_a_valid_envelope_that_changes_nothing() 
     assert isinstance(envelope, Envelope)
     assert (envelope.action, envelope.task_id) == ("agent.result", "T-1000")
     assert envelope.attempt_id == "T-1000-A1"
-    assert "Über alles" in envelope.payload["summary"]
-    assert "file_updates" not in envelope.payload
+    assert "Über alles" in envelope.payload.summary
+    assert envelope.payload.file_updates is None
 
 
 def test_the_agents_of_a_new_project_are_one_program_to_be_written_beside_the_example() -> None:
@@ -300,13 +302,13 @@ def recorded(task_id: str) -> Envelope:
 
 def applied(files: Files, task: Task) -> Files:
     """The files after the task's recorded proposal, which has to pass as any other would."""
-    updates = recorded(task.task_id).payload["file_updates"]
+    updates = recorded(task.task_id).payload.file_updates
     boundary = Boundary.of(task, CONTRACTS)
     assert check_updates(updates, boundary, CONTRACTS.policy.max_files) is None
     after = dict(files)
     for update in updates:
-        path, operation = update["path"], update["op"]
-        source = update.get("from", path)
+        path, operation = update.path, update.op
+        source = update.from_ if isinstance(update, RenameFile) else path
         assert (source in files) or operation == "write", f"{operation} of missing '{source}'"
         assert operation != "rename" or path not in files
         before = after.pop(source, None)
@@ -316,7 +318,7 @@ def applied(files: Files, task: Task) -> Files:
         assert isinstance(content, bytes), content
         assert len(content) <= CONTRACTS.policy.max_file_bytes
         executable = before.executable if before else False
-        after[path] = File(content, update.get("executable", executable))
+        after[path] = File(content, executable if update.executable is None else update.executable)
     assert after != files, f"{task.task_id} changes nothing"
     changed = sum(
         changed_lines(content_of(files, path), content_of(after, path)) for path in {*files, *after}
@@ -380,11 +382,12 @@ def test_every_task_has_one_recorded_answer_and_nobody_else_has() -> None:
         envelope = recorded(task_id)
         assert (envelope.action, envelope.task_id) == ("agent.result", task_id)
         assert envelope.attempt_id == f"{task_id}-A1"
-        assert envelope.payload["checks"]
+        assert envelope.payload.checks
 
 
 def test_the_recorded_answers_show_every_operation() -> None:
-    updates = [u for name in TASKS for u in recorded(name).payload["file_updates"]]
+    answers = [encode(recorded(name).payload) for name in TASKS]
+    updates = [update for answer in answers for update in answer["file_updates"]]
     assert {update["op"] for update in updates} == set(update_schemas())
     assert any(update.get("encoding") == "base64" for update in updates)
     assert any(update.get("executable") for update in updates if update["op"] == "write")
@@ -450,7 +453,7 @@ def test_the_example_s_own_tests_pass_after_each_task_that_checks(tmp_path: Path
         assert found is not None
         counts.append(int(found[1]))
         said = f"python3 tests/test_page.py: {found[1]} tests, all pass."
-        assert said in recorded(task_id).payload["checks"]
+        assert said in recorded(task_id).payload.checks
     assert counts == sorted(set(counts))
 
 

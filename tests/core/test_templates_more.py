@@ -88,22 +88,24 @@ class Example:
         """What keeps a recorded proposal from being one for its task."""
         envelope = self.answer(recording)
         boundary = Boundary.of(self.tasks[envelope.task_id], self.contracts)
-        updates = envelope.payload["file_updates"]
+        updates = envelope.payload.file_updates
         return check_updates(updates, boundary, self.contracts.policy.max_files)
 
     def applied(self, files: Files, recording: str) -> Files:
         """The files after a recorded proposal."""
         assert self.judged(recording) is None
         after = dict(files)
-        for update in self.answer(recording).payload["file_updates"]:
-            path = update["path"]
+        for update in self.answer(recording).payload.file_updates:
+            path = update.path
             before = after.get(path)
-            assert before is not None or update["op"] == "write", f"'{path}' is not there yet"
+            assert before is not None or update.op == "write", f"'{path}' is not there yet"
             content = after_image(update, before.content if before else None)
             assert isinstance(content, bytes), content
             assert len(content) <= self.contracts.policy.max_file_bytes
             executable = before.executable if before else False
-            after[path] = File(content, update.get("executable", executable))
+            after[path] = File(
+                content, executable if update.executable is None else update.executable
+            )
         assert after != files, f"{recording} changes nothing"
         assert sum(_changed(files, after)) <= self.contracts.policy.max_patch_lines
         return after
@@ -166,7 +168,7 @@ def test_every_task_has_an_answer_and_nobody_else_has(example: Example) -> None:
     for name in example.tasks:
         answer = example.answer(name)
         assert (answer.action, answer.task_id) == ("agent.result", name)
-        assert answer.payload["checks"]
+        assert answer.payload.checks
         assert example.tasks[name].acceptance
 
 
@@ -247,7 +249,7 @@ def test_the_reviewer_asks_for_changes_to_the_first_window_and_agrees_to_the_sec
     assert task.reviewer == "agent-review"
     assert task.reviewer not in CALCULATOR.contracts.swarm.kinds.values()
     verdicts = {
-        name: CALCULATOR.answer(f"{name}.review", review=True).payload["verdict"]
+        name: CALCULATOR.answer(f"{name}.review", review=True).payload.verdict
         for name in ("T-1080-A1", "T-1080")
     }
     assert verdicts == {"T-1080-A1": "request_changes", "T-1080": "approve"}
@@ -318,12 +320,12 @@ def test_the_first_attempts_fail_in_a_way_of_their_own(tmp_path: Path) -> None:
 
 def test_an_issue_of_low_severity_stops_nothing() -> None:
     issue = CLINIC.answer("T-1340-A1")
-    assert (issue.action, issue.payload["severity"]) == ("issue.report", "low")
+    assert (issue.action, issue.payload.severity) == ("issue.report", "low")
     assert CLINIC.contracts.policy.escalation["low"] == "log"
 
 
 def test_what_was_learnt_is_recorded_with_the_corrected_attempt() -> None:
-    learnt = {name for name in CLINIC.tasks if "lessons" in CLINIC.answer(name).payload}
+    learnt = {name for name in CLINIC.tasks if CLINIC.answer(name).payload.lessons}
     assert learnt == {"T-1120", "T-1250", "T-1390"}
 
 

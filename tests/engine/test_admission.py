@@ -180,7 +180,7 @@ def test_a_change_of_another_file_is_carried_along() -> None:
     assert made.content("docs/b.md") == b"two\n"
     assert made.content(PATH) == b"About T-1.\n"
     written = next(event for event in made.events if event.action == "orchestrator.file.write")
-    assert written.payload["merged_onto"] != written.payload["base"]
+    assert written.payload.merged_onto != written.payload.base
 
 
 def test_a_change_follows_a_file_that_was_renamed_meanwhile() -> None:
@@ -272,7 +272,7 @@ def test_a_branch_that_went_on_without_an_effect_is_merged_with_it() -> None:
     assert made.content(PATH) == b"About T-1.\n"
     assert made.content("docs/b.md") == b"two\n"
     assert made.last.action == "orchestrator.view.mutate"
-    assert made.last.payload["effect_commit"] == effect
+    assert made.last.payload.effect_commit == effect
     assert made.audit().is_ok
 
 

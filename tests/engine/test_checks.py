@@ -16,6 +16,7 @@ from esaa_git.testing.answers import in_turn, oblige, result, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 from esaa_git.testing.world import MemoryChecker
+from tests.support.records import payload_of
 
 CHECKS: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "checks")
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
@@ -36,7 +37,7 @@ def checked(made: MemoryEngine) -> int:
 
 def results(made: MemoryEngine, action: str) -> list[list[tuple[str, bool]]]:
     return [
-        [(one["name"], one["passed"]) for one in event.payload.get("check_results", ())]
+        [(one["name"], one["passed"]) for one in payload_of(event).get("check_results", ())]
         for event in made.events
         if event.action == action
     ]
@@ -47,8 +48,8 @@ def test_a_failing_check_is_a_rejection_and_the_agent_corrects_itself() -> None:
     made.apply(task())
     cycle(made)
     refused = next(event for event in made.events if event.action == "output.rejected")
-    assert refused.payload["code"] == "CHECK_FAILED"
-    assert refused.payload["detail"] == {
+    assert refused.payload.code == "CHECK_FAILED"
+    assert refused.payload.detail == {
         "check": "tests",
         "reason": "it left with exit status 1",
         "output": "output\n",
@@ -108,7 +109,7 @@ def test_the_merged_tree_is_checked_where_the_branch_moved_while_the_checks_ran(
     made.checker = Slow(made.repository)
     cycle(made, Options(steps=1))
     assert checked(made) == 2
-    assert made.last.payload["cause"] == "rejected"
+    assert made.last.payload.cause == "rejected"
     assert results(made, "output.rejected") == [[("tests", False)]]
     assert made.content(PATH) is None
 
@@ -218,6 +219,6 @@ def test_what_a_failed_check_printed_is_redacted_and_bounded() -> None:
     made.checker = Chatty(made.repository)
     cycle(made, Options(steps=1))
     refused = next(event for event in made.events if event.action == "output.rejected")
-    shown = refused.payload["detail"]["output"]
+    shown = refused.payload.detail["output"]
     assert len(shown) == proof.OUTPUT_SHOWN
     assert shown.endswith("[redacted]\n\ufffd[31m the end")

@@ -60,7 +60,7 @@ def test_answers_are_admitted_in_the_order_in_which_they_arrive() -> None:
     made = engine(answer)
     made.apply(own(1), own(2))
     cycle(made, Options(parallel=2), observer=Looking())
-    done = [event.payload["task_id"] for event in made.events if event.action == "agent.result"]
+    done = [event.payload.task_id for event in made.events if event.action == "agent.result"]
     assert done == ["T-2", "T-1"]
 
 
@@ -107,7 +107,7 @@ def test_two_agents_that_changed_one_file_are_merged_or_told_of_the_conflict() -
     clash = engine(answer, files={"docs/a.md": text.encode()})
     clash.apply(task("T-1"), task("T-3"))
     cycle(clash, Options(parallel=2, overlap=True, steps=2))
-    codes = [e.payload["code"] for e in clash.events if e.action == "output.rejected"]
+    codes = [e.payload.code for e in clash.events if e.action == "output.rejected"]
     assert codes == ["WRITE_CONFLICT"]
 
 
@@ -171,7 +171,7 @@ def test_the_second_stop_calls_everybody_off_and_the_tasks_come_back() -> None:
     assert report.stopped
     for name in ("T-1", "T-2", "T-3"):
         assert (made.task(name).state, made.task(name).attempts_used) == ("todo", 0)
-    causes = [e.payload["cause"] for e in made.events if e.action == "task.update"]
+    causes = [e.payload.cause for e in made.events if e.action == "task.update"]
     assert causes == ["released", "released"]
 
 
@@ -292,7 +292,7 @@ def test_a_request_that_cannot_be_made_again_is_a_dispatch_of_its_own() -> None:
     left_behind(made)
     made.has_checkout = False  # as if another version of us worded it in another way
     cycle(made)
-    asked = [e.payload["attempt_id"] for e in made.events if e.action == "orchestrator.dispatch"]
+    asked = [e.payload.attempt_id for e in made.events if e.action == "orchestrator.dispatch"]
     assert asked == ["T-1-A1", "T-1-A1", "T-2-A1"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core.contract_rules import check_lawful
-from esaa_git.core.event import NewEvent, seal
+from esaa_git.core.event import seal
 from esaa_git.core.invariants import Violation
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options, cycle
@@ -16,6 +16,7 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import Answering, envelope, in_turn, result, spoken, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
+from tests.support.records import new_event, payload_of
 
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
 REVIEWERS: Place = ("agents_swarm.yaml", "reviewers")
@@ -47,11 +48,11 @@ def test_a_result_is_done_when_the_reviewer_approves() -> None:
     assert made.content(PATH) == b"text\n"
     granted = next(event for event in made.events if event.action == "approval.grant")
     assert granted.actor == "agent-qa"
-    assert granted.payload["reason"] == "as asked"
-    assert set(granted.payload["exchange"]) == {"request", "response"}
+    assert granted.payload.reason == "as asked"
+    assert set(payload_of(granted)["exchange"]) == {"request", "response"}
     asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
-    assert [event.payload["agent"] for event in asked] == ["agent-spec", "agent-qa"]
-    assert asked[1].payload["review"]["approval_id"] == "APR-0001"
+    assert [event.payload.agent for event in asked] == ["agent-spec", "agent-qa"]
+    assert asked[1].payload.review.approval_id == "APR-0001"
 
 
 def test_the_reviewer_sees_the_proposed_tree_and_a_diff() -> None:
@@ -89,7 +90,7 @@ def test_an_answer_that_decides_nothing_is_refused_and_costs_the_work_nothing(
     made = reviewed(in_turn(answer, decides("approve")))
     cycle(made)
     (refused,) = [event for event in made.events if event.action == "output.rejected"]
-    assert (refused.payload["code"], refused.payload["approval_id"]) == (code, "APR-0001")
+    assert (refused.payload.code, refused.payload.approval_id) == (code, "APR-0001")
     assert made.task("T-1").is_done
     assert made.task("T-1").attempts_total == 1
     assert made.view(2)["last_rejection"]["code"] == code
@@ -112,7 +113,7 @@ def test_a_person_may_be_quicker_and_the_reviewer_s_answer_is_on_record_all_the_
     cycle(made, Options(steps=1))
     assert made.task("T-1").is_done
     (refused,) = [event for event in made.events if event.action == "output.rejected"]
-    assert refused.payload["code"] == "STALE_ATTEMPT"
+    assert refused.payload.code == "STALE_ATTEMPT"
 
 
 def test_a_task_that_wants_a_person_is_shown_to_no_agent() -> None:
@@ -149,7 +150,7 @@ def test_a_grant_by_an_agent_that_is_no_reviewer_is_against_the_law() -> None:
     check_lawful(before, event, made.contracts)
     payload = {"approval_id": "APR-0001", "reason": "me too"}
     forged = seal(
-        NewEvent("approval.grant", "agent-impl", payload),
+        new_event("approval.grant", "agent-impl", payload),
         after_seq=before.seq,
         after_ts=before.ts,
         now=before.ts,

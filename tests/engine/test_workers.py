@@ -282,7 +282,7 @@ def test_a_lease_that_ends_in_our_future_is_over_when_we_have_sat_it_out() -> No
     fleet.sit(61)
     operator.claim(slow, "T-1", "bob")
     timeout = next(event for event in slow.events if event.action == "attempt.timeout")
-    assert timeout.ts >= timeout.payload["deadline"]
+    assert timeout.ts >= timeout.payload.deadline
     agree(fleet)
 
 

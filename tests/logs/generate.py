@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from esaa_git.core.event import Event, NewEvent, seal
+from esaa_git.core.events import Health
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.fields import TaskDefinition
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
@@ -23,12 +27,14 @@ from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import AgentOutput
+from esaa_git.engine.intentions import ReportIssue
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
 from esaa_git.testing.contracts import contracts, pipeline, task
 from esaa_git.testing.engine import MemoryEngine, engine
+from tests.support.records import new_event, payload_of
 
 FOLDER = Path(__file__).parent
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -123,7 +129,7 @@ def grave_issue() -> History:
     made.apply(*pipeline("spec", "impl", "qa", "qa"), task("T-9"))
     cycle(made, Options(steps=2))
     operator.note(made, "T-2", ANN, "use the second source")
-    operator.report_issue(made, ANN, {"severity": "low", "title": "typo", "task_id": "T-9"})
+    operator.report_issue(made, ReportIssue(actor=ANN, severity="low", title="typo", task_id="T-9"))
     operator.unblock(made, "T-2", ANN, "there is another source")
     operator.resolve_issue(made, "ISS-0001", ANN, "another source")
     cycle(made)
@@ -136,8 +142,10 @@ def three_of_medium_severity() -> History:
     made.apply(task("T-1"), task("T-2", depends_on=["T-1"]))
     for number in range(3):
         made.clock.forward(seconds=1)
-        report = {"severity": "medium", "title": f"doubt {number}", "task_id": "T-1"}
-        operator.report_issue(made, (ANN, BOB)[number % 2], report)
+        who = (ANN, BOB)[number % 2]
+        operator.report_issue(
+            made, ReportIssue(actor=who, severity="medium", title=f"doubt {number}", task_id="T-1")
+        )
     cycle(made)
     return made.events
 
@@ -162,13 +170,13 @@ def hotfix_and_override() -> History:
     paced(made, oblige)
     made.apply(task("T-1"), task("T-2", "impl"))
     cycle(made, Options(steps=2))
-    report = {"severity": "medium", "title": "It does not add up", "task_id": "T-1"}
-    operator.report_issue(made, BOB, report)
-    fix = {"kind": "hotfix", "title": "Add it up"}
+    report = ReportIssue(actor=BOB, severity="medium", title="It does not add up", task_id="T-1")
+    operator.report_issue(made, report)
+    fix = TaskDefinition(task_id="", kind="hotfix", title="Add it up")
     operator.hotfix(made, "T-1", fix, ANN, "wrong sum", "ISS-0001")
     operator.override(made, "T-2", ANN, "it must not be there at all")
     cycle(made, Options(steps=1))
-    operator.hotfix(made, "T-2", {**fix, "task_id": "T-3", "title": "Remove it"}, ANN, "remove it")
+    operator.hotfix(made, "T-2", replace(fix, task_id="T-3", title="Remove it"), ANN, "remove it")
     gone = {"op": "delete", "path": "docs/qa/T-2.md"}
     moved = {"op": "rename", "from": "docs/qa/T-1.md", "path": "docs/T-1.md"}
     paced(made, result(gone, moved))
@@ -219,7 +227,7 @@ def rare_events() -> History:
 
     def emit(tx: Transaction) -> None:
         def record(action: str, payload: dict[str, Any], actor: str = "orchestrator") -> None:
-            tx.record(NewEvent(action, actor, payload))
+            tx.record(new_event(action, actor, payload))
 
         said: dict[str, Any] = {"rule": "no-weekends", "effect": "allow", "reason": "Saturday"}
         record("policy.decision", {**here, **said}, "policy-guard")
@@ -252,7 +260,7 @@ def rare_events() -> History:
 def followed_by(history: History, action: str, actor: str, payload: dict[str, Any]) -> History:
     """Return a history with one more event, which nobody may append to it."""
     last = history[-1]
-    new = NewEvent(action, actor, payload)
+    new = new_event(action, actor, payload)
     return [*history, seal(new, after_seq=last.seq, after_ts=last.ts, now=last.ts)]
 
 
@@ -273,7 +281,7 @@ def bad_foreign_result() -> History:
     """INV-002: an agent answers for another's attempt."""
     history = pipeline_of_nine()
     before, answer = until(history, "orchestrator.dispatch"), until(history, "agent.result")[-1]
-    return followed_by(before, "agent.result", "agent-qa", dict(answer.payload))
+    return followed_by(before, "agent.result", "agent-qa", payload_of(answer))
 
 
 def bad_effect_without_result() -> History:
@@ -281,7 +289,7 @@ def bad_effect_without_result() -> History:
     history = pipeline_of_nine()
     effect = until(history, "orchestrator.file.write")[-1]
     before = until(history, "orchestrator.dispatch")
-    return followed_by(before, effect.action, "orchestrator", dict(effect.payload))
+    return followed_by(before, effect.action, "orchestrator", payload_of(effect))
 
 
 def bad_missing_event() -> History:
@@ -293,7 +301,7 @@ def bad_missing_event() -> History:
 def bad_time_runs_backwards() -> History:
     """INV-005: an event claims to be older than the one before it."""
     history = until(pipeline_of_nine(), "task.update")
-    earlier = NewEvent("orchestrator.health", "orchestrator", {"status": "ok", "message": "early"})
+    earlier = NewEvent(ORCHESTRATOR, Health(status="ok", message="early"))
     return [
         *history,
         seal(earlier, after_seq=history[-1].seq, after_ts="", now=history[0].ts),
@@ -304,7 +312,7 @@ def bad_success_unverified() -> History:
     """INV-006: a run claims success without a verification."""
     history = pipeline_of_nine()
     before = until(history, "verify.start")
-    return followed_by(before, "run.end", "orchestrator", dict(history[-1].payload))
+    return followed_by(before, "run.end", "orchestrator", payload_of(history[-1]))
 
 
 HISTORIES: dict[str, Callable[[], History]] = {

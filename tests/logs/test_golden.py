@@ -53,7 +53,7 @@ def test_every_way_of_a_task_is_in_a_history() -> None:
     for name in GOOD:
         for event in history(name):
             if event.action == "task.update":
-                taken.add((event.payload["from"], event.payload["cause"]))
+                taken.add((event.payload.from_, event.payload.cause))
     rows = {(row.source, row.cause) for row in TABLE if row.action == "task.update"}
     ways = {(row.source, row.cause) for row in TABLE if row.entity == "task"} & rows
     # Two that take an accident: an amended task that is blocked, and work that stands on a done
@@ -84,7 +84,7 @@ def test_every_hash_that_a_history_records_comes_out_again(name: str) -> None:
     state = EMPTY
     for event in history(name):
         if event.action == "verify.ok":
-            assert projection_hash(state) == event.payload["projection_hash_sha256"]
+            assert projection_hash(state) == event.payload.projection_hash_sha256
         state = evolve(state, event)
 
 

@@ -393,12 +393,12 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
 
     assert admission.kind in ("rejected", "issue", "noted")
     (signal,) = [event for event in made.events if event.action == "output.rejected"]
-    assert signal.payload["code"] == code
-    assert signal.payload["attempt_id"] == "T-1-A1"
+    assert signal.payload.code == code
+    assert signal.payload.attempt_id == "T-1-A1"
     answer = hostile(made.requests[0])
     output = answer.output if isinstance(answer, Answer) else answer
-    assert signal.payload["output"]["sha256"] == digest(output)
-    assert signal.payload["output"]["bytes"] == len(output)
+    assert signal.payload.output.sha256 == digest(output)
+    assert signal.payload.output.bytes == len(output)
 
     assert (made.branch.tip("main"), made.repository.checkout) == before
     assert {"agent.result", "orchestrator.file.write"} & set(made.actions) == set()
@@ -409,7 +409,7 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     told = made.view()["last_rejection"]
     assert (told["attempt_id"], told["code"]) == ("T-1-A1", code)
     assert told["instruction"] == EXPLANATIONS[RejectCode(code)]
-    assert told["message"] == signal.payload["message"]
+    assert told["message"] == signal.payload.message
     assert made.task("T-1").state == "done"
     assert made.audit().is_ok
 
@@ -428,7 +428,7 @@ def test_a_path_that_cannot_be_written_cannot_be_reached_otherwise(
     }[operation]
     made = world(updates(update))
     cycle(made, Options(steps=1))
-    assert made.last.payload["reason"].startswith(f"{PATHS[path]}: ")
+    assert made.last.payload.reason.startswith(f"{PATHS[path]}: ")
 
 
 def test_the_repository_s_own_hooks_are_closed_to_every_task() -> None:
@@ -451,7 +451,7 @@ def test_an_answer_that_comes_after_its_lease_is_stale() -> None:
     made.answering[""] = slow
     cycle(made, Options(steps=1))
     signal = next(event for event in made.events if event.action == "output.rejected")
-    assert signal.payload["code"] == "STALE_ATTEMPT"
+    assert signal.payload.code == "STALE_ATTEMPT"
     assert made.content("docs/new.md") is None
     made.answering[""] = result()
     cycle(made, Options(steps=1))
@@ -469,7 +469,7 @@ def test_an_answer_to_an_attempt_that_is_over_is_stale_and_changes_nothing() -> 
     answer = AgentOutput(Answer(output, 0), PERSON, first, "T-1", "T-1-A1")
     admission = admit(made, answer)
     assert (admission.kind, made.last.action) == ("rejected", "output.rejected")
-    assert made.last.payload["code"] == "STALE_ATTEMPT"
+    assert made.last.payload.code == "STALE_ATTEMPT"
     assert (made.task("T-1"), made.branch.tip("main")) == before
 
 
@@ -480,7 +480,7 @@ def test_an_answer_in_somebody_else_s_name_is_refused() -> None:
     admit(made, AgentOutput(Answer(output, 0), "other@example.com", None, "T-1", "T-1-A1"))
     assert made.last.action == "task.update"
     signal = made.events[-2]
-    assert signal.payload["code"] == "ATTEMPT_MISMATCH"
+    assert signal.payload.code == "ATTEMPT_MISMATCH"
 
 
 def test_two_changes_of_one_place_are_a_conflict() -> None:
@@ -493,14 +493,14 @@ def test_two_changes_of_one_place_are_a_conflict() -> None:
     made.answering[""] = meanwhile
     cycle(made, Options(steps=1))
     signal = next(event for event in made.events if event.action == "output.rejected")
-    assert signal.payload["code"] == "WRITE_CONFLICT"
-    assert "<<<<<<< branch" in signal.payload["detail"]["hunks"]
+    assert signal.payload.code == "WRITE_CONFLICT"
+    assert "<<<<<<< branch" in signal.payload.detail["hunks"]
     assert made.content("docs/a.md") == b"eins\ntwo\nthree\n"
     made.answering[""] = result()
     cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert told["instruction"] == EXPLANATIONS[RejectCode.WRITE_CONFLICT]
-    assert told["detail"]["hunks"] == signal.payload["detail"]["hunks"]
+    assert told["detail"]["hunks"] == signal.payload.detail["hunks"]
 
 
 def test_the_same_answer_twice_is_recorded_once() -> None:

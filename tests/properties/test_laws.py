@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, decode, encode, schema, seal
-from esaa_git.core.events import ACTIONS
+from esaa_git.core.events import ACTIONS, TaskUpdate
+from esaa_git.core.events import base as records
+from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.invariants import INVARIANTS, Violation
 from esaa_git.core.machine import TABLE
 from esaa_git.core.projection import evolve, project, projection_hash
@@ -23,6 +25,7 @@ from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import AgentOutput
+from esaa_git.engine.intentions import ReportIssue
 from esaa_git.errors import EsaaError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
@@ -30,6 +33,7 @@ from esaa_git.testing.answers import Answering, oblige, result, says, write
 from esaa_git.testing.contracts import contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 from tests.support.examples import EXAMPLES, TS
+from tests.support.records import new_event
 from tests.support.thoroughness import examples
 
 # ------------------------------------------------------------------------------- canonical JSON
@@ -121,7 +125,7 @@ def strings(shape: Mapping[str, Any]) -> st.SearchStrategy[str]:
 def events(action: str) -> st.SearchStrategy[NewEvent]:
     whole = schema(action)["properties"]
     return st.builds(
-        NewEvent,
+        new_event,
         st.just(action),
         values(whole["actor"]),
         values(whole["payload"]),
@@ -310,7 +314,7 @@ class Walk:
         assert projection_hash(state) == projection_hash(self.state)
         assert self.engine.audit().is_ok
         since = [event for event in history if event.seq >= state.run.first_seq]
-        accepted = [e for e in since if e.action == "task.update" and e.payload["to"] == "done"]
+        accepted = [e for e in since if e.action == "task.update" and e.payload.to == "done"]
         assert state.run.accepted == len(accepted)
         assert state.run.rejected == sum(event.action == "output.rejected" for event in since)
         self.check_branch()
@@ -416,7 +420,8 @@ def note(walk: Walk, number: int) -> object:
 def add_a_task(walk: Walk, number: int) -> object:
     kinds = ("spec", "impl", "qa", "poetry")
     more = task(f"T-{number % 30}", kinds[number % 4], depends_on=[walk.some_task(number // 3)])
-    return operator.add_task(walk.engine, more, walk.person(number))
+    definition = records.decode(TaskDefinition, more)
+    return operator.add_task(walk.engine, definition, walk.person(number))
 
 
 @step
@@ -424,10 +429,11 @@ def report_an_issue(walk: Walk, number: int) -> object:
     severity = ("low", "medium", "medium", "high", "high", "critical")[number % 6]
     if severity == "critical" and number % 5:
         severity = "medium"
-    report = {"severity": severity, "title": f"issue {number}"}
-    if number % 3:
-        report["task_id"] = walk.some_task(number // 5, "todo", "in_progress", "done")
-    return operator.report_issue(walk.engine, walk.person(number), report)
+    about = walk.some_task(number // 5, "todo", "in_progress", "done") if number % 3 else None
+    report = ReportIssue(
+        actor=walk.person(number), severity=severity, title=f"issue {number}", task_id=about
+    )
+    return operator.report_issue(walk.engine, report)
 
 
 @step
@@ -445,7 +451,7 @@ def override(walk: Walk, number: int) -> object:
 
 @step
 def hotfix(walk: Walk, number: int) -> object:
-    fix = {"kind": "hotfix", "title": "Correct it"}
+    fix = TaskDefinition(task_id="", kind="hotfix", title="Correct it")
     task_id = walk.some_task(number, "done")
     return operator.hotfix(walk.engine, task_id, fix, walk.person(number), "wrong")
 
@@ -583,9 +589,8 @@ def test_the_walks_lead_everywhere() -> None:
         state = EMPTY
         for event in walk.finish():
             seen[event.action] += 1
-            if event.action == "task.update":
-                payload = event.payload
-                rows.add(("task", payload["from"], "task.update", payload["cause"]))
+            if isinstance(event.payload, TaskUpdate):
+                rows.add(("task", event.payload.from_, "task.update", event.payload.cause))
             state = evolve(state, event)
     # Said by the engine's health, by policy and by a failed verification, which no step here is.
     assert set(ACTIONS) - set(seen) == {
@@ -607,7 +612,7 @@ def test_a_log_is_the_same_to_the_byte_when_it_is_made_again() -> None:
 
 
 def test_every_field_of_a_definition_survives_the_way_into_the_log() -> None:
-    whole = EXAMPLES["run.init"].payload["tasks"][0]
+    whole = records.encode(EXAMPLES["run.init"].payload)["tasks"][0]
     made: MemoryEngine = engine()
     made.apply(task("T-0"), whole)
     document = made.task("T-1").to_json()

@@ -50,6 +50,7 @@ from esaa_git.testing.engine import MemoryAgent, MemoryEngine, engine
 from esaa_git.testing.world import MemoryClock
 from tests.conftest import Git
 from tests.support.project import Project, make_project
+from tests.support.records import payload_of
 
 TASKS = ("T-1", "T-2", "T-3", "T-4")
 PEOPLE = ("ann@x.org", "ben@x.org")
@@ -132,7 +133,7 @@ class Side:
 
 
 def _said(event: Event) -> Document:
-    payload = dict(event.payload)
+    payload = payload_of(event)
     # How far back an audit had to look is the auditor's affair.
     for name in ("checked_from", "projection_hash_sha256"):
         payload.pop(name, None)

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from esaa_git.core.event import NewEvent
+from tests.support.records import new_event
 
 OID: Final = "a" * 40
 SHA256: Final = "b" * 64
@@ -51,11 +52,11 @@ _MODE: Final = {"before_mode": "100644"}
 
 
 def _orchestrator(action: str, **payload: Any) -> NewEvent:
-    return NewEvent(action, "orchestrator", payload, "RUN-0001", "EV-00000001")
+    return new_event(action, "orchestrator", payload, "RUN-0001", "EV-00000001")
 
 
 def _agent(action: str, **payload: Any) -> NewEvent:
-    return NewEvent(action, "agent-spec", payload, "RUN-0001", "EV-00000001")
+    return new_event(action, "agent-spec", payload, "RUN-0001", "EV-00000001")
 
 
 _ALL: Final = (
@@ -200,7 +201,7 @@ _ALL: Final = (
     ),
     _orchestrator("emergency.override", task_id="T-1", reason="wrong", by="person@example.com"),
     _orchestrator("orchestrator.health", status="ok", message="alive", version="0.1"),
-    NewEvent(
+    new_event(
         "policy.decision",
         "policy-guard",
         {**_HERE, "rule": "no-secrets", "effect": "deny", "reason": "a secret"},
@@ -208,8 +209,8 @@ _ALL: Final = (
         "EV-00000001",
     ),
     _orchestrator("approval.request", **_HERE, approval_id="APR-0001", reason="by contract"),
-    NewEvent("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
-    NewEvent("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
+    new_event("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
+    new_event("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
 )
 
 EXAMPLES: Final[Mapping[str, NewEvent]] = {event.action: event for event in _ALL}

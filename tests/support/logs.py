@@ -17,7 +17,7 @@ from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import check_attachments, check_lawful
 from esaa_git.core.contracts import Contracts, is_contract_file
-from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -33,6 +33,7 @@ from esaa_git.store.trees import GitTrees
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import load_signer
 from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
+from tests.support.records import new_event
 
 START = "2026-01-01T09:00:00.000Z"
 """The time of the first event; each one is a second after its predecessor."""
@@ -131,7 +132,7 @@ class MadeLog:
             self.contracts = contracts
         attachments = Attachments(files or {}, exchange or {})
         event = seal(
-            NewEvent(action, actor, payload),
+            new_event(action, actor, payload),
             after_seq=self.state.seq,
             after_ts=self.state.ts,
             now=after(START, self.state.seq * 1000),

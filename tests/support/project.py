@@ -34,6 +34,7 @@ from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.report import Report
 from tests.conftest import Git, GitFailed
+from tests.support.records import payload_of
 
 ANSWERS = ".roadmap/answers"
 KINDS = ("spec", "impl", "qa", "hotfix")
@@ -226,7 +227,7 @@ class Project:
         return [one.event.action for one in self.chain()]
 
     def payloads(self, action: str) -> list[Mapping[str, Any]]:
-        return [one.event.payload for one in self.chain() if one.event.action == action]
+        return [payload_of(one.event) for one in self.chain() if one.event.action == action]
 
     def state(self) -> State:
         tip = self.tip()

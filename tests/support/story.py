@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.event import Event, after, seal
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State, Task
 from tests.support.examples import OID, SHA256, TS
+from tests.support.records import new_event
 
 AGENT = "agent-spec"
 HALF_AN_HOUR = 30 * 60 * 1000
@@ -35,7 +36,7 @@ class Story:
             Violation: if it is forbidden; the story then ends before it.
         """
         event = seal(
-            NewEvent(action, actor, payload),
+            new_event(action, actor, payload),
             after_seq=self.state.seq,
             after_ts=self.state.ts,
             now=self.now,

@@ -19,7 +19,7 @@ Nothing is worked out before it is asked for: a command pays for the records tha
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
@@ -138,29 +138,7 @@ class Record(metaclass=RecordType):
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
-    # Read as the mapping that it was, until every reader has gone over to the fields.
-
-    def __getitem__(self, key: str) -> Any:
-        return encode(self)[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in encode(self)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(encode(self))
-
-    def keys(self) -> Collection[str]:
-        return encode(self).keys()
-
-    def items(self) -> Collection[tuple[str, Any]]:
-        return encode(self).items()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return encode(self).get(key, default)
-
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Mapping):
-            return encode(self) == other
         if type(other) is not type(self):
             return NotImplemented
         return values(self) == values(other)

@@ -20,7 +20,7 @@ REASON = 2000
 
 
 def by_actor(actor: str, payload: AnyPayload) -> NewEvent:
-    return NewEvent(payload.action, actor, payload)
+    return NewEvent(actor, payload)
 
 
 def by_us(payload: AnyPayload) -> NewEvent:
