@@ -53,7 +53,7 @@ class Backoff:
         return True
 
     def rest(self) -> None:
-        """Do nothing until the log is to be looked at again, or somebody wakes us."""
+        """Do nothing until the log is to be looked at again, or until we are woken."""
         if self._engine.sharing is None:
             self._engine.clock.sleep(POLL_SECONDS)
             return

@@ -51,8 +51,8 @@ def cycle(
 ) -> Report:
     """Work until the run ends, nothing can be done, or it is stopped.
 
-    However it is left, nobody is at work any more, and every attempt that was called off is on
-    record as given back.
+    However it is left, no agent of ours is at work any more, and every attempt that was called off
+    is on record as given back.
 
     Raises:
         RunHalted: if nothing can be done now and the run cannot end: the message says why.
@@ -171,7 +171,7 @@ class _Decider:
         try:
             opened = self._open_next(state)
         except EsaaError as error:
-            # Somebody else may have been faster; then there is something else to choose from.
+            # Another process may have been faster; then there is something else to choose from.
             is_late = isinstance(error, RefusedError | ConflictError) and self._has_moved(state)
             # Others may be at work, and their answers are worth waiting for.
             self._trouble = None if is_late else error

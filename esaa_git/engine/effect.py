@@ -44,7 +44,7 @@ from esaa_git.ports.checks import CheckResult
 
 
 def waits_for_review(tx: Transaction, task_id: str) -> Admission:
-    """Return the admission of a result that somebody else has to agree to first."""
+    """Return the admission of a result that another has to agree to first."""
     task = tx.state.tasks[task_id]
     assert task.attempt is not None
     reviewer = reviewer_of(task, tx.contracts)
@@ -115,7 +115,7 @@ def commit_effect(
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Somebody's consent to a result, to be recorded as it is closed.
+    """A reviewer's consent to a result, to be recorded as it is closed.
 
     An agent's consent comes with the call that it was given in.
     """

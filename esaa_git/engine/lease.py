@@ -1,4 +1,4 @@
-"""Leases: for how long a task is somebody's, and whose time is up by a clock known to be right.
+"""Leases: for how long an actor holds a task, and whose time is up by a clock known to be right.
 
 One machine's wall clock judges what that machine recorded. Where several machines record, their
 clocks may differ by an hour, and the log's time follows the fastest of them. So a worker believes

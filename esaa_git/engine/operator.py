@@ -1,6 +1,6 @@
 """What people do by hand: claim, unblock, note, relink, review, resolve, hotfix, override.
 
-Each is an intention with a reason, recorded under the name of whoever has it, and each ends in
+Each is an intention with a reason, recorded under the name of its author, and each ends in
 the same admission as an agent's work.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def claim(engine: Engine, task_id: str, by: str) -> Request:
-    """Open an attempt for a person (or for whoever `by` names) and return its request."""
+    """Open an attempt for the actor that `by` names and return its request."""
 
     def step(tx: Transaction) -> Request:
         open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
@@ -106,7 +106,7 @@ def report_issue(engine: Engine, report: ReportIssue) -> str:
 
 
 def resolve_issue(engine: Engine, issue_id: str, by: str, reason: str) -> None:
-    """Resolve an issue; tasks that it blocked stay blocked until somebody unblocks them."""
+    """Resolve an issue; tasks that it blocked stay blocked until a person unblocks them."""
     _record(engine, ResolveIssue(issue_id=issue_id, by=by, reason=reason))
 
 
@@ -147,7 +147,7 @@ def _record(engine: Engine, *intentions: Intention) -> None:
 
 
 def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
-    """Grant or deny what a task waits for. Nobody approves their own work."""
+    """Grant or deny what a task waits for. An author does not approve their own work."""
     from esaa_git.engine.effect import Grant, apply_effect
     from esaa_git.engine.exchange import Admission
 
@@ -164,7 +164,7 @@ def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str)
 
 
 def _reviewable(state: State, task_id: str, by: str) -> Approval:
-    """Return what the task waits for, if this is somebody who may decide it."""
+    """Return what the task waits for, if this actor may decide it."""
     task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None:
         raise RefusedError(

@@ -40,7 +40,7 @@ class Observer(Protocol):
 
 
 class Unobserved:
-    """Nobody looks on."""
+    """Tells no one."""
 
     def dispatched(self, what: Dispatched) -> None: ...
 

@@ -59,7 +59,7 @@ class WorkerPool:
             try:
                 ended = JobResult(key, job(pause))
             except BaseException as error:
-                # Whatever it is, the decider must hear of it: nobody else sees this thread.
+                # Whatever it is, the decider must hear of it: it alone sees this thread.
                 ended = JobResult(key, error=error)
             self._queue.put(ended)
 

@@ -1,7 +1,7 @@
 """Proofs: the checks that a proposed tree has to pass before anything of it is recorded.
 
 Checks take minutes and a transaction takes milliseconds, so they never meet: a transaction that
-finds a proposal unproven records nothing and says what has to be run; whoever asked runs it, and
+finds a proposal unproven records nothing and says what has to be run; the caller runs it, and
 tries again with the proof. A proof holds for one tree: where the branch moved meanwhile, the
 merged tree is another one, and is checked in its turn.
 """

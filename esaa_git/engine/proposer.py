@@ -33,7 +33,7 @@ def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEn
 
 
 def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
-    """Open an attempt on the task and record what its agent is asked; nobody is asked yet.
+    """Open an attempt on the task and record what its agent is asked; it is not asked yet.
 
     Raises:
         AgentError: if the agent cannot be asked at all, or its answer could not be checked; no

@@ -202,7 +202,7 @@ class _Replay:
     def _join_run(
         self, payload: events.RunInit, run_id: str, same_contracts: bool
     ) -> tuple[str, str]:
-        """Add the tasks of a run to the one that somebody else has started."""
+        """Add the tasks of a run to the one that others have started."""
         self._ids.put_run(payload.run_id, run_id)
         faults = []
         count = 0
@@ -351,7 +351,7 @@ class _Replay:
 
     def _issue_report(self, actor: str, payload: events.IssueReport) -> tuple[str, str]:
         old = payload.attempt_id
-        # What somebody found stays true where the attempt it was found in is not repeated.
+        # What was found stays true where the attempt it was found in is not repeated.
         found_in = None if old is None or self._ids.has_ended(old) else self._ids.attempt(old)
         again = ReportIssue(
             actor=actor,

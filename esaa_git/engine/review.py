@@ -63,7 +63,7 @@ def awaiting_reviewer(
 
 
 def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -> Dispatched:
-    """Lend the decision to the agent and record what it is asked; nobody is asked yet.
+    """Lend the decision to the agent and record what it is asked; it is not asked yet.
 
     Raises:
         AgentError: if the agent cannot be asked at all.

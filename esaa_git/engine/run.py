@@ -23,7 +23,7 @@ from esaa_git.errors import ConflictError, MismatchError
 from esaa_git.ports.checks import Audit
 
 MAX_AUDITS = 8
-"""How often the end of a run is verified again because somebody appended meanwhile."""
+"""How often the end of a run is verified again because others appended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

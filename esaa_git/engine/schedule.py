@@ -161,7 +161,7 @@ class Selection:
 
     What a task may write is what it declares: its own `writes`, else its kind's. Whom an agent is
     at work for is read from the log, so that other processes' attempts count; a claim by a person
-    keeps nobody waiting, since their changes are merged when they come.
+    keeps no agent waiting, since their changes are merged when they come.
 
     Args:
         overlap: take tasks up although what they may write overlaps.

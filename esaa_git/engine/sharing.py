@@ -1,7 +1,7 @@
 """Sharing: a worker's log and the one that all workers append to are kept the same.
 
 A transaction counts when the shared log has taken it, by compare-and-swap; only then do the refs
-here move. Whoever loses catches up and decides again on what is true by then, after a pause that
+here move. The loser catches up and decides again on what is true by then, after a pause that
 grows and is never the same for two. Where the shared log cannot be reached, a worker waits: its
 agents go on, and what they answer is kept.
 """
@@ -28,7 +28,7 @@ expected pause doubles from one to the other."""
 AT_ONCE = 2
 MOST_AT_ONCE = 16
 """How many transactions of a worker follow each other before it lets others in: as many as one
-attempt takes, and more where nobody comes."""
+attempt takes, and more where no other comes."""
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -87,8 +87,8 @@ class Sharing:
     def give_way(self) -> None:
         """Before another attempt is opened, let those in who have lost races to us.
 
-        Whoever has just won need not catch up, and so would win the next race too, and the one
-        after it. Where nobody comes, we let others in less and less often.
+        The last winner need not catch up, and so would win the next race too, and the one
+        after it. Where no other comes, we let others in less and less often.
         """
         if self._won < self._allowed:
             return

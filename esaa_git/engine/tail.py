@@ -43,7 +43,7 @@ class LeftOut(Exception):
 
 
 class Ids:
-    """The ids of one tail, by what they were; those that nobody renumbered stay."""
+    """The ids of one tail, by what they were; an id that was not given out in it stays."""
 
     def __init__(self) -> None:
         self._attempts: dict[str, str] = {}

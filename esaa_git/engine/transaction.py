@@ -188,7 +188,7 @@ def _begin(engine: Engine, log_id: str | None) -> Transaction:
 def _has_arrived(engine: Engine, transaction: Transaction) -> bool:
     """Answer whether the shared log has the events after all.
 
-    It may have taken them before the connection broke, or they moved no ref here because somebody
+    It may have taken them before the connection broke, or they moved no ref here because another
     in this repository was faster; either way they have come with what others recorded.
     """
     tip = engine.log.tip()
@@ -312,7 +312,7 @@ def _bring(engine: Engine, followup: Followup) -> str | None:
         what = f"the effect of {followup.task_id}" if followup.task_id else "what was fetched"
         return f"recovered: '{move.branch}' moved to {what}"
     if not followup.task_id:
-        # It was no effect of ours that was to arrive, but the history of somebody else.
+        # It was no effect of ours that was to arrive, but the history of others.
         return f"'{move.branch}' has moved meanwhile: 'git esaa sync' brings it together"
     return None
 

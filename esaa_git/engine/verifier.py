@@ -1,6 +1,6 @@
 """The verifier: from an agent's raw output to a validated proposal, or a typed rejection.
 
-Nothing here changes anything: contents are stored as blobs that nobody refers to until the
+Nothing here changes anything: contents are stored as blobs that nothing refers to until the
 commit, so the complete output is validated before the first effect (INV-003).
 """
 

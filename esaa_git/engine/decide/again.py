@@ -33,6 +33,7 @@ from esaa_git.engine.schedule import find_task
 
 
 def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Events:
+    """Return an event of another log with the ids and times of this one."""
     payload = wanted.payload
     match payload:
         case TaskUpdate():

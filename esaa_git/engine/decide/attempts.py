@@ -29,6 +29,7 @@ from esaa_git.errors import RefusedError
 
 
 def open_attempt(state: State, contracts: Contracts, wanted: OpenAttempt, at: str) -> Events:
+    """Open an attempt on a task that nothing blocks."""
     task = find_task(state, wanted.task_id)
     found = blocker(state, contracts, task, at)
     if found is not None:
@@ -48,6 +49,7 @@ def open_attempt(state: State, contracts: Contracts, wanted: OpenAttempt, at: st
 
 
 def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at: str) -> Events:
+    """Time an active attempt out, and return its task by policy."""
     task = find_task(state, wanted.task_id)
     attempt = task.active_attempt
     if attempt is None:
@@ -60,6 +62,7 @@ def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at
 
 
 def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
+    """Return a task whose attempt does not count."""
     task = find_task(state, wanted.task_id)
     attempt = task.active_attempt
     if wanted.attempt_id is None and attempt is None:
@@ -72,6 +75,7 @@ def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
 
 
 def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
+    """Return who is asked; a decision is lent for one lease."""
     review = None
     if wanted.approval_id is not None:
         lease = Lease.begin(wanted.approval_id, at, contracts)
@@ -92,6 +96,7 @@ def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
 
 
 def heartbeat(contracts: Contracts, wanted: Prolong, at: str) -> NewEvent:
+    """Return the sign of life that begins a lease anew."""
     return by_actor(
         wanted.actor,
         AgentHeartbeat(
@@ -104,6 +109,7 @@ def heartbeat(contracts: Contracts, wanted: Prolong, at: str) -> NewEvent:
 
 
 def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Events:
+    """Record the reject signal; where it ends the current attempt, the task goes back."""
     task = find_task(state, wanted.task_id)
     rejected, call = wanted.rejected, wanted.call
     refused = OutputRejected(

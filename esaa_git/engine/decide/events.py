@@ -20,10 +20,12 @@ REASON = 2000
 
 
 def by_actor(actor: str, payload: AnyPayload) -> NewEvent:
+    """Return what an actor says as a new event."""
     return NewEvent(actor, payload)
 
 
 def by_us(payload: AnyPayload) -> NewEvent:
+    """Return what the orchestrator says as a new event."""
     return by_actor(ORCHESTRATOR, payload)
 
 
@@ -92,6 +94,7 @@ def run_end(
     snapshots: tuple[str, ...] | None = None,
     recovery: str | None = None,
 ) -> NewEvent:
+    """Return the end of the run."""
     return by_us(
         RunEnd(
             run_id=str(state.run.run_id),
@@ -106,14 +109,17 @@ def run_end(
 
 
 def next_run(state: State) -> str:
+    """Return the id of the run that comes next."""
     return f"RUN-{state.run.number + 1:04d}"
 
 
 def next_approval(state: State) -> str:
+    """Return the id of the approval that comes next."""
     return f"APR-{state.run.approvals + 1:04d}"
 
 
 def lesson_recorded(state: State, nth: int, actor: str, task_id: str, lesson: Lesson) -> NewEvent:
+    """Return a lesson as the nth of those that one decision records."""
     recorded = LessonRecord(
         lesson_id=f"LES-{state.run.lessons + nth:04d}",
         rule=lesson.rule,

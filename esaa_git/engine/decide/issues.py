@@ -72,6 +72,7 @@ def _can_be_blocked(task: Task) -> bool:
 
 
 def resolve_issue(state: State, wanted: ResolveIssue) -> Events:
+    """Resolve an issue that is open."""
     issue = state.issues.get(wanted.issue_id)
     if issue is None:
         raise UsageError(f"no issue '{wanted.issue_id}'", hint="run 'git esaa issue list --all'")

@@ -23,6 +23,7 @@ from esaa_git.engine.schedule import find_task
 
 
 def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> Events:
+    """Record a result, and ask for a review or close the task where nothing else is needed."""
     task = find_task(state, wanted.result.task_id)
     events = [by_actor(wanted.actor, wanted.result)]
     for nth, lesson in enumerate(wanted.lessons, start=1):
@@ -37,6 +38,7 @@ def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> E
 
 
 def apply_result(state: State, wanted: ApplyResult) -> Events:
+    """Record the effect anew and the consent, and close a task without an effect."""
     task = find_task(state, wanted.task_id)
     events = [] if wanted.write is None else [by_us(wanted.write)]
     if wanted.by is not None and task.pending_approval is not None:
@@ -57,11 +59,13 @@ def apply_result(state: State, wanted: ApplyResult) -> Events:
 
 
 def closed(task: Task, effect_commit: str | None) -> NewEvent:
+    """Return the update that closes a task, with the commit of its effect."""
     cause = Cause.ACCEPTED if task.pending_approval is None else Cause.APPROVED
     return update(task, cause, effect_commit=effect_commit)
 
 
 def approval_request(state: State, task: Task) -> NewEvent:
+    """Return the request for a consent to the result of a task."""
     assert task.attempt is not None
     return by_us(
         ApprovalRequest(
@@ -76,6 +80,7 @@ def approval_request(state: State, task: Task) -> NewEvent:
 
 
 def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: str) -> Events:
+    """Record a denial; a person's or a reviewer's gives the task back."""
     call = wanted.call
     denied = ApprovalDeny(
         approval_id=wanted.approval_id,
@@ -94,6 +99,7 @@ def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: 
 
 
 def return_review(state: State, wanted: ReturnReview) -> Events:
+    """Return a decision that a reviewer has, and that is still open."""
     approval = state.approvals[wanted.approval_id]
     if approval.state != "pending" or approval.reviewer is None:
         return ()

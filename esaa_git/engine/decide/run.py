@@ -15,6 +15,7 @@ from esaa_git.errors import RunHalted
 
 
 def start_run(state: State, wanted: StartRun) -> Events:
+    """Open a run, unless the last one was halted by what is not resolved."""
     _require_no_halt(state)
     if wanted.base is None:
         raise RunHalted(
@@ -34,7 +35,7 @@ def start_run(state: State, wanted: StartRun) -> Events:
 
 
 def _require_no_halt(state: State) -> None:
-    """Refuse to go on after a halt whose critical issue nobody has resolved."""
+    """Refuse to go on after a halt whose critical issue is not resolved."""
     if state.run.state != RunState.HALTED:
         return
     for number in range(state.run.issues, 0, -1):
@@ -47,6 +48,7 @@ def _require_no_halt(state: State) -> None:
 
 
 def change_plan(state: State, wanted: ChangePlan) -> Events:
+    """Create and amend tasks of the open run."""
     created = (TaskCreate(task=task, by=wanted.by) for task in wanted.tasks)
     return (*map(by_us, created), *_amended(state, wanted.amended, wanted.by))
 
@@ -73,6 +75,7 @@ def end_run(state: State, wanted: EndRun) -> Events:
 
 
 def fail_verification(state: State, wanted: FailVerification) -> Events:
+    """Record the failed check and halt the run."""
     audit = wanted.audit
     failed = VerifyFail(
         outcome=cast(Literal["mismatch", "corrupted"], audit.outcome),

@@ -16,6 +16,7 @@ from esaa_git.errors import RefusedError, UsageError
 
 
 def add_task(state: State, contracts: Contracts, wanted: AddTask) -> Events:
+    """Create a task whose kind and dependencies are there."""
     require_run(state)
     task = wanted.task
     if task.task_id in state.tasks:
@@ -27,6 +28,7 @@ def add_task(state: State, contracts: Contracts, wanted: AddTask) -> Events:
 
 
 def hotfix(state: State, contracts: Contracts, wanted: Hotfix, at: str) -> Events:
+    """Create the successor of a done task."""
     require_run(state)
     _require_done(state, contracts, wanted.superseded, at)
     task = wanted.task
@@ -51,6 +53,7 @@ def _next_hotfix(state: State, superseded: str) -> str:
 
 
 def override(state: State, contracts: Contracts, wanted: Override, at: str) -> Events:
+    """Set a done task aside, once."""
     _require_done(state, contracts, wanted.task_id, at)
     if state.supersessions.successor_of(wanted.task_id) is not None:
         raise RefusedError(
@@ -75,6 +78,7 @@ def _require_done(state: State, contracts: Contracts, task_id: str, at: str) -> 
 
 
 def unblock(state: State, contracts: Contracts, wanted: Unblock) -> Events:
+    """Free a task, and grant attempts where they are spent."""
     task = find_task(state, wanted.task_id)
     by, reason = wanted.by, wanted.reason
     more = contracts.policy.max_attempts
@@ -108,6 +112,7 @@ def _blocked_because_of(state: State, task_id: str) -> list[Task]:
 
 
 def add_note(state: State, wanted: AddNote) -> Events:
+    """Leave a remark on a task that is not done."""
     task = find_task(state, wanted.task_id)
     if task.is_done:
         raise RefusedError(
@@ -118,6 +123,7 @@ def add_note(state: State, wanted: AddNote) -> Events:
 
 
 def relinked(wanted: Relink) -> NewEvent:
+    """Return the new link between an effect and the branch."""
     return by_us(
         EffectRelinked(
             task_id=wanted.task_id,
