@@ -7,7 +7,7 @@ they are the log but for its signatures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store.files import replacing, write_atomically
 from esaa_git.store.log import EventCommit, read_event_commit
-from esaa_git.store.objects import MalformedObject, TreeEntry, decode_tree
+from esaa_git.store.objects import MalformedObject, files_below
 from esaa_git.store.position import tip_of, walk_forward
 from esaa_git.store.program import stream_git
 from esaa_git.store.repository import Repository
@@ -200,8 +200,8 @@ class _Blobs:
             if name == "contracts":
                 self._trees.add(entry.oid)
             try:
-                for below in self._files(entry):
-                    self._ids[bytes.fromhex(below)] = None
+                for _, below in files_below(self._repository.read, entry.oid):
+                    self._ids[bytes.fromhex(below.oid)] = None
             except (KeyError, MalformedObject) as error:
                 raise CorruptedError(
                     f"event commit {found.oid[:12]} is incomplete",
@@ -219,10 +219,3 @@ class _Blobs:
             names.seek(0)
             arguments = ("pack-objects", "--stdout", "-q")
             stream_git(self._repository.git_dir, *arguments, source=names, target=target)
-
-    def _files(self, entry: TreeEntry) -> Iterator[str]:
-        for below in decode_tree(self._repository.read(entry.oid)[1]).values():
-            if below.is_tree:
-                yield from self._files(below)
-            else:
-                yield below.oid

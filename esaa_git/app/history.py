@@ -147,18 +147,12 @@ def _event(project: Project, oid: str) -> ShownEvent:
 
 def _files(project: Project, found: EventCommit) -> Iterator[str]:
     """Yield the paths, in the event's commit, of the contents that travel beside the event."""
-    from esaa_git.store.objects import decode_tree
-
-    def walk(tree: str, prefix: str) -> Iterator[str]:
-        for name, entry in decode_tree(project.repository.read(tree)[1]).items():
-            if entry.is_tree:
-                yield from walk(entry.oid, f"{prefix}{name}/")
-            else:
-                yield prefix + name
+    from esaa_git.store.objects import files_below
 
     for part in ("files", "exchange"):
         if part in found.tree:
-            yield from walk(found.tree[part].oid, f"{part}/")
+            tree = found.tree[part].oid
+            yield from (path for path, _ in files_below(project.repository.read, tree, f"{part}/"))
 
 
 def _task(project: Project, task_id: str) -> ShownTask:

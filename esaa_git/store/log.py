@@ -35,6 +35,7 @@ from esaa_git.store.objects import (
     Commit,
     MalformedObject,
     ObjectSink,
+    Reader,
     TreeEntry,
     decode_commit,
     decode_tree,
@@ -43,7 +44,7 @@ from esaa_git.store.objects import (
     split_signature,
 )
 from esaa_git.store.repository import Repository
-from esaa_git.store.statetree import Reader, StateTree, load_state
+from esaa_git.store.statetree import StateTree, load_state
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import ROLES, Authority, check_role, check_signers, signer_set

@@ -8,7 +8,7 @@ Ids are 40 hexadecimal digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Protocol
@@ -19,6 +19,9 @@ _NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
 MODE_FILE, MODE_EXECUTABLE = "100644", "100755"
 MODE_SYMLINK, MODE_SUBMODULE, MODE_TREE = "120000", "160000", "40000"
 FILE_MODES = frozenset({MODE_FILE, MODE_EXECUTABLE})
+
+Reader = Callable[[str], tuple[int, bytes]]
+"""Gives the kind and the content of an object by its id; KeyError where there is none."""
 
 
 class MalformedObject(ValueError):
@@ -122,6 +125,19 @@ def decode_tree(data: bytes, *, any_names: bool = False) -> dict[str, TreeEntry]
         entries[name] = TreeEntry(mode, data[end + 1 : end + 21].hex())
         position = end + 21
     return entries
+
+
+def files_below(read: Reader, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
+    """Yield what a tree of ours holds at any depth, but for trees: each path with its entry.
+
+    Raises:
+        MalformedObject: as `decode_tree`.
+    """
+    for name, entry in decode_tree(read(tree)[1]).items():
+        if entry.is_tree:
+            yield from files_below(read, entry.oid, f"{prefix}{name}/")
+        else:
+            yield prefix + name, entry
 
 
 def encode_commit(

@@ -20,11 +20,11 @@ from esaa_git.store.objects import (
     TREE,
     MalformedObject,
     ObjectSink,
+    Reader,
     TreeEntry,
     decode_tree,
 )
 
-Reader = Callable[[str], tuple[int, bytes]]
 R = TypeVar("R")
 
 TABLES: Mapping[str, tuple[str, ...]] = {

@@ -149,10 +149,6 @@ class SignerSet:
             .union(*(known.principals for known in self._openpgp_keys.values()))
         )
 
-    def is_principal(self, fingerprint: str, name: str) -> bool:
-        """Answer whether a key may act under `name`, patterns such as `*@example.com` included."""
-        return any(matches(name, patterns) for patterns in self._patterns.get(fingerprint, ()))
-
     def verify(self, payload: bytes, armored: bytes, at: str | None = None) -> Verified:
         """Verify a signature, SSH or OpenPGP by its armour, and say who may have made it.
 

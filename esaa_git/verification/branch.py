@@ -14,8 +14,7 @@ from typing import Protocol
 import pygit2
 
 from esaa_git.store.commitform import claims
-from esaa_git.store.objects import COMMIT, Commit, MalformedObject, decode_commit
-from esaa_git.store.statetree import Reader
+from esaa_git.store.objects import COMMIT, Commit, MalformedObject, Reader, decode_commit
 from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import CORRUPTED, Failure
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from operator import add
 
-from esaa_git.store.objects import MalformedObject, decode_tree, name_of
-from esaa_git.store.statetree import Reader
+from esaa_git.store.objects import MalformedObject, Reader, decode_tree, name_of
 
 Image = tuple[str, str] | None
 """Mode and blob of a file, or None where there is none."""

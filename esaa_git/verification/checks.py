@@ -11,6 +11,7 @@ gives. Checks 1 and 11 are about more than one event: `esaa_git.verification.pin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pygit2
@@ -34,14 +35,16 @@ from esaa_git.store.objects import (
     MODE_TREE,
     TREE,
     MalformedObject,
+    Reader,
     TreeEntry,
     decode_commit,
     decode_tree,
+    files_below,
     message_of,
     object_id,
     split_signature,
 )
-from esaa_git.store.statetree import Reader, StateTree, load_state
+from esaa_git.store.statetree import StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
@@ -309,9 +312,8 @@ class EventChecker:
 
     def _check_attachments(self, commit: _Signed, event: Event) -> None:
         """Check 8: `files/` and `exchange/` hold what the event names, size and hash too."""
-        tree = commit.tree
-        files = self._flat(tree["files"].oid, "") if "files" in tree else {}
-        exchange = self._flat(tree["exchange"].oid, "") if "exchange" in tree else {}
+        files = self._below(commit.tree, "files")
+        exchange = self._below(commit.tree, "exchange")
         blobs = {name: entry.oid for name, entry in exchange.items()}
         if any(entry.mode != MODE_FILE for entry in exchange.values()):
             raise Failure(2, "the exchange holds more than files")
@@ -331,14 +333,8 @@ class EventChecker:
                     if canonical.digest(content) != file.sha256:
                         raise Failure(8, f"the content of '{file.path}' has another SHA-256")
 
-    def _flat(self, tree: str, prefix: str) -> dict[str, TreeEntry]:
-        found: dict[str, TreeEntry] = {}
-        for name, entry in decode_tree(self._reader(tree)[1]).items():
-            if entry.is_tree:
-                found.update(self._flat(entry.oid, f"{prefix}{name}/"))
-            else:
-                found[prefix + name] = entry
-        return found
+    def _below(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, TreeEntry]:
+        return dict(files_below(self._reader, tree[part].oid)) if part in tree else {}
 
     # -- check 10: recorded hashes ------------------------------------------------------------
 

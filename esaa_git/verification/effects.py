@@ -20,11 +20,12 @@ from esaa_git.store.objects import (
     COMMIT,
     Commit,
     MalformedObject,
+    Reader,
     decode_commit,
     split_signature,
     tree_of_commit,
 )
-from esaa_git.store.statetree import Reader, load_state
+from esaa_git.store.statetree import load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority
 from esaa_git.verification.changes import Image, TreeChanges, image_at

@@ -38,7 +38,7 @@ from esaa_git.agents.http.dialects import (
     service_error,
 )
 from esaa_git.agents.http.prices import priced
-from esaa_git.agents.http.wire import Bounds, encode_wire, wire_schema
+from esaa_git.agents.http.wire import Bounds, wire_schema
 from esaa_git.agents.registry import make_agent
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry, Contracts
@@ -53,6 +53,7 @@ from tests.agents.views import request_for, view
 from tests.support.model_server import MODEL, USAGE, ModelServer, Step, answer, fault, model_server
 from tests.support.patience import patience
 from tests.support.thoroughness import examples
+from tests.support.wire_form import encode_wire
 
 KEY = "sk-made-up-0123456789abcdef"
 RECORDED: Any = schema("agent.result")["properties"]["payload"]["properties"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.http.wire import decode as wire_decode
-from esaa_git.agents.http.wire import encode_wire, wire_schema
+from esaa_git.agents.http.wire import wire_schema
 from esaa_git.agents.prompts import GROWTH, Prompt, fenced, render
 from esaa_git.core import canonical
 from esaa_git.core.answer import Review
@@ -22,6 +22,7 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.resources import resource_path
 from tests.agents.views import CONTRACT, story, view
 from tests.support.story import AGENT
+from tests.support.wire_form import encode_wire
 
 SHIPPED = ("model", "editor")
 REJECTION = {

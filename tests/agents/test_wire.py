@@ -20,7 +20,6 @@ from esaa_git.agents.http.wire import (
     WRAPPER,
     Bounds,
     decode,
-    encode_wire,
     wire_schema,
 )
 from esaa_git.core import canonical
@@ -31,6 +30,7 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import Place
 from tests.agents.views import CONTRACT, story, view
 from tests.support.thoroughness import examples
+from tests.support.wire_form import encode_wire
 
 VIEW = view()
 WIRE = wire_schema(VIEW)

@@ -124,20 +124,6 @@ def decode(text: bytes) -> bytes:
         return text
 
 
-def encode_wire(envelope: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an envelope in wire form: the inverse of `decode`, as far as the schema goes.
-
-    It is for whoever plays the service: a recorded answer, a test.
-    """
-    wrapped = WRAPPER in schema["properties"]
-    choices = schema["properties"][WRAPPER]["anyOf"] if wrapped else [schema]
-    for choice in choices:
-        if choice["properties"]["action"]["enum"] == [envelope["action"]]:
-            value: dict[str, Any] = _filled(dict(envelope), choice)
-            return {WRAPPER: value} if wrapped else value
-    raise ValueError(f"the schema has no '{envelope['action']}'")
-
-
 def _envelope(action: str, view: Mapping[str, Any], bounds: Bounds | None) -> Schema:
     payload = view["answer"]["actions"][action]
     left_out = set(OMITTED.get(action, ()))
@@ -265,26 +251,3 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
-
-
-def _filled(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return the value with what its schema requires and it leaves out: null, or an empty list."""
-    if "anyOf" in schema:
-        choices = [choice for choice in schema["anyOf"] if choice["type"] == "object"]
-        schema = next((choice for choice in choices if _is_of(value, choice)), schema)
-    if isinstance(value, list):
-        return [_filled(item, schema["items"]) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _filled(value[name], part)
-        if name in value
-        else ([] if part.get("type") == "array" else None)
-        for name, part in schema["properties"].items()
-    }
-
-
-def _is_of(value: Any, choice: Mapping[str, Any]) -> bool:
-    """Answer whether the value has the action or op by which the choices are told apart."""
-    told_by = [name for name in ("action", "op") if name in choice["properties"]]
-    return all(value.get(name) in choice["properties"][name]["enum"] for name in told_by)
