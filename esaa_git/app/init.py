@@ -76,8 +76,8 @@ def init(
     signs, made, public = _key(project, name, key, key_format)
     written = None
     if workdir is not None:
-        program = repository.setting("gpg.program") or "gpg"
-        written = tuple(_write_roadmap(workdir / ROADMAP, name, public, key_format, program))
+        folder, program = workdir / ROADMAP, repository.gpg_program
+        written = tuple(_write_roadmap(folder, name, public, key_format, program))
         trust_in_git(project)
     return Begun(written, signs, made, public)
 
@@ -98,8 +98,7 @@ def _key(project: Project, name: str, given: str | None, style: str) -> tuple[st
     elif configured is not None:
         style = repository.setting("esaa.keyFormat") or "ssh"
     if configured is not None:
-        program = repository.setting("gpg.program") or "gpg"
-        spec = KeySpec(style, configured, program)
+        spec = KeySpec(style, configured, repository.gpg_program)
         return configured, False, load_signer(spec).public_key_line
     place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{secrets.token_hex(4)}"
     public = create_key(place, comment=f"git-esaa orchestrator of {name}")

@@ -261,7 +261,7 @@ def trust(project: Project, given: str, roles: Sequence[str]) -> Edited:
     from esaa_git.trust.publickey import read_public_key
 
     folder, before = editable_keyring(project)
-    public = read_public_key(given, project.repository.setting("gpg.program") or "gpg")
+    public = read_public_key(given, project.repository.gpg_program)
     after = before.trust(public, roles)
     changed = () if after is before else tuple(write_keyring(folder, before, after))
     named = tuple(sorted(after.roles_of(public.fingerprint)))

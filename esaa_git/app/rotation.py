@@ -141,7 +141,7 @@ def _new_key(project: Project, new: str | None, old: Signer) -> tuple[KeySpec, P
     from esaa_git.trust.publickey import public_half as public_half_of
     from esaa_git.trust.signer import KeySpec
 
-    program = project.repository.setting("gpg.program") or "gpg"
+    program = project.repository.gpg_program
     begun = configured(project.repository, NEXT_KEY, NEXT_FORMAT)
     spec = begun if new is None else key_spec(new, program)
     if begun is not None and spec is not None and spec != begun:

@@ -23,7 +23,7 @@ def configured(repository: Repository, name: str, format_name: str | None) -> Ke
     key = repository.setting(name)
     if key is None:
         return None
-    program = repository.setting("gpg.program") or "gpg"
+    program = repository.gpg_program
     if format_name is None:
         return key_spec(key, program)
     style = repository.setting(format_name) or "ssh"
@@ -114,7 +114,7 @@ def persons(
 
 
 def _person(repository: Repository, given: str) -> Signer:
-    spec = key_spec(given, repository.setting("gpg.program") or "gpg")
+    spec = key_spec(given, repository.gpg_program)
     try:
         return load_signer(spec)
     except NotAKey as error:

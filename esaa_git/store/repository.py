@@ -119,6 +119,11 @@ class Repository(Layout):
             return None
         return str(target)
 
+    @property
+    def gpg_program(self) -> str:
+        """What git runs for OpenPGP here (gpg.program in git-config(1))."""
+        return self.setting("gpg.program") or "gpg"
+
     def person(self) -> str:
         """Return the actor name of whoever types the command: `esaa.actor`, or `user.email`.
 
