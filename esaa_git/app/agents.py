@@ -91,7 +91,6 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
     Args:
         override: an agent of the swarm that is to do it instead.
     """
-    from esaa_git.core.event import timestamp
     from esaa_git.engine import schedule
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.request import next_attempt, request_for
@@ -122,7 +121,7 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
         )
     )
     if attempt is None:
-        now = max(timestamp(engine.clock.now()), state.ts)
+        now = engine.moment(state)
         found = schedule.blocker(state, contracts, task, now)
         notes: tuple[str, ...] = (
             () if found is None else (f"it would not be sent now: {found.message}",)

@@ -314,7 +314,6 @@ def dry_run(
         agent: who would be asked, whatever the kind of task.
         branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
     """
-    from esaa_git.core.event import timestamp
     from esaa_git.core.plan import check_plan, diff_plan
     from esaa_git.core.state import EMPTY
     from esaa_git.engine.proposer import agent_for
@@ -328,7 +327,7 @@ def dry_run(
     plan = read_plan(project.repository, branch)
     check_plan(plan, state, contracts)
     found = diff_plan(plan, state)
-    now = max(timestamp(project.engine.clock.now()), state.ts)
+    now = project.engine.moment(state)
     if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
         find_task(state, task_id)
     ready: list[WouldAsk] = []

@@ -122,7 +122,7 @@ def open_to(project: Project, state: State, contracts: Contracts, by: str) -> li
     """
     from esaa_git.engine import schedule
 
-    moment = _now(project, state)
+    moment = project.engine.moment(state)
     found = schedule.eligible(state, contracts, moment)
     for name in state.run.in_progress:
         attempt = state.tasks[name].active_attempt
@@ -141,13 +141,6 @@ def _was_the_last(state: State, contracts: Contracts, name: str) -> bool:
 
     task = state.tasks[name]
     return task.attempts_used + 1 > attempts_allowed(task, contracts)
-
-
-def _now(project: Project, state: State) -> str:
-    """Return the time that a decision taken at this moment would have."""
-    from esaa_git.core.event import timestamp
-
-    return max(timestamp(project.engine.clock.now()), state.ts)
 
 
 # -- taking ---------------------------------------------------------------------------------------
@@ -188,7 +181,7 @@ def preview(
     from esaa_git.engine.request import next_attempt
 
     attempt = next_attempt(project.engine, state, contracts, task, by, CLAIMED)
-    found = schedule.blocker(state, contracts, task, _now(project, state))
+    found = schedule.blocker(state, contracts, task, project.engine.moment(state))
     why = None if found is None else found.message
     return assignment(project, state, contracts, task, attempt), why
 
@@ -286,7 +279,7 @@ def was_admitted(
     from esaa_git.engine.verifier import Repeated
 
     verdict = project.engine.verifier.judge(
-        output, state=state, contracts=contracts, actor=by, now=_now(project, state)
+        output, state=state, contracts=contracts, actor=by, now=project.engine.moment(state)
     )
     return isinstance(verdict, Repeated)
 

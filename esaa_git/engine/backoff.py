@@ -40,7 +40,7 @@ class Backoff:
         run out. A worker waits for people and cooldowns too.
         """
         engine = self._engine
-        now = max(timestamp(engine.clock.now()), state.ts)
+        now = engine.moment(state)
         held = [state.tasks[task_id] for task_id in state.run.in_progress]
         if engine.sharing is None:
             held = [task for task in held if is_dispatched(task)]

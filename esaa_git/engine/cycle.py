@@ -219,7 +219,7 @@ class _Decider:
             return dispatch_review(engine, *owed)
         if self._options.steps is not None and self._made >= self._options.steps:
             return None
-        now = max(timestamp(engine.clock.now()), state.ts)
+        now = engine.moment(state)
         task = self._selection.next(state, contracts, now, self._options.task_id)
         if task is None:
             return None

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.event import timestamp
+from esaa_git.core.state import State
 from esaa_git.engine.lease import WALL_CLOCK, Leases
 from esaa_git.ports.agent import AgentAdapter
 from esaa_git.ports.branch import Checkouts, EffectCommits, WorkingBranch
@@ -57,6 +59,10 @@ class Engine:
     housekeeping: Callable[[int], None] = lambda _seq: None
     leases: Leases = WALL_CLOCK
     sharing: Sharing | None = None
+
+    def moment(self, state: State) -> str:
+        """Return the time that what is decided now has: in a log, it never goes back (INV-005)."""
+        return max(timestamp(self.clock.now()), state.ts)
 
     @cached_property
     def checker(self) -> Checker:

@@ -8,7 +8,6 @@ from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import timestamp
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import AttemptState
 from esaa_git.core.state import Attempt, State, Task
@@ -83,7 +82,7 @@ def next_attempt(
     engine: Engine, state: State, contracts: Contracts, task: Task, agent: str, mode: str
 ) -> Attempt:
     """Return the attempt that would be opened on the task at this moment; nothing is recorded."""
-    now = max(timestamp(engine.clock.now()), state.ts)
+    now = engine.moment(state)
     number = task.attempts_total + 1
     lease = Lease.begin(f"{task.task_id}-A{number}", now, contracts)
     return Attempt(

@@ -17,7 +17,6 @@ from esaa_git.core.answer import Review
 from esaa_git.core.contract_rules import reviewer_of
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
-from esaa_git.core.event import timestamp
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Approval, State, Task
 from esaa_git.core.view import review_view
@@ -43,7 +42,7 @@ def awaiting_reviewer(
     engine: Engine, state: State, contracts: Contracts
 ) -> tuple[Task, Approval, str] | None:
     """Return a task whose result an agent may review now, the approval, and that agent's name."""
-    now = max(timestamp(engine.clock.now()), state.ts)
+    now = engine.moment(state)
     for task_id in state.run.in_progress:
         task = state.tasks[task_id]
         if task.pending_approval is None:
