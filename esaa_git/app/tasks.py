@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
 
+_NOT_GIVEN = {"kind": "", "title": None}
+"""A definition may lack what a task must have; the event's schema says so in words."""
+
 
 def add(project: Project, definition: Mapping[str, Any], actor: str | None) -> None:
     """Create a task outside of the plan.
@@ -20,7 +23,8 @@ def add(project: Project, definition: Mapping[str, Any], actor: str | None) -> N
     from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    operator.add_task(project.engine, decode(TaskDefinition, definition), project.actor(actor))
+    task = decode(TaskDefinition, {**_NOT_GIVEN, **definition})
+    operator.add_task(project.engine, task, project.actor(actor))
 
 
 def unblock(
@@ -68,7 +72,7 @@ def hotfix(
     from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    task = decode(TaskDefinition, {"task_id": "", **definition})
+    task = decode(TaskDefinition, {**_NOT_GIVEN, "task_id": "", **definition})
     by = project.actor(actor)
     return operator.hotfix(project.engine, task_id, task, by, reason, issue_id)
 
