@@ -18,7 +18,7 @@ from esaa_git.errors import EsaaError, MismatchError, UsageError
 from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
-    from esaa_git.checkout.follow import GitCheckouts
+    from esaa_git.checkout.lazy import LazyCheckouts
     from esaa_git.core.contracts import AgentEntry, Contracts
     from esaa_git.engine.engine import Engine
     from esaa_git.ports.agent import AgentAdapter
@@ -139,10 +139,10 @@ class Project:
         return GitTrees(self.repository)
 
     @cached_property
-    def checkouts(self) -> GitCheckouts:
-        from esaa_git.checkout.follow import GitCheckouts
+    def checkouts(self) -> LazyCheckouts:
+        from esaa_git.checkout.lazy import LazyCheckouts
 
-        return GitCheckouts(self.repository)
+        return LazyCheckouts(self.repository)
 
     @cached_property
     def engine(self) -> Engine:
