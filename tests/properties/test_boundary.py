@@ -612,7 +612,7 @@ class Range:
         for path in {*self.files, *after}:
             if self.files.get(path) != after.get(path):
                 assert path.startswith("docs/") or ("/" not in path and path.endswith(".md"))
-                assert ".." not in path
+                assert ".." not in path.split("/")
                 assert isinstance(after.get(path), FileEntry | None)
 
 
