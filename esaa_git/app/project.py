@@ -153,7 +153,7 @@ class Project:
         from esaa_git.store.merge import GitMerger
         from esaa_git.store.refs import take_turn
         from esaa_git.store.trees import GitBlobs
-        from esaa_git.store.workers import FileRoster
+        from esaa_git.store.workers import FileWorkerRegistry
 
         engine = Engine(
             log=self.log,
@@ -167,7 +167,7 @@ class Project:
             clock=SystemClock(),
             make_agent=self.make_agent,
             new_log_id=lambda: os.urandom(16).hex(),
-            roster=FileRoster(self.repository),
+            registry=FileWorkerRegistry(self.repository),
             make_checker=self._checker,
             audit=self._audit,
             say=self.note,

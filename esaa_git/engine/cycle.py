@@ -197,11 +197,11 @@ class _Decider:
     def _begin(self, work: Work) -> None:
         work.began = self._engine.clock.monotonic()
         self._work[work.attempt_id] = work
-        self._engine.roster.enter(work.name)
+        self._engine.registry.enter(work.name)
 
     def _end(self, attempt_id: str) -> Work:
         work = self._work.pop(attempt_id)
-        self._engine.roster.leave(work.name)
+        self._engine.registry.leave(work.name)
         return work
 
     def _has_moved(self, state: State) -> bool:
@@ -227,11 +227,11 @@ class _Decider:
             engine.sharing.give_way()
         # Before it is open: whatever kills us from here on, the next process finds it.
         name = f"{task.task_id}-A{task.attempts_total + 1}"
-        engine.roster.enter(name)
+        engine.registry.enter(name)
         try:
             opened = dispatch(engine, task, self._options.agent)
         except BaseException:
-            engine.roster.leave(name)
+            engine.registry.leave(name)
             raise
         self._made += 1
         return opened
@@ -239,7 +239,7 @@ class _Decider:
     def _resume(self, state: State) -> Dispatched | None:
         """Take up again what a process was at work on that is gone: no attempt is lost with it."""
         engine = self._engine
-        self._left_behind += engine.roster.left_behind()
+        self._left_behind += engine.registry.left_behind()
         while self._left_behind:
             name = self._left_behind.pop(0)
             if name in state.approvals:

@@ -16,7 +16,7 @@ from esaa_git.ports.agent import AgentAdapter
 from esaa_git.ports.branch import Checkouts, EffectCommits, WorkingBranch
 from esaa_git.ports.checks import Audit, Checker
 from esaa_git.ports.files import BlobStore, Merger, Trees
-from esaa_git.ports.local import Clock, Journal, Roster
+from esaa_git.ports.local import Clock, Journal, WorkerRegistry
 from esaa_git.ports.log import EventLog
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Engine:
 
     Attributes:
         make_agent: gives the adapter of an agent of the swarm.
-        roster: knows what processes here are at work on, also those that are gone.
+        registry: knows what processes here are at work on, also those that are gone.
         make_checker: gives what runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         say: tells a person what happens, one line at a time.
@@ -51,7 +51,7 @@ class Engine:
     clock: Clock
     make_agent: Callable[[AgentEntry, Contracts], AgentAdapter]
     new_log_id: Callable[[], str]
-    roster: Roster
+    registry: WorkerRegistry
     make_checker: Callable[[], Checker]
     audit: Callable[[], Audit]
     say: Callable[[str], None]

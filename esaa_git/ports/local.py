@@ -76,7 +76,7 @@ class NoJournal:
         pass
 
 
-class Roster(Protocol):
+class WorkerRegistry(Protocol):
     """Who is at work on what in this repository, across its processes. Local."""
 
     def enter(self, name: str) -> None:

@@ -21,7 +21,7 @@ from esaa_git.store.repository import Repository
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class FileRoster:
+class FileWorkerRegistry:
     """One process's entry, and a look at those that were left behind.
 
     Names are those of attempts and approvals. Only the thread that decides calls it.

@@ -329,8 +329,8 @@ class MemoryJournal:
         """Keep it: there is no other process to leave it to."""
 
 
-class MemoryRoster:
-    """A `Roster`; a test puts into `orphans` what processes that are gone were at work on."""
+class MemoryWorkerRegistry:
+    """A `WorkerRegistry`: a test puts into `orphans` what processes that are gone left."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

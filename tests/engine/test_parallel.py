@@ -15,7 +15,7 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import oblige, result, write
 from esaa_git.testing.contracts import task
 from esaa_git.testing.engine import MemoryEngine, engine
-from esaa_git.testing.world import MemoryChecker, MemoryRoster
+from esaa_git.testing.world import MemoryChecker, MemoryWorkerRegistry
 
 WAIT = 20.0
 """Seconds after which a test gives up; none waits that long."""
@@ -262,8 +262,8 @@ def left_behind(made: MemoryEngine) -> str:
     """Open an attempt as a process does that dies while its agent is at work."""
     made.apply(own(1), own(2))
     opened = dispatch(made, made.task("T-1"), None)
-    assert isinstance(made.roster, MemoryRoster)
-    made.roster.orphans.append(opened.attempt_id)
+    assert isinstance(made.registry, MemoryWorkerRegistry)
+    made.registry.orphans.append(opened.attempt_id)
     return opened.attempt_id
 
 
@@ -307,8 +307,8 @@ def test_a_run_that_works_on_another_task_gives_it_back() -> None:
 def test_a_name_that_means_nothing_any_more_is_forgotten(name: str) -> None:
     made = engine()
     made.apply(own(1))
-    assert isinstance(made.roster, MemoryRoster)
-    made.roster.orphans.append(name)
+    assert isinstance(made.registry, MemoryWorkerRegistry)
+    made.registry.orphans.append(name)
     assert cycle(made).result == "success"
 
 
@@ -316,8 +316,8 @@ def test_nobody_is_on_the_roster_after_a_run() -> None:
     made = engine()
     made.apply(own(1), own(2))
     cycle(made, Options(parallel=2))
-    assert isinstance(made.roster, MemoryRoster)
-    assert made.roster.names == []
+    assert isinstance(made.registry, MemoryWorkerRegistry)
+    assert made.registry.names == []
 
 
 def test_checks_that_others_void_again_and_again_are_let_through() -> None:
