@@ -37,9 +37,10 @@ from esaa_git.engine.intentions import (
     ReportIssue,
 )
 from esaa_git.engine.proof import Proof, Unproven, settled
+from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.engine.verifier import Accepted, Proposal, Repeated
+from esaa_git.engine.verifier import Accepted, Repeated
 
 
 def admit(

@@ -33,10 +33,10 @@ from esaa_git.engine.proof import (
     find_proof,
     settled,
 )
+from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
-from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer
 from esaa_git.ports.branch import BranchMove, Effect

@@ -18,7 +18,7 @@ from esaa_git.core.events.fields import CheckResult as RecordedResult
 from esaa_git.core.printable import printable
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.verifier import Proposal
+from esaa_git.engine.proposal import Proposal
 from esaa_git.errors import ConflictError
 from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import FileEntry

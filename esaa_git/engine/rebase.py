@@ -37,11 +37,11 @@ from esaa_git.engine.intentions import (
     StopRun,
 )
 from esaa_git.engine.proof import Proof, Unproven, settled
+from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.tail import AGAIN, ALREADY, CHANGED, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.engine.verifier import Proposal
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 
 _CAUSES = events.OutputRejected | events.AttemptTimeout | events.ApprovalDeny | events.IssueReport
@@ -96,8 +96,6 @@ class _Replay:
 
     def run(self) -> list[Outcome]:
         for index, stored in enumerate(self._tail):
-            if index in self._outcomes:
-                continue
             before = self._seq()
             try:
                 kind, reason = self._decide(index, stored)
@@ -154,9 +152,8 @@ class _Replay:
             case events.EffectRelinked():
                 raise LeftOut("it links an effect to a branch that is no longer")
             case events.Dispatch() | events.AgentHeartbeat() | events.PolicyDecision():
-                return self._repeat(
-                    actor, replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
-                )
+                attempt_id = self._ids.attempt(payload.attempt_id)
+                return self._repeat(actor, replace(payload, attempt_id=attempt_id))
             case events.IssueResolved():
                 issue_id = self._ids.issue(payload.issue_id)
                 return self._repeat(actor, replace(payload, issue_id=issue_id))

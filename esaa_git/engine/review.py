@@ -26,11 +26,11 @@ from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
 from esaa_git.engine.intentions import DenyApproval, ReturnReview
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
+from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.engine.verifier import FileChange, Proposal
 from esaa_git.ports.agent import AgentAdapter, Request
 from esaa_git.ports.files import FileEntry
 
