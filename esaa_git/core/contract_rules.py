@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from esaa_git.core.contracts import Check, Contracts, make_check
 from esaa_git.core.event import Event, after
@@ -305,7 +305,9 @@ def attribution(task: Task, contracts: Contracts) -> str | None:
     return f"{attempt.agent}:{(entry.model if entry is not None else None) or 'unspecified'}"
 
 
-def check_attachments(event: Event, files: Mapping[str, Any], exchange: Mapping[str, Any]) -> None:
+def check_attachments(
+    event: Event, files: Mapping[str, tuple[str, str]], exchange: Mapping[str, str]
+) -> None:
     """Refuse attachments that are not exactly those that the event names (path to blob id).
 
     Raises:

@@ -32,6 +32,7 @@ from typing import (
     Literal,
     NamedTuple,
     Protocol,
+    TypeAlias,
     TypeVar,
     Union,
     cast,
@@ -53,6 +54,10 @@ from esaa_git.core.events.spec import (
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
+
+
+Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
+JsonObject: TypeAlias = Mapping[str, Json]
 
 
 class Form:
@@ -246,11 +251,11 @@ def schema_of(cls: type[Record]) -> Schema:
     return _shape(cls).schema
 
 
-def decode(cls: type[R], value: Mapping[str, Any]) -> R:
+def decode(cls: type[R], value: JsonObject) -> R:
     """Return the record in a JSON object that meets `schema_of(cls)`."""
     shape = _shape(cls)
     if shape.forms is not None:
-        cls = shape.forms[value[shape.tag]]  # type: ignore[assignment]  # a subclass of it
+        cls = cast("type[R]", shape.forms[str(value[shape.tag])])
         shape = _shape(cls)
     item = object.__new__(cls)
     for put, key, read in shape.required:

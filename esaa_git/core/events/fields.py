@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 from esaa_git.core.events import spec
-from esaa_git.core.events.base import Count, Form, Line, Range, Record, Text
+from esaa_git.core.events.base import Count, Form, JsonObject, Line, Range, Record, Text
 from esaa_git.core.state import CheckCommand, Task
-
-Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
 
 TaskId = Annotated[str, Form(spec.TASK_ID)]
 AttemptId = Annotated[str, Form(spec.ATTEMPT_ID)]
@@ -29,7 +27,7 @@ Glob = Annotated[str, Line(500)]
 Mode = Literal["100644", "100755"]
 Severity = Literal["low", "medium", "high", "critical"]
 
-Detail = Annotated[Mapping[str, Json], Form(spec.DETAIL)]
+Detail = Annotated[JsonObject, Form(spec.DETAIL)]
 """Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
 
 
