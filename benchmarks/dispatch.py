@@ -2,7 +2,7 @@
 
 The limit is `git worktree add --detach` of the same commit: what git itself takes to lay out as
 many files, without a removal in the end, which ours includes. A whole attempt is one step of the
-cycle in a process that is warm: selection, request, checkout, confinement, harvest, admission and
+cycle in a process that is warm: selection, request, checkout, confinement, diff, admission and
 commit. Its agent is a shell that writes one file, whose few milliseconds count as ours.
 """
 
@@ -76,14 +76,14 @@ def _workspaces(project: _Project, rounds: int) -> Iterator[Row]:
 
 
 def _checkout(project: _Project, work: Work) -> float:
-    """Return the seconds that lay-out, harvest and removal take, without the agent's work."""
+    """Return the seconds that lay-out, diff and removal take, without the agent's work."""
     workspaces = GitWorkspaces(open_repository(project.folder))
     begun = perf_counter()
     with workspaces.open(project.commit) as workspace:
         away = timed(partial(work, workspace))
-        harvest = workspace.harvest(MOST_BYTES)
-        assert harvest.fault is None, harvest.fault
-        assert len(harvest.updates) == (0 if work is _nothing else 3)
+        diff = workspace.diff(MOST_BYTES)
+        assert diff.fault is None, diff.fault
+        assert len(diff.updates) == (0 if work is _nothing else 3)
     return perf_counter() - begun - away
 
 

@@ -63,8 +63,8 @@ def throwaway_folder(name: str) -> Iterator[Path]:
 def remove_left_behind(folder: Path) -> int:
     """Remove the throwaway folders of killed processes, and return how many there were.
 
-    Those of this user that nobody holds, and that are older than a minute: one that has just been
-    made may not be locked yet.
+    Those of this user that no process holds, and that are older than a minute: one that has just
+    been made may not be locked yet.
     """
     count = 0
     for path in sorted(folder.glob(f"{_PREFIX}*-*")):

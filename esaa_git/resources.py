@@ -54,7 +54,7 @@ def resource_path(kind: ResourceKind, *parts: str) -> Path:
 def _roots(package: Path) -> list[Path]:
     """Where the folders may lie: the wheel's place first.
 
-    The folder above an installed package is `site-packages`, which belongs to everybody, so it is
+    The folder above an installed package is `site-packages`, which all packages share, so it is
     a candidate only where it is a checkout of ours.
     """
     roots = [package / "_data"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pygit2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events import AttemptCreate, RunInit
@@ -143,7 +143,7 @@ def write_log(folder: Path) -> tuple[Repository, list[Event], list[str], State]:
     state, events, commits = EMPTY, [], []
     for new, now in zip(new_events(base), TIMES, strict=True):
         event = seal(new, after_seq=state.seq, after_ts=state.ts, now=now)
-        check_lawful(state, event, in_force)
+        check_contract_rules(state, event, in_force)
         state = evolve(state, event)
         commits.append(transaction.write(event, state, in_force, Attachments()))
         events.append(event)

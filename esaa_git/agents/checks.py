@@ -102,7 +102,7 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
 def _output(outcome: Outcome, workspace: Workspace) -> str:
     """Return what a check printed, with its folders by the names under which it knows them.
 
-    Where the checkout lay says nothing to anybody, and would make each record another one.
+    Where the checkout lay says nothing to a reader, and would make each record another one.
     """
     output = (outcome.output + outcome.stderr).decode("utf-8", "replace")
     for folder, name in (

@@ -93,11 +93,11 @@ def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int)
     if "review" in view and (note or words):
         decision = note or words.encode()
         return Answer(decision, 0, truncated=len(decision) > max_bytes)
-    harvest = workspace.harvest(max_bytes)
-    if harvest.fault is not None:
-        fault = harvest.fault
+    diff = workspace.diff(max_bytes)
+    if diff.fault is not None:
+        fault = diff.fault
         return Answer(words.encode(), 0, fault.message, fault.code, fault.detail)
-    if not harvest.updates:
+    if not diff.updates:
         if note:
             return Answer(note, 0, truncated=len(note) > max_bytes)
         if not words:
@@ -105,9 +105,9 @@ def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int)
             return Answer(b"", 0, failure, RejectCode.OUTPUT_EMPTY)
         if view.get("contract", {}).get("write"):
             return Answer(words.encode(), 0, _UNCHANGED, RejectCode.EMPTY_PROPOSAL)
-    payload: dict[str, Any] = {"summary": words or _counted(len(harvest.updates))}
-    if harvest.updates:
-        payload["file_updates"] = [dict(update) for update in harvest.updates]
+    payload: dict[str, Any] = {"summary": words or _counted(len(diff.updates))}
+    if diff.updates:
+        payload["file_updates"] = [dict(update) for update in diff.updates]
     envelope: Mapping[str, Any] = {
         "action": "agent.result",
         "task_id": request.task_id,

@@ -24,7 +24,7 @@ PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
 EXAMPLE: Final = "example-agent"
 """What 'git esaa init' writes beside the place where a program of one's own is expected."""
 
-# Ours to set, or the way to somebody's keys and repositories.
+# Ours to set, or the way to a person's keys and repositories.
 _REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
 _REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
 

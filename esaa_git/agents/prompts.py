@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GROWTH: Final = 16
 """How many times the size of view and template together a prompt may have, at the most."""
 
-# Alone on its line; the white space of a line's end is nothing that anybody sees.
+# Alone on its line; the white space of a line's end is nothing that a reader sees.
 _SEPARATOR = re.compile(r"^=====[ \t]*\r?\n", re.MULTILINE)
 
 _OPTIONAL: Final[Mapping[str, Any]] = {

@@ -84,7 +84,7 @@ def _is_safe(component: str) -> bool:
     if component in ("", ".", ".."):
         return False
     verdict = normalise_path(component)
-    # The list of submodules is a file like any other as long as nobody writes it.
+    # The list of submodules is a file like any other as long as it is not written.
     return (
         not isinstance(verdict, Rejected)
         or verdict.code != RejectCode.PATH_PROTECTED

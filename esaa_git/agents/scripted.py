@@ -47,7 +47,7 @@ class ScriptedAgent:
         self._found_folder()
 
     def prepare(self, request: Request) -> Request:
-        """Return the request as it is: nobody reads it."""
+        """Return the request as it is: a recording does not read it."""
         return request
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:

@@ -39,7 +39,7 @@ _MOST_TOLD: Final = 500
 
 
 class WorktreeAgent(EditingAgent[Outcome]):
-    """Runs an editing program in a checkout of the base, and harvests what it changed.
+    """Runs an editing program in a checkout of the base, and proposes what it changed.
 
     It is confined, starts in the checkout with a HOME and a TMPDIR of its own, and gets the prompt
     as its standard input and in `$HOME/prompt.md` (ESAA_PROMPT_FILE). Of its own settings in the

@@ -20,7 +20,7 @@ from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
-from esaa_git.core.contract_rules import check_attachments, check_lawful, kept_exchange
+from esaa_git.core.contract_rules import check_attachments, check_contract_rules, kept_exchange
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
@@ -139,40 +139,40 @@ def import_log(
     try:
         with ExitStack() as stack:
             source = stack.enter_context(activity.open("rb"))
-            survey = _survey(source, activity)
+            first_look = _first_look(source, activity)
             foreign = None
             if objects is not None:
                 foreign = stack.enter_context(ForeignPack(repository, objects))
             sink = stack.enter_context(PackSink(repository))
-            log_id = commitform.imported_log_id(survey.events, token)
+            log_id = commitform.imported_log_id(first_look.events, token)
             contents = _Contents(repository, sink, foreign)
-            contents.add_contracts(survey.pins, contract_files or {})
+            contents.add_contracts(first_look.pins, contract_files or {})
             task = _Import(log, log.begin(log_id=log_id, sink=sink), contents, activity)
             source.seek(0)
             for number, line in enumerate(source, 1):
                 task.take(number, line)
                 if number % STEP == 0:
-                    on_progress(number, survey.events)
+                    on_progress(number, first_look.events)
             sink.install()
             task.transaction.commit()
-            on_progress(survey.events, survey.events)
+            on_progress(first_look.events, first_look.events)
             return Imported(
-                survey.events, log_id, task.tip, projection_hash(task.state), sink.bytes
+                first_look.events, log_id, task.tip, projection_hash(task.state), sink.bytes
             )
     except OSError as error:
         raise RepositoryError(f"cannot import '{activity}'", cause=str(error)) from error
 
 
 @dataclass
-class _Survey:
+class _FirstLook:
     """What a first look at the file gives: how many lines, and which contracts they pin."""
 
     events: int = 0
     pins: dict[str, str] = field(default_factory=dict)
 
 
-def _survey(source: IO[bytes], path: Path) -> _Survey:
-    found = _Survey()
+def _first_look(source: IO[bytes], path: Path) -> _FirstLook:
+    found = _FirstLook()
     for line in source:
         found.events += 1
         if line.startswith(_RUN_INIT):
@@ -253,7 +253,7 @@ class _Import:
             state = evolve(self.state, event)
             if isinstance(event.payload, RunInit):
                 contracts = self._contracts_of(event, event.payload.contracts, where)
-            check_lawful(self.state, event, contracts)
+            check_contract_rules(self.state, event, contracts)
             attachments = self._attachments(event, where)
             self._check_hash(event)
         except Violation as error:

@@ -53,7 +53,7 @@ def open_project(
 
     Args:
         folder: where it is looked for from; the working directory by default.
-        observer: is told what happens meanwhile; by default nobody is.
+        observer: is told what happens meanwhile; by default none is.
 
     Raises:
         RepositoryError: if there is none, or it is of a kind that cannot be served.

@@ -8,10 +8,10 @@
 
 New files that the checkout's `.gitignore` files name, as they stand after the agent's work, stay
 out; an edit of a tracked file never does. What a person keeps in `.git/info/exclude` or in a
-global ignore file does not count: the same work gives the same proposal for everybody.
+global ignore file does not count: the same work gives the same proposal everywhere.
 
 A new symlink, device, socket or pipe, a change of a symlink or submodule of the base, and a git
-repository inside of the checkout are no files: the harvest is a fault that names the path.
+repository inside of the checkout are no files: the diff is a fault that names the path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from esaa_git.core.paths import normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room
-from esaa_git.ports.agent import Harvest
+from esaa_git.ports.agent import Diff
 from esaa_git.store.objects import (
     BLOB,
     MODE_EXECUTABLE,
@@ -61,28 +61,28 @@ _SENTINEL: Final = ".esaa-sentinel"
 Update = dict[str, Any]
 
 
-def harvest(git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int) -> Harvest:
+def take_diff(git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int) -> Diff:
     """Return the difference of a checkout to what was laid out there.
 
     Args:
-        git: a private git directory, made for this one harvest.
+        git: a private git directory, made for this one diff.
         max_bytes: how many bytes the contents in it may have together.
 
     Raises:
         AgentError: if there is no room to find out.
     """
     try:
-        updates = _Harvester(git, checkout, manifest, max_bytes).updates()
+        updates = _Differ(git, checkout, manifest, max_bytes).updates()
     except ScanFault as faulty:
-        return Harvest((), faulty.rejected)
+        return Diff((), faulty.rejected)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            return Harvest((), _too_long(error))
+            return Diff((), _too_long(error))
         raise no_room("find out what an agent changed", error) from error
-    return Harvest(updates)
+    return Diff(updates)
 
 
-class _Harvester:
+class _Differ:
     def __init__(
         self, git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int
     ) -> None:

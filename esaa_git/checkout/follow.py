@@ -116,9 +116,9 @@ class GitCheckouts:
 
         A branch, an index and files are written one after the other, by another process of ours
         as by `git commit PATH` or `git pull`; in between they differ, as they do where a person
-        is at work. So what is found counts only where nobody was at it: no index was locked, no
+        is at work. So what is found counts only where no process was at it: no index was locked, no
         process of ours was following, and HEAD and index were the same before and after.
-        Where somebody keeps the lock (a commit whose editor is open), what is found stands.
+        Where a process keeps the lock (a commit whose editor is open), what is found stands.
         """
         journal = FileJournal(self._repository)
         give_up = time.monotonic() + LOCK_SECONDS

@@ -1,6 +1,6 @@
 """The lock of a checkout's index, held by us while git works on a copy of the index.
 
-A git that is killed leaves the lock of its index for ever, and nobody could prove that it is
+A git that is killed leaves the lock of its index for ever, and no process could prove that it is
 stale. So the lock is ours (`esaa_git.store.locks`), git's own is on the copy, and the copy takes
 the place of the index in the end. A git that outlives us inherits the claim, and holds the lock.
 """
@@ -28,7 +28,8 @@ class Patience:
     """How long a lock of an index is waited for: a second for each that holds it.
 
     A script that runs one git after another may hold it at every moment we look, and is no reason
-    to give up; an editor that a commit has open is. Whoever still writes the lock file is at work.
+    to give up; an editor that a commit has open is. The writer of
+    a lock file that grows is at work.
     """
 
     def __init__(self, lock: Path) -> None:
@@ -38,7 +39,7 @@ class Patience:
         self._last = time.monotonic() + _ALL_HOLDERS_SECONDS
 
     def is_over(self) -> bool:
-        """Wait a moment, unless whoever holds the lock has had their time."""
+        """Wait a moment, unless the holder of the lock has had its time."""
         now, holder = time.monotonic(), identity(self._lock)
         if holder != self._holder:
             self._holder, self._until = holder, now + _ONE_HOLDER_SECONDS
@@ -58,7 +59,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def wait_for_lock(git_dir: Path, locks: Path) -> None:
-    """Return when nobody holds the lock of a checkout's index.
+    """Return when no process holds the lock of a checkout's index.
 
     Raises:
         ConflictError: if that does not come about.
@@ -90,7 +91,7 @@ def replacing_index(
     index, copy = git_dir / "index", git_dir / INDEX_COPY
     with lock_index(git_dir, locks, sync_mode) if held is None else nullcontext(held) as claim:
         reach(Point.INDEX_LOCKED)
-        # What a killed process has left of another time; nobody else is in here.
+        # What a killed process has left of another time; no other process is in here.
         copy.with_name(f"{INDEX_COPY}.lock").unlink(missing_ok=True)
         copy.unlink(missing_ok=True)
         before = None

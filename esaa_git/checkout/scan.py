@@ -1,4 +1,4 @@
-"""Looks through a checkout that nobody trusts: what was touched, what is new, what is gone.
+"""Looks through a checkout that is not trusted: what was touched, what is new, what is gone.
 
 Nothing in it is obeyed and no git runs in it. Every folder is opened through the one above it,
 never through a symlink, so that a folder which is swapped for one meanwhile leads nowhere.
@@ -27,7 +27,7 @@ _SECOND: Final = 10**9
 _WORD: Final = 0xFFFFFFFF
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A pipe that nobody writes to would keep us waiting.
+# A pipe without a writer would keep us waiting.
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _MOST_NEW: Final = 100_000
@@ -35,7 +35,7 @@ _MOST_NEW: Final = 100_000
 
 
 class ScanFault(Exception):
-    """Carries what cannot be proposed at all out of a harvest."""
+    """Carries what cannot be proposed at all out of a diff."""
 
     def __init__(self, rejected: Rejected) -> None:
         super().__init__()

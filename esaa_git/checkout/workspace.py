@@ -1,10 +1,10 @@
 """Throwaway checkouts: files to work on, and a git directory that leads nowhere.
 
-A checkout is laid out by the git program with a private git directory (`sealed`), so that line
-ends are what a person would see and no filter, hook or monitor of anybody's runs. A file under a
-filter attribute (git-lfs, git-crypt) is laid out as it is stored. What was laid out is remembered
-in this process's memory while an agent works: nothing that `harvest` relies on is on the disk,
-where a program could reach it.
+A checkout is laid out by the git program with a private git directory (`isolated`), so that line
+ends are what a person would see and no filter, hook or monitor of the repository runs. A file
+under a filter attribute (git-lfs, git-crypt) is laid out as it is stored. What was laid out is
+remembered in this process's memory while an agent works: nothing that `diff` relies on is on
+the disk, where a program could reach it.
 
 The checkout's own `.git` holds one branch, an index and a generic name to commit by. It reads the
 repository's objects through `objects/info/alternates`, which costs nothing, and has neither its
@@ -31,7 +31,7 @@ from esaa_git.checkout.isolated import (
 from esaa_git.checkout.manifest import Manifest
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room, throwaway_folder
-from esaa_git.ports.agent import Harvest
+from esaa_git.ports.agent import Diff
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
 from esaa_git.store.repository import Repository
@@ -126,14 +126,14 @@ class GitWorkspace:
         self._settings = settings
         self._manifest = manifest
 
-    def harvest(self, max_bytes: int) -> Harvest:
+    def diff(self, max_bytes: int) -> Diff:
         """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
 
         Raises:
             AgentError: if there is no room to find out.
         """
         with isolated_git(self.readable, self._settings) as git:
-            return diff.harvest(git, self.path, self._manifest, max_bytes)
+            return diff.take_diff(git, self.path, self._manifest, max_bytes)
 
 
 def _lay_out(

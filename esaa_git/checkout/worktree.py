@@ -172,7 +172,7 @@ class Worktree:
         return lock_index(self.git_dir, self.locks, self.sync_mode)
 
     def wait_for_lock(self) -> None:
-        """Return when nobody holds the lock of the index.
+        """Return when no process holds the lock of the index.
 
         Raises:
             ConflictError: if that does not come about.

@@ -169,7 +169,7 @@ def run_command(arguments: list[str]) -> int:
         _print("interrupted", None, "what was recorded stays; 'git esaa status' shows it")
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:

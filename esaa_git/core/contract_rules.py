@@ -1,6 +1,6 @@
 """What the contracts in force say of an event, on every append and again in `verify`.
 
-`evolve` holds an event against the protocol, which never changes; `check_lawful` holds it
+`evolve` holds an event against the protocol, which never changes; `check_contract_rules` holds it
 against the contracts, which people edit.
 """
 
@@ -52,7 +52,7 @@ from esaa_git.core.state import State, Task
 from esaa_git.errors import ConfigurationError
 
 
-def check_lawful(state: State, event: Event, contracts: Contracts) -> None:
+def check_contract_rules(state: State, event: Event, contracts: Contracts) -> None:
     """Refuse an event that breaks the contracts, in the state before it.
 
     Raises:
@@ -112,7 +112,7 @@ def attempts_allowed(task: Task, contracts: Contracts) -> int:
 
 
 def needs_review(task: Task, contracts: Contracts) -> bool:
-    """Answer whether a result of this task waits for somebody to agree."""
+    """Answer whether a result of this task waits for a reviewer to agree."""
     kind = contracts.agent.kinds.get(task.kind)
     return task.review or task.reviewer is not None or (kind is not None and kind.review != "none")
 
@@ -120,7 +120,7 @@ def needs_review(task: Task, contracts: Contracts) -> bool:
 def reviewer_of(task: Task, contracts: Contracts) -> str | None:
     """Return the agent that may decide on a result of this task, or None where a person has to.
 
-    Nobody approves their own work: where the reviewer made the attempt, a person has to as well.
+    No one approves their own work: where the reviewer made the attempt, a person has to as well.
     """
     kind = contracts.agent.kinds.get(task.kind)
     if kind is None or task.review or kind.review == "required":

@@ -121,7 +121,7 @@ class Draft:
         self.change_run(lessons=self.run.lessons + 1)
 
     def pending_approval(self, approval_id: str) -> Approval:
-        """Return an approval that nobody has decided on yet."""
+        """Return an approval that is not decided yet."""
         if approval_id not in self.approvals:
             raise Violation("INV-002", f"there is no approval '{approval_id}'")
         approval = self.approvals[approval_id]

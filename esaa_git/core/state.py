@@ -203,7 +203,7 @@ DEFINITION_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Issue(JsonRecord):
-    """A defect or blocker that somebody reported."""
+    """A defect or blocker that was reported."""
 
     issue_id: str
     severity: str
@@ -243,7 +243,7 @@ class Lesson(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Approval(JsonRecord):
-    """A decision that somebody owes: `pending`, `granted` or `denied`.
+    """A decision that is owed: `pending`, `granted` or `denied`.
 
     `reviewer` is the agent that was asked and has until `deadline` (RFC 3339) to decide; `tries`
     counts its answers that were refused, the last of which is `rejection`.

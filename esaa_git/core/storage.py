@@ -1,4 +1,4 @@
-"""What of an exchange is kept, and how secrets are blotted out of it (STORAGE_POLICY.yaml)."""
+"""What of an exchange is kept, and how secrets in it are redacted (STORAGE_POLICY.yaml)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREVIEW_CHARACTERS = 400
 
 
 def redact(text: str, policy: StoragePolicy) -> str:
-    """Return the text with everything that a pattern of the policy matches blotted out."""
+    """Return the text with everything that a pattern of the policy matches redacted."""
     for pattern in policy.redact:
         text = pattern.sub(REDACTED, text)
     return text

@@ -1,7 +1,7 @@
 """A transaction: all events of one decision, checked one by one, and recorded together or not.
 
 An event passes here exactly what `verify` will hold it against later: schema, state machine and
-invariants (`evolve`) and the contracts (`check_lawful`). Its attachments are what it names.
+invariants (`evolve`) and the contracts (`check_contract_rules`). Its attachments are what it names.
 
 The log is the commit point. Where a process died between moving it and moving the branch, the
 journal names what was left to do, and the effect commit that it names is stored already: `recover`
@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
-from esaa_git.core.contract_rules import check_lawful, kept_exchange
+from esaa_git.core.contract_rules import check_contract_rules, kept_exchange
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.events import FileWrite
@@ -98,7 +98,7 @@ class Transaction:
         in_force = self.contracts if contracts is None else contracts
         try:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
-            check_lawful(self.state, event, in_force)
+            check_contract_rules(self.state, event, in_force)
             state = evolve(self.state, event)
         except (Violation, MalformedEvent) as error:
             raise RefusedError(f"{new.action} is refused", cause=str(error)) from error

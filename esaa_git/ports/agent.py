@@ -103,7 +103,7 @@ class AgentAdapter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Harvest:
+class Diff:
     """What a checkout holds that its base does not, as the `file_updates` of an envelope.
 
     `fault` is set where the difference cannot be proposed at all (a symlink, a submodule, a file
@@ -128,7 +128,7 @@ class Workspace(Protocol):
     tmp: Path
     readable: Sequence[Path]
 
-    def harvest(self, max_bytes: int) -> Harvest:
+    def diff(self, max_bytes: int) -> Diff:
         """Return how the checkout differs from what was laid out; ignored files stay out.
 
         Nothing in the checkout is believed or obeyed: neither its git directory nor its

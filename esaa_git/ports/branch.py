@@ -134,7 +134,7 @@ class Checkouts(Protocol):
 
 
 class NoCheckouts:
-    """The checkouts of branches that nobody has checked out."""
+    """The checkouts of branches that are checked out nowhere."""
 
     def in_the_way(
         self, branch: str, commit: str, changes: Mapping[str, FileEntry | None]

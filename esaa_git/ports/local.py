@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return the seconds since some moment; nobody who sets the time of day moves it."""
+        """Return the seconds since some moment; setting the time of day does not move it."""
         ...
 
     def between(self, least: float, most: float) -> float:
@@ -41,7 +41,7 @@ class Followup:
 
 
 class Journal(Protocol):
-    """Remembers one follow-up across a crash. Local, and worth nothing to anybody else."""
+    """Remembers one follow-up across a crash. Local, and worth nothing elsewhere."""
 
     def write(self, followup: Followup) -> None:
         """Remember it before the log moves."""

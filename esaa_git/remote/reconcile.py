@@ -161,7 +161,7 @@ def _merge(repository: Repository, name: str, local: str, remote: str) -> str:
 
 
 def _pick(repository: Repository, commit: str, onto: str) -> str | list[str]:
-    """Return a commit of somebody's made anew on another parent, or the paths that conflict.
+    """Return a person's commit made anew on another parent, or the paths that conflict.
 
     Author, committer, dates and message stay; a signature covers the parent, and goes.
     """
@@ -214,7 +214,7 @@ def apply(
         keep: refs to be made, which keep what goes out of reach.
 
     Returns:
-        What of the checkouts was left alone after all, because somebody was faster.
+        What of the checkouts was left alone after all, because a person was faster.
 
     Raises:
         ConflictError: if uncommitted work is in the way, or a ref moved meanwhile.

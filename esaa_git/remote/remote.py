@@ -78,7 +78,7 @@ class Remote:
         """Have git fetch the log and checkpoints, never over what is here; say what was changed.
 
         Raises:
-            ConfigurationError: if a refspec of somebody else's would overwrite the log.
+            ConfigurationError: if a refspec that is not ours would overwrite the log.
         """
         key = f"remote.{self.name}.fetch"
         wanted = [

@@ -20,7 +20,7 @@ from esaa_git.store.position import contains
 from esaa_git.store.repository import Repository
 
 TRIES = 5
-"""How often catching up begins again because somebody here was faster."""
+"""How often catching up begins again because another process here was faster."""
 
 
 class SharedRemote:

@@ -140,7 +140,7 @@ class _Pipes:
         try:
             sent = os.write(self._stdin.fileno(), self._unsent[:_CHUNK])
         except BrokenPipeError:
-            # Nobody is obliged to read the request.
+            # No program is obliged to read the request.
             sent = len(self._unsent)
         self._unsent = self._unsent[sent:]
         if not self._unsent:

@@ -27,7 +27,7 @@ def system() -> list[Path]:
 
 
 def open_settings() -> Sequence[Path]:
-    """Return what of `/etc` is open to everybody on this machine: whole folders where it can."""
+    """Return what of `/etc` is open to every user of this machine: whole folders where it can."""
     return _settings()[0]
 
 
@@ -42,7 +42,7 @@ def _settings() -> tuple[list[Path], list[Path]]:
 
 
 def _divide(folder: Path, depth: int) -> tuple[list[Path], list[Path]]:
-    """Divide what is in a folder into what everybody may read and the rest.
+    """Divide what is in a folder into what every user may read and the rest.
 
     A mode keeps root from nothing, and a group may be the user's; so what is not open to all is
     closed to every program, and a folder that holds such a thing is named in parts.

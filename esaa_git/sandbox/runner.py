@@ -133,7 +133,7 @@ class Supervised:
             return
         except OSError:
             pass
-        # Nobody but the supervisor can say how it ended, and the supervisor is gone.
+        # The supervisor alone can say how it ended, and the supervisor is gone.
         if self._status is None:
             self._status = -9
 

@@ -4,7 +4,7 @@ Everything that a ref names is on the disk before the ref is, and the refs are o
 a command says what it did (docs/decisions/0036-sync-order.md). `esaa.sync` says how:
 
 - `filesystem` (the default where the system has syncfs(2)): one call a transaction for all of it,
-  whoever wrote it.
+  whichever process wrote it.
 - `files` (the default elsewhere): libgit2 syncs each object as it is written; for file systems
   on which others write so much that waiting for all of it takes too long.
 - `unsafe-none`: nothing is synced, for repositories that are thrown away.

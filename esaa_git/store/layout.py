@@ -1,7 +1,7 @@
 """What is git's to say of a repository: its folders, settings and attributes, and its work trees.
 
 libgit2 answers here, or the small files that git keeps for it (gitrepository-layout(5)), since a
-command asks often and a process costs milliseconds. Nobody else reads them.
+command asks often and a process costs milliseconds. No other module reads them.
 """
 
 from __future__ import annotations

@@ -171,8 +171,8 @@ class GitEventLog:
     ) -> GitLogTransaction:
         """Start a transaction after what was loaded last; with `log_id`, a log's first.
 
-        Objects go to `sink`, by default the repository itself; whoever gives another one brings
-        them into the repository before the transaction commits.
+        Objects go to `sink`, by default the repository itself; a caller that gives another
+        one brings them into the repository before the transaction commits.
         """
         if log_id is not None:
             return GitLogTransaction(self, None, log_id, sink)
@@ -221,7 +221,7 @@ class GitEventLog:
         return StateTree(self.repository.read, None if start is None else start.state_tree)
 
     def _require_signed(self, loaded: LoadedTip) -> None:
-        """Refuse to continue a log whose end nobody entitled has signed."""
+        """Refuse to continue a log whose end no entitled key has signed."""
         if loaded is self._trusted:
             return
         parts = split_signature(self.repository.read(loaded.tip.commit)[1])

@@ -50,7 +50,7 @@ _SETTINGS = (
 )
 _MAKE = ("pack-objects", "-q", "--delta-base-offset", "--non-empty")
 _BESIDE = (".keep", ".promisor", ".bitmap", ".mtimes")
-"""What says that a pack is somebody else's by now (gitformat-pack(5))."""
+"""What says that a pack is another program's by now (gitformat-pack(5))."""
 _DAMAGED = "nothing was removed; 'git esaa doctor --repair' sets aside what is damaged"
 
 
@@ -71,7 +71,7 @@ class Maintained:
 
 
 def maintain(repository: Repository) -> Maintained | None:
-    """Pack what the log has grown by; return what was done, or None where somebody else is at it.
+    """Pack what the log has grown by; return what was done, or None where another process is at it.
 
     Raises:
         RepositoryError: if git cannot pack, or cannot read its pack back; nothing is lost.
@@ -220,7 +220,7 @@ class _Maintenance:
     def _prune(self) -> int:
         """Remove the loose objects that a pack of ours holds. Their folders stay.
 
-        Whoever writes an object makes its folder first, and libgit2 does not make it twice.
+        A writer of an object makes its folder first, and libgit2 does not make it twice.
         """
         packs = [self._open(name) for name in self._notes.packs]
         count = 0
@@ -232,7 +232,7 @@ class _Maintenance:
         return count
 
     def _remove_pack(self, name: str) -> None:
-        """Remove the index first, so that nobody finds a pack that has gone."""
+        """Remove the index first, so that no reader finds a pack that has gone."""
         for suffix in (".idx", ".rev", ".pack"):
             self._index(name).with_suffix(suffix).unlink(missing_ok=True)
 
@@ -248,7 +248,7 @@ class _Maintenance:
         return PackIndex(self._index(name))
 
     def _is_ours(self, name: str) -> bool:
-        """Answer whether nobody has given the pack another part meanwhile."""
+        """Answer whether no other program has given the pack another part meanwhile."""
         if any(self._index(name).with_suffix(suffix).exists() for suffix in _BESIDE):
             return False
         listing = self._folder.glob("multi-pack-index")
@@ -358,7 +358,7 @@ MANY_IN_A_FOLDER = 8
 class Housekeeper:
     """Packs now and then in a thread, for a process that appends; to be called outside of locks.
 
-    Between two packings a call is one comparison. A packing that fails is told, stops nobody, and
+    Between two packings a call is one comparison. A packing that fails is told, stops nothing, and
     is tried again `EVERY` events later. `close` waits for one that is under way.
     """
 
@@ -375,7 +375,7 @@ class Housekeeper:
             return
         self.close()
         if self._next:
-            self._let_go()
+            self._close_packs()
         due = Notes.read(self._repository).seq + EVERY
         if seq < due:
             self._next = due
@@ -403,7 +403,7 @@ class Housekeeper:
             self._say(f"note: the log's objects were not packed: {self._failure}")
             self._failure = None
 
-    def _let_go(self) -> None:
+    def _close_packs(self) -> None:
         """Have libgit2 close its packs: by itself it keeps those open that are gone, for ever."""
         repository = self._repository
         repository.raw.free()

@@ -16,8 +16,8 @@ from esaa_git.errors import CorruptedError
 
 _IS_OBJECT = re.compile("[0-9a-f]{38}").fullmatch
 _UNFINISHED = (("??/tmp_obj_*", 3600), ("pack/tmp_pack_*", 86_400), ("pack/tmp_idx_*", 86_400))
-"""How git names what it is writing, and after how many seconds nobody is writing it any more: an
-object takes milliseconds, a pack that is being fetched may take hours."""
+"""How git names what it is writing, and after how many seconds no process is writing it any more:
+an object takes milliseconds, a pack that is being fetched may take hours."""
 
 
 @dataclass(frozen=True, slots=True)

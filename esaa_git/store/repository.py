@@ -96,7 +96,7 @@ class Repository(Layout):
     def _make_way(self, oid: str) -> None:
         """Remove a damaged file from where an object is to be written.
 
-        A power cut may leave an object's name with nothing behind it, and whoever writes the
+        A power cut may leave an object's name with nothing behind it, and a writer of the
         object again believes the name (git does, and libgit2).
         """
         place = self.common_dir / "objects" / oid[:2] / oid[2:]
@@ -125,7 +125,7 @@ class Repository(Layout):
         return self.setting("gpg.program") or "gpg"
 
     def person(self) -> str:
-        """Return the actor name of whoever types the command: `esaa.actor`, or `user.email`.
+        """Return the actor name of the person who types the command: `esaa.actor`, or `user.email`.
 
         Raises:
             ConfigurationError: if git does not know an e-mail address.

@@ -1,6 +1,6 @@
 """What a process that died has left in the repository, and how it goes away.
 
-Locks come first, since they keep everybody from working: those that are provably stale
+Locks come first, since they keep every process from working: those that are provably stale
 (`esaa_git.store.locks`) are freed by the next command that records. What is merely in the way of
 nobody (temporary files, a copy of an index) stays until `git esaa doctor --repair`. Nothing that
 might belong to a living process is touched.
@@ -44,7 +44,7 @@ def clean_up(repository: Repository) -> list[str]:
 
     Locks of dead processes are freed. Once after each start of the machine, before anything is
     recorded, damaged objects are set aside: those that a power cut left are named by nothing, but
-    whoever stores the same content again would take them for sound.
+    a process that stores the same content again would take them for sound.
     """
     try:
         return [*_free_stale_locks(repository), *_set_aside_once(repository)]
@@ -97,7 +97,7 @@ def damaged(repository: Repository) -> list[Path]:
 
 
 def set_aside(repository: Repository, paths: Iterable[Path]) -> list[str]:
-    """Move damaged objects where nobody takes them for sound ones; return that in words."""
+    """Move damaged objects where no reader takes them for sound ones; return that in words."""
     folder = repository.esaa_dir / "damaged"
     done = []
     for path in paths:

@@ -2,7 +2,7 @@
 
 Each process keeps a file with what it is at work on, and holds a lock on it as long as it lives
 (flock(2)): however it ends, the kernel lets the lock go. A file without a holder names work whose
-process is gone. All of it is local, worth nothing to anybody else, and may be deleted while no
+process is gone. All of it is local, worth nothing elsewhere, and may be deleted while no
 process runs.
 """
 
@@ -54,7 +54,7 @@ class FileWorkerRegistry:
             self._path.unlink(missing_ok=True)
             os.close(self._own)
             self._own = self._path = None
-            with suppress(OSError):  # somebody else is at work
+            with suppress(OSError):  # another process is at work
                 self._folder.rmdir()
 
     def left_behind(self) -> list[str]:
@@ -75,8 +75,8 @@ class FileWorkerRegistry:
             if self._own is None:
                 self._own = self._open()
             data = "".join(f"{name}\n" for name in self._names).encode()
-            # The lock is held, so nobody reads it half written unless this process dies here; a
-            # name that is cut off then is nobody's, and its lease runs out.
+            # The lock is held, so no process reads it half written unless this process dies here; a
+            # name that is cut off then is no process's, and its lease runs out.
             os.pwrite(self._own, data, 0)
             os.ftruncate(self._own, len(data))
         except OSError as error:
@@ -98,11 +98,11 @@ class FileWorkerRegistry:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_there(self._path, descriptor):
                 return descriptor
-            os.close(descriptor)  # somebody took it for one left behind before it was locked
+            os.close(descriptor)  # another process took it for one left behind before it was locked
 
 
 def _taken(path: Path) -> list[str]:
-    """Return the names in a file that nobody holds, and remove it."""
+    """Return the names in a file that no process holds, and remove it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

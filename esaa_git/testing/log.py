@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events.base import encode
@@ -125,7 +125,7 @@ def audit(log: MemoryEventLog) -> Audit:
         recorded = log.recorded[stored.commit]
         event, attached = stored.event, recorded.attachments
         try:
-            check_lawful(state, event, recorded.contracts)
+            check_contract_rules(state, event, recorded.contracts)
             check_attachments(
                 event,
                 {path: (entry.mode, entry.oid) for path, entry in attached.files.items()},

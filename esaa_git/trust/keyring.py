@@ -2,7 +2,7 @@
 
 An edit changes the one line or entry that it is about, and leaves every other byte as it was:
 the files hold comments, and are reviewed. What an edit gives is read again by the strict reader
-(`esaa_git.trust.signers`) before anybody gets to see it. It takes effect with the next `run.init`.
+(`esaa_git.trust.signers`) before it is shown or written. It takes effect with the next `run.init`.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class SigningKeys:
         """Return the key of a person that signs this action, or None where the orchestrator's does.
 
         Raises:
-            KeyUnavailable: if it is configured and cannot be used: nobody else's takes its place.
+            KeyUnavailable: if it is configured and cannot be used: no other key takes its place.
         """
         if action not in self._sign_as:
             return None

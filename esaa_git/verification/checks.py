@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import pygit2
 
 from esaa_git.core import canonical
-from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.events import EffectRelinked, FileWrite, VerifyOk
@@ -269,7 +269,7 @@ class EventChecker:
         """
         try:
             state = evolve(self.state, event)
-            check_lawful(self.state, event, contracts)
+            check_contract_rules(self.state, event, contracts)
         except Violation as error:
             raise Failure(_CHECK_OF_RULE.get(error.rule, 7), str(error)) from error
         except EsaaError as error:

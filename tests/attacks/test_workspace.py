@@ -1,6 +1,6 @@
 """An agent against its own checkout: it may write anything there, and nothing of it is believed.
 
-Each attack begins with an edit that is harvested as it should be, in a checkout that the attacker
+Each attack begins with an edit that is proposed as it should be, in a checkout that the attacker
 controls to the last file of its `.git`.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.checkout import diff as harvesting
+from esaa_git.checkout import diff as differ
 from esaa_git.checkout.isolated import isolated_git
 from esaa_git.checkout.manifest import Manifest
 from esaa_git.checkout.scan import ScanFault, open_below
@@ -73,7 +73,7 @@ def program(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkout(repo: Path, git: Git) -> Iterator[GitWorkspace]:
-    """A checkout with one edit, which is harvested."""
+    """A checkout with one edit, which is proposed."""
     with prepared(repo, git) as workspace:
         yield workspace
 
@@ -90,22 +90,22 @@ def prepared(repo: Path, git: Git) -> Iterator[GitWorkspace]:
     repository = open_repository(repo)
     with GitWorkspaces(repository).open(git(repo, "rev-parse", "HEAD")) as workspace:
         (workspace.path / "src/a.py").write_text("a = 2\n")
-        assert list(workspace.harvest(ENOUGH).updates) == [EDIT]
+        assert list(workspace.diff(ENOUGH).updates) == [EDIT]
         yield workspace
 
 
 def only_the_edit(workspace: GitWorkspace) -> bool:
-    harvest = workspace.harvest(ENOUGH)
-    assert harvest.fault is None, harvest.fault
-    return list(harvest.updates) == [EDIT]
+    diff = workspace.diff(ENOUGH)
+    assert diff.fault is None, diff.fault
+    return list(diff.updates) == [EDIT]
 
 
 def fault(workspace: GitWorkspace) -> Rejected:
-    harvest = workspace.harvest(ENOUGH)
-    assert harvest.fault is not None, harvest.updates
-    assert not harvest.updates
-    assert harvest.fault.message.isprintable()
-    return harvest.fault
+    diff = workspace.diff(ENOUGH)
+    assert diff.fault is not None, diff.updates
+    assert not diff.updates
+    assert diff.fault.message.isprintable()
+    return diff.fault
 
 
 # ---- its git directory -------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_no_program_that_its_git_directory_names_is_started(
     (path / ".git/hooks").mkdir()
     for hook in ("post-index-change", "fsmonitor-watchman", "pre-commit"):
         shutil.copy(program, path / ".git/hooks" / hook)
-    updates = checkout.harvest(ENOUGH).updates
+    updates = checkout.diff(ENOUGH).updates
     assert [update["path"] for update in updates] == [".gitattributes", "src/a.py"]
     assert updates[1] == EDIT
     assert not (program.parent / "ran").exists()
@@ -167,7 +167,7 @@ def test_an_edit_cannot_be_hidden_by_its_times(checkout: GitWorkspace, git: Git)
     after = place.stat()
     assert (after.st_size, after.st_ino) == (before.st_size, before.st_ino)
     assert after.st_mtime_ns == before.st_mtime_ns
-    found = {update["path"]: update["content"] for update in checkout.harvest(ENOUGH).updates}
+    found = {update["path"]: update["content"] for update in checkout.diff(ENOUGH).updates}
     assert found == {"src/a.py": "a = 2\n", "src/b.py": "b = 9\n"}
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_lstat_cannot_tell_from_the_one_laid_out_is_read(
         git(repo, "rev-parse", "HEAD^{tree}"), index, changed if same_tick else changed + 1
     )
     with isolated_git(checkout.readable, {}) as sealed:
-        found = harvesting.harvest(sealed, checkout.path, laid_out, ENOUGH)
+        found = differ.take_diff(sealed, checkout.path, laid_out, ENOUGH)
     assert found.fault is None
     assert list(found.updates) == ([EDIT] if same_tick else [])
 
@@ -199,7 +199,7 @@ def test_an_ignore_file_hides_a_new_file_but_is_seen_itself_and_hides_no_edit(
 ) -> None:
     (checkout.path / ".gitignore").write_text("*\n")
     (checkout.path / "new.py").write_text("hidden: it is not proposed, so it goes nowhere\n")
-    found = [update["path"] for update in checkout.harvest(ENOUGH).updates]
+    found = [update["path"] for update in checkout.diff(ENOUGH).updates]
     assert found == [".gitignore", "src/a.py"]
 
 
@@ -226,11 +226,11 @@ def test_an_ignore_file_without_end_is_a_fault(checkout: GitWorkspace) -> None:
 def test_patterns_that_take_for_ever_are_a_fault(
     checkout: GitWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harvesting, "_SECONDS", 0.5)
+    monkeypatch.setattr(differ, "_SECONDS", 0.5)
     place = checkout.path.joinpath(*["a"] * 100)
     place.parent.mkdir(parents=True)
     place.touch()
-    assert len(checkout.harvest(ENOUGH).updates) == 2
+    assert len(checkout.diff(ENOUGH).updates) == 2
     (checkout.path / ".gitignore").write_text("*a/**/" * 30 + "b\n")
     found = fault(checkout)
     assert found.code == RejectCode.INVALID_VALUE
@@ -419,8 +419,8 @@ def test_a_folder_that_becomes_a_symlink_under_our_eyes_leads_nowhere(
     (checkout.path / ".gitignore").write_text("the-*\n")
     with swapping(checkout.path / "src", outside):
         for _ in range(30):
-            harvest = checkout.harvest(ENOUGH)
-            said = repr(harvest)
+            diff = checkout.diff(ENOUGH)
+            said = repr(diff)
             assert SECRET.decode().strip() not in said
 
 
@@ -463,13 +463,13 @@ def test_folders_and_files_that_it_closed_are_removed(repo: Path, git: Git) -> N
         (workspace.home / "x/y").mkdir(parents=True)
         (workspace.home / "x/y").chmod(0o500)
         (workspace.home / "x").chmod(0)
-        harvest = workspace.harvest(ENOUGH)
+        diff = workspace.diff(ENOUGH)
         if os.access(workspace.path / "lib/deep", os.R_OK):
-            assert list(harvest.updates) == [EDIT], "root can read it all the same"
+            assert list(diff.updates) == [EDIT], "root can read it all the same"
         else:
-            assert harvest.fault is not None
-            assert harvest.fault.code == RejectCode.PATH_NOT_A_FILE
-            assert "cannot be read" in harvest.fault.message
+            assert diff.fault is not None
+            assert diff.fault.code == RejectCode.PATH_NOT_A_FILE
+            assert "cannot be read" in diff.fault.message
         workspace.path.parent.chmod(0)
     assert not workspace.path.parent.exists()
 

@@ -95,17 +95,17 @@ def head(repository: Repository) -> str:
     return str(repository.raw.head.target)
 
 
-def harvested(workspace: GitWorkspace, max_bytes: int = ENOUGH) -> Updates:
-    harvest = workspace.harvest(max_bytes)
-    assert harvest.fault is None, harvest.fault
-    return [dict(update) for update in harvest.updates]
+def updates_of(workspace: GitWorkspace, max_bytes: int = ENOUGH) -> Updates:
+    diff = workspace.diff(max_bytes)
+    assert diff.fault is None, diff.fault
+    return [dict(update) for update in diff.updates]
 
 
 def fault(workspace: GitWorkspace, max_bytes: int = ENOUGH) -> Rejected:
-    harvest = workspace.harvest(max_bytes)
-    assert harvest.fault is not None
-    assert not harvest.updates
-    return harvest.fault
+    diff = workspace.diff(max_bytes)
+    assert diff.fault is not None
+    assert not diff.updates
+    return diff.fault
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -131,7 +131,7 @@ def test_a_workspace_holds_the_files_of_the_base_and_two_empty_folders(
         above = workspace.path.parent
         assert stat.S_IMODE(above.stat().st_mode) == 0o700
         assert not above.is_symlink()
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
     assert not above.exists()
 
 
@@ -141,7 +141,7 @@ def test_a_workspace_is_removed_when_its_user_fails(project: Path, room: Path) -
     assert list(room.iterdir()) == []
 
 
-def test_while_an_agent_works_nothing_that_the_harvest_relies_on_is_on_the_disk(
+def test_while_an_agent_works_nothing_that_the_diff_relies_on_is_on_the_disk(
     project: Path, room: Path
 ) -> None:
     with opened(project) as workspace:
@@ -170,7 +170,7 @@ def test_what_an_agent_commits_stays_in_its_workspace_and_is_proposed_as_files(
         (workspace.path / "src/b.py").write_text("b = 2\n")
         git(workspace.path, "commit", "--quiet", "--all", "--message", "Mine")
         git(workspace.path, "checkout", "--quiet", "--orphan", "other")
-        assert harvested(workspace) == [{"op": "write", "path": "src/b.py", "content": "b = 2\n"}]
+        assert updates_of(workspace) == [{"op": "write", "path": "src/b.py", "content": "b = 2\n"}]
     assert (git(project, "for-each-ref"), git(project, "count-objects")) == before
 
 
@@ -194,7 +194,7 @@ def test_the_git_directory_has_nothing_of_the_operator_but_the_objects(
         assert git(workspace.path, "count-objects").startswith("0 objects")
 
 
-def test_a_workspace_holds_the_changes_of_a_proposal_and_the_harvest_begins_there(
+def test_a_workspace_holds_the_changes_of_a_proposal_and_the_diff_begins_there(
     project: Path, git: Git
 ) -> None:
     repository = open_repository(project)
@@ -212,9 +212,9 @@ def test_a_workspace_holds_the_changes_of_a_proposal_and_the_harvest_begins_ther
         assert git(workspace.path, "log", "-1", "--format=%P") == head(repository)
         diff = git(workspace.path, "diff", "--name-status", "HEAD^", "HEAD")
         assert diff.split("\n") == ["M\tsrc/b.py", "D\tsrc/deep/er/c.py", "A\tsrc/new.py"]
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
         (workspace.path / "src/new.py").write_text("n = 2\n")
-        assert [update["path"] for update in harvested(workspace)] == ["src/new.py"]
+        assert [update["path"] for update in updates_of(workspace)] == ["src/new.py"]
 
 
 def linked(project: Path, git: Git) -> Path:
@@ -272,7 +272,7 @@ def test_every_kind_of_repository_can_be_laid_out(
         git(workspace.path, "fsck", "--strict", "--no-dangling")
         assert all((folder / "pack").is_dir() for folder in workspace.readable)
         (workspace.path / "src/b.py").unlink()
-        assert harvested(workspace) == [{"op": "delete", "path": "src/b.py"}]
+        assert updates_of(workspace) == [{"op": "delete", "path": "src/b.py"}]
 
 
 def test_the_alternates_of_a_repository_are_readable_too(project: Path, git: Git) -> None:
@@ -295,11 +295,11 @@ def test_symlinks_and_submodules_of_the_base_are_laid_out_and_are_no_change(
         assert (workspace.path / "link").readlink() == Path("src/a.py")
         assert (workspace.path / "dangling").is_symlink()
         assert list((workspace.path / "lib/sub").iterdir()) == []
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
         # One that was made again, as an editor's backup does, is the one that was.
         (workspace.path / "link").unlink()
         (workspace.path / "link").symlink_to("src/a.py")
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
 
 
 def test_a_sparse_checkout_of_the_operator_hides_nothing(project: Path, git: Git) -> None:
@@ -321,10 +321,10 @@ def test_line_ends_are_what_a_person_sees_and_are_no_change(project: Path, git: 
         text = workspace.path / "a.txt"
         assert text.read_bytes() == b"1\r\n2\r\n"
         text.write_bytes(b"1\n2\n")
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
         text.write_bytes(b"1\r\n3\r\n")
         (workspace.path / "b.auto").write_bytes(b"x\r\n")
-        assert harvested(workspace) == [
+        assert updates_of(workspace) == [
             {"op": "write", "path": "a.txt", "content": "1\n3\n"},
             {"op": "write", "path": "b.auto", "content": "x\n"},
         ]
@@ -338,7 +338,7 @@ def test_core_autocrlf_of_the_operator_holds(project: Path, git: Git) -> None:
         assert git(workspace.path, "status", "--porcelain") == ""
         text.write_bytes(b"b = 1\n")
         (workspace.path / "new.py").write_bytes(b"n\r\n")
-        updates = harvested(workspace)
+        updates = updates_of(workspace)
         assert updates == [{"op": "write", "path": "new.py", "content": "n\n"}]
 
 
@@ -346,7 +346,7 @@ def test_attributes_that_the_agent_writes_hold_for_what_it_proposes(project: Pat
     with opened(project) as workspace:
         (workspace.path / ".gitattributes").write_text("*.dos text\n")
         (workspace.path / "x.dos").write_bytes(b"1\r\n")
-        updates = {update["path"]: update["content"] for update in harvested(workspace)}
+        updates = {update["path"]: update["content"] for update in updates_of(workspace)}
         assert updates == {".gitattributes": "*.dos text\n", "x.dos": "1\n"}
 
 
@@ -382,10 +382,10 @@ def test_no_filter_hook_or_monitor_of_the_operator_runs(
         ran.unlink()
     with opened(project) as workspace:
         assert {(workspace.path / name).read_bytes() for name in names} == {b"as it is stored\n"}
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
         for name in names:
             (workspace.path / name).write_bytes(b"other\n")
-        updates = harvested(workspace)
+        updates = updates_of(workspace)
         assert [(each["path"], each["content"]) for each in updates] == [
             (name, "other\n") for name in sorted(names)
         ]
@@ -434,8 +434,8 @@ def test_each_kind_of_change_has_its_operation(project: Path) -> None:
             {"op": "write", "path": "src/new.py", "content": "n = 1\n"},
             {"op": "write", "path": "src/run.sh", "content": "#!/bin/sh\n", "executable": True},
         ]
-        assert harvested(workspace) == expected
-        assert harvested(workspace) == expected, "it can be asked again"
+        assert updates_of(workspace) == expected
+        assert updates_of(workspace) == expected, "it can be asked again"
 
 
 def test_ignored_files_stay_out_and_tracked_ones_never_do(project: Path, git: Git) -> None:
@@ -448,9 +448,9 @@ def test_ignored_files_stay_out_and_tracked_ones_never_do(project: Path, git: Gi
             (workspace.path / path).parent.mkdir(exist_ok=True)
             (workspace.path / path).write_text("ignored\n")
         os.mkfifo(workspace.path / "build/pipe")
-        assert harvested(workspace) == []
+        assert updates_of(workspace) == []
         (workspace.path / "kept.log").write_text("2\n")
-        assert [update["path"] for update in harvested(workspace)] == ["kept.log"]
+        assert [update["path"] for update in updates_of(workspace)] == ["kept.log"]
 
 
 def test_ignore_files_hold_as_they_stand_after_the_edit(project: Path) -> None:
@@ -463,7 +463,7 @@ def test_ignore_files_hold_as_they_stand_after_the_edit(project: Path) -> None:
         (workspace.path / "new/sub/y.keep").touch()
         (workspace.path / "new/sub/y").touch()
         (workspace.path / ".gitignore").write_text("*.tmp\n")
-        found = [update["path"] for update in harvested(workspace)]
+        found = [update["path"] for update in updates_of(workspace)]
         assert found == [".gitignore", "a.log", "new/.gitignore", "new/sub/y.keep"]
 
 
@@ -479,7 +479,7 @@ def test_what_only_this_person_ignores_is_proposed(
         with opened(project) as workspace:
             (workspace.path / "a.mine").touch()
             (workspace.path / "b.too").touch()
-            assert [update["path"] for update in harvested(workspace)] == ["a.mine", "b.too"]
+            assert [update["path"] for update in updates_of(workspace)] == ["a.mine", "b.too"]
     finally:
         shutil.rmtree(ignore.parent)
 
@@ -491,14 +491,14 @@ def test_a_touched_file_is_no_change_and_takes_no_room(project: Path, git: Git) 
         for place in (workspace.path / "large.bin", workspace.path / "src/b.py"):
             place.write_bytes(place.read_bytes())
             os.utime(place)
-        assert harvested(workspace, 100) == []
+        assert updates_of(workspace, 100) == []
 
 
 def test_contents_beyond_the_limit_are_a_fault(project: Path) -> None:
     with opened(project) as workspace:
         for name in ("one", "two"):
             (workspace.path / name).write_bytes(b"x" * 600)
-        assert len(harvested(workspace, 1200)) == 2
+        assert len(updates_of(workspace, 1200)) == 2
         assert fault(workspace, 1199).code == RejectCode.OUTPUT_TOO_LARGE
         # Nothing of it is read or copied: it has no blocks on the disk.
         with (workspace.path / "three").open("wb") as file:
@@ -515,7 +515,7 @@ def test_a_file_and_a_folder_change_places(project: Path) -> None:
         (workspace.path / "src/b.py/inner.py").write_text("inner, and quite another content\n")
         shutil.rmtree(workspace.path / "src/deep")
         (workspace.path / "src/deep").write_text("flat, and quite another content too\n")
-        assert [(update["op"], update["path"]) for update in harvested(workspace)] == [
+        assert [(update["op"], update["path"]) for update in updates_of(workspace)] == [
             ("delete", "src/b.py"),
             ("write", "src/b.py/inner.py"),
             ("write", "src/deep"),
@@ -539,7 +539,7 @@ def test_a_proposal_makes_of_the_base_what_git_add_makes_of_the_checkout(
     with opened(project) as workspace:
         for _ in range(chance.randint(1, 40)):
             scribble(workspace.path, chance)
-        updates = harvested(workspace)
+        updates = updates_of(workspace)
         index = {"GIT_INDEX_FILE": str(project.parent / "index")}
         shutil.copy(workspace.path / ".git/index", index["GIT_INDEX_FILE"])
         git(workspace.path, "add", "--all", env=index)

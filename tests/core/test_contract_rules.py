@@ -10,7 +10,7 @@ import pytest
 from esaa_git.core.contract_rules import (
     attempts_allowed,
     check_attachments,
-    check_lawful,
+    check_contract_rules,
     is_success,
 )
 from esaa_git.core.event import Event, after, seal
@@ -37,7 +37,7 @@ def event(told: Story, action: str, actor: str = "orchestrator", /, **payload: A
 
 
 def lawful(told: Story, new: Event, changes: Changes | None = None) -> None:
-    check_lawful(told.state, new, contracts(changes))
+    check_contract_rules(told.state, new, contracts(changes))
 
 
 def unlawful(told: Story, new: Event, changes: Changes | None = None) -> Violation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.invariants import Violation
 from esaa_git.engine import operator, proof
 from esaa_git.engine.commit import admit
@@ -186,9 +186,9 @@ def test_an_effect_without_its_checks_is_against_the_law() -> None:
     log = list(made.log.events())
     (written,) = [one.event for one in log if one.event.action == "orchestrator.file.write"]
     before = made.log.recorded[log[written.seq - 2].commit].state
-    check_lawful(before, written, contracts())
+    check_contract_rules(before, written, contracts())
     with pytest.raises(Violation, match="'tests' was not passed by 'T-1'"):
-        check_lawful(before, written, contracts({CHECKS: [TESTS]}))
+        check_contract_rules(before, written, contracts({CHECKS: [TESTS]}))
 
 
 def test_two_checks_of_one_name_are_refused_with_the_plan() -> None:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from esaa_git.core.answer import Lesson
-from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events import (
@@ -112,7 +112,7 @@ class World:
         assert self.state is before
         for new in decided:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
-            check_lawful(self.state, event, self.contracts)
+            check_contract_rules(self.state, event, self.contracts)
             self.state = evolve(self.state, event)
             self.events.append(event)
         if decided:

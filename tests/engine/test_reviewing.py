@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core.contract_rules import check_lawful
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.event import seal
 from esaa_git.core.invariants import Violation
 from esaa_git.engine import operator
@@ -147,7 +147,7 @@ def test_a_grant_by_an_agent_that_is_no_reviewer_is_against_the_law() -> None:
     (index,) = [i for i, one in enumerate(log) if one.event.action == "approval.grant"]
     before = made.log.recorded[log[index - 1].commit].state
     event = log[index].event
-    check_lawful(before, event, made.contracts)
+    check_contract_rules(before, event, made.contracts)
     payload = {"approval_id": "APR-0001", "reason": "me too"}
     forged = seal(
         new_event("approval.grant", "agent-impl", payload),
@@ -156,7 +156,7 @@ def test_a_grant_by_an_agent_that_is_no_reviewer_is_against_the_law() -> None:
         now=before.ts,
     )
     with pytest.raises(Violation, match="agent-impl is no reviewer of 'T-1'"):
-        check_lawful(before, forged, made.contracts)
+        check_contract_rules(before, forged, made.contracts)
 
 
 @pytest.mark.parametrize("reviewers", [{}, {"spec": "agent-spec"}])

@@ -15,7 +15,7 @@ import pygit2
 
 from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import check_attachments, check_lawful
+from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
@@ -137,7 +137,7 @@ class MadeLog:
             after_ts=self.state.ts,
             now=after(START, self.state.seq * 1000),
         )
-        check_lawful(self.state, event, self.contracts)
+        check_contract_rules(self.state, event, self.contracts)
         images = {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()}
         check_attachments(event, images, attachments.exchange)
         state = evolve(self.state, event)

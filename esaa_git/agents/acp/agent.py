@@ -40,7 +40,8 @@ _STOPPED: Final[Mapping[str, tuple[str, RejectCode]]] = {
 
 
 class AcpAgent(EditingAgent["Turn | Answer"]):
-    """Starts a program for every attempt, speaks version 1 of the protocol with it, and harvests.
+    """Starts a program for every attempt, speaks version 1 of the protocol with it, and proposes
+    what it changed.
 
     The program runs confined in a throwaway checkout of the base, which is its session's folder,
     with a HOME and a TMPDIR of its own. It is asked once, with the prompt of its template. When it

@@ -107,7 +107,7 @@ class Session:
         return Turn(response.stop_reason, words, excerpt(model or "") or None, self.usage)
 
     async def stop(self) -> bool:
-        """Tell the agent that nobody waits for its answer any more; False where none is begun."""
+        """Tell the agent that its answer is not waited for any more; False where none is begun."""
         self._is_stopped = True
         if self._id is None:
             return False
@@ -300,7 +300,7 @@ def take_turn(program: Program, ask: Ask, until: float, pause: Callable[[], None
     """Open a session, ask once, and return how the turn ended.
 
     All of it happens in the calling thread, in an event loop that lives as long as the call. The
-    program's pipes are closed in the end; the program itself is left to whoever started it. Where
+    program's pipes are closed in the end; the program itself is left to its starter. Where
     the turn is broken off, the agent is told so and has `CANCEL_SECONDS` to come to an end.
 
     Args:
@@ -323,7 +323,7 @@ def take_turn(program: Program, ask: Ask, until: float, pause: Callable[[], None
 
 
 class _Drive:
-    """Runs the loop in short strokes, and what belongs to nobody's coroutine between them."""
+    """Runs the loop in short strokes, and what belongs to no coroutine between them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pipes: Pipes, ask: Ask) -> None:
         self._loop = loop

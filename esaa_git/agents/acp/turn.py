@@ -46,7 +46,7 @@ class ProtocolFault(Unanswered):
 
 
 class LoginRequired(Unanswered):
-    """The agent wants a login that nobody can give here; the message is its own.
+    """The agent wants a login that cannot be given here; the message is its own.
 
     Attributes:
         ways: its ways to log in, in its own words.

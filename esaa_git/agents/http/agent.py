@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from esaa_git.agents.adapter import Adapter, AdapterContext
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
-from esaa_git.agents.http.endpoint import UNPAID, Endpoint, blotted, blotted_body
+from esaa_git.agents.http.endpoint import UNPAID, Endpoint, redacted, redacted_body
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
 from esaa_git.agents.settings import DURATION, PROMPTED
@@ -124,7 +124,7 @@ class HttpAgent:
         except Hopeless as error:
             host = self._endpoint.host
             raise self._endpoint.error(
-                f"'{host}' cannot be asked", blotted(str(error), key)
+                f"'{host}' cannot be asked", redacted(str(error), key)
             ) from error
         latency_ms = int((time.monotonic() - began) * 1000)
         tries = [failed.to_json() for failed in asked.tries]
@@ -132,11 +132,11 @@ class HttpAgent:
         if reply is None:
             return replace(self._given_up(asked, request.deadline), latency_ms=latency_ms)
         is_answer = reply.status // 100 == 2
-        reply = replace(reply, body=blotted_body(reply.body, key, is_answer=is_answer))
+        reply = replace(reply, body=redacted_body(reply.body, key, is_answer=is_answer))
         if is_answer:
             return replace(self._read(reply, key), latency_ms=latency_ms, tries=tries)
         code, said = service_error(reply.body)
-        location = blotted(reply.headers.get("location", ""), key)
+        location = redacted(reply.headers.get("location", ""), key)
         self._endpoint.refuse(reply.status, code, said, location)
         failure = f"the service refused the request: {_reason(reply, key)}"
         detail = {"status": reply.status}
@@ -204,7 +204,7 @@ class HttpAgent:
             return Answer(
                 reply.body[:most],
                 0,
-                blotted(said, key),
+                redacted(said, key),
                 RejectCode.AGENT_FAILED,
                 {"status": reply.status},
             )
@@ -220,7 +220,7 @@ class HttpAgent:
         return Answer(
             written if reading.failure else wire.decode(written),
             0,
-            None if reading.failure is None else blotted(reading.failure, key),
+            None if reading.failure is None else redacted(reading.failure, key),
             reading.code,
             model=reading.model,
             usage=usage,
@@ -228,7 +228,7 @@ class HttpAgent:
 
 
 def _reason(reply: Reply, key: str | None) -> str:
-    code, said = service_error(blotted_body(reply.body, key, is_answer=False))
+    code, said = service_error(redacted_body(reply.body, key, is_answer=False))
     return excerpt(f"status {reply.status}: {said or code or 'it gives no reason'}", 400)
 
 

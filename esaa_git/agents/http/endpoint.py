@@ -14,11 +14,11 @@ from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
 
 SECRET_LENGTH: Final = 16
-"""A key at least so long is blotted out of what a model wrote. A shorter one is none (local servers
+"""A key at least so long is redacted in what a model wrote. A shorter one is none (local servers
 take words like `none`), and might be a word of the answer."""
 
 UNPAID: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-"""Codes of a 429 that stays one until somebody pays."""
+"""Codes of a 429 that stays one until its account is paid."""
 
 _BLOT: Final = "***"
 
@@ -87,7 +87,7 @@ class Endpoint:
         """Raise AgentError for a reply that says that we, and not the model, are wrong.
 
         Args:
-            code, said: what the service says in the body, the key blotted out.
+            code, said: what the service says in the body, the key redacted.
             location: where a redirection leads.
         """
         if status // 100 == 3:
@@ -143,12 +143,12 @@ class Endpoint:
         return parts
 
 
-def blotted(text: str, key: str | None) -> str:
+def redacted(text: str, key: str | None) -> str:
     """Return the text without the key."""
     return text if key is None else text.replace(key, _BLOT)
 
 
-def blotted_body(body: bytes, key: str | None, *, is_answer: bool) -> bytes:
+def redacted_body(body: bytes, key: str | None, *, is_answer: bool) -> bytes:
     """Return a body without the key; of an answer, where the key is long enough to be a secret.
 
     It is done before anything is cut out of the body, since half a key is a secret too.

@@ -1,6 +1,6 @@
 """What an answer cost, in integer micro-dollars, and by whose word.
 
-A price that nobody knows is not guessed: there is no cost then, and a budget has to take that as
+A price that is not known is not guessed: there is no cost then, and a budget has to take that as
 it sees fit.
 """
 

@@ -3,7 +3,7 @@
 One server serves all attempts of this process that want the same model in the same way. It is
 started when the first of them asks and ended at the exit of this process, or by itself where this
 process had no time to say so: the server's standard input is a pipe whose other end only we hold,
-and it ends when nobody holds it. (The kernel's own "signal on the parent's death" goes by the
+and it ends when no process holds it. (The kernel's own "signal on the parent's death" goes by the
 thread that started the server, and threads of attempts come and go.)
 
 It is a process and not a thread because what it loads is C++ that reads a file from anywhere: a
@@ -51,8 +51,8 @@ class ServerSettings:
 class ModelServer:
     """A server that is ready: `url` as in `http://127.0.0.1:PORT`, and the key that it wants.
 
-    Everybody on this machine reaches loopback, web pages in a browser included; the key, drawn at
-    random for each server, keeps them out.
+    Every process of this machine reaches loopback, web pages in a browser included; the key, drawn
+    at random for each server, keeps them out.
     """
 
     url: str
@@ -67,7 +67,7 @@ class NotServing(Exception):
 
 @dataclass(slots=True)
 class _Place:
-    """Where the server of one kind is, or will be; `lock` is held by whoever starts it."""
+    """Where the server of one kind is, or will be; `lock` is held by the process that starts it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     process: subprocess.Popen[bytes] | None = None
@@ -126,7 +126,7 @@ def _start(
     began = time.monotonic()
     key = secrets.token_urlsafe(24)
     with tempfile.TemporaryFile() as log:
-        # With -P, Python looks for modules neither in the current folder, which is somebody's
+        # With -P, Python looks for modules neither in the current folder, which is a person's
         # repository, nor beside this file.
         place.process = process = subprocess.Popen(
             [sys.executable, "-P", __file__],
@@ -147,7 +147,7 @@ def _start(
             "owner": os.getpid(),
         }
         try:
-            # On its standard input, since everybody can read the arguments of a process.
+            # On its standard input, since every user can read the arguments of a process.
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
             reply = _read_line(process.stdout, pause, until)
@@ -206,7 +206,7 @@ atexit.register(close_servers)
 
 
 def main() -> None:
-    """Serve one model until whoever started this process is gone."""
+    """Serve one model until the process that started this one is gone."""
     order = json.loads(sys.stdin.buffer.readline())
     reply = os.fdopen(os.dup(1), "w")
     # Whatever the library prints is for the log, and not in the way of our one line.
@@ -221,7 +221,7 @@ def main() -> None:
     while os.getppid() == order["owner"]:
         if select.select([sys.stdin], [], [], 1.0)[0]:
             break
-    # Without unloading: it would wait for whoever is still being answered.
+    # Without unloading: it would wait for those that are still being answered.
     os._exit(0)
 
 
@@ -239,8 +239,8 @@ def load(order: dict[str, Any]) -> Any:
     # One exchange at a time: numbers that are added up in batches with a neighbour's come out
     # slightly different, and a seed would not mean the same answer any more.
     params.n_parallel = 1
-    # Threads of llama.cpp wait for each other at every step, turning in circles. Where somebody
-    # else wants a core as well, one thread a core is ten times slower than half as many.
+    # Threads of llama.cpp wait for each other at every step, turning in circles. Where another
+    # program wants a core as well, one thread a core is ten times slower than half as many.
     threads = max(1, _cores() // 2)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = 0

@@ -71,7 +71,7 @@ class Supervisor:
                     preexec_fn=lambda: hold(0, limits),  # noqa: PLW1509 - no threads here
                 )
                 self.leader, self._kept = process.pid, process
-        # Whoever reads the program's output waits until nobody holds it open.
+        # A reader of the program's output waits until no process holds it open.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
@@ -168,7 +168,7 @@ def main(descriptor: int) -> None:
     try:
         supervisor.start()
     except Exception as error:
-        # The orchestrator words it; there is nobody here to read a traceback.
+        # The orchestrator words it; a traceback would have no reader here.
         say(control, failed=getattr(error, "strerror", None) or str(error))
         return
     say(control, started=supervisor.leader)
