@@ -75,7 +75,7 @@ class NotAKey(KeyUnavailable):
 
 
 class ConflictError(EsaaError):
-    """Another process moved a ref, holds a lock, or has work in the way; nothing was changed."""
+    """Somebody else moved a ref, holds a lock, or has work in the way; nothing was changed."""
 
     kind = "conflict"
     exit_code = 6
