@@ -39,6 +39,7 @@ from tests.support.forgery import Draft, Forger, new_key, rewrite, store_contrac
 from tests.support.logs import SEED, default_contracts, make_log, write_key
 from tests.support.patience import patience
 from tests.support.project import Project
+from tests.support.records import payload_of
 from tests.support.shared import (
     CHECKOUT,
     LOG,
@@ -635,7 +636,7 @@ def _effect(shared: Shared, change: Callable[[Draft], Draft]) -> tuple[str, str]
     forger = shared.forger(upto=10)
     effect = change(_commit_draft(shared)).write(repository, project.head(f"{MAIN}~1"))
     closing = chain[10].event
-    payload = {**closing.payload, "effect_commit": effect}
+    payload = {**payload_of(closing), "effect_commit": effect}
     event = health(forger, ts=closing.ts, action="task.update", payload=payload)
     return forger.add(event), effect
 
