@@ -310,15 +310,22 @@ def _shape(cls: type[Record]) -> _Shape:
 def _hints(cls: type[Record]) -> dict[str, Any]:
     """Return the annotations of a record's fields, as the modules that declare them mean them.
 
-    `typing.get_type_hints` takes three times as long, for forms that no record has.
+    `typing.get_type_hints` takes several times as long, for forms that no record has.
     """
     return {
-        # Our own source, which `from __future__ import annotations` keeps as text.
-        name: eval(owner.__annotations__[name], vars(sys.modules[owner.__module__]))  # noqa: S307
+        name: _meaning(owner.__annotations__[name], vars(sys.modules[owner.__module__]))
         for owner in cls.__mro__
         if isinstance(owner, RecordType)
         for name in vars(owner)["__slots__"]
     }
+
+
+def _meaning(annotation: str, names: dict[str, Any]) -> Any:
+    """Return what an annotation of our own source means; a default of None says what may lack."""
+    annotation = annotation.removesuffix(" | None")
+    if annotation in names:
+        return names[annotation]
+    return eval(annotation, names)  # noqa: S307  (our own source, kept as text by `annotations`)
 
 
 def _by_tag(forms: Collection[type[Record]]) -> tuple[str, dict[str, type[Record]]]:
