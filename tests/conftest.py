@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -184,6 +184,16 @@ def sealed_home() -> Path:
 def outer_environ(pytestconfig: pytest.Config) -> dict[str, str]:
     """The environment of the person who runs the tests, for the few that install packages."""
     return pytestconfig.stash[_outer_environ].copy()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, which a test leaves as empty as it was."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
 
 
 # ---------------------------------------------------------------------------------- repositories

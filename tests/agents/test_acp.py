@@ -17,10 +17,8 @@ import pytest
 
 from esaa_git.agents.acp import pipes
 from esaa_git.agents.acp.agent import AcpAgent
-from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.edited import NOTE
 from esaa_git.agents.registry import make_agent
-from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.events.base import encode
@@ -30,10 +28,11 @@ from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitBlobs, GitTrees
-from tests.agents.memory import StillClock, no_pause, request
+from esaa_git.store.trees import GitBlobs
+from tests.agents.memory import no_pause, request
 from tests.agents.test_command import assert_dead, running_with
 from tests.conftest import Git
+from tests.support.adapters import in_checkout
 from tests.support.project import KINDS, make_project, task
 
 pytest.importorskip("acp", reason="the extra 'acp' is not installed")
@@ -66,14 +65,11 @@ class World:
     def agent(self, *command: str, model: str | None = None, **settings: Any) -> AcpAgent:
         adapter = make_agent(
             AgentEntry("coder", "acp", model, {"command": [*command], "read": READ, **settings}),
-            AdapterContext(
-                root=self.repo,
-                trees=GitTrees(self.repository),
-                blobs=GitBlobs(self.repository),
-                workspaces=GitWorkspaces(self.repository),
-                clock=StillClock(),
-                max_output_bytes=self.max_output_bytes,
+            in_checkout(
+                self.repo,
+                self.repository,
                 sandbox=self.sandbox,
+                max_output_bytes=self.max_output_bytes,
                 prompt=self.templates.get,
             ),
         )

@@ -19,14 +19,12 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.acp.agent import AcpAgent
-from esaa_git.agents.adapter import AdapterContext
-from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import AgentError
 from esaa_git.sandbox.confinement import LEVELS, choose
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitBlobs, GitTrees
-from tests.agents.memory import StillClock, no_pause, request
+from tests.agents.memory import no_pause, request
+from tests.support.adapters import in_checkout
 
 pytestmark = pytest.mark.cli
 pytest.importorskip("acp", reason="the extra 'acp' is not installed")
@@ -319,16 +317,7 @@ def test_a_published_agent_makes_a_proposal(
                 "timeout": 100_000,
             },
         ),
-        AdapterContext(
-            root=repo,
-            trees=GitTrees(repository),
-            blobs=GitBlobs(repository),
-            workspaces=GitWorkspaces(repository),
-            clock=StillClock(),
-            max_output_bytes=1 << 20,
-            sandbox=sandbox,
-            prompt={}.get,
-        ),
+        in_checkout(repo, repository, sandbox=sandbox),
     )
     asked = replace(request(b"Make made.txt.\n"), base=str(repository.raw.head.target))
     answer = agent.answer(asked, no_pause)

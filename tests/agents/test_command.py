@@ -7,9 +7,8 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +34,8 @@ from tests.agents.memory import (
     request,
 )
 from tests.support.patience import patience
+
+pytestmark = pytest.mark.usefixtures("temporary")
 
 PYTHON = (sys.executable, "-IS", "-c")
 MEBIBYTE = 1 << 20
@@ -90,16 +91,6 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files; every test leaves it as empty as it was."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 @pytest.fixture(params=["none", "landlock", "bubblewrap"])

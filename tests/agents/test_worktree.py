@@ -15,11 +15,9 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.edited import MAX_SUMMARY, NOTE
 from esaa_git.agents.registry import make_agent
 from esaa_git.agents.worktree import WorktreeAgent
-from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core import canonical
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
@@ -30,11 +28,12 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitBlobs, GitTrees
-from tests.agents.memory import StillClock, no_pause, request
+from esaa_git.store.trees import GitBlobs
+from tests.agents.memory import no_pause, request
 from tests.agents.test_command import assert_dead, running_with
 from tests.agents.views import view
 from tests.conftest import Git
+from tests.support.adapters import in_checkout
 
 PROMPT = b"Write the file, with \xc3\xa4 and\nsecond lines.\n"
 PICTURE = bytes(range(256)) * 4
@@ -76,14 +75,11 @@ class World:
     def agent(self, model: str | None = None, **settings: Any) -> WorktreeAgent:
         adapter = make_agent(
             AgentEntry("coder", "worktree", model, settings),
-            AdapterContext(
-                root=self.repo,
-                trees=GitTrees(self.repository),
-                blobs=GitBlobs(self.repository),
-                workspaces=GitWorkspaces(self.repository),
-                clock=StillClock(),
-                max_output_bytes=self.max_output_bytes,
+            in_checkout(
+                self.repo,
+                self.repository,
                 sandbox=self.sandbox,
+                max_output_bytes=self.max_output_bytes,
                 prompt=self.templates.get,
             ),
         )

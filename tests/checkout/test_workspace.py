@@ -31,6 +31,8 @@ from esaa_git.store.repository import Repository, open_repository
 from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.conftest import Git
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 ENOUGH = 10_000_000
 FILES = {
     "README.md": b"# Example\n",
@@ -46,16 +48,6 @@ EXECUTABLE = {"bin/tool"}
 
 Commit = Callable[..., str]
 Updates = list[dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The temporary folder of a test; in the end nothing is left in it."""
-    folder = tmp_path / "room"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 @pytest.fixture
@@ -120,14 +112,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_workspace_holds_the_files_of_the_base_and_two_empty_folders(
-    project: Path, room: Path
+    project: Path, temporary: Path
 ) -> None:
     with opened(project) as workspace:
         assert contents(workspace.path) == FILES
         assert (workspace.path / "bin/tool").stat().st_mode & 0o111
         assert not (workspace.path / "src/b.py").stat().st_mode & 0o111
         assert list(workspace.home.iterdir()) == list(workspace.tmp.iterdir()) == []
-        assert workspace.path.is_relative_to(room)
+        assert workspace.path.is_relative_to(temporary)
         above = workspace.path.parent
         assert stat.S_IMODE(above.stat().st_mode) == 0o700
         assert not above.is_symlink()
@@ -135,17 +127,17 @@ def test_a_workspace_holds_the_files_of_the_base_and_two_empty_folders(
     assert not above.exists()
 
 
-def test_a_workspace_is_removed_when_its_user_fails(project: Path, room: Path) -> None:
+def test_a_workspace_is_removed_when_its_user_fails(project: Path, temporary: Path) -> None:
     with pytest.raises(ZeroDivisionError), opened(project):
         raise ZeroDivisionError
-    assert list(room.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_while_an_agent_works_nothing_that_the_diff_relies_on_is_on_the_disk(
-    project: Path, room: Path
+    project: Path, temporary: Path
 ) -> None:
     with opened(project) as workspace:
-        (only,) = room.iterdir()
+        (only,) = temporary.iterdir()
         assert sorted(path.name for path in only.iterdir()) == ["checkout", "home", "tmp"]
         assert only == workspace.path.parent
 
@@ -645,7 +637,7 @@ def test_a_commit_that_is_not_there_is_said_so(project: Path) -> None:
     assert caught.value.cause == "the commit is not in this repository"
 
 
-def test_an_object_that_is_missing_is_said_so(project: Path, git: Git, room: Path) -> None:
+def test_an_object_that_is_missing_is_said_so(project: Path, git: Git, temporary: Path) -> None:
     oid = git(project, "rev-parse", "HEAD:src/b.py")
     (project / ".git/objects" / oid[:2] / oid[2:]).unlink()
     with pytest.raises(AgentError) as caught, opened(project):
@@ -655,9 +647,9 @@ def test_an_object_that_is_missing_is_said_so(project: Path, git: Git, room: Pat
 
 
 def test_a_temporary_folder_that_cannot_be_used_is_said_so(
-    project: Path, room: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(room / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     with pytest.raises(AgentError) as caught, opened(project):
         pass
     assert caught.value.cause == "No such file or directory"
@@ -667,8 +659,8 @@ def test_a_temporary_folder_that_cannot_be_used_is_said_so(
 # ---- in the end it is gone ---------------------------------------------------------------------
 
 
-def test_a_folder_of_any_depth_is_removed(room: Path) -> None:
-    top = room / "top"
+def test_a_folder_of_any_depth_is_removed(temporary: Path) -> None:
+    top = temporary / "top"
     top.mkdir()
     place = os.open(top, os.O_RDONLY)
     for _ in range(1500):
@@ -681,16 +673,16 @@ def test_a_folder_of_any_depth_is_removed(room: Path) -> None:
     assert not top.exists()
 
 
-def test_a_symlink_is_removed_and_what_it_names_stays(room: Path, tmp_path: Path) -> None:
+def test_a_symlink_is_removed_and_what_it_names_stays(temporary: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").touch()
     outside.chmod(0o755)
-    (room / "top").mkdir()
-    (room / "top/link").symlink_to(outside)
-    remove_folder(room / "top")
-    (room / "link").symlink_to(outside)
-    remove_folder(room / "link")
-    assert list(room.iterdir()) == []
+    (temporary / "top").mkdir()
+    (temporary / "top/link").symlink_to(outside)
+    remove_folder(temporary / "top")
+    (temporary / "link").symlink_to(outside)
+    remove_folder(temporary / "link")
+    assert list(temporary.iterdir()) == []
     assert (outside / "file").exists()
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755

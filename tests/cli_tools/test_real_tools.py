@@ -15,10 +15,8 @@ from typing import Any
 
 import pytest
 
-from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.worktree import WorktreeAgent
-from esaa_git.checkout.workspace import GitWorkspaces
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -26,9 +24,9 @@ from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer
 from esaa_git.sandbox import confinement
 from esaa_git.store.repository import open_repository
-from esaa_git.store.trees import GitBlobs, GitTrees
-from tests.agents.memory import StillClock, no_pause, request
+from tests.agents.memory import no_pause, request
 from tests.cli_tools.endpoint import LAST_WORD, OUTPUT_TOKENS, Endpoint, serve
+from tests.support.adapters import in_checkout
 
 pytestmark = [pytest.mark.cli, pytest.mark.timeout(900)]
 
@@ -152,16 +150,7 @@ def asked(
                     "hosts": [endpoint.host],
                 },
             ),
-            AdapterContext(
-                root=repo,
-                trees=GitTrees(repository),
-                blobs=GitBlobs(repository),
-                workspaces=GitWorkspaces(repository),
-                clock=StillClock(),
-                max_output_bytes=1 << 20,
-                sandbox=level,
-                prompt=lambda _: None,
-            ),
+            in_checkout(repo, repository, sandbox=level),
         )
         body = b"Create the file hello.txt with the one line 'hello'.\n"
         asking = replace(

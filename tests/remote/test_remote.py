@@ -548,7 +548,8 @@ def test_everything_that_people_keep_in_a_tree_follows(team: Team) -> None:
     assert (team.two.path / "link").is_symlink()
 
 
-def test_a_crash_between_the_two_refs_is_finished_by_the_next_command(team: Team) -> None:
+def _crash_between_the_two_refs(team: Team) -> None:
+    """Have the log of the second follow the first, and not its branch."""
     team.one.ok("run", "--task", "T-2")
     team.one.ok("push")
     old = team.two.head()
@@ -558,20 +559,16 @@ def test_a_crash_between_the_two_refs_is_finished_by_the_next_command(team: Team
     journal.write(Followup(str(team.one.tip()), move, "", ["src/T-2.txt"]))
     journal.pause()
     team.two.git("update-ref", LOG, str(team.one.tip()))
+
+
+def test_a_crash_between_the_two_refs_is_finished_by_the_next_command(team: Team) -> None:
+    _crash_between_the_two_refs(team)
     team.two.ok("verify")
     team.agree()
 
 
 def test_a_crash_after_which_somebody_committed_is_left_to_a_sync(team: Team) -> None:
-    team.one.ok("run", "--task", "T-2")
-    team.one.ok("push")
-    old = team.two.head()
-    team.two.git("fetch", "--quiet", "origin")
-    journal = FileJournal(team.two.repository)
-    move = BranchMove("main", old, team.one.head())
-    journal.write(Followup(str(team.one.tip()), move, "", ["src/T-2.txt"]))
-    journal.pause()
-    team.two.git("update-ref", LOG, str(team.one.tip()))
+    _crash_between_the_two_refs(team)
     team.two.write("people.txt", "here\n")
     team.two.commit("People")
     team.two.ok("sync")
