@@ -14,6 +14,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Stop
 from esaa_git.engine.pool import POLL_SECONDS, WorkerPool
 from esaa_git.engine.schedule import is_dispatched, is_spent
+from esaa_git.engine.work import Found
 from esaa_git.errors import RunHalted
 
 MAX_WAIT_SECONDS = 3600
@@ -23,7 +24,7 @@ MAX_WAIT_SECONDS = 3600
 class Backoff:
     """How one run waits: it says once what for, and wakes up for its own jobs."""
 
-    def __init__(self, engine: Engine, pool: WorkerPool, stop: Stop) -> None:
+    def __init__(self, engine: Engine, pool: WorkerPool[Found], stop: Stop) -> None:
         self._engine = engine
         self._pool = pool
         self._stop = stop

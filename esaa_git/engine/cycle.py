@@ -31,9 +31,9 @@ from esaa_git.engine.proposer import Dispatched, dispatch, release, resume
 from esaa_git.engine.review import awaiting_reviewer, dispatch_review, release_review
 from esaa_git.engine.schedule import Selection, is_dispatched, outcome
 from esaa_git.engine.transaction import transact
-from esaa_git.engine.work import Work, is_ready_to_close
+from esaa_git.engine.work import Found, Work, is_ready_to_close
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.agent import Request
 
 MAX_CONFLICTS = 8
 """How often an answer is taken up again after all tries to record it were lost against others."""
@@ -72,7 +72,7 @@ class _Decider:
         self._observer = observer
         self._stop = stop
         self._report = Report()
-        self._pool = WorkerPool()
+        self._pool: WorkerPool[Found] = WorkerPool()
         self._work: dict[str, Work] = {}
         self._made = 0
         self._told = False
@@ -80,7 +80,7 @@ class _Decider:
         self._stuck: set[str] = set()
         self._selection = Selection(overlap=options.overlap, shared=engine.sharing is not None)
         self._left_behind: list[str] = []
-        self._held_back: list[JobResult] = []
+        self._held_back: list[JobResult[Found]] = []
         self._backoff = Backoff(engine, self._pool, stop)
         self._ending: int | None = None
         stop.wake = self._pool.wake
@@ -276,7 +276,7 @@ class _Decider:
                 raise
             self._engine.say(f"{work.attempt_id} is not given back, its lease runs out: {error}")
 
-    def _came_in_time(self, work: Work, value: Answer | Proof) -> bool:
+    def _came_in_time(self, work: Work, value: Found) -> bool:
         """Admit what ended by itself after all, so that nothing is lost that was paid for."""
         try:
             return self._admit(work, work.take(value)) is None
@@ -285,7 +285,7 @@ class _Decider:
 
     # -- what comes back ------------------------------------------------------------------------
 
-    def _take(self, ended: JobResult | None) -> None:
+    def _take(self, ended: JobResult[Found] | None) -> None:
         if ended is None:
             return
         work = self._work[ended.key]
@@ -327,7 +327,7 @@ class _Decider:
             if work is not beside
         )
 
-    def _put_back(self, work: Work, ended: JobResult, error: ConflictError) -> None:
+    def _put_back(self, work: Work, ended: JobResult[Found], error: ConflictError) -> None:
         """Take up again later what others were faster than: it was paid for."""
         work.conflicts += 1
         if work.conflicts <= MAX_CONFLICTS:

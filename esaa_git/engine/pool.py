@@ -11,7 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 Pause = Callable[[], None]
 
@@ -24,19 +26,19 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(Generic[T]):
     """One job that is over: what it returned, or what it raised."""
 
     key: str
-    value: Any = None
+    value: T | None = None
     error: BaseException | None = None
 
 
-class WorkerPool:
+class WorkerPool(Generic[T]):
     """Jobs at work, by key. Only the thread that made it calls its methods, `wake` excepted."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[JobResult | None] = SimpleQueue()
+        self._queue: SimpleQueue[JobResult[T] | None] = SimpleQueue()
         self._threads: dict[str, threading.Thread] = {}
         self._called_off: dict[str, threading.Event] = {}
 
@@ -46,7 +48,7 @@ class WorkerPool:
     def __contains__(self, key: object) -> bool:
         return key in self._threads
 
-    def start(self, key: str, job: Callable[[Pause], Any]) -> None:
+    def start(self, key: str, job: Callable[[Pause], T]) -> None:
         """Do the job in a thread; `next` hands out what became of it."""
         assert key not in self._threads, f"'{key}' is at work already"
         called_off = self._called_off[key] = threading.Event()
@@ -68,7 +70,7 @@ class WorkerPool:
         self._threads[key] = thread
         thread.start()
 
-    def next(self, seconds: float) -> JobResult | None:
+    def next(self, seconds: float) -> JobResult[T] | None:
         """Return the job that ended first, or None after so many seconds or a `wake`."""
         try:
             ended = self._queue.get(timeout=seconds)

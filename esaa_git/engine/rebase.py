@@ -91,7 +91,7 @@ class _Replay:
         self._tail = tail
         self._contracts_of = contracts_of
         self._before_effect = before_effect
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: list[Outcome] = []
         self._ids = Ids()
 
     def run(self) -> list[Outcome]:
@@ -104,8 +104,8 @@ class _Replay:
             except (RefusedError, RunHalted, UsageError, ConfigurationError) as error:
                 kind, reason = LEFT_OUT, ": ".join(filter(None, (error.message, error.cause)))
             became = tuple(event_id(seq) for seq in range(before + 1, self._seq() + 1))
-            self._outcomes[index] = Outcome(stored, kind, reason, became)
-        return [self._outcomes[index] for index in range(len(self._tail))]
+            self._outcomes.append(Outcome(stored, kind, reason, became))
+        return self._outcomes
 
     def _seq(self) -> int:
         return 0 if (tip := self._engine.log.tip()) is None else tip.seq

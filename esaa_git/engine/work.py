@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from esaa_git.core.event import instant
 from esaa_git.core.state import Attempt, State, Task
@@ -14,6 +15,9 @@ from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, release
 from esaa_git.engine.review import release_review, try_admit_review
 from esaa_git.ports.agent import Answer
+
+Found: TypeAlias = Answer | Proof | None
+"""What a job of a run came back with; nothing, where only the log is to be looked at again."""
 
 GRACE_SECONDS = 10
 """How long after its deadline an agent of ours may take to be ended before its lease expires."""
@@ -46,7 +50,7 @@ class Work:
         """What other processes are told that we are at work on."""
         return self.approval_id or self.attempt_id
 
-    def take(self, value: Answer | Proof | None) -> Proof | None:
+    def take(self, value: Found) -> Proof | None:
         """Return the proof that came back; an answer is kept until it is admitted."""
         if value is None or isinstance(value, Proof):
             return value
