@@ -6,11 +6,12 @@ events that `decide` makes of it, and the transaction writes them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import assert_never
 
 from esaa_git.core import storage
-from esaa_git.core.answer import AnyAnswer, Heartbeat, Issue, Lesson, Result, Review
+from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import Contracts
@@ -74,7 +75,7 @@ def _admit(
     if isinstance(verdict, Rejected):
         return reject(tx, output, verdict, call)
     envelope = verdict.envelope
-    given = _redacted(envelope.payload, tx.contracts)
+    given = envelope.payload
     match given:
         case Result():
             return _admit_result(engine, tx, output, verdict, given, call, proof)
@@ -110,35 +111,31 @@ def _judge(engine: Engine, tx: Transaction, output: AgentOutput) -> Accepted | R
         attempt_id=output.attempt_id,
         leases=tx.leases,
     )
-    if isinstance(verdict, Accepted):
-        return _unstorable(verdict.envelope, tx.contracts) or verdict
-    return verdict
+    return _storable(verdict, tx.contracts) if isinstance(verdict, Accepted) else verdict
 
 
-def _unstorable(envelope: Envelope, contracts: Contracts) -> Rejected | None:
-    """Return why an answer cannot be put on record once secrets are blotted out of it, or None."""
-    given = encode(_recorded(envelope.payload))
+def _storable(accepted: Accepted, contracts: Contracts) -> Accepted | Rejected:
+    """Return the verdict with the answer as the record may keep it.
+
+    That is without secrets, and without the updates of files: the after-images stand for them.
+    """
+    envelope, answer = accepted.envelope, accepted.envelope.payload
+    if isinstance(answer, Result):
+        answer = replace(answer, file_updates=None)
+    given = encode(answer)
     safe = storage.redact_value(given, contracts.storage)
-    fault = None if safe == given else check_payload(envelope.action, safe)
-    if fault is None:
-        return None
-    place = fault.detail["at"]
-    return Rejected(
-        RejectCode.INVALID_VALUE,
-        f"{place}: this looks like a secret and cannot be blotted out here; leave it away",
-        {"at": place},
-    )
-
-
-def _redacted(answer: AnyAnswer, contracts: Contracts) -> AnyAnswer:
-    """Return an answer as the record may keep it: without secrets, and without its contents."""
-    safe = storage.redact_value(encode(_recorded(answer)), contracts.storage)
-    return decode(type(answer), safe)
-
-
-def _recorded(answer: AnyAnswer) -> AnyAnswer:
-    """Return an answer without the updates of files, which the record keeps as after-images."""
-    return replace(answer, file_updates=None) if isinstance(answer, Result) else answer
+    if safe != given:
+        fault = check_payload(envelope.action, safe)
+        if fault is not None:
+            place = fault.detail["at"]
+            return Rejected(
+                RejectCode.INVALID_VALUE,
+                f"{place}: this looks like a secret and cannot be blotted out here; leave it away",
+                {"at": place},
+            )
+        answer = decode(type(answer), safe)
+    kept = dataclasses.replace(envelope, payload=answer)
+    return dataclasses.replace(accepted, envelope=kept)
 
 
 # -- from a verdict to events -----------------------------------------------------------------
