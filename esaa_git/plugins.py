@@ -70,6 +70,12 @@ class Door(Generic[T]):
         ours = list(self.built_in)
         return ours + sorted({entry.name for entry in self._installed()} - set(ours))
 
+    def package_of(self, name: str) -> str | None:
+        """Return the package that brings the entry of this name, None for a built-in one."""
+        if name in self.built_in:
+            return None
+        return next((_package(entry) for entry in self._installed(name)), None)
+
     def how_to_get(self, package: str | None) -> tuple[str, str]:
         """Return why a name is not to be found, and what helps.
 
@@ -94,10 +100,12 @@ class Door(Generic[T]):
     def _load(self, name: str, entry: EntryPoint, package: str) -> T:
         try:
             found = entry.load()
-        except Exception as error:  # it is not ours, and may fail in any way
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it is not ours, and may fail in any way, or want to exit
             raise ConfigurationError(
                 f"{self.noun} '{name}' of the package '{package}' cannot be loaded",
-                cause=f"{type(error).__name__}: {error}",
+                cause=" ".join(f"{type(error).__name__}: {error}".split()),
                 hint=f"run 'python3 -m pip install --upgrade {package}', or uninstall it",
             ) from error
         if not isinstance(found, self.kind):

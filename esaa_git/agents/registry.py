@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext
+from esaa_git.agents.foreign import ForeignAgent
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
 from esaa_git.core.printable import visible
 from esaa_git.core.schema_faults import check_part, unfit
@@ -68,7 +69,12 @@ def make_agent(entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
     adapter = ADAPTERS.find(entry.adapter)
     if adapter is None:
         raise _absent(entry)
-    return make(adapter, entry, context)
+    package = ADAPTERS.package_of(entry.adapter)
+    if package is None:
+        return make(adapter, entry, context)
+    _check_settings(entry, adapter)
+    _check_sandboxes(entry, adapter, context.sandbox)
+    return ForeignAgent(entry, package, lambda: adapter.make(entry, context))
 
 
 def make(adapter: Adapter, entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
@@ -84,7 +90,7 @@ def make(adapter: Adapter, entry: AgentEntry, context: AdapterContext) -> AgentA
 
 
 def _absent(entry: AgentEntry) -> AgentError:
-    message = f"agent '{entry.name}': no adapter '{entry.adapter}'"
+    message = f"agent '{entry.name}': no adapter '{visible(entry.adapter, keep='')}'"
     if entry.package is None:
         return AgentError(
             message,

@@ -46,8 +46,11 @@ def members(project: Project, sandbox: str) -> list[Member]:
     Nothing is asked of any service: that a program and the variables are there says nothing yet
     of its key.
     """
+    from esaa_git.agents.registry import check_swarm
+
     project.sandbox = sandbox
     contracts = read_contracts(project.repository)
+    check_swarm(contracts)
     return [_member(project, entry, contracts) for entry in contracts.swarm.agents.values()]
 
 

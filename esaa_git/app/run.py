@@ -314,6 +314,7 @@ def dry_run(
         agent: who would be asked, whatever the kind of task.
         branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
     """
+    from esaa_git.agents.registry import check_swarm
     from esaa_git.core.plan import check_plan, diff_plan
     from esaa_git.core.state import EMPTY
     from esaa_git.engine.proposer import agent_for
@@ -325,6 +326,7 @@ def dry_run(
         state, in_force = project.log.load()
         contracts = in_force if state.run.is_open else contracts
     plan = read_plan(project.repository, branch)
+    check_swarm(contracts)
     check_plan(plan, state, contracts)
     found = diff_plan(plan, state)
     now = project.engine.moment(state)

@@ -126,7 +126,9 @@ class Trial:
             AgentError: as `AgentAdapter.answer`.
         """
         from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
+        from esaa_git.core.events.base import encode
         from esaa_git.core.rejection import Rejected
+        from esaa_git.engine.verifier import Accepted
 
         began = time.monotonic()
         request, answer, verdict, content = _asked(
@@ -140,7 +142,7 @@ class Trial:
         action, summary, files = "", "", []
         if not isinstance(verdict, Rejected):
             payload = verdict.envelope.payload
-            proposal = getattr(verdict, "proposal", None)
+            proposal = verdict.proposal if isinstance(verdict, Accepted) else None
             action = verdict.envelope.action
             match payload:
                 case Result():
@@ -151,7 +153,7 @@ class Trial:
                     pass  # None of these has words for a table.
                 case _:
                     assert_never(payload)
-            files = [] if proposal is None else [file.to_json() for file in proposal.files]
+            files = [] if proposal is None else [encode(file.recorded()) for file in proposal.files]
         return TrialResult(
             milliseconds,
             answer.latency_ms,
@@ -174,7 +176,10 @@ def trial(project: Project, name: str, *, sandbox: str, keep: bool) -> Iterator[
     Raises:
         AgentError: if the agent cannot be asked at all.
     """
+    from esaa_git.agents.registry import check_swarm
+
     contracts = read_contracts(project.repository)
+    check_swarm(contracts)
     entry = _anchored(contracts.swarm.agent(name), project.repository.workdir)
     with _trial_folder(keep=keep) as top:
         asking = Project(top / "repository")

@@ -57,7 +57,9 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
                 one.model or "",
                 ", ".join(one.kinds),
                 one.sandbox or "",
-                "ready" if one.missing is None else f"{one.missing} ({one.cause})",
+                "ready"
+                if one.missing is None
+                else one.missing + (f" ({one.cause})" if one.cause else ""),
             )
             for one in found
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pygit2
@@ -85,7 +86,10 @@ def check_ranges(
             )
         return
     opening = (str(repository.git_dir), frozenset(refs.list(_HEADS)), with_effects)
-    with ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool:
+    with (
+        _safe_path(),
+        ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool,
+    ):
         pending: set[Future[Outcome]] = set()
         for part in ranges:
             pending.add(pool.submit(_check_in_worker, part))
@@ -94,6 +98,24 @@ def check_ranges(
                 yield from (future.result() for future in ready)
         for future in pending:
             yield future.result()
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have new interpreters look for no module in the working directory (PYTHONSAFEPATH).
+
+    Where worker processes are no copies of this one (macOS, Python 3.14), an interpreter starts for
+    each, and the working directory may be a checkout that nobody trusts.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _open_in_worker(path: str, branches: frozenset[str], with_effects: bool) -> None:
