@@ -88,8 +88,9 @@ class Door(Generic[T]):
         if _is_installed(package):
             cause = f"the package '{package}' is installed, and has it not under '{self.group}'"
             return cause, f"run 'python3 -m pip install --upgrade {package}'"
-        cause = f"the package '{package}' brings it, and is not installed here"
-        return cause, f"run 'python3 -m pip install {package}'"
+        cause = f"by this repository's word the package '{package}' brings it; it is not installed"
+        hint = f"look at what it is, for it gets all your rights, then run 'pip install {package}'"
+        return cause, hint
 
     def _installed(self, name: str | None = None) -> list[EntryPoint]:
         from importlib.metadata import entry_points  # 10 ms that nothing built in has to pay

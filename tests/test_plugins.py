@@ -130,8 +130,8 @@ def test_what_helps_depends_on_what_is_known_of_the_package(packages: Packages) 
         "install the package that brings this thing",
     )
     assert DOOR.how_to_get("other-things") == (
-        "the package 'other-things' brings it, and is not installed here",
-        "run 'python3 -m pip install other-things'",
+        "by this repository's word the package 'other-things' brings it; it is not installed",
+        "look at what it is, for it gets all your rights, then run 'pip install other-things'",
     )
     assert DOOR.how_to_get("some-things") == (
         "the package 'some-things' is installed, and has it not under 'esaa_git.things'",

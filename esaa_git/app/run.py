@@ -13,7 +13,7 @@ from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
 from esaa_git.app.sync import refuse_second_log, share
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
-from esaa_git.errors import RunHalted
+from esaa_git.errors import RunHalted, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -49,6 +49,10 @@ class RunObserver(Observer, Protocol):
     def admitted(self, outcome: Outcome) -> None:
         """An attempt came to an end, or said something."""
         ...
+
+
+SANDBOXES = ("auto", "landlock", "bubblewrap", "none")
+"""What may be asked for to confine agents and checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +146,17 @@ def run(
         stop: how the caller ends it before, from a signal handler or another thread.
 
     Raises:
+        UsageError: for less than one agent or attempt, or an unknown confinement.
         RunHalted: if the run is over and the plan has nothing new, or only a person can help.
         AgentError: if an agent cannot be asked at all.
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
     """
+    if parallel < 1 or (steps is not None and steps < 1):
+        raise UsageError("a run of no agents or of no attempts does nothing", hint="use 1 or more")
+    if sandbox not in SANDBOXES:
+        raise UsageError(
+            f"'{sandbox}' is no confinement", hint=f"use one of {', '.join(SANDBOXES)}"
+        )
     stop = stop or Stop()
     project.sandbox = sandbox
     if remote is not None:

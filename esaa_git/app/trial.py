@@ -204,9 +204,11 @@ def trial(project: Project, name: str, *, sandbox: str, keep: bool) -> Iterator[
 
 def _anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
     """Return the entry with the paths that start at the operator's checkout made absolute."""
+    from esaa_git.agents.registry import ADAPTERS
+
     settings = dict(entry.settings)
-    if root is None:
-        return entry
+    if root is None or entry.adapter not in ADAPTERS.built_in:
+        return entry  # what the settings of another package's adapter mean is not ours to say
 
     def absolute(path: str) -> str:
         return path if Path(path).is_absolute() else str(root.absolute() / path)

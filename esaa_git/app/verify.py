@@ -162,6 +162,12 @@ def verify(
         CorruptedError: if the checkpoint is none.
         ConfigurationError: if the cosigners cannot be read.
     """
+    if record and not relink:
+        raise UsageError("what is not looked for cannot be recorded", hint="relink as well")
+    if require is not None and cosigner is None:
+        raise UsageError("nobody's signatures count", hint="name a file with the cosigners' keys")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} processes verify nothing", hint="use one or more")
     expected = _expected(
         genesis,
         max_age,

@@ -196,11 +196,16 @@ def _assignment(request: Request) -> Assignment:
 
 
 def submit(
-    project: Project, output: bytes, *, task_id: str | None = None, actor: str | None = None
+    project: Project,
+    output: bytes | str,
+    *,
+    task_id: str | None = None,
+    actor: str | None = None,
 ) -> Outcome:
     """Have an envelope admitted: a result, an issue, a heartbeat or a lesson.
 
     Args:
+        output: the envelope, JSON in UTF-8.
         task_id: the task that it answers; by default the one that the actor holds, if it is one.
 
     Raises:
@@ -209,7 +214,8 @@ def submit(
     by = project.actor(actor)
     task = _held(project, task_id, by) if task_id is not None else _only_one_held(project, by)
     attempt_id = None if task is None or task.attempt is None else task.attempt.attempt_id
-    return admit(project, by, output, None if task is None else task.task_id, attempt_id)
+    data = output.encode("utf-8", "surrogatepass") if isinstance(output, str) else output
+    return admit(project, by, data, None if task is None else task.task_id, attempt_id)
 
 
 def complete(

@@ -52,9 +52,11 @@ def test_the_package_that_brings_an_adapter_is_named_where_it_is_missing() -> No
     with pytest.raises(AgentError, match="agent 'coder': no adapter 'telepathy'") as caught:
         made(unknown)
     assert caught.value.cause == (
-        "the package 'esaa-git-telepathy' brings it, and is not installed here"
+        "by this repository's word the package 'esaa-git-telepathy' brings it; it is not installed"
     )
-    assert caught.value.hint == "run 'python3 -m pip install esaa-git-telepathy'"
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("look at what it is, for it gets all your rights, ")
+    assert caught.value.hint.endswith("then run 'pip install esaa-git-telepathy'")
 
 
 @pytest.mark.parametrize("package", ["--index-url=http://x", "a b", "x;y", "", "a" * 101, ["a"]])

@@ -108,8 +108,14 @@ def test_an_agent_of_a_package_does_a_task_and_the_record_needs_no_package(
 def test_a_run_says_which_package_is_missing(project: Project) -> None:
     said = project.fails(11, "run")
     assert "agent 'echo': no adapter 'echo'" in said
-    assert "the package 'esaa-git-echo' brings it, and is not installed here" in said
-    assert "run 'python3 -m pip install esaa-git-echo'" in said
+    assert (
+        "by this repository's word the package 'esaa-git-echo' brings it; it is not installed"
+        in said
+    )
+    assert (
+        "look at what it is, for it gets all your rights, then run 'pip install esaa-git-echo'"
+        in said
+    )
     assert project.tip() is None
 
 
@@ -137,5 +143,8 @@ def test_without_its_package_a_name_is_taken_for_a_mistake(project: Project) -> 
 
 def test_the_doctor_and_the_list_of_agents_say_what_is_missing(project: Project) -> None:
     (row,) = project.esaa("agent", "list", "--json").json["agents"]
-    assert row["hint"] == "run 'python3 -m pip install esaa-git-echo'"
+    assert (
+        row["hint"]
+        == "look at what it is, for it gets all your rights, then run 'pip install esaa-git-echo'"
+    )
     assert "no adapter 'echo'" in project.esaa("doctor").out
