@@ -11,7 +11,6 @@ loaded where it is used, and by nothing that verifies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -26,9 +25,10 @@ API: Final = 1
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Door(Generic[T]):
     """One kind of extension: where it is registered, and what of it is built in.
+
+    A plain class: commands that ask no agent import it, and a dataclass takes longer to make.
 
     Attributes:
         group: the entry-point group.
@@ -37,10 +37,13 @@ class Door(Generic[T]):
         built_in: values of our own entries by name, `module:name`.
     """
 
-    group: str
-    noun: str
-    kind: type[T]
-    built_in: Mapping[str, str]
+    __slots__ = ("built_in", "group", "kind", "noun")
+
+    def __init__(self, group: str, noun: str, kind: type[T], built_in: Mapping[str, str]) -> None:
+        self.group = group
+        self.noun = noun
+        self.kind = kind
+        self.built_in = built_in
 
     def find(self, name: str) -> T | None:
         """Return the entry of this name, or None where neither we nor a package has one.
