@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.errors import UsageError
+
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.events.fields import TaskDefinition
 
 _NOT_GIVEN = {"kind": "", "title": None}
 """A definition may lack what a task must have; the event's schema says so in words."""
@@ -19,11 +22,9 @@ def add(project: Project, definition: Mapping[str, Any], actor: str | None) -> N
         definition: as in the plan.
         actor: who decides it; by default whom git's configuration names. So in all of these.
     """
-    from esaa_git.core.events.base import decode
-    from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    task = decode(TaskDefinition, {**_NOT_GIVEN, **definition})
+    task = _task(definition)
     operator.add_task(project.engine, task, project.actor(actor))
 
 
@@ -68,11 +69,9 @@ def hotfix(
         definition: of the new task; without an id it gets one after the task that it corrects.
         issue_id: the issue that it answers.
     """
-    from esaa_git.core.events.base import decode
-    from esaa_git.core.events.fields import TaskDefinition
     from esaa_git.engine import operator
 
-    task = decode(TaskDefinition, {**_NOT_GIVEN, "task_id": "", **definition})
+    task = _task({"task_id": "", **definition})
     by = project.actor(actor)
     return operator.hotfix(project.engine, task_id, task, by, reason, issue_id)
 
@@ -82,3 +81,16 @@ def override(project: Project, task_id: str, actor: str | None, reason: str) -> 
     from esaa_git.engine import operator
 
     operator.override(project.engine, task_id, project.actor(actor), reason)
+
+
+def _task(definition: Mapping[str, Any]) -> TaskDefinition:
+    """Return the record of a definition; what it has that no task has is refused, not dropped."""
+    from esaa_git.core.events.base import decode, schema_of
+    from esaa_git.core.events.fields import TaskDefinition
+
+    unknown = sorted(definition.keys() - schema_of(TaskDefinition)["properties"].keys())
+    if unknown:
+        raise UsageError(
+            f"a task has no '{unknown[0]}'", hint='docs/FORMAT.md, "Vocabulary", lists what it has'
+        )
+    return decode(TaskDefinition, {**_NOT_GIVEN, **definition})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import esaa_git
+from esaa_git.app import tasks
 from esaa_git.errors import UsageError
 from tests.conftest import Git
 from tests.support.project import make_project, task
@@ -46,3 +47,12 @@ def test_an_envelope_may_be_text(project: esaa_git.Project) -> None:
     esaa_git.claim(project, "T-1")
     said = esaa_git.submit(project, "{", task_id="T-1")
     assert said.kind == "rejected"
+
+
+def test_a_misspelt_part_of_a_task_is_refused_and_not_dropped(project: esaa_git.Project) -> None:
+    esaa_git.apply_plan(project)
+    before = esaa_git.state(project).seq
+    given = {"task_id": "T-9", "kind": "impl", "title": "x", "write": ["src/**"]}
+    with pytest.raises(UsageError, match="a task has no 'write'"):
+        tasks.add(project, given, None)
+    assert esaa_git.state(project).seq == before
