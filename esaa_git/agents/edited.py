@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ class EditingAgent(ProgramAgent, Generic[Work]):
             answer = self._judged(request, workspace, allowed, work)
         return replace(answer, latency_ms=latency_ms)
 
+    @abstractmethod
     def _work(
         self,
         request: Request,
@@ -67,10 +69,11 @@ class EditingAgent(ProgramAgent, Generic[Work]):
         until: float,
         pause: Callable[[], None],
     ) -> Work:
-        raise NotImplementedError
+        """Have the checkout edited, and return what came of it."""
 
+    @abstractmethod
     def _judged(self, request: Request, workspace: Workspace, allowed: Limit, work: Work) -> Answer:
-        raise NotImplementedError
+        """Return the answer that the work amounts to."""
 
 
 def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ _BY_HAND: Final = "run it by hand"
 SCRIPT: Final = f"{_BY_HAND}; a script needs a first line as in '#!/usr/bin/env python3'"
 
 
-class ProgramAgent:
+class ProgramAgent(ABC):
     """What all agents have that are programs of this machine; a kind of them adds how it is asked.
 
     Args:
@@ -99,11 +100,11 @@ class ProgramAgent:
         """
         return find_program(self.name, self._settings["command"][0], self._context.root)
 
+    @abstractmethod
     def _answer(
         self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
     ) -> Answer:
         """Return the answer of the program, which has time until this moment of the clock."""
-        raise NotImplementedError
 
     def _environment(
         self, request: Request, allowed: Limit, home: Path, tmp: Path, **ours: str
