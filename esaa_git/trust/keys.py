@@ -26,7 +26,7 @@ from esaa_git.plugins import Door
 from esaa_git.trust import sshsig
 from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshSigner
 from esaa_git.trust.sshagent import AgentSigner
-from esaa_git.trust.sshsig import WireReader, encode_mpint, encode_string
+from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

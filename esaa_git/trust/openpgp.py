@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from binascii import Error as Base64Error
-from binascii import a2b_base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.core.contracts import OPENPGP_SIGNERS
-from esaa_git.trust.allowed_signers import SignatureRefused, patterns_of, unusable
+from esaa_git.trust.allowed_signers import patterns_of, unusable
+from esaa_git.trust.oneform import Unacceptable
+from esaa_git.trust.openpgp_form import PgpKey, public_keys
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -35,28 +35,21 @@ def run_gpg(
         raise TimeoutError(str(error)) from None
 
 
-BEGIN_SIGNATURE: Final = b"-----BEGIN PGP SIGNATURE-----\n"
-
-_PGP_END: Final = b"-----END PGP SIGNATURE-----\n"
-
-_PGP_MAXIMUM_BYTES: Final = 65536
-
-
-# Patterns stay text, and compile where they are first used: that is half of this import's time.
-_PGP_ARMOR: Final = (
-    rb"(?:[A-Za-z]+: [^\n]*\n)*\n((?:[A-Za-z0-9+/]+={0,2}\n)+)(?:=[A-Za-z0-9+/]{4}\n)?"
-)
-
+# It stays text, and compiles where it is first used.
 _PGP_KEY: Final = r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n[^-]+-----END PGP PUBLIC KEY BLOCK-----\n"
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedOpenPgpKey:
-    """One entry of `openpgp_signers.yaml`: a primary key by its fingerprint, and the key itself."""
+    """One entry of `openpgp_signers.yaml`: a primary key by its fingerprint, and the key itself.
+
+    `keys` are those in it that may sign, by their fingerprints.
+    """
 
     principals: tuple[str, ...]
     fingerprint: str
     public_key: str
+    keys: Mapping[str, PgpKey]
 
 
 def remove_home(home: str, owner: int) -> None:
@@ -65,40 +58,6 @@ def remove_home(home: str, owner: int) -> None:
         from shutil import rmtree
 
         rmtree(home, ignore_errors=True)
-
-
-def signature_packet(armored: bytes) -> bytes:
-    """Return the one signature packet of an armour (RFC 4880, sections 4.2 and 6.2).
-
-    gpg also takes signed messages where a detached signature should be, and then verifies the
-    text inside instead of ours; so it never sees anything but a single signature packet.
-    """
-    armor = re.fullmatch(_PGP_ARMOR, armored[len(BEGIN_SIGNATURE) : -len(_PGP_END)])
-    whole = armored.endswith(_PGP_END) and len(armored) <= _PGP_MAXIMUM_BYTES
-    if armor is None or not whole:
-        raise SignatureRefused("malformed", "not one armoured OpenPGP signature")
-    try:
-        packet = a2b_base64(armor[1].replace(b"\n", b""), strict_mode=True)
-    except Base64Error:
-        raise SignatureRefused("malformed", "not base64") from None
-    if _packet_size(packet.ljust(6, b"\0")) != len(packet):
-        raise SignatureRefused("malformed", "not a single OpenPGP signature packet")
-    return packet
-
-
-def _packet_size(data: bytes) -> int:
-    """Return the size that a signature packet at the start gives itself, header included."""
-    tag, first = data[0], data[1]
-    if tag in (0x88, 0x89, 0x8A):  # the old format, with a length of 1, 2 or 4 octets
-        start = 1 + (1 << (tag & 3))
-        return start + int.from_bytes(data[1:start], "big")
-    if tag != 0xC2:
-        return 0
-    if first < 192:
-        return 2 + first
-    if first < 224:
-        return 3 + ((first - 192) << 8) + data[2] + 192
-    return 6 + int.from_bytes(data[2:6], "big") if first == 255 else 0
 
 
 def parse_openpgp_signers(content: bytes) -> Iterator[PinnedOpenPgpKey]:
@@ -132,6 +91,8 @@ def parse_openpgp_signers(content: bytes) -> Iterator[PinnedOpenPgpKey]:
             raise unusable(OPENPGP_SIGNERS, number, "public_key is not one armoured public key")
         try:
             patterns = patterns_of("principals", ",".join(name.value for name in names))
+            keys = public_keys(public_key)
         except ValueError as error:
-            raise unusable(OPENPGP_SIGNERS, number, str(error)) from None
-        yield PinnedOpenPgpKey(patterns, fingerprint.upper(), public_key)
+            cause = f"public_key: {error}" if isinstance(error, Unacceptable) else str(error)
+            raise unusable(OPENPGP_SIGNERS, number, cause) from None
+        yield PinnedOpenPgpKey(patterns, fingerprint.upper(), public_key, keys)

@@ -5,11 +5,15 @@ It stands behind the same door as a signer of another package, and nothing but t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
 from esaa_git.errors import KeyUnavailable
+from esaa_git.trust.oneform import Unacceptable
 from esaa_git.trust.openpgp import run_gpg
+from esaa_git.trust.openpgp_form import PgpKey, normalised, public_keys
 from esaa_git.trust.signer import SIGN_TIMEOUT_SECONDS, SignerKind
 
 
@@ -50,7 +54,20 @@ class OpenPgpSigner:
                 cause=complaint or None,
                 hint=f"run 'echo | {self._program} -bsau {self._key}' to see gpg's reason",
             )
-        return armored.replace(b"\r\n", b"\n")
+        try:
+            return normalised(armored.replace(b"\r\n", b"\n"), self._public_keys.values())
+        except Unacceptable as error:
+            raise KeyUnavailable(
+                f"what gpg signed with the key '{self._key}' is no signature that counts",
+                cause=str(error),
+                hint=f"run '{self._program} --version', and name an Ed25519, RSA or NIST key",
+            ) from None
+
+    @cached_property
+    def _public_keys(self) -> Mapping[str, PgpKey]:
+        options = ["--batch", "--armor", "--export-options=export-minimal"]
+        exported, _ = self._gpg([*options, "--export", f"0x{self.fingerprint}"])
+        return public_keys(exported.decode("ascii", "replace").replace("\r\n", "\n"))
 
     def _gpg(self, arguments: list[str], data: bytes = b"") -> tuple[bytes, str]:
         try:

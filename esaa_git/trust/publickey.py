@@ -11,7 +11,9 @@ from typing import Final
 from esaa_git.errors import KeyUnavailable, UsageError
 from esaa_git.trust import sshsig
 from esaa_git.trust.keys import load_signer, signer_kind
+from esaa_git.trust.oneform import Unacceptable
 from esaa_git.trust.openpgp import run_gpg
+from esaa_git.trust.openpgp_form import check_admissible, public_keys
 from esaa_git.trust.signer import KeySpec
 from esaa_git.trust.signers import OPENPGP
 
@@ -43,6 +45,14 @@ def _exported(fingerprint: str, program: str) -> PublicKey:
             cause=done.stderr.decode("utf-8", "replace").strip() or None,
             hint=f"run '{program} --list-keys {fingerprint}' to see whether it is there",
         )
+    try:
+        check_admissible(public_keys(armored).values())
+    except Unacceptable as error:
+        raise KeyUnavailable(
+            f"the OpenPGP key '{fingerprint}' cannot be trusted",
+            cause=str(error),
+            hint="name another key; Ed25519, RSA and ECDSA on NIST's curves are accepted",
+        ) from None
     return PublicKey(fingerprint, OPENPGP, armored)
 
 
@@ -68,6 +78,7 @@ def read_public_key(given: str, gpg_program: str = "gpg") -> PublicKey:
     line = lines[0].strip()
     try:
         blob = sshsig.decode_public_key(line)
+        sshsig.check_admissible(blob)
     except sshsig.MalformedSignature as error:
         raise UsageError(
             f"'{given}' is no public key that can be trusted",

@@ -28,9 +28,11 @@ def check_signers(contracts: Contracts) -> None:
 
     Raises:
         ConfigurationError: if the list of signers cannot be read, or names no key that may
-            sign, or no admin.
+            sign, or no admin, or a key that anybody could sign for.
     """
-    found = signer_set(contracts).principals & ROLES
+    signers = signer_set(contracts)
+    signers.check_admissible()
+    found = signers.principals & ROLES
     for wanted in (contracts.orchestrator.signing["default"], ADMIN):
         if found & wanted:
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, Protocol
 
+from esaa_git.errors import KeyUnavailable
 from esaa_git.trust import sshsig
 
 
@@ -120,7 +121,13 @@ class SshSigner(ABC):
 
     def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
         """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
-        inner = self._sign(sshsig.signed_data(payload, namespace))
+        try:
+            # A device or an agent may have made the larger s, which is no signature here.
+            inner = sshsig.normalised(self._sign(sshsig.signed_data(payload, namespace)))
+        except sshsig.MalformedSignature as error:
+            raise KeyUnavailable(
+                f"the key '{self.fingerprint}' gave a bad signature", cause=str(error)
+            ) from None
         signature = sshsig.SshSignature(self.blob, namespace, sshsig.HASH_ALGORITHM, inner)
         return sshsig.encode(signature)
 

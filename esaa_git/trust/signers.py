@@ -27,13 +27,20 @@ from esaa_git.trust.allowed_signers import (
     parse_allowed_signers,
     window,
 )
+from esaa_git.trust.oneform import Unacceptable
 from esaa_git.trust.openpgp import (
-    BEGIN_SIGNATURE,
     PinnedOpenPgpKey,
     parse_openpgp_signers,
     remove_home,
     run_gpg,
-    signature_packet,
+)
+from esaa_git.trust.openpgp_form import (
+    BEGIN_SIGNATURE,
+    begins_with,
+    check_admissible,
+    check_numbers,
+    decode,
+    is_accepted_digest,
 )
 
 OPENPGP: Final = "openpgp"
@@ -122,6 +129,26 @@ class SignerSet:
                 hint="run 'git esaa init' to write a key and its line",
             )
         return cls(allowed, pinned, gpg_program=gpg_program)
+
+    def check_admissible(self) -> None:
+        """Refuse keys that must not be let in, for reasons that take longer to find than parsing.
+
+        Raises:
+            ConfigurationError: naming the key and the reason.
+        """
+        try:
+            for signer in self.allowed:
+                name = sshsig.fingerprint(signer.blob)
+                sshsig.check_admissible(signer.blob)
+            for pinned in self.openpgp:
+                name = pinned.fingerprint
+                check_admissible(pinned.keys.values())
+        except (Unacceptable, sshsig.MalformedSignature) as error:
+            raise ConfigurationError(
+                f"the key '{name}' cannot be trusted",
+                cause=str(error),
+                hint=f"take it out of '.roadmap/{ALLOWED_SIGNERS}' or '{OPENPGP_SIGNERS}'",
+            ) from None
 
     def roles_of_key(self, blob: bytes) -> frozenset[str]:
         """Return the principals of an SSH key in git's namespace: none for an unknown key."""
@@ -214,12 +241,10 @@ class SignerSet:
     def _verify_openpgp(self, payload: bytes, armored: bytes) -> Verified:
         from tempfile import NamedTemporaryFile
 
-        packet = signature_packet(armored)
-        if not self._openpgp_keys:
-            raise SignatureRefused("unknown-key", f"no OpenPGP key is in '{OPENPGP_SIGNERS}'")
+        self._check_openpgp_form(payload, armored)
         home = self._gpg_home = self._gpg_home or self._make_gpg_home()
         with NamedTemporaryFile(dir=home, suffix=".sig") as file:
-            file.write(packet)
+            file.write(armored)
             file.flush()
             status = self._gpg(home, ["--trust-model=direct", "--verify", file.name, "-"], payload)
         words = [line.split(" ") for line in status]
@@ -234,15 +259,35 @@ class SignerSet:
         revoked = not {"REVKEYSIG", "KEYREVOKED"}.isdisjoint(keywords)
         if len(valid) != 1 or revoked:
             raise SignatureRefused("bad", f"gpg says {' '.join(keywords) or 'nothing'}")
-        digest, kind, primary = valid[0][8], valid[0][9], valid[0][10]
-        # RFC 4880, sections 5.2.1 and 9.4: over binary data alone (text loses its line ends),
-        # and with a hash that does not collide (SHA-2 is 8 to 11).
-        if kind != "00" or digest not in {"8", "9", "10", "11"}:
-            raise SignatureRefused("bad", f"signature class {kind} with hash {digest}")
+        primary = valid[0][10]
         known = self._openpgp_keys.get(primary)
         if known is None:
             raise SignatureRefused("unknown-key", f"key '{primary}' is not in '{OPENPGP_SIGNERS}'")
         return known
+
+    def _check_openpgp_form(self, payload: bytes, armored: bytes) -> None:
+        """Refuse what is not in its one form, or not by a pinned key, before gpg is started."""
+        try:
+            signature = decode(armored)
+        except Unacceptable as error:
+            raise SignatureRefused("malformed", str(error)) from None
+        if not self._openpgp_keys:
+            raise SignatureRefused("unknown-key", f"no OpenPGP key is in '{OPENPGP_SIGNERS}'")
+        keys = (one.keys.get(signature.issuer) for one in self.openpgp)
+        key = next((key for key in keys if key is not None), None)
+        if key is None:
+            raise SignatureRefused("unknown-key", f"its key is not in '{OPENPGP_SIGNERS}'")
+        # RFC 4880, sections 5.2.1 and 9.4: over binary data alone (text loses its line ends),
+        # and with a hash that does not collide.
+        if signature.kind != 0 or not is_accepted_digest(signature.digest):
+            said = f"signature class {signature.kind:02x} with hash {signature.digest}"
+            raise SignatureRefused("bad", said)
+        try:
+            check_numbers(signature, key)
+        except Unacceptable as error:
+            raise SignatureRefused("malformed", str(error)) from None
+        if not begins_with(signature, payload):
+            raise SignatureRefused("bad", "not made over this payload by the key it names")
 
     def _make_gpg_home(self) -> str:
         from tempfile import mkdtemp

@@ -9,7 +9,7 @@ from typing import Final
 from esaa_git.errors import KeyUnavailable
 from esaa_git.trust import sshsig
 from esaa_git.trust.signer import SIGN_TIMEOUT_SECONDS, SshSigner
-from esaa_git.trust.sshsig import WireReader, encode_string
+from esaa_git.trust.wire import WireReader, encode_string
 
 AGENT_TIMEOUT_SECONDS: Final = 5.0
 

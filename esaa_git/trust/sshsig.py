@@ -2,8 +2,9 @@
 
 Pure functions over bytes, after OpenSSH's PROTOCOL.sshsig; the wire types are those of RFC 4251,
 the keys and signatures those of RFC 8332 (RSA), 5656 (ECDSA), 8709 (Ed25519) and OpenSSH's
-PROTOCOL.u2f (security keys). What `ssh-keygen -Y sign` writes is accepted and nothing else is:
-one signature has one spelling. Certificates, DSA, SHA-1 and RSA under 2048 bits are refused.
+PROTOCOL.u2f (security keys). One signature has one form: what `ssh-keygen -Y sign` writes, with
+the smaller s where it is ECDSA (`normalised`). Which numbers are a key or a signature,
+`esaa_git.trust.oneform` says before a library is asked. Certificates, DSA and SHA-1 are refused.
 
 Bytes from outside end in a value or in `MalformedSignature`. `cryptography` is imported with the
 first key, and only the part that this key needs.
@@ -18,11 +19,25 @@ from functools import lru_cache
 from hashlib import sha256, sha512
 from typing import Final, NamedTuple, TypeAlias
 
+from esaa_git.trust.oneform import (
+    CURVES,
+    Unacceptable,
+    check_ecdsa_signature,
+    check_ed25519_key,
+    check_ed25519_signature,
+    check_point,
+    check_rsa_composite,
+    check_rsa_key,
+    check_rsa_signature,
+    low_s,
+)
+from esaa_git.trust.wire import (
+    MalformedSignature as MalformedSignature,  # for those who catch what is raised here
+)
+from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
+
 NAMESPACE: Final = "git"
 HASH_ALGORITHM: Final = "sha512"
-RSA_MINIMUM_BITS: Final = 2048
-# OpenSSH's own upper bound; without one, a stranger's key could cost minutes.
-RSA_MAXIMUM_BITS: Final = 16384
 # The largest signature we accept (RSA of 16384 bits) takes 5.8 KiB.
 ARMOR_MAXIMUM_BYTES: Final = 8192
 
@@ -35,10 +50,6 @@ _HASHES: Final = {"sha256": sha256, "sha512": sha512}
 _USER_PRESENT: Final = 0x01
 
 _Check: TypeAlias = Callable[[bytes, bytes], bool]
-
-
-class MalformedSignature(Exception):
-    """The bytes are no signature, or public key, in a form that we accept."""
 
 
 class BadSignature(Exception):
@@ -56,69 +67,6 @@ class SshSignature(NamedTuple):
     namespace: str
     hash_algorithm: str
     signature: bytes
-
-
-# ---- wire types (RFC 4251, section 5) -------------------------------------------------------
-
-
-def encode_string(value: bytes) -> bytes:
-    """Return `value` behind its length, a `string` on the wire."""
-    return len(value).to_bytes(4, "big") + value
-
-
-def encode_mpint(value: int) -> bytes:
-    """Return a positive integer as an `mpint`: big endian, shortest, with room for the sign."""
-    return encode_string(value.to_bytes(value.bit_length() // 8 + 1, "big"))
-
-
-class WireReader:
-    """Reads wire values one after the other and never past the end.
-
-    Raises:
-        MalformedSignature: by every method, where the bytes do not hold what is asked for.
-    """
-
-    __slots__ = ("_at", "_data")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        start, end = self._at, self._at + count
-        if end > len(self._data):
-            raise MalformedSignature("a length reaches past the end")
-        self._at = end
-        return self._data[start:end]
-
-    def uint32(self) -> int:
-        return int.from_bytes(self.take(4), "big")
-
-    def string(self) -> bytes:
-        data = self._data
-        start = self._at + 4
-        end = start + int.from_bytes(data[start - 4 : start], "big")
-        if start > len(data) or end > len(data):
-            raise MalformedSignature("a length reaches past the end")
-        self._at = end
-        return data[start:end]
-
-    def text(self) -> str:
-        try:
-            return self.string().decode("ascii")
-        except UnicodeDecodeError:
-            raise MalformedSignature("a name is not ASCII") from None
-
-    def mpint(self) -> int:
-        """Read a positive integer in its one shortest form."""
-        value = int.from_bytes(raw := self.string(), "big")
-        if value == 0 or len(raw) != value.bit_length() // 8 + 1:
-            raise MalformedSignature("an integer is negative, zero or padded")
-        return value
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise MalformedSignature("bytes are left over at the end")
 
 
 # ---- the signature: armour, blob, signed data (PROTOCOL.sshsig, 1 to 3) ---------------------
@@ -191,6 +139,28 @@ def decode(armored: bytes) -> SshSignature:
     return decode_blob(dearmor(armored))
 
 
+def normalised(inner: bytes) -> bytes:
+    """Return an inner signature, as a signer gave it, in its one form.
+
+    Of the two s of ECDSA the smaller is kept, for which no key is needed; what stands behind it
+    (a security key's flags and counter) stays. Any other signature is returned as it is.
+
+    Raises:
+        MalformedSignature: if an ECDSA signature cannot be read.
+    """
+    reader = WireReader(inner)
+    algorithm, raw = reader.string(), reader.string()
+    curve = _curve_of(algorithm)
+    if curve is None:
+        return inner
+    numbers = WireReader(raw)
+    r, s = numbers.mpint(), numbers.mpint()
+    numbers.end()
+    rest = inner[len(algorithm) + len(raw) + 8 :]
+    smaller = encode_mpint(r) + encode_mpint(low_s(CURVES[curve], s))
+    return encode_string(algorithm) + encode_string(smaller) + rest
+
+
 def signed_data(
     payload: bytes, namespace: str = NAMESPACE, hash_algorithm: str = HASH_ALGORITHM
 ) -> bytes:
@@ -233,7 +203,11 @@ def verify_decoded(payload: bytes, signature: SshSignature, *, namespace: str = 
     check = key.checks.get(algorithm)
     if check is None:
         raise MalformedSignature(f"signature algorithm {algorithm!r} is not for this key")
-    if not check(raw, data):
+    try:
+        holds = check(raw, data)
+    except Unacceptable as error:
+        raise MalformedSignature(str(error)) from None
+    if not holds:
         raise BadSignature("not made over this payload by the key it names")
 
 
@@ -243,6 +217,7 @@ def verify_decoded(payload: bytes, signature: SshSignature, *, namespace: str = 
 class _Key(NamedTuple):
     checks: Mapping[bytes, _Check]  # by signature algorithm
     application: bytes | None = None  # SHA-256 of a security key's application
+    modulus: int | None = None  # of an RSA key
 
 
 def encode_public_key(blob: bytes) -> str:
@@ -254,7 +229,8 @@ def decode_public_key(line: str) -> bytes:
     """Return the blob of a public key line: type, base64 and an optional comment.
 
     Raises:
-        MalformedSignature: for a key of a type or strength that could not verify anything.
+        MalformedSignature: for a key of a type that we do not know, or one that anybody can sign
+            for as far as `oneform` tells it.
     """
     fields = line.split(None, 2)
     if len(fields) < 2:
@@ -269,6 +245,21 @@ def decode_public_key(line: str) -> bytes:
         raise MalformedSignature(f"the key is not of the type '{fields[0]}' written before it")
     _load_key(blob)
     return blob
+
+
+@lru_cache(maxsize=256)
+def check_admissible(blob: bytes) -> None:
+    """Refuse a key that must not be let in, for a reason that takes longer to find.
+
+    Raises:
+        MalformedSignature: naming the reason.
+    """
+    modulus = _load_key(blob).modulus
+    if modulus is not None:
+        try:
+            check_rsa_composite(modulus)
+        except Unacceptable as error:
+            raise MalformedSignature(str(error)) from None
 
 
 def key_type(blob: bytes) -> str:
@@ -295,6 +286,8 @@ def _load_key(blob: bytes) -> _Key:
         raise MalformedSignature(f"key type {name!r} is not accepted")
     try:
         key = load(name, reader)
+    except Unacceptable as error:
+        raise MalformedSignature(str(error)) from None
     except ValueError:
         raise MalformedSignature(f"not a valid key of type {name!r}") from None
     if name.startswith(b"sk-"):
@@ -319,8 +312,15 @@ def _answering(verify_or_raise: Callable[[bytes, bytes], None]) -> _Check:
 def _load_ed25519(name: bytes, reader: WireReader) -> _Key:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    key = Ed25519PublicKey.from_public_bytes(reader.string())
-    return _Key({name: _answering(key.verify)})
+    point = reader.string()
+    check_ed25519_key(point)
+    key = Ed25519PublicKey.from_public_bytes(point)
+
+    def verify_or_raise(raw: bytes, data: bytes) -> None:
+        check_ed25519_signature(raw)
+        key.verify(raw, data)
+
+    return _Key({name: _answering(verify_or_raise)})
 
 
 def _load_rsa(_name: bytes, reader: WireReader) -> _Key:
@@ -329,17 +329,20 @@ def _load_rsa(_name: bytes, reader: WireReader) -> _Key:
     from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
 
     exponent, modulus = reader.mpint(), reader.mpint()
-    if not RSA_MINIMUM_BITS <= modulus.bit_length() <= RSA_MAXIMUM_BITS:
-        raise MalformedSignature(f"an RSA key of {modulus.bit_length()} bits is not accepted")
-    if exponent.bit_length() > 64:  # OpenSSL's bound for a modulus over 3072 bits
-        raise MalformedSignature("the RSA exponent is too large")
+    check_rsa_key(exponent, modulus)
     key = RSAPublicNumbers(exponent, modulus).public_key()
 
     def with_hash(algorithm: HashAlgorithm) -> _Check:
         padding = PKCS1v15()
-        return _answering(lambda raw, data: key.verify(raw, data, padding, algorithm))
 
-    return _Key({b"rsa-sha2-256": with_hash(SHA256()), b"rsa-sha2-512": with_hash(SHA512())})
+        def verify_or_raise(raw: bytes, data: bytes) -> None:
+            check_rsa_signature(raw, modulus)
+            key.verify(raw, data, padding, algorithm)
+
+        return _answering(verify_or_raise)
+
+    checks = {b"rsa-sha2-256": with_hash(SHA256()), b"rsa-sha2-512": with_hash(SHA512())}
+    return _Key(checks, modulus=modulus)
 
 
 def _load_ecdsa(name: bytes, reader: WireReader) -> _Key:
@@ -347,26 +350,33 @@ def _load_ecdsa(name: bytes, reader: WireReader) -> _Key:
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
     from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
-    curves: dict[bytes, tuple[ec.EllipticCurve, ec.ECDSA]] = {
-        b"nistp256": (ec.SECP256R1(), ec.ECDSA(SHA256())),
-        b"nistp384": (ec.SECP384R1(), ec.ECDSA(SHA384())),
-        b"nistp521": (ec.SECP521R1(), ec.ECDSA(SHA512())),
+    known: dict[str, tuple[ec.EllipticCurve, ec.ECDSA]] = {
+        "nistp256": (ec.SECP256R1(), ec.ECDSA(SHA256())),
+        "nistp384": (ec.SECP384R1(), ec.ECDSA(SHA384())),
+        "nistp521": (ec.SECP521R1(), ec.ECDSA(SHA512())),
     }
-    curve_name, point = reader.string(), reader.string()
-    if name.partition(b"-sha2-")[2].partition(b"@")[0] != curve_name:
+    curve_name, point = reader.text(), reader.string()
+    if curve_name != _curve_of(name):
         raise MalformedSignature("the curve is not the one that the key type names")
-    if not point.startswith(b"\x04"):
-        raise MalformedSignature("the point is not in uncompressed form")
-    curve, algorithm = curves[curve_name]
+    numbers = CURVES[curve_name]
+    check_point(numbers, point)
+    curve, algorithm = known[curve_name]
     key = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
 
     def verify_or_raise(raw: bytes, data: bytes) -> None:
-        numbers = WireReader(raw)
-        der = encode_dss_signature(numbers.mpint(), numbers.mpint())
-        numbers.end()
-        key.verify(der, data, algorithm)
+        reader = WireReader(raw)
+        r, s = reader.mpint(), reader.mpint()
+        reader.end()
+        check_ecdsa_signature(numbers, r, s)
+        key.verify(encode_dss_signature(r, s), data, algorithm)
 
     return _Key({name: _answering(verify_or_raise)})
+
+
+def _curve_of(name: bytes) -> str | None:
+    """Return the curve that the name of a key type or algorithm of ECDSA ends in."""
+    curve = name.partition(b"-sha2-")[2].partition(b"@")[0].decode("ascii", "replace")
+    return curve if curve in CURVES else None
 
 
 _LOADERS: Final[Mapping[bytes, Callable[[bytes, WireReader], _Key]]] = {

@@ -14,17 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.engine.transaction import Transaction
-from esaa_git.errors import EsaaError, KeyUnavailable, RefusedError
+from esaa_git.errors import ConfigurationError, EsaaError, KeyUnavailable, RefusedError
 from esaa_git.store.log import GitEventLog, load_tip
 from esaa_git.store.refs import GitRefs
+from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
-from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
+from esaa_git.trust.oneform import CURVES
+from esaa_git.trust.signer import KeySpec, Signer, SigningKeys, SshSigner
+from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
 from esaa_git.verification.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery
@@ -612,3 +619,69 @@ def test_an_agent_proposes_other_contracts(
     assert (project.head(), project.read(f".roadmap/{name}")) == before
     assert "orchestrator.file.write" not in project.actions()
     project.check()
+
+
+# -- one signature, one form; keys that anybody could sign for ----------------------------------
+
+
+class LargerS(SshSigner):
+    """An agent or a device that holds an ECDSA key, and may make the larger s."""
+
+    def __init__(self) -> None:
+        self._key = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
+        form = Encoding.X962, PublicFormat.UncompressedPoint
+        fields = (b"ecdsa-sha2-nistp256", b"nistp256", self._key.public_key().public_bytes(*form))
+        super().__init__(b"".join(map(encode_string, fields)))
+
+    def _sign(self, data: bytes) -> bytes:
+        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(SHA256())))
+        numbers = encode_mpint(r) + encode_mpint(max(s, CURVES["nistp256"].n - s))
+        return encode_string(self.key_type.encode()) + encode_string(numbers)
+
+    def twin(self, armored: bytes) -> bytes:
+        signature = sshsig.decode(armored)
+        outer = WireReader(signature.signature)
+        numbers = WireReader((outer.string(), outer.string())[1])
+        r, s = numbers.mpint(), numbers.mpint()
+        other = encode_mpint(r) + encode_mpint(CURVES["nistp256"].n - s)
+        inner = encode_string(self.key_type.encode()) + encode_string(other)
+        return sshsig.encode(signature._replace(signature=inner))
+
+
+def test_a_twin_of_the_tip_made_without_a_key(scene: Scene) -> None:
+    project, signer = scene.project, LargerS()
+    public = scene.keys / "ecdsa.pub"
+    public.write_text(signer.public_key_line + "\n")
+    project.ok("key", "trust", str(public), "--role", "orchestrator")
+    scene.by_admin()
+    scene.append(signer)
+    assert project.verify(full=True, remember=False).audit.is_ok
+    last = project.chain()[-1]
+    draft = forgery.draft_of(last, signer.twin(last.commit.signatures[0]))
+    twin = draft.write(project.repository, last.parent)
+    assert twin != last.oid
+    forgery.point(project, twin)
+    scene.caught(3, last.event.seq, "malformed", "larger of the two")
+
+
+def test_a_key_of_small_order_is_not_pinned(scene: Scene) -> None:
+    project = scene.project
+    weak = encode_string(b"ssh-ed25519") + encode_string(b"\x01" + bytes(31))
+    line = sshsig.encode_public_key(weak)
+    public = scene.keys / "weak.pub"
+    public.write_text(line + "\n")
+    assert "small order" in project.fails(2, "key", "trust", str(public), "--role", "admin")
+    project.write(SIGNERS, project.read(SIGNERS) + f"orchestrator {line}\n")
+    before = project.refs()
+    said = project.fails(4, "plan", "apply", "--restart", "--sign-with", scene.path("admin"))
+    assert "small order" in said
+    assert project.refs() == before
+    scene.append(
+        scene.signer("orchestrator"),
+        "run.end",
+        {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"},
+    )
+    wanted = scene.with_signers(lambda text: text + f"orchestrator {line}\n")
+    attack = {"action": "run.init", "payload": scene.run_init(wanted), "contracts": wanted}
+    scene.refuses_to_append(ConfigurationError, scene.signer("admin"), "small order", **attack)
+    scene.forge(scene.signer("admin"), 6, "allowed_signers", **attack)

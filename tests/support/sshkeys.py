@@ -5,7 +5,8 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from esaa_git.trust import sshsig
-from esaa_git.trust.sshsig import SshSignature, encode_string
+from esaa_git.trust.sshsig import SshSignature
+from esaa_git.trust.wire import encode_string
 
 PAYLOAD = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\ndone T-1000\n"
 

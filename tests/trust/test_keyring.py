@@ -21,7 +21,7 @@ from esaa_git.trust.keyring import Keyring, openpgp_file
 from esaa_git.trust.keys import create_key
 from esaa_git.trust.publickey import PublicKey, key_spec, read_public_key
 from esaa_git.trust.signers import SignerSet
-from esaa_git.trust.sshsig import encode_string
+from esaa_git.trust.wire import encode_string
 from esaa_git.verification.keyhistory import spans
 
 

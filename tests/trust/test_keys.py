@@ -25,7 +25,7 @@ from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.trust.signers import SignerSet
 from esaa_git.trust.sshagent import AgentSigner
-from esaa_git.trust.sshsig import encode_string
+from esaa_git.trust.wire import encode_string
 
 PAYLOAD = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\nclaim T-1000\n"
 KEY_TYPES = {

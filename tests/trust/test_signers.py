@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -452,7 +453,11 @@ def test_a_missing_gpg_is_said(gpg: Gpg) -> None:
         signer_set.verify(PAYLOAD, gpg.sign(gpg.alice))
 
 
-BLOCK = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"
+# The packet of an Ed25519 key, without a user id.
+PACKET = b64encode(
+    bytes.fromhex("9833046300000016092b06010401da470f01010740") + ALICE.blob[-32:]
+).decode()
+BLOCK = f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{PACKET}\n-----END PGP PUBLIC KEY BLOCK-----\n"
 GOOD = entry("0123456789" * 4, BLOCK)
 
 
