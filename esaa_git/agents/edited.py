@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -11,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from esaa_git import beneath
 from esaa_git.agents.adapter import Limit
 from esaa_git.agents.programs import ProgramAgent
 from esaa_git.agents.prompts import render
@@ -131,15 +130,7 @@ def read_file(path: Path, most: int) -> bytes:
     Neither what a link leads to is read, nor a pipe or a device.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return b""
-        with open(descriptor, "rb", closefd=False) as file:
+        with beneath.reading(path.parent, path.name) as file:
             return file.read(most + 1)
-    except OSError:
+    except (OSError, beneath.Obstacle):
         return b""
-    finally:
-        os.close(descriptor)

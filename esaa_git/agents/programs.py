@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from esaa_git import beneath
 from esaa_git.agents.adapter import AdapterContext, Limit, agent_error, limit
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
@@ -154,7 +155,7 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
                 "a relative path starts at the top of the checkout, which is missing here",
                 _WRONG,
             )
-        path = root.absolute() / path
+        path = _in_checkout(agent, name, root)
     if not path.is_file():
         example = path.with_name(EXAMPLE)
         begin = f"run 'cp {example} {path}' to begin with the example, or " * example.is_file()
@@ -167,6 +168,23 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
             f"run 'chmod +x {path}'",
         )
     return str(path)
+
+
+def _in_checkout(agent: str, name: str, root: Path) -> Path:
+    """Return the place of a program that is named relative to the checkout.
+
+    Raises:
+        AgentError: which does not say where a link leads to, nor whether there is something.
+    """
+    try:
+        return beneath.named_file(root, name)
+    except beneath.Obstacle as error:
+        raise agent_error(
+            agent,
+            f"'{name}' is no program of the checkout",
+            str(error),
+            f"put the program itself there, or name one elsewhere by its absolute path {WHERE}",
+        ) from error
 
 
 def environment(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from esaa_git import beneath
 from esaa_git.agents.adapter import Adapter, agent_error
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.events.spec import line, record
@@ -59,13 +60,14 @@ class ScriptedAgent:
         folder = self._found_folder()
         ending = ".review.json" if "review" in json.loads(request.view) else ".json"
         names = (f"{request.attempt_id}{ending}", f"{request.task_id}{ending}")
+        root, inside = folder
         for name in names:
             try:
-                output = (folder / name).read_bytes()
-            except FileNotFoundError:
+                output = beneath.read(root, f"{inside}/{name}".lstrip("/"))
+            except beneath.Obstacle as error:
+                raise self._error(f"recorded answer '{name}' cannot be read", str(error)) from error
+            if output is None:
                 continue
-            except OSError as error:
-                raise self._error(f"cannot read '{folder / name}'", error.strerror) from error
             if name == names[1]:
                 output = output.replace(ATTEMPT_PLACEHOLDER, request.attempt_id.encode())
             return Answer(output, 0)
@@ -78,23 +80,25 @@ class ScriptedAgent:
             {"looked_for": list(names)},
         )
 
-    def _found_folder(self) -> Path:
-        folder = Path(self._folder)
-        if not folder.is_absolute():
+    def _found_folder(self) -> tuple[Path, str]:
+        """Return a folder of this machine, and the path below it that is the repository's."""
+        root, inside = Path(self._folder), ""
+        if not root.is_absolute():
             if self._root is None:
                 raise self._error(
                     f"no checkout to look for folder '{self._folder}' in",
                     "a relative folder is one of the checkout, and this repository has none",
                 )
-            # A symlink may lead out as well as '..' does.
-            folder = Path(os.path.realpath(self._root / folder))
-            if not folder.is_relative_to(os.path.realpath(self._root)):
-                raise self._error(
-                    f"folder '{self._folder}' leaves the checkout", f"it leads to '{folder}'"
-                )
-        if not folder.is_dir():
-            raise self._error(f"no folder '{self._folder}'", f"looked for '{folder}'")
-        return folder
+            root, inside = self._root, os.path.normpath(self._folder)
+            if inside.split("/", 1)[0] == "..":
+                raise self._error(f"folder '{self._folder}' leaves the checkout", None)
+            inside = "" if inside == "." else inside
+        try:
+            with beneath.open_folder(root, inside):
+                return root, inside
+        except (OSError, beneath.Obstacle) as error:
+            cause = str(error) if isinstance(error, beneath.Obstacle) else error.strerror
+            raise self._error(f"no folder '{self._folder}'", cause) from error
 
     def _error(self, message: str, cause: str | None) -> AgentError:
         hint = (

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from esaa_git.app.project import Project
-from esaa_git.app.roadmap import ROADMAP, check_writable
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import canonical
 from esaa_git.core.projection import roadmap
 from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
-from esaa_git.store.files import replacing, write_atomically
+from esaa_git.store.files import replacing_below, write_below
 from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.objects import MalformedObject, files_below
 from esaa_git.store.position import tip_of, walk_forward
@@ -77,12 +77,13 @@ def write_read_models(project: Project) -> ReadModels:
         RepositoryError: if there is no log, or the folder cannot be written to.
     """
     made = read_models(project)
-    folder = _roadmap_folder(project, "print it with 'git esaa project --stdout'")
+    checkout = _checkout(project, "print it with 'git esaa project --stdout'")
     try:
         for name, data in made.files.items():
-            write_atomically(folder / name, data)
+            write_below(checkout, f"{ROADMAP}/{name}", data)
     except OSError as error:
-        raise RepositoryError(f"cannot write to '{folder}'", cause=error.strerror) from error
+        place = checkout / ROADMAP
+        raise RepositoryError(f"cannot write to '{place}'", cause=error.strerror) from error
     return made
 
 
@@ -90,14 +91,11 @@ def _records(records: Iterable[Issue | Lesson]) -> list[dict[str, Any]]:
     return [record.to_json() for record in records]
 
 
-def _roadmap_folder(project: Project, instead: str) -> Path:
-    """Return `.roadmap/` of the checkout, which nothing may have replaced by a link elsewhere."""
+def _checkout(project: Project, instead: str) -> Path:
     workdir = project.repository.workdir
     if workdir is None:
         raise UsageError(f"a bare repository has no '{ROADMAP}' to write to", hint=instead)
-    folder = workdir / ROADMAP
-    check_writable(folder)
-    return folder
+    return workdir
 
 
 # -- export -----------------------------------------------------------------------------------
@@ -118,11 +116,12 @@ def export(project: Project, target: Path | None) -> tuple[Exported, Path]:
         UsageError: for a bare repository without a target.
         RepositoryError: if there is no log, or the folder cannot be written to.
     """
-    folder = target
-    if folder is None:
-        folder = _roadmap_folder(project, "name a folder, as in 'git esaa export DIR'")
-    done = export_files(project.repository, folder, on_progress=project.observer.progress)
-    return done, folder
+    tell = project.observer.progress
+    if target is not None:
+        return export_files(project.repository, target, on_progress=tell), target
+    checkout = _checkout(project, "name a folder, as in 'git esaa export DIR'")
+    done = export_files(project.repository, checkout, inside=ROADMAP, on_progress=tell)
+    return done, checkout / ROADMAP
 
 
 def export_events(
@@ -159,9 +158,12 @@ def export_events(
 
 
 def export_files(
-    repository: Repository, folder: Path, *, on_progress: Progress = silent
+    repository: Repository, folder: Path, *, inside: str = "", on_progress: Progress = silent
 ) -> Exported:
     """Write `activity.jsonl` and `activity.objects.pack` into the folder, each atomically.
+
+    Args:
+        inside: a folder in there that belongs to the repository, so that it may be no link.
 
     Raises:
         RepositoryError: if there is no log, or the folder cannot be written to.
@@ -170,7 +172,8 @@ def export_files(
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             activity, objects = (
-                stack.enter_context(replacing(folder / name)) for name in (ACTIVITY, OBJECTS)
+                stack.enter_context(replacing_below(folder, f"{inside}/{name}".lstrip("/")))
+                for name in (ACTIVITY, OBJECTS)
             )
             return export_events(repository, activity, objects, on_progress=on_progress)
     except OSError as error:

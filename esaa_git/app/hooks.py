@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from esaa_git import beneath
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.resources import BEFORE, DRY, resource_path
 from esaa_git.store.files import replacing
@@ -190,10 +191,10 @@ def _place(repository: Repository, name: str) -> Path:
 
 def _is_ours(path: Path) -> bool:
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = beneath.read(path.parent, path.name)
+    except (OSError, beneath.Obstacle):
         return False
-    return not path.is_symlink() and any(mark in data for mark in _OURS)
+    return data is not None and any(mark in data for mark in _OURS)
 
 
 def _exists(path: Path) -> bool:

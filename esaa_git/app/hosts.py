@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from esaa_git.errors import ConfigurationError, RepositoryError
 from esaa_git.resources import resource_path
+from esaa_git.store.files import read_below, write_below
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -63,24 +64,24 @@ def write_host_files(workdir: Path) -> Written:
     """Write the files into a checkout, and keep everything else that they hold.
 
     Ours is what stands between two marks; it is replaced where it differs, so running it again
-    changes nothing. Every file is looked at before the first is written.
+    changes nothing. Every file is looked at before the first is written. A link is left as it is,
+    and not followed: where it leads to the `AGENTS.md` beside it, that says it all.
 
     Raises:
         ConfigurationError: if a file has only one of the marks.
+        RepositoryError: if something else is in the way of one.
     """
     planned: list[tuple[str, bytes]] = []
     left: list[tuple[str, str]] = []
     for name, ours in _contents():
-        place = workdir / name
-        if place.is_symlink():
-            target = place.resolve()
-            if target != (workdir / "AGENTS.md").resolve():
-                left.append((name, f"it is a symbolic link to '{target}'"))
+        link = _first_link(workdir, name)
+        if link is not None:
+            if link != name:
+                left.append((name, f"'{link}' on the way to it is a symbolic link"))
+            elif (workdir / name).readlink() != Path("AGENTS.md"):
+                left.append((name, "it is a symbolic link"))
             continue
-        if not place.resolve().is_relative_to(workdir.resolve()):
-            left.append((name, "a folder on the way to it leads out of the repository"))
-            continue
-        old = _existing(place)
+        old = read_below(workdir, name)
         if old is None:
             planned.append((name, ours.new))
             continue
@@ -93,9 +94,7 @@ def write_host_files(workdir: Path) -> Written:
         if new != old:
             planned.append((name, new))
     for name, data in planned:
-        place = workdir / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        write_below(workdir, name, data)
     return Written(tuple(name for name, _ in planned), tuple(left))
 
 
@@ -134,15 +133,14 @@ def _marked(text: bytes) -> bytes:
     return BEGIN + b"\n" + text + END + b"\n"
 
 
-def _existing(place: Path) -> bytes | None:
-    if not place.exists():
-        return None
-    if not place.is_file():
-        raise ConfigurationError(
-            f"'{place}' is in the way: it is not a file",
-            hint="move it aside, then run 'git esaa init --agents' again",
-        )
-    return place.read_bytes()
+def _first_link(workdir: Path, name: str) -> str | None:
+    """Return the first part of a path that is a link, to be named; what writes looks again."""
+    at = Path()
+    for part in Path(name).parts:
+        at /= part
+        if (workdir / at).is_symlink():
+            return at.as_posix()
+    return None
 
 
 def _merged(name: str, old: bytes, section: bytes) -> bytes:

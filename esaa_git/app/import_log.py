@@ -42,7 +42,7 @@ from esaa_git.errors import (
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
 from esaa_git.store import commitform
-from esaa_git.store.files import files_in
+from esaa_git.store.files import contents_below, exists_below, reading_below
 from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
@@ -77,7 +77,7 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
     if file.is_dir():
         file = file / ACTIVITY
     beside = file.parent / OBJECTS
-    if objects is None and beside.is_file():
+    if objects is None and exists_below(beside.parent, beside.name):
         objects = beside
     return import_log(
         project.log,
@@ -91,8 +91,7 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
 
 def _contract_files(project: Project) -> dict[str, bytes]:
     workdir = project.repository.workdir
-    found = {} if workdir is None else files_in(workdir / ROADMAP)
-    return {name: data for name, data in found.items() if is_contract_file(name)}
+    return {} if workdir is None else contents_below(workdir, ROADMAP, is_contract_file)
 
 
 def import_log(
@@ -138,7 +137,7 @@ def import_log(
         )
     try:
         with ExitStack() as stack:
-            source = stack.enter_context(activity.open("rb"))
+            source = stack.enter_context(reading_below(activity.parent, activity.name))
             first_look = _first_look(source, activity)
             foreign = None
             if objects is not None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from esaa_git.app.project import Project, has_log
-from esaa_git.app.roadmap import ROADMAP, check_writable
+from esaa_git.app.roadmap import ROADMAP
 from esaa_git.app.sync import refuse_second_log, trust_in_git
 from esaa_git.errors import UsageError
 from esaa_git.resources import resource_path
-from esaa_git.store.files import create_below, write_below
+from esaa_git.store.files import create_below, exists_below, write_below
 
 _NO_EXAMPLE: Final = ("agents", "default")
 """Templates that are no example."""
@@ -76,8 +76,7 @@ def init(
     signs, made, public = _key(project, name, key, key_format)
     written = None
     if workdir is not None:
-        folder, program = workdir / ROADMAP, repository.gpg_program
-        written = tuple(_write_roadmap(folder, name, public, key_format, program))
+        written = tuple(_write_roadmap(workdir, name, public, key_format, repository.gpg_program))
         trust_in_git(project)
     return Begun(written, signs, made, public)
 
@@ -107,30 +106,35 @@ def _key(project: Project, name: str, given: str | None, style: str) -> tuple[st
     return str(place), True, public
 
 
-def _write_roadmap(folder: Path, name: str, public: str, style: str, program: str) -> list[str]:
+def _write_roadmap(checkout: Path, name: str, public: str, style: str, program: str) -> list[str]:
     import json
 
-    from esaa_git.core.contracts import ALLOWED_SIGNERS
+    from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
 
-    check_writable(folder)
     template = resource_path("templates", "default")
-    written = []
+    sources: dict[str, Path] = {}
     for source in sorted(path for path in template.rglob("*") if path.is_file()):
-        inside = source.relative_to(template)
-        target = ".gitignore" if inside.as_posix() == "gitignore" else inside.as_posix()
+        inside = source.relative_to(template).as_posix()
+        sources[".gitignore" if inside == "gitignore" else inside] = source
+    # What is in the way of one file is said before another is written.
+    for target in (*sources, ALLOWED_SIGNERS, OPENPGP_SIGNERS):
+        exists_below(checkout, f"{ROADMAP}/{target}")
+    written = []
+    for target, source in sources.items():
         data = source.read_bytes()
-        if inside.name == "plan.yaml":
+        if target == "plan.yaml":
             data = data.replace(b"{{project}}", json.dumps(name, ensure_ascii=False).encode())
-        if create_below(folder, target, data, executable=data.startswith(b"#!")):
+        place = f"{ROADMAP}/{target}"
+        if create_below(checkout, place, data, executable=data.startswith(b"#!")):
             written.append(target)
-    if not (folder / ALLOWED_SIGNERS).exists():
-        signers = _signers(folder, public, style, program)
-        create_below(folder, ALLOWED_SIGNERS, signers.encode())
+    if not exists_below(checkout, f"{ROADMAP}/{ALLOWED_SIGNERS}"):
+        signers = _signers(checkout, public, style, program)
+        create_below(checkout, f"{ROADMAP}/{ALLOWED_SIGNERS}", signers.encode())
         written.append(ALLOWED_SIGNERS)
     return written
 
 
-def _signers(folder: Path, public: str, style: str, program: str) -> str:
+def _signers(checkout: Path, public: str, style: str, program: str) -> str:
     from esaa_git.trust.allowed_signers import allowed_signers_line
 
     head = (
@@ -146,7 +150,7 @@ def _signers(folder: Path, public: str, style: str, program: str) -> str:
     from esaa_git.trust.publickey import read_public_key
 
     pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
-    write_below(folder, OPENPGP_SIGNERS, pinned.encode())
+    write_below(checkout, f"{ROADMAP}/{OPENPGP_SIGNERS}", pinned.encode())
     return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
 
 

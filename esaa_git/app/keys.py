@@ -260,10 +260,10 @@ def trust(project: Project, given: str, roles: Sequence[str]) -> Edited:
     """
     from esaa_git.trust.publickey import read_public_key
 
-    folder, before = editable_keyring(project)
+    checkout, before = editable_keyring(project)
     public = read_public_key(given, project.repository.gpg_program)
     after = before.trust(public, roles)
-    changed = () if after is before else tuple(write_keyring(folder, before, after))
+    changed = () if after is before else tuple(write_keyring(checkout, before, after))
     named = tuple(sorted(after.roles_of(public.fingerprint)))
     return Edited(public.fingerprint, named, changed, after)
 
@@ -278,10 +278,10 @@ def revoke(project: Project, given: str) -> Edited:
         RepositoryError: if there is no checkout, or no file to edit in it.
         UsageError: if the text means no key, or several.
     """
-    folder, before = editable_keyring(project)
+    checkout, before = editable_keyring(project)
     fingerprint = before.find(given)
     after = before.revoke(fingerprint)
-    changed = tuple(write_keyring(folder, before, after))
+    changed = tuple(write_keyring(checkout, before, after))
     is_configured = fingerprint in _configured(project)[0]
     return Edited(fingerprint, (), changed, after, is_configured)
 
@@ -312,15 +312,16 @@ def admins_of(keyring: Keyring) -> tuple[Admin, ...]:
 
 
 def editable_keyring(project: Project) -> tuple[Path, Keyring]:
+    """Return the checkout, and the keyring in its `.roadmap`, to be edited."""
     workdir = project.repository.workdir
     if workdir is None:
         raise RepositoryError(
             f"a bare repository has no checkout with a '{ROADMAP}' to edit",
             hint="do it in a clone, and push the branch",
         )
-    keyring = read_keyring(workdir / ROADMAP)
+    keyring = read_keyring(workdir)
     if keyring is None:
         raise RepositoryError(
             f"there is no '{ROADMAP}/allowed_signers' here", hint="run 'git esaa init' to write one"
         )
-    return workdir / ROADMAP, keyring
+    return workdir, keyring

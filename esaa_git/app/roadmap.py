@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.errors import RepositoryError
-from esaa_git.store.files import files_in, read_below, write_below
+from esaa_git.ports.files import NotAFile
+from esaa_git.store.files import contents_below, read_below, write_below
 from esaa_git.store.repository import Repository
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ ROADMAP: Final = ".roadmap"
 
 
 def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str, bytes]:
-    """Return the files of `.roadmap/`: of the checkout, or of the branch in a bare repository.
+    """Return contracts and plan in `.roadmap/`: of the checkout, or of the branch where it is bare.
 
     Raises:
-        RepositoryError: if there are none.
+        RepositoryError: if there are none, or one of them is no regular file.
     """
     workdir = repository.workdir
     if workdir is not None:
-        found = files_in(workdir / ROADMAP)
+        found = contents_below(workdir, ROADMAP, _is_ours)
     else:
         found = _committed(repository, branch)
     if not found:
@@ -35,12 +36,11 @@ def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str
     return found
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a `.roadmap` that something has replaced, by a link elsewhere or by a file."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise RepositoryError(
-            f"'{ROADMAP}' is in the way: it is not a folder", hint="move it aside, then repeat"
-        )
+def _is_ours(name: str) -> bool:
+    from esaa_git.core.contracts import is_contract_file
+    from esaa_git.core.plan import PLAN
+
+    return name == PLAN or is_contract_file(name)
 
 
 def _committed(repository: Repository, branch: str | None) -> dict[str, bytes]:
@@ -53,12 +53,18 @@ def _committed(repository: Repository, branch: str | None) -> dict[str, bytes]:
             f"there is no branch '{name}' to read '{ROADMAP}' from",
             hint="name one with --branch",
         )
-    prefix = ROADMAP + "/"
-    return {
-        path.removeprefix(prefix): repository.read(entry.oid)[1]
-        for path, entry in GitTrees(repository).paths(tip)
-        if path.startswith(prefix) and "/" not in path.removeprefix(prefix)
-    }
+    found = {}
+    for file, entry in GitTrees(repository).folder(tip, ROADMAP).items():
+        if not _is_ours(file):
+            continue
+        if isinstance(entry, NotAFile):
+            raise RepositoryError(
+                f"'{ROADMAP}/{file}' is {entry.what} on '{name}'",
+                cause="contracts are regular files",
+                hint=f"commit a regular file in its place on '{name}', then repeat",
+            )
+        found[file] = repository.read(entry.oid)[1]
+    return found
 
 
 def read_contracts(repository: Repository, branch: str | None = None) -> Contracts:
@@ -109,16 +115,18 @@ def check_contracts(contracts: Contracts) -> None:
 # -- the files that name the keys --------------------------------------------------------------
 
 
-def read_keyring(roadmap: Path) -> Keyring | None:
-    """Return the keyring in a `.roadmap` folder; None where there is none."""
+def read_keyring(checkout: Path) -> Keyring | None:
+    """Return the keyring in the `.roadmap` of a checkout; None where there is none."""
     from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
     from esaa_git.trust.keyring import Keyring
 
-    allowed = read_below(roadmap, ALLOWED_SIGNERS)
-    return None if allowed is None else Keyring(allowed, read_below(roadmap, OPENPGP_SIGNERS))
+    allowed = read_below(checkout, f"{ROADMAP}/{ALLOWED_SIGNERS}")
+    if allowed is None:
+        return None
+    return Keyring(allowed, read_below(checkout, f"{ROADMAP}/{OPENPGP_SIGNERS}"))
 
 
-def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
+def write_keyring(checkout: Path, before: Keyring, after: Keyring) -> list[str]:
     """Write what changed, file by file and each at once; return the names of those files."""
     from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
 
@@ -128,6 +136,6 @@ def write_keyring(roadmap: Path, before: Keyring, after: Keyring) -> list[str]:
         (ALLOWED_SIGNERS, before.allowed, after.allowed),
     ):
         if new is not None and new != old:
-            write_below(roadmap, name, new)
+            write_below(checkout, f"{ROADMAP}/{name}", new)
             written.append(name)
     return written

@@ -84,7 +84,7 @@ def begin_rotation(
     if finish_rotation(project.repository):
         return None
     by = project.actor(actor)
-    folder, disk = editable_keyring(project)
+    checkout, disk = editable_keyring(project)
     old = project.log.signer
     loaded = project.log.load() if has_log(project) else None
     keyring = disk if loaded is None else Keyring.of(loaded[1])
@@ -113,7 +113,7 @@ def begin_rotation(
             _discard(spec)
         raise
     set_next(project.repository, spec)
-    changed = tuple(write_keyring(folder, disk, after))
+    changed = tuple(write_keyring(checkout, disk, after))
     admins = () if loaded is None else admins_of(keyring)
     return Rotation(old.fingerprint, fresh.fingerprint, changed, pinned, recorder, admins, by)
 

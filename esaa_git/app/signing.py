@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from esaa_git.app.roadmap import ROADMAP, read_keyring
+from esaa_git.app.roadmap import read_keyring
 from esaa_git.errors import KeyUnavailable, NotAKey, UsageError
 from esaa_git.store.repository import Repository
 from esaa_git.trust.keys import SIGNERS, load_signer
@@ -55,7 +55,7 @@ def finish_rotation(repository: Repository) -> bool:
         return False
     keyring = keyring_in_force(repository)
     if keyring is None and repository.workdir is not None:
-        keyring = read_keyring(repository.workdir / ROADMAP)
+        keyring = read_keyring(repository.workdir)
     fingerprint = public_half(spec).fingerprint
     if keyring is None or "orchestrator" not in keyring.roles_of(fingerprint):
         return False

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from esaa_git import beneath
 from esaa_git.checkout.manifest import Manifest, ManifestEntry
 from esaa_git.core.paths import MAX_PATH, normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
@@ -25,10 +27,6 @@ from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK, bytes_of
 
 _SECOND: Final = 10**9
 _WORD: Final = 0xFFFFFFFF
-
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A pipe without a writer would keep us waiting.
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _MOST_NEW: Final = 100_000
 """So many new names are looked at; what a proposal may hold is far less."""
@@ -200,42 +198,19 @@ class Scanner:
                 )
 
 
-class OpenFile:
-    """An open file or folder, closed in the end."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def __enter__(self) -> int:
-        return self._number
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._number)
-
-
-def open_below(checkout: Path, path: str, *, is_file: bool = False) -> OpenFile:
+@contextmanager
+def open_below(checkout: Path, path: str, *, is_file: bool = False) -> Iterator[int]:
     """Open a folder or a regular file of the checkout, through no symlink.
 
     Raises:
         ScanFault: if something else stands there or on the way, or it is closed to us.
     """
-    names = path.split("/") if path else []
+    opener = beneath.open_file if is_file else beneath.open_folder
     try:
-        opened = os.open(checkout, _FOLDER)
-        for position, name in enumerate(names, start=1):
-            flags = _FILE if is_file and position == len(names) else _FOLDER
-            try:
-                inner = os.open(name, flags, dir_fd=opened)
-            finally:
-                os.close(opened)
-            opened = inner
-    except OSError as error:
+        with opener(checkout, path) as opened:
+            yield opened
+    except (FileNotFoundError, beneath.Obstacle) as error:
         raise ScanFault(_closed(path, error)) from error
-    if is_file and not stat.S_ISREG(os.fstat(opened).st_mode):
-        mode = os.fstat(opened).st_mode
-        os.close(opened)
-        raise ScanFault(not_a_file(path, None, mode))
-    return OpenFile(opened)
 
 
 def not_a_file(path: str, file: ManifestEntry | None, mode: int | None) -> Rejected:
@@ -245,18 +220,10 @@ def not_a_file(path: str, file: ManifestEntry | None, mode: int | None) -> Rejec
         was = "a symlink" if file.mode == MODE_SYMLINK else "a submodule"
         message = f"'{shown}' is {was}, and only files can be changed; put it back as it was"
     else:
-        message = f"'{shown}' is {_kind(mode or 0)}, and only files can be proposed; remove it"
+        message = (
+            f"'{shown}' is {beneath.kind_of(mode or 0)}, and only files can be proposed; remove it"
+        )
     return Rejected(RejectCode.PATH_NOT_A_FILE, message, {"path": shown})
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "a symlink",
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFDIR: "a folder",
-    }
-    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _is_git_dir(folder: str, name: str) -> bool:
@@ -281,10 +248,11 @@ def _repository(folder: str) -> Rejected:
     )
 
 
-def _closed(path: str, error: OSError) -> Rejected:
+def _closed(path: str, error: Exception) -> Rejected:
     shown = excerpt(path or ".")
+    why = f"'{shown}' is gone" if isinstance(error, FileNotFoundError) else excerpt(str(error))
     return Rejected(
         RejectCode.PATH_NOT_A_FILE,
-        f"'{shown}' cannot be read ({error.strerror}); give it back its mode, or remove it",
+        f"{why}; give it back its mode, or put a file in its place or remove it",
         {"path": shown},
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esaa_git.app import work
+from esaa_git.app import changes, work
 from esaa_git.app.project import Project
 from esaa_git.app.status import at_tip
 from esaa_git.app.work import Assignment, Outcome
@@ -50,7 +50,7 @@ def updates_text(
             hint="name files of the checkout in 'paths', or write every change into 'file_updates'",
         )
     if paths:
-        updates = work.file_updates(project, paths, attempt.base, from_top=True)
+        updates = changes.file_updates(project, paths, attempt.base, from_top=True)
         return json.dumps(updates, ensure_ascii=False)
     text = file_updates.strip()
     if not text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class Trees(Protocol):
 
     def entry(self, commit: str, path: str) -> FileEntry | NotAFile | None:
         """Return what stands at the path, or None where nothing does."""
+        ...
+
+    def folder(self, commit: str, path: str) -> Mapping[str, FileEntry | NotAFile]:
+        """Return what stands in a folder, by name; `""` is the root, and no folder is empty."""
         ...
 
     def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:

@@ -22,6 +22,7 @@ import pygit2
 from esaa_git.disk import sync_folder
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.store.deltas import TreeBases, encode_delta, encode_distance
+from esaa_git.store.files import reading_below
 from esaa_git.store.objects import BLOB, COMMIT, TREE
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
@@ -281,7 +282,11 @@ class ForeignPack:
     def _index(self, folder: Path) -> None:
         copy = folder / "pack" / "pack-incoming.pack"
         try:
-            shutil.copyfile(self._path, copy)
+            with (
+                reading_below(self._path.parent, self._path.name) as source,
+                copy.open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target, _CHUNK)
         except OSError as error:
             raise RepositoryError(
                 f"cannot read the objects in '{self._path}'", cause=error.strerror

@@ -74,6 +74,16 @@ class GitTrees:
         last = tree.get(name)
         return None if last is None else _what(last)
 
+    def folder(self, commit: str, path: str) -> Mapping[str, FileEntry | NotAFile]:
+        """Return what stands in a folder of the commit, by name; nothing where there is none."""
+        tree = self._tree(self.root(commit))
+        for name in path.split("/") if path else ():
+            below = tree.get(name)
+            if below is None or not below.is_tree:
+                return {}
+            tree = self._tree(below.oid)
+        return {name: _what(entry) for name, entry in tree.items()}
+
     def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         """Yield every regular file of the commit that is, or lies below, one of these paths."""
         yield from self._walk(self.root(commit), "", tuple(below))

@@ -150,6 +150,15 @@ class MemoryTrees:
         below = any(other.startswith(f"{path}/") for other in files)
         return NotAFile("a directory") if below else None
 
+    def folder(self, commit: str, path: str) -> Mapping[str, FileEntry | NotAFile]:
+        start = f"{path}/" if path else ""
+        found: dict[str, FileEntry | NotAFile] = {}
+        for other, entry in self._repository.files(commit).items():
+            if other.startswith(start):
+                name, deeper, _ = other.removeprefix(start).partition("/")
+                found[name] = NotAFile("a directory") if deeper else entry
+        return found
+
     def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         for path, entry in sorted(self._repository.files(commit).items()):
             if isinstance(entry, FileEntry) and is_below(path, below):

@@ -18,6 +18,7 @@ from typing import Any
 
 import pygit2
 
+from esaa_git import beneath
 from esaa_git.core.projection import projection_hash
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
@@ -137,13 +138,14 @@ def _write(path: Path, value: Mark | Pin) -> None:
 
 def _read(path: Path, hint: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), hint) from error
+        data = beneath.read(path.parent.parent, f"{path.parent.name}/{path.name}")
+        document = None if data is None else json.loads(data)
+    except beneath.Obstacle as error:
+        raise _unreadable(path, str(error), hint) from error
     except (ValueError, RecursionError) as error:
         raise _unreadable(path, str(error), hint) from error
+    if data is None:
+        return None
     if not isinstance(document, dict):
         raise _unreadable(path, "it is not an object", hint)
     return document

@@ -44,6 +44,10 @@ class MemoryTrees:
         assert commit == BASE
         return self.entries.get(path)
 
+    def folder(self, commit: str, path: str) -> Mapping[str, FileEntry | NotAFile]:
+        assert commit == BASE
+        return {name: entry for name, entry in self.entries.items() if "/" not in name + path}
+
     def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         assert commit == BASE
         for path, entry in sorted(self.entries.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_missing_recording_fails_the_attempt_and_names_what_was_looked_for(roo
 def test_a_missing_folder_spends_no_attempt(root: Path) -> None:
     error = refused(root, "elsewhere")
     assert error.message == "agent 'coder': no folder 'elsewhere'"
-    assert error.cause == f"looked for '{root / 'elsewhere'}'"
+    assert error.cause == "No such file or directory"
     assert error.hint is not None
     assert "agents_swarm.yaml" in error.hint
 
@@ -112,14 +113,32 @@ def test_a_relative_folder_stays_in_the_checkout(root: Path, folder: str) -> Non
     (outside / "T-1000.json").write_bytes(b"{}")
     (root / "link").symlink_to(outside)
     (root / "loop").symlink_to("loop")
-    expected = "no folder" if folder == "loop" else "leaves the checkout"
-    assert expected in refused(root, folder).message
+    error = refused(root, folder)
+    expected = "leaves the checkout" if ".." in folder else f"no folder '{folder}'"
+    assert expected in error.message
+    assert str(outside) not in f"{error.message} {error.cause} {error.hint}"
 
 
-def test_a_link_inside_the_checkout_is_followed(root: Path) -> None:
-    (root / "recorded/T-1000.json").write_bytes(b"here")
-    (root / "link").symlink_to("recorded")
-    assert agent(root, "link").answer(request(), no_pause).output == b"here"
+@pytest.mark.parametrize("folder", ["link", "recorded/link", "link/deeper", "recorded/../link"])
+def test_a_link_inside_the_checkout_is_not_followed_either(root: Path, folder: str) -> None:
+    (root / "other/deeper").mkdir(parents=True)
+    for place in (root / "link", root / "recorded/link"):
+        place.symlink_to(root / "other")
+    error = refused(root, folder)
+    assert "link' is a symbolic link" in str(error.cause)
+
+
+def test_a_recording_that_is_a_link_or_a_pipe_is_not_read(root: Path) -> None:
+    (root / "kept").write_bytes(b"not to be read")
+    (root / "recorded/T-1000.json").symlink_to(root / "kept")
+    with pytest.raises(AgentError, match=r"'T-1000\.json' cannot be read") as caught:
+        agent(root).answer(request(), no_pause)
+    assert "is a symbolic link" in str(caught.value.cause)
+    (root / "recorded/T-1000.json").unlink()
+    os.mkfifo(root / "recorded/T-1000.json")
+    with pytest.raises(AgentError) as caught:
+        agent(root).answer(request(), no_pause)
+    assert "is a named pipe" in str(caught.value.cause)
 
 
 def test_an_absolute_folder_may_be_anywhere(root: Path, tmp_path: Path) -> None:
@@ -136,7 +155,7 @@ def test_without_a_checkout_a_relative_folder_is_nowhere() -> None:
 
 def test_a_recording_that_cannot_be_read_spends_no_attempt(root: Path) -> None:
     (root / "recorded/T-1000.json").mkdir()
-    with pytest.raises(AgentError, match=r"cannot read '.*T-1000\.json'"):
+    with pytest.raises(AgentError, match=r"'T-1000\.json' cannot be read"):
         agent(root).answer(request(), no_pause)
 
 

@@ -119,17 +119,18 @@ def test_project_never_writes_through_a_link(esaa: Esaa, made: MadeLog, tmp_path
     assert not (tmp_path / "elsewhere" / "roadmap.json").exists()
 
 
-def test_project_replaces_a_link_where_the_file_should_be(
+def test_project_refuses_a_link_where_the_file_should_be(
     esaa: Esaa, made: MadeLog, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (made.path / ".roadmap" / "roadmap.json").symlink_to(victim)
 
-    assert esaa("project")[0] == 0
+    code, _, err = esaa("project")
 
+    assert code == 3
+    assert "'.roadmap/roadmap.json' is in the way: it is a symbolic link" in err
     assert victim.read_text() == "mine"
-    assert not (made.path / ".roadmap" / "roadmap.json").is_symlink()
 
 
 # -- export -----------------------------------------------------------------------------------

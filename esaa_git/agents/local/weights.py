@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from esaa_git import beneath
 from esaa_git.core.contracts import SWARM
 from esaa_git.errors import AgentError
 
@@ -38,7 +39,14 @@ def find_weights(agent: str, own: str | None, root: Path | None) -> Path:
                 cause="a relative path starts at the top of the checkout, which is missing here",
                 hint=_NEXT_RUN,
             )
-        place = root.absolute() / place
+        try:
+            place = beneath.named_file(root, own)
+        except beneath.Obstacle as error:
+            raise AgentError(
+                f"agent '{agent}': '{own}' is no file of the checkout",
+                cause=str(error),
+                hint="name a file elsewhere by its absolute path: " + _NEXT_RUN,
+            ) from error
     if not place.is_file():
         raise AgentError(
             f"agent '{agent}': there is no file '{own}'",
