@@ -7,13 +7,16 @@
 # with 'git esaa verify'. Other refs are none of its business.
 #
 # To install it in a bare repository:  cp append-only.sh REPO.git/hooks/pre-receive
-# The log's ref is refs/esaa/events, or what 'git config esaa.eventsRef' says in the repository.
+# The log's ref is refs/esaa/events, or what 'git config esaa.eventsRef' says in the repository; without
+# that setting, a branch whose tip has the form of an event is guarded as a log too.
 
 set -u
 LC_ALL=C GIT_NO_REPLACE_OBJECTS=1
 export LC_ALL GIT_NO_REPLACE_OBJECTS
 
-events=$(git config --get esaa.eventsRef || echo refs/esaa/events)
+told=$(git config --get esaa.eventsRef)
+events=${told:-refs/esaa/events}
+case $events in refs/heads/*) shared=refs/heads/esaa/ ;; *) shared=refs/esaa/ ;; esac
 
 refuse() {
 	echo "git-esaa: refused: $1" >&2
@@ -52,7 +55,52 @@ check_log() {
 	is_zero "$old" || [ "$roots" = 0 ] || refuse "'$events' has a genesis already"
 }
 
+is_event() {
+	[ -n "$1" ] && ! is_zero "$1" && git cat-file -e "$1:event.json" 2>/dev/null &&
+		[ "$(git cat-file commit "$1" |
+			grep -cE '^ESAA-(Log|Seq|Event-SHA256|Prev-SHA256): ')" = 4 ]
+}
+
+# A branch that nothing names as the log, and that is one by its form. Where it is, the server says.
+check_branch() {
+	old=$(git rev-parse -q --verify "$2") new=$1
+	if [ -z "$told" ] && { is_event "$old" || is_event "$new"; }; then
+		(events=$2 && check_log "${old:-0}" "$new") || exit 1
+	fi
+}
+
+check_checkpoint() {
+	old=$1 new=$2 ref=$3 seq=${3##*/}
+	is_zero "$new" && refuse "'$ref' is a record, and not deleted"
+	[ "$(git cat-file -t "$new" 2>/dev/null)" = commit ] || refuse "'$ref' names commits only"
+	is_zero "$old" || git merge-base --is-ancestor "$old" "$new" || refuse "'$ref' is not replaced"
+	is_zero "$old" && range=$new || range="$old..$new"
+	for commit in $(git rev-list "$range"); do
+		case $(git ls-tree "$commit") in
+		"100644 blob "*"	checkpoint.json") ;;
+		*) refuse "'$ref' is no checkpoint: it holds one file, checkpoint.json" ;;
+		esac
+		[ "$(git ls-tree "$commit" | wc -l)" -eq 1 ] || refuse "'$ref' holds more than a checkpoint"
+		size=$(git cat-file -s "$commit:checkpoint.json")
+		[ "$size" -le 1048576 ] || refuse "'$ref' is longer than a checkpoint"
+		said=$(git cat-file blob "$commit:checkpoint.json" |
+			sed -n 's/^{"checkpoint":{[^}]*"seq":\([0-9]*\),"tip":"\([0-9a-f]*\)",.*/\1 \2/p')
+		tip=${said#* }
+		[ "${said%% *}" = "$seq" ] || refuse "'$ref' is of another event than its name says"
+		[ -n "$log" ] && git merge-base --is-ancestor "$tip" "$log" 2>/dev/null ||
+			refuse "'$ref' names no event of the log"
+		[ "$(git rev-list --count "$tip")" = "$seq" ] || refuse "'$ref' has another event's number"
+	done
+}
+
 commands=$(cat)
+# The log as it will be after the push.
+log=$(git rev-parse -q --verify "$events")
+while read -r old new ref; do
+	[ "$ref" != "$events" ] || log=$new
+done <<-LIST
+	$commands
+LIST
 
 # A hook that was here before this one was installed runs first, with the same input.
 if [ -x "$0.before-esaa" ]; then
@@ -62,6 +110,15 @@ fi
 while read -r old new ref; do
 	case $ref in
 	"$events") check_log "$old" "$new" ;;
+	"$shared"checkpoints/[1-9]*)
+		case ${ref#"$shared"checkpoints/} in *[!0-9]*) refuse "'$ref' is no name that we know" ;; esac
+		check_checkpoint "$old" "$new" "$ref"
+		;;
+	"$shared"* | refs/esaa/*) is_zero "$new" || refuse "'$ref' is no name that we know" ;;
+	[Rr][Ee][Ff][Ss]/[Ee][Ss][Aa][Aa] | [Rr][Ee][Ff][Ss]/[Ee][Ss][Aa][Aa]/*)
+		refuse "'$ref' is the folder of our records, by another name"
+		;;
+	refs/heads/*) check_branch "$new" "$ref" ;;
 	refs/replace/*) is_zero "$new" || refuse "'$ref' would show another history than the signed one" ;;
 	esac
 done <<-LIST

@@ -87,7 +87,7 @@ def push(project: Project, name: str | None = None) -> Pushed:
         RepositoryError: if it cannot be reached, or refuses.
     """
     remote = _ready(project, name)
-    return Pushed(remote.name, tuple(remote.push()))
+    return Pushed(remote.name, _push(project, remote))
 
 
 def sync(project: Project, name: str | None = None) -> Synced:
@@ -110,7 +110,7 @@ def sync(project: Project, name: str | None = None) -> Synced:
             continue
         rounds.append(result)
         try:
-            return Synced(remote.name, tuple(rounds), tuple(remote.push()))
+            return Synced(remote.name, tuple(rounds), _push(project, remote))
         except ConflictError:
             if attempt == TRIES:
                 raise
@@ -262,6 +262,13 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
 
 
 # -- parts --------------------------------------------------------------------------------------
+
+
+def _push(project: Project, remote: Remote) -> tuple[str, ...]:
+    moved = tuple(remote.push())
+    for line in remote.left:
+        project.note(f"note: {line}")
+    return moved
 
 
 def _own_refs(project: Project) -> dict[str, str | None]:

@@ -129,10 +129,11 @@ def _here(repository: Repository) -> Pin | None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A checkpoint, and the file that holds it."""
+    """A checkpoint, the file that holds it, and its ref."""
 
     checkpoint: Checkpoint
     file: Path
+    ref: str
 
 
 def create_checkpoint(
@@ -172,7 +173,7 @@ def create_checkpoint(
     whole = checkpoints.publish(project.repository, checkpoints.sign(made, signer))
     place = output or project.repository.esaa_dir / "checkpoints" / f"{event.seq}.json"
     _write(place, whole)
-    return Written(whole, place)
+    return Written(whole, place, _ref(project, whole))
 
 
 def cosign_checkpoint(
@@ -203,7 +204,13 @@ def cosign_checkpoint(
     _require_sound(audited(project, expected=expected))
     whole = checkpoints.publish(project.repository, checkpoints.sign(found, signer))
     _write(file, whole)
-    return Written(whole, file)
+    return Written(whole, file, _ref(project, whole))
+
+
+def _ref(project: Project, checkpoint: Checkpoint) -> str:
+    from esaa_git.core.refnames import checkpoint_ref
+
+    return checkpoint_ref(project.repository.events_ref, checkpoint.seq)
 
 
 def read_checkpoint(data: bytes, name: str) -> Checkpoint:

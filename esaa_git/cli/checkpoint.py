@@ -109,10 +109,10 @@ def show(file: Any, as_json: bool) -> None:
 def _print_written(written: Written, as_json: bool) -> None:
     found = written.checkpoint
     if as_json:
-        print_json({**_as_json(found), "file": str(written.file), "ref": found.ref})
+        print_json({**_as_json(found), "file": str(written.file), "ref": written.ref})
         return
     _print(found)
-    click.echo(f"written to '{written.file}' and {found.ref}")
+    click.echo(f"written to '{written.file}' and {written.ref}")
 
 
 def _print(found: Checkpoint) -> None:

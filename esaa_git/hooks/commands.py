@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from esaa_git.core import refnames
+from esaa_git.core.refnames import DEFAULT_LOG, Name
 from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 
-DEFAULT_LOG = "refs/esaa/events"
-BRANCHES = "refs/heads/"
+BRANCHES = refnames.HEADS
 REPLACEMENTS = "refs/replace/"
-OURS = "refs/esaa/"
-DERIVED = "refs/esaa/snapshots/"
-"""What lies below `OURS` and may be deleted at any time."""
 
 _HEX = frozenset("0123456789abcdef")
 _FORBIDDEN = frozenset(map(chr, (*range(0x21), 0x7F))) | frozenset("~^:?*[\\")
-# Code points that a case-folding file system drops from names (git's own list, utf8.c).
-_IGNORED = frozenset(
-    map(chr, (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
-)
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
 
@@ -36,11 +30,22 @@ class Command(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the repository's configuration says: `esaa.eventsRef`, `genesis`, `requireEffects`."""
+    """What the repository's configuration says: `esaa.eventsRef`, `genesis`, `requireEffects`.
+
+    `is_told` where it names the log's ref: another one is not looked for then.
+    """
 
     log: str = DEFAULT_LOG
     genesis: str | None = None
     require_effects: bool = False
+    is_told: bool = False
+
+
+class Record(NamedTuple):
+    """A change of a ref that holds a record beside the log, and what it is by its name."""
+
+    command: Command
+    name: Name
 
 
 class Push(NamedTuple):
@@ -48,8 +53,7 @@ class Push(NamedTuple):
 
     log: Command | None
     branches: tuple[Command, ...]
-    records: tuple[Command, ...]
-    """Changes of refs that hold records of ours beside the log, such as checkpoints."""
+    records: tuple[Record, ...]
 
 
 def parse_commands(data: bytes) -> tuple[Command, ...]:
@@ -127,13 +131,20 @@ def parse_settings(data: bytes) -> Settings:
             f"esaa.eventsRef '{log}' is not a full ref name",
             hint=f"on the server, run 'git config esaa.eventsRef {DEFAULT_LOG}'",
         )
+    if not refnames.may_hold_log(log):
+        raise ConfigurationError(
+            f"esaa.eventsRef '{log}' is where other records are kept",
+            hint=f"on the server, set it to {refnames.BRANCHES}events for a branch, or to "
+            f"{DEFAULT_LOG}",
+        )
     genesis = found.get("esaa.genesis")
     if genesis is not None and (len(genesis) != 40 or not _HEX.issuperset(genesis)):
         raise ConfigurationError(
             f"esaa.genesis '{genesis}' is not the id of a commit",
             hint="on the server, set it to the 40 digits of the log's first commit",
         )
-    return Settings(log, genesis, _flag("esaa.requireEffects", found))
+    is_told = "esaa.eventsref" in found
+    return Settings(log, genesis, _flag("esaa.requireEffects", found), is_told)
 
 
 def _flag(name: str, found: dict[str, str | None]) -> bool:
@@ -151,20 +162,24 @@ def sort_out(commands: tuple[Command, ...], settings: Settings) -> Push:
     """Return what has to be looked at, and refuse what its text alone condemns.
 
     Raises:
-        RefusedError: for a deletion of the log or of a record, a replace ref, or a name that
-            stands for the log without being it.
+        RefusedError: for a deletion of the log or of a checkpoint, a replace ref, a name below
+            our folders that is not known, or one that stands for the log without being it.
     """
     log, branches, records = None, [], []
     for command in commands:
         ref = command.ref
         _check_name(command, settings.log)
+        name = None if ref == settings.log else refnames.classify(ref, settings.log)
         if ref == settings.log:
             log = command
+        elif name is not None:
+            _check_known(command, name, settings.log)
+            if name.kind in (refnames.CHECKPOINT, refnames.PROPOSAL):
+                records.append(Record(command, name))
         elif ref.startswith(BRANCHES):
             branches.append(command)
-        elif ref.startswith(OURS) and not ref.startswith(DERIVED):
-            records.append(command)
-        if command.new is None and (command is log or command in records):
+        is_record = command is log or (name is not None and name.kind == refnames.CHECKPOINT)
+        if command.new is None and is_record:
             raise RefusedError(
                 f"'{ref}' is not deleted, ever",
                 cause=_cause("it is a record, and a record that can be deleted proves nothing"),
@@ -173,18 +188,46 @@ def sort_out(commands: tuple[Command, ...], settings: Settings) -> Push:
     return Push(log, tuple(branches), tuple(records))
 
 
+def _check_known(command: Command, name: Name, log: str) -> None:
+    """Refuse what is not shared below our folders. What came there before may be taken away."""
+    if name.kind == refnames.LATER:
+        raise RefusedError(
+            f"'{command.ref}' is refused: nothing is taken there yet",
+            cause=_cause("this version of git-esaa does not know what belongs there"),
+            hint="leave it out of the push, or install the version that wrote it on the server",
+        )
+    if command.new is None:
+        return
+    if name.kind == refnames.LOCAL:
+        raise RefusedError(
+            f"'{command.ref}' is refused: it is a clone's own and never pushed",
+            cause=_cause("copies of remotes, snapshots and what was superseded are local"),
+            hint="leave it out of the push: 'git esaa push' sends what is shared",
+        )
+    if name.kind == refnames.UNKNOWN:
+        shared = refnames.folder(log)
+        raise RefusedError(
+            f"'{command.ref}' is refused: git-esaa knows no such name",
+            cause=_cause(
+                f"beside '{log}' are {shared}checkpoints/SEQ and {shared}proposals/TASK/ATTEMPT "
+                "alone"
+            ),
+            hint="push it outside of refs/esaa/" + f" and {shared}" * (shared != refnames.OURS),
+        )
+
+
 def _check_name(command: Command, log: str) -> None:
     ref = command.ref
     if ref == log:
         return
-    folded = _folded(ref)
+    folded = refnames.folded(ref)
     if folded.startswith(REPLACEMENTS) and (command.new is not None or ref != folded):
         raise RefusedError(
             f"'{ref}' would show another history than the signed one",
             cause=_cause("git-replace(1) puts other objects in the place of signed ones"),
             hint="leave refs/replace/ out of the push",
         )
-    if folded == _folded(log):
+    if folded == refnames.folded(log):
         raise RefusedError(
             f"'{ref}' is the log's own ref on a server that folds names",
             cause=_cause(f"the log is '{log}'"),
@@ -196,10 +239,12 @@ def _check_name(command: Command, log: str) -> None:
             cause=_cause(f"the log is '{log}'"),
             hint="push it under another name",
         )
-
-
-def _folded(ref: str) -> str:
-    return "".join(char for char in ref if char not in _IGNORED).casefold()
+    if refnames.is_twin(ref, log):
+        raise RefusedError(
+            f"'{ref}' is one of git-esaa's own names on a server that folds names",
+            cause=_cause(f"they are below {refnames.OURS} and the folder of '{log}'"),
+            hint="push it under another name",
+        )
 
 
 def _cause(text: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from esaa_git.errors import RefusedError
-from esaa_git.hooks.commands import BRANCHES, Command, Push, parse_commands, sort_out
+from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings, parse_commands, sort_out
 from esaa_git.hooks.process import run_hook
-from esaa_git.hooks.program import is_ancestor, new_commits, possible_claims, read_settings
+from esaa_git.hooks.program import new_commits, possible_claims, read_settings, refs_at
+from esaa_git.hooks.where import follow_log, log_among_branches
 
 _SYMBOLIC = b"ref: "
 
@@ -20,17 +20,25 @@ def main(launcher: str) -> NoReturn:
 
 def check(_arguments: list[str], data: bytes) -> None:
     """Refuse the push on standard input where anything in it does not hold."""
-    settings = read_settings()
     commands = tuple(resolved(command) for command in parse_commands(data))
+    settings = follow_log(commands, read_settings(), namespace())
     push = sort_out(commands, settings)
-    check_records(push)
     claims = _claims(push)
     loses = settings.require_effects and any(one.old or not one.new for one in push.branches)
-    if push.log is not None or claims or loses:
+    if push.log is not None or push.records or claims or loses:
+        if push.log is None:
+            settings = _where_it_lies(settings)
         from esaa_git.hooks.receive import Reception
         from esaa_git.store.repository import open_in_hook
 
         Reception(open_in_hook(), settings, namespace()).check(push, claims)
+
+
+def _where_it_lies(settings: Settings) -> Settings:
+    """Return the settings with the log's ref, where the push does not touch it."""
+    if settings.is_told or refs_at(namespace() + settings.log):
+        return settings
+    return log_among_branches(settings, namespace())
 
 
 def rehearse() -> None:
@@ -39,22 +47,6 @@ def rehearse() -> None:
     from esaa_git.store.repository import open_in_hook
 
     Reception(open_in_hook(), read_settings(), namespace())
-
-
-def check_records(push: Push) -> None:
-    """Refuse to put something else in the place of a record, such as a checkpoint.
-
-    Raises:
-        RefusedError: where the new commit does not lead to the old one.
-    """
-    for command in push.records:
-        if command.old and command.new and not is_ancestor(command.old, command.new):
-            raise RefusedError(
-                f"'{command.ref}' is refused: a record is not replaced",
-                cause=f"check 1, the anchor and the pin: {command.new[:12]} does not continue "
-                f"{command.old[:12]}",
-                hint="publish the new one under a name of its own",
-            )
 
 
 def namespace() -> str:

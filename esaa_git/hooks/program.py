@@ -23,6 +23,11 @@ _ADDED = {
 }
 
 
+_EVENTS_TRAILERS = ("Log", "Seq", "Event-SHA256", "Prev-SHA256")
+_LONGEST_EVENT = 1 << 16
+"""An event's commit is shorter: headers, a signature, a subject and seven trailers."""
+
+
 class Remote(NamedTuple):
     """Where a push goes: the name that git has for it, or the URL again, and the URL."""
 
@@ -132,21 +137,62 @@ def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     return {oid: data for oid, data in commits if b"-event:" in data.lower()}
 
 
+def event_tips(names: Iterable[str]) -> frozenset[str]:
+    """Return those of these refs and ids that name a commit with the form of an event.
+
+    That is the trailers which every event has, and an `event.json` in its tree. It costs one
+    process, and more only for a commit with such trailers.
+    """
+    asked = list(names)
+    source, sink = os.pipe()
+    process = Process("cat-file", "--batch", "--buffer", stdin=source)
+    _write(sink, "".join(f"{name}\n" for name in asked))
+    found = []
+    with os.fdopen(process.out, "rb", 1 << 16) as stream:
+        for name in asked:
+            words = stream.readline().split()
+            if len(words) != 3:  # `<name> missing`
+                continue
+            left = int(words[2]) + 1
+            data = stream.read(min(left, _LONGEST_EVENT))
+            left -= len(data)
+            while left and (skipped := stream.read(min(left, 1 << 16))):
+                left -= len(skipped)
+            if words[1] == b"commit" and _has_events_trailers(data):
+                found.append((name, words[0].decode()))
+    status = process.finish()
+    if status:
+        raise process.failure(status)
+    return frozenset(name for name, oid in found if _exists(f"{oid}:event.json"))
+
+
+def _has_events_trailers(data: bytes) -> bool:
+    return all(f"\nESAA-{name}: ".encode() in data for name in _EVENTS_TRAILERS)
+
+
+def refs_at(prefix: str) -> dict[str, str]:
+    """Return the refs below a folder, or the one of this name, each with its object's id."""
+    process = Process("for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    with os.fdopen(process.out, "rb") as stream:
+        lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
+    status = process.finish()
+    if status:
+        raise process.failure(status)
+    return {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
+
+
 def not_in(commits: Iterable[str], tip: str) -> set[str]:
     """Return the commits, and what leads to them, that do not lead to the tip."""
     return {oid for oid, _ in new_commits(commits, known=(tip,))}
 
 
-def is_ancestor(older: str, newer: str) -> bool:
-    """Answer whether one commit leads to the other; never for what is not a commit."""
-    process = Process("merge-base", "--is-ancestor", older, newer)
-    os.close(process.out)
-    return process.finish() == 0
-
-
 def is_here(oid: str) -> bool:
     """Answer whether a commit is stored in this repository."""
-    process = Process("cat-file", "-e", f"{oid}^{{commit}}")
+    return _exists(f"{oid}^{{commit}}")
+
+
+def _exists(name: str) -> bool:
+    process = Process("cat-file", "-e", name)
     os.close(process.out)
     return process.finish() == 0
 

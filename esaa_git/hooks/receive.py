@@ -16,6 +16,7 @@ from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.program import new_commits, not_in, possible_claims
+from esaa_git.hooks.records import check_records
 from esaa_git.store import commitform
 from esaa_git.store.log import read_event_commit
 from esaa_git.store.objects import COMMIT, message_of, raw_parent
@@ -112,6 +113,8 @@ class Reception:
                 self._check_claims(ref, commits, log)
             if push.log is not None and log is not None:
                 self._check_effects(push.log.ref, closed, log.imported)
+            tip = None if log is None else log.tip
+            check_records(self._repository, push.records, tip, self._namespace)
             if log is not None and self._settings.require_effects:
                 self._check_travels_together(closed, after, log)
                 self._check_nothing_lost(push.branches, log)

@@ -11,9 +11,10 @@ from typing import NoReturn
 
 from esaa_git.errors import UsageError
 from esaa_git.hooks.commands import make_command, sort_out
-from esaa_git.hooks.pre_receive import check_records, namespace, rehearse, resolved
+from esaa_git.hooks.pre_receive import namespace, rehearse, resolved
 from esaa_git.hooks.process import run_hook
 from esaa_git.hooks.program import read_settings
+from esaa_git.hooks.where import follow_log
 
 
 def main(launcher: str) -> NoReturn:
@@ -26,10 +27,10 @@ def check(arguments: list[str], _data: bytes) -> None:
     if len(arguments) != 3:
         raise UsageError("the update hook takes the name of a ref, the old object and the new one")
     ref, old, new = arguments
-    settings = read_settings()
-    push = sort_out((resolved(make_command(old, new, ref)),), settings)
-    check_records(push)
-    if push.log is not None:
+    command = resolved(make_command(old, new, ref))
+    settings = follow_log((command,), read_settings(), namespace())
+    push = sort_out((command,), settings)
+    if push.log is not None or push.records:
         from esaa_git.hooks.receive import Reception
         from esaa_git.store.repository import open_in_hook
 

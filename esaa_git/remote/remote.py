@@ -27,16 +27,15 @@ from esaa_git.errors import (
 from esaa_git.faults import Point, reach
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
+from esaa_git.remote.records import Records
 from esaa_git.remote.refusal import refusal
 from esaa_git.store.log import load_tip, read_event_commit
-from esaa_git.store.objects import COMMIT
 from esaa_git.store.position import common_event, contains, genesis_of
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.verification.pins import Mark, mark_path, read_mark, write_mark
 
-CHECKPOINTS = "refs/esaa/checkpoints"
 ASK_SECONDS = 20
 """How long a remote may take that is only asked in passing."""
 
@@ -70,6 +69,9 @@ class Remote:
         self.tracking = f"refs/esaa/remotes/{name}/events"
         self._arrivals = f"refs/esaa/incoming/{name}/"
         self._incoming = self._arrivals + "events"
+        self._records = Records(repository, name)
+        self.left: list[str] = []
+        """What the last push has left out, and why, in words."""
         self.pin_path = repository.esaa_dir / "remotes" / f"{quote(name, safe='')}.json"
 
     # -- setting up -----------------------------------------------------------------------------
@@ -83,7 +85,7 @@ class Remote:
         key = f"remote.{self.name}.fetch"
         wanted = [
             f"{self.log_ref}:{self.tracking}",
-            f"{CHECKPOINTS}/*:refs/esaa/remotes/{self.name}/checkpoints/*",
+            *self._records.refspecs(f"refs/esaa/remotes/{self.name}/"),
         ]
         present = self._refspecs()
         done = []
@@ -199,6 +201,7 @@ class Remote:
     def take_in(self, on_progress: Progress = silent) -> Incoming:
         """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
         try:
+            self._clear_arrivals()  # what lies there came from nowhere that is known
             self._fetch_objects()
             tip = self._refs.read(self._incoming)
             if tip is None:
@@ -206,7 +209,7 @@ class Remote:
             judge = Judge(self._repository, self.name, self._incoming, self.pin_path)
             incoming = judge.judge(tip, on_progress)
             self.remember(incoming)
-            notes = self._take_checkpoints()
+            notes = self._records.take(self._arrivals, tip)
         finally:
             self._clear_arrivals()
         return replace(incoming, notes=(*incoming.notes, *notes))
@@ -244,32 +247,13 @@ class Remote:
             and (spec.startswith("^") or f"refs/remotes/{self.name}/" in spec)
         ]
         specs = [f"+{self.log_ref}:{self._incoming}"]
-        specs += [f"+{CHECKPOINTS}/*:{self._arrivals}checkpoints/*"]
+        specs += [f"+{spec}" for spec in self._records.refspecs(self._arrivals)]
         specs += heads or [f"+{_HEADS}*:refs/remotes/{self.name}/*"]
         options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         try:
             self._git("fetch", *options, "--refmap=", "--", self.name, *specs)
         except RepositoryError as error:
             raise self._unreachable(error) from error
-
-    def _take_checkpoints(self) -> list[str]:
-        """Take over checkpoints that are new, or continue those that are here; name the others."""
-        here = self._repository
-        notes = []
-        arrived = f"{self._arrivals}checkpoints/"
-        for ref in self._refs.list(arrived):
-            ours = f"{CHECKPOINTS}/{ref.removeprefix(arrived)}"
-            old, new = self._refs.read(ours), str(self._refs.read(ref))
-            if here.read(new)[0] != COMMIT:
-                notes.append(f"'{ours}' on '{self.name}' is no checkpoint, and is left there")
-            elif old is None or (old != new and contains(here, new, old)):
-                self._refs.move([RefMove(ours, old, new, f"esaa: from {self.name}")])
-            elif not contains(here, old, new):
-                notes.append(
-                    f"'{ours}' here ({old[:12]}) and on '{self.name}' ({new[:12]}) do not continue "
-                    "each other: compare the two before you trust either"
-                )
-        return notes
 
     def _clear_arrivals(self) -> None:
         self._refs.delete(self._refs.list(self._arrivals))
@@ -299,15 +283,12 @@ class Remote:
             tip = self._refs.read(ref)
             if tip is not None:
                 refs[ref] = tip
-        for checkpoint in self._refs.list(f"{CHECKPOINTS}/"):
-            refs[checkpoint] = str(self._refs.read(checkpoint))
-        there = self.ask(*refs)
+        records = self._records.here()
+        there = self.ask(*refs, *records)
         self._check_ahead(local, there, refs)
-        moving = {
-            ref: oid
-            for ref, oid in refs.items()
-            if there.get(ref) != oid and self._may_follow(ref, there.get(ref), oid)
-        }
+        moving = {ref: oid for ref, oid in refs.items() if there.get(ref) != oid}
+        sent, self.left = self._records.to_send(records, there, local)
+        moving |= sent
         if moving:
             self._send(moving)
             reach(Point.PUSH_DONE)
@@ -351,12 +332,6 @@ class Remote:
             if known not in here.odb or not contains(here, oid, str(known)):
                 name = ref.removeprefix(_HEADS)
                 raise self._behind(f"'{name}' on '{self.name}' has commits that are not here")
-
-    def _may_follow(self, ref: str, there: str | None, oid: str) -> bool:
-        """Answer whether a ref goes forward; a checkpoint that cannot holds up nothing else."""
-        if not ref.startswith(CHECKPOINTS + "/") or there is None:
-            return True
-        return there in self._repository.odb and contains(self._repository, oid, there)
 
     def _behind(self, message: str) -> ConflictError:
         return ConflictError(

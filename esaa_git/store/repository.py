@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pygit2
 
+from esaa_git.core import refnames
 from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.durability import SETTING, prepare, sync_mode
 from esaa_git.store.layout import Layout, common_dir
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
 from esaa_git.store.objects import MalformedObject, object_id
-
-DEFAULT_EVENTS_REF = "refs/esaa/events"
 
 _FSCK = (
     "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
@@ -58,11 +57,17 @@ class Repository(Layout):
     @property
     def events_ref(self) -> str:
         """The ref of the event log: `esaa.eventsRef`, or `refs/esaa/events`."""
-        name = self.setting("esaa.eventsRef") or DEFAULT_EVENTS_REF
+        name = self.setting("esaa.eventsRef") or refnames.DEFAULT_LOG
         if not pygit2.reference_is_valid_name(name) or not name.startswith("refs/"):
             raise ConfigurationError(
                 f"esaa.eventsRef '{name}' is not a full ref name",
-                hint=f"run 'git config esaa.eventsRef {DEFAULT_EVENTS_REF}'",
+                hint=f"run 'git config esaa.eventsRef {refnames.DEFAULT_LOG}'",
+            )
+        if not refnames.may_hold_log(name):
+            raise ConfigurationError(
+                f"esaa.eventsRef '{name}' is where other records are kept",
+                hint=f"run 'git config esaa.eventsRef {refnames.BRANCHES}events' for a branch, "
+                f"or {refnames.DEFAULT_LOG}",
             )
         return name
 

@@ -22,6 +22,7 @@ import pygit2
 
 from esaa_git.core import canonical
 from esaa_git.core.event import epoch_seconds, is_timestamp
+from esaa_git.core.refnames import checkpoint_ref
 from esaa_git.errors import CorruptedError, KeyUnavailable, MismatchError
 from esaa_git.ports.refs import RefMove
 from esaa_git.store import commitform
@@ -44,7 +45,6 @@ from esaa_git.trust.signer import Signer, SshSigner
 
 SCHEMA = "git-esaa/checkpoint/1"
 NAMESPACE = "git-esaa-checkpoint"
-REFS = "refs/esaa/checkpoints"
 FILE = "checkpoint.json"
 
 MAX_BYTES = 1_048_576
@@ -104,10 +104,6 @@ class Checkpoint:
     def payload(self) -> bytes:
         """The bytes that are signed: the canonical JSON of the fields, its LF included."""
         return canonical.encode(self.fields)
-
-    @property
-    def ref(self) -> str:
-        return f"{REFS}/{self.seq}"
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
@@ -237,37 +233,39 @@ def publish(repository: Repository, checkpoint: Checkpoint) -> Checkpoint:
         CorruptedError: if what is there is none.
         ConflictError: if the ref moved meanwhile.
     """
-    old = repository.ref_target(checkpoint.ref)
+    ref = checkpoint_ref(repository.events_ref, checkpoint.seq)
+    old = repository.ref_target(ref)
     whole = checkpoint
     if old is not None:
-        known = read_ref(repository, checkpoint.ref)
+        known = read_ref(repository, ref)
         if known.fields != checkpoint.fields:
             raise MismatchError(
-                f"'{checkpoint.ref}' holds another checkpoint of event {checkpoint.seq}",
+                f"'{ref}' holds another checkpoint of event {checkpoint.seq}",
                 cause=f"it names {known.tip[:12]} of log {known.log_id}, and this one "
                 f"{checkpoint.tip[:12]} of log {checkpoint.log_id}",
-                hint=f"keep both: run 'git show {checkpoint.ref}:{FILE}' for the one that is there",
+                hint=f"keep both: run 'git show {ref}:{FILE}' for the one that is there",
             )
         # A pusher to the ref can add a signature that does not hold.
         whole = with_signatures(checkpoint, filter(_holds_for(known), known.signatures))
         if whole.signatures == known.signatures:
             return whole
     entry = TreeEntry(MODE_FILE, repository.put(BLOB, encode(whole)))
-    when = f"{commitform.COMMITTER} {epoch_seconds(checkpoint.ts)} +0000"
-    payload = encode_commit(
-        repository.put(TREE, encode_tree({FILE: entry})),
-        () if old is None else (old,),
-        when,
-        when,
-        f"checkpoint of event {checkpoint.seq}, signatures: {len(whole.signatures)}\n",
-    )
-    move = RefMove(checkpoint.ref, old, repository.put(COMMIT, payload), "esaa: checkpoint")
+    payload = commit_bytes(whole, repository.put(TREE, encode_tree({FILE: entry})), old)
+    move = RefMove(ref, old, repository.put(COMMIT, payload), "esaa: checkpoint")
     GitRefs(repository).move([move])
     return whole
 
 
+def commit_bytes(checkpoint: Checkpoint, tree: str, parent: str | None) -> bytes:
+    """Return the bytes of the commit that carries the checkpoint; it is not signed."""
+    when = f"{commitform.COMMITTER} {epoch_seconds(checkpoint.ts)} +0000"
+    parents = () if parent is None else (parent,)
+    message = f"checkpoint of event {checkpoint.seq}, signatures: {len(checkpoint.signatures)}\n"
+    return encode_commit(tree, parents, when, when, message)
+
+
 def read_ref(repository: Repository, ref: str) -> Checkpoint:
-    """Return the checkpoint on a ref below `refs/esaa/checkpoints/`.
+    """Return the checkpoint on a ref.
 
     Raises:
         CorruptedError: if there is none that can be read.

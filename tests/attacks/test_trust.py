@@ -906,7 +906,7 @@ def test_an_altered_copy_on_the_ref_is_not_signed_on_to(scene: Scene) -> None:
     """Somebody pushed another document to its ref, or a signature that does not hold."""
     project = scene.project
     place, found = made_checkpoint(scene)
-    ref = found.ref
+    ref = f"refs/esaa/checkpoints/{found.seq}"
     good = project.head(ref)
 
     def put(data: bytes) -> None:

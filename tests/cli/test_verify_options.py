@@ -144,7 +144,7 @@ def test_a_checkpoint_from_creation_to_a_threshold_of_cosigners(
     shown = run("checkpoint", "show", str(place))
     assert shown.code == 0
     assert shown.out.count("signed by: SHA256:") == 3
-    piped = project.git("show", f"{found.ref}:checkpoint.json") + "\n"
+    piped = project.git("show", f"refs/esaa/checkpoints/{seq}:checkpoint.json") + "\n"
     assert run("checkpoint", "show", "-", stdin=piped.encode()).out == shown.out
     # It goes on holding while the log grows, whether or not its event is checked anew.
     project.ok("issue", "report", "--task", "T-1", "--severity", "low", "--title", "A smell")

@@ -132,3 +132,56 @@ def test_other_refs_are_left_alone(repo: Path, server: Path, log: list[str], git
     git(repo, "push", "--quiet", "origin", "HEAD:refs/heads/main")
     git(repo, "push", "--quiet", "--force", "origin", f"{log[0]}:refs/heads/main")
     assert git(server, "rev-parse", "refs/heads/main").strip() == log[0]
+
+
+def test_names_beside_the_log_are_known_ones_alone(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    assert log
+    for name in ("refs/esaa/anything", "refs/esaa/inbox/k/d", "refs/esaa/checkpoints/07"):
+        assert "no name that we know" in refused(repo, server, git, f"{log[0]}:{name}")
+    for name in ("refs/ESAA/x", "refs/Esaa"):
+        assert "by another name" in refused(repo, server, git, f"{log[0]}:{name}")
+
+
+def checkpoint(git: Git, repo: Path, seq: int, tip: str, name: str = "checkpoint.json") -> str:
+    """Store a commit that looks like a checkpoint to a hook that verifies nothing."""
+    text = f'{{"checkpoint":{{"schema":"x","seq":{seq},"tip":"{tip}","ts":"x"}},"signatures":[]}}\n'
+    blob = git(repo, "hash-object", "-w", "--stdin", stdin=text).strip()
+    tree = git(repo, "mktree", stdin=f"100644 blob {blob}\t{name}\n").strip()
+    return git(repo, "commit-tree", tree, "-m", "x").strip()
+
+
+def test_a_checkpoint_is_one_of_an_event_of_the_log(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    ref = "refs/esaa/checkpoints/2"
+    good, other = checkpoint(git, repo, 2, log[1]), commit(git, repo, [], "another")
+    for attack, word in (
+        (log[1], "one file"),
+        (checkpoint(git, repo, 3, log[2]), "its name says"),
+        (checkpoint(git, repo, 2, log[2]), "another event's number"),
+        (checkpoint(git, repo, 2, other), "no event of the log"),
+        (checkpoint(git, repo, 2, log[1], "x"), "one file"),
+        (git(repo, "rev-parse", f"{good}:checkpoint.json").strip(), ""),
+    ):
+        assert word in refused(repo, server, git, f"{attack}:{ref}")
+    git(repo, "push", "--quiet", "origin", f"{good}:{ref}")
+    assert "not deleted" in refused(repo, server, git, f":{ref}")
+    assert "not replaced" in refused(repo, server, git, f"+{checkpoint(git, repo, 2, '')}:{ref}")
+
+
+def test_a_log_on_a_branch_is_known_by_its_form(repo: Path, server: Path, git: Git) -> None:
+    """No setting names it. A commit with the words and no event.json is none."""
+    branch, said = "refs/heads/esaa/events", "x\n\nESAA-Log: 1\nESAA-Seq: 1\n"
+    said += "ESAA-Event-SHA256: 1\nESAA-Prev-SHA256: 0"
+    git(repo, "remote", "add", "origin", str(server))
+    git(repo, "push", "--quiet", "origin", f"{commit(git, repo, [], said)}:refs/heads/topic")
+    git(repo, "push", "--quiet", "origin", ":refs/heads/topic")
+    (repo / "event.json").write_text("{}\n")
+    git(repo, "add", "event.json")
+    log = commit(git, repo, [], said)
+    git(repo, "push", "--quiet", "origin", f"{log}:{branch}")
+    assert "only grows" in refused(repo, server, git, f"+{commit(git, repo, [], 'x')}:{branch}")
+    assert "not deleted" in refused(repo, server, git, f":{branch}")
+    git(repo, "push", "--quiet", "origin", f"{commit(git, repo, [log], said)}:{branch}")

@@ -46,30 +46,12 @@ from tests.support.shared import (
     MAIN,
     Shared,
     build,
-    copy,
     environment,
     health,
     sealed,
 )
 
 ZERO = "0" * 40
-
-
-@pytest.fixture(scope="session")
-def taken(template: Shared, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """The honest second half is pushed, and taken."""
-    shared = copy(template, tmp_path_factory.mktemp("taken"))
-    shared.taken("--atomic", LOG, MAIN)
-    return shared
-
-
-@pytest.fixture
-def full(taken: Shared, tmp_path: Path) -> Shared:
-    """The server has what the clone has, and the hook let it in."""
-    shared = copy(taken, tmp_path)
-    assert shared.at(LOG) == shared.project.head(LOG)
-    assert shared.at(MAIN) == shared.project.head(MAIN)
-    return shared
 
 
 def says(said: str, check: int | None, *words: str, event: str | None = None) -> None:
@@ -454,13 +436,6 @@ def test_a_graft_on_the_server_deceives_nobody(full: Shared) -> None:
     forger = full.forger()
     full.taken(f"{forger.add(health(forger))}:{LOG}")
     says(full.refused(f"+{full.project.chain()[2].oid}:{LOG}"), 1, event="EV-00000004")
-
-
-def test_a_checkpoint_is_neither_deleted_nor_replaced(full: Shared) -> None:
-    checkpoint = "refs/esaa/checkpoints/1"
-    full.taken(f"{full.at()}:{checkpoint}")
-    says(full.refused(f":{checkpoint}"), 1, "is not deleted")
-    says(full.refused(f"+{full.at(MAIN)}:{checkpoint}"), 1, "is not replaced")
 
 
 def test_ordinary_refs_are_left_alone(full: Shared) -> None:

@@ -748,25 +748,35 @@ def test_every_move_of_the_log_is_in_its_reflog(team: Team) -> None:
 
 
 def test_checkpoints_travel_and_those_that_differ_are_named(team: Team) -> None:
-    ref = "refs/esaa/checkpoints/6"
-    chain = team.one.chain()
-    team.one.git("update-ref", ref, chain[2].oid)
+    team.one.ok("checkpoint", "create")
+    [ref] = [name for name in team.one.refs() if "/checkpoints/" in name]
     assert ref in team.one.ok("push")
     team.two.ok("fetch")
-    assert team.two.head(ref) == chain[2].oid
-    team.two.git("update-ref", ref, chain[3].oid)
-    team.two.ok("fetch")
-    assert team.two.head(ref) == chain[3].oid
-    assert ref in team.two.ok("push")
-    team.one.ok("fetch")
-    assert team.one.head(ref) == chain[3].oid
-    forger = Forger(team.two, team.two.signer.sign).copy(chain[:3])
-    team.two.git("update-ref", ref, forger.add(health(forger)))
+    made = team.one.head(ref)
+    assert team.two.head(ref) == made
+    # Another commit with the same words: neither continues the other.
+    other = team.two.git("commit-tree", "-m", "x", f"{made}^{{tree}}")
+    team.two.git("update-ref", ref, other)
     said = team.two.esaa("fetch")
     assert said.code == 0
     assert f"note: '{ref}' here" in said.err
-    assert "has it all" in team.two.ok("push")
-    assert team.at(ref) == chain[3].oid
+    said = team.two.esaa("push")
+    assert f"note: '{ref}' stays here: " in said.err
+    assert team.at(ref) == made
+    assert not [name for name in team.two.refs() if "/incoming/" in name]
+
+
+def test_what_only_has_the_name_of_a_checkpoint_is_neither_sent_nor_taken(team: Team) -> None:
+    ref, junk = "refs/esaa/checkpoints/2", "refs/esaa/checkpoints/3"
+    team.one.git("update-ref", ref, team.one.chain()[2].oid)
+    said = team.one.esaa("push")
+    assert f"note: '{ref}' stays here: " in said.err
+    team.set(team.at(MAIN), junk)  # where no hook guards it
+    team.two.git("update-ref", f"refs/esaa/incoming/origin/{junk.removeprefix('refs/esaa/')}", LOG)
+    said = team.two.esaa("fetch")
+    assert said.code == 0
+    assert f"note: '{junk}' on 'origin' is left there: " in said.err
+    assert junk not in team.two.refs()
     assert not [name for name in team.two.refs() if "/incoming/" in name]
 
 

@@ -33,6 +33,7 @@ from esaa_git.verification.checkpoint import (
 from tests.conftest import Git
 from tests.support.logs import make_repository, write_key
 
+REF = "refs/esaa/checkpoints/42"
 PLAIN = Checkpoint("0" * 32, 42, "a" * 40, "b" * 64, "c" * 64, "2026-01-01T09:00:00.000Z")
 
 
@@ -240,8 +241,7 @@ def test_signatures_are_one_a_key_in_their_order(tmp_path: Path) -> None:
 
 def test_a_signature_that_is_added_continues_the_ref(tmp_path: Path, git: Git) -> None:
     repository = make_repository(tmp_path / "repo")
-    ref = PLAIN.ref
-    assert ref == "refs/esaa/checkpoints/42"
+    ref = REF
     one = sign(PLAIN, key(tmp_path, "one"))
     publish(repository, one)
     first = git(tmp_path / "repo", "rev-parse", ref)
@@ -265,10 +265,10 @@ def test_another_checkpoint_of_the_same_event_is_not_put_over_it(tmp_path: Path,
     repository = make_repository(tmp_path / "repo")
     signer = key(tmp_path, "one")
     publish(repository, sign(PLAIN, signer))
-    before = git(tmp_path / "repo", "rev-parse", PLAIN.ref)
+    before = git(tmp_path / "repo", "rev-parse", REF)
     with pytest.raises(MismatchError, match="another checkpoint of event 42"):
         publish(repository, sign(replace(PLAIN, tip="d" * 40), signer))
-    assert git(tmp_path / "repo", "rev-parse", PLAIN.ref) == before
-    git(tmp_path / "repo", "update-ref", PLAIN.ref, "refs/heads/main")
+    assert git(tmp_path / "repo", "rev-parse", REF) == before
+    git(tmp_path / "repo", "update-ref", REF, "refs/heads/main")
     with pytest.raises(CorruptedError, match="holds no checkpoint"):
         publish(repository, sign(PLAIN, signer))

@@ -1,0 +1,37 @@
+"""What a server lets in beside the log: records that are what their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esaa_git.core import refnames
+from esaa_git.errors import RefusedError
+from esaa_git.hooks.commands import Record
+from esaa_git.store.repository import Repository
+from esaa_git.verification.failure import check_name
+from esaa_git.verification.published import Unfounded, check_checkpoint
+
+
+def check_records(
+    repository: Repository, records: Iterable[Record], log_tip: str | None, namespace: str
+) -> None:
+    """Refuse a record that is not what its name says, by the log as it is after the push.
+
+    Raises:
+        RefusedError: naming the ref, and why.
+    """
+    for command, name in records:
+        old = repository.ref_target(namespace + command.ref)
+        try:
+            if name.kind == refnames.CHECKPOINT:
+                assert name.seq is not None
+                assert command.new is not None  # a deletion was refused by its text alone
+                check_checkpoint(repository, name.seq, command.new, old, log_tip)
+            else:
+                raise Unfounded("no event of the log names it")
+        except Unfounded as reason:
+            raise RefusedError(
+                f"'{command.ref}' is refused: it is not the {name.kind} that its name says",
+                cause=f"{check_name(1)}: {reason}",
+                hint="'git esaa push' sends the records that belong to the log, with the log",
+            ) from reason
