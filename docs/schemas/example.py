@@ -31,7 +31,10 @@ from esaa_git.trust.signer import SigningKeys
 from esaa_git.trust.sshsig import encode_string
 
 SEED = bytes(range(32))
-"""The private half of the example's key. It is published here, so it protects nothing."""
+PERSONS_SEED = bytes(range(32, 64))
+"""The private halves of the example's keys. They are published here, so they protect nothing."""
+
+ALICE = "alice@example.com"
 
 LOG_ID = "0123456789abcdef0123456789abcdef"
 TIMES = ("2026-01-31T09:00:00.000Z", "2026-01-31T09:00:01.500Z")
@@ -48,7 +51,7 @@ prohibitions: {paths: [], operations: []}
 """,
     "ORCHESTRATOR_CONTRACT.yaml": """\
 schema_version: "0.3.0"
-signing: {default: [orchestrator]}
+signing: {}
 invariants: [INV-001, INV-002, INV-003, INV-004, INV-005, INV-006]
 attribution: {assisted_by: true}
 """,
@@ -81,9 +84,9 @@ kinds: {spec: agent-spec}
 """Contracts as small as they can be; `allowed_signers` joins them with the key's line."""
 
 
-def signer() -> PrivateKeySigner:
-    """Return what signs with the example's key."""
-    key = Ed25519PrivateKey.from_private_bytes(SEED)
+def signer(seed: bytes = SEED) -> PrivateKeySigner:
+    """Return what signs with a key of the example, the orchestrator's by default."""
+    key = Ed25519PrivateKey.from_private_bytes(seed)
     public = key.public_key().public_bytes_raw()
     blob = encode_string(b"ssh-ed25519") + encode_string(public)
     return PrivateKeySigner(blob, b"ssh-ed25519", key.sign)
@@ -91,8 +94,11 @@ def signer() -> PrivateKeySigner:
 
 def contracts() -> Contracts:
     """Return the contracts of the example."""
-    line = allowed_signers_line(["orchestrator", "admin"], signer().public_key_line)
-    texts = {**CONTRACTS, "allowed_signers": line + "\n"}
+    lines = (
+        allowed_signers_line([ORCHESTRATOR], signer().public_key_line),
+        allowed_signers_line([ALICE, "approver", "admin"], signer(PERSONS_SEED).public_key_line),
+    )
+    texts = {**CONTRACTS, "allowed_signers": "".join(f"{line}\n" for line in lines)}
     return Contracts({name: text.encode() for name, text in texts.items()})
 
 
@@ -106,7 +112,7 @@ def new_events(base: str) -> tuple[NewEvent, NewEvent]:
     """Return what is decided: a run with one task starts, and an attempt on it opens."""
     return (
         NewEvent(
-            ORCHESTRATOR,
+            ALICE,
             RunInit(
                 run_id="RUN-0001",
                 project="example",
@@ -114,7 +120,7 @@ def new_events(base: str) -> tuple[NewEvent, NewEvent]:
                 base=base,
                 contracts=contracts().pins,
                 tasks=(TaskDefinition(task_id="T-1000", kind="spec", title="Say what to build"),),
-                by="alice@example.com",
+                by=ALICE,
             ),
         ),
         NewEvent(
@@ -138,7 +144,8 @@ def write_log(folder: Path) -> tuple[Repository, list[Event], list[str], State]:
     repository = open_repository(folder)
     base = repository.put(COMMIT, base_commit())
     in_force = contracts()
-    log = GitEventLog(repository, GitRefs(repository), SigningKeys(signer))
+    keys = SigningKeys(signer, person=lambda: signer(PERSONS_SEED))
+    log = GitEventLog(repository, GitRefs(repository), keys)
     transaction = log.begin(log_id=LOG_ID)
     state, events, commits = EMPTY, [], []
     for new, now in zip(new_events(base), TIMES, strict=True):
@@ -157,7 +164,8 @@ def blocks(folder: Path) -> dict[str, str]:
     found = {f"contracts/{name}": data.decode() for name, data in contracts().files.items()}
     found["base"] = base_commit().decode()
     ids = {
-        "key seed": SEED.hex(),
+        "orchestrator seed": SEED.hex(),
+        "Alice's seed": PERSONS_SEED.hex(),
         "log id": LOG_ID,
         "base commit": repository.put(COMMIT, base_commit()),
     }

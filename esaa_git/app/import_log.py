@@ -26,6 +26,7 @@ from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.fields import Pin
 from esaa_git.core.events.file_write import FileAdd, FileDelete, FileModify, FileRename
+from esaa_git.core.events.spec import ADMIN, ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -47,7 +48,7 @@ from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
 from esaa_git.store.repository import Repository
-from esaa_git.trust.roles import ROLES, signer_set
+from esaa_git.trust.roles import signer_set
 from esaa_git.verification.pins import mark_path
 
 _RUN_INIT = b'{"action":"run.init",'
@@ -292,7 +293,7 @@ class _Import:
         return contracts
 
     def _check_key(self, principals: frozenset[str], event: Event) -> None:
-        if principals & ROLES:
+        if principals & {ORCHESTRATOR, ADMIN}:
             return
         raise KeyUnavailable(
             f"the key '{self._log.signer.fingerprint}' may not sign this log",

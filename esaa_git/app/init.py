@@ -12,9 +12,11 @@ from typing import Final
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.app.sync import refuse_second_log, trust_in_git
-from esaa_git.errors import UsageError
+from esaa_git.core.events.spec import ADMIN, APPROVER, is_person
+from esaa_git.errors import EsaaError, UsageError
 from esaa_git.resources import resource_path
 from esaa_git.store.files import create_below, exists_below, write_below
+from esaa_git.trust.allowed_signers import NAME
 
 _NO_EXAMPLE: Final = ("agents", "default")
 """Templates that are no example."""
@@ -29,13 +31,29 @@ class Begun:
             a branch.
         key: what the orchestrator signs with: a path, or the id of an OpenPGP key.
         made_key: it was made now.
-        public: its public half as allowed_signers wants it.
+        lines: what allowed_signers has to say of both keys.
+        person: who works here: an e-mail address.
+        persons_key: what this person signs with.
+        made_persons_key: it was made now.
     """
 
     written: tuple[str, ...] | None
     key: str
     made_key: bool
+    lines: tuple[str, ...]
+    person: str
+    persons_key: str
+    made_persons_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key as it was set up: how it is named in the settings, and its public half."""
+
+    named: str
+    made: bool
     public: str
+    style: str = "ssh"
 
 
 def init(
@@ -46,19 +64,21 @@ def init(
     key_format: str = "ssh",
     events_ref: str | None = None,
 ) -> Begun:
-    """Write the contracts of a project into `.roadmap/`, and set up the orchestrator's key.
+    """Write the contracts of a project into `.roadmap/`, and set up two keys.
 
-    Files that exist are left as they are. Nothing is recorded yet.
+    One is the orchestrator's. The other is that of the person who works here, by git's
+    configuration: their SSH `user.signingKey` where it can be used, else a new one; it gets the
+    roles approver and admin. Files that exist are left as they are. Nothing is recorded yet.
 
     Args:
         name: of the project; by default the folder's.
-        key: sign with this one: a private key file, a `.pub` file of a key in ssh-agent, or the id
-            of an OpenPGP key. By default one is made where none is configured.
+        key: the orchestrator signs with this one: a private key file, a `.pub` file of a key in
+            ssh-agent, or the id of an OpenPGP key. By default one is made where none is configured.
         key_format: of that key, `ssh` or `openpgp`.
         events_ref: keep the log on this ref.
 
     Raises:
-        UsageError: if the name cannot be a project's.
+        UsageError: if the name cannot be a project's, or git does not know the person's address.
         RepositoryError: if a remote has a log already.
         KeyUnavailable: if the key cannot be used.
     """
@@ -73,18 +93,35 @@ def init(
     name = name or where.resolve().name.removesuffix(".git") or "project"
     if not name.isprintable() or len(name) > 100:
         raise UsageError(f"'{name!r}' cannot be a project's name", hint="give one with --project")
-    signs, made, public = _key(project, name, key, key_format)
+    person = _who(project)
+    ours = _key(project, name, key, key_format)
+    theirs = _persons_key(project, name, person, ours)
     written = None
     if workdir is not None:
-        written = tuple(_write_roadmap(workdir, name, public, key_format, repository.gpg_program))
+        written = tuple(_write_roadmap(project, workdir, name, person, ours, theirs))
         trust_in_git(project)
-    return Begun(written, signs, made, public)
+    both = ((("orchestrator",), ours), (_roles_of(person), theirs))
+    lines = tuple(_line(names, one) for names, one in both if one.style == "ssh")
+    return Begun(written, ours.named, ours.made, lines, person, theirs.named, theirs.made)
 
 
-def _key(project: Project, name: str, given: str | None, style: str) -> tuple[str, bool, str]:
-    """Return the key, whether it was made now, and its public half for allowed_signers."""
-    from esaa_git.app.keys import key_folder
-    from esaa_git.trust.keys import create_key, load_signer
+def _who(project: Project) -> str:
+    """Return the person who works here, as a line of allowed_signers can name them."""
+    person = project.repository.person()
+    if not is_person(person):
+        person = project.repository.setting("user.email") or person
+    if not is_person(person) or re.fullmatch(NAME, person) is None:
+        raise UsageError(
+            f"'{person}' cannot name a person in the contracts",
+            cause="people go by an e-mail address of letters, digits and '._+@-'",
+            hint="run 'git config user.email you@example.com'",
+        )
+    return person
+
+
+def _key(project: Project, name: str, given: str | None, style: str) -> _Key:
+    """Return the orchestrator's key; one is made where none is given or configured."""
+    from esaa_git.trust.keys import load_signer
     from esaa_git.trust.signer import KeySpec
 
     repository = project.repository
@@ -98,15 +135,67 @@ def _key(project: Project, name: str, given: str | None, style: str) -> tuple[st
         style = repository.setting("esaa.keyFormat") or "ssh"
     if configured is not None:
         spec = KeySpec(style, configured, repository.gpg_program)
-        return configured, False, load_signer(spec).public_key_line
-    place = key_folder() / f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{secrets.token_hex(4)}"
-    public = create_key(place, comment=f"git-esaa orchestrator of {name}")
-    repository.set_local("esaa.signingKey", str(place))
+        return _Key(configured, False, load_signer(spec).public_key_line, style)
+    made = _new_key(name, f"git-esaa orchestrator of {name}")
+    repository.set_local("esaa.signingKey", made.named)
     repository.set_local("esaa.keyFormat", "ssh")
-    return str(place), True, public
+    return made
 
 
-def _write_roadmap(checkout: Path, name: str, public: str, style: str, program: str) -> list[str]:
+def _persons_key(project: Project, name: str, person: str, ours: _Key) -> _Key:
+    """Return the key of the person who works here; it is never the orchestrator's as well."""
+    from esaa_git.trust.keys import load_signer
+    from esaa_git.trust.publickey import key_spec
+
+    repository = project.repository
+    configured = repository.setting("esaa.approverKey")
+    if configured is not None:
+        spec = key_spec(configured, repository.gpg_program)
+        return _Key(configured, False, load_signer(spec).public_key_line, spec.format)
+    found = _signing_key_of_git(project)
+    if found is None or found.public.split()[:2] == ours.public.split()[:2]:
+        found = _new_key(f"{name}-{person}", person)
+    repository.set_local("esaa.approverKey", found.named)
+    return found
+
+
+def _signing_key_of_git(project: Project) -> _Key | None:
+    """Return the SSH key that git signs with for this person, if it can be used."""
+    from esaa_git.trust.keys import load_signer
+    from esaa_git.trust.signer import KeySpec
+
+    repository = project.repository
+    given = repository.setting("user.signingKey")
+    if given is None or repository.setting("gpg.format") != "ssh":
+        return None
+    try:
+        return _Key(given, False, load_signer(KeySpec("ssh", given)).public_key_line)
+    except EsaaError as error:
+        project.note(f"note: git's user.signingKey is not used: {error.message}")
+        return None
+
+
+def _new_key(label: str, comment: str) -> _Key:
+    from esaa_git.app.keys import key_folder
+    from esaa_git.trust.keys import create_key
+
+    place = key_folder() / f"{re.sub('[^A-Za-z0-9._@-]', '-', label)}-{secrets.token_hex(4)}"
+    return _Key(str(place), True, create_key(place, comment=comment))
+
+
+def _roles_of(person: str) -> tuple[str, ...]:
+    return (person, APPROVER, ADMIN)
+
+
+def _line(principals: tuple[str, ...], key: _Key) -> str:
+    from esaa_git.trust.allowed_signers import allowed_signers_line
+
+    return allowed_signers_line(principals, key.public).rstrip("\n")
+
+
+def _write_roadmap(
+    project: Project, checkout: Path, name: str, person: str, ours: _Key, theirs: _Key
+) -> list[str]:
     import json
 
     from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS
@@ -128,30 +217,34 @@ def _write_roadmap(checkout: Path, name: str, public: str, style: str, program: 
         if create_below(checkout, place, data, executable=data.startswith(b"#!")):
             written.append(target)
     if not exists_below(checkout, f"{ROADMAP}/{ALLOWED_SIGNERS}"):
-        signers = _signers(checkout, public, style, program)
+        signers = _signers(project, checkout, person, ours, theirs)
         create_below(checkout, f"{ROADMAP}/{ALLOWED_SIGNERS}", signers.encode())
         written.append(ALLOWED_SIGNERS)
     return written
 
 
-def _signers(checkout: Path, public: str, style: str, program: str) -> str:
-    from esaa_git.trust.allowed_signers import allowed_signers_line
-
-    head = (
-        "# Who may sign events, in git's own format (ssh-keygen(1), ALLOWED SIGNERS).\n"
-        "# The principals are roles: orchestrator records events, admin may change contracts\n"
-        "# and keys, approver grants and denies. Give the admin role to a person's key of its\n"
-        "# own as soon as there is one.\n"
-    )
-    if style == "ssh":
-        return head + allowed_signers_line(["orchestrator", "admin"], public).rstrip("\n") + "\n"
+def _signers(project: Project, checkout: Path, person: str, ours: _Key, theirs: _Key) -> str:
     from esaa_git.core.contracts import OPENPGP_SIGNERS
-    from esaa_git.trust.keyring import openpgp_file
+    from esaa_git.trust.keyring import openpgp_entry, openpgp_file
     from esaa_git.trust.publickey import read_public_key
 
-    pinned = openpgp_file(["orchestrator", "admin"], read_public_key(public, program))
-    write_below(checkout, f"{ROADMAP}/{OPENPGP_SIGNERS}", pinned.encode())
-    return head + "# The key is an OpenPGP key: see openpgp_signers.yaml.\n"
+    text = (
+        "# Who may sign events, in git's own format (ssh-keygen(1), ALLOWED SIGNERS).\n"
+        "# A line is a machine's (orchestrator) or one person's: an e-mail address with the roles\n"
+        "# contributor (claims tasks), approver (grants and denies) or admin (changes these\n"
+        "# contracts and keys). Edit it with 'git esaa key trust'.\n"
+    )
+    entries = ""
+    for principals, key in ((("orchestrator",), ours), (_roles_of(person), theirs)):
+        if key.style == "ssh":
+            text += _line(principals, key) + "\n"
+            continue
+        public = read_public_key(key.public, project.repository.gpg_program)
+        entries += (openpgp_entry if entries else openpgp_file)(principals, public)
+    if entries:
+        write_below(checkout, f"{ROADMAP}/{OPENPGP_SIGNERS}", entries.encode())
+        text += "# OpenPGP keys are in openpgp_signers.yaml.\n"
+    return text
 
 
 # -- examples -----------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ def report(
         title=title,
         task_id=task_id,
         description=description or None,
+        agent=project.agent,
     )
     issue_id = operator.report_issue(project.engine, found)
     state, _ = project.log.load()

@@ -16,10 +16,8 @@ from esaa_git.app.roadmap import (
     read_keyring,
     write_keyring,
 )
-from esaa_git.errors import (
-    EsaaError,
-    RepositoryError,
-)
+from esaa_git.core.events.spec import PEOPLE, SERVICES, is_person
+from esaa_git.errors import EsaaError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
@@ -249,23 +247,54 @@ class Takes:
     admins: tuple[Admin, ...] | None = None
 
 
-def trust(project: Project, given: str, roles: Sequence[str]) -> Edited:
+def trust(
+    project: Project, given: str, roles: Sequence[str], *, person: str | None = None
+) -> Edited:
     """Write a key into `.roadmap/`, to be trusted with these roles from the next run.init on.
 
     Args:
         given: a .pub file, a public key line, or the fingerprint of an OpenPGP key.
+        person: whose key it is, an e-mail address; needed for roles of people, except where the
+            key's line names one already.
 
     Raises:
+        UsageError: if roles of people and of machines are mixed, or nobody is named.
+        ConfigurationError: if it would be open whose key that is.
         RepositoryError: if there is no checkout, or no file to edit in it.
     """
     from esaa_git.trust.publickey import read_public_key
+    from esaa_git.trust.roles import check_lines
 
     checkout, before = editable_keyring(project)
     public = read_public_key(given, project.repository.gpg_program)
-    after = before.trust(public, roles)
+    if set(roles) & set(PEOPLE):
+        person = person or before.person_of(public.fingerprint)
+    _check_owner(roles, person)
+    after = before.trust(public, roles, person=person or "")
+    check_lines(after.signers)
     changed = () if after is before else tuple(write_keyring(checkout, before, after))
     named = tuple(sorted(after.roles_of(public.fingerprint)))
     return Edited(public.fingerprint, named, changed, after)
+
+
+def _check_owner(roles: Sequence[str], person: str | None) -> None:
+    people, services = set(roles) & set(PEOPLE), set(roles) & set(SERVICES)
+    if people and services:
+        raise UsageError(
+            "a key is one person's or a machine's, and these roles are of both",
+            cause=f"{', '.join(sorted(services))} is a machine's, {', '.join(sorted(people))} "
+            "a person's",
+            hint="make another key with 'git esaa key create'",
+        )
+    if people and (person is None or not is_person(person)):
+        raise UsageError(
+            f"'{person}' is no e-mail address" if person else "it has to be said whose key it is",
+            hint="name the person with --as, as in --as alice@example.com",
+        )
+    if services and person is not None:
+        raise UsageError(
+            f"a machine's key stands for nobody, and '{person}' is named", hint="leave out --as"
+        )
 
 
 def revoke(project: Project, given: str) -> Edited:

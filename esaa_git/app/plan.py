@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_contracts, check_usable, read_contracts, read_plan
 from esaa_git.app.sync import refuse_second_log
-from esaa_git.errors import UsageError
+from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import PlanDiff
+    from esaa_git.engine.run import Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,33 @@ def apply_plan(
         project.log.check_may_pin(contracts)
         runs.stop(project.engine, reason or "restarted", by)
     check_contracts(contracts)
-    done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by)
+    begins = starter(project)
+    done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by, starter=begins)
     note_edited_contracts(project, branch)
     return Applied(done.run_id, done.started, done.created, done.amended)
+
+
+def starter(project: Project) -> Starter | None:
+    """Return the person who starts runs here; None where no key here is a person's.
+
+    They sign where an admin has to, where their key was asked for, and where it is the only one.
+
+    Raises:
+        RefusedError: if the key that was asked for is nobody's in the contracts.
+    """
+    from esaa_git.engine.run import Starter
+
+    asked = project.sign_with is not None
+    found = project.person
+    if found is None:
+        if asked:
+            raise RefusedError(
+                f"the key '{project.sign_with}' is no person's by the contracts",
+                cause="a run is begun by an admin, whose line names them by an e-mail address",
+                hint="run 'git esaa key list' for the keys there are",
+            )
+        return None
+    return Starter(found, asked or project.repository.setting("esaa.signingKey") is None)
 
 
 def note_edited_contracts(project: Project, branch: str | None) -> None:

@@ -80,11 +80,13 @@ class Project:
         self.folder = None if folder is None else Path(folder)
         self.observer: Observer = Silent() if observer is None else observer
         self.sign_with: str | None = None
-        """The key that signs the next run.init, where it is not the orchestrator's."""
+        """The key of the person who starts the next run, where it is not the configured one."""
         self.repairs = True
         """Whether what killed processes left behind is put right before the log is used."""
         self.sandbox = "auto"
         """The confinement of agents and checks: `none` only where it was asked for by name."""
+        self.agent: str | None = None
+        """The agent that is at work under the person's key; what they say names it."""
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -127,7 +129,7 @@ class Project:
         following = self.repository.setting("esaa.nextSigningKey")
         keys = SigningKeys(
             self._signer,
-            sign_as=self._persons(),
+            person=self._person if self._persons_key is not None else None,
             following=None if following is None else self._following,
         )
         return GitEventLog(self.repository, self.refs, keys)
@@ -199,22 +201,46 @@ class Project:
         )
 
     def actor(self, given: str | None) -> str:
-        """Return who acts: `--as`, or whom git's configuration names.
+        """Return who acts: `--as`, or the person whose key is here, or whom git's settings name.
+
+        An agent of the swarm acts for itself, under the orchestrator's key. Any other name that is
+        no e-mail address is an agent's too, which works under the key of the person: they are who
+        acts, and `agent` has the name.
 
         Raises:
             UsageError: if the name cannot be an actor's.
         """
         import re
 
-        from esaa_git.core.events.spec import ACTOR, GUARD, ORCHESTRATOR
+        from esaa_git.core.events.spec import ACTOR, GUARD, ORCHESTRATOR, is_person
 
-        name = given or self.repository.person()
+        name = given or self.person or self.repository.person()
         if not re.match(ACTOR["pattern"], name) or name in (ORCHESTRATOR, GUARD):
             raise UsageError(
                 f"'{name}' cannot be the name of an actor",
                 hint="use an e-mail address or a plain name, as in --as alice@example.com",
             )
-        return name
+        self.agent = None
+        if given is None or is_person(name) or self.person is None or self._is_in_swarm(name):
+            return name
+        self.agent = name
+        return self.person
+
+    def _is_in_swarm(self, name: str) -> bool:
+        return has_log(self) and name in self.log.load()[1].swarm.agents
+
+    @property
+    def person(self) -> str | None:
+        """The person whose key is configured here, as the contracts name them; None for nobody's.
+
+        A key that a command names (`sign_with`) goes before the one that is configured.
+        """
+        given = self._persons_key
+        if given is None:
+            return None
+        from esaa_git.app.signing import principal
+
+        return principal(self.repository, given)
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -228,14 +254,14 @@ class Project:
 
         return following(self.repository) or self.log.signer
 
-    def _persons(self) -> dict[str, Callable[[], Signer]]:
-        """Return whose key signs which action, where it is not the orchestrator's."""
-        approver = self.repository.setting("esaa.approverKey")
-        if approver is None and self.sign_with is None:
-            return {}
-        from esaa_git.app.signing import persons
+    @property
+    def _persons_key(self) -> str | None:
+        return self.sign_with or self.repository.setting("esaa.approverKey")
 
-        return persons(self.repository, approver, self.sign_with)
+    def _person(self) -> Signer:
+        from esaa_git.app.signing import person
+
+        return person(self.repository, str(self._persons_key))
 
     def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
         """Return the adapter of an agent of the swarm, with context of its own.

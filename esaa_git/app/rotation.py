@@ -188,6 +188,7 @@ def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Pro
 
 def _record(project: Project, pinned: Contracts, by: str, old: str) -> None:
     """Pin the contracts in force with the new key in the place of the old one, and nothing else."""
+    from esaa_git.app.plan import starter
     from esaa_git.core.plan import Plan
     from esaa_git.engine import run as runs
 
@@ -195,4 +196,5 @@ def _record(project: Project, pinned: Contracts, by: str, old: str) -> None:
     if state.run.is_open:
         runs.stop(project.engine, f"the key {old} is replaced", by)
     plan = Plan(state.project.name, ())
-    runs.apply(project.engine, plan, pinned, branch=None, by=by)
+    begins = starter(project)
+    runs.apply(project.engine, plan, pinned, branch=None, by=by, starter=begins)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app.observer import Observer
-from esaa_git.app.plan import note_edited_contracts
+from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
 from esaa_git.app.sync import refuse_second_log, share
@@ -280,6 +280,7 @@ def start(
         read_contracts(project.repository, branch),
         branch=branch,
         by=project.actor(actor),
+        starter=starter(project),
     )
     if done.started:
         project.note(f"{done.run_id} started with {done.created} new tasks")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
-from esaa_git.app.roadmap import read_keyring
-from esaa_git.errors import KeyUnavailable, NotAKey, UsageError
+from esaa_git.app.roadmap import read_contracts, read_keyring
+from esaa_git.errors import KeyUnavailable, NotAKey, RepositoryError, UsageError
 from esaa_git.store.repository import Repository
+from esaa_git.trust.keyring import Keyring
 from esaa_git.trust.keys import SIGNERS, load_signer
 from esaa_git.trust.publickey import key_spec, public_half
 from esaa_git.trust.signer import KeySpec, Signer
@@ -92,36 +92,43 @@ def following(repository: Repository) -> Signer | None:
     return None if spec is None else load_signer(spec)
 
 
-def persons(
-    repository: Repository, approver: str | None, beginner: str | None
-) -> dict[str, Callable[[], Signer]]:
-    """Return whose key signs which action, where it is a person's and not the orchestrator's.
+def person(repository: Repository, given: str) -> Signer:
+    """Return what signs for the person who works here.
 
-    What a person decides, no other key signs: where the key that is configured cannot
-    be used, nothing is recorded.
+    What a person says, no other key signs: where this one cannot be used, nothing is recorded.
 
     Args:
-        approver: the key of approvals.
-        beginner: the key that begins the next run.
+        given: `esaa.approverKey`, or the key that a command names.
+
+    Raises:
+        KeyUnavailable: if it cannot be used.
     """
-    found: dict[str, Callable[[], Signer]] = {}
-    if approver is not None:
-        for action in ("approval.grant", "approval.deny"):
-            found[action] = partial(_person, repository, approver)
-    if beginner is not None:
-        found["run.init"] = partial(_person, repository, beginner)
-    return found
-
-
-def _person(repository: Repository, given: str) -> Signer:
     spec = key_spec(given, repository.gpg_program)
     try:
         return load_signer(spec)
     except NotAKey as error:
-        # 'git esaa init' makes the orchestrator's key, not a person's.
+        # 'git esaa init' makes the keys of a new project; this one was named by hand.
         raise KeyUnavailable(
             error.message,
             cause=error.cause,
             hint="name a private key file, the .pub file of a key in ssh-agent, or the "
             "fingerprint of an OpenPGP key",
         ) from error
+
+
+def principal(repository: Repository, given: str) -> str | None:
+    """Return whose key it is, by the contracts in force, or without a log by those on disk.
+
+    None where they do not name it, or it cannot be told which one is meant.
+    """
+    try:
+        fingerprint = public_half(key_spec(given, repository.gpg_program)).fingerprint
+    except (KeyUnavailable, UsageError):
+        return None
+    keyring = keyring_in_force(repository)
+    if keyring is None:
+        try:
+            keyring = Keyring.of(read_contracts(repository))
+        except RepositoryError:
+            return None
+    return keyring.person_of(fingerprint)

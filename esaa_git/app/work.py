@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.app.changes import file_updates
@@ -156,7 +156,33 @@ def claim(project: Project, task_id: str, *, actor: str | None = None) -> Assign
     from esaa_git.engine import operator
 
     by = project.actor(actor)
+    _require_approver(project, task_id, by)
     return _assignment(operator.claim(project.engine, task_id, by))
+
+
+def _require_approver(project: Project, task_id: str, by: str) -> None:
+    """Refuse to take a task whose result would have to be approved, and nobody else could."""
+    from esaa_git.core.contract_rules import needs_review, reviewer_of
+    from esaa_git.engine.schedule import find_task
+    from esaa_git.trust.roles import approvers
+
+    state, contracts = project.log.load()
+    task = find_task(state, task_id)
+    owner = contracts.swarm.owner
+    if not needs_review(task, contracts):
+        return
+    reviewer = reviewer_of(replace(task, attempt=None), contracts)
+    if reviewer is not None and owner(reviewer) != owner(by):
+        return
+    if approvers(contracts) - {owner(by)}:
+        return
+    raise RefusedError(
+        f"'{task_id}' needs a review, and nobody but {owner(by)} could approve it",
+        cause="nobody approves their own work",
+        hint=f"have an agent do it with 'git esaa run --task {task_id}', or commit the change "
+        "yourself, beside the log; 'git esaa key trust KEY --role approver --as EMAIL' adds "
+        "somebody who can",
+    )
 
 
 def assignment(
@@ -251,7 +277,7 @@ def complete(
         "payload": payload,
     }
     output = json.dumps(envelope, ensure_ascii=False).encode()
-    return submit(project, output, task_id=task_id, actor=by)
+    return submit(project, output, task_id=task_id, actor=actor)
 
 
 def admit(
@@ -272,7 +298,9 @@ def admit(
     from esaa_git.engine.exchange import AgentOutput
     from esaa_git.ports.agent import Answer
 
-    said = AgentOutput(Answer(output, 0), by, task_id=task_id, attempt_id=attempt_id)
+    said = AgentOutput(
+        Answer(output, 0), by, task_id=task_id, attempt_id=attempt_id, agent=project.agent
+    )
     return outcome_of(admit_said(project.engine, said, pause))
 
 

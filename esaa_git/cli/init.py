@@ -74,17 +74,23 @@ def init(
             else f"{ROADMAP}/ has everything already; nothing was written"
         )
     click.echo(
-        f"made a signing key: its private half is '{begun.key}' (keep a copy of it safe)"
+        f"made a signing key: its private half is '{begun.key}'"
         if begun.made_key
         else f"the orchestrator signs with {begun.key}"
+    )
+    click.echo(
+        f"made a key for {begun.person}, approver and admin: '{begun.persons_key}' "
+        "(keep a copy of both safe)"
+        if begun.made_persons_key
+        else f"{begun.person} signs with {begun.persons_key}"
     )
     click.echo(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
         "'git esaa run'"
         if begun.written is not None
         else "next: run 'git esaa init' in a clone too, put this key's line into its "
-        "allowed_signers, commit .roadmap/ and push it, then 'git esaa run --branch BRANCH' here: "
-        f"{begun.public}"
+        "allowed_signers, commit .roadmap/, begin the log with 'git esaa plan apply' and push, "
+        f"then 'git esaa run --branch BRANCH' here: {begun.lines[0]}"
     )
     if checkout is not None:
         _for_agents(checkout)

@@ -18,11 +18,10 @@ from esaa_git.cli.output import (
     print_json,
     print_table,
 )
+from esaa_git.core.events.spec import ROLES
 
 if TYPE_CHECKING:
     from esaa_git.app.keys import Admin, Edited, KeyStatus
-
-ROLES = ("orchestrator", "approver", "admin")
 
 
 @click.group()
@@ -143,8 +142,8 @@ def create(
 @key.command(
     "trust",
     epilog=examples(
-        "git esaa key trust alice.pub --role approver",
-        'git esaa key trust "ssh-ed25519 AAAAC3Nz... alice" --role admin --role approver',
+        "git esaa key trust alice.pub --role approver --as alice@example.com",
+        'git esaa key trust "ssh-ed25519 AAAAC3Nz... ci" --role orchestrator',
     ),
 )
 @click.argument("given", metavar="KEY")
@@ -156,15 +155,21 @@ def create(
     type=click.Choice(ROLES),
     help="What the key may do; all of it, where the key is listed already. May be repeated.",
 )
+@click.option(
+    "--as",
+    "person",
+    metavar="EMAIL",
+    help="Whose key it is; for contributors, approvers and admins.",
+)
 @pass_project
-def trust(project: Project, given: str, roles: tuple[str, ...]) -> None:
+def trust(project: Project, given: str, roles: tuple[str, ...], person: str | None) -> None:
     """Write a key into .roadmap/, to be trusted from the next run.init on.
 
     KEY is a .pub file, a public key line in quotes, or the fingerprint of an OpenPGP key.
     """
     from esaa_git.app.keys import trust as admit
 
-    edited = admit(project, given, roles)
+    edited = admit(project, given, roles, person=person)
     named = ", ".join(edited.roles)
     _print_changed(edited.changed)
     if edited.changed:

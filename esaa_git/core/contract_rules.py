@@ -126,9 +126,15 @@ def reviewer_of(task: Task, contracts: Contracts) -> str | None:
     if kind is None or task.review or kind.review == "required":
         return None
     name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
-    if task.attempt is not None and task.attempt.agent == name:
+    if name is not None and is_own_work(task, name, contracts):
         return None
     return name
+
+
+def is_own_work(task: Task, name: str, contracts: Contracts) -> bool:
+    """Answer whether the last attempt on a task is this actor's, or that of whom they stand for."""
+    owner = contracts.swarm.owner
+    return task.attempt is not None and owner(task.attempt.agent) == owner(name)
 
 
 def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
@@ -181,12 +187,17 @@ def _reviewer(state: State, event: Event, payload: Dispatch, contracts: Contract
 def _decision(
     state: State, event: Event, payload: ApprovalGrant | ApprovalDeny, contracts: Contracts
 ) -> None:
-    """Refuse a decision by an agent that is not the reviewer; persons are judged by their keys."""
+    """Refuse a decision on one's own work, or by an agent that is not the reviewer.
+
+    Whether it is a person's to make is judged by their key.
+    """
     approval = state.approvals.get(payload.approval_id)
-    if approval is None or event.actor not in contracts.swarm.agents:
+    task = None if approval is None else state.tasks.get(approval.task_id)
+    if approval is None or task is None:
         return
-    task = state.tasks.get(approval.task_id)
-    if task is None or event.actor != reviewer_of(task, contracts):
+    if is_own_work(task, event.actor, contracts):
+        raise Violation("INV-002", "nobody approves their own work")
+    if event.actor in contracts.swarm.agents and event.actor != reviewer_of(task, contracts):
         raise Violation("INV-002", f"{event.actor} is no reviewer of '{approval.task_id}'")
 
 

@@ -9,6 +9,7 @@ from esaa_git.core.events.fields import Check, TaskDefinition
 from esaa_git.core.events.spec import (
     BOOLEAN,
     NAME,
+    ROLES,
     array,
     choice,
     integer,
@@ -19,7 +20,6 @@ from esaa_git.core.events.spec import (
 from esaa_git.core.state import SCHEMA_VERSION
 
 SEVERITIES = ("low", "medium", "high", "critical")
-ROLES = ("orchestrator", "approver", "admin")
 AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record")
 
 _VERSION = {"schema_version": choice(SCHEMA_VERSION)}
@@ -67,7 +67,6 @@ ORCHESTRATOR_CONTRACT = record(
         **_VERSION,
         "signing": {
             "type": "object",
-            "required": ["default"],
             "additionalProperties": _ROLES,
         },
         "invariants": array(line(20)),
@@ -118,6 +117,11 @@ _AGENT = {
     "properties": {
         "adapter": line(50),
         "package": _PACKAGE,
+        "stands_for": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9][A-Za-z0-9._-]*$(?!\\n)",
+            "maxLength": 100,
+        },
         "model": line(),
         "timeout": _DURATION,
     },

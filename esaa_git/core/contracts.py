@@ -115,14 +115,14 @@ class AgentContract:
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorContract:
-    """ORCHESTRATOR_CONTRACT.yaml: which role signs which action, and how effects are attributed."""
+    """ORCHESTRATOR_CONTRACT.yaml: who signs less than they might, and how effects are attributed.
+
+    `signing` narrows rows of the table of roles (`esaa_git.core.roles`); an action that it does
+    not name is signed by the roles of the table.
+    """
 
     signing: Mapping[str, frozenset[str]]
     assisted_by: bool
-
-    def signers_of(self, action: str) -> frozenset[str]:
-        """Return the roles whose keys may sign events of this action."""
-        return self.signing.get(action, self.signing["default"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,7 @@ class AgentEntry:
             not for the contracts to say: a verifier of a log need not have it.
         settings: everything else that stands in the entry; `timeout` in milliseconds.
         package: the package that brings the adapter, where it is not one of ours.
+        stands_for: the person whose own work counts what it makes.
     """
 
     name: str
@@ -171,6 +172,7 @@ class AgentEntry:
     model: str | None
     settings: Mapping[str, Any]
     package: str | None = None
+    stands_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,11 @@ class Swarm:
                 cause=f"{SWARM} in force knows: {known}",
                 hint=f"add it to .roadmap/{SWARM}; it takes effect with the next run",
             ) from None
+
+    def owner(self, name: str) -> str:
+        """Return whose work it is that an actor makes: an agent may stand for a person."""
+        entry = self.agents.get(name)
+        return name if entry is None or entry.stands_for is None else entry.stands_for
 
     def for_kind(self, kind: str) -> str:
         """Return the name of the agent that does this kind of task."""
@@ -248,7 +255,8 @@ class Contracts:
                     cause="nobody approves their own work",
                     hint=f"name another agent for '{kind}' under 'reviewers' in .roadmap/{SWARM}",
                 )
-        if reviewed and ORCHESTRATOR not in self.orchestrator.signers_of("approval.grant"):
+        signs = self.orchestrator.signing.get("approval.grant", {ORCHESTRATOR})
+        if reviewed and ORCHESTRATOR not in signs:
             raise ConfigurationError(
                 f"kind '{reviewed[0]}' is reviewed by an agent, but persons alone sign approvals",
                 cause="an agent holds no key; the orchestrator signs what it decided",
@@ -352,10 +360,15 @@ class Contracts:
                 if key == "timeout"
                 else value
                 for key, value in entry.items()
-                if key not in ("adapter", "model", "package")
+                if key not in ("adapter", "model", "package", "stands_for")
             }
             agents[name] = AgentEntry(
-                name, entry["adapter"], entry.get("model"), settings, entry.get("package")
+                name,
+                entry["adapter"],
+                entry.get("model"),
+                settings,
+                entry.get("package"),
+                entry.get("stands_for"),
             )
         return Swarm(agents, document["kinds"], document.get("reviewers", {}))
 

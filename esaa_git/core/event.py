@@ -25,6 +25,7 @@ from esaa_git.core.events.spec import (
     TIMESTAMP,
     choice,
     integer,
+    is_person,
     line,
     record,
 )
@@ -209,7 +210,7 @@ def actor_is_entitled(actor: str, payload: type[Payload] | Payload) -> bool:
     """
     if actor in (ORCHESTRATOR, GUARD):
         return actor in payload.actors
-    return AGENT in payload.actors or PERSON in payload.actors
+    return AGENT in payload.actors or (PERSON in payload.actors and is_person(actor))
 
 
 # -- time -----------------------------------------------------------------------------------

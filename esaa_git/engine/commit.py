@@ -84,7 +84,11 @@ def _admit(
         case Heartbeat():
             message = _prolong(tx, output, envelope, given)
         case Lesson():
-            tx.ask(RecordLesson(actor=output.actor, task_id=envelope.task_id, lesson=given))
+            tx.ask(
+                RecordLesson(
+                    actor=output.actor, task_id=envelope.task_id, lesson=given, agent=output.agent
+                )
+            )
             message = "the lesson is recorded"
         case Review():
             raise AssertionError("unreachable: a review answers no attempt")
@@ -199,6 +203,7 @@ def _result(
         latency_ms=call.latency_ms,
         tries=call.tries,
         exchange=call.exchange,
+        agent=output.agent,
     )
 
 
@@ -215,6 +220,7 @@ def _admit_issue(
             task_id=task_id,
             attempt_id=attempt_id,
             exchange=call.exchange,
+            agent=output.agent,
         )
     )
     issue_id = f"ISS-{tx.state.run.issues:04d}"
@@ -226,7 +232,15 @@ def _admit_issue(
 
 def _prolong(tx: Transaction, output: AgentOutput, envelope: Envelope, given: Heartbeat) -> str:
     task_id, attempt_id = envelope.task_id, envelope.attempt_id
-    tx.ask(Prolong(actor=output.actor, task_id=task_id, attempt_id=attempt_id, note=given.note))
+    tx.ask(
+        Prolong(
+            actor=output.actor,
+            task_id=task_id,
+            attempt_id=attempt_id,
+            note=given.note,
+            agent=output.agent,
+        )
+    )
     attempt = tx.state.tasks[task_id].attempt
     assert attempt is not None
     return f"the lease runs until {attempt.deadline}"

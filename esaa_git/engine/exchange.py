@@ -27,6 +27,7 @@ class AgentOutput:
     """An answer to be admitted, and what is known of how it came about.
 
     `is_final` says that the agent is gone: an answer without a result then ends its attempt.
+    `agent` is who answered under the key of the person that is the actor.
     """
 
     answer: Answer
@@ -36,6 +37,7 @@ class AgentOutput:
     attempt_id: str | None = None
     model: str | None = None
     is_final: bool = False
+    agent: str | None = None
 
     @property
     def failure(self) -> Rejected | None:

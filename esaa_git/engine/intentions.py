@@ -90,6 +90,7 @@ class StartRun(Record):
         contracts: what the run is to pin.
         tasks: each after those of them that it depends on.
         amended: task and changes.
+        signer: the person who begins it; None where it is the orchestrator's to begin.
     """
 
     project: str
@@ -99,6 +100,7 @@ class StartRun(Record):
     tasks: tuple[TaskDefinition, ...]
     amended: tuple[tuple[str, TaskChanges], ...] = ()
     by: str | None = None
+    signer: str | None = None
 
 
 class ChangePlan(Record):
@@ -209,6 +211,7 @@ class ReportIssue(Record):
     task_id: str | None = None
     attempt_id: str | None = None
     exchange: Exchange | None = None
+    agent: str | None = None
 
 
 class ResolveIssue(Record):
@@ -275,6 +278,7 @@ class Prolong(Record):
     task_id: str
     attempt_id: str
     note: str | None = None
+    agent: str | None = None
 
 
 class RecordLesson(Record):
@@ -283,6 +287,7 @@ class RecordLesson(Record):
     actor: str
     task_id: str
     lesson: Lesson
+    agent: str | None = None
 
 
 class Reject(Record):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from esaa_git.core.contract_rules import is_own_work
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import TaskUpdate
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.state import Approval, State
@@ -151,19 +153,19 @@ def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str)
     from esaa_git.engine.effect import Grant, apply_effect
     from esaa_git.engine.exchange import Admission
 
-    _reviewable(engine.log.load()[0], task_id, by)
+    _reviewable(*engine.log.load(), task_id, by)
     if approve:
         return apply_effect(engine, task_id, grant=Grant(by, reason))
 
     def step(tx: Transaction) -> Admission:
-        approval = _reviewable(tx.state, task_id, by)
+        approval = _reviewable(tx.state, tx.contracts, task_id, by)
         tx.ask(DenyApproval(approval_id=approval.approval_id, by=by, reason=reason))
         return Admission("rejected", task_id, approval.attempt_id, reason)
 
     return transact(engine, step)
 
 
-def _reviewable(state: State, task_id: str, by: str) -> Approval:
+def _reviewable(state: State, contracts: Contracts, task_id: str, by: str) -> Approval:
     """Return what the task waits for, if this actor may decide it."""
     task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None:
@@ -171,7 +173,7 @@ def _reviewable(state: State, task_id: str, by: str) -> Approval:
             f"'{task_id}' does not wait for a review; it is {task.state}",
             hint="run 'git esaa status' to see what does",
         )
-    if task.attempt.agent == by:
+    if is_own_work(task, by, contracts):
         raise RefusedError(
             f"nobody approves their own work, and '{task.attempt.attempt_id}' is by {by}",
             hint="have somebody else run 'git esaa review'",

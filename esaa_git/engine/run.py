@@ -36,12 +36,29 @@ class Applied:
     amended: int
 
 
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """The person who starts a run; `signs` also where the orchestrator's key would do."""
+
+    person: str
+    signs: bool = False
+
+
 def apply(
-    engine: Engine, plan: Plan, contracts: Contracts, *, branch: str | None, by: str | None
+    engine: Engine,
+    plan: Plan,
+    contracts: Contracts,
+    *,
+    branch: str | None,
+    by: str | None,
+    starter: Starter | None = None,
 ) -> Applied:
     """Bring the log after the plan: start a run where none is open, create and amend tasks.
 
     The contracts given are pinned when a run starts; in an open run those in force stay.
+
+    Args:
+        starter: whose key begins a log, and puts other contracts in force.
 
     Raises:
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
@@ -50,7 +67,9 @@ def apply(
     fresh = engine.log.tip() is None
     log_id = engine.new_log_id() if fresh else None
     return transact(
-        engine, lambda tx: _apply(engine, tx, plan, contracts, branch, by), log_id=log_id
+        engine,
+        lambda tx: _apply(engine, tx, plan, contracts, branch, by, starter),
+        log_id=log_id,
     )
 
 
@@ -61,6 +80,7 @@ def _apply(
     contracts: Contracts,
     branch: str | None,
     by: str | None,
+    starter: Starter | None,
 ) -> Applied:
     in_force = tx.contracts if tx.state.run.is_open else contracts
     plans.check_plan(plan, tx.state, in_force)
@@ -72,6 +92,8 @@ def _apply(
         # Contracts that did not change stay those in force, so that no admin has to sign them.
         pinned = tx.contracts if tx.contracts.pins == contracts.pins else contracts
         name = branch or tx.state.run.branch or engine.branch.current()
+        changes = pinned is not tx.contracts
+        signs = starter is not None and (changes or starter.signs)
         start = StartRun(
             project=plan.project,
             branch=name,
@@ -80,6 +102,7 @@ def _apply(
             tasks=tasks,
             amended=amended,
             by=by,
+            signer=starter.person if starter is not None and signs else None,
         )
         tx.ask(start, contracts=pinned)
     else:

@@ -14,7 +14,8 @@ from esaa_git.core.contracts import (
     is_contract_file,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, StoredEvent, decode
-from esaa_git.core.state import State
+from esaa_git.core.events.spec import is_person
+from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
     CorruptedError,
     KeyUnavailable,
@@ -47,7 +48,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import StateTree, load_state
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import ROLES, Authority, check_role, check_signers, signer_set
+from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signer import Signer, SigningKeys
 
 
@@ -132,10 +133,9 @@ class GitEventLog:
             RefusedError: if the key that would sign it has not the role.
         """
         _, in_force = self.load()
-        changes = in_force.pins != contracts.pins
-        signer = self.keys.person("run.init") or self.keys.signer
-        roles = signer_set(in_force).roles_of_fingerprint(signer.fingerprint) & ROLES
-        check_role("run.init", in_force, roles, signer.fingerprint, changes=changes)
+        if in_force.pins != contracts.pins:
+            person = self.keys.person
+            Authority(in_force).check_may_change(None if person is None else person.fingerprint)
 
     def state_at(self, commit: str) -> State:
         """Return the state that an event of this log left."""
@@ -225,17 +225,18 @@ class GitEventLog:
         if loaded is self._trusted:
             return
         parts = split_signature(self.repository.read(loaded.tip.commit)[1])
-        event, before = self._signed_under(loaded)
+        found, before, state = self._signed_under(loaded)
         try:
             if parts is None:
                 raise SignatureRefused("malformed", "it has not exactly one signature")
             authority = self._authority_of(before)
-            changes = before is not loaded.contracts
+            changes = found.parent is None or before is not loaded.contracts
             key = authority.prove(*parts)
-            authority.check_may_sign(key, event.action, event.ts, changes=changes)
+            imported = found.event.seq <= commitform.imported_events(loaded.tip.log_id)
+            authority.check(key, found.event, state, changes=changes, imported=imported)
         except (SignatureRefused, RefusedError) as error:
             raise MismatchError(
-                f"the log ends with a commit that was not signed by an orchestrator: "
+                f"the log ends with an event that its signer may not append: "
                 f"{loaded.tip.commit[:12]}",
                 cause=str(error) if isinstance(error, SignatureRefused) else error.cause,
                 hint="nothing was appended to it; run 'git esaa verify' to see where it begins",
@@ -248,20 +249,19 @@ class GitEventLog:
             return self.authority
         return Authority(contracts)
 
-    def _signed_under(self, loaded: LoadedTip) -> tuple[Event, Contracts]:
-        """Return the last event and the contracts before it, which say who may have signed it."""
+    def _signed_under(self, loaded: LoadedTip) -> tuple[EventCommit, Contracts, State]:
+        """Return the last event with contracts and state before it, which say who may sign it."""
         found = read_event_commit(self.repository.read, loaded.tip.commit)
         if found.parent is None:
-            return found.event, loaded.contracts
+            return found, loaded.contracts, EMPTY
         try:
-            before = read_event_commit(self.repository.read, found.parent).tree.get("contracts")
+            before = load_tip(self.repository, found.parent, loaded)
         except CorruptedError:
             if not self.repository.raw.is_shallow:
                 raise
-            before = None  # the history that is here begins with this event
-        if before is None or before.oid == loaded.contracts_tree:
-            return found.event, loaded.contracts
-        return found.event, read_contracts(self.repository.read, before.oid)
+            # The history that is here begins with this event.
+            return found, loaded.contracts, loaded.state
+        return found, before.contracts, before.state
 
     def _load(self, target: str) -> LoadedTip:
         if self._loaded is None or self._loaded.tip.commit != target:
@@ -322,6 +322,8 @@ class GitLogTransaction:
         self._previous = NO_PREDECESSOR if start is None else start.tip.event_sha256
         self._contracts = None if start is None else start.contracts
         self._contracts_tree = None if start is None else start.contracts_tree
+        self._state = EMPTY if start is None else start.state
+        self._imported = commitform.imported_events(log_id)
         self._state_tree = log.take_state_tree(start)
         self._authority = log.authority
         self._orchestrator: Signer | None = None
@@ -378,6 +380,7 @@ class GitLogTransaction:
             entries["roadmap"].oid,
         )
         self._subject = event.subject
+        self._state = state
         return oid
 
     def sign(self, payload: bytes) -> bytes:
@@ -401,19 +404,18 @@ class GitLogTransaction:
         """Sign, and refuse to write what `verify` would refuse to believe."""
         if self._authority is None or self._authority.contracts is not contracts:
             self._authority = Authority(contracts)
-        person = self._log.keys.person(event.action)
-        if event.action.startswith("approval.") and event.actor in contracts.swarm.agents:
-            person = None  # an agent holds no key: what it decided is signed by the orchestrator
-        signer = person or self._orchestrator or self._log.keys.signer
-        changes = self._contracts is not contracts
+        imported = event.seq <= self._imported
+        by_person = is_person(event.actor) and not imported
+        keys = self._log.keys
+        signer = keys.of(event.actor) if by_person else self._orchestrator or keys.signer
         try:
             try:
-                return self._signed(signer, payload, event, changes)
+                return self._signed(signer, payload, event)
             except SignatureRefused:
                 following = self._log.keys.following
-                if person is not None or following is None:
+                if by_person or following is None:
                     raise
-                armored = self._signed(following, payload, event, changes)
+                armored = self._signed(following, payload, event)
                 self._orchestrator = following
                 return armored
         except SignatureRefused as error:
@@ -424,11 +426,13 @@ class GitLogTransaction:
                 "for those in force; an admin can add one with 'git esaa key trust'",
             ) from error
 
-    def _signed(self, signer: Signer, payload: bytes, event: Event, changes: bool) -> bytes:
+    def _signed(self, signer: Signer, payload: bytes, event: Event) -> bytes:
         assert self._authority is not None
         armored = signer.sign(payload)
         key = self._authority.prove_own(signer, payload, armored)
-        self._authority.check_may_sign(key, event.action, event.ts, changes=changes)
+        changes = self._parent is None or self._contracts is not self._authority.contracts
+        imported = event.seq <= self._imported
+        self._authority.check(key, event, self._state, changes=changes, imported=imported)
         return armored
 
     def _store_contracts(self, contracts: Contracts) -> str:

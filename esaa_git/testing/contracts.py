@@ -13,10 +13,12 @@ import yaml
 from esaa_git.core.contracts import ALLOWED_SIGNERS, Contracts, is_contract_file
 from esaa_git.resources import resource_path
 
-# There is no private half to this key.
+# Nobody has kept the private halves of these keys.
 _SIGNERS: Final = (
-    b'orchestrator,approver,admin namespaces="git" ssh-ed25519 '
-    b"AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+    b'orchestrator namespaces="git" ssh-ed25519 '
+    b"AAAAC3NzaC1lZDI1NTE5AAAAIEL56nhw2t74AbCQC7F48Jct96hFhj+Ng+F2CGv6wAN2\n"
+    b'person@example.com,approver,admin namespaces="git" ssh-ed25519 '
+    b"AAAAC3NzaC1lZDI1NTE5AAAAIBysZ+hoEfhZ6YBclIxLMzbOOsgg+PYreVPqB2GS3Uqz\n"
 )
 
 

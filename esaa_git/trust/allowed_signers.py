@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS
+from esaa_git.core.events.spec import ROLES
 from esaa_git.errors import ConfigurationError
 from esaa_git.trust import sshsig
 
@@ -60,13 +61,15 @@ def allowed_signers_line(principals: Iterable[str], public_key_line: str) -> str
     """
     names = list(principals)
     for name in names:
-        if re.fullmatch(_NAME, name) is None:
+        if re.fullmatch(NAME, name) is None:
             raise ConfigurationError(
                 f"'{name}' cannot be a principal",
                 cause="a name is letters, digits and '._+@-', and starts with a letter or digit",
             )
     if not names:
-        raise ConfigurationError("a signer needs a principal", hint=f"name one of {ROLES}")
+        raise ConfigurationError(
+            "a signer needs a principal", hint="name one of " + ", ".join(ROLES)
+        )
     try:
         blob = sshsig.decode_public_key(public_key_line)
     except sshsig.MalformedSignature as error:
@@ -198,6 +201,4 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
     return found
 
 
-ROLES: Final = ("orchestrator", "approver", "admin")
-
-_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._+@-]*"
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._+@-]*"

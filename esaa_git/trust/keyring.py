@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.events.spec import PEOPLE, ROLES, is_person
 from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 from esaa_git.trust import sshsig
-from esaa_git.trust.allowed_signers import ROLES, allowed_signers_line, parse_line
+from esaa_git.trust.allowed_signers import allowed_signers_line, parse_line
 from esaa_git.trust.publickey import PublicKey, read_public_key
 from esaa_git.trust.signers import OPENPGP, SignerSet
 
@@ -93,6 +94,13 @@ class Keyring:
         """Return the roles of a key: none for one that is not listed."""
         return frozenset[str]().union(*(key.roles for key in self.listed(fingerprint)))
 
+    def person_of(self, fingerprint: str) -> str | None:
+        """Return whose key it is; None for a service's, or one that is not listed."""
+        listed = self.listed(fingerprint)
+        names = {name for key in listed for name in key.principals if is_person(name)}
+        roles = self.roles_of(fingerprint)
+        return min(names) if names and roles & set(PEOPLE) else None
+
     def find(self, wanted: str) -> str:
         """Return the fingerprint of the listed key that is meant: by it, its comment or its file.
 
@@ -122,8 +130,12 @@ class Keyring:
 
     # -- edits --------------------------------------------------------------------------------
 
-    def trust(self, key: PublicKey, roles: Iterable[str]) -> Keyring:
-        """Give a key exactly these roles; principals of its line that are no roles stay.
+    def trust(self, key: PublicKey, roles: Iterable[str], *, person: str | None = None) -> Keyring:
+        """Give a key exactly these roles.
+
+        Args:
+            person: whose key it is; empty for nobody's. By default the principals of its line that
+                are no roles stay.
 
         Raises:
             RefusedError: if no key would be left with a role that one has to have.
@@ -132,10 +144,12 @@ class Keyring:
         wanted = [role for role in ROLES if role in set(roles)]
         listed = self.listed(key.fingerprint)
         if not listed:
-            return self._kept(self._add(wanted, key))
+            return self._kept(self._add([person, *wanted] if person else wanted, key))
         entry = self._only(listed)
         names = self._names(entry)
         others = [name for name in names if name not in ROLES]
+        if person is not None:
+            others = [person] if person else []
         if not entry.roles and set(names) & set(ROLES):
             raise _by_hand(entry, "its line is for other namespaces than git's")
         if set(names) == {*wanted, *others}:
@@ -227,11 +241,12 @@ class Keyring:
     # -- reading ------------------------------------------------------------------------------
 
     @cached_property
-    def _signers(self) -> SignerSet:
+    def signers(self) -> SignerSet:
+        """The keys that the files name, read strictly."""
         return SignerSet.parse(self.allowed, self.openpgp, may_be_empty=True)
 
     def _ssh_keys(self) -> Iterator[ListedKey]:
-        signers = self._signers  # says what is wrong with the files
+        signers = self.signers  # says what is wrong with the files
         for number, raw in enumerate(self.allowed.split(b"\n"), start=1):
             line = raw.decode().strip(" \t\r")
             if not line or line.startswith("#"):
@@ -257,7 +272,7 @@ class Keyring:
         if self.openpgp is None:
             return
         entries = _entries(self.openpgp)
-        for signer, entry in zip(self._signers.openpgp, entries, strict=True):
+        for signer, entry in zip(self.signers.openpgp, entries, strict=True):
             roles = SignerSet([], [signer]).roles_of_fingerprint(signer.fingerprint)
             yield ListedKey(
                 signer.fingerprint,

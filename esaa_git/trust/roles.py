@@ -1,19 +1,35 @@
-"""Roles: which keys the contracts name for them, and what each of them may sign."""
+"""Roles: which keys the contracts name for them, and whether one of them may sign an event.
+
+The table of roles and actions is `esaa_git.core.roles`; here a signature becomes the key, the roles
+and the person that the table asks for. What `Authority` says is said on append, in a server's
+hook and in `verify`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from esaa_git.core import roles as table
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.event import Event
+from esaa_git.core.events.spec import (
+    ADMIN,
+    APPROVER,
+    ORCHESTRATOR,
+    PEOPLE,
+    ROLES,
+    SERVICES,
+    is_person,
+)
+from esaa_git.core.state import State
 from esaa_git.errors import ConfigurationError, RefusedError
+from esaa_git.trust import sshsig
+from esaa_git.trust.allowed_signers import matches, names_in
 from esaa_git.trust.signer import Signer
 from esaa_git.trust.signers import SignerSet, Verified
 
-ROLES = frozenset({"orchestrator", "approver", "admin"})
-
-ADMIN = frozenset({"admin"})
-"""Who signs a change of contracts, whatever the contracts say."""
-
-_EFFECTS = frozenset({"orchestrator"})
-_WITNESSES = frozenset({"orchestrator", "admin"})
+_EFFECTS = frozenset({ORCHESTRATOR})
+_WITNESSES = frozenset({ORCHESTRATOR, ADMIN})
 
 
 def signer_set(contracts: Contracts) -> SignerSet:
@@ -23,58 +39,110 @@ def signer_set(contracts: Contracts) -> SignerSet:
     )
 
 
+def person_among(principals: Iterable[str]) -> str | None:
+    """Return whose key it is that has these principals; None for a service's."""
+    return min((name for name in principals if is_person(name)), default=None)
+
+
+def person_of(contracts: Contracts, fingerprint: str) -> str | None:
+    """Return whose key these contracts say this is; None for a service's or an unknown one."""
+    principals = signer_set(contracts).roles_of_fingerprint(fingerprint)
+    return person_among(principals) if principals & set(PEOPLE) else None
+
+
+def approvers(contracts: Contracts) -> frozenset[str]:
+    """Return the people who may approve, by their principals."""
+    lines = (set(line) for _, line in _entries(signer_set(contracts)))
+    found = (person_among(line) for line in lines if APPROVER in table.implied(line))
+    return frozenset(name for name in found if name is not None)
+
+
+# -- contracts that can be used ------------------------------------------------------------------
+
+
 def check_signers(contracts: Contracts) -> None:
-    """Refuse contracts under which nothing, or no other contracts, could ever be recorded again.
+    """Refuse contracts that leave open who signs what, or under which nobody could go on.
 
     Raises:
-        ConfigurationError: if the list of signers cannot be read, or names no key that may
-            sign, or no admin, or a key that anybody could sign for.
+        ConfigurationError: if the list of signers cannot be read; if a line mixes what is a
+            person's and what is a service's; if no key is an orchestrator's, or none an admin's;
+            if a contract gives a role more than the table of roles does; for a key that anybody
+            could sign for.
     """
     signers = signer_set(contracts)
     signers.check_admissible()
-    found = signers.principals & ROLES
-    for wanted in (contracts.orchestrator.signing["default"], ADMIN):
-        if found & wanted:
+    table.check_signing(contracts.orchestrator.signing)
+    check_lines(signers)
+    found = signers.principals & set(ROLES)
+    for wanted in (ORCHESTRATOR, ADMIN):
+        if wanted in found:
             continue
+        given = " --as EMAIL" if wanted in PEOPLE else ""
         raise ConfigurationError(
-            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role "
-            f"{' or '.join(sorted(wanted))}",
+            f"'.roadmap/{ALLOWED_SIGNERS}' names nobody with the role {wanted}",
             cause=f"it names {', '.join(sorted(found)) or 'no role'}",
             hint="run 'git esaa key list' for the keys there are, and 'git esaa key trust KEY "
-            f"--role {min(wanted)}' to add one",
+            f"--role {wanted}{given}' to add one",
         )
 
 
-def roles_asked(contracts: Contracts, action: str, *, changes: bool = False) -> frozenset[str]:
-    """Return the roles of which one may sign an action, or a change of these contracts."""
-    return ADMIN if changes else contracts.orchestrator.signers_of(action)
+def check_lines(signers: SignerSet) -> None:
+    """Refuse a line, or a key on several lines, of which it is open whose it is.
 
-
-def check_role(
-    action: str,
-    contracts: Contracts,
-    roles: frozenset[str],
-    fingerprint: str,
-    *,
-    changes: bool,
-) -> None:
-    """Refuse a key whose roles do not let it sign an action, or a change of these contracts.
+    A line with a person's role names exactly one person, by an e-mail address, and roles of
+    people; one with a service's role names roles of services. A key is one person's or a service's.
 
     Raises:
-        RefusedError: naming the roles it has, and those that are asked for.
+        ConfigurationError: naming the line's principals, or the key.
     """
-    wanted = roles_asked(contracts, action, changes=changes)
-    if roles & wanted:
-        return
-    raise RefusedError(
-        f"the signing key may not sign {action}" + (" that changes the contracts" * changes),
-        cause=f"the role of {fingerprint} is {', '.join(sorted(roles)) or 'none'}; "
-        f"{', '.join(sorted(wanted))} is asked for",
-        hint="have an admin do it, with 'git esaa plan apply --sign-with KEY'"
-        if action == "run.init"
-        else "run 'git esaa key list' to see which key has that role, and see 'signing' in "
-        ".roadmap/ORCHESTRATOR_CONTRACT.yaml",
+    owners: dict[str, str] = {}
+    for fingerprint, principals in _entries(signers):
+        granted = names_in(principals) & set(ROLES)
+        if not granted:
+            continue
+        said = ",".join(principals)
+        owner = _owner(said, principals, granted)
+        known = owners.setdefault(fingerprint, owner)
+        if known != owner:
+            raise ConfigurationError(
+                f"the key '{fingerprint}' stands for {known} and for {owner}",
+                cause="a key is one person's or a service's, or nobody could tell who signed",
+                hint="give each a key of its own: 'git esaa key create', then 'git esaa key "
+                "trust KEY --role ROLE'",
+            )
+
+
+def _entries(signers: SignerSet) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for line in signers.allowed:
+        if not line.namespaces or matches(sshsig.NAMESPACE, line.namespaces):
+            yield sshsig.fingerprint(line.blob), line.principals
+    for entry in signers.openpgp:
+        yield entry.fingerprint, entry.principals
+
+
+def _owner(said: str, principals: tuple[str, ...], granted: frozenset[str]) -> str:
+    """Return whose line it is, as words: a person, or a service."""
+    services, others = granted & set(SERVICES), set(principals) - set(ROLES)
+    hint = (
+        f"write it as EMAIL,{','.join(PEOPLE[1:])} for a person and as {ORCHESTRATOR} for a "
+        f"machine, in '.roadmap/{ALLOWED_SIGNERS}'; 'git esaa key trust KEY --role ROLE' does"
     )
+    if any(set(name) & set("*?!") for name in principals):
+        cause = "a pattern names nobody in particular"
+    elif services and granted - services:
+        cause = "what a machine signs is no person's word"
+    elif services and others:
+        cause = f"a machine's line names no one else, and this one names {min(others)}"
+    elif not services and [is_person(name) for name in others] != [True]:
+        cause = f"a person's line names exactly one person, and this one {len(others) or 'none'}"
+    else:
+        return "a service" if services else min(others)
+    raise ConfigurationError(
+        f"'.roadmap/{ALLOWED_SIGNERS}': it is open whose line '{said}' is", cause=cause, hint=hint
+    )
+
+
+# -- what a key may sign -------------------------------------------------------------------------
 
 
 class Authority:
@@ -95,12 +163,84 @@ class Authority:
         return self.signers.verify(payload, armored)
 
     def roles(self, key: Verified, at: str) -> frozenset[str]:
-        """Return the roles of a key at a time."""
-        return self.signers.known_at(key, at).principals & ROLES
+        """Return the roles of a key at a time, as its lines have them."""
+        return self.signers.known_at(key, at).principals & set(ROLES)
 
-    def may_sign(self, key: Verified, action: str, at: str, *, changes: bool = False) -> bool:
-        """Answer whether a key may sign an event, or one that `changes` these contracts."""
-        return bool(self.roles(key, at) & roles_asked(self.contracts, action, changes=changes))
+    def fault(
+        self,
+        key: Verified,
+        event: Event,
+        state: State,
+        *,
+        changes: bool = False,
+        imported: bool = False,
+    ) -> str | None:
+        """Return why a key may not sign an event, by the table of roles; None where it may.
+
+        Args:
+            state: before the event.
+            changes: the event begins the log, or puts other contracts in force.
+            imported: it was signed anew as it was taken in from an export, for whose words the
+                signature vouches for nothing: an orchestrator's or an admin's key may.
+        """
+        known = self.signers.known_at(key, event.ts)
+        roles = known.principals & set(ROLES)
+        if imported and roles & _WITNESSES:
+            return None
+        person = person_among(known.principals) if roles & set(PEOPLE) else None
+        signed = table.Signed(event, state, self.contracts, roles, person, changes)
+        return table.fault(signed)
+
+    def check(
+        self,
+        key: Verified,
+        event: Event,
+        state: State,
+        *,
+        changes: bool = False,
+        imported: bool = False,
+    ) -> None:
+        """Refuse what `fault` finds.
+
+        Raises:
+            RefusedError: saying what to do about it.
+        """
+        why = self.fault(key, event, state, changes=changes, imported=imported)
+        if why is None:
+            return
+        if changes:
+            raise self._no_admin(f"{key.fingerprint}: {why}")
+        raise RefusedError(
+            f"the signing key may not sign {event.action}",
+            cause=f"{key.fingerprint}: {why}",
+            hint="run 'git esaa key list' to see which key has which role; the table is in "
+            "docs/FORMAT.md, 'Roles'",
+        )
+
+    def check_may_change(self, fingerprint: str | None) -> None:
+        """Refuse a key that could not sign a change of these contracts; None is no key at all.
+
+        Raises:
+            RefusedError: naming those that could.
+        """
+        known = self.signers.roles_of_fingerprint(fingerprint or "") & set(ROLES)
+        if ADMIN in known:
+            return
+        roles = ", ".join(sorted(known)) or "none"
+        raise self._no_admin(f"{fingerprint}: its role is {roles}" if fingerprint else None)
+
+    def _no_admin(self, cause: str | None) -> RefusedError:
+        named = [
+            f"{person_among(line.principals)} ({sshsig.fingerprint(line.blob)})"
+            for line in self.signers.allowed
+            if ADMIN in line.principals
+        ]
+        who = f"; that is {', '.join(named[:3])}" if named else ""
+        return RefusedError(
+            "only an admin's key may begin a log, or sign a run.init that changes the contracts",
+            cause=cause or "no key of a person is configured here: esaa.approverKey names it",
+            hint=f"have an admin do it, with 'git esaa plan apply --sign-with KEY'{who}",
+        )
 
     def may_sign_effect(self, key: Verified, at: str) -> bool:
         """Answer whether a key may sign an effect commit."""
@@ -109,15 +249,6 @@ class Authority:
     def may_witness(self, blob: bytes) -> bool:
         """Answer whether an SSH key may sign a checkpoint; it has proven itself by signing it."""
         return bool(self.signers.roles_of_key(blob) & _WITNESSES)
-
-    def check_may_sign(self, key: Verified, action: str, at: str, *, changes: bool = False) -> None:
-        """Refuse what `may_sign` answers with no.
-
-        Raises:
-            RefusedError: if the key has no role that may sign it.
-        """
-        roles = self.roles(key, at)
-        check_role(action, self.contracts, roles, key.fingerprint, changes=changes)
 
     def prove_own(self, signer: Signer, payload: bytes, armored: bytes) -> Verified:
         """Return our own key as these contracts know it; its first signature alone is verified."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, Protocol
 
+from esaa_git.core.events.spec import is_person
 from esaa_git.errors import KeyUnavailable
 from esaa_git.trust import sshsig
 
@@ -72,7 +73,7 @@ class SigningKeys:
 
     Args:
         sign: gives the orchestrator's key.
-        sign_as: gives another key for events of an action: a person's own.
+        person: gives the key of the person who works here, which signs what they say.
         following: gives the key that is to follow the orchestrator's. It signs once contracts
             are in force that have forgotten the present one.
     """
@@ -81,12 +82,11 @@ class SigningKeys:
         self,
         sign: Callable[[], Signer],
         *,
-        sign_as: Mapping[str, Callable[[], Signer]] | None = None,
+        person: Callable[[], Signer] | None = None,
         following: Callable[[], Signer] | None = None,
     ) -> None:
         self._sign = sign
-        self._sign_as = dict(sign_as or {})
-        self._persons: dict[str, Signer] = {}
+        self._person = person
         self._following = following
 
     @cached_property
@@ -97,17 +97,31 @@ class SigningKeys:
     def following(self) -> Signer | None:
         return None if self._following is None else self._following()
 
-    def person(self, action: str) -> Signer | None:
-        """Return the key of a person that signs this action, or None where the orchestrator's does.
+    @cached_property
+    def person(self) -> Signer | None:
+        """The key of the person who works here; None where none is configured.
 
         Raises:
             KeyUnavailable: if it is configured and cannot be used: no other key takes its place.
         """
-        if action not in self._sign_as:
-            return None
-        if action not in self._persons:
-            self._persons[action] = self._sign_as[action]()
-        return self._persons[action]
+        return None if self._person is None else self._person()
+
+    def of(self, actor: str) -> Signer:
+        """Return the key that signs what an actor says: a person's own, or the orchestrator's.
+
+        Raises:
+            KeyUnavailable: if it is not at hand.
+        """
+        if not is_person(actor):
+            return self.signer
+        if self.person is None:
+            raise KeyUnavailable(
+                f"what {actor} says is signed with a key of their own, and none is configured here",
+                cause="the orchestrator's key signs for agents, and for no person",
+                hint="run 'git config esaa.approverKey PATH', with the key that the contracts "
+                "name for them; 'git esaa key list' shows which",
+            )
+        return self.person
 
 
 class SshSigner(ABC):

@@ -142,6 +142,8 @@ class EventChecker:
         # Check 3 stands in two halves. The first, whose bytes these are, asks nothing of the
         # event: with the contracts before it known, it could stand before the event is decoded.
         commit = self._check_shape(oid)  # 2
+        if self.log_id is None:  # a log's first event says which log it begins
+            self.log_id = commitform.trailers(message_of(commit.payload)).get("ESAA-Log", "")
         event = self._check_content(commit)  # 4
         after = self._check_contracts(commit, event)  # 6, that they may change at all
         before = after if self._contracts is None else self._contracts
@@ -192,8 +194,7 @@ class EventChecker:
         header or a person differs, its shape is wrong; where the message does, and with it the
         chain or the log id, it has another place in the log than it claims.
         """
-        if self.log_id is None:
-            self.log_id = commitform.trailers(message_of(commit.payload)).get("ESAA-Log", "")
+        assert self.log_id is not None
         expected = commitform.event_commit(
             event,
             tree=commit.root,
@@ -235,18 +236,21 @@ class EventChecker:
     ) -> None:
         """Checks 3 and 6: the key may sign the action, or the change of contracts, at this time."""
         assert self._authority is not None
-        changes = after is not before
+        changes = after is not before or self.sound is None
+        imported = event.seq <= commitform.imported_events(self.log_id)
         try:
-            may_sign = self._authority.may_sign(signer, event.action, event.ts, changes=changes)
+            why = self._authority.fault(
+                signer, event, self.state, changes=changes, imported=imported
+            )
         except SignatureRefused as error:
             raise Failure(3, f"signature: {error}") from error
-        if changes:
+        if after is not before:
             self._authority = None  # the next event is signed under the new contracts
-        if may_sign:
+        if why is None:
             return
-        if changes:
-            raise Failure(6, "the contracts change without the signature of an admin")
-        raise Failure(3, f"{signer.fingerprint} may not sign {event.action}")
+        if after is not before:
+            raise Failure(6, f"the contracts change without the signature of an admin: {why}")
+        raise Failure(3, f"{signer.fingerprint} may not sign {event.action}: {why}")
 
     # -- check 4: canonical bytes and schema --------------------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
-from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
+from esaa_git.store.commitform import imported_events
+from esaa_git.store.log import EventCommit, load_tip, read_contracts
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.roles import Authority, roles_asked
+from esaa_git.trust.roles import Authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +34,25 @@ def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
     if parts is None:
         return Provenance(False, "none, or more than one")
     tree, before = found.tree["contracts"].oid, found.tree["contracts"].oid
+    state = EMPTY
     if found.parent is not None:
-        before = read_event_commit(repository.read, found.parent).tree["contracts"].oid
+        parent = load_tip(repository, found.parent)
+        before, state = parent.contracts_tree, parent.state
     contracts = read_contracts(repository.read, before)
     try:
         authority = Authority(contracts)
         key = authority.prove(*parts)
         roles = authority.roles(key, found.event.ts)
-        wanted = roles_asked(contracts, found.event.action, changes=tree != before)
+        changes = tree != before or found.parent is None
+        imported = found.event.seq <= imported_events(found.trailers.get("ESAA-Log"))
+        why = authority.fault(key, found.event, state, changes=changes, imported=imported)
     except SignatureRefused as error:
         return Provenance(False, f"does not hold: {error}")
     except ConfigurationError as error:
         return Provenance(False, f"cannot be judged: {error.message}")
     named = f"{key.fingerprint} ({', '.join(sorted(roles)) or 'no role'})"
-    if wanted.isdisjoint(roles):
-        needed = " or ".join(sorted(wanted))
-        text = f"does not count: by {named}, and {found.event.action} needs {needed}"
+    if why is not None:
+        text = f"does not count: by {named}: {why}"
         return Provenance(False, text, key.fingerprint, tuple(sorted(roles)))
     text = f"good, by {named}"
     if found.parent is None:

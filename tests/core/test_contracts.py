@@ -54,8 +54,7 @@ def test_the_contracts_of_a_new_project_are_typed() -> None:
     assert found.agent.kind("spec").write_patterns == ("docs/**", "*.md")
     assert found.agent.kind("spec").write.matches("docs/a.md")
     assert found.agent.kind("spec").review == "none"
-    assert found.orchestrator.signers_of("run.init") == {"orchestrator", "admin"}
-    assert found.orchestrator.signers_of("task.create") == {"orchestrator"}
+    assert found.orchestrator.signing == {"run.init": {"orchestrator", "admin"}}
     assert found.policy.ttl_ms == 30 * 60 * 1000
     assert found.policy.cooldown_ms == 0
     assert found.policy.escalation == {
@@ -213,9 +212,9 @@ WRONG: list[tuple[Place, Any, str]] = [
     ((AGENT, "prohibitions", "paths"), None, "prohibitions/paths"),
     ((AGENT, "prohibitions", "operations"), ["write"], "prohibitions/operations/0"),
     # ORCHESTRATOR_CONTRACT
-    ((ORCHESTRATOR, "signing"), {"run.init": ["admin"]}, "signing"),
-    ((ORCHESTRATOR, "signing", "default"), [], "signing/default"),
-    ((ORCHESTRATOR, "signing", "default"), ["root"], "signing/default/0"),
+    ((ORCHESTRATOR, "signing"), ["admin"], "signing"),
+    ((ORCHESTRATOR, "signing", "run.init"), [], "signing/run.init"),
+    ((ORCHESTRATOR, "signing", "run.init"), ["root"], "signing/run.init/0"),
     ((ORCHESTRATOR, "signing", "run.end"), "admin", "signing/run.end"),
     ((ORCHESTRATOR, "invariants"), "all", "invariants"),
     ((ORCHESTRATOR, "attribution", "assisted_by"), "yes", "attribution/assisted_by"),

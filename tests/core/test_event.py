@@ -291,8 +291,12 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         for actor in ("orchestrator", "policy-guard", "agent-spec", "person@example.com")
         if actor_is_entitled(actor, payload)
     }
-    others = {"agent-spec", "person@example.com"}
+    person = {"person@example.com"}
+    others = {"agent-spec", *person}
     expected = {
+        "run.init": {"orchestrator"} | person,
+        "task.update": {"orchestrator"} | person,
+        "attempt.create": {"orchestrator"} | person,
         "agent.result": others,
         "agent.heartbeat": others,
         "lesson.record": others,

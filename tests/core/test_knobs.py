@@ -9,12 +9,11 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pygit2
 import pytest
 
 from esaa_git.agents.adapter import AdapterContext
@@ -26,20 +25,16 @@ from esaa_git.core.events.base import encode
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.rejection import RejectCode
+from esaa_git.core.roles import Signed, fault
 from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.intentions import ReportIssue
 from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
 from esaa_git.ports.checks import Audit
-from esaa_git.ports.log import Attachments
-from esaa_git.store.log import GitEventLog
-from esaa_git.store.refs import GitRefs
-from esaa_git.store.repository import Repository
 from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
 from esaa_git.testing.contracts import (
     Place,
-    changed_files,
     contracts,
     task,
     template_document,
@@ -47,9 +42,7 @@ from esaa_git.testing.contracts import (
 )
 from esaa_git.testing.engine import MemoryEngine, engine
 from esaa_git.testing.world import NoWorkspaces
-from esaa_git.trust.allowed_signers import allowed_signers_line
-from esaa_git.trust.keys import create_key, load_signer
-from esaa_git.trust.signer import KeySpec, SigningKeys
+from esaa_git.trust.roles import check_signers
 from tests.support.examples import EXAMPLES, TS
 from tests.support.records import payload_of
 
@@ -419,50 +412,40 @@ def a_prohibited_operation_is_refused(bench: Bench) -> None:
 # ---------------------------------------------------------------------------- ORCHESTRATOR_CONTRACT
 
 
-def others(roles: Iterable[str]) -> list[str]:
-    """Return a line that gives the other roles to a key that nobody holds."""
-    left = sorted({"orchestrator", "approver", "admin"} - set(roles))
-    key = template_files()["allowed_signers"].decode().split(maxsplit=2)[2]
-    return [allowed_signers_line(left, key.strip())]
-
-
-def signed(bench: Bench, action: str, value: list[str], roles: Iterable[str]) -> bool:
-    """Answer whether a key with these roles may write an event of this action."""
-    key = bench.folder / "key"
-    if not key.exists():
-        create_key(key, comment="test")
-    signer = load_signer(KeySpec("ssh", str(key)))
-    files = changed_files({bench.place: value})
-    # The others are somebody's too, or the contracts could not be used at all.
-    lines = [allowed_signers_line(roles, signer.public_key_line), *others(roles)]
-    files["allowed_signers"] = "".join(f"{line}\n" for line in lines).encode()
-    bare = bench.folder / "bare.git"
-    repository = Repository(pygit2.init_repository(str(bare), bare=True))
-    log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
-    example = EXAMPLES[action]
-    new = NewEvent(example.actor, example.payload)
-    event = seal(new, after_seq=0, after_ts="", now=TS)
-    transaction = log.begin(log_id="0123456789abcdef" * 2)
-    try:
-        transaction.write(event, EMPTY, Contracts(files), Attachments())
-    except RefusedError as error:
-        return f"the signing key may not sign {action}" not in error.message
-    return True
+def may_begin(given: Contracts, role: str) -> bool:
+    """Answer whether a key with this role may start another run under the same contracts."""
+    person = None if role == "orchestrator" else "person@example.com"
+    new = NewEvent(person or "orchestrator", EXAMPLES["run.init"].payload)
+    event = seal(new, after_seq=1, after_ts="", now=TS)
+    return fault(Signed(event, EMPTY, given, frozenset({role}), person)) is None
 
 
 @scenario(f"{ORCHESTRATOR}/signing/*")
-def an_action_is_signed_by_the_roles_it_names(bench: Bench) -> None:
-    for wanted in ("orchestrator", "approver", "admin"):
-        for role in ("orchestrator", "approver", "admin"):
-            assert signed(bench, bench.name, [wanted], [role]) == (wanted == role)
-    assert signed(bench, bench.name, ["approver", "admin"], ["admin"])
+def an_action_is_signed_by_the_roles_that_are_left(bench: Bench) -> None:
+    assert bench.name == "run.init"
+    for left in (["orchestrator"], ["admin"], ["orchestrator", "admin"]):
+        given = contracts({bench.place: left})
+        assert [role for role in ("orchestrator", "admin") if may_begin(given, role)] == left
+        check_signers(given)
+    for wider in (["approver"], ["orchestrator", "contributor"]):
+        with pytest.raises(ConfigurationError, match="may never sign it"):
+            check_signers(contracts({bench.place: wider}))
 
 
-@scenario(f"{ORCHESTRATOR}/signing/default")
-def an_action_that_is_not_named_is_signed_by_the_default_roles(bench: Bench) -> None:
-    for wanted in ("orchestrator", "admin"):
-        assert signed(bench, "task.create", [wanted], ["admin"]) == (wanted == "admin")
-        assert signed(bench, "run.init", [wanted], ["admin"])
+@scenario(f"{SWARM}/agents/*/stands_for")
+def what_an_agent_makes_is_the_persons_it_stands_for(bench: Bench) -> None:
+    required = {(AGENT, "kinds", "spec", "review"): "required"}
+    for value, approves in (("ann@example.com", False), ("ben@example.com", True)):
+        made = bench.engine(value, result(write("docs/a.md")), more=required)
+        made.apply(task("T-1"))
+        with pytest.raises(RunHalted):
+            made.run()
+        if approves:
+            operator.review(made, "T-1", "ann@example.com", approve=True, reason="")
+        else:
+            with pytest.raises(RefusedError, match="nobody approves their own work"):
+                operator.review(made, "T-1", "ann@example.com", approve=True, reason="")
+        assert (made.task("T-1").state == "done") == approves
 
 
 @scenario(f"{ORCHESTRATOR}/invariants")

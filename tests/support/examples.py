@@ -127,6 +127,7 @@ _ALL: Final = (
         latency_ms=4,
         tries=_TRIES,
         exchange=_EXCHANGE,
+        agent="codex",
     ),
     _agent(
         "issue.report",
@@ -137,8 +138,9 @@ _ALL: Final = (
         description="At all.",
         reported_as="medium",
         exchange=_EXCHANGE,
+        agent="codex",
     ),
-    _agent("agent.heartbeat", **_HERE, deadline=LATER, note="still here"),
+    _agent("agent.heartbeat", **_HERE, deadline=LATER, note="still here", agent="codex"),
     _agent(
         "lesson.record",
         task_id="T-1",
@@ -146,6 +148,7 @@ _ALL: Final = (
         rule="Read first.",
         mistake="Wrote first.",
         kinds=["spec"],
+        agent="codex",
     ),
     _orchestrator(
         "output.rejected",

@@ -40,6 +40,10 @@ START = "2026-01-01T09:00:00.000Z"
 
 LOG_ID = "0123456789abcdef0123456789abcdef"
 SEED = bytes(range(32))
+PERSON = "person@example.com"
+PERSONS_SEED = bytes(range(32, 64))
+"""The person who begins the logs, and the key of theirs; git's configuration names the same."""
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "templates" / "default"
 
 
@@ -61,20 +65,33 @@ def write_key(path: Path, seed: bytes = SEED) -> str:
     return load_signer(KeySpec("ssh", str(path))).public_key_line
 
 
+def persons_line() -> str:
+    """Return the line of allowed_signers for the person, without its LF."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    public = Ed25519PrivateKey.from_private_bytes(PERSONS_SEED).public_key()
+    encoded = public.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return allowed_signers_line((PERSON, "approver", "admin"), encoded.decode())
+
+
 def default_contracts(
     public_key: str,
     *,
-    roles: Sequence[str] = ("orchestrator", "admin"),
+    roles: Sequence[str] = ("orchestrator",),
     changed: Mapping[str, bytes] | None = None,
 ) -> Contracts:
     """Return the contracts that `git esaa init` writes, with this key in these roles.
 
-    `changed` replaces whole files, or adds some.
+    Beside it stands the key of the person. `changed` replaces whole files, or adds some.
     """
     files = {
         path.name: path.read_bytes() for path in TEMPLATE.iterdir() if is_contract_file(path.name)
     }
-    files["allowed_signers"] = allowed_signers_line(roles, public_key).encode() + b"\n"
+    lines = f"{allowed_signers_line(roles, public_key)}\n{persons_line()}\n"
+    files["allowed_signers"] = lines.encode()
     return Contracts({**files, **(changed or {})})
 
 
@@ -166,7 +183,7 @@ class MadeLog:
         number = self.state.run.number + 1
         return self.emit(
             "run.init",
-            "orchestrator",
+            PERSON,
             {
                 "run_id": f"RUN-{number:04d}",
                 "project": project,
@@ -417,12 +434,17 @@ def open_log(
     public = write_key(key, seed)
     repository.set_local("esaa.signingKey", str(key))
     repository.set_local("esaa.keyFormat", "ssh")
+    persons = repository.esaa_dir / "persons-key"
+    write_key(persons, PERSONS_SEED)
+    repository.set_local("esaa.approverKey", str(persons))
     in_force = contracts or default_contracts(public)
     if repository.workdir is not None:
         write_contracts(repository.workdir, in_force)
     signer = load_signer(KeySpec("ssh", str(key)))
     branch = "main" if repository.raw.head_is_unborn else repository.raw.head.shorthand
-    log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
+    person = load_signer(KeySpec("ssh", str(persons)))
+    keys = SigningKeys(lambda: signer, person=lambda: person)
+    log = GitEventLog(repository, GitRefs(repository), keys)
     return MadeLog(path, repository, signer, in_force, branch, log)
 
 
@@ -437,6 +459,7 @@ def write_contracts(workdir: Path, contracts: Contracts) -> None:
 
 __all__ = [
     "LOG_ID",
+    "PERSON",
     "SEED",
     "START",
     "MadeLog",
@@ -444,6 +467,7 @@ __all__ = [
     "make_log",
     "make_repository",
     "open_log",
+    "persons_line",
     "write_contracts",
     "write_key",
 ]

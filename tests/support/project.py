@@ -29,11 +29,13 @@ from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.store.log import EventCommit, load_tip, read_event_commit
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.trust.keys import load_signer
+from esaa_git.trust.allowed_signers import allowed_signers_line
+from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.report import Report
 from tests.conftest import Git, GitFailed
+from tests.support.logs import PERSONS_SEED, write_key
 from tests.support.records import payload_of
 
 ANSWERS = ".roadmap/answers"
@@ -41,6 +43,39 @@ KINDS = ("spec", "impl", "qa", "hotfix")
 LOG = "refs/esaa/events"
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who works in the project's clone with a key of their own."""
+
+    project: Project
+    name: str
+    key: Path
+
+    def esaa(self, *arguments: str, **how: Any) -> Said:
+        """Run `git esaa` with the key of this person configured."""
+        before = self.project.setting("esaa.approverKey")
+        self.project.git("config", "esaa.approverKey", str(self.key))
+        try:
+            return self.project.esaa(*arguments, **how)
+        finally:
+            self.project.git("config", "esaa.approverKey", before)
+
+    def ok(self, *arguments: str, **how: Any) -> str:
+        said = self.esaa(*arguments, **how)
+        assert said.code == 0, f"{arguments}: exit {said.code}\n{said.out}\n{said.err}"
+        return said.out
+
+    def fails(self, code: int, *arguments: str, **how: Any) -> str:
+        said = self.esaa(*arguments, **how)
+        assert said.code == code, f"{arguments}: exit {said.code}\n{said.out}\n{said.err}"
+        assert "Traceback" not in said.err + said.out
+        return said.err
+
+    @property
+    def signer(self) -> Signer:
+        return load_signer(KeySpec("ssh", str(self.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +166,15 @@ class Project:
         assert "a fault in git-esaa itself" not in said.err
         return "\n".join(lines)
 
+    def person(self, name: str, *roles: str) -> Person:
+        """Write a key of a new person into `.roadmap/`; the next run.init trusts it."""
+        key = self.repository.esaa_dir / f"key-of-{name}"
+        public = create_key(key, comment=name)
+        line = allowed_signers_line([name, *(roles or ("contributor",))], public)
+        with (self.path / ".roadmap/allowed_signers").open("a") as file:
+            file.write(f"{line}\n")
+        return Person(self, name, key)
+
     # -- what people write --------------------------------------------------------------------
 
     def write(self, path: str, content: str | bytes, *, executable: bool = False) -> Path:
@@ -206,6 +250,11 @@ class Project:
     @property
     def signer(self) -> Signer:
         return load_signer(KeySpec("ssh", str(self.key)))
+
+    @property
+    def persons_signer(self) -> Signer:
+        """The key of the person who works here."""
+        return load_signer(KeySpec("ssh", self.setting("esaa.approverKey")))
 
     def head(self, ref: str = "refs/heads/main") -> str:
         return self.git("rev-parse", "--verify", ref)
@@ -286,7 +335,8 @@ def make_project(
     Args:
         tasks: the plan; see `task`.
         seed: files of the first commit besides `README.md`.
-        key: what the orchestrator signs with; one is made where it is left out.
+        key: what the orchestrator signs with; one is made where it is left out. The person has the
+            same one in every run.
         policy: changes to RUNTIME_POLICY, as `amend_yaml` takes them.
         kinds: changes to kinds in AGENT_CONTRACT.
     """
@@ -296,6 +346,9 @@ def make_project(
     project.write("README.md", "# Example\n")
     for name, content in (seed or {}).items():
         project.write(name, content)
+    persons = path / ".git" / "persons-key"
+    write_key(persons, PERSONS_SEED)
+    project.git("config", "esaa.approverKey", str(persons))
     project.ok("init", "--project", "Example", *(("--key", str(key)) if key else ()))
     agent = {"adapter": "scripted", "folder": ANSWERS, "model": "scripted-1"}
     project.swarm({"agent-x": agent}, dict.fromkeys(KINDS, "agent-x"))

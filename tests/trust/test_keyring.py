@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.app.roadmap import read_keyring, write_keyring
+from esaa_git.core.events.spec import ROLES
 from esaa_git.errors import ConfigurationError, KeyUnavailable, RefusedError, UsageError
 from esaa_git.trust import sshsig
-from esaa_git.trust.allowed_signers import ROLES, SignatureRefused
+from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.keyring import Keyring, openpgp_file
 from esaa_git.trust.keys import create_key
 from esaa_git.trust.publickey import PublicKey, key_spec, read_public_key
@@ -65,7 +66,7 @@ def test_a_keyring_lists_what_the_files_say() -> None:
     assert (bob.comment, bob.roles) == ("bob, at home", {"admin"})
     assert bob.valid_before == "2030-01-01T00:00:00+00:00"
     assert (carol.comment, carol.roles) == ("", {"approver"})
-    assert KEYS.roles == set(ROLES)
+    assert KEYS.roles == {"orchestrator", "admin", "approver"}
     assert Keyring(b"# nobody\n").keys == ()
 
 

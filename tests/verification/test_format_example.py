@@ -204,7 +204,7 @@ def test_ssh_keygen_confirms_the_signatures(
 ) -> None:
     (tmp_path / "allowed_signers").write_text(blocks["contracts/allowed_signers"])
     (tmp_path / "signature").write_text(blocks[f"signature-{number}"])
-    for role in ("orchestrator", "admin"):
+    for role in (("alice@example.com", "approver", "admin"), ("orchestrator",))[number - 1]:
         said = ssh_keygen(
             *("-Y", "verify", "-n", "git", "-I", role),
             *("-f", "allowed_signers", "-s", "signature"),
@@ -218,7 +218,9 @@ def test_ssh_keygen_confirms_the_signatures(
 def test_ssh_keygen_makes_the_same_signatures_from_the_seed(
     number: int, blocks: dict[str, str], ids: dict[str, str], tmp_path: Path
 ) -> None:
-    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(ids["key seed"]))
+    key = Ed25519PrivateKey.from_private_bytes(
+        bytes.fromhex(ids[("Alice's seed", "orchestrator seed")[number - 1]])
+    )
     place = tmp_path / "key"
     place.touch(mode=0o600)
     place.write_bytes(
@@ -229,7 +231,8 @@ def test_ssh_keygen_makes_the_same_signatures_from_the_seed(
         )
     )
     public = ssh_keygen("-y", "-f", "key", stdin="", folder=tmp_path).split()[:2]
-    assert blocks["contracts/allowed_signers"].split()[2:] == public
+    line = blocks["contracts/allowed_signers"].splitlines()[(1, 0)[number - 1]]
+    assert line.split()[2:] == public
     made = ssh_keygen(
         "-Y", "sign", "-n", "git", "-f", "key", stdin=blocks[f"payload-{number}"], folder=tmp_path
     )

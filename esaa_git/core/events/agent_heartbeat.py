@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Payload, Stamp, Text
-from esaa_git.core.events.fields import AttemptId, TaskId, Timestamp
+from esaa_git.core.events.fields import Actor, AttemptId, TaskId, Timestamp
 from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
 
@@ -21,6 +21,7 @@ class AgentHeartbeat(Payload, action="agent.heartbeat", by={AGENT}):
     attempt_id: AttemptId
     deadline: Timestamp
     note: Annotated[str, Text(500)] | None = None
+    agent: Actor | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)

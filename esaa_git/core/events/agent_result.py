@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import AttemptId, Exchange, Path, Sha256, TaskId, Tries, Usage
+from esaa_git.core.events.fields import (
+    Actor,
+    AttemptId,
+    Exchange,
+    Path,
+    Sha256,
+    TaskId,
+    Tries,
+    Usage,
+)
 from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Result
@@ -16,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class AgentResult(Payload, action="agent.result", by={AGENT}):
-    """What the holder says it did; `checks` are its own words about what holds."""
+    """What the holder says it did; `checks` are its own words about what holds.
+
+    `agent` is who did it under a person's key; the person is the actor then, and it is theirs.
+    """
 
     task_id: TaskId
     attempt_id: AttemptId
@@ -30,6 +42,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     latency_ms: int | None = None
     tries: Tries | None = None
     exchange: Exchange | None = None
+    agent: Actor | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from esaa_git.core.events.base import Payload, Range, Stamp
 from esaa_git.core.events.fields import Actor, AttemptId, Oid, TaskId, Timestamp
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Attempt
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 
-class AttemptCreate(Payload, action="attempt.create", by={ORCHESTRATOR}):
+class AttemptCreate(Payload, action="attempt.create", by={ORCHESTRATOR, PERSON}):
     """An agent, or a person by a claim, holds a task until the deadline."""
 
     task_id: TaskId

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import AttemptId, Exchange, IssueId, Severity, TaskId
+from esaa_git.core.events.fields import Actor, AttemptId, Exchange, IssueId, Severity, TaskId
 from esaa_git.core.events.spec import AGENT, ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Issue
@@ -26,6 +26,7 @@ class IssueReport(Payload, action="issue.report", by={AGENT, PERSON, ORCHESTRATO
     attempt_id: AttemptId | None = None
     reported_as: Severity | None = None
     exchange: Exchange | None = None
+    agent: Actor | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         issue_id = f"ISS-{draft.run.issues + 1:04d}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Payload, Stamp, Text
-from esaa_git.core.events.fields import LessonId, Name, TaskId
+from esaa_git.core.events.fields import Actor, LessonId, Name, TaskId
 from esaa_git.core.events.spec import AGENT, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Lesson
@@ -22,6 +22,7 @@ class LessonRecord(Payload, action="lesson.record", by={AGENT, PERSON}):
     mistake: Annotated[str, Text(1000, 1)]
     kinds: Annotated[tuple[Name, ...], Count(most=50)] | None = None
     task_id: TaskId | None = None
+    agent: Actor | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         lesson_id = f"LES-{draft.run.lessons + 1:04d}"

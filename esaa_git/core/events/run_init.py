@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
 from esaa_git.core.events.fields import Actor, Oid, Pin, RunId, TaskDefinition
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import Project
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 
-class RunInit(Payload, action="run.init", by={ORCHESTRATOR}):
+class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
     """What a run works on: the branch, the contracts, and the tasks that are new."""
 
     run_id: RunId

@@ -21,6 +21,24 @@ AGENT = "agent"
 PERSON = "person"
 """Stand among those who may emit an action for an agent and for a person, whatever their names."""
 
+CONTRIBUTOR = "contributor"
+APPROVER = "approver"
+ADMIN = "admin"
+EVALUATOR = "evaluator"
+
+SERVICES = (ORCHESTRATOR, EVALUATOR)
+"""Roles of machines; a line of `allowed_signers` with one of them names no person."""
+
+PEOPLE = (CONTRIBUTOR, APPROVER, ADMIN)
+"""Roles of people; a line with one of them names exactly one person. Each implies those before."""
+
+ROLES = (*SERVICES, *PEOPLE)
+
+
+def is_person(name: str) -> bool:
+    """Answer whether an actor or a principal is a person: people go by an e-mail address."""
+    return "@" in name
+
 
 def record(required: Schema, optional: Schema | None = None) -> Schema:
     """Return the schema of an object with exactly these keys."""

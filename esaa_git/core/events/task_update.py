@@ -15,7 +15,7 @@ from esaa_git.core.events.fields import (
     TaskId,
     Timestamp,
 )
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import Blocked, Rejection, Task
@@ -27,7 +27,7 @@ ACTION = "task.update"
 _LOSES_ATTEMPT = frozenset({Cause.RELEASED, Cause.ISSUE, Cause.DEPENDENCY})
 
 
-class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR}):
+class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
     """One step of a task by the state machine's table."""
 
     task_id: TaskId

@@ -124,7 +124,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return (heartbeat(contracts, intention, at),)
         case RecordLesson():
             given = intention
-            return (lesson_recorded(state, 1, given.actor, given.task_id, given.lesson),)
+            about = given.task_id, given.lesson, given.agent
+            return (lesson_recorded(state, 1, given.actor, *about),)
         case Reject():
             return reject(state, contracts, intention, at)
         case AcceptResult():

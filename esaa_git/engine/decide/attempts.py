@@ -12,6 +12,7 @@ from esaa_git.core.events import (
     OutputRejected,
 )
 from esaa_git.core.events.dispatch import Review
+from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
@@ -45,7 +46,7 @@ def open_attempt(state: State, contracts: Contracts, wanted: OpenAttempt, at: st
         base=wanted.base,
         deadline=lease.deadline,
     )
-    return (by_us(created),)
+    return (by_actor(wanted.agent if is_person(wanted.agent) else ORCHESTRATOR, created),)
 
 
 def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at: str) -> Events:
@@ -71,7 +72,9 @@ def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
         attempt is None or attempt.attempt_id != wanted.attempt_id
     ):
         return ()
-    return (update(task, Cause.RELEASED, reason=wanted.reason, by=wanted.by),)
+    mine = attempt is not None and attempt.agent == wanted.by and is_person(attempt.agent)
+    actor = attempt.agent if attempt is not None and mine else ORCHESTRATOR
+    return (update(task, Cause.RELEASED, reason=wanted.reason, by=wanted.by, actor=actor),)
 
 
 def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
@@ -104,6 +107,7 @@ def heartbeat(contracts: Contracts, wanted: Prolong, at: str) -> NewEvent:
             attempt_id=wanted.attempt_id,
             deadline=Lease.begin(wanted.attempt_id, at, contracts).deadline,
             note=wanted.note,
+            agent=wanted.agent,
         ),
     )
 

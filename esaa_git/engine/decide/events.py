@@ -61,11 +61,13 @@ def update(
     issue_id: str | None = None,
     blocked_by: str | None = None,
     changes: TaskChanges | None = None,
+    actor: str = ORCHESTRATOR,
 ) -> NewEvent:
     """Return the `task.update` of one row of the table."""
     stays = cause == Cause.AMENDED
     ends_attempt = task.state == TaskState.IN_PROGRESS and not stays
-    return by_us(
+    return by_actor(
+        actor,
         TaskUpdate(
             task_id=task.task_id,
             from_=TaskState(task.state),
@@ -80,7 +82,7 @@ def update(
             issue_id=issue_id,
             blocked_by=blocked_by,
             changes=changes,
-        )
+        ),
     )
 
 
@@ -118,7 +120,9 @@ def next_approval(state: State) -> str:
     return f"APR-{state.run.approvals + 1:04d}"
 
 
-def lesson_recorded(state: State, nth: int, actor: str, task_id: str, lesson: Lesson) -> NewEvent:
+def lesson_recorded(
+    state: State, nth: int, actor: str, task_id: str, lesson: Lesson, agent: str | None = None
+) -> NewEvent:
     """Return a lesson as the nth of those that one decision records."""
     recorded = LessonRecord(
         lesson_id=f"LES-{state.run.lessons + nth:04d}",
@@ -126,5 +130,6 @@ def lesson_recorded(state: State, nth: int, actor: str, task_id: str, lesson: Le
         mistake=lesson.mistake,
         kinds=lesson.kinds,
         task_id=task_id,
+        agent=agent,
     )
     return by_actor(actor, recorded)

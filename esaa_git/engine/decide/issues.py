@@ -36,6 +36,7 @@ def report_issue(state: State, contracts: Contracts, wanted: ReportIssue) -> Eve
         attempt_id=wanted.attempt_id,
         reported_as=reported_as,
         exchange=wanted.exchange,
+        agent=wanted.agent,
     )
     events = [by_actor(wanted.actor, reported)]
     consequence = policy.escalation.get(severity)

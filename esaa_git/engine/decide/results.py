@@ -27,7 +27,9 @@ def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> E
     task = find_task(state, wanted.result.task_id)
     events = [by_actor(wanted.actor, wanted.result)]
     for nth, lesson in enumerate(wanted.lessons, start=1):
-        events.append(lesson_recorded(state, nth, wanted.actor, task.task_id, lesson))
+        events.append(
+            lesson_recorded(state, nth, wanted.actor, task.task_id, lesson, wanted.result.agent)
+        )
     if wanted.write is not None:
         events.append(by_us(wanted.write))
     if needs_review(task, contracts):

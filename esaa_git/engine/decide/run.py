@@ -6,9 +6,10 @@ from typing import Literal, cast
 
 from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
 from esaa_git.core.events.fields import TaskChanges
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.state import State
-from esaa_git.engine.decide.events import REASON, Events, by_us, next_run, run_end, update
+from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, next_run, run_end, update
 from esaa_git.engine.intentions import ChangePlan, EndRun, FailVerification, StartRun
 from esaa_git.engine.schedule import require_run
 from esaa_git.errors import RunHalted
@@ -31,7 +32,8 @@ def start_run(state: State, wanted: StartRun) -> Events:
         tasks=wanted.tasks,
         by=wanted.by,
     )
-    return (by_us(began), *_amended(state, wanted.amended, wanted.by))
+    actor = wanted.signer or ORCHESTRATOR
+    return (by_actor(actor, began), *_amended(state, wanted.amended, wanted.by))
 
 
 def _require_no_halt(state: State) -> None:
