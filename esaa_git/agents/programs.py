@@ -7,6 +7,7 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,8 @@ class ProgramAgent(ABC):
         allowed = limit(request, self._settings.get("timeout"), self._context.clock.now())
         if allowed.milliseconds <= 0:
             return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
-        return self._answer(request, allowed, began + allowed.milliseconds / 1000, pause)
+        answer = self._answer(request, allowed, began + allowed.milliseconds / 1000, pause)
+        return replace(answer, handed=handed(self._names))
 
     def program(self) -> str:
         """Return the absolute path of the program.
@@ -210,6 +212,16 @@ def environment(
         "HOME": str(home),
         "TMPDIR": str(tmp),
         **ours,
+    }
+
+
+def handed(names: Sequence[str]) -> Mapping[str, str]:
+    """Return the variables that an agent has because its entry names them, with their values.
+
+    What every program has (`PASSED_ON`) is no secret.
+    """
+    return {
+        name: os.environ[name] for name in names if name in os.environ and name not in PASSED_ON
     }
 
 

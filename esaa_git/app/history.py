@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project
 from esaa_git.app.selection import Selection, history_of, parse_since, select
-from esaa_git.core.event import StoredEvent, event_id
+from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite
+from esaa_git.core.events.fields import Exchange
 from esaa_git.errors import MismatchError, UsageError
 from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.position import (
@@ -108,11 +109,16 @@ def state(project: Project, at: str | None = None) -> State:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event, who signed it, and the paths of the contents that travel beside it."""
+    """One event, who signed it, and the paths of the contents that travel beside it.
+
+    `not_kept` names the sides of its exchange (`request`, `response`) of which the policy in force
+    kept a digest at the most.
+    """
 
     stored: StoredEvent
     signature: Provenance
     files: tuple[str, ...]
+    not_kept: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,16 @@ def _event(project: Project, oid: str) -> ShownEvent:
 
     found = read_event_commit(project.repository.read, oid)
     signature = provenance_of(project.repository, found)
-    return ShownEvent(StoredEvent(found.event, oid), signature, tuple(_files(project, found)))
+    files = tuple(_files(project, found))
+    return ShownEvent(StoredEvent(found.event, oid), signature, files, _not_kept(found.event))
+
+
+def _not_kept(event: Event) -> tuple[str, ...]:
+    exchange: Exchange | None = getattr(event.payload, "exchange", None)
+    if exchange is None:
+        return ()
+    sides = (("request", exchange.request), ("response", exchange.response))
+    return tuple(name for name, part in sides if part is None or part.blob is None)
 
 
 def _files(project: Project, found: EventCommit) -> Iterator[str]:

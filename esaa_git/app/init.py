@@ -35,6 +35,7 @@ class Begun:
         person: who works here: an e-mail address.
         persons_key: what this person signs with.
         made_persons_key: it was made now.
+        has_remote: what is recorded will be pushed somewhere.
     """
 
     written: tuple[str, ...] | None
@@ -44,6 +45,7 @@ class Begun:
     person: str
     persons_key: str
     made_persons_key: bool
+    has_remote: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,22 @@ def init(
         trust_in_git(project)
     both = ((("orchestrator",), ours), (_roles_of(person), theirs))
     lines = tuple(_line(names, one) for names, one in both if one.style == "ssh")
-    return Begun(written, ours.named, ours.made, lines, person, theirs.named, theirs.made)
+    return Begun(
+        written,
+        ours.named,
+        ours.made,
+        lines,
+        person,
+        theirs.named,
+        theirs.made,
+        has_remote=_has_remote(project),
+    )
+
+
+def _has_remote(project: Project) -> bool:
+    from esaa_git.remote.remote import names
+
+    return next(iter(names(project.repository)), None) is not None
 
 
 def _who(project: Project) -> str:

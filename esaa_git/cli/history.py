@@ -150,12 +150,15 @@ def _print_event(found: ShownEvent, as_json: bool) -> None:
                     "text": signed.text,
                 },
                 "files": files,
+                "not_kept": list(found.not_kept),
             }
         )
         return
     hints = [f"git show {stored.commit[:12]}:{files[0]}"] if files else []
     for line in event_lines(stored, signed.text, files, hints):
         click.echo(line)
+    for side in found.not_kept:
+        click.echo(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
 
 
 def _print_task(found: ShownTask, as_json: bool) -> None:

@@ -84,6 +84,12 @@ def init(
         if begun.made_persons_key
         else f"{begun.person} signs with {begun.persons_key}"
     )
+    if begun.has_remote:
+        click.echo(
+            "what agents are told and answer is kept in the log, its secrets blotted out, and is "
+            "pushed with it; 'request: digest' and 'response: digest' in "
+            f"{ROADMAP}/STORAGE_POLICY.yaml keep digests alone"
+        )
     click.echo(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
         "'git esaa run'"

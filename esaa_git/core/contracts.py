@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
+from esaa_git.core import secrets
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.duration import duration_ms
@@ -147,12 +148,19 @@ class RuntimePolicy:
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """STORAGE_POLICY.yaml: what of an exchange is kept, and what is redacted."""
+    """STORAGE_POLICY.yaml: what of an exchange is kept, and what is redacted.
+
+    Attributes:
+        redact: regular expressions of RE2 that are redacted beside what every secret looks like.
+        handed: values that an agent was given, which are redacted in whatever it says; no part of
+            the file.
+    """
 
     request: str
     response: str
     max_bytes: int
-    redact: tuple[re.Pattern[str], ...]
+    redact: tuple[str, ...]
+    handed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,17 +340,20 @@ class Contracts:
     def storage(self) -> StoragePolicy:
         document = self._load(STORAGE_POLICY, "STORAGE_POLICY")
         exchange = document["exchange"]
-        patterns = []
         for pattern in document["redact"]:
             try:
-                patterns.append(re.compile(pattern))
-            except re.error as error:
+                secrets.compiled(pattern.encode())
+            except ValueError as error:
                 raise ConfigurationError(
                     f"{STORAGE_POLICY}: redact pattern '{pattern}': {error}",
+                    cause="patterns are RE2's, which look neither ahead nor behind",
                     hint=f"correct the pattern in .roadmap/{STORAGE_POLICY}",
                 ) from error
         return StoragePolicy(
-            exchange["request"], exchange["response"], exchange["max_bytes"], tuple(patterns)
+            exchange["request"],
+            exchange["response"],
+            exchange["max_bytes"],
+            tuple(document["redact"]),
         )
 
     @cached_property

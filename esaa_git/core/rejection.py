@@ -45,6 +45,7 @@ class RejectCode(StrEnum):
     FILE_MISSING = "FILE_MISSING"
     FILE_EXISTS = "FILE_EXISTS"
     MODE_FORBIDDEN = "MODE_FORBIDDEN"
+    SECRET_EXPOSED = "SECRET_EXPOSED"  # noqa: S105 - a code, and no password
     BASE_MISMATCH = "BASE_MISMATCH"
     EDIT_NOT_FOUND = "EDIT_NOT_FOUND"
     EDIT_AMBIGUOUS = "EDIT_AMBIGUOUS"
@@ -101,6 +102,8 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         "their full content.",
         RejectCode.FILE_EXISTS: "Edit the file instead of creating it: it exists already.",
         RejectCode.MODE_FORBIDDEN: "Use the mode of a regular or an executable file.",
+        RejectCode.SECRET_EXPOSED: "Write no key or password into a file; have it read when it is "
+        "needed.",
         RejectCode.BASE_MISMATCH: "Read the file again and base the change on the content that "
         "the dispatch names.",
         RejectCode.EDIT_NOT_FOUND: "Copy the old text of the edit exactly from the file, with "

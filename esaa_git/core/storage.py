@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core import secrets
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import StoragePolicy
 
-REDACTED = "[redacted]"
 PREVIEW_CHARACTERS = 400
 
 
 def redact(text: str, policy: StoragePolicy) -> str:
-    """Return the text with everything that a pattern of the policy matches redacted."""
-    for pattern in policy.redact:
-        text = pattern.sub(REDACTED, text)
-    return text
+    """Return the text with each secret in it redacted.
+
+    That is what has the shape of one (`core.secrets`), what a pattern of the policy matches, and
+    what the agent was given.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    spans = _spans(data, policy)
+    return secrets.redact(data, spans).decode("utf-8", "surrogatepass") if spans else text
+
+
+def _spans(data: bytes, policy: StoragePolicy) -> list[secrets.Span]:
+    handed = [value.encode("utf-8", "surrogateescape") for value in policy.handed]
+    return secrets.find(data, handed, [pattern.encode() for pattern in policy.redact])
 
 
 def redact_value(value: Any, policy: StoragePolicy) -> Any:
@@ -40,8 +49,7 @@ def kept(data: bytes, how: str, policy: StoragePolicy) -> bytes | None:
     """
     if how != "full":
         return None
-    text = redact(data.decode("utf-8", "surrogateescape"), policy)
-    return text.encode("utf-8", "surrogateescape")[: policy.max_bytes]
+    return secrets.redact(data, _spans(data, policy))[: policy.max_bytes]
 
 
 def part(data: bytes, how: str, blob: str | None) -> dict[str, Any] | None:
@@ -59,5 +67,6 @@ def preview(data: bytes, policy: StoragePolicy) -> str:
 
     All of it is redacted before it is cut, as in `kept`.
     """
-    text = redact(data.decode("utf-8", "replace"), policy)[:PREVIEW_CHARACTERS]
+    kept_of_it = secrets.redact(data, _spans(data, policy))
+    text = kept_of_it.decode("utf-8", "replace")[:PREVIEW_CHARACTERS]
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import assert_never
 
-from esaa_git.core import storage
+from esaa_git.core import canonical, secrets, storage
 from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import needs_review
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
@@ -115,10 +115,32 @@ def _judge(engine: Engine, tx: Transaction, output: AgentOutput) -> Accepted | R
         attempt_id=output.attempt_id,
         leases=tx.leases,
     )
-    return _storable(verdict, tx.contracts) if isinstance(verdict, Accepted) else verdict
+    if not isinstance(verdict, Accepted):
+        return verdict
+    return _exposing(verdict, output) or _storable(verdict, output.storage(tx.contracts))
 
 
-def _storable(accepted: Accepted, contracts: Contracts) -> Accepted | Rejected:
+def _exposing(accepted: Accepted, output: AgentOutput) -> Rejected | None:
+    """Refuse files that hold what the agent was given: the branch is pushed, and stays."""
+    given, keys = accepted.envelope.payload, secrets.keys(output.answer.handed)
+    if not (keys and isinstance(given, Result) and given.file_updates):
+        return None
+    paths = [
+        update.path
+        for update in given.file_updates
+        if secrets.holds(canonical.encode(encode(update)), [key.encode() for key in keys])
+    ]
+    if not paths:
+        return None
+    named = ", ".join(f"'{path}'" for path in paths)
+    return Rejected(
+        RejectCode.SECRET_EXPOSED,
+        f"{named} would hold a secret that you were given",
+        {"paths": paths},
+    )
+
+
+def _storable(accepted: Accepted, policy: StoragePolicy) -> Accepted | Rejected:
     """Return the verdict with the answer as the record may keep it.
 
     That is without secrets, and without the updates of files: the after-images stand for them.
@@ -127,7 +149,7 @@ def _storable(accepted: Accepted, contracts: Contracts) -> Accepted | Rejected:
     if isinstance(answer, Result):
         answer = replace(answer, file_updates=None)
     given = encode(answer)
-    safe = storage.redact_value(given, contracts.storage)
+    safe = storage.redact_value(given, policy)
     if safe != given:
         fault = check_payload(envelope.action, safe)
         if fault is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from esaa_git.core import storage
+from esaa_git.core import secrets, storage
 from esaa_git.core.canonical import digest
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import Contracts, StoragePolicy
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import Exchange, ExchangePart, Try, Usage
 from esaa_git.core.events.output_rejected import Output
@@ -39,6 +39,10 @@ class AgentOutput:
     is_final: bool = False
     agent: str | None = None
 
+    def storage(self, contracts: Contracts) -> StoragePolicy:
+        """Return what may be kept of it, the values that the agent was given left out."""
+        return replace(contracts.storage, handed=tuple(secrets.told(self.answer.handed)))
+
     @property
     def failure(self) -> Rejected | None:
         """What the agent's own failure amounts to, where it failed."""
@@ -51,7 +55,7 @@ class AgentOutput:
 
 def call_result(engine: Engine, contracts: Contracts, output: AgentOutput) -> CallResult:
     """Store what STORAGE_POLICY lets us keep of a call, and return what events record of it."""
-    answer, policy = output.answer, contracts.storage
+    answer, policy = output.answer, output.storage(contracts)
     exchange = _exchange(engine, contracts, output)
     if output.request is None:
         return CallResult(exchange=exchange, model=answer.model)
@@ -66,18 +70,17 @@ def call_result(engine: Engine, contracts: Contracts, output: AgentOutput) -> Ca
 
 
 def _exchange(engine: Engine, contracts: Contracts, output: AgentOutput) -> Exchange | None:
-    policy = contracts.storage
+    policy = output.storage(contracts)
     request = None
     if output.request is not None:
-        request = _kept(engine, contracts, output.request.sent, policy.request)
-    response = _kept(engine, contracts, output.answer.output, policy.response)
+        request = _kept(engine, policy, output.request.sent, policy.request)
+    response = _kept(engine, policy, output.answer.output, policy.response)
     if request is None and response is None:
         return None
     return Exchange(request=request, response=response)
 
 
-def _kept(engine: Engine, contracts: Contracts, data: bytes, how: str) -> ExchangePart | None:
-    policy = contracts.storage
+def _kept(engine: Engine, policy: StoragePolicy, data: bytes, how: str) -> ExchangePart | None:
     stored = storage.kept(data, how, policy)
     blob = None if stored is None else engine.blobs.write(stored)
     part = storage.part(data, how, blob)
@@ -121,7 +124,7 @@ def reject(
     task_id, attempt_id = output.task_id, output.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
         return Admission("rejected", task_id or "", attempt_id or "", rejected=rejected)
-    policy, raw = tx.contracts.storage, output.answer.output
+    policy, raw = output.storage(tx.contracts), output.answer.output
     safe = Rejected(
         rejected.code,
         storage.redact(rejected.message, policy),

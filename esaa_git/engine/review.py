@@ -189,7 +189,7 @@ def _admit(
         return reject(tx, output, verdict, call, approval_id=approval_id)
     decided = verdict.payload
     assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
-    reason: str = storage.redact_value(decided.reason, tx.contracts.storage)
+    reason: str = storage.redact_value(decided.reason, output.storage(tx.contracts))
     if decided.verdict == "approve":
         return finish_task(engine, tx, task.task_id, proof, Grant(output.actor, reason, call))
     tx.ask(DenyApproval(approval_id=approval_id, by=output.actor, reason=reason, call=call))

@@ -46,6 +46,8 @@ class Answer:
             where the price is from. What an adapter measured goes before what an agent claims.
         tries: each call of a service that failed before one succeeded, oldest first: `status`
             (an HTTP status, or 0 for a broken connection), `reason`, `waited_ms` until the next.
+        handed: variables of the user that the agent was given, and their values. What is a secret
+            among them is redacted wherever it said it, and a file that holds one is not taken.
     """
 
     output: bytes
@@ -57,6 +59,7 @@ class Answer:
     model: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     tries: Sequence[Mapping[str, Any]] = ()
+    handed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class AgentAdapter(Protocol):

@@ -323,7 +323,7 @@ def test_a_bad_timeout_of_an_agent_is_named() -> None:
     assert error.message == f"{SWARM}: agents/agent-qa/timeout: 'soon' is not a duration"
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "a{2,1}", "(?P<a>.)(?P<a>.)", "*"])
+@pytest.mark.parametrize("pattern", ["(", "[a", "a{2,1}", "*", "(?=a)", "(?<!a)b"])
 def test_a_bad_regular_expression_is_named(pattern: str) -> None:
     error = unusable(changed_files({(STORAGE, "redact"): ["fine", pattern]}))
     assert error.message.startswith(f"{STORAGE}: redact pattern '{pattern}': ")

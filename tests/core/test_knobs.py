@@ -800,9 +800,9 @@ def an_agent_has_so_much_time(bench: Bench) -> None:
 
 @scenario(f"{SWARM}/agents/*/env")
 def a_named_variable_is_passed_on(bench: Bench) -> None:
-    bench.monkeypatch.setenv("KNOB_VALUE", "passed on")
+    bench.monkeypatch.setenv("KNOB_VALUE", "passed")
     assert summary_of(real(bench, command("ESAA_KNOB"))) == "unset"
-    assert summary_of(real(bench, command("ESAA_KNOB", env=["KNOB_VALUE"]))) == "passed on"
+    assert summary_of(real(bench, command("ESAA_KNOB", env=["KNOB_VALUE"]))) == "passed"
 
 
 @scenario(f"{SWARM}/agents/*/folder")

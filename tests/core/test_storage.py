@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -23,8 +22,7 @@ SECRET = "tok_" + 12 * "x"
 
 
 def policy(max_bytes: int = 1000, *patterns: str) -> StoragePolicy:
-    compiled = tuple(re.compile(pattern) for pattern in patterns or ("tok_x{12}",))
-    return StoragePolicy("full", "full", max_bytes, compiled)
+    return StoragePolicy("full", "full", max_bytes, patterns or ("tok_x{12}",))
 
 
 def test_every_match_of_every_pattern_is_blotted_out() -> None:
@@ -105,6 +103,6 @@ def test_a_preview_is_the_beginning_in_printable_text() -> None:
 @pytest.mark.parametrize("shift", range(20))
 def test_a_preview_never_shows_a_part_of_a_secret(shift: int) -> None:
     """Whatever comes before is blotted out to nearly nothing, so the cut falls anywhere."""
-    rules = policy(1000, "b{3000,}", "tok_x{12}")
+    rules = policy(1000, "b{1000,}", "tok_x{12}")
     data = b"b" * (8 * PREVIEW_CHARACTERS - shift) + SECRET.encode() + b" end"
-    assert preview(data, rules) == "[redacted][redacted] end"
+    assert preview(data, rules) == "[redacted] end"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from esaa_git.core.events import OutputRejected
 from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, Unobserved, cycle
@@ -304,3 +305,41 @@ def test_a_task_whose_limit_was_lowered_below_its_attempts_is_named_and_can_be_t
     assert made.task("T-1").state == "done"
     with pytest.raises(RefusedError, match="is not blocked, it is done"):
         operator.unblock(made, "T-1", BOB, "again")
+
+
+# --------------------------------------------------------------------- what the agent was given
+
+
+def test_a_file_that_holds_what_the_agent_was_given_is_refused_and_nothing_of_it_kept() -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    key = "q7Gk29xL" + "pR4vTz81"
+    output = result(write(PATH, f"key: {key}\n"), summary=f"I used {key}.")(request)
+    answer = Answer(output, 0, handed={"MODEL_KEY": key, "STAGE": "production"})
+    said = admit(made, AgentOutput(answer, ANN, None, request.task_id, request.attempt_id))
+    assert said.rejected is not None
+    assert said.rejected.code == "SECRET_EXPOSED"
+    assert said.rejected.detail == {"paths": [PATH]}
+    assert not any(key.encode() in event.data for event in made.events)
+    (response,) = (
+        event.payload.exchange.response
+        for event in made.events
+        if isinstance(event.payload, OutputRejected) and event.payload.exchange is not None
+    )
+    assert response is not None
+    assert b"[redacted]" in made.blobs.read(response.blob)
+    assert key.encode() not in made.blobs.read(response.blob)
+
+
+def test_a_summary_loses_what_the_agent_was_given_and_the_rest_is_taken() -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    key = "q7Gk29xL" + "pR4vTz81"
+    output = result(write(PATH, "production\n"), summary=f"I used {key}.")(request)
+    answer = Answer(output, 0, handed={"MODEL_KEY": key, "STAGE": "production"})
+    said = admit(made, AgentOutput(answer, ANN, None, request.task_id, request.attempt_id))
+    assert said.kind == "done"
+    assert not any(key.encode() in event.data for event in made.events)
+    assert made.content(PATH) == b"production\n"

@@ -1,0 +1,482 @@
+"""Finds secrets in text, in whatever notation it is written down, in time linear in its length.
+
+A text is read in several views: as it stands without invisible characters, then with one level of
+backslash escapes undone after another (a JSON string inside a JSON string has two), then with
+percent signs undone. What a rule finds in a view is a span of the original. So a token after a line
+break is seen as one, although JSON spells that line break with a letter, and a secret that was
+escaped three times is cut out in its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from esaa_git.core import secret_rules as rules
+
+REDACTED: Final = b"[redacted]"
+
+LEAST_HANDED: Final = 6
+"""A value that was handed to an agent is looked for from so many characters on."""
+
+_LEVELS: Final = 4
+_BREAK: Final = r"(?:\r?\n[ \t>|#*]*)"
+
+Span = tuple[int, int]
+
+
+class View:
+    """A text with parts of it replaced, which knows where each byte stood in the original."""
+
+    def __init__(self, data: bytes, pieces: list[tuple[int, int, int, int]] | None = None) -> None:
+        """Take the bytes, and pieces as (start here, end here, start there, end there)."""
+        self.data = data
+        self.pieces = pieces or [(0, len(data), 0, len(data))]
+        self._starts = [piece[0] for piece in self.pieces]
+
+    def original(self, start: int, end: int) -> Span:
+        """Return which span of the original text these bytes are made of."""
+        here, last, there, until = self.pieces[bisect_right(self._starts, start) - 1]
+        first = there + (start - here) if last - here == until - there else there
+        here, last, there, until = self.pieces[bisect_right(self._starts, end - 1) - 1]
+        return first, there + (end - here) if last - here == until - there else until
+
+    def replaced(self, pattern: re.Pattern[bytes], by: Any) -> View | None:
+        """Return a view with each match replaced by `by(match)`; None where there is none."""
+        made, pieces, at, size = [], [], 0, 0
+        for match in pattern.finditer(self.data):
+            start, end = match.span()
+            if start > at:
+                for here, last, there, until in self._cut(at, start):
+                    pieces.append((size + here - at, size + last - at, there, until))
+                made.append(self.data[at:start])
+                size += start - at
+            new = by(match)
+            if new:
+                pieces.append((size, size + len(new), *self.original(start, end)))
+                made.append(new)
+                size += len(new)
+            at = end
+        if at == 0:
+            return None
+        for here, last, there, until in self._cut(at, len(self.data)):
+            pieces.append((size + here - at, size + last - at, there, until))
+        made.append(self.data[at:])
+        data = b"".join(made)
+        return View(data, pieces) if data else None
+
+    def _cut(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        if start >= end:
+            return
+        for index in range(bisect_right(self._starts, start) - 1, len(self.pieces)):
+            here, last, there, until = self.pieces[index]
+            if here >= end:
+                return
+            if last - here != until - there:
+                yield max(here, start), min(last, end), there, until
+                continue
+            first, final = max(here, start), min(last, end)
+            yield first, final, there + first - here, there + final - here
+
+
+_ESCAPE: Final = re.compile(rb'\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrtbf"\'\\/]))')
+_PLAIN: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b" ", b"f": b" "}
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ENTITY: Final = re.compile(rb"&(quot|amp|lt|gt|apos|#34|#39|#x27|#x2F);")
+_ENTITIES: Final = {
+    b"quot": b'"', b"amp": b"&", b"lt": b"<", b"gt": b">", b"apos": b"'",
+    b"#34": b'"', b"#39": b"'", b"#x27": b"'", b"#x2F": b"/",
+}  # fmt: skip
+# Soft hyphen, zero-width and joining marks, marks of direction, variation selectors, tags.
+_INVISIBLE: Final = re.compile(
+    rb"\xc2\xad|\xcd\x8f|\xd8\x9c|\xe1\x85[\x9f\xa0]|\xe1\xa0[\x8b-\x8f]|\xe2\x80[\x8b-\x8f\xaa-\xae]"
+    rb"|\xe2\x81[\xa0-\xaf]|\xe3\x85\xa4|\xef\xb8[\x80-\x8f]|\xef\xbb\xbf|\xef\xbe\xa0|\xf3\xa0[\x80-\x87]."
+    rb"|\x1b\[[0-9;?]{0,20}[A-Za-z]"
+)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code = match[1] or match[2]
+    if code is not None:
+        return chr(int(code, 16)).encode("utf-8", "surrogatepass")
+    return _PLAIN.get(match[3], match[3])
+
+
+def _views(data: bytes) -> Iterator[View]:
+    plain = View(data)
+    view = plain.replaced(_INVISIBLE, lambda _: b"") or plain
+    yield view
+    for _ in range(_LEVELS):
+        peeled = view.replaced(_ESCAPE, _unescape)
+        if peeled is None:
+            break
+        view = peeled.replaced(_INVISIBLE, lambda _: b"") or peeled
+        yield view
+    for pattern, by in (
+        (_PERCENT, lambda match: bytes([int(match[1], 16)])),
+        (_ENTITY, lambda match: _ENTITIES[match[1]]),
+    ):
+        peeled = view.replaced(pattern, by)
+        if peeled is not None:
+            yield peeled
+
+
+@cache
+def _re2() -> Any:
+    import re2  # 7 ms that a command without an agent need not pay
+
+    return re2
+
+
+@cache
+def _options() -> Any:
+    options = _re2().Options()
+    options.encoding = options.Encoding.LATIN1
+    options.log_errors = False
+    return options
+
+
+@cache
+def compiled(pattern: bytes) -> Any:
+    """Return a pattern of RE2 over bytes.
+
+    Raises:
+        ValueError: saying what RE2 does not take.
+    """
+    re2 = _re2()
+    try:
+        return re2.compile(pattern, _options())
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        raise ValueError(said.decode() if isinstance(said, bytes) else str(said)) from error
+
+
+@cache
+def _tokens() -> tuple[Any, ...]:
+    found = []
+    for beginning, alphabet, least, most in rules.TOKENS:
+        # A line may have been broken within what is certain; never after it.
+        body = f"(?:{alphabet}{_BREAK}?){{{least - 1}}}{alphabet}{{1,{min(most - least + 1, 900)}}}"
+        found.append(compiled(f"(?:^|[^A-Za-z0-9_]|\\b)({beginning}{body})".encode()))
+    return tuple(found)
+
+
+@cache
+def _beginnings() -> Any:
+    return compiled("|".join(f"(?:{row[0]})" for row in rules.TOKENS).encode())
+
+
+@cache
+def _shapes() -> tuple[Any, ...]:
+    return tuple(compiled(pattern) for pattern in (*rules.SHAPES, *rules.KEY_BLOCKS))
+
+
+@cache
+def _options_of_tools() -> tuple[Any, ...]:
+    return tuple(compiled(pattern) for pattern in rules.OPTIONS)
+
+
+_VALUE: Final = (
+    rb"""(?:[ \t]{0,4}\[[^\]\n]{0,40}\])?["'`]?[)\]]?[ \t]{0,8}"""
+    rb"""(?:=>|:=|\?=|[:=>])[ \t]{0,8}(?:[|>][-+]?)?(?:\r?\n[ \t]{1,20})?"""
+    rb"""(?:[a-zA-Z][\w.]{0,20}\()?"""
+    rb"""(?:"([^"\n]{4,})"|'([^'\n]{4,})'|`([^`\n]{4,})`|([^\s"'`<>{}()\[\];|&\\]{6,}))"""
+)
+
+
+@cache
+def _named() -> Any:
+    return compiled(rules.NAMES + _VALUE)
+
+
+@cache
+def _serviced() -> Any:
+    return compiled(rules.SERVICES + _VALUE)
+
+
+def find(data: bytes, handed: Iterable[bytes] = (), patterns: Iterable[bytes] = ()) -> list[Span]:
+    """Return the spans of a text that are secrets, in order, none touching another.
+
+    Args:
+        data: the text, UTF-8 where it is text at all.
+        handed: values that are secret whatever they look like.
+        patterns: expressions of RE2 whose whole matches are secrets too.
+
+    Raises:
+        ValueError: if a pattern is none.
+    """
+    wanted, more = _spellings(handed), tuple(compiled(pattern) for pattern in patterns)
+    spans: list[Span] = []
+    for view in _views(data):
+        found = [*_values(view.data, wanted), *_matches(view.data, more), *_shaped(view.data)]
+        spans.extend(view.original(start, end) for start, end in found if start < end)
+    return _joined(spans)
+
+
+def holds(data: bytes, handed: Iterable[bytes]) -> bool:
+    """Answer whether one of these values stands in a text, in whatever notation."""
+    wanted = _spellings(handed)
+    return any(next(_values(view.data, wanted), None) for view in _views(data) if wanted)
+
+
+def redact(data: bytes, spans: Iterable[Span]) -> bytes:
+    """Return the text with these spans replaced by `[redacted]`."""
+    made, at = [], 0
+    for start, end in spans:
+        made += [data[at:start], REDACTED]
+        at = end
+    return b"".join([*made, data[at:]])
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _values(data: bytes, wanted: Iterable[bytes]) -> Iterator[Span]:
+    for value in wanted:
+        at = data.find(value)
+        while at >= 0:
+            yield at, at + len(value)
+            at = data.find(value, at + len(value))
+
+
+def _matches(data: bytes, patterns: Iterable[Any]) -> Iterator[Span]:
+    for pattern in patterns:
+        for match in pattern.finditer(data):
+            yield match.span()
+
+
+def _shaped(data: bytes) -> Iterator[Span]:
+    if _beginnings().search(data):
+        for pattern in _tokens():
+            for match in pattern.finditer(data):
+                yield match.span(1)
+    for pattern in _shapes():
+        for match in pattern.finditer(data):
+            yield match.span(1)
+    for pattern in _options_of_tools():
+        for match in pattern.finditer(data):
+            if _is_told(match.group(1)):
+                yield match.span(1)
+    for match in _named().finditer(data):
+        if span := _judged(data, match, is_service=False):
+            yield span
+    for match in _serviced().finditer(data):
+        if span := _judged(data, match, is_service=True):
+            yield span
+    yield from _encoded(data)
+
+
+def told(handed: Mapping[str, str]) -> list[str]:
+    """Return the values, by their variables, that are redacted wherever they stand.
+
+    A single word, a number or a path says nothing of its own, unless the variable's name says that
+    its value is a secret.
+    """
+    return [
+        value
+        for name, value in handed.items()
+        if len(value) >= LEAST_HANDED
+        and (_names_a_secret(name) or not _ORDINARY.fullmatch(value.encode("utf-8", "replace")))
+    ]
+
+
+def keys(handed: Mapping[str, str]) -> list[str]:
+    """Return the values that may stand in no file either: by name, or drawn by lot."""
+    return [
+        value
+        for name, value in handed.items()
+        if len(value) >= LEAST_HANDED
+        and (_names_a_secret(name) or _is_random(value.encode("utf-8", "replace"), 12))
+    ]
+
+
+def _names_a_secret(name: str) -> bool:
+    return _TELLING.search(name.encode("utf-8", "replace")) is not None
+
+
+_TELLING: Final = re.compile(
+    rb"(?i)(?:passw|passphrase|pwd|secret|token|credential|creds|(?:^|_)(?:pass|pw|auth|pat|key)s?$"
+    rb"|key(?:_?id)?$|_key_|apikey|dsn$|(?:database|db|redis|mongo|amqp|broker)_?ur[il]$)"
+)
+_ORDINARY: Final = re.compile(
+    rb"[A-Za-z]+|[0-9.,:+-]+|[~.]?/[^\s]*|https?://[^@\s]*|[A-Za-z]:\\.*"
+    rb"|[a-z]{2}_[A-Z]{2}(?:\.[\w-]+)?|[a-z]{2,}(?:-[a-z]+)+-\d"
+)
+
+
+def _spellings(handed: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return the values, each line of them too, and each in base64 and in hexadecimal digits."""
+    found: set[bytes] = set()
+    lines = {line.strip() for value in handed for line in (value, *value.split(b"\n"))}
+    for value in (line for line in lines if len(line) >= LEAST_HANDED):
+        found |= {value, binascii.hexlify(value), binascii.hexlify(value).upper()}
+        for skipped in range(3):
+            # The bytes before and after share characters with it; those in between are its own.
+            coded = base64.b64encode(bytes(skipped) + value)
+            last = len(coded) - 4 if coded.endswith(b"=") else len(coded)
+            own = coded[(0, 2, 3)[skipped] : last]
+            if len(own) >= 2 * LEAST_HANDED:
+                found |= {own, own.translate(_URL_SAFE)}
+    return tuple(sorted(found, key=lambda one: (-len(one), one)))
+
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+_RUN: Final = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
+_TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]+")
+
+
+def _encoded(data: bytes) -> Iterator[Span]:
+    """Yield what is base64 of a text with a secret in it."""
+    for match in _RUN.finditer(data):
+        run = match[0].rstrip(b"=")
+        try:
+            decoded = base64.b64decode(run + b"=" * (-len(run) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        if _TEXT.fullmatch(decoded) and any(
+            pattern.search(decoded) for pattern in (*_tokens(), *_shapes())
+        ):
+            yield match.span()
+
+
+def _judged(data: bytes, match: Any, *, is_service: bool) -> Span | None:
+    group = next(number for number in (2, 3, 4, 5) if match.group(number) is not None)
+    value: bytes = match.group(group)
+    start, end = match.span(group)
+    is_quoted = group != 5
+    if not is_quoted:
+        value = value.rstrip(b".,:")
+        end = start + len(value)
+    if is_service:
+        return (start, end) if _is_id(value) else None
+    name = _NAME_BEFORE.search(data[max(0, match.start() - 60) : match.end(1)])
+    whole = name[0] if name else match.group(1)
+    after = data[match.end(1) : match.start(group)]
+    is_argument = after.endswith(b"(")
+    if is_argument and not is_quoted:
+        return None  # what a call is given stands elsewhere
+    before = data[data.rfind(b"\n", 0, match.start()) + 1 : match.end(1) - len(whole)]
+    is_line = not before.strip(b" \t-") and data[end : end + 1] in b"\r\n"
+    if b"\n" in after and before.strip(b" \t-\"'"):
+        return None
+    is_tight = not is_quoted and (after == b"=" or (is_line and after.strip() == b":"))
+    if is_argument and not _is_random(value, 7):
+        return None
+    return (start, end) if _is_secret(whole, value, is_quoted, is_tight) else None
+
+
+_NAME_BEFORE: Final = re.compile(rb"[A-Za-z0-9_.-]*\Z")
+_STRONG: Final = re.compile(
+    rb"(?i)passw|passphrase|pwd|secret|credential|creds|[_-]pass\Z|[_-]pw\Z"
+)
+_ID: Final = re.compile(
+    rb"[a-f0-9]{24,80}|[A-F0-9]{24,80}|[A-Za-z0-9_=-]{20,90}|"
+    rb"[A-Fa-f0-9]{8}(?:-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}"
+)
+_NO_VALUE: Final = re.compile(
+    rb"(?i)[$%<{\[(*#@&!|+]|.*(?:\$\{|\{\{|%\(|<[a-z]|\.\.\.|\xe2\x80\xa6|\[redacted)|"
+    rb"https?://|[./~]{1,2}/|(?:null|none|true|false|undefined|required|optional)\b|"
+    rb"(?:x{4,}|\.{3,}|\*{3,}|your|my[_-]|some|example|dummy|placeholder|changeme|todo|process\.env|os\.environ|"
+    rb"env[.(]|self\.|this\.|config\.|settings\.|request\.|args\.|ctx\.|secrets\.|vars\.|steps\.|inputs\.|github\.)"
+)
+_CODE: Final = re.compile(rb"[A-Za-z_$][\w$]*(?:(?:\.|->|::)[A-Za-z_$][\w$]*)*,?")
+_FILE: Final = re.compile(
+    rb"(?i).*\.(?:py|js|ts|go|rs|c|h|java|rb|sh|json|ya?ml|toml|pem|key|crt|cer|pub|txt|md|html?|xml|ini|cfg|conf|com|org|net|io|dev)"
+)
+_DIGITS: Final = re.compile(rb"\d")
+_LETTERS: Final = re.compile(rb"[A-Za-z]+")
+_SWITCH: Final = re.compile(rb"[A-Za-z](?=\d)|\d(?=[A-Za-z])")
+
+
+def _is_secret(name: bytes, value: bytes, is_quoted: bool, is_tight: bool) -> bool:
+    """Answer whether the value of a name that may hold a secret looks like one."""
+    value = value.strip()
+    if len(value) < 6 or _NO_VALUE.match(value) or _FILE.fullmatch(value):
+        return False
+    if len(set(value)) < 4:
+        return False
+    is_strong = _STRONG.search(name) is not None
+    words = value.split()
+    if len(words) > 1:
+        mixed = sum(1 for word in words if _DIGITS.search(word) and _LETTERS.search(word))
+        return is_quoted and is_strong and 2 * mixed > len(words)
+    has_digits = len(_DIGITS.findall(value))
+    letters = b"".join(_LETTERS.findall(value))
+    if not letters:
+        return is_strong and has_digits >= 8 and is_tight
+    is_mixed = len(_SWITCH.findall(value)) > 1
+    is_loose = not is_quoted and not is_tight
+    if is_loose and not is_mixed and _CODE.fullmatch(value) and not _is_random(value, 8):
+        return False
+    if _is_random(value, 7):
+        return True
+    if not is_strong:
+        return has_digits >= 3 and len(value) >= 16 and len(_SWITCH.findall(value)) >= 4
+    if has_digits:
+        return is_quoted or is_tight or is_mixed or not _CODE.fullmatch(value)
+    symbols = sum(value.count(bytes([char])) for char in b"!@#$%^&*+=?~")
+    if symbols and not value.islower():
+        return True
+    return is_tight and name.isupper() and len(value) >= 8 and b"_" not in value
+
+
+def _is_told(value: bytes) -> bool:
+    """Answer whether what follows an option, or a user's name, is more than a word for it."""
+    return bool(
+        not _NO_VALUE.match(value)
+        and (
+            _DIGITS.search(value)
+            or _is_random(value, 7)
+            or (not value.islower() and not value.isupper() and not value.istitle())
+        )
+        and not value.startswith(b"-")
+    )
+
+
+def _is_id(value: bytes) -> bool:
+    return bool(
+        _ID.fullmatch(value)
+        and len(_DIGITS.findall(value)) >= 3
+        and (len(_SWITCH.findall(value)) >= 3)
+        and not _NO_VALUE.match(value)
+    )
+
+
+def _is_random(value: bytes, least: int) -> bool:
+    """Answer whether letters and digits stand as if they were drawn, and not in words."""
+    pairs = [
+        value[at : at + 2].lower() for at in range(len(value) - 1) if value[at : at + 2].isalpha()
+    ]
+    switches = len(_SWITCH.findall(value))
+    if switches >= 4 and 3 * switches >= len(value) - 1:
+        return True
+    if len(pairs) + switches < least:
+        return False
+    usual = sum(1 for pair in pairs if pair in _USUAL)
+    return usual < 0.6 * (len(pairs) + switches)
+
+
+# Pairs of letters that words of English and of programs are made of.
+_USUAL: Final = frozenset(
+    b"ab ac ad ag ai ak al am an ap ar as at au av ay ba be bi bl bo br bu ca cc ce ch ci ck cl co "
+    b"cr ct cu da dd de di dl do ds du ea ec ed ee ef eg ei el em en ep eq er es et ev ew ex ey fa "
+    b"fe ff fi fl fo fr fu ge gh gi gn gr gs gu ha he hi ho ht ia ib ic id ie if ig il im in io ip "
+    b"ir is it iv ix iz ke ki la ld le li ll lo ls lt lu ly ma mb me mi mm mo mp ms mu na nc nd ne "
+    b"nf ng ni nn no ns nt nu nv ob oc od og oi ok ol om on oo op or os ot ou ov ow pa pe pi pl po "
+    b"pp pr pt pu qu ra rc rd re rg ri rk rm rn ro rr rs rt ru ry sa sc se sh si so sp ss st su sy "
+    b"ta tc te th ti tl to tp tr ts tt tu ty ua ub uc ue ug ui ul um un up ur us ut va ve vi wa we "
+    b"wh wi wo wr xc xe xi xp xt yp ys yt ze".split()
+)
