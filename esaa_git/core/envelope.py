@@ -21,7 +21,7 @@ from esaa_git.core.answer import (
     Result,
     Review,
 )
-from esaa_git.core.canonical import MAX_INTEGER
+from esaa_git.core.canonical import MAX_INTEGER, nests_deeper
 from esaa_git.core.events import base as records
 from esaa_git.core.events.base import schema_of
 from esaa_git.core.events.spec import ATTEMPT_ID, TASK_ID, Schema, array, choice, line, record
@@ -185,19 +185,17 @@ def _parse(output: bytes) -> Any:
             f"byte {error.start} of the output is not UTF-8",
             {"offset": error.start},
         )
+    if nests_deeper(output, MAX_DEPTH):
+        return Rejected(
+            RejectCode.NESTING_TOO_DEEP, f"the output nests deeper than {MAX_DEPTH} levels", {}
+        )
     try:
         value = _decoder.decode(source)
-        if _depth_exceeds(value, MAX_DEPTH):
-            raise RecursionError
         json.dumps(value, ensure_ascii=False).encode()
     except _Found as found:
         return found.rejected
     except json.JSONDecodeError as error:
         return _not_json(source, error)
-    except RecursionError:
-        return Rejected(
-            RejectCode.NESTING_TOO_DEEP, f"the output nests deeper than {MAX_DEPTH} levels", {}
-        )
     except UnicodeEncodeError:
         return _invalid("a string holds half of a surrogate pair (\\ud800 to \\udfff)")
     return value
@@ -251,22 +249,6 @@ def _bounded(number: str) -> int:
 _decoder = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float, parse_int=_bounded
 )
-
-
-def _depth_exceeds(value: Any, limit: int) -> bool:
-    """Answer by levels, so that no recursion limit of ours is in play."""
-    level = [value]
-    for _ in range(limit + 1):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
-            return False
-        level = below
-    return True
 
 
 def _schema(name: str) -> Schema:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from esaa_git.core import limits
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.documents import decode_yaml
@@ -67,7 +68,7 @@ def load_plan(data: bytes, name: str = f".roadmap/{PLAN}") -> Plan:
         ConfigurationError: for YAML that is wrong (with line and column), a document of another
             form, a task id that stands twice, an unknown dependency or a cycle of them.
     """
-    document = decode_yaml(data, name)
+    document = decode_yaml(data, name, most_bytes=limits.PLAN, most_nodes=limits.PLAN_NODES)
     if document is None:
         raise ConfigurationError(
             f"'{name}' is empty", hint="give it a 'project' and a list of 'tasks'"

@@ -8,9 +8,8 @@ from copy import deepcopy
 from functools import cache
 from typing import Any, Final
 
-import yaml
-
 from esaa_git.core.contracts import ALLOWED_SIGNERS, Contracts, is_contract_file
+from esaa_git.core.documents import decode_yaml
 from esaa_git.resources import resource_path
 
 # Nobody has kept the private halves of these keys.
@@ -35,7 +34,7 @@ def template_files() -> Mapping[str, bytes]:
 @cache
 def template_document(name: str) -> Any:
     """Return what one of them says."""
-    return yaml.safe_load(template_files()[name])
+    return decode_yaml(template_files()[name], name)
 
 
 Place = tuple[str, ...]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from esaa_git.core import limits
 from esaa_git.core.contracts import ALLOWED_SIGNERS
 from esaa_git.core.events.spec import ROLES
 from esaa_git.errors import ConfigurationError
@@ -79,6 +80,9 @@ def allowed_signers_line(principals: Iterable[str], public_key_line: str) -> str
 
 
 def parse_allowed_signers(content: bytes) -> Iterator[AllowedSigner]:
+    if len(content) > limits.SIGNERS:
+        cause = f"the file has {len(content):,} bytes, and {limits.SIGNERS:,} are read at most"
+        raise unusable(ALLOWED_SIGNERS, 1, cause)
     for number, raw in enumerate(content.split(b"\n"), start=1):
         try:
             line = raw.decode("utf-8").strip(" \t\r")
@@ -146,6 +150,11 @@ def patterns_of(what: str, text: str) -> tuple[str, ...]:
     patterns = tuple(text.split(","))
     if any(pattern in ("", "!") for pattern in patterns):
         raise ValueError(f"an empty pattern in the {what}")
+    if len(patterns) > limits.PATTERNS or max(map(len, patterns)) > limits.PATTERN:
+        raise ValueError(
+            f"the {what} are more than {limits.PATTERNS} patterns, or one is longer than "
+            f"{limits.PATTERN} characters"
+        )
     return patterns
 
 
@@ -193,12 +202,34 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
     """Match a pattern list: some pattern must match, and none that stands after a `!` may."""
     found = False
     for pattern in patterns:
-        glob = re.escape(pattern.removeprefix("!")).replace(r"\*", ".*").replace(r"\?", ".")
-        if re.fullmatch(glob, name, re.DOTALL):
+        if _fits(name, pattern.removeprefix("!")):
             if pattern.startswith("!"):
                 return False
             found = True
     return found
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Match one pattern of `*` and `?`, in steps of at most one length times the other.
+
+    Where two stars stand, the first may take as little as it can: so it is enough to go back to
+    the last one, and no star before it is ever tried again.
+    """
+    at = behind = 0
+    star = -1
+    while at < len(name):
+        if behind < len(pattern) and pattern[behind] == "*":
+            star, start = behind, at
+            behind += 1
+        elif behind < len(pattern) and pattern[behind] in ("?", name[at]):
+            at += 1
+            behind += 1
+        elif star >= 0:
+            start += 1
+            at, behind = start, star + 1
+        else:
+            return False
+    return not pattern[behind:].strip("*")
 
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._+@-]*"

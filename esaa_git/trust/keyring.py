@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.documents import decode_yaml_texts
 from esaa_git.core.events.spec import PEOPLE, ROLES, is_person
 from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 from esaa_git.trust import sshsig
@@ -348,6 +349,7 @@ def openpgp_file(principals: Sequence[str], key: PublicKey) -> str:
 def _entries(content: bytes) -> list[Any]:
     import yaml
 
+    decode_yaml_texts(content)  # which bounds what follows
     root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
     return [] if root is None else list(root.value)
 

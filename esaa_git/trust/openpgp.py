@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.core.contracts import OPENPGP_SIGNERS
+from esaa_git.core.documents import Lined, YamlFault, decode_yaml_texts
 from esaa_git.trust.allowed_signers import patterns_of, unusable
 from esaa_git.trust.oneform import Unacceptable
 from esaa_git.trust.openpgp_form import PgpKey, public_keys
@@ -61,36 +62,34 @@ def remove_home(home: str, owner: int) -> None:
 
 
 def parse_openpgp_signers(content: bytes) -> Iterator[PinnedOpenPgpKey]:
-    """Read the entries from YAML's nodes, where an unquoted fingerprint is not yet a number."""
-    import yaml
-
+    """Read the entries, with every scalar as text: an unquoted fingerprint is no number."""
     try:
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise unusable(OPENPGP_SIGNERS, mark.line + 1 if mark else 1, "not YAML") from None
-    if root is None:
+        entries = decode_yaml_texts(content)
+    except YamlFault as fault:
+        # libyaml puts the end of a text on a line of its own.
+        line = min(fault.line or 1, content.rstrip(b"\n").count(b"\n") + 1)
+        raise unusable(OPENPGP_SIGNERS, line, f"not YAML: {fault}") from None
+    if entries is None:
         return
-    if not isinstance(root, yaml.SequenceNode):
+    if not isinstance(entries, list):
         raise unusable(OPENPGP_SIGNERS, 1, "expected a list of keys")
-    for entry in root.value:
-        number = entry.start_mark.line + 1
-        pairs = entry.value if isinstance(entry, yaml.MappingNode) else []
-        fields = {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
-        if len(pairs) != 3 or set(fields) != {"principals", "fingerprint", "public_key"}:
+    for entry in entries:
+        number = entry.line if isinstance(entry, Lined) else 1
+        fields = entry if isinstance(entry, Lined) else {}
+        if set(fields) != {"principals", "fingerprint", "public_key"}:
             cause = "expected principals, fingerprint and public_key, each of them once"
             raise unusable(OPENPGP_SIGNERS, number, cause)
-        principals, fingerprint = fields["principals"], str(fields["fingerprint"].value)
-        public_key = str(fields["public_key"].value).strip() + "\n"
-        names = principals.value if isinstance(principals, yaml.SequenceNode) else []
-        if not names or not all(isinstance(name, yaml.ScalarNode) for name in names):
+        names, fingerprint = fields["principals"], str(fields["fingerprint"])
+        public_key = str(fields["public_key"]).strip() + "\n"
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not names or not is_list:
             raise unusable(OPENPGP_SIGNERS, number, "principals is not a list of names")
         if re.fullmatch("[0-9A-Fa-f]{40}", fingerprint) is None:
             raise unusable(OPENPGP_SIGNERS, number, "fingerprint is not 40 hexadecimal digits")
         if re.fullmatch(_PGP_KEY, public_key) is None:
             raise unusable(OPENPGP_SIGNERS, number, "public_key is not one armoured public key")
         try:
-            patterns = patterns_of("principals", ",".join(name.value for name in names))
+            patterns = patterns_of("principals", ",".join(names))
             keys = public_keys(public_key)
         except ValueError as error:
             cause = f"public_key: {error}" if isinstance(error, Unacceptable) else str(error)

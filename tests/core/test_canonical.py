@@ -6,8 +6,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from esaa_git.core.canonical import NotCanonical, decode, digest, encode
+from esaa_git.core.canonical import NotCanonical, decode, digest, encode, nests_deeper
+from esaa_git.core.limits import JSON_DEPTH
 
 VALUES: list[tuple[Any, bytes]] = [
     (None, b"null\n"),
@@ -78,17 +81,56 @@ def test_any_other_bytes_are_refused(data: bytes) -> None:
         decode(data)
 
 
-def test_whatever_the_depth_there_is_a_value_or_the_one_error() -> None:
-    outcomes = set()
-    # Where an interpreter gives up is its own: about 1,000 in Python 3.11, and more in later ones.
-    for depth in (*range(850, 1050), *(2**power for power in range(7, 18))):
-        try:
-            decode(b"[" * depth + b"]" * depth + b"\n")
-        except NotCanonical:
-            outcomes.add("refused")
-        else:
-            outcomes.add("taken")
-    assert outcomes == {"taken", "refused"}
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        (b"[", b"]"),
+        (b'{"a":', b"}"),
+        (b'{"[":[', b"]}"),
+        (b'["\\"{[",[', b"]]"),
+        (b'["\\\\",', b"]"),
+    ],
+)
+def test_how_deep_a_value_may_nest_is_ours_to_say(opening: bytes, closing: bytes) -> None:
+    each = len(closing)
+    most = JSON_DEPTH // each
+    innermost = b"1" if opening.endswith(b":") else b'"]"'
+    assert decode(opening * most + innermost + closing * most + b"\n")
+    for depth in (most + 1, 500, 20_000):
+        with pytest.raises(NotCanonical, match=f"deeper than {JSON_DEPTH}"):
+            decode(opening * depth + innermost + closing * depth + b"\n")
+
+
+@pytest.mark.parametrize("text", ["[" * 999, '"[{' * 99, "\\[" * 99, '\\"[' * 99])
+def test_brackets_in_a_text_are_no_depth(text: str) -> None:
+    assert decode(encode({"text": text, "list": [text]})) == {"text": text, "list": [text]}
+
+
+def depth_of(value: Any) -> int:
+    below = value.values() if isinstance(value, dict) else value
+    is_nested = isinstance(value, dict | list)
+    return 1 + max(map(depth_of, below), default=0) if is_nested else 0
+
+
+@given(
+    st.recursive(
+        st.text('[]{}"\\a', max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.text('[]{}"\\', max_size=3), inner, max_size=3)
+        ),
+        max_leaves=20,
+    ),
+    st.integers(1, 6),
+)
+def test_depth_is_told_exactly_without_parsing(value: Any, limit: int) -> None:
+    assert nests_deeper(encode(value), limit) == (depth_of(value) > limit)
+
+
+@pytest.mark.parametrize("data", [b"[" * 10**6, b'"' + b"[" * 10**6, b'"\\' * 10**6, b"[]" * 10**6])
+def test_megabytes_that_are_no_json_are_refused(data: bytes) -> None:
+    with pytest.raises(NotCanonical):
+        decode(data)
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, {1: 1, "a": 2}, {1, 2}, object()])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from esaa_git.app.roadmap import check_contracts
 from esaa_git.core.contracts import REQUIRED_FILES, Contracts, is_contract_file
@@ -23,6 +25,7 @@ PROFILE = "PARCER_PROFILE.agent-impl.yaml"
 DOCUMENTS = (AGENT, ORCHESTRATOR, POLICY, STORAGE, SWARM, PROFILE)
 
 MISSING = object()
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 def unusable(files: dict[str, bytes]) -> ConfigurationError:
@@ -180,12 +183,62 @@ def test_another_version_is_not_ours_to_read(name: str) -> None:
         pytest.param(b"a: 2026-13-45\n", id="a date that is none"),
         pytest.param(b"a: \x07\n", id="a control character"),
         pytest.param(b"[" * 5000, id="without an end"),
+        pytest.param(b"a: &x 1\n", id="an anchor"),
+        pytest.param(b"a: &x [1]\nb: *x\n", id="an alias"),
+        pytest.param(b"a: &x {b: 1}\nc: {<<: *x}\n", id="a merge key with an alias"),
+        pytest.param(b"a: {<<: {b: 1}}\n", id="a merge key"),
+        pytest.param(b"a: {<<: [{b: 1}]}\n", id="a merge key with a list"),
+        pytest.param(b"a: !!str 5\n", id="a tag of YAML's own"),
+        pytest.param(b"a: !x 5\n", id="a tag of one's own"),
+        pytest.param(b"a: !!set {b, c}\n", id="a set"),
+        pytest.param(b"[" * (1 << 20), id="a megabyte of brackets"),
+        pytest.param(b"- " * (1 << 19), id="a megabyte of lists"),
+        pytest.param(b"{a: " * 33 + b"}" * 33, id="33 levels of mappings"),
+        pytest.param(b"[" + b"x," * 60_000 + b"]", id="too many texts"),
+        pytest.param(b"# \n" * 400_000, id="over a mebibyte"),
+        pytest.param(b"{" * 400 + b"}" * 400, id="keys that are mappings"),
+        pytest.param(b"&a " * 1000 + b"x", id="a thousand anchors"),
     ],
 )
 def test_yaml_that_is_no_plain_document_is_refused_with_the_file(data: bytes) -> None:
     with pytest.raises(ConfigurationError) as caught:
         decode_yaml(data, "contract.yaml")
     assert caught.value.message.startswith("'contract.yaml'")
+
+
+LEVELS = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 9)
+)
+
+
+def test_no_alias_is_expanded_and_what_to_do_is_said() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        decode_yaml(LEVELS, "contract.yaml")
+    assert caught.value.message == (
+        "'contract.yaml' line 1 column 5: an anchor ('&name') is not accepted: write it out"
+    )
+    assert str(caught.value.hint).startswith("correct 'contract.yaml' there")
+
+
+def test_numbers_dates_and_words_are_read_as_yaml_has_them() -> None:
+    value = decode_yaml(
+        b"{a: 1, b: '1', c: true, d: no, e: null, f: ~, g: 1.5, h: text, i: , j: 0x10}\n", "x"
+    )
+    assert value == {
+        "a": 1, "b": "1", "c": True, "d": False, "e": None, "f": None, "g": 1.5, "h": "text",
+        "i": None, "j": 16,
+    }  # fmt: skip
+    # A number of base 60 with 500,000 parts would take minutes.
+    long = "1" + ":1" * 5000
+    assert decode_yaml(f"a: {long}\n".encode(), "x") == {"a": long}
+
+
+@pytest.mark.parametrize(
+    "name", [path for path in sorted(TEMPLATES.glob("**/*.yaml")) if path.name != "plan.yaml"]
+)
+def test_what_the_templates_bring_is_read_as_the_safe_loader_would(name: Path) -> None:
+    data = name.read_bytes()
+    assert decode_yaml(data, name.name) == yaml.safe_load(data)
 
 
 def test_a_duplicate_key_deep_inside_is_named_where_it_stands() -> None:

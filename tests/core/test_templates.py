@@ -37,7 +37,7 @@ EXAMPLE_AGENT = DEFAULT / "agents" / "example-agent"
 # What `init` writes by itself; the key is one that nobody holds.
 ALLOWED_SIGNERS = (
     b'orchestrator,approver,admin namespaces="git" ssh-ed25519 '
-    b"AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+    b"AAAAC3NzaC1lZDI1NTE5AAAAIAMAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
 )
 
 
