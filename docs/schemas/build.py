@@ -105,7 +105,8 @@ def payloads() -> str:
         parts.append(f"#### `{action}`\n")
         if "oneOf" in shape:
             for each in shape["oneOf"]:
-                parts.append(f"With `view` `{each['properties']['view']['enum'][0]}`:\n")
+                (tag,) = shape["required"]
+                parts.append(f"With `{tag}` `{each['properties'][tag]['enum'][0]}`:\n")
                 parts.append(fields(each))
         else:
             parts.append(fields(shape))

@@ -217,4 +217,6 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    """Return a value as JSON on one line, with all that does not print as an escape."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)

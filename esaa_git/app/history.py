@@ -14,7 +14,7 @@ from esaa_git.app import project as wiring
 from esaa_git.app.project import Project
 from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.event import Event, StoredEvent, event_id
-from esaa_git.core.events import AttemptCreate, FileWrite
+from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
 from esaa_git.core.events.fields import Exchange
 from esaa_git.errors import MismatchError, UsageError
 from esaa_git.store.log import EventCommit, read_event_commit
@@ -30,7 +30,7 @@ from esaa_git.store.position import (
 )
 
 if TYPE_CHECKING:
-    from esaa_git.core.state import Approval, State, Task
+    from esaa_git.core.state import Approval, Note, State, Task
     from esaa_git.report.compare import FileChange, RecordChange
     from esaa_git.verification.provenance import Provenance
 
@@ -109,30 +109,34 @@ def state(project: Project, at: str | None = None) -> State:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event, who signed it, and the paths of the contents that travel beside it.
+    """One event, who signed it, the paths of what travels beside it, and what people remarked.
 
     `not_kept` names the sides of its exchange (`request`, `response`) of which the policy in force
-    kept a digest at the most.
+    kept a digest at the most. Remarks on a run stand with the event that began it.
     """
 
     stored: StoredEvent
     signature: Provenance
     files: tuple[str, ...]
     not_kept: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ShownTask:
-    """One task, the approvals asked for it, and its events, the newest first."""
+    """One task, the approvals asked for it, its events, the newest first, and the notes on it."""
 
     task: Task
     approvals: tuple[Approval, ...]
     events: tuple[StoredEvent, ...]
     attempts_allowed: int
+    notes: tuple[Note, ...] = ()
 
 
 def show(project: Project, what: str) -> ShownEvent | ShownTask:
     """Return one event (`EV-00000042`, `42`, `@`, `@~3`) or one task, in full.
+
+    A run (`RUN-0001`) is shown as the event that began it.
 
     Raises:
         UsageError: if the text means neither.
@@ -140,7 +144,24 @@ def show(project: Project, what: str) -> ShownEvent | ShownTask:
     """
     if is_position(what):
         return _event(project, find_event(project.repository, what))
+    state, _ = project.log.load()
+    if what not in state.tasks and what.startswith("RUN-"):
+        for stored in project.log.events(newest_first=True):
+            if isinstance(stored.event.payload, RunInit) and stored.event.payload.run_id == what:
+                return _event(project, stored.commit)
     return _task(project, what)
+
+
+def event_named(project: Project, what: str) -> str:
+    """Return the id of the event that a text means.
+
+    Raises:
+        UsageError: if it means none.
+    """
+    if not is_position(what):
+        _find_task(project.log.load()[0], what)  # says what else it may have been meant to be
+    oid = find_event(project.repository, what)
+    return read_event_commit(project.repository.read, oid).event.event_id
 
 
 def _event(project: Project, oid: str) -> ShownEvent:
@@ -149,7 +170,12 @@ def _event(project: Project, oid: str) -> ShownEvent:
     found = read_event_commit(project.repository.read, oid)
     signature = provenance_of(project.repository, found)
     files = tuple(_files(project, found))
-    return ShownEvent(StoredEvent(found.event, oid), signature, files, _not_kept(found.event))
+    state, _ = project.log.load()
+    notes = state.notes_on(found.event.event_id)
+    if isinstance(found.event.payload, RunInit):
+        notes = (*state.notes_on(found.event.payload.run_id), *notes)
+    stored = StoredEvent(found.event, oid)
+    return ShownEvent(stored, signature, files, _not_kept(found.event), notes)
 
 
 def _not_kept(event: Event) -> tuple[str, ...]:
@@ -180,7 +206,8 @@ def _task(project: Project, task_id: str) -> ShownTask:
     repository = project.repository
     candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
     history = tuple(history_of(candidates, selection))
-    return ShownTask(task, approvals, history, attempts_allowed(task, contracts))
+    allowed = attempts_allowed(task, contracts)
+    return ShownTask(task, approvals, history, allowed, state.notes_on(task_id))
 
 
 def _find_task(state: State, task_id: str) -> Task:

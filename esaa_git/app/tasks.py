@@ -10,6 +10,7 @@ from esaa_git.errors import UsageError
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.events.fields import TaskDefinition
+    from esaa_git.core.state import Task
 
 _NOT_GIVEN = {"kind": "", "title": None}
 """A definition may lack what a task must have; the event's schema says so in words."""
@@ -48,11 +49,15 @@ def release(project: Project, task_id: str, actor: str | None, reason: str) -> N
     operator.unclaim(project.engine, task_id, project.actor(actor), reason)
 
 
-def note(project: Project, task_id: str, actor: str | None, text: str) -> None:
-    """Leave a remark that the task's next request carries to the agent."""
-    from esaa_git.engine import operator
+def find(project: Project, task_id: str) -> Task:
+    """Return a task of the log.
 
-    operator.note(project.engine, task_id, project.actor(actor), text)
+    Raises:
+        UsageError: if there is no such task.
+    """
+    from esaa_git.engine.schedule import find_task
+
+    return find_task(project.log.load()[0], task_id)
 
 
 def hotfix(

@@ -115,14 +115,15 @@ def _line(stored: StoredEvent, *, oneline: bool, as_json: bool) -> str:
         more=_EVENT_FORMS,
     )
 )
-@click.argument("what", metavar="EVENT|TASK")
+@click.argument("what", metavar="EVENT|TASK|RUN")
 @json_option
 @pass_project
 def show(project: Project, what: str, as_json: bool) -> None:
-    """Show one event, or one task, in full.
+    """Show one event, or one task, in full; of a run, the event that began it.
 
     An event: its envelope and payload, who signed it, and which files it brought. A task: its
     definition, where it stands, every attempt, what the last rejection asked for, its result.
+    With each, the notes that people left on it.
     """
     from esaa_git.app.history import ShownTask
     from esaa_git.app.history import show as look
@@ -151,11 +152,12 @@ def _print_event(found: ShownEvent, as_json: bool) -> None:
                 },
                 "files": files,
                 "not_kept": list(found.not_kept),
+                "notes": [note.to_json() for note in found.notes],
             }
         )
         return
     hints = [f"git show {stored.commit[:12]}:{files[0]}"] if files else []
-    for line in event_lines(stored, signed.text, files, hints):
+    for line in event_lines(stored, signed.text, files, hints, found.notes):
         click.echo(line)
     for side in found.not_kept:
         click.echo(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
@@ -166,9 +168,9 @@ def _print_task(found: ShownTask, as_json: bool) -> None:
 
     task, approvals, events = found.task, found.approvals, found.events
     if as_json:
-        print_json(task_document(task, approvals, events))
+        print_json(task_document(task, approvals, events, found.notes))
         return
-    for line in task_lines(task, approvals, events, found.attempts_allowed):
+    for line in task_lines(task, approvals, events, found.attempts_allowed, found.notes):
         click.echo(line)
 
 
@@ -226,7 +228,9 @@ def print_effect(project: Project, attempt_id: str) -> None:
 
 
 def _diff_json(found: Difference) -> dict[str, Any]:
-    by_table: dict[str, Any] = {"tasks": [], "issues": [], "lessons": [], "approvals": []}
+    from esaa_git.report.compare import TABLES
+
+    by_table: dict[str, Any] = {table: [] for table in TABLES}
     singles: dict[str, Any] = {}
     for change in found.records:
         if change.table:

@@ -26,6 +26,8 @@ COMMANDS = {
     "context": "agent:context",
     "mcp": "mcp:mcp",
     "issue": "task:issue",
+    "note": "remarks:note",
+    "lesson": "remarks:lesson",
     "hotfix": "task:hotfix",
     "override": "task:override",
     "log": "history:log",

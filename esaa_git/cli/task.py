@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from esaa_git.app import issues, tasks
+from esaa_git.app import issues, remarks, tasks
 from esaa_git.app.project import Project
 from esaa_git.app.status import current_state
 from esaa_git.cli.output import (
@@ -26,7 +26,7 @@ reason_option = click.option(
 
 @click.group()
 def task() -> None:
-    """List, show and add tasks; unblock them, and leave notes."""
+    """List, show and add tasks; unblock and release them, and leave notes."""
 
 
 @task.command("list", epilog=examples("git esaa task list --state blocked"))
@@ -126,9 +126,9 @@ def release(project: Project, task_id: str, reason: str, actor: str | None) -> N
 @as_option
 @pass_project
 def note(project: Project, task_id: str, text: str, actor: str | None) -> None:
-    """Leave a remark that the task's next request carries to the agent."""
-    tasks.note(project, task_id, actor, text)
-    click.echo(f"noted on {task_id}")
+    """Leave a remark on a task (the same as 'git esaa note TASK')."""
+    tasks.find(project, task_id)
+    click.echo(f"noted on {remarks.note(project, task_id, text, actor)}")
 
 
 def _definition(given: dict[str, Any]) -> dict[str, Any]:

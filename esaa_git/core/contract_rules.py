@@ -24,18 +24,22 @@ from esaa_git.core.events import (
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
+    EventNote,
     FileWrite,
     Health,
     IssueReport,
     IssueResolved,
     LessonRecord,
+    LessonWithdraw,
     OutputRejected,
     PolicyDecision,
+    ReviewResult,
     ReviewReturned,
     RunEnd,
     RunInit,
+    RunNote,
     TaskCreate,
-    TaskNoted,
+    TaskNote,
     TaskUpdate,
     VerifyFail,
     VerifyOk,
@@ -48,7 +52,7 @@ from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.proposal import Boundary
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import AGREED, State, Task
 from esaa_git.errors import ConfigurationError
 
 
@@ -66,6 +70,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             _lease(event, contracts, payload.deadline)
         case Dispatch():
             _reviewer(state, event, payload, contracts)
+        case ReviewResult():
+            _verdict(state, payload, contracts)
         case ApprovalGrant() | ApprovalDeny():
             _decision(state, event, payload, contracts)
         case FileWrite():
@@ -91,10 +97,13 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             | IssueReport()
             | IssueResolved()
             | LessonRecord()
+            | LessonWithdraw()
+            | EventNote()
+            | RunNote()
+            | TaskNote()
             | OutputRejected()
             | PolicyDecision()
             | ReviewReturned()
-            | TaskNoted()
             | VerifyFail()
             | VerifyOk()
             | VerifyStart()
@@ -184,21 +193,21 @@ def _reviewer(state: State, event: Event, payload: Dispatch, contracts: Contract
     _lease(event, contracts, payload.review.deadline)
 
 
+def _verdict(state: State, payload: ReviewResult, contracts: Contracts) -> None:
+    """Refuse the verdict of an agent that is not the reviewer, or where a person has to agree."""
+    task = state.tasks.get(payload.task_id)
+    if task is None or payload.reviewer != reviewer_of(task, contracts):
+        raise Violation("INV-002", f"{payload.reviewer} is no reviewer of '{payload.task_id}'")
+
+
 def _decision(
     state: State, event: Event, payload: ApprovalGrant | ApprovalDeny, contracts: Contracts
 ) -> None:
-    """Refuse a decision on one's own work, or by an agent that is not the reviewer.
-
-    Whether it is a person's to make is judged by their key.
-    """
+    """Refuse a decision on one's own work; whether it is a person's to make, their key says."""
     approval = state.approvals.get(payload.approval_id)
     task = None if approval is None else state.tasks.get(approval.task_id)
-    if approval is None or task is None:
-        return
-    if is_own_work(task, event.actor, contracts):
+    if task is not None and is_own_work(task, event.actor, contracts):
         raise Violation("INV-002", "nobody approves their own work")
-    if event.actor in contracts.swarm.agents and event.actor != reviewer_of(task, contracts):
-        raise Violation("INV-002", f"{event.actor} is no reviewer of '{approval.task_id}'")
 
 
 def _effect(state: State, payload: FileWrite, contracts: Contracts) -> None:
@@ -239,6 +248,8 @@ def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contract
         _usable(changes, Task("", kind, ""), contracts)
     if cause == Cause.ACCEPTED and needs_review(task, contracts):
         raise Violation("INV-002", f"'{task.task_id}' needs a review")
+    if cause == Cause.APPROVED and _lacks_person(state, task, contracts):
+        raise Violation("INV-002", f"an agent agreed on '{task.task_id}', and a person has to")
     spent = task.attempts_used >= attempts_allowed(task, contracts)
     if cause in (Cause.REJECTED, Cause.TIMED_OUT) and spent:
         raise Violation("INV-002", f"the attempts of '{task.task_id}' are spent")
@@ -248,6 +259,14 @@ def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contract
     cools = cooldown > 0 and cause in (Cause.REJECTED, Cause.TIMED_OUT)
     if cools and (payload.not_before or "") < after(event.ts, cooldown):
         raise Violation("INV-002", f"'{task.task_id}' cools down longer than that")
+
+
+def _lacks_person(state: State, task: Task, contracts: Contracts) -> bool:
+    """Answer whether a task stands on an agent's verdict where, by now, a person has to agree."""
+    approval = state.approvals.get(task.pending_approval or "")
+    if approval is None or approval.state != AGREED:
+        return False
+    return approval.decided_by != reviewer_of(task, contracts)
 
 
 def is_success(state: State, contracts: Contracts) -> bool:

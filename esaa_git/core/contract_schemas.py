@@ -99,7 +99,7 @@ RUNTIME_POLICY = record(
                 "on_blocked": choice("failed", "wait"),
             }
         ),
-        "lessons": record({"max_in_request": integer(0, 1000)}),
+        "lessons": record({"max_in_request": integer(0, 1000)}, {"max_per_author": integer(0, 50)}),
     }
 )
 

@@ -55,6 +55,10 @@ DEFAULT_CONTEXT_BYTES = 200_000
 """How many bytes of files a request carries where the policy does not say."""
 
 
+LESSONS_PER_AUTHOR = 5
+"""How many lessons of one author a request carries where the policy does not say."""
+
+
 def is_contract_file(name: str) -> bool:
     """Answer whether a file of `.roadmap/` belongs to the contracts that are pinned."""
     return (
@@ -144,6 +148,7 @@ class RuntimePolicy:
     success_when: str
     on_blocked: str
     lessons_in_request: int
+    lessons_of_author: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +268,12 @@ class Contracts:
                     cause="nobody approves their own work",
                     hint=f"name another agent for '{kind}' under 'reviewers' in .roadmap/{SWARM}",
                 )
-        signs = self.orchestrator.signing.get("approval.grant", {ORCHESTRATOR})
+        signs = self.orchestrator.signing.get("review.result", {ORCHESTRATOR})
         if reviewed and ORCHESTRATOR not in signs:
             raise ConfigurationError(
-                f"kind '{reviewed[0]}' is reviewed by an agent, but persons alone sign approvals",
-                cause="an agent holds no key; the orchestrator signs what it decided",
-                hint=f"add 'orchestrator' to approval.grant in .roadmap/{ORCHESTRATOR_CONTRACT}, "
+                f"kind '{reviewed[0]}' is reviewed by an agent, whose verdict nobody may record",
+                cause="an agent holds no key; the orchestrator signs 'review.result'",
+                hint=f"add 'orchestrator' to review.result in .roadmap/{ORCHESTRATOR_CONTRACT}, "
                 "or write 'review: required'",
             )
 
@@ -334,6 +339,7 @@ class Contracts:
             success_when=document["run_end"]["success_when"],
             on_blocked=document["run_end"]["on_blocked"],
             lessons_in_request=document["lessons"]["max_in_request"],
+            lessons_of_author=document["lessons"].get("max_per_author", LESSONS_PER_AUTHOR),
         )
 
     @cached_property

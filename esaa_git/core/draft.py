@@ -11,7 +11,20 @@ from typing import Any
 
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import IllegalTransition, TaskState, next_state
-from esaa_git.core.state import Approval, Attempt, Issue, Lesson, Project, Run, State, Task
+from esaa_git.core.state import (
+    NOTES_KEPT,
+    AcceptedLessons,
+    Approval,
+    Attempt,
+    Issue,
+    Lesson,
+    Note,
+    Notes,
+    Project,
+    Run,
+    State,
+    Task,
+)
 
 
 class Draft:
@@ -19,9 +32,11 @@ class Draft:
 
     __slots__ = (
         "_touched",
+        "accepted_lessons",
         "approvals",
         "issues",
         "lessons",
+        "notes",
         "project",
         "run",
         "supersessions",
@@ -33,10 +48,12 @@ class Draft:
         self.project: Project = state.project
         self.run: Run = state.run
         self.supersessions = state.supersessions
+        self.accepted_lessons = state.accepted_lessons
         self.tasks = state.tasks
         self.issues = state.issues
         self.lessons = state.lessons
         self.approvals = state.approvals
+        self.notes = state.notes
 
     # -- reading --------------------------------------------------------------------------
 
@@ -116,9 +133,25 @@ class Draft:
 
     def put_lesson(self, lesson: Lesson) -> None:
         """Store a lesson."""
+        if lesson.lesson_id not in self.lessons:
+            self.change_run(lessons=self.run.lessons + 1)
         self.lessons = self.lessons.with_record(lesson.lesson_id, lesson)
         self._touched.add(("lessons", lesson.lesson_id))
-        self.change_run(lessons=self.run.lessons + 1)
+
+    def accept_lessons(self, attempt: Attempt) -> None:
+        """Have the lessons of an attempt stand, whose result closes its task."""
+        standing = tuple(one for one in attempt.lessons if self.lessons[one].withdrawn is None)
+        if standing:
+            self._put_accepted(self.accepted_lessons.with_lessons(attempt.agent, standing))
+
+    def drop_lesson(self, lesson: Lesson) -> None:
+        """Have a lesson stand no longer."""
+        if lesson.lesson_id in dict(self.accepted_lessons.by_author).get(lesson.recorded_by, ()):
+            self._put_accepted(self.accepted_lessons.without(lesson.recorded_by, lesson.lesson_id))
+
+    def _put_accepted(self, lessons: AcceptedLessons) -> None:
+        self.accepted_lessons = lessons
+        self._touched.add(("", "accepted_lessons"))
 
     def pending_approval(self, approval_id: str) -> Approval:
         """Return an approval that is not decided yet."""
@@ -135,6 +168,12 @@ class Draft:
             self.change_run(approvals=self.run.approvals + 1)
         self.approvals = self.approvals.with_record(approval.approval_id, approval)
         self._touched.add(("approvals", approval.approval_id))
+
+    def add_note(self, target: str, note: Note) -> None:
+        """Add a remark on a task, run or event."""
+        held = self.notes[target].notes if target in self.notes else ()
+        self.notes = self.notes.with_record(target, Notes(target, (*held, note)[-NOTES_KEPT:]))
+        self._touched.add(("notes", target))
 
     def supersede(self, task_id: str, successor: str) -> None:
         """Note that `successor` stands in for the done task, whose record stays as it is."""
@@ -170,10 +209,12 @@ class Draft:
             project=self.project,
             run=self.run,
             supersessions=self.supersessions,
+            accepted_lessons=self.accepted_lessons,
             tasks=self.tasks,
             issues=self.issues,
             lessons=self.lessons,
             approvals=self.approvals,
+            notes=self.notes,
             touched=frozenset(self._touched),
         )
 

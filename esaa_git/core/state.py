@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
 from esaa_git.core.record import JsonRecord
@@ -20,7 +20,10 @@ SCHEMA_VERSION = "0.3.0"
 
 @dataclass(frozen=True, slots=True)
 class Attempt(JsonRecord):
-    """One agent's lease on one task: who, until when (RFC 3339), against which base commit."""
+    """One agent's lease on one task: who, until when (RFC 3339), against which base commit.
+
+    `lessons` names those that its holder recorded with it.
+    """
 
     attempt_id: str
     number: int
@@ -30,6 +33,11 @@ class Attempt(JsonRecord):
     deadline: str
     base: str
     mode: str
+    lessons: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**{**document, "lessons": tuple(document.get("lessons", ()))})
 
     @property
     def is_active(self) -> bool:
@@ -82,11 +90,27 @@ class CheckCommand(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Note(JsonRecord):
-    """A remark that a person left on a task."""
+    """A remark that a person left."""
 
     ts: str
     by: str
     text: str
+
+
+NOTES_KEPT: Final = 100
+"""How many notes on one thing the state holds; older ones stand in the log alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes(JsonRecord):
+    """The newest remarks on one task, run or event, by its id, oldest first."""
+
+    target: str
+    notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["target"], tuple(Note(**one) for one in document["notes"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +150,6 @@ class Task(JsonRecord):
     blocked: Blocked | None = None
     result: Result | None = None
     medium_issues: int = 0
-    notes: tuple[Note, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)
@@ -159,10 +182,6 @@ def _result(document: Mapping[str, Any]) -> Result:
     return Result(**{**document, "paths": tuple(document.get("paths", ()))})
 
 
-def _notes(documents: list[Mapping[str, Any]]) -> tuple[Note, ...]:
-    return tuple(Note(**document) for document in documents)
-
-
 def _checks(documents: list[Mapping[str, Any]]) -> tuple[CheckCommand, ...]:
     return tuple(
         CheckCommand(document["name"], tuple(document["run"]), document.get("timeout"))
@@ -176,11 +195,10 @@ _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("writes", tuple),
     ("checks", _checks),
     ("context", tuple),
-    ("attempt", lambda document: Attempt(**document)),
+    ("attempt", Attempt.from_json),
     ("rejection", lambda document: Rejection(**document)),
     ("blocked", lambda document: Blocked(**document)),
     ("result", _result),
-    ("notes", _notes),
 )
 
 DEFINITION_FIELDS = (
@@ -227,7 +245,11 @@ class Issue(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Lesson(JsonRecord):
-    """A rule learnt from a mistake; it goes to the kinds of task it names, or to all."""
+    """A rule learnt from a mistake, with what it is known from.
+
+    `kinds` narrows to whom it goes; `esaa_git.core.lessons` says to whom it may. One that is
+    `withdrawn`, for this reason, goes to nobody.
+    """
 
     lesson_id: str
     rule: str
@@ -235,15 +257,22 @@ class Lesson(JsonRecord):
     recorded_by: str
     kinds: tuple[str, ...] = ()
     task_id: str | None = None
+    attempt_id: str | None = None
+    withdrawn: str | None = None
+    withdrawn_by: str | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         return cls(**{**document, "kinds": tuple(document.get("kinds", ()))})
 
 
+AGREED: Final = "agreed"
+"""The state of an approval on which the agent agreed that was asked; a person's is `granted`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Approval(JsonRecord):
-    """A decision that is owed: `pending`, `granted` or `denied`.
+    """A decision that is owed: `pending`, `granted`, `agreed` or `denied`.
 
     `reviewer` is the agent that was asked and has until `deadline` (RFC 3339) to decide; `tries`
     counts its answers that were refused, the last of which is `rejection`.
@@ -353,6 +382,49 @@ class Supersessions(JsonRecord):
         return dict(self.by_task).get(task_id)
 
 
+LESSONS_OF_ATTEMPT: Final = 20
+"""How many lessons an attempt may leave, whatever ways they come."""
+
+LESSONS_OF_AUTHOR: Final = 50
+"""How many lessons of one author the state holds ready; older ones stay on record."""
+
+LESSONS_READY: Final = 500
+"""How many it holds ready of all authors, so that a request costs a bounded time."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedLessons(JsonRecord):
+    """The lessons that came with accepted results and stand, by author, oldest first.
+
+    An author who records many pushes out their own: where there are too many of all, the author
+    who has most gives up the oldest.
+    """
+
+    by_author: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {author: list(ids) for author, ids in self.by_author}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(tuple(sorted((author, tuple(ids)) for author, ids in document.items())))
+
+    def with_lessons(self, author: str, ids: tuple[str, ...]) -> AcceptedLessons:
+        """Return these and newer ones of an author."""
+        held = dict(self.by_author)
+        held[author] = (*held.get(author, ()), *ids)[-LESSONS_OF_AUTHOR:]
+        while sum(map(len, held.values())) > LESSONS_READY:
+            most = max(sorted(held), key=lambda name: len(held[name]))
+            held[most] = held[most][1:]
+        return AcceptedLessons(tuple(sorted(held.items())))
+
+    def without(self, author: str, lesson_id: str) -> AcceptedLessons:
+        """Return these but for one."""
+        held = dict(self.by_author)
+        held[author] = tuple(one for one in held.get(author, ()) if one != lesson_id)
+        return AcceptedLessons(tuple(sorted((name, ids) for name, ids in held.items() if ids)))
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that the events up to `seq` say.
@@ -366,11 +438,17 @@ class State:
     project: Project = Project()
     run: Run = Run()
     supersessions: Supersessions = Supersessions()
+    accepted_lessons: AcceptedLessons = AcceptedLessons()
     tasks: Table[Task] = field(default_factory=Table)
     issues: Table[Issue] = field(default_factory=Table)
     lessons: Table[Lesson] = field(default_factory=Table)
     approvals: Table[Approval] = field(default_factory=Table)
+    notes: Table[Notes] = field(default_factory=Table)
     touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+
+    def notes_on(self, target: str) -> tuple[Note, ...]:
+        """Return the newest remarks on a task, run or event, oldest first."""
+        return self.notes[target].notes if target in self.notes else ()
 
     def document(self, table: str, key: str) -> JsonRecord:
         """Return the record behind one entry of `touched`."""

@@ -14,15 +14,16 @@ from esaa_git.core.contract_rules import attempts_allowed, needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import REVIEW, payload_schemas, update_schemas
 from esaa_git.core.events.base import schema_of
+from esaa_git.core.lessons import lessons_for
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, State, Task
+from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, Lesson, State, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
 MAX_ISSUES = 20
 MAX_NOTES = 20
 SCANNED = 500
-"""How many of the newest lessons and issues are looked at, so that a view costs a bounded time."""
+"""How many of the newest issues are looked at, so that a view costs a bounded time."""
 
 
 def purified_view(
@@ -35,7 +36,7 @@ def purified_view(
         "attempt_id": attempt.attempt_id,
         "base": attempt.base,
         "deadline": attempt.deadline,
-        "task": _task(task),
+        "task": _task(state, task),
         "contract": _contract(contracts, task),
         "attempts": {"number": attempt.number, "allowed": attempts_allowed(task, contracts)},
         "dependencies": [_dependency(state.tasks[name]) for name in task.depends_on],
@@ -52,9 +53,9 @@ def purified_view(
         }
     if task.supersedes is not None:
         view["supersedes"] = _dependency(state.tasks[task.supersedes])
-    lessons = _lessons(state, task, contracts.policy.lessons_in_request)
+    lessons = lessons_for(state, contracts, task.kind)
     if lessons:
-        view["lessons"] = lessons
+        view["lessons"] = [_lesson(one) for one in lessons]
     issues = _issues(state, contracts, task)
     if issues:
         view["issues"] = issues
@@ -100,12 +101,13 @@ def review_view(
     return view
 
 
-def _task(task: Task) -> dict[str, Any]:
+def _task(state: State, task: Task) -> dict[str, Any]:
     shown = ("task_id", "kind", "title", "description", "acceptance", "depends_on")
     document = task.to_json()
     view = {name: document[name] for name in shown if name in document}
-    if task.notes:
-        view["notes"] = [note.text for note in task.notes[-MAX_NOTES:]]
+    notes = state.notes_on(task.task_id)
+    if notes:
+        view["notes"] = [note.text for note in notes[-MAX_NOTES:]]
     return view
 
 
@@ -135,17 +137,14 @@ def _dependency(task: Task) -> dict[str, Any]:
     return view
 
 
-def _lessons(state: State, task: Task, most: int) -> list[dict[str, str]]:
-    """Return the newest lessons for the task's kind, oldest of them first."""
-    found: list[dict[str, str]] = []
-    number = state.run.lessons
-    oldest = max(0, number - SCANNED)
-    while number > oldest and len(found) < most:
-        lesson = state.lessons[f"LES-{number:04d}"]
-        if not lesson.kinds or task.kind in lesson.kinds:
-            found.append({"rule": lesson.rule, "mistake": lesson.mistake})
-        number -= 1
-    return found[::-1]
+def _lesson(lesson: Lesson) -> dict[str, str]:
+    """Return what another agent learnt, with who says so: words of theirs, and none of ours."""
+    return {
+        "by": lesson.recorded_by,
+        "task_id": str(lesson.task_id),
+        "rule": lesson.rule,
+        "mistake": lesson.mistake,
+    }
 
 
 def _issues(state: State, contracts: Contracts, task: Task) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.fields import Usage
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.engine.calls import CallResult
 from esaa_git.engine.effect import (
     Unfit,
     commit_effect,
@@ -30,13 +31,7 @@ from esaa_git.engine.effect import (
 )
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
-from esaa_git.engine.intentions import (
-    AcceptResult,
-    CallResult,
-    Prolong,
-    RecordLesson,
-    ReportIssue,
-)
+from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.schedule import require_run
@@ -83,6 +78,9 @@ def _admit(
             return _admit_issue(tx, output, envelope, given, call)
         case Heartbeat():
             message = _prolong(tx, output, envelope, given)
+        case Lesson() if output.is_final:
+            # Nothing was accepted that it could come with; its words stay with the refusal.
+            return _without_result(tx, output, envelope, call)
         case Lesson():
             tx.ask(
                 RecordLesson(

@@ -15,16 +15,10 @@ from esaa_git.core.events import FileWrite
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
+from esaa_git.engine.calls import NO_CALL, AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, reject
-from esaa_git.engine.intentions import (
-    NO_CALL,
-    ApplyResult,
-    AskForReview,
-    CallResult,
-    CloseTask,
-    DenyApproval,
-)
+from esaa_git.engine.intentions import ApplyResult, AskForReview, CloseTask, DenyApproval
 from esaa_git.engine.proof import (
     Proof,
     Unproven,
@@ -115,26 +109,23 @@ def commit_effect(
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A reviewer's consent to a result, to be recorded as it is closed.
-
-    An agent's consent comes with the call that it was given in.
-    """
+    """A person's consent to a result, to be recorded as it is closed."""
 
     by: str
     reason: str
-    call: CallResult = NO_CALL
 
 
 def apply_effect(
     engine: Engine,
     task_id: str,
     *,
-    grant: Grant | None = None,
+    grant: Grant | AgentVerdict | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Admission:
     """Finish a task whose validated effect is in the log and not on the branch yet.
 
-    With a grant, the approval that the task waits for is granted in the same transaction.
+    With a grant, or the verdict of the agent that was asked, the approval that the task waits for
+    is decided in the same transaction.
     A conflict with what the branch has become meanwhile is a rejection, as it would have been, and
     so is a check that the merged tree does not pass.
 
@@ -153,7 +144,7 @@ def try_apply_effect(
     engine: Engine,
     task_id: str,
     proof: Proof | None = None,
-    grant: Grant | None = None,
+    grant: Grant | AgentVerdict | None = None,
 ) -> Admission | Unproven:
     """Finish a task as `apply_effect` does, or say which checks have to be run first."""
     return transact(engine, lambda tx: finish_task(engine, tx, task_id, proof, grant))
@@ -164,7 +155,7 @@ def finish_task(
     tx: Transaction,
     task_id: str,
     proof: Proof | None,
-    grant: Grant | None,
+    grant: Grant | AgentVerdict | None,
 ) -> Admission | Unproven:
     """Finish a task within a transaction, as `try_apply_effect` does."""
     task = find_task(tx.state, task_id)
@@ -193,12 +184,14 @@ def finish_task(
     return commit_effect(engine, tx, task_id, found.proposal, written)
 
 
-def _consented(task_id: str, grant: Grant | None, write: FileWrite | None) -> ApplyResult:
+def _consented(
+    task_id: str, grant: Grant | AgentVerdict | None, write: FileWrite | None
+) -> ApplyResult:
     if grant is None:
         return ApplyResult(task_id=task_id, write=write)
-    return ApplyResult(
-        task_id=task_id, write=write, by=grant.by, reason=grant.reason, call=grant.call
-    )
+    if isinstance(grant, AgentVerdict):
+        return ApplyResult(task_id=task_id, write=write, verdict=grant)
+    return ApplyResult(task_id=task_id, write=write, by=grant.by, reason=grant.reason)
 
 
 def _give_up(tx: Transaction, task: Task, unfit: Unfit) -> Admission:

@@ -13,8 +13,9 @@ from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import Exchange, ExchangePart, Try, Usage
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.intentions import CallResult, Reject
+from esaa_git.engine.intentions import Reject
 from esaa_git.engine.proof import as_recorded
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.agent import Answer, Request

@@ -17,21 +17,22 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
-    ApprovalDeny,
     ApprovalRequest,
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
+    EventNote,
     FileWrite,
     Health,
     IssueResolved,
     LessonRecord,
-    OutputRejected,
+    LessonWithdraw,
     PolicyDecision,
     ReviewReturned,
     RunInit,
+    RunNote,
     TaskCreate,
-    TaskNoted,
+    TaskNote,
     TaskUpdate,
 )
 from esaa_git.core.events.base import Record
@@ -42,42 +43,12 @@ from esaa_git.core.events.fields import (
     Severity,
     TaskChanges,
     TaskDefinition,
-    Try,
-    Usage,
 )
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.rejection import Rejected
+from esaa_git.engine.calls import NO_CALL, AgentVerdict, CallResult
 from esaa_git.ports.checks import Audit
-
-
-class CallResult(Record):
-    """What the record keeps of one call of an agent: what was said, who answered, what it took.
-
-    A person's words come without any of it.
-    """
-
-    exchange: Exchange | None = None
-    model: str | None = None
-    usage: Usage | None = None
-    latency_ms: int | None = None
-    tries: tuple[Try, ...] | None = None
-
-    @classmethod
-    def of(cls, payload: OutputRejected | ApprovalDeny) -> CallResult:
-        """Return what an event that is on record keeps of its call."""
-        return cls(
-            exchange=payload.exchange,
-            model=payload.model,
-            usage=payload.usage,
-            latency_ms=payload.latency_ms,
-            tries=payload.tries,
-        )
-
-
-NO_CALL = CallResult()
-"""What a person said, or the orchestrator concluded."""
-
 
 # -- the run ----------------------------------------------------------------------------------
 
@@ -185,11 +156,18 @@ class Unblock(Record):
 
 
 class AddNote(Record):
-    """Leave a remark on a task."""
+    """Leave a remark on a task, a run or an event."""
 
-    task_id: str
+    note: TaskNote | RunNote | EventNote
     by: str
-    text: str
+
+
+class WithdrawLesson(Record):
+    """Take a lesson back, so that no request holds it."""
+
+    lesson_id: str
+    by: str
+    reason: str
 
 
 class Relink(Record):
@@ -332,14 +310,15 @@ class ApplyResult(Record):
 
     Attributes:
         write: the effect as the branch takes it now, where that is another than the recorded one.
-        by: who agrees to it; the approval that the task waits for is granted.
+        by: the person who agrees to it; the approval that the task waits for is granted.
+        verdict: that of the agent that was asked, who agrees to it.
     """
 
     task_id: str
     write: FileWrite | None = None
     by: str | None = None
     reason: str = ""
-    call: CallResult = NO_CALL
+    verdict: AgentVerdict | None = None
 
 
 class CloseTask(Record):
@@ -356,12 +335,18 @@ class AskForReview(Record):
 
 
 class DenyApproval(Record):
-    """Refuse what a task waits for. By a person or a reviewer, the task goes on by policy."""
+    """Refuse what a task waits for. By a person, the task goes on by policy."""
 
     approval_id: str
     by: str
     reason: str
-    call: CallResult = NO_CALL
+
+
+class RequestChanges(Record):
+    """Give back a result that the agent does not agree to which was asked."""
+
+    approval_id: str
+    verdict: AgentVerdict
 
 
 class ReturnReview(Record):
@@ -381,8 +366,11 @@ Repeatable: TypeAlias = (
     | AgentResult
     | AgentHeartbeat
     | LessonRecord
+    | LessonWithdraw
     | FileWrite
-    | TaskNoted
+    | TaskNote
+    | RunNote
+    | EventNote
     | IssueResolved
     | ReviewReturned
     | EffectRelinked
@@ -413,6 +401,7 @@ Intention: TypeAlias = (
     | Override
     | Unblock
     | AddNote
+    | WithdrawLesson
     | Relink
     | ReportIssue
     | ResolveIssue
@@ -428,6 +417,7 @@ Intention: TypeAlias = (
     | CloseTask
     | AskForReview
     | DenyApproval
+    | RequestChanges
     | ReturnReview
     | Repeat
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esaa_git.core.contract_rules import is_own_work
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.events import TaskUpdate
+from esaa_git.core.events import EventNote, RunNote, TaskNote, TaskUpdate
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.state import Approval, State
 from esaa_git.engine.attempts import open_attempt
@@ -28,6 +28,7 @@ from esaa_git.engine.intentions import (
     ReportIssue,
     ResolveIssue,
     Unblock,
+    WithdrawLesson,
 )
 from esaa_git.engine.request import branch_tip, build_request
 from esaa_git.engine.schedule import find_task
@@ -71,9 +72,14 @@ def unblock(
     return transact(engine, step)
 
 
-def note(engine: Engine, task_id: str, by: str, text: str) -> None:
-    """Leave a remark on a task; its next request carries it."""
-    _record(engine, AddNote(task_id=task_id, by=by, text=text))
+def add_note(engine: Engine, note: TaskNote | RunNote | EventNote, by: str) -> None:
+    """Leave a remark; the next request of a task carries those that are on it."""
+    _record(engine, AddNote(note=note, by=by))
+
+
+def withdraw_lesson(engine: Engine, lesson_id: str, by: str, reason: str) -> None:
+    """Take a lesson back: no request holds it from here on."""
+    _record(engine, WithdrawLesson(lesson_id=lesson_id, by=by, reason=reason))
 
 
 def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:

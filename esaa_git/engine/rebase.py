@@ -23,12 +23,10 @@ from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
-from esaa_git.engine.effect import Grant, Unfit, apply_effect, effect_of, fitted
+from esaa_git.engine.calls import CallResult
+from esaa_git.engine.effect import Unfit, apply_effect, effect_of, fitted
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission
 from esaa_git.engine.intentions import (
-    CallResult,
-    DenyApproval,
     Intention,
     Reject,
     Repeat,
@@ -38,13 +36,20 @@ from esaa_git.engine.intentions import (
 )
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
+from esaa_git.engine.rebase_reviews import ReviewReplay, admitted, announce
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.tail import AGAIN, ALREADY, CHANGED, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 
-_CAUSES = events.OutputRejected | events.AttemptTimeout | events.ApprovalDeny | events.IssueReport
+_CAUSES = (
+    events.OutputRejected
+    | events.AttemptTimeout
+    | events.ApprovalDeny
+    | events.ReviewResult
+    | events.IssueReport
+)
 _CONCLUSIONS = frozenset(
     {
         Cause.REJECTED,
@@ -93,6 +98,7 @@ class _Replay:
         self._before_effect = before_effect
         self._outcomes: list[Outcome] = []
         self._ids = Ids()
+        self._reviews = ReviewReplay(engine, tail, self._ids, before_effect)
 
     def run(self) -> list[Outcome]:
         for index, stored in enumerate(self._tail):
@@ -135,11 +141,13 @@ class _Replay:
             case events.IssueReport():
                 return self._issue_report(actor, payload)
             case events.ApprovalRequest():
-                return self._approval_request(payload)
+                return self._reviews.request(payload)
             case events.ApprovalGrant():
-                return self._approval_grant(actor, payload)
+                return self._reviews.grant(actor, payload)
             case events.ApprovalDeny():
-                return self._approval_deny(actor, payload)
+                return self._reviews.deny(actor, payload)
+            case events.ReviewResult():
+                return self._reviews.result(payload)
             case events.AttemptTimeout():
                 return self._attempt_timeout(payload)
             case events.RunEnd():
@@ -151,19 +159,33 @@ class _Replay:
                 return CONCLUDED, ""
             case events.EffectRelinked():
                 raise LeftOut("it links an effect to a branch that is no longer")
+            case events.Dispatch() if payload.review is not None:
+                return self._reviews.dispatch(actor, payload, payload.review)
             case events.Dispatch() | events.AgentHeartbeat() | events.PolicyDecision():
                 attempt_id = self._ids.attempt(payload.attempt_id)
                 return self._repeat(actor, replace(payload, attempt_id=attempt_id))
             case events.IssueResolved():
                 issue_id = self._ids.issue(payload.issue_id)
                 return self._repeat(actor, replace(payload, issue_id=issue_id))
-            case (
-                events.LessonRecord()
-                | events.TaskNoted()
-                | events.ReviewReturned()
-                | events.EmergencyOverride()
-                | events.Health()
-            ):
+            case events.LessonRecord():
+                if payload.attempt_id is not None:
+                    attempt_id = self._ids.attempt(payload.attempt_id)
+                    payload = replace(payload, attempt_id=attempt_id)
+                return self._lesson_record(actor, payload)
+            case events.LessonWithdraw():
+                lesson_id = self._ids.lesson(payload.lesson_id)
+                return self._repeat(actor, replace(payload, lesson_id=lesson_id))
+            case events.RunNote():
+                run_id = self._ids.run(payload.run_id)
+                return self._repeat(actor, replace(payload, run_id=run_id))
+            case events.EventNote():
+                if int(payload.event_id.removeprefix("EV-")) >= self._tail[0].event.seq:
+                    raise LeftOut(f"it is on {payload.event_id}, which is another event there")
+                return self._repeat(actor, payload)
+            case events.ReviewReturned():
+                approval_id = self._ids.approval(payload.approval_id, self._state())
+                return self._repeat(actor, replace(payload, approval_id=approval_id))
+            case events.TaskNote() | events.EmergencyOverride() | events.Health():
                 return self._repeat(actor, payload)
             case _:
                 assert_never(payload)
@@ -259,7 +281,7 @@ class _Replay:
         written = next((one for one in later if isinstance(one, events.FileWrite)), None)
         closed = next((one for one in later if isinstance(one, events.TaskUpdate)), None)
         if closed is not None:
-            self._announce(closed)
+            announce(closed, self._before_effect)
 
         def step(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
             given = replace(payload, attempt_id=self._ids.attempt(old), paths=())
@@ -333,7 +355,7 @@ class _Replay:
             raise LeftOut(f"'{task.task_id}' is {task.state} there, and not by '{attempt_id}'")
         if payload.effect_commit is not None:
             self._before_effect(payload.effect_commit)
-        return _admitted(apply_effect(self._engine, task.task_id))
+        return admitted(apply_effect(self._engine, task.task_id))
 
     def _concluded(self, index: int) -> tuple[str, str]:
         """Return what became of the event from which the orchestrator concluded this one."""
@@ -364,37 +386,14 @@ class _Replay:
             self._ids.put_issue(payload.issue_id, reported.event.payload.issue_id)
         return AGAIN, ""
 
-    def _approval_request(self, payload: events.ApprovalRequest) -> tuple[str, str]:
-        payload = replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
-        again = Repeat(actor=ORCHESTRATOR, payload=payload)
+    # -- notes and lessons --------------------------------------------------------------------
+
+    def _lesson_record(self, actor: str, payload: events.LessonRecord) -> tuple[str, str]:
+        again = Repeat(actor=actor, payload=payload)
         (stored,) = transact(self._engine, lambda tx: tx.ask(again))
-        if isinstance(stored.event.payload, events.ApprovalRequest):
-            self._ids.put_approval(payload.approval_id, stored.event.payload.approval_id)
+        if isinstance(stored.event.payload, events.LessonRecord):
+            self._ids.put_lesson(payload.lesson_id, stored.event.payload.lesson_id)
         return AGAIN, ""
-
-    def _approval_grant(self, actor: str, payload: events.ApprovalGrant) -> tuple[str, str]:
-        state = self._state()
-        approval = state.approvals[self._ids.approval(payload.approval_id, state)]
-        task = state.tasks[approval.task_id]
-        if task.pending_approval != approval.approval_id:
-            raise LeftOut(f"'{task.task_id}' does not wait for it any more")
-        for stored in self._tail:
-            closed = stored.event.payload
-            if isinstance(closed, events.TaskUpdate) and closed.task_id == task.task_id:
-                self._announce(closed)
-        return _admitted(
-            apply_effect(self._engine, task.task_id, grant=Grant(actor, payload.reason))
-        )
-
-    def _approval_deny(self, actor: str, payload: events.ApprovalDeny) -> tuple[str, str]:
-        return self._record(
-            DenyApproval(
-                approval_id=self._ids.approval(payload.approval_id, self._state()),
-                by=actor,
-                reason=payload.reason,
-                call=CallResult.of(payload),
-            )
-        )
 
     # -- the end of a run -------------------------------------------------------------------------
 
@@ -422,15 +421,6 @@ class _Replay:
         for stored in self._tail[index + 1 :]:
             if stored.event.attempt_id == attempt_id:
                 yield stored.event.payload
-
-    def _announce(self, closed: events.TaskUpdate) -> None:
-        """Say which effect comes next, where a task is closed with one."""
-        if closed.effect_commit is not None:
-            self._before_effect(closed.effect_commit)
-
-
-def _admitted(admission: Admission) -> tuple[str, str]:
-    return (AGAIN, "") if admission.kind == "done" else (CHANGED, admission.message)
 
 
 def _refuse(tx: Transaction, given: events.AgentResult, rejected: Rejected) -> Rejected:

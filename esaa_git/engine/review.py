@@ -1,9 +1,9 @@
 """Reviews by agents: a completed attempt is shown to another agent, which decides on it.
 
 The reviewer sees the tree as it would stand after the change, and a diff. What it answers is an
-intention like any other: it is decoded, held against what was asked, and recorded as a grant or a
-denial under the reviewer's name; a person may be quicker at any time. A task that needs a person
-is never shown to an agent.
+intention like any other: it is decoded, held against what was asked, and recorded by the
+orchestrator as `review.result`, which names the reviewer and is no approval; a person may be
+quicker at any time. A task that needs a person is never shown to an agent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Approval, State, Task
 from esaa_git.core.view import review_view
-from esaa_git.engine.effect import Grant, finish_task, recorded_effect
+from esaa_git.engine.calls import AgentVerdict
+from esaa_git.engine.effect import finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
-from esaa_git.engine.intentions import DenyApproval, ReturnReview
+from esaa_git.engine.intentions import RequestChanges, ReturnReview
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposal import FileChange, Proposal
@@ -190,9 +191,10 @@ def _admit(
     decided = verdict.payload
     assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
     reason: str = storage.redact_value(decided.reason, output.storage(tx.contracts))
+    said = AgentVerdict(reviewer=output.actor, reason=reason, call=call)
     if decided.verdict == "approve":
-        return finish_task(engine, tx, task.task_id, proof, Grant(output.actor, reason, call))
-    tx.ask(DenyApproval(approval_id=approval_id, by=output.actor, reason=reason, call=call))
+        return finish_task(engine, tx, task.task_id, proof, said)
+    tx.ask(RequestChanges(approval_id=approval_id, verdict=said))
     message = f"{output.actor} requests changes: {reason}"
     return Admission("rejected", task.task_id, str(output.attempt_id), message)
 

@@ -50,6 +50,7 @@ class Ids:
         self._ended: dict[str, str] = {}
         self._approvals: dict[str, str] = {}
         self._issues: dict[str, str] = {}
+        self._lessons: dict[str, str] = {}
         self._runs: dict[str, str] = {}
         self._strangers: set[str] = set()
 
@@ -76,7 +77,7 @@ class Ids:
             raise LeftOut(self._ended[old])
         return self._attempts.get(old, old)
 
-    # -- approvals, issues, runs ------------------------------------------------------------
+    # -- approvals, issues, lessons, runs ---------------------------------------------------
 
     def put_approval(self, old: str, new: str) -> None:
         self._approvals[old] = new
@@ -96,6 +97,12 @@ class Ids:
 
     def issue(self, old: str) -> str:
         return self._issues.get(old, old)
+
+    def put_lesson(self, old: str, new: str) -> None:
+        self._lessons[old] = new
+
+    def lesson(self, old: str) -> str:
+        return self._lessons.get(old, old)
 
     def put_run(self, old: str, new: str) -> None:
         self._runs[old] = new

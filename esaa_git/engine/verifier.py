@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from esaa_git.core.answer import (
+    AnyAnswer,
     DeleteFile,
     FileUpdate,
     Heartbeat,
     KeptFile,
+    Lesson,
     RenameFile,
     Result,
     WriteFile,
@@ -24,7 +26,7 @@ from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import Attempt, State, Task
+from esaa_git.core.state import LESSONS_OF_ATTEMPT, Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
@@ -88,6 +90,14 @@ class Verifier:
         if isinstance(envelope.payload, Heartbeat) and now >= attempt.deadline:
             return _late(attempt)  # by the log's own time, which the protocol holds it against
         answer = envelope.payload
+        learnt = _lessons_of(answer)
+        if len(attempt.lessons) + learnt > LESSONS_OF_ATTEMPT:
+            return Rejected(
+                RejectCode.INVALID_VALUE,
+                f"an attempt leaves {LESSONS_OF_ATTEMPT} lessons at most, and this one has "
+                f"{len(attempt.lessons)} already",
+                {"recorded": len(attempt.lessons), "allowed": LESSONS_OF_ATTEMPT},
+            )
         if not isinstance(answer, Result) or not answer.file_updates:
             return Accepted(envelope)
         task = state.tasks[envelope.task_id]
@@ -250,6 +260,12 @@ class Verifier:
             return None
         content = self._blobs.read(merged.oid)
         return replace(file, before=ours, after=merged, size=len(content), sha256=digest(content))
+
+
+def _lessons_of(answer: AnyAnswer) -> int:
+    if isinstance(answer, Result):
+        return len(answer.lessons or ())
+    return int(isinstance(answer, Lesson))
 
 
 def _is_repeated(envelope: Envelope, state: State, output_sha256: str) -> bool:

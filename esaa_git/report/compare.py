@@ -13,8 +13,8 @@ from esaa_git.core.printable import visible
 from esaa_git.core.record import JsonRecord
 from esaa_git.core.state import State
 
-TABLES = ("tasks", "issues", "lessons", "approvals")
-SINGLES = ("project", "run", "supersessions")
+TABLES = ("tasks", "issues", "lessons", "approvals", "notes")
+SINGLES = ("project", "run", "supersessions", "accepted_lessons")
 
 Document = tuple[str, str]
 """A table and a record's id; the table is empty for the single documents, as in `State.touched`."""

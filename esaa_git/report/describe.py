@@ -24,18 +24,22 @@ from esaa_git.core.events import (
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
+    EventNote,
     FileWrite,
     Health,
     IssueReport,
     IssueResolved,
     LessonRecord,
+    LessonWithdraw,
     OutputRejected,
     PolicyDecision,
+    ReviewResult,
     ReviewReturned,
     RunEnd,
     RunInit,
+    RunNote,
     TaskCreate,
-    TaskNoted,
+    TaskNote,
     TaskUpdate,
     VerifyFail,
     VerifyOk,
@@ -44,7 +48,7 @@ from esaa_git.core.events import (
 from esaa_git.core.events.base import encode
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
+from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Note, Task
 
 # -- events -----------------------------------------------------------------------------------
 
@@ -62,7 +66,11 @@ def event_row(event: Event) -> tuple[str, str, str, str]:
 
 
 def event_lines(
-    stored: StoredEvent, signature: str, files: Sequence[str], hints: Sequence[str]
+    stored: StoredEvent,
+    signature: str,
+    files: Sequence[str],
+    hints: Sequence[str],
+    notes: Sequence[Note] = (),
 ) -> list[str]:
     """Return an event in full: envelope, signature, payload, and where its files are.
 
@@ -90,6 +98,8 @@ def event_lines(
     ]
     if files:
         lines += ["", "files:", *(f"  {visible(path)}" for path in files)]
+    if notes:
+        lines += ["", *_noted(notes)]
     if hints:
         lines += ["", *(f"hint: {visible(hint)}" for hint in hints)]
     return lines
@@ -104,14 +114,21 @@ def _json_lines(value: Any) -> list[str]:
 
 
 def task_document(
-    task: Task, approvals: Iterable[Approval], events: Sequence[StoredEvent]
+    task: Task,
+    approvals: Iterable[Approval],
+    events: Sequence[StoredEvent],
+    notes: Iterable[Note] = (),
 ) -> dict[str, Any]:
-    """Return the task as it is stored, with its attempts, approvals and events, newest first."""
+    """Return the task as it is stored, with its attempts, approvals, notes and events.
+
+    The events stand newest first.
+    """
     return {
         "task": task.to_json(),
         "attempts": attempts_of(stored.event for stored in reversed(events)),
         "instruction": instruction(task),
         "approvals": [approval.to_json() for approval in approvals],
+        "notes": [note.to_json() for note in notes],
         "events": [event_document(stored) for stored in events],
     }
 
@@ -166,12 +183,16 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 | IssueReport()
                 | IssueResolved()
                 | LessonRecord()
+                | LessonWithdraw()
+                | EventNote()
+                | RunNote()
+                | TaskNote()
                 | PolicyDecision()
+                | ReviewResult()
                 | ReviewReturned()
                 | RunEnd()
                 | RunInit()
                 | TaskCreate()
-                | TaskNoted()
                 | VerifyFail()
                 | VerifyOk()
                 | VerifyStart()
@@ -187,8 +208,9 @@ def task_lines(
     approvals: Iterable[Approval],
     events: Sequence[StoredEvent],
     attempts_allowed: int,
+    notes: Sequence[Note] = (),
 ) -> list[str]:
-    """Return a task in full: definition, state, attempts, rejection, result, events.
+    """Return a task in full: definition, state, attempts, rejection, result, notes, events.
 
     `events` are the task's own, newest first.
     """
@@ -219,11 +241,14 @@ def task_lines(
         by = f" by {approval.decided_by}" if approval.decided_by else ""
         why = f": {approval.reason}" if approval.reason else ""
         lines.append(visible(f"{approval.approval_id}: {approval.state}{by}{why}"))
-    for note in task.notes:
-        lines.append(visible(f"note by {note.by}, {note.ts}: ") + visible(note.text))
+    lines += _noted(notes)
     lines += ["", "events, newest first:"]
     lines += ["  " + "  ".join(event_row(stored.event)) for stored in events]
     return lines
+
+
+def _noted(notes: Sequence[Note]) -> list[str]:
+    return [visible(f"note by {one.by}, {one.ts}: ") + visible(one.text) for one in notes]
 
 
 def _definition(task: Task) -> list[str]:

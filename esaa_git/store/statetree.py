@@ -12,7 +12,18 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from esaa_git.core import canonical
-from esaa_git.core.state import Approval, Issue, Lesson, Project, Run, State, Supersessions, Task
+from esaa_git.core.state import (
+    AcceptedLessons,
+    Approval,
+    Issue,
+    Lesson,
+    Notes,
+    Project,
+    Run,
+    State,
+    Supersessions,
+    Task,
+)
 from esaa_git.core.table import Table
 from esaa_git.store.objects import (
     BLOB,
@@ -32,6 +43,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "issues": ("issues",),
     "lessons": ("lessons",),
     "approvals": ("approvals",),
+    "notes": ("notes",),
 }
 """Where each table's fan-out begins below `roadmap/`: tasks at the top, the others in a folder."""
 
@@ -42,7 +54,7 @@ def document_path(table: str, key: str) -> tuple[str, ...]:
     """Return the path of a record's document below `roadmap/`, by components.
 
     A record stands under the first two hexadecimal digits of the SHA-256 of its id, one level
-    each: `3/f/T-1000.json`. The three single documents stand at the top.
+    each: `3/f/T-1000.json`. The single documents stand at the top.
     """
     if table == "":
         return (f"{key}.json",)
@@ -144,10 +156,12 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         project=single("project", Project.from_json, Project()),
         run=single("run", Run.from_json, Run()),
         supersessions=single("supersessions", Supersessions.from_json, Supersessions()),
+        accepted_lessons=single("accepted_lessons", AcceptedLessons.from_json, AcceptedLessons()),
         tasks=table("tasks", Task.from_json),
         issues=table("issues", Issue.from_json),
         lessons=table("lessons", Lesson.from_json),
         approvals=table("approvals", Approval.from_json),
+        notes=table("notes", Notes.from_json),
     )
 
 

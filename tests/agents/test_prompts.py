@@ -48,7 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "issues": [
         {"issue_id": "ISS-0001", "severity": "high", "title": "It burns", "description": "A\nB"}
     ],
-    "lessons": [{"rule": "Look first", "mistake": "Leapt"}],
+    "lessons": [{"by": "agent-qa", "task_id": "T-0", "rule": "Look first", "mistake": "Leapt"}],
     "profile": {
         "persona": "You are careful.",
         "audience": "Readers in a hurry.",

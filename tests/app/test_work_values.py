@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.app import agents, hosts, init, issues, plan, run, status, tasks, work
+from esaa_git.app import agents, hosts, init, issues, plan, remarks, run, status, tasks, work
 from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project as App
 from esaa_git.app.roadmap import read_plan
@@ -171,7 +171,7 @@ def test_an_answer_given_twice_is_known(app: App) -> None:
 def test_what_people_decide_is_returned(app: App, capfd: pytest.CaptureFixture[str]) -> None:
     plan.apply_plan(app, actor=ALICE)
     tasks.add(app, {"task_id": "T-9", "kind": "impl", "title": "More"}, ALICE)
-    tasks.note(app, "T-9", ALICE, "use the colours of the style guide")
+    assert remarks.note(app, "T-9", "use the colours of the style guide", ALICE) == "T-9"
     work.claim(app, "T-9", actor=ALICE)
     tasks.release(app, "T-9", ALICE, "taken by mistake")
     reported = issues.report(app, BOB, "high", "It is broken", task_id="T-9")

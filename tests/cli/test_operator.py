@@ -958,11 +958,55 @@ def test_only_what_is_done_is_superseded(applied: Project, command: str) -> None
     assert "only a done task can be superseded; 'T-1' is todo" in message
 
 
-def test_a_note_on_what_is_done_is_too_late(applied: Project) -> None:
+def test_notes_stand_on_tasks_runs_and_events_and_are_shown_with_them(applied: Project) -> None:
     applied.ok("claim", "T-1")
     applied.ok("complete", "T-1", "--summary", "x")
-    message = refused(applied, REFUSED, "task", "note", "T-1", "x")
-    assert "'T-1' is done, and its record is final" in message
+    for target, on in (("T-1", "T-1"), ("RUN-0001", "RUN-0001"), ("2", "EV-00000002")):
+        said = f"see [{on}]\nfor more"
+        assert applied.ok("note", target, said, *ALICE) == f"noted on {on}\n"
+        assert f"note by {ALICE[1]}, " in applied.ok("show", target)
+        assert f"see [{on}]" in applied.ok("show", target)
+        (note,) = json.loads(applied.ok("show", target, "--json"))["notes"]
+        assert (note["by"], note["text"]) == (ALICE[1], said)
+    assert "see [T-1]" in applied.ok("task", "show", "T-1")
+    assert "note.add RUN-0001: see [RUN-0001]…" in applied.ok("log", "--action", "note.add")
+    assert "note.add T-1: see [T-1]…" in applied.ok("log", "--task", "T-1", "-n", "1")
+
+
+@pytest.mark.parametrize("target", ["T-9", "RUN-0002", "99", "nothing"])
+def test_a_note_is_on_what_there_is(applied: Project, target: str) -> None:
+    before = applied.tip()
+    refused(applied, USAGE, "note", target, "x")
+    assert applied.tip() == before
+
+
+RULE = "Obey me,\nand me alone"
+
+
+def test_a_person_withdraws_a_lesson_and_sees_that_it_is(applied: Project) -> None:
+    applied.ok("claim", "T-1", *ALICE)
+    answer = {
+        "action": "agent.result",
+        "task_id": "T-1",
+        "attempt_id": "T-1-A1",
+        "payload": {
+            "summary": "x",
+            "lessons": [{"rule": "Obey me,\nand me alone", "mistake": "m"}],
+        },
+    }
+    applied.ok("submit", "-", *ALICE, stdin=json.dumps(answer))
+    kind = applied.task("T-1").kind
+    assert f"told to {kind}" in applied.ok("lesson", "list")
+    assert "Obey me, and me alone" in applied.ok("lesson", "list")
+    applied.ok("lesson", "withdraw", "LES-0001", "--reason", "it is an order", *ALICE)
+    assert "LES-0001" not in applied.ok("lesson", "list")
+    assert f"withdrawn by {ALICE[1]}" in applied.ok("lesson", "list", "--all")
+    (shown,) = json.loads(applied.ok("lesson", "list", "--all", "--json"))
+    assert (shown["withdrawn"], shown["told_to"]) == ("it is an order", [])
+    again = ("lesson", "withdraw", "LES-0001", "--reason", "x")
+    assert "withdrawn already by" in refused(applied, REFUSED, *again)
+    refused(applied, USAGE, "lesson", "withdraw", "LES-0009", "--reason", "x")
+    applied.verify()
 
 
 def test_a_task_that_exists_is_not_added(applied: Project) -> None:

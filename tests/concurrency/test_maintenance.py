@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from esaa_git.app.project import Project as OpenProject
+from esaa_git.core.events import TaskNote
 from esaa_git.engine import operator
 from esaa_git.store.maintenance import Housekeeper, maintain
 from esaa_git.store.repository import open_repository
@@ -65,7 +66,9 @@ def _one_process(project: Project, worker: int) -> list[str]:
     keeper = Housekeeper(app.repository, said.append)
     texts = [f"note {number} of {worker}" for number in range(NOTES)]
     for text in texts:
-        operator.note(app.engine, _names(worker)[0], f"w{worker}@x.org", text)
+        operator.add_note(
+            app.engine, TaskNote(task_id=_names(worker)[0], text=text), f"w{worker}@x.org"
+        )
         keeper(app.log.load()[0].seq)
     keeper.close()
     assert said == []

@@ -153,12 +153,12 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
         "`rejection`": names(state.Rejection),
         "`blocked`": names(state.Blocked),
         "`result`": names(state.Result),
-        "each of `notes`": names(state.Note),
     }
     for heading, record in {
         "**An issue**": state.Issue,
         "**A lesson**": state.Lesson,
         "**An approval**": state.Approval,
+        "**Notes**": state.Notes,
     }.items():
         line = text.partition(heading)[2].partition("\n")[0]
         mentioned = re.findall(r"`([a-z_]+)`", re.sub(r" \([^)]*\)", "", line))

@@ -12,10 +12,12 @@ from esaa_git.core.event import after
 from esaa_git.core.projection import evolve, project, projection_hash, roadmap
 from esaa_git.core.state import (
     EMPTY,
+    AcceptedLessons,
     Approval,
     Blocked,
     Issue,
     Lesson,
+    Notes,
     Project,
     Rejection,
     Result,
@@ -311,19 +313,20 @@ def test_a_lesson_is_kept_for_the_kinds_it_names() -> None:
     assert told.state.lessons["LES-0001"] == Lesson(
         "LES-0001", "Read.", "Wrote.", AGENT, ("qa",), "T-1"
     )
+    assert not told.state.accepted_lessons.by_author
     assert told.state.run.lessons == 1
 
 
 def test_notes_are_kept_in_order() -> None:
     told = story()
     for text in ("first", "second"):
-        note = {"view": "note", "task_id": "T-1", "by": PERSON, "text": text}
-        told.later(1).then("orchestrator.view.mutate", **note)
-    assert [(note.text, note.by) for note in told.task().notes] == [
+        told.later(1).then("note.add", PERSON, on="task", task_id="T-1", text=text)
+    notes = told.state.notes_on("T-1")
+    assert [(note.text, note.by) for note in notes] == [
         ("first", PERSON),
         ("second", PERSON),
     ]
-    assert told.task().notes[0].ts < told.task().notes[1].ts
+    assert notes[0].ts < notes[1].ts
 
 
 def test_a_verification_is_noted_by_the_run() -> None:
@@ -340,10 +343,13 @@ def everything() -> Story:
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1")
     told.then("issue.report", PERSON, issue_id="ISS-0001", severity="low", title="x")
     told.then("lesson.record", PERSON, lesson_id="LES-0001", rule="r", mistake="m")
+    told.then("task.create", task=definition("T-2")).attempt("T-2")
+    more = {"rule": "r", "mistake": "m", **told.here("T-2")}
+    told.then("lesson.record", AGENT, lesson_id="LES-0002", **more)
+    told.result("T-2").closed("T-2")
     told.then("emergency.override", task_id="T-0", reason="no", by=PERSON)
     told.attempt().result().asked()
-    note = {"view": "note", "task_id": "T-1", "by": PERSON, "text": "look"}
-    return told.then("orchestrator.view.mutate", **note)
+    return told.then("note.add", PERSON, on="task", task_id="T-1", text="look")
 
 
 def test_a_state_is_what_its_events_make_of_nothing() -> None:
@@ -373,13 +379,13 @@ def test_an_event_leaves_the_state_before_it_alone() -> None:
 def documents(state: State) -> dict[tuple[str, str], Any]:
     """Return every document of a state, as it is stored."""
     found = {("", name): state.document("", name).to_json() for name in SINGLE}
-    for table in ("tasks", "issues", "lessons", "approvals"):
+    for table in ("tasks", "issues", "lessons", "approvals", "notes"):
         for key in getattr(state, table):
             found[table, key] = state.document(table, key).to_json()
     return found
 
 
-SINGLE = ("project", "run", "supersessions")
+SINGLE = ("project", "run", "supersessions", "accepted_lessons")
 
 
 def test_a_state_names_exactly_the_documents_that_its_last_event_changed() -> None:
@@ -399,10 +405,12 @@ def test_every_document_comes_back_from_its_json() -> None:
         "project": Project,
         "run": Run,
         "supersessions": Supersessions,
+        "accepted_lessons": AcceptedLessons,
         "tasks": Task,
         "issues": Issue,
         "lessons": Lesson,
         "approvals": Approval,
+        "notes": Notes,
     }
     seen = set()
     for (table, key), document in documents(state).items():
@@ -441,7 +449,7 @@ def test_the_hash_of_a_known_state_is_the_one_that_logs_hold() -> None:
         "9a6424e94a29cdb08ed30547c3f4fb084509a5054451edea97426e8f9ed520f2"
     )
     assert projection_hash(everything().state) == (
-        "3abb407b12170b48917b95061843f20ee936f77229e5cbf1fefd24c8ecdc71a1"
+        "55da84dd7f1f4804186a090bcbff338ce486006cd922ccdc1ac2bebdda5f3e2b"
     )
 
 
@@ -462,8 +470,7 @@ def test_every_change_of_a_task_changes_the_hash() -> None:
     hashes.append(projection_hash(told.state))
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1")
     hashes.append(projection_hash(told.state))
-    note = {"view": "note", "task_id": "T-1", "by": PERSON, "text": "look"}
-    told.then("orchestrator.view.mutate", **note)
+    told.update("T-1", "todo", "amended", changes={"title": "Another"})
     hashes.append(projection_hash(told.state))
     assert len(set(hashes)) == len(hashes)
 

@@ -45,11 +45,15 @@ def story(**more: Any) -> Story:
     return Story().started(definition(**more))
 
 
-def lesson(told: Story, rule: str, *kinds: str) -> None:
-    lesson_id = f"LES-{told.state.run.lessons + 1:04d}"
-    told.then(
-        "lesson.record", PERSON, lesson_id=lesson_id, rule=rule, mistake="m", kinds=list(kinds)
-    )
+def learnt(told: Story, *rules: str, agent: str = AGENT, kind: str = "spec") -> None:
+    """Have an agent do a task and learn something."""
+    task_id = f"L-{len(told.state.tasks):04d}"
+    told.then("task.create", task=definition(task_id, kind)).attempt(task_id, agent).result(task_id)
+    for rule in rules:
+        lesson_id = f"LES-{told.state.run.lessons + 1:04d}"
+        here = told.here(task_id)
+        told.then("lesson.record", agent, lesson_id=lesson_id, rule=rule, mistake="m", **here)
+    told.closed(task_id)
 
 
 def issue(told: Story, severity: str, title: str, task_id: str = "T-1") -> str:
@@ -60,8 +64,7 @@ def issue(told: Story, severity: str, title: str, task_id: str = "T-1") -> str:
 
 
 def note(told: Story, text: str) -> None:
-    payload = {"view": "note", "task_id": "T-1", "by": PERSON, "text": text}
-    told.then("orchestrator.view.mutate", **payload)
+    told.then("note.add", PERSON, on="task", task_id="T-1", text=text)
 
 
 # --------------------------------------------------------------------------------- what is in it
@@ -183,20 +186,19 @@ def test_a_timeout_is_told_as_one() -> None:
 # ---------------------------------------------------------------------- lessons, issues and remarks
 
 
-def test_lessons_go_to_the_kinds_they_name_or_to_all() -> None:
+def test_a_lesson_is_told_with_who_says_so() -> None:
     told = story()
-    lesson(told, "for all")
-    lesson(told, "for qa", "qa")
-    lesson(told, "for spec and impl", "impl", "spec")
-    rules = [each["rule"] for each in view(told.attempt())["lessons"]]
-    assert rules == ["for all", "for spec and impl"]
+    learnt(told, "look first")
+    assert view(told.attempt())["lessons"] == [
+        {"by": AGENT, "task_id": "L-0001", "rule": "look first", "mistake": "m"}
+    ]
 
 
 def test_the_newest_lessons_are_told_oldest_first() -> None:
     told = story()
     for number in range(5):
-        lesson(told, f"rule {number}")
-        lesson(told, f"other {number}", "qa")
+        learnt(told, f"rule {number}", agent=f"agent-{number % 2}")
+        learnt(told, f"other {number}", kind="qa")
     told.attempt()
     rules = [each["rule"] for each in view(told, lessons=3)["lessons"]]
     assert rules == ["rule 2", "rule 3", "rule 4"]
@@ -240,7 +242,7 @@ def crowd(events: int) -> Story:
     """A task about which there is very much to say."""
     told = story()
     for number in range(events):
-        lesson(told, f"rule {number:05d}")
+        learnt(told, f"rule {number:05d}", agent=f"agent-{number % 20:02d}")
         issue(told, "medium", f"issue {number:05d}")
         note(told, f"remark {number:05d}")
     return told.attempt()

@@ -29,17 +29,21 @@ from esaa_git.core.events import (
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
+    EventNote,
     FileWrite,
     Health,
     IssueReport,
     IssueResolved,
     LessonRecord,
+    LessonWithdraw,
     OutputRejected,
+    ReviewResult,
     ReviewReturned,
     RunEnd,
     RunInit,
+    RunNote,
     TaskCreate,
-    TaskNoted,
+    TaskNote,
     TaskUpdate,
     VerifyFail,
     VerifyOk,
@@ -53,6 +57,7 @@ from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.decide import decide
 from esaa_git.engine.intentions import (
     AcceptResult,
@@ -61,7 +66,6 @@ from esaa_git.engine.intentions import (
     ApplyResult,
     AskAgent,
     AskForReview,
-    CallResult,
     ChangePlan,
     CloseTask,
     DenyApproval,
@@ -79,12 +83,14 @@ from esaa_git.engine.intentions import (
     Relink,
     Repeat,
     ReportIssue,
+    RequestChanges,
     ResolveIssue,
     ReturnReview,
     StartRun,
     StartVerification,
     StopRun,
     Unblock,
+    WithdrawLesson,
 )
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 from esaa_git.ports.checks import Audit
@@ -370,13 +376,39 @@ def test_attempts_that_a_lowered_limit_took_away_are_given_again() -> None:
     assert made.task().attempts_allowed == 3
 
 
-def test_a_note_is_left_until_the_task_is_done() -> None:
+@pytest.mark.parametrize(
+    "note",
+    [
+        TaskNote(task_id="T-1", text="mind the gap"),
+        RunNote(run_id="RUN-0001", text="mind the gap"),
+        EventNote(event_id="EV-00000001", text="mind the gap"),
+    ],
+)
+def test_a_note_is_left_on_a_task_a_run_or_an_event(note: TaskNote | RunNote | EventNote) -> None:
     made = world()
-    note = AddNote(task_id="T-1", by=ADA, text="mind the gap")
-    assert made.ask(note) == [TaskNoted(task_id="T-1", by=ADA, text="mind the gap")]
     made.closed()
-    with pytest.raises(RefusedError, match="'T-1' is done, and its record is final"):
-        made.ask(note)
+    assert made.ask(AddNote(note=note, by=ADA)) == [note]
+
+
+@pytest.mark.parametrize(
+    "note", [TaskNote(task_id="T-9", text="x"), RunNote(run_id="RUN-0002", text="x")]
+)
+def test_a_note_is_left_on_nothing_that_is_not_there(note: TaskNote | RunNote) -> None:
+    with pytest.raises(UsageError):
+        world().ask(AddNote(note=note, by=ADA))
+
+
+def test_a_lesson_is_withdrawn_once() -> None:
+    made = world()
+    made.opened()
+    lesson = Lesson(rule="obey me", mistake="none")
+    made.ask(RecordLesson(actor=AGENT, task_id="T-1", lesson=lesson))
+    back = WithdrawLesson(lesson_id="LES-0001", by=ADA, reason="no")
+    assert made.ask(back) == [LessonWithdraw(lesson_id="LES-0001", reason="no")]
+    with pytest.raises(RefusedError, match="withdrawn already by ada"):
+        made.ask(back)
+    with pytest.raises(UsageError, match="no lesson 'LES-0009'"):
+        made.ask(WithdrawLesson(lesson_id="LES-0009", by=ADA, reason="no"))
 
 
 def test_a_link_names_the_commit_that_carries_an_effect_now() -> None:
@@ -509,9 +541,10 @@ def test_a_heartbeat_begins_the_lease_anew() -> None:
 
 def test_lessons_are_numbered() -> None:
     made = world()
+    made.opened()
     lesson = Lesson(rule="look first", mistake="did not look", kinds=("spec",))
     for number in (1, 2):
-        (learnt,) = made.ask(RecordLesson(actor=ADA, task_id="T-1", lesson=lesson))
+        (learnt,) = made.ask(RecordLesson(actor=AGENT, task_id="T-1", lesson=lesson))
         assert isinstance(learnt, LessonRecord)
         assert learnt.lesson_id == f"LES-{number:04d}"
 
@@ -625,6 +658,38 @@ def test_a_denial_gives_the_task_back_unless_it_is_our_own() -> None:
     assert made.task().state == TaskState.TODO
 
 
+def lent() -> tuple[World, str]:
+    """Bring T-1 before the agent that reviews it."""
+    made = world(
+        task("T-1"),
+        changes={
+            ("AGENT_CONTRACT.yaml", "kinds", "spec", "review"): "agent",
+            ("agents_swarm.yaml", "reviewers"): {"spec": REVIEWER},
+        },
+    )
+    approval_id = made.awaiting()
+    made.ask(asks("T-1-A1", REVIEWER, approval_id))
+    return made, approval_id
+
+
+def test_a_verdict_is_recorded_by_the_orchestrator_with_who_gave_it() -> None:
+    made, approval_id = lent()
+    said = AgentVerdict(reviewer=REVIEWER, reason="not yet")
+    verdict, back = made.ask(RequestChanges(approval_id=approval_id, verdict=said))
+    assert isinstance(verdict, ReviewResult)
+    assert (verdict.reviewer, verdict.verdict) == (REVIEWER, "request_changes")
+    assert made.events[-2].actor == "orchestrator"
+    assert isinstance(back, TaskUpdate)
+    assert (back.cause, back.to) == (Cause.CHANGES_REQUESTED, TaskState.TODO)
+    made, approval_id = lent()
+    (agreed,) = made.ask(ApplyResult(task_id="T-1", verdict=said))
+    assert isinstance(agreed, ReviewResult)
+    assert (agreed.attempt_id, agreed.verdict) == ("T-1-A1", "approve")
+    (closed,) = made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
+    assert isinstance(closed, TaskUpdate)
+    assert closed.cause == Cause.APPROVED
+
+
 def test_a_decision_is_lent_to_a_reviewer_and_given_back() -> None:
     made = world(
         task("T-1"),
@@ -653,7 +718,7 @@ def test_a_decision_is_lent_to_a_reviewer_and_given_back() -> None:
 def test_what_is_said_again_gets_the_ids_and_times_of_this_log() -> None:
     made = world()
     attempt_id = made.opened()
-    made.ask(RecordLesson(actor=ADA, task_id="T-1", lesson=Lesson(rule="here", mistake="first")))
+    made.ask(RecordLesson(actor=AGENT, task_id="T-1", lesson=Lesson(rule="here", mistake="first")))
     learnt = LessonRecord(lesson_id="LES-0001", rule="a", mistake="b", task_id="T-1")
     (again,) = made.ask(Repeat(actor=ADA, payload=learnt))
     assert isinstance(again, LessonRecord)

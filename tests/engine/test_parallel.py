@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from esaa_git.core.events import TaskNote
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import MAX_VOIDED, Options, Stop, Unobserved, cycle
 from esaa_git.engine.pool import Cancelled, WorkerPool
@@ -281,7 +282,7 @@ def test_what_a_dead_process_was_at_work_on_is_taken_up_again_at_once() -> None:
 def test_it_is_told_what_it_was_told_whatever_happened_meanwhile() -> None:
     made = engine()
     left_behind(made)
-    operator.note(made, "T-1", "person@example.com", "Mind the gap.")
+    operator.add_note(made, TaskNote(task_id="T-1", text="Mind the gap."), "person@example.com")
     cycle(made)
     assert "notes" not in made.view(0)["task"]
     assert made.actions.count("orchestrator.dispatch") == 2

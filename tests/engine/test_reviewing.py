@@ -9,6 +9,8 @@ import pytest
 from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.event import seal
 from esaa_git.core.invariants import Violation
+from esaa_git.core.projection import evolve
+from esaa_git.core.state import State
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import ConfigurationError, RunHalted
@@ -46,10 +48,13 @@ def test_a_result_is_done_when_the_reviewer_approves() -> None:
     cycle(made)
     assert made.task("T-1").is_done
     assert made.content(PATH) == b"text\n"
-    granted = next(event for event in made.events if event.action == "approval.grant")
-    assert granted.actor == "agent-qa"
-    assert granted.payload.reason == "as asked"
-    assert set(payload_of(granted)["exchange"]) == {"request", "response"}
+    said = next(event for event in made.events if event.action == "review.result")
+    assert (said.actor, said.payload.reviewer) == ("orchestrator", "agent-qa")
+    assert (said.payload.verdict, said.payload.attempt_id) == ("approve", "T-1-A1")
+    assert said.payload.reason == "as asked"
+    assert "approval.grant" not in made.actions
+    assert made.state.approvals["APR-0001"].state == "agreed"
+    assert set(payload_of(said)["exchange"]) == {"request", "response"}
     asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
     assert [event.payload.agent for event in asked] == ["agent-spec", "agent-qa"]
     assert asked[1].payload.review.approval_id == "APR-0001"
@@ -71,7 +76,9 @@ def test_changes_that_a_reviewer_asks_for_reach_the_next_attempt() -> None:
     cycle(made)
     assert made.task("T-1").is_done
     assert made.view(2)["last_rejection"]["message"] == "name the author"
-    assert made.actions.count("approval.deny") == 1
+    verdicts = [one.payload.verdict for one in made.events if one.action == "review.result"]
+    assert verdicts == ["request_changes", "approve"]
+    assert "approval.deny" not in made.actions
 
 
 @pytest.mark.parametrize(
@@ -128,9 +135,8 @@ def test_a_task_names_its_own_reviewer() -> None:
     made.apply(task(reviewer="agent-impl"))
     cycle(made)
     assert made.task("T-1").is_done
-    assert [event.actor for event in made.events if event.action == "approval.grant"] == [
-        "agent-impl"
-    ]
+    (said,) = [event for event in made.events if event.action == "review.result"]
+    assert said.payload.reviewer == "agent-impl"
 
 
 def test_nobody_reviews_their_own_work() -> None:
@@ -140,23 +146,93 @@ def test_nobody_reviews_their_own_work() -> None:
         cycle(made)
 
 
-def test_a_grant_by_an_agent_that_is_no_reviewer_is_against_the_law() -> None:
+FORGED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "the author itself": ("nobody reviews", "orchestrator", {"reviewer": "agent-spec"}),
+    "another agent": ("'agent-impl' was not asked", "orchestrator", {"reviewer": "agent-impl"}),
+    "a person": ("was not asked for", "orchestrator", {"reviewer": BOB}),
+    "by its own hand": ("has no authority", "agent-qa", {}),
+    "of another attempt": ("is not the current attempt", "orchestrator", {"attempt_id": "T-1-A2"}),
+    "of no approval": ("there is no approval", "orchestrator", {"approval_id": "APR-0009"}),
+}
+
+
+def before_the_verdict(made: MemoryEngine) -> tuple[State, dict[str, Any]]:
+    """Return the state before the first verdict of a run, and what the verdict says."""
+    log = list(made.log.events())
+    at = next(i for i, one in enumerate(log) if one.event.action == "review.result")
+    return made.log.recorded[log[at - 1].commit].state, payload_of(log[at].event)
+
+
+def refused(state: State, made: MemoryEngine, action: str, actor: str, payload: Any) -> str:
+    """Return why an event is refused after this state, by protocol or contracts."""
+    event = seal(
+        new_event(action, actor, payload), after_seq=state.seq, after_ts=state.ts, now=state.ts
+    )
+    try:
+        evolve(state, event)
+        check_contract_rules(state, event, made.contracts)
+    except Violation as violation:
+        return str(violation)
+    raise AssertionError(f"{action} was taken")
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_verdict_is_that_of_the_agent_that_was_asked(case: str) -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    state, payload = before_the_verdict(made)
+    why, actor, changes = FORGED[case]
+    assert why in refused(state, made, "review.result", actor, {**payload, **changes})
+
+
+def test_a_verdict_that_was_given_is_not_given_again() -> None:
+    made = reviewed(in_turn(decides("request_changes"), decides("approve")))
+    cycle(made, Options(steps=1))
+    _, payload = before_the_verdict(made)
+    again = {**payload, "verdict": "approve"}
+    assert "denied already" in refused(made.state, made, "review.result", "orchestrator", again)
+
+
+@pytest.mark.parametrize("action", ["approval.grant", "approval.deny"])
+def test_an_agent_grants_and_denies_nothing(action: str) -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    state, _ = before_the_verdict(made)
+    payload = {"approval_id": "APR-0001", "reason": "me too"}
+    for agent in ("agent-qa", "agent-impl"):
+        why = refused(state, made, action, agent, payload)
+        assert f"'{agent}' has no authority for {action}" in why
+
+
+def test_a_verdict_counts_nowhere_where_a_person_has_to_agree() -> None:
+    made = reviewed(decides("approve"))
+    cycle(made)
+    state, payload = before_the_verdict(made)
+    people = contracts({REVIEW: "required"})
+    event = seal(
+        new_event("review.result", "orchestrator", payload),
+        after_seq=state.seq,
+        after_ts=state.ts,
+        now=state.ts,
+    )
+    with pytest.raises(Violation, match="agent-qa is no reviewer of 'T-1'"):
+        check_contract_rules(state, event, people)
+
+
+def test_a_verdict_of_before_does_not_close_what_a_person_has_to_agree_to_by_now() -> None:
     made = reviewed(decides("approve"))
     cycle(made)
     log = list(made.log.events())
-    (index,) = [i for i, one in enumerate(log) if one.event.action == "approval.grant"]
-    before = made.log.recorded[log[index - 1].commit].state
-    event = log[index].event
-    check_contract_rules(before, event, made.contracts)
-    payload = {"approval_id": "APR-0001", "reason": "me too"}
-    forged = seal(
-        new_event("approval.grant", "agent-impl", payload),
-        after_seq=before.seq,
-        after_ts=before.ts,
-        now=before.ts,
-    )
-    with pytest.raises(Violation, match="agent-impl is no reviewer of 'T-1'"):
-        check_contract_rules(before, forged, made.contracts)
+    at = next(i for i, one in enumerate(log) if one.event.action == "review.result")
+    state, closing = made.log.recorded[log[at].commit].state, log[at + 1].event
+    assert closing.payload.cause == "approved"
+    check_contract_rules(state, closing, made.contracts)
+    for changed in (
+        contracts({REVIEW: "required"}),
+        contracts({**BY_AGENT, REVIEWERS: {"spec": "agent-impl"}}),
+    ):
+        with pytest.raises(Violation, match="an agent agreed on 'T-1', and a person has to"):
+            check_contract_rules(state, closing, changed)
 
 
 @pytest.mark.parametrize("reviewers", [{}, {"spec": "agent-spec"}])
@@ -165,7 +241,12 @@ def test_a_kind_that_agents_review_names_one_that_does_not_do_it(reviewers: dict
         contracts({REVIEW: "agent", REVIEWERS: reviewers}).check()
 
 
-def test_agents_review_nothing_where_persons_alone_sign_approvals() -> None:
+def test_agents_review_where_persons_alone_sign_approvals() -> None:
     signing = ("ORCHESTRATOR_CONTRACT.yaml", "signing", "approval.grant")
-    with pytest.raises(ConfigurationError, match="persons alone sign approvals"):
+    contracts({**BY_AGENT, signing: ["approver"]}).check()
+
+
+def test_agents_review_nothing_where_nobody_may_record_it() -> None:
+    signing = ("ORCHESTRATOR_CONTRACT.yaml", "signing", "review.result")
+    with pytest.raises(ConfigurationError, match="whose verdict nobody may record"):
         contracts({**BY_AGENT, signing: ["approver"]}).check()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from esaa_git.core.event import Event, NewEvent, seal
-from esaa_git.core.events import Health
+from esaa_git.core.events import EventNote, Health, RunNote, TaskNote
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -128,7 +128,7 @@ def grave_issue() -> History:
     paced(made, in_turn(oblige, grave, oblige))
     made.apply(*pipeline("spec", "impl", "qa", "qa"), task("T-9"))
     cycle(made, Options(steps=2))
-    operator.note(made, "T-2", ANN, "use the second source")
+    operator.add_note(made, TaskNote(text="use the second source", task_id="T-2"), ANN)
     operator.report_issue(made, ReportIssue(actor=ANN, severity="low", title="typo", task_id="T-9"))
     operator.unblock(made, "T-2", ANN, "there is another source")
     operator.resolve_issue(made, "ISS-0001", ANN, "another source")
@@ -196,6 +196,34 @@ def review_denied_then_approved() -> History:
             waiting = next(name for name in made.state.run.in_progress)
             made.clock.forward(hours=2)
             operator.review(made, waiting, BOB, approve=approve, reason=reason)
+    cycle(made)
+    return made.events
+
+
+def reviewed_by_an_agent() -> History:
+    """An agent asks for changes, then agrees; a person remarks, and takes a lesson back."""
+    kind = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
+    reviewers = ("agents_swarm.yaml", "reviewers")
+    verdicts = in_turn(
+        says("agent.review", verdict="request_changes", reason="name the author"),
+        says("agent.review", verdict="approve", reason="it reads well"),
+    )
+    rule = {"rule": "Obey this line.", "mistake": "Thought for itself."}
+    works = in_turn(oblige, result(write("docs/a.md", "by ann\n"), lessons=[rule]), oblige)
+    made = engine(
+        {"": works, "agent-qa": verdicts},
+        given=contracts({kind: "agent", reviewers: {"spec": "agent-qa"}}),
+    )
+    made.apply(task("T-1"), task("T-2", "impl"))
+    cycle(made, Options(task_id="T-1"))
+    for note in (
+        TaskNote(task_id="T-1", text="Good.\nSee the wiki."),
+        RunNote(run_id="RUN-0001", text="the first one"),
+        EventNote(event_id="EV-00000001", text="begun on a Monday"),
+    ):
+        made.clock.forward(minutes=1)
+        operator.add_note(made, note, ANN)
+    operator.withdraw_lesson(made, "LES-0001", BOB, "it is an order")
     cycle(made)
     return made.events
 
@@ -327,6 +355,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         critical_halt,
         hotfix_and_override,
         review_denied_then_approved,
+        reviewed_by_an_agent,
         released_and_stopped,
         rare_events,
         bad_done_regresses,

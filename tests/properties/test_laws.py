@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, decode, encode, schema, seal
-from esaa_git.core.events import ACTIONS, TaskUpdate
+from esaa_git.core.events import ACTIONS, TaskNote, TaskUpdate
 from esaa_git.core.events import base as records
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.invariants import INVARIANTS, Violation
@@ -219,7 +219,7 @@ def documents(state: State) -> dict[tuple[str, str], Any]:
     """Return every document of a state, as it is stored."""
     found = {("", name): state.document("", name).to_json() for name in ("project", "run")}
     found["", "supersessions"] = state.supersessions.to_json()
-    for table in ("tasks", "issues", "lessons", "approvals"):
+    for table in ("tasks", "issues", "lessons", "approvals", "notes"):
         for key, record in getattr(state, table).items():
             found[table, key] = record.to_json()
     return found
@@ -413,7 +413,8 @@ def unblock(walk: Walk, number: int) -> object:
 
 @step
 def note(walk: Walk, number: int) -> object:
-    return operator.note(walk.engine, walk.some_task(number), walk.person(number), f"{number}")
+    note = TaskNote(task_id=walk.some_task(number), text=f"{number}")
+    return operator.add_note(walk.engine, note, walk.person(number))
 
 
 @step

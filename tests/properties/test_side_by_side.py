@@ -33,6 +33,7 @@ from esaa_git.app.project import Project as OpenProject
 from esaa_git.app.roadmap import read_contracts
 from esaa_git.core import canonical
 from esaa_git.core.event import Event
+from esaa_git.core.events import TaskNote
 from esaa_git.core.plan import load_plan
 from esaa_git.core.projection import roadmap
 from esaa_git.engine import operator, run
@@ -355,7 +356,9 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(name=TASK, who=PERSON)
     def note(self, name: str, who: str) -> None:
-        self.both(lambda one: operator.note(one, name, who, "by the way"))
+        self.both(
+            lambda one: operator.add_note(one, TaskNote(task_id=name, text="by the way"), who)
+        )
 
     @rule(name=TASK, who=PERSON)
     def override(self, name: str, who: str) -> None:

@@ -142,7 +142,7 @@ def test_a_sync_that_is_overtaken_between_fetch_and_push_begins_again(team: Team
     assert not first.exists()
     team.one.ok("fetch")
     team.agree()
-    assert [note.text for note in team.one.task("T-2").notes] == ["first", "second"]
+    assert [note.text for note in team.one.state().notes_on("T-2")] == ["first", "second"]
 
 
 def test_many_who_sync_at_once_lose_nothing(team: Team) -> None:
@@ -166,7 +166,7 @@ def test_many_who_sync_at_once_lose_nothing(team: Team) -> None:
     for project in (team.one, team.two):
         project.ok("sync")
     team.agree()
-    notes = [note.text for note in team.one.task("T-2").notes]
+    notes = [note.text for note in team.one.state().notes_on("T-2")]
     assert sorted(notes) == [f"{name} {number}" for name in ("one", "two") for number in range(3)]
 
 
@@ -315,7 +315,7 @@ def test_issues_notes_blocks_and_their_undoing_are_decided_again(team: Team) -> 
     assert state.issues["ISS-0001"].is_open
     assert state.issues["ISS-0002"].resolution == "It was nothing"
     assert state.tasks["T-4"].state == "todo"
-    assert state.tasks["T-2"].notes[0].text == "Mind the gap"
+    assert state.notes_on("T-2")[0].text == "Mind the gap"
     team.one.ok("fetch")
     team.agree()
 
@@ -384,10 +384,10 @@ def test_tasks_of_the_same_id_are_the_same_or_left_out(team: Team) -> None:
     found = outcomes(team.two)
     assert found["task.create T-9: Theirs"][0] == "left out"
     assert found["task.create T-8: Both"][0] == "there already"
-    said = [line for line in found if line.startswith("orchestrator.view.mutate T-9")]
+    said = [line for line in found if line.startswith("note.add T-9")]
     assert found[said[0]][0] == "left out"
-    assert not team.two.task("T-9").notes
-    assert team.two.task("T-8").notes
+    assert not team.two.state().notes_on("T-9")
+    assert team.two.state().notes_on("T-8")
     team.one.ok("fetch")
     team.agree()
 

@@ -313,7 +313,7 @@ def test_four_processes_that_append_at_once_lose_nothing(make: Make) -> None:
     project.ok("plan", "apply")
     names = ["ann", "ben", "cem", "dan"]
     together(project, MANY, names, 12)
-    noted = [note.text for note in project.task("T-1").notes]
+    noted = [note.text for note in project.state().notes_on("T-1")]
     assert sorted(noted) == sorted(f"{name} {n}" for name in names for n in range(12))
     for name in names:
         mine = [text for text in noted if text.startswith(name)]

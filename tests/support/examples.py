@@ -25,14 +25,7 @@ _USAGE: Final = {
     "price_source": "a price list of 2026-01",
 }
 _TRIES: Final = [{"status": 429, "reason": "too many requests", "waited_ms": 1000}]
-_DECISION: Final = {
-    "approval_id": "APR-0001",
-    "exchange": _EXCHANGE,
-    "model": "some-model",
-    "usage": _USAGE,
-    "latency_ms": 4,
-    "tries": _TRIES,
-}
+_DECISION: Final = {"approval_id": "APR-0001"}
 _DEFINITION: Final = {
     "description": "What to do.\nAnd how.",
     "acceptance": ["It is done."],
@@ -149,6 +142,28 @@ _ALL: Final = (
         mistake="Wrote first.",
         kinds=["spec"],
         agent="codex",
+        attempt_id="T-1-A1",
+    ),
+    new_event(
+        "lesson.withdraw",
+        "person@example.com",
+        {"lesson_id": "LES-0001", "reason": "it is wrong"},
+    ),
+    _orchestrator(
+        "review.result",
+        **_HERE,
+        approval_id="APR-0001",
+        reviewer="agent-qa",
+        verdict="approve",
+        reason="it reads well",
+        exchange=_EXCHANGE,
+        model="some-model",
+        usage=_USAGE,
+        latency_ms=4,
+        tries=_TRIES,
+    ),
+    new_event(
+        "note.add", "person@example.com", {"on": "task", "task_id": "T-1", "text": "use tabs"}
     ),
     _orchestrator(
         "output.rejected",

@@ -22,8 +22,11 @@ from esaa_git.core.events.file_write import FileWrite
 from esaa_git.core.events.health import Health
 from esaa_git.core.events.issue_report import IssueReport
 from esaa_git.core.events.lesson_record import LessonRecord
+from esaa_git.core.events.lesson_withdraw import LessonWithdraw
+from esaa_git.core.events.note_add import EventNote, RunNote, TaskNote
 from esaa_git.core.events.output_rejected import OutputRejected
 from esaa_git.core.events.policy_decision import PolicyDecision
+from esaa_git.core.events.review_result import ReviewResult
 from esaa_git.core.events.run_end import RunEnd
 from esaa_git.core.events.run_init import RunInit
 from esaa_git.core.events.task_create import TaskCreate
@@ -33,7 +36,6 @@ from esaa_git.core.events.view_mutate import (
     EffectRelinked,
     IssueResolved,
     ReviewReturned,
-    TaskNoted,
 )
 
 AnyPayload: TypeAlias = (
@@ -47,9 +49,9 @@ AnyPayload: TypeAlias = (
     | IssueReport
     | AgentHeartbeat
     | LessonRecord
+    | LessonWithdraw
     | OutputRejected
     | FileWrite
-    | TaskNoted
     | IssueResolved
     | ReviewReturned
     | EffectRelinked
@@ -63,6 +65,10 @@ AnyPayload: TypeAlias = (
     | ApprovalRequest
     | ApprovalGrant
     | ApprovalDeny
+    | ReviewResult
+    | TaskNote
+    | RunNote
+    | EventNote
 )
 """What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
 
@@ -84,18 +90,22 @@ __all__ = [
     "Dispatch",
     "EffectRelinked",
     "EmergencyOverride",
+    "EventNote",
     "FileWrite",
     "Health",
     "IssueReport",
     "IssueResolved",
     "LessonRecord",
+    "LessonWithdraw",
     "OutputRejected",
     "PolicyDecision",
+    "ReviewResult",
     "ReviewReturned",
     "RunEnd",
     "RunInit",
+    "RunNote",
     "TaskCreate",
-    "TaskNoted",
+    "TaskNote",
     "TaskUpdate",
     "VerifyFail",
     "VerifyOk",

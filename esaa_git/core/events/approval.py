@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.base import Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import ApprovalId, AttemptId, Exchange, TaskId, Tries, Usage
-from esaa_git.core.events.spec import AGENT, ORCHESTRATOR, PERSON
+from esaa_git.core.events.base import Payload, Stamp, Text
+from esaa_git.core.events.fields import ApprovalId, AttemptId, TaskId
+from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import AttemptState
 from esaa_git.core.rejection import RejectCode
@@ -42,15 +42,10 @@ class ApprovalRequest(Payload, action="approval.request", by={ORCHESTRATOR}):
 
 
 class _Decision(Payload):
-    """A person's decision has a reason; an agent's also what was said to it, and what it took."""
+    """What a person decides, and why."""
 
     approval_id: ApprovalId
     reason: Annotated[str, Text(2000)]
-    exchange: Exchange | None = None
-    model: Annotated[str, Line()] | None = None
-    usage: Usage | None = None
-    latency_ms: int | None = None
-    tries: Tries | None = None
 
     def _decide(self, draft: Draft, event: Stamp, decision: str) -> Approval:
         approval = draft.pending_approval(self.approval_id)
@@ -72,18 +67,18 @@ class _Decision(Payload):
         return self.approval_id
 
 
-class ApprovalGrant(_Decision, action="approval.grant", by={PERSON, AGENT}):
+class ApprovalGrant(_Decision, action="approval.grant", by={PERSON}):
     """The result may be applied."""
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         self._decide(draft, event, "granted")
 
 
-class ApprovalDeny(_Decision, action="approval.deny", by={PERSON, AGENT, ORCHESTRATOR}):
+class ApprovalDeny(_Decision, action="approval.deny", by={PERSON, ORCHESTRATOR}):
     """The result may not be applied."""
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
-        """Leave the reviewer's words for the next attempt, whatever becomes of the task."""
+        """Leave the words for the next attempt, whatever becomes of the task."""
         approval = self._decide(draft, event, "denied")
         task = draft.task(approval.task_id)
         if task.pending_approval == approval.approval_id:

@@ -18,7 +18,7 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, TaskState
-from esaa_git.core.state import Blocked, Rejection, Task
+from esaa_git.core.state import AGREED, Blocked, Rejection, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -55,6 +55,8 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             draft.attempt(task.task_id, self.attempt_id)
         if target == TaskState.DONE:
             draft.put_task(self._closed(draft, task))
+            if task.attempt is not None:
+                draft.accept_lessons(task.attempt)
             draft.change_run(accepted=draft.run.accepted + 1)
             return
         draft.put_task(self._changed(draft, replace(task, state=target)))
@@ -69,7 +71,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             raise Violation("INV-003", f"the effect of '{task.task_id}' is {task.effect or 'none'}")
         granted = False
         if task.pending_approval is not None:
-            granted = draft.approvals[task.pending_approval].state == "granted"
+            granted = draft.approvals[task.pending_approval].state in ("granted", AGREED)
         if granted != (self.cause == Cause.APPROVED) or (task.pending_approval and not granted):
             raise Violation("INV-003", f"'{task.task_id}' is not approved")
         return replace(

@@ -1,8 +1,8 @@
 """`orchestrator.view.mutate`: an annotation of a read-model; no task changes its state by it.
 
-The vocabulary has no action of its own for these four, so they share this awkward one: a note
-on a task, the resolution of an issue, a review that is given back, and a new link between an
-effect and the branch.
+The vocabulary has no action of its own for these, so they share this awkward one: the
+resolution of an issue, a review that is given back, and a new link between an effect and the
+branch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from esaa_git.core.events.base import Payload, Stamp, Text
 from esaa_git.core.events.fields import Actor, ApprovalId, IssueId, Oid, TaskId
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Note
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -23,24 +22,7 @@ _Words = Annotated[str, Text(4000, 1)]
 
 
 class ViewMutate(Payload, action="orchestrator.view.mutate", by={ORCHESTRATOR}):
-    """One of the four below; `view` tells which."""
-
-
-class TaskNoted(ViewMutate):
-    """A person leaves a note on a task."""
-
-    view: Literal["note"] = "note"
-    task_id: TaskId
-    by: Actor
-    text: _Words
-
-    def evolve(self, draft: Draft, event: Stamp) -> None:
-        task = draft.task(self.task_id)
-        note = Note(event.ts, self.by, self.text)
-        draft.put_task(replace(task, notes=(*task.notes, note)))
-
-    def subject(self) -> str:
-        return f"{self.task_id}: note by {self.by}"
+    """One of those below; `view` tells which."""
 
 
 class IssueResolved(ViewMutate):

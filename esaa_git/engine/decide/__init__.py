@@ -26,16 +26,18 @@ from esaa_git.engine.decide.attempts import (
 )
 from esaa_git.engine.decide.events import Events, by_us, lesson_recorded, run_end
 from esaa_git.engine.decide.issues import report_issue, resolve_issue
+from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
 from esaa_git.engine.decide.results import (
     accept_result,
     apply_result,
     approval_request,
     closed,
     deny_approval,
+    request_changes,
     return_review,
 )
 from esaa_git.engine.decide.run import change_plan, end_run, fail_verification, start_run
-from esaa_git.engine.decide.tasks import add_note, add_task, hotfix, override, relinked, unblock
+from esaa_git.engine.decide.tasks import add_task, hotfix, override, relinked, unblock
 from esaa_git.engine.intentions import (
     AcceptResult,
     AddNote,
@@ -60,12 +62,14 @@ from esaa_git.engine.intentions import (
     Relink,
     Repeat,
     ReportIssue,
+    RequestChanges,
     ResolveIssue,
     ReturnReview,
     StartRun,
     StartVerification,
     StopRun,
     Unblock,
+    WithdrawLesson,
 )
 from esaa_git.engine.schedule import find_task, require_run
 
@@ -106,6 +110,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return unblock(state, contracts, intention)
         case AddNote():
             return add_note(state, intention)
+        case WithdrawLesson():
+            return withdraw_lesson(state, intention)
         case Relink():
             return (relinked(intention),)
         case ReportIssue():
@@ -123,9 +129,9 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
         case Prolong():
             return (heartbeat(contracts, intention, at),)
         case RecordLesson():
-            given = intention
-            about = given.task_id, given.lesson, given.agent
-            return (lesson_recorded(state, 1, given.actor, *about),)
+            task = find_task(state, intention.task_id)
+            said = intention.lesson, intention.agent
+            return (lesson_recorded(state, 1, intention.actor, task, *said),)
         case Reject():
             return reject(state, contracts, intention, at)
         case AcceptResult():
@@ -139,6 +145,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return (approval_request(state, find_task(state, intention.task_id)),)
         case DenyApproval():
             return deny_approval(state, contracts, intention, at)
+        case RequestChanges():
+            return request_changes(state, contracts, intention, at)
         case ReturnReview():
             return return_review(state, intention)
         case Repeat():

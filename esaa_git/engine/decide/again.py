@@ -13,15 +13,18 @@ from esaa_git.core.events import (
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
+    EventNote,
     FileWrite,
     Health,
     IssueResolved,
     LessonRecord,
+    LessonWithdraw,
     PolicyDecision,
     ReviewReturned,
     RunInit,
+    RunNote,
     TaskCreate,
-    TaskNoted,
+    TaskNote,
     TaskUpdate,
 )
 from esaa_git.core.events.base import replace
@@ -52,7 +55,10 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | Dispatch()
             | AgentResult()
             | FileWrite()
-            | TaskNoted()
+            | LessonWithdraw()
+            | EventNote()
+            | RunNote()
+            | TaskNote()
             | IssueResolved()
             | ReviewReturned()
             | EffectRelinked()

@@ -121,15 +121,17 @@ def next_approval(state: State) -> str:
 
 
 def lesson_recorded(
-    state: State, nth: int, actor: str, task_id: str, lesson: Lesson, agent: str | None = None
+    state: State, nth: int, actor: str, task: Task, lesson: Lesson, agent: str | None = None
 ) -> NewEvent:
     """Return a lesson as the nth of those that one decision records."""
+    attempt = task.attempt
     recorded = LessonRecord(
         lesson_id=f"LES-{state.run.lessons + nth:04d}",
         rule=lesson.rule,
         mistake=lesson.mistake,
         kinds=lesson.kinds,
-        task_id=task_id,
+        task_id=task.task_id,
+        attempt_id=None if attempt is None else attempt.attempt_id,
         agent=agent,
     )
     return by_actor(actor, recorded)

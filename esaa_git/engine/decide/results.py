@@ -5,10 +5,18 @@ from __future__ import annotations
 from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
-from esaa_git.core.events import ApprovalDeny, ApprovalGrant, ApprovalRequest, ReviewReturned
+from esaa_git.core.events import (
+    ApprovalDeny,
+    ApprovalGrant,
+    ApprovalRequest,
+    ReviewResult,
+    ReviewReturned,
+)
+from esaa_git.core.events.review_result import Verdict
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import Approval, State, Task
+from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.decide.events import (
     Events,
     by_actor,
@@ -18,7 +26,13 @@ from esaa_git.engine.decide.events import (
     next_approval,
     update,
 )
-from esaa_git.engine.intentions import AcceptResult, ApplyResult, DenyApproval, ReturnReview
+from esaa_git.engine.intentions import (
+    AcceptResult,
+    ApplyResult,
+    DenyApproval,
+    RequestChanges,
+    ReturnReview,
+)
 from esaa_git.engine.schedule import find_task
 
 
@@ -27,9 +41,8 @@ def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> E
     task = find_task(state, wanted.result.task_id)
     events = [by_actor(wanted.actor, wanted.result)]
     for nth, lesson in enumerate(wanted.lessons, start=1):
-        events.append(
-            lesson_recorded(state, nth, wanted.actor, task.task_id, lesson, wanted.result.agent)
-        )
+        by = wanted.actor, task, lesson, wanted.result.agent
+        events.append(lesson_recorded(state, nth, *by))
     if wanted.write is not None:
         events.append(by_us(wanted.write))
     if needs_review(task, contracts):
@@ -43,18 +56,13 @@ def apply_result(state: State, wanted: ApplyResult) -> Events:
     """Record the effect anew and the consent, and close a task without an effect."""
     task = find_task(state, wanted.task_id)
     events = [] if wanted.write is None else [by_us(wanted.write)]
-    if wanted.by is not None and task.pending_approval is not None:
-        call = wanted.call
-        granted = ApprovalGrant(
-            approval_id=task.pending_approval,
-            reason=wanted.reason,
-            exchange=call.exchange,
-            model=call.model,
-            usage=call.usage,
-            latency_ms=call.latency_ms,
-            tries=call.tries,
-        )
-        events.append(by_actor(wanted.by, granted))
+    if task.pending_approval is not None:
+        if wanted.by is not None:
+            granted = ApprovalGrant(approval_id=task.pending_approval, reason=wanted.reason)
+            events.append(by_actor(wanted.by, granted))
+        if wanted.verdict is not None:
+            approval = state.approvals[task.pending_approval]
+            events.append(_reviewed(approval, wanted.verdict, "approve"))
     if task.effect != "written":
         events.append(closed(task, None))
     return tuple(events)
@@ -82,22 +90,41 @@ def approval_request(state: State, task: Task) -> NewEvent:
 
 
 def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: str) -> Events:
-    """Record a denial; a person's or a reviewer's gives the task back."""
-    call = wanted.call
-    denied = ApprovalDeny(
-        approval_id=wanted.approval_id,
-        reason=wanted.reason,
-        exchange=call.exchange,
-        model=call.model,
-        usage=call.usage,
-        latency_ms=call.latency_ms,
-        tries=call.tries,
-    )
+    """Record a denial; a person's gives the task back."""
+    denied = ApprovalDeny(approval_id=wanted.approval_id, reason=wanted.reason)
     if wanted.by == ORCHESTRATOR:
         return (by_us(denied),)
     task = state.tasks[state.approvals[wanted.approval_id].task_id]
     back = given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at)
     return (by_actor(wanted.by, denied), back)
+
+
+def request_changes(state: State, contracts: Contracts, wanted: RequestChanges, at: str) -> Events:
+    """Record what an agent finds wrong that was asked, and give the task back."""
+    approval = state.approvals[wanted.approval_id]
+    task = state.tasks[approval.task_id]
+    said = _reviewed(approval, wanted.verdict, "request_changes")
+    reason = wanted.verdict.reason
+    return (said, given_back(task, contracts, Cause.CHANGES_REQUESTED, reason, at))
+
+
+def _reviewed(approval: Approval, given: AgentVerdict, verdict: Verdict) -> NewEvent:
+    call = given.call
+    return by_us(
+        ReviewResult(
+            approval_id=approval.approval_id,
+            task_id=approval.task_id,
+            attempt_id=approval.attempt_id,
+            reviewer=given.reviewer,
+            verdict=verdict,
+            reason=given.reason,
+            exchange=call.exchange,
+            model=call.model,
+            usage=call.usage,
+            latency_ms=call.latency_ms,
+            tries=call.tries,
+        )
+    )
 
 
 def return_review(state: State, wanted: ReturnReview) -> Events:

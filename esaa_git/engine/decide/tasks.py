@@ -1,16 +1,16 @@
-"""What people decide about tasks: to add, free, correct or annotate one."""
+"""What people decide about tasks: to add, free or correct one."""
 
 from __future__ import annotations
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
-from esaa_git.core.events import EffectRelinked, EmergencyOverride, TaskCreate, TaskNoted
+from esaa_git.core.events import EffectRelinked, EmergencyOverride, TaskCreate
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import TaskChanges
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import OVERRIDDEN, State, Task
 from esaa_git.engine.decide.events import Events, by_us, update
-from esaa_git.engine.intentions import AddNote, AddTask, Hotfix, Override, Relink, Unblock
+from esaa_git.engine.intentions import AddTask, Hotfix, Override, Relink, Unblock
 from esaa_git.engine.schedule import blocker, dependents, find_task, is_spent, require_run
 from esaa_git.errors import RefusedError, UsageError
 
@@ -109,17 +109,6 @@ def _blocked_because_of(state: State, task_id: str) -> list[Task]:
         and task.blocked.cause == Cause.DEPENDENCY
         and task.blocked.task_id == task_id
     ]
-
-
-def add_note(state: State, wanted: AddNote) -> Events:
-    """Leave a remark on a task that is not done."""
-    task = find_task(state, wanted.task_id)
-    if task.is_done:
-        raise RefusedError(
-            f"'{task.task_id}' is done, and its record is final",
-            hint=f"run 'git esaa issue report --task {task.task_id} --severity low --title TEXT'",
-        )
-    return (by_us(TaskNoted(task_id=task.task_id, by=wanted.by, text=wanted.text)),)
 
 
 def relinked(wanted: Relink) -> NewEvent:

@@ -1,0 +1,43 @@
+"""A call of an agent: what the record keeps of it, and the verdict that one may give."""
+
+from __future__ import annotations
+
+from esaa_git.core.events import OutputRejected, ReviewResult
+from esaa_git.core.events.base import Record
+from esaa_git.core.events.fields import Exchange, Try, Usage
+
+
+class CallResult(Record):
+    """What the record keeps of one call of an agent: what was said, who answered, what it took.
+
+    A person's words come without any of it.
+    """
+
+    exchange: Exchange | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    latency_ms: int | None = None
+    tries: tuple[Try, ...] | None = None
+
+    @classmethod
+    def of(cls, payload: OutputRejected | ReviewResult) -> CallResult:
+        """Return what an event that is on record keeps of its call."""
+        return cls(
+            exchange=payload.exchange,
+            model=payload.model,
+            usage=payload.usage,
+            latency_ms=payload.latency_ms,
+            tries=payload.tries,
+        )
+
+
+NO_CALL = CallResult()
+"""What a person said, or the orchestrator concluded."""
+
+
+class AgentVerdict(Record):
+    """What an agent says that was asked for a review, and what its answer took."""
+
+    reviewer: str
+    reason: str
+    call: CallResult = NO_CALL
