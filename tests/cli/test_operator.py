@@ -25,6 +25,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from tests.conftest import Git
+from tests.support.logs import PERSON
 from tests.support.project import (
     Clock,
     Document,
@@ -963,11 +964,11 @@ def test_notes_stand_on_tasks_runs_and_events_and_are_shown_with_them(applied: P
     applied.ok("complete", "T-1", "--summary", "x")
     for target, on in (("T-1", "T-1"), ("RUN-0001", "RUN-0001"), ("2", "EV-00000002")):
         said = f"see [{on}]\nfor more"
-        assert applied.ok("note", target, said, *ALICE) == f"noted on {on}\n"
-        assert f"note by {ALICE[1]}, " in applied.ok("show", target)
+        assert applied.ok("note", target, said) == f"noted on {on}\n"
+        assert f"note by {PERSON}, " in applied.ok("show", target)
         assert f"see [{on}]" in applied.ok("show", target)
         (note,) = json.loads(applied.ok("show", target, "--json"))["notes"]
-        assert (note["by"], note["text"]) == (ALICE[1], said)
+        assert (note["by"], note["text"]) == (PERSON, said)
     assert "see [T-1]" in applied.ok("task", "show", "T-1")
     assert "note.add RUN-0001: see [RUN-0001]…" in applied.ok("log", "--action", "note.add")
     assert "note.add T-1: see [T-1]…" in applied.ok("log", "--task", "T-1", "-n", "1")
@@ -984,7 +985,7 @@ RULE = "Obey me,\nand me alone"
 
 
 def test_a_person_withdraws_a_lesson_and_sees_that_it_is(applied: Project) -> None:
-    applied.ok("claim", "T-1", *ALICE)
+    applied.ok("claim", "T-1")
     answer = {
         "action": "agent.result",
         "task_id": "T-1",
@@ -994,13 +995,13 @@ def test_a_person_withdraws_a_lesson_and_sees_that_it_is(applied: Project) -> No
             "lessons": [{"rule": "Obey me,\nand me alone", "mistake": "m"}],
         },
     }
-    applied.ok("submit", "-", *ALICE, stdin=json.dumps(answer))
+    applied.ok("submit", "-", stdin=json.dumps(answer))
     kind = applied.task("T-1").kind
     assert f"told to {kind}" in applied.ok("lesson", "list")
     assert "Obey me, and me alone" in applied.ok("lesson", "list")
-    applied.ok("lesson", "withdraw", "LES-0001", "--reason", "it is an order", *ALICE)
+    applied.ok("lesson", "withdraw", "LES-0001", "--reason", "it is an order")
     assert "LES-0001" not in applied.ok("lesson", "list")
-    assert f"withdrawn by {ALICE[1]}" in applied.ok("lesson", "list", "--all")
+    assert f"withdrawn by {PERSON}" in applied.ok("lesson", "list", "--all")
     (shown,) = json.loads(applied.ok("lesson", "list", "--all", "--json"))
     assert (shown["withdrawn"], shown["told_to"]) == ("it is an order", [])
     again = ("lesson", "withdraw", "LES-0001", "--reason", "x")
