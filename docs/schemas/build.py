@@ -43,6 +43,7 @@ from esaa_git.core.events.fields import (  # noqa: E402
 )
 from esaa_git.core.events.file_write import FileWrite  # noqa: E402
 from esaa_git.core.rejection import EXPLANATIONS  # noqa: E402
+from esaa_git.core.self_running import VERSIONS, families  # noqa: E402
 from esaa_git.verification.failure import CHECKS  # noqa: E402
 
 FORMAT = "docs/FORMAT.md"
@@ -253,6 +254,16 @@ def checks() -> str:
     return "\n".join(lines) + "\n"
 
 
+def self_running() -> str:
+    """The versions of the list of files that run by themselves, by family."""
+    lines = []
+    for version in VERSIONS:
+        lines += [f"Version {version}:", "", "| family | patterns |", "|---|---|"]
+        for family, listed in families(version).items():
+            lines.append(f"| {family} | {' '.join(f'`{pattern}`' for pattern in listed)} |")
+    return "\n".join(lines) + "\n"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "patterns": patterns,
     "shared": shared,
@@ -263,6 +274,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "operations": operations,
     "reject-codes": reject_codes,
     "checks": checks,
+    "self-running": self_running,
 }
 
 

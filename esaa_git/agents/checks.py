@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from esaa_git.agents.programs import WHERE, environment, find_program, place_of
-from esaa_git.core.contracts import AGENT_CONTRACT, Check
+from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Workspace, Workspaces
 from esaa_git.ports.checks import CheckResult

@@ -293,7 +293,7 @@ def _require_agents(
 
     Nothing is recorded before. Those that only did what is done by now are not asked again.
     """
-    from esaa_git.core.contracts import make_check
+    from esaa_git.core.agent_contract import make_check
 
     contracts = read_contracts(project.repository, branch)
     check_usable(contracts)

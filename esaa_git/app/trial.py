@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from esaa_git.app.project import Project, SystemClock
 from esaa_git.app.roadmap import read_contracts
 from esaa_git.core import canonical
-from esaa_git.core.contracts import AGENT_CONTRACT, AgentEntry, Contracts
+from esaa_git.core.agent_contract import AGENT_CONTRACT
+from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.event import after, timestamp
 from esaa_git.core.machine import AttemptState, TaskState
 from esaa_git.core.rejection import Rejected

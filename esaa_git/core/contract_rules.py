@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from esaa_git.core.contracts import Check, Contracts, make_check
+from esaa_git.core.agent_contract import Check, make_check
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, after
 from esaa_git.core.events import (
     AgentHeartbeat,

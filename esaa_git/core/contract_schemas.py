@@ -51,11 +51,16 @@ AGENT_CONTRACT = record(
         "kinds": _named(
             record(
                 {"write": _GLOBS, "read": _GLOBS, "review": choice("none", "required", "agent")},
-                {"checks": array(schema_of(Check), most=20), "context": _GLOBS},
+                {
+                    "checks": array(schema_of(Check), most=20),
+                    "context": _GLOBS,
+                    "opens": _GLOBS,
+                },
             )
         ),
         "prohibitions": record(
-            {"paths": _GLOBS, "operations": array(choice("delete", "rename", "executable"))}
+            {"paths": _GLOBS, "operations": array(choice("delete", "rename", "executable"))},
+            {"self_running": integer(1)},
         ),
     }
 )

@@ -8,24 +8,23 @@ pinned, so what is in force is known to be sound.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core import secrets
+from esaa_git.core.agent_contract import AGENT_CONTRACT, AgentContract, agent_contract
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.events.fields import Pin
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
-from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.schema_faults import checked
 from esaa_git.errors import ConfigurationError
 
-AGENT_CONTRACT = "AGENT_CONTRACT.yaml"
 ORCHESTRATOR_CONTRACT = "ORCHESTRATOR_CONTRACT.yaml"
 RUNTIME_POLICY = "RUNTIME_POLICY.yaml"
 STORAGE_POLICY = "STORAGE_POLICY.yaml"
@@ -48,9 +47,6 @@ REQUIRED_FILES = (
 _PROFILE = re.compile(r"PARCER_PROFILE\.([A-Za-z0-9][A-Za-z0-9._-]*)\.yaml")
 _PROMPT = re.compile(r"PROMPT\.[A-Za-z0-9][A-Za-z0-9._-]*\.md")
 
-DEFAULT_CHECK_MS = 10 * 60_000
-"""How long a check may take that does not say."""
-
 DEFAULT_CONTEXT_BYTES = 200_000
 """How many bytes of files a request carries where the policy does not say."""
 
@@ -66,56 +62,6 @@ def is_contract_file(name: str) -> bool:
         or name == OPENPGP_SIGNERS
         or bool(_PROFILE.fullmatch(name) or _PROMPT.fullmatch(name))
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A command that a proposed tree has to pass: a program with its arguments, no shell."""
-
-    name: str
-    run: tuple[str, ...]
-    timeout_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class KindContract:
-    """What an agent may do in a task of this kind. Globs are relative to the repository root."""
-
-    write: GlobSet
-    read: GlobSet
-    write_patterns: tuple[str, ...]
-    read_patterns: tuple[str, ...]
-    review: str
-    """`none`, `required` (by a person) or `agent` (by the kind's reviewer, or by a person)."""
-    checks: tuple[Check, ...] = ()
-    context: tuple[str, ...] | None = None
-    """Globs of the files that a request carries; None for those that the kind may read."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentContract:
-    """AGENT_CONTRACT.yaml: allowed actions, boundaries by task kind, prohibitions."""
-
-    actions: frozenset[str]
-    kinds: Mapping[str, KindContract]
-    prohibited: GlobSet
-    prohibited_patterns: tuple[str, ...]
-    prohibited_operations: frozenset[str]
-
-    def kind(self, name: str) -> KindContract:
-        """Return the boundaries of a kind.
-
-        Raises:
-            ConfigurationError: if the contract does not know the kind.
-        """
-        try:
-            return self.kinds[name]
-        except KeyError:
-            raise ConfigurationError(
-                f"no task kind '{name}' in {AGENT_CONTRACT}",
-                cause=f"it knows {', '.join(sorted(self.kinds))}",
-                hint=f"add the kind to .roadmap/{AGENT_CONTRACT}, or correct the task",
-            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,15 +234,7 @@ class Contracts:
 
     @cached_property
     def agent(self) -> AgentContract:
-        document = self._load(AGENT_CONTRACT, "AGENT_CONTRACT")
-        prohibitions = document["prohibitions"]
-        return AgentContract(
-            frozenset(document["actions"]),
-            {name: _kind(name, kind) for name, kind in document["kinds"].items()},
-            _globs(f"{AGENT_CONTRACT}: prohibitions/paths", prohibitions["paths"]),
-            tuple(prohibitions["paths"]),
-            frozenset(prohibitions["operations"]),
-        )
+        return agent_contract(self._load(AGENT_CONTRACT, "AGENT_CONTRACT"))
 
     @cached_property
     def orchestrator(self) -> OrchestratorContract:
@@ -399,45 +337,3 @@ class Contracts:
     def _load(self, name: str, schema: str) -> Any:
         document = decode_yaml(self.files[name], f".roadmap/{name}")
         return checked(document, schema, f".roadmap/{name}")
-
-
-def _kind(name: str, document: Mapping[str, Any]) -> KindContract:
-    where = f"{AGENT_CONTRACT}: kinds/{name}"
-    context = document.get("context")
-    if context is not None:
-        _globs(f"{where}/context", context)
-    return KindContract(
-        _globs(f"{where}/write", document["write"]),
-        _globs(f"{where}/read", document["read"]),
-        tuple(document["write"]),
-        tuple(document["read"]),
-        document["review"],
-        tuple(
-            make_check(check["name"], check["run"], check.get("timeout"), f"{where}/checks")
-            for check in document.get("checks", ())
-        ),
-        None if context is None else tuple(context),
-    )
-
-
-def make_check(name: str, run: Sequence[str], timeout: str | None, where: str) -> Check:
-    """Return a check as it is run.
-
-    Raises:
-        ConfigurationError: if its timeout is no duration, or no time at all.
-    """
-    milliseconds = DEFAULT_CHECK_MS
-    if timeout is not None:
-        milliseconds = duration_ms(timeout, f"{where}/{name}/timeout")
-        if not milliseconds:
-            raise ConfigurationError(
-                f"{where}/{name}/timeout is no time at all", hint="write it as in PT5M"
-            )
-    return Check(name, tuple(run), milliseconds)
-
-
-def _globs(where: str, patterns: list[str]) -> GlobSet:
-    try:
-        return GlobSet(patterns)
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {error}") from error

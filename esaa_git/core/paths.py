@@ -163,7 +163,7 @@ def _size_reason(raw: str) -> str | None:
 
 def _is_git_name(component: str) -> bool:
     # Windows drops a stream's name and type, then trailing dots and spaces.
-    name = _skeleton(component).partition(":")[0].rstrip(" .")
+    name = folded_name(component).partition(":")[0].rstrip(" .")
     if name in (".git", ".gitmodules"):
         return True
     # As many characters of the stem stay as leave room for the number in eight.
@@ -171,8 +171,8 @@ def _is_git_name(component: str) -> bool:
     return short is not None and any(stem.startswith(short[1]) for stem in _GIT_SHORT_STEMS)
 
 
-def _skeleton(component: str) -> str:
-    """Reduce `component` to what the most forgiving file system would compare.
+def folded_name(component: str) -> str:
+    """Return what the most forgiving file system would compare of a name.
 
     Compatibility forms (fullwidth letters, a one dot leader) go further than any we know of.
     """
@@ -228,7 +228,7 @@ def _component_reason(component: str) -> str | None:
         return "trailing-dot-or-space"
     if len(component.encode("utf-8")) > MAX_COMPONENT:
         return "component-too-long"
-    name = _skeleton(component)
+    name = folded_name(component)
     if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
         return "device-name"
     # An alias of a protected directory as well: `ROADMA~1` is `.roadmap`.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import assert_never
 from weakref import WeakKeyDictionary
 
+from esaa_git.core.agent_contract import AgentContract, KindContract
 from esaa_git.core.answer import (
     ChmodFile,
     DeleteFile,
@@ -25,12 +26,13 @@ from esaa_git.core.answer import (
     WriteFile,
 )
 from esaa_git.core.canonical import digest
-from esaa_git.core.contracts import Contracts, KindContract
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.edits import Edit, apply_edits
 from esaa_git.core.globs import Glob, GlobSet
 from esaa_git.core.patches import apply_patch, parse_patch
 from esaa_git.core.paths import ALWAYS_PROTECTED, check_path_set, is_protected, normalise_path
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode, Rejected, together
+from esaa_git.core.self_running import Found, runs_by_itself
 from esaa_git.core.state import Task
 
 
@@ -39,9 +41,11 @@ class Boundary:
     """Where one task may write: the kind's globs, narrowed by the task's own, minus prohibitions.
 
     `protected` holds what no boundary opens: the contracts, and whatever else of the
-    repository's own machinery lies in the tree.
+    repository's own machinery lies in the tree. What runs by itself is closed to a kind that does
+    not open it by name.
     """
 
+    contract: AgentContract
     kind: KindContract
     narrowed: GlobSet | None
     narrowed_patterns: tuple[str, ...]
@@ -64,6 +68,7 @@ class Boundary:
     @classmethod
     def _make(cls, task: Task, contracts: Contracts, protected: Sequence[str]) -> Boundary:
         return cls(
+            contracts.agent,
             contracts.agent.kind(task.kind),
             GlobSet(task.writes) if task.writes else None,
             task.writes,
@@ -94,6 +99,15 @@ class Boundary:
                 f"'{path}' is prohibited by the contract for every kind of task",
                 {"path": path},
             )
+        listed = self.closed_by(path)
+        if listed is not None:
+            kinds = self.contract.openers(path)
+            may = f"a task of kind {' or '.join(kinds)} may" if kinds else "no kind opens it"
+            return Rejected(
+                RejectCode.PATH_PROTECTED,
+                f"'{path}' runs by itself or is obeyed unasked ({listed.family}); {may}",
+                {"path": path, "family": listed.family, "kinds": list(kinds)},
+            )
         inside = self.kind.write.matches(path)
         if inside and self.narrowed is not None:
             inside = self.narrowed.matches(path)
@@ -106,6 +120,13 @@ class Boundary:
             )
         return None
 
+    def closed_by(self, path: str) -> Found | None:
+        """Return what of the list of files that run by themselves closes a path to this kind."""
+        version = self.contract.self_running
+        if version is None or self.kind.opens.matches(path):
+            return None
+        return runs_by_itself(path, version)
+
 
 _Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 
@@ -116,7 +137,10 @@ _KNOWN: WeakKeyDictionary[Contracts, dict[_Key, Boundary]] = WeakKeyDictionary()
 def check_updates(
     updates: Sequence[FileUpdate], boundary: Boundary, max_files: int
 ) -> Rejected | None:
-    """Return the first thing wrong with a proposal's paths and operations, or None (INV-004)."""
+    """Return what is wrong with a proposal's paths and operations, or None (INV-004).
+
+    All paths with the first fault's code are told at once.
+    """
     if len(updates) > max_files:
         return Rejected(
             RejectCode.TOO_MANY_FILES,
@@ -124,17 +148,14 @@ def check_updates(
             {"files": len(updates), "allowed": max_files},
         )
     named: list[str] = []
+    faults: list[Rejected] = []
     for update in updates:
         paths = (update.from_, update.path) if isinstance(update, RenameFile) else (update.path,)
-        for path in paths:
-            fault = boundary.check(path)
-            if fault is not None:
-                return fault
-            named.append(path)
-        fault = _check_operation(update, boundary.operations)
-        if fault is not None:
-            return fault
-    return check_path_set(named)
+        found = [boundary.check(path) for path in paths]
+        found.append(_check_operation(update, boundary.operations))
+        faults += [fault for fault in found if fault is not None]
+        named += paths
+    return together(faults) if faults else check_path_set(named)
 
 
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:

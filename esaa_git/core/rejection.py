@@ -7,11 +7,11 @@ attempt can correct it. Nothing here raises: an exception is for what stopped *u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from esaa_git.core.printable import visible
 
@@ -144,6 +144,30 @@ class Rejected:
     code: RejectCode
     message: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+MAX_NAMED: Final = 50
+"""How many paths of one kind of fault a refusal names; it counts them all."""
+
+
+def together(faults: Sequence[Rejected]) -> Rejected:
+    """Return the first of some refusals, with the paths of all that share its code.
+
+    The detail of each names its `path`. One by one they would cost an attempt each.
+    """
+    first = faults[0]
+    paths = dict.fromkeys(
+        excerpt(str(fault.detail["path"])) for fault in faults if fault.code == first.code
+    )
+    if len(paths) == 1:
+        return first
+    others = list(paths)[1:]
+    shown = ", ".join(f"'{path}'" for path in others[:10]) + (", …" if len(others) > 10 else "")
+    return Rejected(
+        first.code,
+        f"{first.message}; the same holds for {len(others)} more: {shown}",
+        {**first.detail, "paths": list(paths)[:MAX_NAMED], "count": len(paths)},
+    )
 
 
 def excerpt(text: str, limit: int = 200) -> str:

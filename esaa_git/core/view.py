@@ -17,6 +17,7 @@ from esaa_git.core.events.base import schema_of
 from esaa_git.core.lessons import lessons_for
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
+from esaa_git.core.self_running import families
 from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, Lesson, State, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
@@ -118,6 +119,7 @@ def _contract(contracts: Contracts, task: Task) -> dict[str, Any]:
         "write": list(boundary.patterns),
         "read": list(boundary.kind.read_patterns),
         "prohibited_paths": list(contracts.agent.prohibited_patterns),
+        "self_running": _self_running(contracts),
         "prohibited_operations": sorted(boundary.operations),
         "limits": {
             "max_output_bytes": policy.max_output_bytes,
@@ -127,6 +129,15 @@ def _contract(contracts: Contracts, task: Task) -> dict[str, Any]:
         },
         "review": needs_review(task, contracts),
     }
+
+
+def _self_running(contracts: Contracts) -> list[str]:
+    """Return the families of files that run by themselves, each with how its patterns begin."""
+    version = contracts.agent.self_running
+    if version is None:
+        return []
+    listed = families(version).items()
+    return [f"{family} ({', '.join(patterns[:3])}, …)" for family, patterns in listed]
 
 
 def _dependency(task: Task) -> dict[str, Any]:

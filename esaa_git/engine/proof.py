@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from esaa_git.core import storage
-from esaa_git.core.contracts import Check, Contracts
+from esaa_git.core.agent_contract import Check
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.events.fields import CheckResult as RecordedResult
 from esaa_git.core.printable import printable
 from esaa_git.core.rejection import RejectCode, Rejected

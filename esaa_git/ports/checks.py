@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from esaa_git.core.contracts import Check
+from esaa_git.core.agent_contract import Check
 from esaa_git.ports.files import FileEntry
 
 

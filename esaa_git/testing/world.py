@@ -17,7 +17,7 @@ from hashlib import sha1
 from typing import Any, Final
 
 from esaa_git.core import canonical
-from esaa_git.core.contracts import Check
+from esaa_git.core.agent_contract import Check
 from esaa_git.errors import AgentError, ConflictError, RepositoryError
 from esaa_git.ports.agent import Workspace
 from esaa_git.ports.branch import BranchMove, Effect, InTheWay

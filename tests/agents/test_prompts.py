@@ -89,7 +89,7 @@ def test_a_shipped_template_says_everything_that_the_view_holds(name: str) -> No
         *("EDIT_NOT_FOUND", REJECTION["message"], REJECTION["instruction"], '{"path": "src/a.py"}'),
         *("attempt 2 of 3", "T-0 (spec, Say it): Said it", "Files: s", "T-00"),
         *("T-9 (Old), which did this: Wrong", "ISS-0001 (high): It burns", "A\n  B"),
-        *("Look first", "Leapt", "docs/**, *.md", "**/CODEOWNERS"),
+        *("Look first", "Leapt", "docs/**, *.md", "ci (.github, "),
         *("At most 100 files, 5000 changed lines, 1048576 bytes a file.", "issue.report"),
     ):
         assert said in text, said

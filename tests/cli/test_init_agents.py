@@ -8,6 +8,9 @@ import pytest
 import yaml
 
 from esaa_git.app.hosts import BEGIN, END, IMPORTS, SKILLS
+from esaa_git.app.roadmap import read_contracts
+from esaa_git.core.proposal import Boundary
+from esaa_git.core.state import Task
 from esaa_git.errors import ConfigurationError, RepositoryError
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
@@ -161,8 +164,10 @@ def test_the_files_for_agents_are_no_example_project(project: Project) -> None:
 
 
 def test_no_agent_may_rewrite_what_agents_are_told(project: Project) -> None:
-    contract = yaml.safe_load(project.read(".roadmap/AGENT_CONTRACT.yaml"))
-    assert "**/AGENTS.md" in contract["prohibitions"]["paths"]
+    contract = read_contracts(project.repository)
+    boundary = Boundary.of(Task("T-1", "impl", ""), contract)
+    for name in ("AGENTS.md", "deep/CLAUDE.md", "GEMINI.md", *SKILLS):
+        assert boundary.check(name) is not None
 
 
 def test_a_package_that_the_server_lacks_is_named(

@@ -401,7 +401,7 @@ def test_a_bad_prohibited_glob_is_named() -> None:
 def test_a_kind_that_the_swarm_does_and_nobody_knows_is_named() -> None:
     error = unusable(changed_files({(SWARM, "kinds", "poetry"): "agent-spec"}))
     assert error.message == f"no task kind 'poetry' in {AGENT}"
-    assert error.cause == "it knows hotfix, impl, qa, spec"
+    assert error.cause == "it knows hotfix, impl, qa, setup, spec"
 
 
 def test_an_agent_that_is_asked_for_and_does_not_exist_is_named() -> None:

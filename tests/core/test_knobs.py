@@ -102,7 +102,7 @@ class Bench:
         files: Mapping[str, Any] | None = None,
     ) -> MemoryEngine:
         """An orchestrator under contracts in which the knob stands at this value."""
-        given = contracts({self.place: value, **(more or {})})
+        given = contracts({**(more or {}), self.place: value})
         return engine(answering, given=given, files=files)
 
 
@@ -318,8 +318,9 @@ def an_action_that_is_not_listed_is_forbidden(bench: Bench) -> None:
 @scenario(f"{AGENT}/kinds/*/write")
 def a_kind_writes_inside_its_globs(bench: Bench) -> None:
     agent = result(write("plans/deep/a.txt"))
-    inside = worked(bench.engine(["plans/**"], agent), bench.name)
-    outside = worked(bench.engine(["plans/*"], agent), bench.name)
+    alone = {(AGENT, "kinds", bench.name): {"write": [], "read": ["**"], "review": "none"}}
+    inside = worked(bench.engine(["plans/**"], agent, alone), bench.name)
+    outside = worked(bench.engine(["plans/*"], agent, alone), bench.name)
     assert inside.content("plans/deep/a.txt") == b"text\n"
     assert codes(outside) == ["BOUNDARY_VIOLATION"]
     assert outside.content("plans/deep/a.txt") is None
@@ -363,8 +364,9 @@ def a_request_carries_so_many_bytes_of_files(bench: Bench) -> None:
 
 @scenario(f"{AGENT}/kinds/*/review")
 def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
-    at_once = worked(bench.engine("none"), bench.name)
-    waiting = worked(bench.engine("required"), bench.name)
+    writes = {(AGENT, "kinds", bench.name, "write"): ["docs/**"]}
+    at_once = worked(bench.engine("none", more=writes), bench.name)
+    waiting = worked(bench.engine("required", more=writes), bench.name)
     assert at_once.task("T-1").state == "done"
     assert waiting.task("T-1").state == "in_progress"
     assert waiting.task("T-1").pending_approval == "APR-0001"
@@ -377,6 +379,7 @@ def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
     )
     agents = {"": oblige, "judge": says("agent.review", verdict="approve", reason="fine")}
     given = {
+        **writes,
         bench.place: "agent",
         (SWARM, "reviewers"): {bench.name: "judge"},
         (SWARM, "agents", "judge"): {"adapter": "scripted", "folder": "recorded"},
@@ -394,6 +397,31 @@ def a_prohibited_path_is_closed_to_every_kind(bench: Bench) -> None:
         assert open_.content("secret/Notes/a.txt") == b"text\n"
         assert codes(closed) == ["PATH_PROTECTED"]
         assert closed.view()["contract"]["prohibited_paths"] == ["secret/notes/**"]
+
+
+@scenario(f"{AGENT}/prohibitions/self_running")
+def what_runs_by_itself_is_closed_where_the_contract_names_the_list(bench: Bench) -> None:
+    agent = result(write("sub/.vscode/tasks.json"))
+    closed = worked(bench.engine(1, agent), "impl")
+    assert codes(closed) == ["PATH_PROTECTED"]
+    assert closed.view()["contract"]["self_running"][0].startswith("ci (.github, ")
+    paths = {"paths": [], "operations": []}
+    nothing_to_open = {(AGENT, "kinds", "setup", "opens"): []}
+    given = contracts({(AGENT, "prohibitions"): paths, **nothing_to_open})
+    open_ = worked(engine(agent, given=given), "impl")
+    assert open_.content("sub/.vscode/tasks.json") == b"text\n"
+    assert open_.view()["contract"]["self_running"] == []
+
+
+@scenario(f"{AGENT}/kinds/*/opens")
+def a_kind_opens_by_name_what_runs_by_itself(bench: Bench) -> None:
+    agent = result(write("deep/.github/workflows/a.yml"))
+    done = {(AGENT, "kinds", bench.name, "review"): "none"}
+    closed = worked(bench.engine([], agent, done), bench.name)
+    opened = worked(bench.engine(["**/.github/workflows/**"], agent, done), bench.name)
+    assert codes(closed) == ["PATH_PROTECTED"]
+    assert opened.content("deep/.github/workflows/a.yml") == b"text\n"
+    assert opened.view()["contract"]["write"][-1] == "**/.github/workflows/**"
 
 
 @scenario(f"{AGENT}/prohibitions/operations")
@@ -856,7 +884,8 @@ def a_kind_is_reviewed_by_the_agent_that_is_named(bench: Bench) -> None:
 @scenario(f"{SWARM}/kinds/*")
 def a_kind_is_done_by_the_agent_that_is_named(bench: Bench) -> None:
     for agent in ("agent-spec", "agent-impl", "agent-qa"):
-        done = worked(bench.engine(agent), bench.name)
+        writes = {(AGENT, "kinds", bench.name, "write"): ["docs/**"]}
+        done = worked(bench.engine(agent, more=writes), bench.name)
         assert found(done, "attempt.create")[0].payload.agent == agent
         assert found(done, "agent.result")[0].actor == agent
 

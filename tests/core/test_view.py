@@ -95,7 +95,8 @@ def test_it_says_where_the_task_may_write_and_read() -> None:
     contract = view(story().attempt())["contract"]
     assert contract["write"] == ["docs/**", "*.md"]
     assert contract["read"] == ["**"]
-    assert ".github/**" in contract["prohibited_paths"]
+    assert contract["prohibited_paths"] == []
+    assert contract["self_running"][1] == "editors (.vscode, .vscode-insiders, .vscodium, …)"
     assert contract["prohibited_operations"] == []
     assert contract["review"] is False
     assert contract["limits"] == {
