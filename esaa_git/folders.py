@@ -36,6 +36,16 @@ _LOCKING_FLAGS: Final = 0x10 | 0x20
 ROOM: Final = "make room in the temporary folder, or set TMPDIR to another one"
 
 
+def config_folder() -> Path | None:
+    """Return this product's folder in the user's configuration, or None where they have none."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    try:
+        root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return root / "git-esaa"
+
+
 @contextmanager
 def throwaway_folder(name: str) -> Iterator[Path]:
     """Make a new folder `esaa-<name>-…` of mode 0700 below TMPDIR, and remove it in the end.

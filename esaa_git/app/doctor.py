@@ -62,7 +62,7 @@ def _findings(project: Project) -> Iterator[Finding]:
     except EsaaError as error:
         yield _problem(error)
         return
-    for section in (_key, _contracts, _log, _interrupted, _leftovers, _locks):
+    for section in (_key, _contracts, _log, _trusted, _interrupted, _leftovers, _locks):
         try:
             yield from section(project)
         except EsaaError as error:
@@ -141,6 +141,17 @@ def _log(project: Project) -> Iterator[Finding]:
         yield _problem(error)
         return
     yield Finding("ok", f"{state.seq} events, {state.run.run_id} is {state.run.state}")
+
+
+def _trusted(project: Project) -> Iterator[Finding]:
+    from esaa_git.app.leftovers import damaged_mark
+    from esaa_git.verification.pins import keep, mark_path, read_pin
+
+    if damaged_mark(project.repository) is None:
+        doubt = keep(project.repository, mark_path(project.repository)).doubt
+        if doubt is not None:
+            yield Finding("note", doubt, "run 'git esaa verify', which verifies everything")
+    read_pin(project.repository)
 
 
 def _interrupted(project: Project) -> Iterator[Finding]:

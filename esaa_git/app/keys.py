@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from esaa_git.app.roadmap import (
     write_keyring,
 )
 from esaa_git.core.events.spec import PEOPLE, SERVICES, is_person
-from esaa_git.errors import EsaaError, RepositoryError, UsageError
+from esaa_git.errors import ConfigurationError, EsaaError, RepositoryError, UsageError
+from esaa_git.folders import config_folder
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
@@ -34,10 +34,18 @@ SETTINGS: Final = {
 
 
 def key_folder() -> Path:
-    """Return where keys are made: the user's own configuration, and no repository."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
-    return root / "git-esaa" / "keys"
+    """Return where keys are made: the user's own configuration, and no repository.
+
+    Raises:
+        ConfigurationError: if this user has none.
+    """
+    folder = config_folder()
+    if folder is None:
+        raise ConfigurationError(
+            "there is no folder of yours to keep a key in",
+            hint="set HOME, or XDG_CONFIG_HOME, or name a key that you have: --key PATH",
+        )
+    return folder / "keys"
 
 
 # -- list -------------------------------------------------------------------------------------

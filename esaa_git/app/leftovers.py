@@ -20,7 +20,7 @@ _LAST_EVENTS = 1000
 def damaged_mark(repository: Repository) -> EsaaError | None:
     """Return what is wrong with the verified point, where it cannot be read."""
     try:
-        read_mark(mark_path(repository))
+        read_mark(repository, mark_path(repository))
     except EsaaError as error:
         return error
     return None

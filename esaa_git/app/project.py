@@ -322,7 +322,7 @@ def has_log(project: Project) -> bool:
         return False
     from esaa_git.verification.pins import read_mark, read_pin
 
-    mark, anchor = read_mark(pin), read_pin(repository)
+    mark, anchor = read_mark(repository, pin), read_pin(repository)
     if mark is None and anchor is not None:
         raise MismatchError(
             f"the event log '{repository.events_ref}' is not here, and one that begins with "

@@ -171,7 +171,7 @@ def _take_over(
         message=f"esaa: from {remote.name}",
     )
     if local is None and incoming.mark is not None:
-        write_mark(mark_path(repository), incoming.mark)
+        write_mark(repository, mark_path(repository), incoming.mark)
     return replace(
         result,
         moved=local != target,

@@ -52,7 +52,7 @@ def trusted(project: Project) -> Trusted:
         RepositoryError: if it cannot be read.
     """
     repository = project.repository
-    return Trusted(read_pin(repository), read_mark(mark_path(repository)))
+    return Trusted(read_pin(repository), read_mark(repository, mark_path(repository)))
 
 
 def pin(project: Project, oid: str | None, *, replace: bool = False) -> Pin:

@@ -13,12 +13,12 @@ from pathlib import Path
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, MismatchError
 from esaa_git.store.log import load_tip, read_event_commit
-from esaa_git.store.position import common_event, genesis_of, seq_of
+from esaa_git.store.position import common_event, seq_of
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.failure import check_name
-from esaa_git.verification.pins import Mark, mark_path, read_mark
+from esaa_git.verification.pins import Mark, keep, mark_path, read_mark
 
 Progress = Callable[[int, int], None]
 
@@ -85,7 +85,8 @@ class Judge:
                 cause=error.cause or error.message,
                 hint="nothing was taken over; ask who keeps the server how that came there",
             ) from error
-        last = read_mark(self._pin_path)
+        kept = keep(here, self._pin_path)
+        last = kept.mark
         if last is not None:
             check_last_seen(here, self._name, self._pin_path, tip, last)
         local = self._refs.read(here.events_ref)
@@ -96,7 +97,11 @@ class Judge:
                 cause=f"they have not even their first event in common ({local[:12]}, {tip[:12]})",
                 hint="a repository has one log; look which of the two is the right one",
             )
-        return self._verify(tip, common, last, on_progress)
+        incoming = self._verify(tip, common, last, on_progress)
+        if kept.doubt is None:
+            return incoming
+        note = f"{kept.doubt}: it says what '{self._name}' was last seen with"
+        return replace(incoming, notes=(*incoming.notes, note))
 
     def _verify(
         self, tip: str, common: str | None, last: LastSeen | None, on_progress: Progress
@@ -136,18 +141,21 @@ class Judge:
         )
 
     def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
-        """Return the point from which to verify: what both logs have, or what was seen before."""
+        """Return the point from which to verify: where the remote was seen, or what was verified
+        here, as far as both logs have it. A log that was never verified here is none."""
         here = self._repository
         if last is not None and (common is None or last.seq >= seq_of(here, common)):
             return last
-        if common is None:
-            return None
-        found = read_event_commit(here.read, common)
-        known = last or read_mark(mark_path(here))
-        first = None if known is None else known.genesis
-        if first is None:
-            first = genesis_of(here, common)
-        mark = Mark(found.trailers["ESAA-Log"], first, common, found.event.seq)
+        known = read_mark(here, mark_path(here))
+        shared = None
+        if common is not None and known is not None and known.tip in here.odb:
+            shared = common_event(here, known.tip, common)
+        if known is None or shared is None:
+            return last
+        found = read_event_commit(here.read, shared)
+        if last is not None and last.seq >= found.event.seq:
+            return last
+        mark = replace(known, tip=shared, seq=found.event.seq, branch=None, branch_tip=None)
         if last is not None:
             mark = replace(mark, branch=last.branch, branch_tip=last.branch_tip)
         return mark

@@ -284,7 +284,7 @@ def _changes(repository: Repository, old: str, new: str) -> dict[str, FileEntry 
 def _rewind_mark(repository: Repository, common: str, branches: Mapping[str, str]) -> None:
     """Have the last verified point where the new log still has it, before the old one goes."""
     path = mark_path(repository)
-    mark = read_mark(path)
+    mark = read_mark(repository, path)
     if mark is None:
         return
     seq = seq_of(repository, common)
@@ -296,7 +296,7 @@ def _rewind_mark(repository: Repository, common: str, branches: Mapping[str, str
     if new is not None and seen is not None and not contains(repository, new, seen):
         changed = replace(changed, branch=None, branch_tip=None)
     if changed != mark:
-        write_mark(path, changed)
+        write_mark(repository, path, changed)
 
 
 def keep_report(repository: Repository, tip: str, document: Mapping[str, Any]) -> str:

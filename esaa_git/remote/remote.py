@@ -151,7 +151,7 @@ class Remote:
         Raises:
             RepositoryError: if the file is there and cannot be read.
         """
-        return read_mark(self.pin_path)
+        return read_mark(self._repository, self.pin_path)
 
     def remember(self, incoming: Incoming) -> None:
         """Remember what was fetched and verified."""
@@ -168,7 +168,7 @@ class Remote:
 
     def _remember_pushed(self, tip: str, branch: str | None, branch_tip: str | None) -> None:
         found = read_event_commit(self._repository.read, tip)
-        known = self.last_seen() or read_mark(mark_path(self._repository))
+        known = self.last_seen() or read_mark(self._repository, mark_path(self._repository))
         first = None if known is None else known.genesis
         if first is None:
             first = genesis_of(self._repository, tip)
@@ -181,7 +181,7 @@ class Remote:
             message = "esaa: the log of the remote"
             self._refs.move([RefMove(self.tracking, current, seen.tip, message)])
         if seen != self.last_seen():
-            write_mark(self.pin_path, seen)
+            write_mark(self._repository, self.pin_path, seen)
 
     # -- fetching -------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pygit2
 
@@ -31,10 +32,13 @@ from esaa_git.verification.pins import (
     NOTHING,
     Anchor,
     Expected,
+    Kept,
     Mark,
+    Pin,
+    PinUnusable,
     Seen,
+    keep,
     mark_path,
-    read_mark,
     read_pin,
     write_mark,
 )
@@ -117,8 +121,8 @@ class Auditor:
             RepositoryError: if there is no log, and none was ever verified here.
         """
         bound_cache()
-        mark = self._mark or read_mark(mark_path(self._repository))
-        pin = read_pin(self._repository)
+        kept = Kept(self._mark) if self._mark else keep(self._repository, self._mark_path)
+        mark, pin = kept.mark, self._pin()
         tip = self._refs.read(self._repository.events_ref)
         if tip is None and mark is None and pin is None:
             raise RepositoryError(
@@ -134,14 +138,32 @@ class Auditor:
             # The branch was rewritten, and the events after the verified point say how: what was
             # verified of the branch before is looked for again.
             report = attempt_from(None).run(tip)
+        if kept.doubt is not None:
+            done = ": everything was verified" if report.audit.is_ok else ""
+            report.notes.append(kept.doubt + done)
         if report.audit.is_ok and self._remember and report.is_recorded:
-            try:
-                write_mark(mark_path(self._repository), report.mark)
-            except OSError as error:
-                # An auditor may have no right to write into the repository.
-                cause = error.strerror or str(error)
-                report.notes.append(f"how far it was verified is not remembered here: {cause}")
+            self._keep(report)
         return report
+
+    @property
+    def _mark_path(self) -> Path:
+        return mark_path(self._repository)
+
+    def _pin(self) -> Pin | PinUnusable | None:
+        try:
+            return read_pin(self._repository)
+        except PinUnusable as error:
+            return error
+
+    def _keep(self, report: Report) -> None:
+        """Remember the verified point; an auditor may have no right to, and no place for it."""
+        cause = "there is no secret in a configuration folder of yours that nobody else can read"
+        try:
+            if write_mark(self._repository, self._mark_path, report.mark):
+                return
+        except OSError as error:
+            cause = error.strerror or str(error)
+        report.notes.append(f"how far it was verified is not remembered here: {cause}")
 
     def _since(self, mark: Mark | None) -> Mark | None:
         """Return where to start: not after a boundary, once what is before it has come."""
@@ -203,6 +225,9 @@ class _Attempt:
             trust=self._anchor.trust,
         )
         try:
+            said = self._anchor.check_pin()
+            if said is not None:
+                report.notes.append(said)
             if tip is None:
                 raise self._anchor.check_gone()
             state = self._verify(tip, report)

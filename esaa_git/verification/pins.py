@@ -4,27 +4,25 @@ A clone knows by itself how far the log was verified, and which genesis it trust
 Both files lie in `.git/esaa`, where no push and no fetch reaches. They are two because they are
 kept by different hands: `verified.json` is written by every verification and may be deleted, and
 the anchor that a person has pinned in `trust.json` must not go with it. Neither is ever skipped:
-a file that is there and cannot be read stops the command.
+a file that is there and cannot be read stops the command. Neither counts but for the user and the
+place that it was written for (`esaa_git.store.seal`).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pygit2
 
-from esaa_git import beneath
 from esaa_git.core.projection import projection_hash
-from esaa_git.errors import CorruptedError, RepositoryError
+from esaa_git.errors import CorruptedError, MismatchError, RepositoryError
 from esaa_git.faults import Point, reach
-from esaa_git.store.files import write_atomically
 from esaa_git.store.log import LoadedTip, load_tip, read_contracts
 from esaa_git.store.repository import Repository
+from esaa_git.store.seal import Sealed, Unreadable, read_sealed, write_sealed
 from esaa_git.trust import sshsig
 from esaa_git.trust.roles import Authority
 from esaa_git.trust.signers import SignerSet
@@ -73,20 +71,35 @@ def pin_path(repository: Repository) -> Path:
     return repository.esaa_dir / "trust.json"
 
 
-def read_mark(path: Path) -> Mark | None:
-    """Return the last verified point, or None where nothing was verified yet.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A verified point as it is kept here; `doubt` says why what is there does not count."""
 
-    No other function reads a mark: what is believed without being checked again comes from here.
+    mark: Mark | None
+    doubt: str | None = None
+
+
+class PinUnusable(MismatchError):
+    """A pin is there, and does not count for this user at this place."""
+
+
+def keep(repository: Repository, path: Path) -> Kept:
+    """Return the last verified point, or why what is there counts for none.
+
+    No other function reads a mark: what is believed without being checked again comes from here,
+    and counts only where it was written, for whom it was written (`esaa_git.store.seal`).
 
     Raises:
         RepositoryError: if the file is there and cannot be read.
     """
     hint = "delete it; the next 'git esaa verify' then starts from genesis"
-    document = _read(path, hint)
-    if document is None:
-        return None
+    found = _read(repository, path, hint)
+    if found.value is None:
+        if found.doubt is None:
+            return Kept(None)
+        return Kept(None, f"'{path.name}' {found.doubt}, and counts for nothing")
     try:
-        mark = Mark(**document)
+        mark = Mark(**found.value)
     except TypeError as error:
         raise _unreadable(path, str(error), hint) from error
     _check(path, hint, "log_id", _is_log_id(mark.log_id))
@@ -97,12 +110,25 @@ def read_mark(path: Path) -> Mark | None:
         _check(path, hint, name, value is None or is_oid(value))
     _check(path, hint, "branch", mark.branch is None or isinstance(mark.branch, str))
     _check(path, hint, "genesis", (mark.genesis is None) != (mark.boundary is None))
-    return mark
+    return Kept(mark)
 
 
-def write_mark(path: Path, mark: Mark) -> None:
-    """Remember the verified point."""
-    _write(path, mark)
+def read_mark(repository: Repository, path: Path) -> Mark | None:
+    """Return the last verified point, or None where there is none that counts here.
+
+    Raises:
+        RepositoryError: if the file is there and cannot be read.
+    """
+    return keep(repository, path).mark
+
+
+def write_mark(repository: Repository, path: Path, mark: Mark) -> bool:
+    """Remember the verified point; answer False where this user has no place for a secret.
+
+    Raises:
+        OSError: if the repository cannot be written to.
+    """
+    return _write(repository, path, mark)
 
 
 def read_pin(repository: Repository) -> Pin | None:
@@ -110,15 +136,25 @@ def read_pin(repository: Repository) -> Pin | None:
 
     Raises:
         RepositoryError: if the file is there and cannot be read.
+        PinUnusable: if it was not pinned here, by this user.
     """
     path = pin_path(repository)
     hint = "ask somebody who knows the log for its first commit, delete the file, and run "
     hint += "'git esaa trust pin OID'"
-    document = _read(path, hint)
-    if document is None:
+    found = _read(repository, path, hint)
+    if found.doubt is not None:
+        claimed = (found.claimed or {}).get("genesis")
+        again = claimed if is_oid(claimed) else "OID"
+        raise PinUnusable(
+            f"the pin in '{path}' does not count",
+            cause=f"it {found.doubt}",
+            hint="ask somebody who knows the log for its first commit, and run "
+            f"'git esaa trust pin --replace {again}' if that is the one",
+        )
+    if found.value is None:
         return None
     try:
-        pin = Pin(**document)
+        pin = Pin(**found.value)
     except TypeError as error:
         raise _unreadable(path, str(error), hint) from error
     _check(path, hint, "genesis", is_oid(pin.genesis))
@@ -127,28 +163,35 @@ def read_pin(repository: Repository) -> Pin | None:
 
 
 def write_pin(repository: Repository, pin: Pin) -> None:
-    """Pin an anchor."""
-    _write(pin_path(repository), pin)
+    """Pin an anchor.
+
+    Raises:
+        RepositoryError: if this user has no configuration folder to keep a secret in.
+    """
+    if not _write(repository, pin_path(repository), pin):
+        raise RepositoryError(
+            "nothing was pinned: there is no place for a secret that makes the pin yours",
+            cause="neither XDG_CONFIG_HOME nor HOME names a folder that you can write to and "
+            "nobody else reads",
+            hint="set one of them, or name the genesis each time: 'git esaa verify --genesis OID'",
+        )
 
 
-def _write(path: Path, value: Mark | Pin) -> None:
-    write_atomically(path, json.dumps(asdict(value), indent=1).encode() + b"\n")
+def _write(repository: Repository, path: Path, value: Mark | Pin) -> bool:
+    done = write_sealed(repository.esaa_dir, _name(repository, path), asdict(value))
     reach(Point.MARK_WRITTEN)
+    return done
 
 
-def _read(path: Path, hint: str) -> dict[str, Any] | None:
+def _read(repository: Repository, path: Path, hint: str) -> Sealed:
     try:
-        data = beneath.read(path.parent.parent, f"{path.parent.name}/{path.name}")
-        document = None if data is None else json.loads(data)
-    except beneath.Obstacle as error:
+        return read_sealed(repository.esaa_dir, _name(repository, path))
+    except Unreadable as error:
         raise _unreadable(path, str(error), hint) from error
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(path, str(error), hint) from error
-    if data is None:
-        return None
-    if not isinstance(document, dict):
-        raise _unreadable(path, "it is not an object", hint)
-    return document
+
+
+def _name(repository: Repository, path: Path) -> str:
+    return path.relative_to(repository.esaa_dir).as_posix()
 
 
 def _is_log_id(value: object) -> bool:
@@ -213,11 +256,16 @@ class Anchor:
     """Holds one log against all that is known of it."""
 
     def __init__(
-        self, repository: Repository, mark: Mark | None, pin: Pin | None, expected: Expected
+        self,
+        repository: Repository,
+        mark: Mark | None,
+        pin: Pin | PinUnusable | None,
+        expected: Expected,
     ) -> None:
         self._repository = repository
         self._mark = mark
-        self._pin = pin
+        self._unusable = pin if isinstance(pin, PinUnusable) else None
+        self._pin = None if isinstance(pin, PinUnusable) else pin
         self._expected = expected
 
     @property
@@ -228,6 +276,22 @@ class Anchor:
         if self._pin is not None:
             return "pinned"
         return "first-use" if self._mark is None else "verified-before"
+
+    def check_pin(self) -> str | None:
+        """Check 1: refuse to go by a pin that is not this user's at this place.
+
+        Returns:
+            What to say of it where the genesis was given, which decides then.
+
+        Raises:
+            Failure: check 1, with the command that pins again.
+        """
+        if self._unusable is None:
+            return None
+        if self._expected.genesis is not None:
+            return f"{self._unusable.message}; the genesis that was given decides"
+        message = f"{self._unusable.message}: {self._unusable.cause}"
+        raise Failure(1, message, hint=self._unusable.hint)
 
     def check_gone(self) -> Failure:
         """Return the failure of a log that was here, or has to be, and is not."""

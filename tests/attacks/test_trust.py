@@ -17,15 +17,20 @@ from typing import Any
 
 import pytest
 
+from esaa_git.app.project import open_project
+from esaa_git.app.trust import pin, trusted
 from esaa_git.core import canonical
+from esaa_git.errors import RepositoryError
 from esaa_git.store.log import EventCommit
 from esaa_git.store.objects import BLOB, COMMIT, TREE, object_id
 from esaa_git.store.repository import open_repository
+from esaa_git.store.seal import PLACES, read_sealed, write_sealed
 from esaa_git.trust import sshsig
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verification import checkpoint as checkpoints
 from esaa_git.verification.audit import Auditor
+from esaa_git.verification.pins import Expected
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value
@@ -222,16 +227,11 @@ def test_a_pin_is_not_replaced_in_passing(scene: Scene) -> None:
         b"null",
         b"\xff\xfe",
         b"{}",
-        b'{"genesis": "xyz"}',
-        b'{"genesis": 7, "log_id": null}',
-        b'{"genesis": "' + b"a" * 40 + b'", "other": 1}',
-        b'{"genesis": "'
-        + b"a" * 40
-        + b'", "log_id": "x", "tip": "'
-        + b"a" * 40
-        + b'", "seq": "1"}',
-        b'{"genesis": "' + b"a" * 40 + b'", "log_id": "x", "tip": "../../x", "seq": 1}',
-        b'{"log_id": "x", "genesis": null, "tip": "' + b"a" * 40 + b'", "seq": 1}',
+        b'{"places": []}',
+        b'{"places": {"a": []}}',
+        b'{"places": {"a": {"code": 1, "value": {}}}}',
+        b'{"places": {"a": {"code": "", "value": []}}}',
+        b'{"places": {"a": {"code": "", "value": {}, "more": 1}}}',
         b"[" * 100_000,
     ],
 )
@@ -247,6 +247,178 @@ def test_an_unreadable_pin_is_an_error_and_never_ignored(
         assert "cannot be read" in message
         assert "hint: " in message
     assert place.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["trust.json", "verified.json"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"genesis": "xyz"},
+        {"genesis": 7, "log_id": None},
+        {"genesis": "a" * 40, "other": 1},
+        {"genesis": "a" * 40, "log_id": "x", "tip": "../../x", "seq": 1},
+        {"genesis": None, "log_id": "x", "tip": "a" * 40, "seq": 1},
+        {"genesis": "a" * 40, "log_id": "x", "tip": "a" * 40, "seq": "1"},
+    ],
+)
+def test_a_pin_of_another_form_under_our_own_code_is_an_error(
+    scene: Scene, name: str, value: dict[str, Any]
+) -> None:
+    write_sealed(scene.project.repository.esaa_dir, name, value)
+    with pytest.raises(RepositoryError, match="cannot be read"):
+        trusted(open_project(scene.project.path))
+
+
+# -- what was verified, by whom and where ------------------------------------------------------
+
+MARK, PIN = "verified.json", "trust.json"
+
+
+def forged_value(scene: Scene) -> dict[str, Any]:
+    """What an attacker would have believed: the log up to its tip, whatever that is."""
+    chain = scene.project.chain()
+    return {
+        "log_id": chain[0].trailers["ESAA-Log"],
+        "genesis": chain[0].oid,
+        "tip": chain[-1].oid,
+        "seq": len(chain),
+        "branch": None,
+        "branch_tip": None,
+        "boundary": None,
+    }
+
+
+def by_another_user(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    with patch.context() as other:
+        other.setenv("XDG_CONFIG_HOME", str(scene.room / "another"))
+        write_sealed(scene.project.repository.esaa_dir, name, value)
+
+
+def moved_here(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    elsewhere = scene.room / "elsewhere" / ".git" / "esaa"
+    write_sealed(elsewhere, name, value)
+    shutil.copy(elsewhere / name, scene.project.repository.esaa_dir / name)
+
+
+def edited(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    folder = scene.project.repository.esaa_dir
+    write_sealed(folder, name, value | {"genesis": "b" * 40})
+    place = folder / name
+    place.write_bytes(place.read_bytes().replace(b"b" * 40, value["genesis"].encode()))
+
+
+def of_another_file(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    folder = scene.project.repository.esaa_dir
+    write_sealed(folder, "remotes/origin.json", value)
+    shutil.copy(folder / "remotes/origin.json", folder / name)
+
+
+def without_a_code(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    (scene.project.repository.esaa_dir / name).write_text(json.dumps(value))
+
+
+def with_an_empty_code(scene: Scene, patch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    edited(scene, patch, name, value)
+    place = scene.project.repository.esaa_dir / name
+    document = json.loads(place.read_bytes())
+    for one in document["places"].values():
+        one["code"] = ""
+    place.write_text(json.dumps(document))
+
+
+FORGERS = [
+    by_another_user,
+    moved_here,
+    edited,
+    of_another_file,
+    without_a_code,
+    with_an_empty_code,
+]
+
+
+@pytest.mark.parametrize("forge", FORGERS)
+def test_a_mark_counts_where_and_for_whom_it_was_made(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, forge: Callable[..., None]
+) -> None:
+    """A forgery in the middle, which the mark says was verified; then a log that is sound."""
+    project = scene.project
+    (project.repository.esaa_dir / MARK).unlink(missing_ok=True)
+    sound = project.tip()
+    thief = forgery.new_key(scene.room, "thief")
+    forgery.rewrite(
+        project,
+        lambda seq, made: made if seq != 5 else replace(made, message=made.message + b"x\n"),
+        sign=thief.sign,
+    )
+    forge(scene, monkeypatch, MARK, forged_value(scene))
+    report = Auditor(project.repository, jobs=1, with_branch=False).run()
+    assert not report.audit.is_ok
+    assert report.trust == "first-use"
+    assert [note for note in report.notes if MARK in note and "counts for nothing" in note]
+    forgery.point(project, str(sound))
+    forge(scene, monkeypatch, MARK, forged_value(scene))
+    report = Auditor(project.repository, jobs=1).run()
+    assert report.audit.is_ok
+    assert report.since == 0
+    assert [note for note in report.notes if "everything was verified" in note]
+    report = Auditor(project.repository, jobs=1).run()
+    assert (report.since, report.trust, report.notes) == (
+        len(project.chain()),
+        "verified-before",
+        [],
+    )
+
+
+@pytest.mark.parametrize("forge", FORGERS)
+def test_a_pin_counts_where_and_for_whom_it_was_made(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, forge: Callable[..., None]
+) -> None:
+    project = scene.project
+    forge(scene, monkeypatch, PIN, forged_value(scene))
+    report = Auditor(project.repository, jobs=1).run()
+    assert (report.audit.outcome, report.audit.check) == ("mismatch", 1)
+    assert f"trust pin --replace {scene.genesis()}" in str(report.hint)
+    given = Auditor(project.repository, jobs=1, expected=Expected(genesis=scene.genesis())).run()
+    assert given.audit.is_ok
+    assert [note for note in given.notes if "does not count" in note]
+    pin(open_project(project.path), scene.genesis(), replace=True)
+    assert Auditor(project.repository, jobs=1).run().trust == "pinned"
+
+
+def test_users_and_places_stand_side_by_side(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = scene.project.repository.esaa_dir
+    value = {"genesis": "a" * 40, "log_id": None}
+    write_sealed(folder, PIN, value)
+    by_another_user(scene, monkeypatch, PIN, {"genesis": "b" * 40, "log_id": None})
+    assert read_sealed(folder, PIN).value == value
+    for number in range(PLACES):
+        with monkeypatch.context() as other:
+            other.setenv("XDG_CONFIG_HOME", str(scene.room / str(number)))
+            write_sealed(folder, PIN, value)
+    assert len(json.loads((folder / PIN).read_bytes())["places"]) == PLACES
+    assert read_sealed(folder, PIN).doubt == "was written by another user, or at another place"
+
+
+def test_without_a_secret_everything_is_verified(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = scene.project
+    Auditor(project.repository, jobs=1).run()
+    for place in (scene.room / "no" / "folder", scene.room / "open"):
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(place))
+        secret = place / "git-esaa" / "seal-secret"
+        if place.name == "open":  # what others can read makes no code of ours
+            secret.parent.mkdir(parents=True)
+            secret.write_text("0" * 64 + "\n")
+            secret.chmod(0o644)
+        else:
+            place.parent.write_text("a file in the way")
+        report = Auditor(project.repository, jobs=1).run()
+        assert report.audit.is_ok
+        assert report.since == 0
+        assert [note for note in report.notes if "is not remembered here" in note]
+        with pytest.raises(RepositoryError, match="nothing was pinned"):
+            pin(open_project(project.path), scene.genesis())
 
 
 def test_a_folder_in_the_place_of_the_pin(scene: Scene) -> None:
@@ -469,6 +641,7 @@ def test_a_full_log_cut_off_afterwards(scene: Scene) -> None:
     """Shallow file and objects gone: what was verified from its genesis does not lead there now."""
     project = scene.project
     chain = project.chain()
+    project.ok("verify")
     project.write(".git/shallow", f"{chain[9].oid}\n")
     forgery.remove_object(project, chain[8].oid)
     caught(project, 1, "begins at event 10", chain[0].oid[:12], arguments=("--full",))

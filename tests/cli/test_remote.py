@@ -35,6 +35,7 @@ def test_setup_is_repeatable_and_says_so(team: Team) -> None:
 
 
 def test_fetch_push_and_sync_speak_json(team: Team) -> None:
+    team.two.ok("fetch")  # what was seen before the folder was copied counts for nothing
     team.one.ok("task", "note", "T-2", "first")
     assert json.loads(team.one.ok("push", "--json")) == {
         "remote": "origin",

@@ -90,6 +90,7 @@ def refuses(project: Project, code: int, *words: str, command: str = "fetch") ->
 
 
 def test_two_clones_working_in_turn_end_with_the_same_log(team: Team) -> None:
+    team.two.ok("fetch")  # what was seen before the folder was copied counts for nothing
     team.one.ok("run", "--task", "T-2")
     assert team.one.ok("push").startswith("pushed to 'origin': refs/esaa/events, refs/heads/main")
     assert "5 new events, verified" in team.two.ok("fetch")
@@ -764,6 +765,15 @@ def test_checkpoints_travel_and_those_that_differ_are_named(team: Team) -> None:
     assert f"note: '{ref}' stays here: " in said.err
     assert team.at(ref) == made
     assert not [name for name in team.two.refs() if "/incoming/" in name]
+
+
+def test_what_a_copied_folder_says_of_a_remote_counts_for_nothing(team: Team) -> None:
+    """Both clones are copies of folders that had verified their log and seen the remote."""
+    said = team.two.esaa("fetch")
+    assert "note: 'origin.json' was written by another user, or at another place" in said.err
+    assert f"{len(team.two.chain())} " in said.out
+    again = team.two.esaa("fetch")
+    assert "origin.json" not in again.err
 
 
 def test_what_only_has_the_name_of_a_checkpoint_is_neither_sent_nor_taken(team: Team) -> None:
