@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -113,6 +113,52 @@ def read(root: Path, path: str, *, most: int = MAX_BYTES) -> bytes | None:
     if len(content) > most:
         raise Obstacle(path, f"has more than {most} bytes")
     return content
+
+
+def read_with_mode(root: Path, path: str, *, most: int = MAX_BYTES) -> tuple[bytes, bool] | None:
+    """Return what `read` does, and whether its owner may execute the file."""
+    content = read(root, path, most=most)
+    if content is None:
+        return None
+    with open_file(root, path) as opened:
+        return content, bool(os.fstat(opened).st_mode & stat.S_IXUSR)
+
+
+def files_under(root: Path, path: str, left_out: Sequence[str] = (), *, most: int) -> Iterator[str]:
+    """Yield the paths beneath `root` that are `path` or lie below it and are no folders.
+
+    A link is yielded, and not followed.
+
+    Args:
+        left_out: names of folders that are not looked into.
+        most: how many entries are looked at.
+
+    Raises:
+        Obstacle: as `open_folder`, or if there are more entries.
+    """
+    waiting, seen = [path], 0
+    while waiting:
+        at = waiting.pop()
+        try:
+            with open_folder(root, at) as folder:
+                found = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+                kinds = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        except FileNotFoundError:
+            continue
+        except Obstacle:
+            if at == path:
+                yield at
+                continue
+            raise
+        seen += len(kinds)
+        if seen > most:
+            raise Obstacle(path or ".", f"has more than {most} entries")
+        for name, is_folder in kinds:
+            inner = f"{at}/{name}" if at else name
+            if not is_folder:
+                yield inner
+            elif name not in left_out:
+                waiting.append(inner)
 
 
 def is_file(root: Path, path: str) -> bool:

@@ -15,6 +15,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.events.spec import Schema
+from esaa_git.core.programs import Programs
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Request, Workspaces
 from esaa_git.ports.files import BlobStore, Trees
@@ -34,6 +35,7 @@ class AdapterContext:
         max_output_bytes: how much of an answer is read, from RUNTIME_POLICY.
         sandbox: the confinement that was asked for: `auto`, `landlock`, `bubblewrap` or `none`.
         prompt: gives the text of a pinned prompt template by name, or None.
+        programs: the pinned programs; None where the log says nothing of programs.
     """
 
     root: Path | None
@@ -44,6 +46,7 @@ class AdapterContext:
     max_output_bytes: int
     sandbox: str
     prompt: Callable[[str], bytes | None]
+    programs: Programs | None = None
 
 
 @dataclass(frozen=True, slots=True)

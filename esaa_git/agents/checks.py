@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from esaa_git.agents.programs import WHERE, environment, find_program, place_of
 from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
+from esaa_git.core.commands import acting
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Workspace, Workspaces
 from esaa_git.ports.checks import CheckResult
@@ -30,11 +33,16 @@ class ConfinedChecker:
     Args:
         workspaces: gives a maker of checkouts for the thread that asks.
         sandbox: the confinement that was asked for, as in `AdapterContext`.
+        root: the top of the operator's checkout: what a check names in there by an absolute path
+            is run from the proposed tree as well.
     """
 
-    def __init__(self, workspaces: Callable[[], Workspaces], sandbox: str) -> None:
+    def __init__(
+        self, workspaces: Callable[[], Workspaces], sandbox: str, root: Path | None = None
+    ) -> None:
         self._workspaces = workspaces
         self._sandbox = sandbox
+        self._root = None if root is None else str(root)
 
     def ready(self, checks: Sequence[Check]) -> None:
         """Raise AgentError if a program is missing on PATH, where no proposal could put it."""
@@ -65,10 +73,23 @@ class ConfinedChecker:
         results: list[CheckResult] = []
         with self._workspaces().open(base, changes) as workspace:
             for check in checks:
-                results.append(_run(level, check, workspace, pause))
+                results.append(_run(level, self._within(check, workspace), workspace, pause))
                 if not results[-1].passed:
                     break
         return results
+
+    def _within(self, check: Check, workspace: Workspace) -> Check:
+        """Return the check with the files of the tree that it names as the workspace has them."""
+        found = acting(check.run, self._root)
+        inside = {
+            at: str(workspace.path / path)
+            for at, path in found.files.items()
+            if found.words[at].startswith("/")
+        }
+        if not inside:
+            return check
+        words = tuple(inside.get(at, word) for at, word in enumerate(found.words))
+        return replace(check, run=words)
 
 
 def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], None]) -> CheckResult:

@@ -46,16 +46,20 @@ class CommandAgent(ProgramAgent):
     def _answer(
         self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
     ) -> Answer:
-        program, *arguments = self._settings["command"]
-        with scratch_directory(self._files(request, pause)) as scratch:
+        program = self._settings["command"][0]
+        files = self._files(request, pause)
+        with scratch_directory(files) as scratch, self._laid() as laid:
             started = time.monotonic()
             try:
                 outcome = run(
                     self.sandbox,
-                    [self.program(), *arguments],
-                    rules=self._rules(scratch.home, scratch.tmp, scratch.snapshot),
+                    laid.words,
+                    rules=self._rules(scratch.home, scratch.tmp, scratch.snapshot, *laid.read),
                     cwd=scratch.snapshot,
-                    env=self._environment(request, allowed, scratch.home, scratch.tmp),
+                    env={
+                        **self._environment(request, allowed, scratch.home, scratch.tmp),
+                        **laid.env,
+                    },
                     body=request.sent,
                     max_output_bytes=self._context.max_output_bytes,
                     until=until,

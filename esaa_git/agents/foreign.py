@@ -15,7 +15,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.printable import visible
 from esaa_git.errors import AgentError, EsaaError
-from esaa_git.ports.agent import AgentAdapter, Answer, Request
+from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, ran_by
 
 T = TypeVar("T")
 
@@ -51,6 +51,11 @@ class ForeignAgent:
         with self._blamed("prepare"):
             prepared = self._inner.prepare(request)
         return self._checked("prepare", prepared, Request)
+
+    def ran(self) -> Ran:
+        with self._blamed("ran"):
+            found = ran_by(self._inner)
+        return self._checked("ran", found, Ran)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         broken_off: list[BaseException] = []

@@ -6,17 +6,26 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from esaa_git import beneath
 from esaa_git.agents.adapter import AdapterContext, Limit, agent_error, limit
+from esaa_git.agents.pinned import (
+    Laid,
+    digest_of,
+    laid_out,
+    names_pinned,
+    not_executable,
+    pinned_places,
+)
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Ran, Request, Workspace
 from esaa_git.sandbox.confinement import Place, choose
 from esaa_git.sandbox.programs import search_path
 from esaa_git.sandbox.runner import NotStarted
@@ -72,7 +81,7 @@ class ProgramAgent(ABC):
         Whether the operating system then starts it (its interpreter exists, say) shows only when
         it is asked.
         """
-        self.program()
+        self._require_program()
         check_names(self.name, self._names)
         choose(self._context.sandbox)
 
@@ -102,6 +111,36 @@ class ProgramAgent(ABC):
             AgentError: if there is none.
         """
         return find_program(self.name, self._settings["command"][0], self._context.root)
+
+    def _words(self) -> Sequence[str]:
+        """Return the words by which it is started, as the entry has them."""
+        command: Sequence[str] = self._settings["command"]
+        return command
+
+    def _require_program(self) -> None:
+        """Raise AgentError if the program is missing, or would run from what is not pinned."""
+        words = self._words()
+        if names_pinned(self.name, words, self._context) and 0 in pinned_places(
+            words, self._context
+        ):
+            fault = not_executable(self.name, words, self._context)
+            if fault is not None:
+                raise fault
+            return
+        self.program()
+
+    @contextmanager
+    def _laid(self) -> Iterator[Laid]:
+        """Give the command to start, with its program's absolute path."""
+        with laid_out(self.name, self._words(), self._context) as laid:
+            if Path(laid.words[0]).is_absolute():
+                yield laid
+            else:
+                yield replace(laid, words=[self.program(), *laid.words[1:]])
+
+    def ran(self) -> Ran:
+        """Return the digest of the pinned program that answers, as `NamesWhatRuns` has it."""
+        return Ran(program_sha256=digest_of(self._words(), self._context))
 
     @abstractmethod
     def _answer(
@@ -237,9 +276,13 @@ def check_names(agent: str, names: Sequence[str]) -> None:
             )
 
 
-def place_of(workspace: Workspace) -> Place:
-    """Return the paths of a throwaway checkout, as confinement takes them."""
-    return Place(workspace.path, workspace.home, workspace.tmp, tuple(workspace.readable))
+def place_of(workspace: Workspace, read: Sequence[Path] = ()) -> Place:
+    """Return the paths of a throwaway checkout, as confinement takes them.
+
+    Args:
+        read: what is to be readable beside it.
+    """
+    return Place(workspace.path, workspace.home, workspace.tmp, (*workspace.readable, *read))
 
 
 def start_hint(error: NotStarted) -> str:

@@ -51,11 +51,12 @@ def scratch_directory(files: Iterable[SnapshotFile]) -> Iterator[Scratch]:
         scratch = Scratch(top / "snapshot", top / "home", top / "tmp")
         for part in (scratch.snapshot, scratch.home, scratch.tmp):
             part.mkdir(mode=0o700)
-        _fill(scratch.snapshot, files)
+        lay_out(scratch.snapshot, files)
         yield scratch
 
 
-def _fill(snapshot: Path, files: Iterable[SnapshotFile]) -> None:
+def lay_out(snapshot: Path, files: Iterable[SnapshotFile]) -> None:
+    """Write files into an empty folder, as `scratch_directory` does into a snapshot."""
     folders = {snapshot}
     for file in files:
         if not all(map(_is_safe, file.path.split("/"))):

@@ -7,16 +7,18 @@ ended, and a tool that is known by name (`presets`) has to have reported the end
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext, Limit
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
+from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
-from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
-from esaa_git.agents.programs import WHERE, check_names, find_program, place_of
+from esaa_git.agents.presets.preset import Preset, Report, ToolOutput, provider_of_model
+from esaa_git.agents.programs import WHERE, check_names, environment, find_program, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.spec import Schema, array, choice, line, record, text
@@ -24,7 +26,7 @@ from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
-from esaa_git.ports.agent import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Ran, Request, Workspace
 from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Outcome
 from esaa_git.sandbox.processes import signal_name
@@ -77,7 +79,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         Neither a host nor a key is passed on that the entry does not list. A tool that shall work
         without a network has `hosts: []`; to leave them out is taken for an oversight.
         """
-        self.program()
+        self._require_program()
         names = self._names
         check_names(self.name, names)
         preset = self.preset
@@ -117,6 +119,26 @@ class WorktreeAgent(EditingAgent[Outcome]):
                 hint=f"run '{preset.install}', or name its path as 'program' {WHERE}",
             ) from error
 
+    def _words(self) -> Sequence[str]:
+        preset = self.preset
+        if preset is None:
+            return super()._words()
+        # Its own flags come between, and none of them is a program.
+        return [self._settings.get("program", preset.program)]
+
+    def ran(self) -> Ran:
+        """Return digest or version of the tool, and who serves its model."""
+        found = super().ran()
+        preset = self.preset
+        if preset is None or found.program_sha256 is not None:
+            return replace(found, provider=None if preset is None else self._provider(preset))
+        env = environment(self.name, (), home=Path(), tmp=Path(), ours={})
+        version = version_of(self.program(), self.sandbox, env)
+        return Ran(program_version=version, provider=self._provider(preset))
+
+    def _provider(self, preset: Preset) -> str | None:
+        return preset.provider or provider_of_model(self.model)
+
     def _work(
         self,
         request: Request,
@@ -131,7 +153,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         body = request.sent
         ours: Mapping[str, str] = {}
         if preset is None:
-            arguments = settings["command"][1:]
+            arguments = []
         else:
             arguments = preset.arguments(self.model, settings.get("arguments", ()), home)
             ours = preset.environment(home)
@@ -140,21 +162,21 @@ class WorktreeAgent(EditingAgent[Outcome]):
                 (home / name).parent.mkdir(mode=0o700, exist_ok=True)
                 (home / name).write_text(text, encoding="utf-8")
         env = self._environment(request, allowed, home, workspace.tmp, ESAA_PROMPT_FILE=str(prompt))
-        program = self.program()
         try:
-            return confinement.run(
-                self.sandbox,
-                [program, *arguments],
-                rules=confinement.rules_of(settings, place_of(workspace), WHERE),
-                cwd=workspace.path,
-                env={**ours, **env},
-                body=body,
-                max_output_bytes=MAX_REPORT_BYTES,
-                until=until,
-                pause=pause,
-            )
+            with self._laid() as laid:
+                return confinement.run(
+                    self.sandbox,
+                    [*laid.words, *arguments],
+                    rules=confinement.rules_of(settings, place_of(workspace, laid.read), WHERE),
+                    cwd=workspace.path,
+                    env={**ours, **env, **laid.env},
+                    body=body,
+                    max_output_bytes=MAX_REPORT_BYTES,
+                    until=until,
+                    pause=pause,
+                )
         except confinement.NotStarted as error:
-            raise self._not_started(program, error) from error
+            raise self._not_started(self._words()[0], error) from error
 
     def _judged(
         self, request: Request, workspace: Workspace, allowed: Limit, work: Outcome

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from esaa_git.app.roadmap import read_contracts
+from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.work import CLAIMED
 from esaa_git.errors import EsaaError
 
@@ -49,7 +49,7 @@ def members(project: Project, sandbox: str) -> list[Member]:
     from esaa_git.agents.registry import check_swarm
 
     project.sandbox = sandbox
-    contracts = read_contracts(project.repository)
+    contracts = wanted_contracts(project)
     check_swarm(contracts)
     return [_member(project, entry, contracts) for entry in contracts.swarm.agents.values()]
 

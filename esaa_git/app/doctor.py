@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esaa_git.app.observer import Notes
+from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import check_contracts, read_contracts, read_plan
 from esaa_git.errors import EsaaError, RepositoryError
@@ -107,17 +108,17 @@ def _key(project: Project) -> Iterator[Finding]:
 
 def _contracts(project: Project) -> Iterator[Finding]:
     try:
-        contracts = read_contracts(project.repository)
-        check_contracts(contracts)
         plan = read_plan(project.repository)
+        contracts = wanted_contracts(project, plan=plan)
+        check_contracts(contracts)
     except EsaaError as error:
         yield _problem(error)
         return
     yield Finding("ok", f"{len(contracts.files)} contract files, a plan of {len(plan.tasks)} tasks")
-    if has_log(project) and project.log.load()[1].pins != contracts.pins:
+    if has_log(project) and not project.log.load()[1].same_as(contracts):
         yield Finding(
             "note",
-            "the contracts on disk are not those in force",
+            "the contracts or programs on disk are not those in force",
             "they take effect with the next run, which 'git esaa plan apply --restart' begins "
             "('git esaa plan diff' names the files)",
         )

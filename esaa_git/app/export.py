@@ -1,8 +1,8 @@
 """A log out of a repository as plain files (docs/FORMAT.md, "Export"), and its read-models.
 
 `activity.jsonl` holds the canonical bytes of every event, one a line; `activity.objects.pack` the
-blobs that events name: after-images, exchanges, and the contracts of every `run.init`. Together
-they are the log but for its signatures.
+blobs that events name: after-images, exchanges, and the contracts and programs of every
+`run.init`. Together they are the log but for its signatures.
 """
 
 from __future__ import annotations
@@ -196,11 +196,11 @@ class _Blobs:
         return len(self._ids)
 
     def collect(self, found: EventCommit) -> None:
-        for name in ("contracts", "files", "exchange"):
+        for name in ("contracts", "programs", "files", "exchange"):
             entry = found.tree.get(name)
-            if entry is None or (name == "contracts" and entry.oid in self._trees):
+            if entry is None or entry.oid in self._trees:
                 continue
-            if name == "contracts":
+            if name in ("contracts", "programs"):
                 self._trees.add(entry.oid)
             try:
                 for _, below in files_below(self._repository.read, entry.oid):

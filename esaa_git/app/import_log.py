@@ -24,10 +24,10 @@ from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
-from esaa_git.core.events.fields import Pin
 from esaa_git.core.events.file_write import FileAdd, FileDelete, FileModify, FileRename
 from esaa_git.core.events.spec import ADMIN, ORCHESTRATOR
 from esaa_git.core.invariants import Violation
+from esaa_git.core.programs import Programs, check_bounds
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
@@ -177,7 +177,8 @@ def _first_look(source: IO[bytes], path: Path) -> _FirstLook:
         found.events += 1
         if line.startswith(_RUN_INIT):
             try:
-                pins = decode_canonical(line)["payload"]["contracts"]
+                payload = decode_canonical(line)["payload"]
+                pins = [*payload["contracts"], *payload.get("programs", ())]
                 found.pins.update({pin["sha256"]: pin["path"] for pin in pins})
             except (NotCanonical, LookupError, TypeError):
                 continue  # the line is reported when its turn comes
@@ -209,6 +210,10 @@ class _Contents:
         name = sha256(data).hexdigest()
         if name in wanted:
             self._contracts[name] = data
+
+    def pinned(self, sha: str) -> bytes:
+        """Return what `contract` has found."""
+        return self._contracts[sha]
 
     def contract(self, sha: str) -> bytes | None:
         return self._contracts.get(sha)
@@ -252,7 +257,7 @@ class _Import:
         try:
             state = evolve(self.state, event)
             if isinstance(event.payload, RunInit):
-                contracts = self._contracts_of(event, event.payload.contracts, where)
+                contracts = self._contracts_of(event, event.payload, where)
             check_contract_rules(self.state, event, contracts)
             attachments = self._attachments(event, where)
             self._check_hash(event)
@@ -268,10 +273,13 @@ class _Import:
             ) from error
         self._contracts, self.state = contracts, state
 
-    def _contracts_of(self, event: Event, pins: tuple[Pin, ...], where: str) -> Contracts:
-        if pins == self._contracts.pins:
-            return self._contracts
-        found = {pin.path: self._contents.contract(pin.sha256) for pin in pins}
+    def _contracts_of(self, event: Event, payload: RunInit, where: str) -> Contracts:
+        before, pins, listed = self._contracts, payload.contracts, payload.programs
+        if (pins, listed) == (before.pins, before.program_pins):
+            return before
+        contents = self._contents
+        found = {pin.path: contents.contract(pin.sha256) for pin in pins}
+        found |= {pin.path: contents.contract(pin.sha256) for pin in listed or ()}
         missing = [path for path, data in found.items() if data is None]
         if missing:
             raise ConfigurationError(
@@ -280,8 +288,11 @@ class _Import:
                 "has that content",
                 hint=f"give the pack that 'git esaa export' wrote: --objects {OBJECTS}",
             )
-        contracts = Contracts({path: data for path, data in found.items() if data is not None})
+        programs = None if listed is None else Programs(listed, contents.pinned)
+        contracts = Contracts({pin.path: contents.pinned(pin.sha256) for pin in pins}, programs)
         try:
+            if programs is not None:
+                check_bounds(programs)
             contracts.check()
             signers = signer_set(contracts)
         except ConfigurationError as error:

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app.pinning import (
+    RESTART,
+    changes,
+    checks_without_program,
+    kinds_for_persons,
+    taken_over,
+    wanted_contracts,
+)
 from esaa_git.app.project import has_log
-from esaa_git.app.roadmap import check_contracts, check_usable, read_contracts, read_plan
+from esaa_git.app.roadmap import check_contracts, check_usable, read_plan
 from esaa_git.app.sync import refuse_second_log
 from esaa_git.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
-    from esaa_git.core.plan import PlanDiff
+    from esaa_git.core.plan import Plan, PlanDiff
     from esaa_git.engine.run import Starter
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What applying the plan would do, and the contract files that differ from those in force."""
+    """What applying the plan would do, and what differs from what is in force.
+
+    Attributes:
+        contracts: the contract files that differ.
+        programs: what became of each program that is pinned, or would be: `new`, `removed`,
+            `content` or `mode`; None where what is in force says nothing of programs.
+        taken_over: the contract files that are absent from the checkout, and stay in force.
+        no_judges: the checks that rest on what a kind may write: they run no pinned program.
+        by_a_person: the kinds that open a pinned path by name, so that a person decides.
+    """
 
     plan: PlanDiff
     contracts: Sequence[str]
+    programs: Mapping[str, str] = field(default_factory=dict)
+    taken_over: Sequence[str] = ()
+    no_judges: Sequence[str] = ()
+    by_a_person: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +79,39 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
     from esaa_git.core import plan as plans
     from esaa_git.core.state import EMPTY
 
-    wanted = read_contracts(project.repository, branch)
-    check_contracts(wanted)
     document = read_plan(project.repository, branch)
+    wanted = wanted_contracts(project, branch, document)
+    check_contracts(wanted)
+    by_a_person = kinds_for_persons(wanted)
+    no_judges = checks_without_program(wanted, _checks_of(document))
     if not has_log(project):
         plans.check_plan(document, EMPTY, wanted)
-        return Difference(plans.diff_plan(document, EMPTY), [])
+        return Difference(
+            plans.diff_plan(document, EMPTY),
+            [],
+            changes(None, wanted),
+            (),
+            no_judges,
+            by_a_person,
+        )
     state, in_force = project.log.load()
     plans.check_plan(document, state, in_force if state.run.is_open else wanted)
-    return Difference(plans.diff_plan(document, state), _changed(in_force, wanted))
+    return Difference(
+        plans.diff_plan(document, state),
+        _changed(in_force, wanted),
+        changes(in_force, wanted),
+        taken_over(project, branch),
+        no_judges,
+        by_a_person,
+    )
+
+
+def _checks_of(document: Plan) -> Mapping[str, Sequence[str]]:
+    return {
+        f"{task['task_id']}: {check['name']}": check["run"]
+        for task in document.tasks
+        for check in task.get("checks", ())
+    }
 
 
 def apply_plan(
@@ -98,7 +143,7 @@ def apply_plan(
     project.sign_with = sign_with
     by = project.actor(actor)
     wanted = read_plan(project.repository, branch)
-    contracts = read_contracts(project.repository, branch)
+    contracts = wanted_contracts(project, branch, wanted)
     if not has_log(project):
         refuse_second_log(project)
     is_open = has_log(project) and project.log.load()[0].run.is_open
@@ -149,11 +194,18 @@ def note_edited_contracts(project: Project, branch: str | None) -> None:
     state, in_force = project.log.load()
     if not state.run.is_open:
         return
-    changed = _changed(in_force, read_contracts(project.repository, branch))
+    wanted = wanted_contracts(project, branch, read_plan(project.repository, branch))
+    changed = _changed(in_force, wanted)
     if changed:
         project.note(
             f"note: {', '.join(changed)}: what stands in .roadmap/ is not what {state.run.run_id} "
-            "goes by; 'git esaa plan apply --restart' puts it in force"
+            f"goes by; '{RESTART}' puts it in force"
+        )
+    programs = changes(in_force, wanted)
+    if programs and in_force.programs is not None:
+        project.note(
+            f"note: {', '.join(programs)}: what stands in the checkout is not what is pinned, and "
+            f"{state.run.run_id} goes on with what is pinned; '{RESTART}' pins it"
         )
 
 

@@ -283,6 +283,7 @@ class Project:
             max_output_bytes=contracts.policy.max_output_bytes,
             sandbox=self.sandbox,
             prompt=contracts.prompt,
+            programs=contracts.programs,
         )
         return make_agent(entry, context)
 
@@ -299,7 +300,11 @@ class Project:
         from esaa_git.checkout.workspace import GitWorkspaces
 
         folder = self.repository.git_dir
-        return ConfinedChecker(lambda: GitWorkspaces(open_repository(folder)), self.sandbox)
+        return ConfinedChecker(
+            lambda: GitWorkspaces(open_repository(folder)),
+            self.sandbox,
+            self.repository.workdir,
+        )
 
     def _audit(self) -> Audit:
         from esaa_git.verification.audit import Auditor

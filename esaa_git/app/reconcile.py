@@ -188,7 +188,8 @@ def _decide_again(
     from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
-    from esaa_git.store.log import read_contracts, read_event_commit
+    from esaa_git.store.log import contracts_of as log_contracts
+    from esaa_git.store.log import read_event_commit
     from esaa_git.store.position import events_between
     from esaa_git.store.refs import OverlayRefs
     from esaa_git.verification.audit import Auditor
@@ -205,8 +206,7 @@ def _decide_again(
     engine = project.engine_on(refs)
 
     def contracts_of(commit: str) -> Contracts:
-        tree = read_event_commit(repository.read, commit).tree["contracts"].oid
-        return read_contracts(repository.read, tree)
+        return log_contracts(repository.read, read_event_commit(repository.read, commit))
 
     def before_effect(effect: str) -> None:
         for plan in plans:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app.observer import Observer
+from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
-from esaa_git.app.roadmap import check_usable, read_contracts, read_plan
+from esaa_git.app.roadmap import check_usable, read_plan
 from esaa_git.app.sync import refuse_second_log, share
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
@@ -17,6 +18,7 @@ from esaa_git.errors import RunHalted, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Plan
     from esaa_git.engine.exchange import Admission
     from esaa_git.engine.proposer import Dispatched
@@ -277,13 +279,22 @@ def start(
     done = runs.apply(
         project.engine,
         plan,
-        read_contracts(project.repository, branch),
+        wanted_contracts(project, branch, plan),
         branch=branch,
         by=project.actor(actor),
         starter=starter(project),
     )
     if done.started:
         project.note(f"{done.run_id} started with {done.created} new tasks")
+
+
+def _to_be_in_force(project: Project, branch: str | None, plan: Plan) -> Contracts:
+    """Return the contracts of the open run, else those that the next one pins."""
+    if has_log(project):
+        state, in_force = project.log.load()
+        if state.run.is_open:
+            return in_force
+    return wanted_contracts(project, branch, plan)
 
 
 def _require_agents(
@@ -295,7 +306,7 @@ def _require_agents(
     """
     from esaa_git.core.agent_contract import make_check
 
-    contracts = read_contracts(project.repository, branch)
+    contracts = _to_be_in_force(project, branch, plan)
     check_usable(contracts)
     kinds = contracts.agent.kinds
     ahead = [
@@ -332,12 +343,11 @@ def dry_run(
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.schedule import eligible, find_task
 
-    contracts = read_contracts(project.repository, branch)
     state = EMPTY
     if has_log(project):
-        state, in_force = project.log.load()
-        contracts = in_force if state.run.is_open else contracts
+        state, _ = project.log.load()
     plan = read_plan(project.repository, branch)
+    contracts = _to_be_in_force(project, branch, plan)
     check_swarm(contracts)
     check_plan(plan, state, contracts)
     found = diff_plan(plan, state)

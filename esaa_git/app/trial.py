@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.project import Project, SystemClock
-from esaa_git.app.roadmap import read_contracts
 from esaa_git.core import canonical
 from esaa_git.core.agent_contract import AGENT_CONTRACT
 from esaa_git.core.contracts import AgentEntry, Contracts
@@ -179,7 +179,7 @@ def trial(project: Project, name: str, *, sandbox: str, keep: bool) -> Iterator[
     """
     from esaa_git.agents.registry import check_swarm
 
-    contracts = read_contracts(project.repository)
+    contracts = wanted_contracts(project)
     check_swarm(contracts)
     entry = _anchored(contracts.swarm.agent(name), project.repository.workdir)
     with _trial_folder(keep=keep) as top:
@@ -217,17 +217,12 @@ def _anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
     for name in ("folder", "file"):
         if name in settings:
             settings[name] = absolute(settings[name])
-    if "/" in settings.get("program", ""):
-        settings["program"] = absolute(settings["program"])
-    if "/" in settings.get("command", [""])[0]:
-        program, *arguments = settings["command"]
-        settings["command"] = [absolute(program), *arguments]
     return replace(entry, settings=settings)
 
 
 def _trial_contracts(contracts: Contracts) -> Contracts:
     """Return a project's contracts with the boundaries of the trial in them."""
-    return Contracts({**contracts.files, AGENT_CONTRACT: _CONTRACT})
+    return contracts.with_files({AGENT_CONTRACT: _CONTRACT})
 
 
 def _installed(adapter: AgentAdapter, top: Path) -> tuple[str | None, str | None]:

@@ -33,7 +33,16 @@ def diff_(project: Project, as_json: bool, branch: str | None) -> None:
     """Show what applying the plan would do, and do nothing."""
     found = difference(project, branch=branch)
     if as_json:
-        print_json({**_as_json(found.plan), "contracts_changed": list(found.contracts)})
+        print_json(
+            {
+                **_as_json(found.plan),
+                "contracts_changed": list(found.contracts),
+                "contracts_taken_over": list(found.taken_over),
+                "programs_changed": dict(found.programs),
+                "checks_without_pinned_program": list(found.no_judges),
+                "kinds_decided_by_a_person": list(found.by_a_person),
+            }
+        )
         return
     _print(found)
 
@@ -126,9 +135,35 @@ def _print(whole: Difference) -> None:
     if whole.contracts:
         click.echo(f"contracts changed on disk: {', '.join(whole.contracts)}")
         click.echo("  they take effect with the next run, or with 'git esaa plan apply --restart'")
+    _print_programs(whole)
     click.echo(
         f"{len(found.new)} to create, {len(found.amended)} to amend, {found.unchanged} unchanged"
     )
+
+
+_BECAME = {
+    "new": "is pinned from then on",
+    "removed": "is pinned no longer",
+    "content": "has another content than what is pinned",
+    "mode": "has another mode than what is pinned",
+}
+
+
+def _print_programs(whole: Difference) -> None:
+    if whole.programs:
+        click.echo("programs that act or judge:")
+        for path, became in whole.programs.items():
+            click.echo(f"  {path}  {_BECAME[became]}")
+        click.echo(
+            "  what stands here takes effect with the next run, or with "
+            "'git esaa plan apply --restart'"
+        )
+    if whole.taken_over:
+        click.echo(f"not in the checkout, and in force as before: {', '.join(whole.taken_over)}")
+    for check in whole.no_judges:
+        click.echo(f"  check {check}  runs no pinned program: what it runs, a kind may write")
+    for kind in whole.by_a_person:
+        click.echo(f"  kind {kind}  opens a pinned program by name: a person decides")
 
 
 def _short(value: Any) -> str:

@@ -57,6 +57,8 @@ class AgentContract:
     prohibited_operations: frozenset[str]
     self_running: int | None = None
     """The version of the list of files that run by themselves; None for none of them."""
+    pin_patterns: tuple[str, ...] = ()
+    """Globs of the files that belong to programs which act or judge."""
 
     def openers(self, path: str) -> tuple[str, ...]:
         """Return the kinds that may write a path that runs by itself, in order."""
@@ -101,7 +103,19 @@ def agent_contract(document: Mapping[str, Any]) -> AgentContract:
         tuple(prohibitions["paths"]),
         frozenset(prohibitions["operations"]),
         listed,
+        pin_patterns(AGENT_CONTRACT, document),
     )
+
+
+def pin_patterns(name: str, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the globs that a contract lists under `pin`.
+
+    Raises:
+        ConfigurationError: for a glob that is none.
+    """
+    patterns = document.get("pin", [])
+    _globs(f"{name}: pin", patterns)
+    return tuple(patterns)
 
 
 def _kind(name: str, document: Mapping[str, Any], listed: int | None) -> KindContract:

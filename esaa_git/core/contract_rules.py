@@ -46,13 +46,16 @@ from esaa_git.core.events import (
     VerifyOk,
     VerifyStart,
 )
+from esaa_git.core.events.fields import Check as CheckDefinition
 from esaa_git.core.events.fields import Exchange, TaskChanges, TaskDefinition, commands
 from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
+from esaa_git.core.judges import REVIEW_BY_A_PERSON, review_of, unpinned
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.proposal import Boundary
+from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import AGREED, State, Task
 from esaa_git.errors import ConfigurationError
 
@@ -83,8 +86,11 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             _definitions(payload.tasks, contracts)
             if payload.contracts != contracts.pins:
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
+            if payload.programs != contracts.program_pins:
+                raise Violation("INV-002", "run.init lists other programs than those beside it")
         case TaskCreate():
             _definitions([payload.task], contracts)
+            _pinned_only(payload.task.task_id, payload.task.checks, contracts)
         case RunEnd():
             if payload.result == RunState.SUCCESS and not is_success(state, contracts):
                 raise Violation("INV-002", "the criteria of success are not met")
@@ -124,7 +130,9 @@ def attempts_allowed(task: Task, contracts: Contracts) -> int:
 def needs_review(task: Task, contracts: Contracts) -> bool:
     """Answer whether a result of this task waits for a reviewer to agree."""
     kind = contracts.agent.kinds.get(task.kind)
-    return task.review or task.reviewer is not None or (kind is not None and kind.review != "none")
+    if task.review or task.reviewer is not None:
+        return True
+    return kind is not None and review_of(kind, contracts) != "none"
 
 
 def reviewer_of(task: Task, contracts: Contracts) -> str | None:
@@ -133,7 +141,7 @@ def reviewer_of(task: Task, contracts: Contracts) -> str | None:
     No one approves their own work: where the reviewer made the attempt, a person has to as well.
     """
     kind = contracts.agent.kinds.get(task.kind)
-    if kind is None or task.review or kind.review == "required":
+    if kind is None or task.review or review_of(kind, contracts) == REVIEW_BY_A_PERSON:
         return None
     name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
     if name is not None and is_own_work(task, name, contracts):
@@ -247,6 +255,7 @@ def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contract
         kind = task.kind if changes.kind is None else changes.kind
         _known_kind(kind, contracts)
         _usable(changes, Task("", kind, ""), contracts)
+        _pinned_only(payload.task_id, changes.checks, contracts)
     if cause == Cause.ACCEPTED and needs_review(task, contracts):
         raise Violation("INV-002", f"'{task.task_id}' needs a review")
     if cause == Cause.APPROVED and _lacks_person(state, task, contracts):
@@ -298,6 +307,20 @@ def _definitions(definitions: Iterable[TaskDefinition], contracts: Contracts) ->
             _known_kind(definition.kind, contracts)
             known.add(definition.kind)
         _usable(definition, Task(definition.task_id, definition.kind, ""), contracts)
+
+
+def _pinned_only(
+    task_id: str, checks: Iterable[CheckDefinition] | None, contracts: Contracts
+) -> None:
+    """Refuse a program of the tree that nobody has pinned, outside of a `run.init`."""
+    for check in checks or ():
+        for path in unpinned(check.run, contracts):
+            raise Violation("INV-002", not_pinned(f"'{task_id}': check '{check.name}'", path))
+
+
+def not_pinned(who: str, path: str) -> str:
+    """Return the words for a program that somebody names and no `run.init` has pinned."""
+    return f"{RejectCode.PLAN_PROGRAM_NOT_PINNED}: {who} names '{path}', which is not pinned"
 
 
 def _known_kind(kind: str, contracts: Contracts) -> None:

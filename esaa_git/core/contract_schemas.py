@@ -24,6 +24,8 @@ AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.reco
 
 _VERSION = {"schema_version": choice(SCHEMA_VERSION)}
 _GLOBS = array(line(500), most=1000)
+_PIN = array(line(500), most=200)
+"""Files that belong to programs which act or judge, as globs."""
 _DURATION = line(40)
 _KEPT = choice("full", "digest", "none")
 _ACTION = choice("log", "flag", "block", "halt")
@@ -62,7 +64,8 @@ AGENT_CONTRACT = record(
             {"paths": _GLOBS, "operations": array(choice("delete", "rename", "executable"))},
             {"self_running": integer(1)},
         ),
-    }
+    },
+    {"pin": _PIN},
 )
 
 _ROLES = array(choice(*ROLES), least=1)
@@ -135,7 +138,7 @@ _AGENT = {
 
 SWARM = record(
     {**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)},
-    {"reviewers": _named(NAME, least=0)},
+    {"reviewers": _named(NAME, least=0), "pin": _PIN},
 )
 
 _PARAGRAPH = text(20_000)

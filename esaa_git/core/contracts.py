@@ -15,13 +15,19 @@ from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core import secrets
-from esaa_git.core.agent_contract import AGENT_CONTRACT, AgentContract, agent_contract
+from esaa_git.core.agent_contract import (
+    AGENT_CONTRACT,
+    AgentContract,
+    agent_contract,
+    pin_patterns,
+)
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.duration import duration_ms
-from esaa_git.core.events.fields import Pin
+from esaa_git.core.events.fields import Pin, ProgramPin
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.programs import Programs
 from esaa_git.core.schema_faults import checked
 from esaa_git.errors import ConfigurationError
 
@@ -141,6 +147,7 @@ class Swarm:
     agents: Mapping[str, AgentEntry]
     kinds: Mapping[str, str]
     reviewers: Mapping[str, str]
+    pin_patterns: tuple[str, ...] = ()
 
     def agent(self, name: str) -> AgentEntry:
         """Return an agent by name; an unknown one is a ConfigurationError that names the known."""
@@ -171,10 +178,16 @@ class Swarm:
 
 
 class Contracts:
-    """The contracts as one immutable value; `files` maps each file's name to its bytes."""
+    """The contracts as one immutable value, with the programs that are pinned beside them.
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    Args:
+        files: each file's name and its bytes.
+        programs: None where the log says nothing of programs.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], programs: Programs | None = None) -> None:
         self.files = dict(sorted(files.items()))
+        self.programs = programs
         self._profiles: dict[str, Mapping[str, Any]] = {}
 
     def check(self) -> None:
@@ -231,6 +244,24 @@ class Contracts:
     def pins(self) -> tuple[Pin, ...]:
         """Path and SHA-256 of every file, as `run.init` records them."""
         return tuple(Pin(path=name, sha256=digest(data)) for name, data in self.files.items())
+
+    @property
+    def program_pins(self) -> tuple[ProgramPin, ...] | None:
+        """The programs as `run.init` lists them."""
+        return None if self.programs is None else self.programs.pins
+
+    def same_as(self, other: Contracts) -> bool:
+        """Answer whether nothing would change for whom these bind: neither a file nor a program."""
+        return self.pins == other.pins and self.program_pins == other.program_pins
+
+    def with_files(self, files: Mapping[str, bytes]) -> Contracts:
+        """Return the contracts with these files in the place of those here; programs stay."""
+        return Contracts({**self.files, **files}, self.programs)
+
+    @property
+    def pin_patterns(self) -> tuple[str, ...]:
+        """The globs of files that belong to programs which act or judge."""
+        return (*self.agent.pin_patterns, *self.swarm.pin_patterns)
 
     @cached_property
     def agent(self) -> AgentContract:
@@ -325,7 +356,9 @@ class Contracts:
                 entry.get("package"),
                 entry.get("stands_for"),
             )
-        return Swarm(agents, document["kinds"], document.get("reviewers", {}))
+        return Swarm(
+            agents, document["kinds"], document.get("reviewers", {}), pin_patterns(SWARM, document)
+        )
 
     def profile(self, agent: str) -> Mapping[str, Any] | None:
         """Return an agent's PARCER profile: persona, audience, rules, context and so on."""

@@ -20,6 +20,8 @@ from esaa_git.core.state import (
     Lesson,
     Note,
     Notes,
+    PinnedProgram,
+    PinnedPrograms,
     Project,
     Run,
     State,
@@ -37,6 +39,7 @@ class Draft:
         "issues",
         "lessons",
         "notes",
+        "programs",
         "project",
         "run",
         "supersessions",
@@ -46,6 +49,7 @@ class Draft:
     def __init__(self, state: State) -> None:
         self._touched: set[tuple[str, str]] = set()
         self.project: Project = state.project
+        self.programs = state.programs
         self.run: Run = state.run
         self.supersessions = state.supersessions
         self.accepted_lessons = state.accepted_lessons
@@ -193,6 +197,12 @@ class Draft:
             self.project = project
             self._touched.add(("", "project"))
 
+    def pin_programs(self, pinned: tuple[PinnedProgram, ...] | None) -> None:
+        """Change what is pinned of programs."""
+        if pinned != self.programs.pinned:
+            self.programs = PinnedPrograms(pinned)
+            self._touched.add(("", "programs"))
+
     def step(self, entity: str, source: str | None, action: str, cause: str | None = None) -> str:
         """Return the next state by the table; a step that it lacks is a violation."""
         try:
@@ -210,6 +220,7 @@ class Draft:
             run=self.run,
             supersessions=self.supersessions,
             accepted_lessons=self.accepted_lessons,
+            programs=self.programs,
             tasks=self.tasks,
             issues=self.issues,
             lessons=self.lessons,

@@ -29,6 +29,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.edits import Edit, apply_edits
 from esaa_git.core.globs import Glob, GlobSet
+from esaa_git.core.judges import Judges, judges_of, opens
 from esaa_git.core.patches import apply_patch, parse_patch
 from esaa_git.core.paths import ALWAYS_PROTECTED, check_path_set, is_protected, normalise_path
 from esaa_git.core.rejection import RejectCode, Rejected, together
@@ -52,6 +53,7 @@ class Boundary:
     prohibited: tuple[Glob, ...]
     operations: frozenset[str]
     protected: tuple[Glob, ...]
+    judges: Judges
 
     @classmethod
     def of(cls, task: Task, contracts: Contracts, protected: Iterable[str] = ()) -> Boundary:
@@ -75,6 +77,7 @@ class Boundary:
             contracts.agent.prohibited.globs,
             contracts.agent.prohibited_operations,
             tuple(Glob.parse(pattern) for pattern in (*ALWAYS_PROTECTED, *protected)),
+            judges_of(contracts),
         )
 
     @property
@@ -97,6 +100,13 @@ class Boundary:
             return Rejected(
                 RejectCode.PATH_PROTECTED,
                 f"'{path}' is prohibited by the contract for every kind of task",
+                {"path": path},
+            )
+        if self.judges.hold(path) and not opens(self.kind, path):
+            return Rejected(
+                RejectCode.PATH_PROTECTED,
+                f"'{path}' belongs to a program that acts or judges, and is pinned; a kind that "
+                "names it under 'write' may change it, and then a person decides",
                 {"path": path},
             )
         listed = self.closed_by(path)

@@ -58,6 +58,8 @@ class RejectCode(StrEnum):
     OUTPUT_EMPTY = "OUTPUT_EMPTY"
     CHECK_FAILED = "CHECK_FAILED"
     REVIEW_CHANGES_REQUESTED = "REVIEW_CHANGES_REQUESTED"
+    PLAN_PROGRAM_NOT_PINNED = "PLAN_PROGRAM_NOT_PINNED"
+    """Refused before it is recorded, so far: no agent proposes tasks yet."""
 
 
 EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
@@ -125,6 +127,8 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         "end of its output is there.",
         RejectCode.REVIEW_CHANGES_REQUESTED: "Make the changes that the reviewer asks for in the "
         "detail.",
+        RejectCode.PLAN_PROGRAM_NOT_PINNED: "Name only programs that are pinned, or that are "
+        "installed outside of the repository.",
     }
 )
 """What each code asks of the agent, in one sentence."""

@@ -361,6 +361,27 @@ class Project(JsonRecord):
         return cls(**document)
 
 
+@dataclass(frozen=True, slots=True)
+class PinnedProgram(JsonRecord):
+    """A program that acts or judges: its path, its mode, and the SHA-256 of its content."""
+
+    path: str
+    mode: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPrograms(JsonRecord):
+    """What the last `run.init` lists, in order of path; None where it says nothing of programs."""
+
+    pinned: tuple[PinnedProgram, ...] | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        pinned = document.get("pinned")
+        return cls(None if pinned is None else tuple(PinnedProgram(**one) for one in pinned))
+
+
 OVERRIDDEN = "-"
 """The successor of a done task that was set aside with none created yet."""
 
@@ -439,6 +460,7 @@ class State:
     run: Run = Run()
     supersessions: Supersessions = Supersessions()
     accepted_lessons: AcceptedLessons = AcceptedLessons()
+    programs: PinnedPrograms = PinnedPrograms()
     tasks: Table[Task] = field(default_factory=Table)
     issues: Table[Issue] = field(default_factory=Table)
     lessons: Table[Lesson] = field(default_factory=Table)

@@ -265,7 +265,7 @@ def fitted(
     known = passed is not None and passed.issuperset(check.name for check in checks)
     if known and rebased.onto == proposal.onto:
         return Fitted(rebased)
-    found = find_proof(proof, task.task_id, checks, rebased)
+    found = find_proof(engine, tx.contracts, proof, task.task_id, checks, rebased)
     if isinstance(found, Unproven):
         return found
     failed = failed_check(found, tx.contracts)

@@ -48,6 +48,7 @@ from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.rejection import Rejected
 from esaa_git.engine.calls import NO_CALL, AgentVerdict, CallResult
+from esaa_git.ports.agent import Ran
 from esaa_git.ports.checks import Audit
 
 # -- the run ----------------------------------------------------------------------------------
@@ -247,6 +248,7 @@ class AskAgent(Record):
     model: str | None = None
     template: str | None = None
     approval_id: str | None = None
+    ran: Ran = Ran()
 
 
 class Prolong(Record):

@@ -9,7 +9,7 @@ merged tree is another one, and is checked in its turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from esaa_git.core import storage
@@ -19,6 +19,7 @@ from esaa_git.core.events.fields import CheckResult as RecordedResult
 from esaa_git.core.printable import printable
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.laying import digest_of, laid, require_pinned
 from esaa_git.engine.proposal import Proposal
 from esaa_git.errors import ConflictError
 from esaa_git.ports.checks import CheckResult
@@ -41,6 +42,10 @@ class Unproven:
     checks: tuple[Check, ...]
     base: str
     changes: Mapping[str, FileEntry | None]
+    laid: Mapping[str, FileEntry | None] = field(compare=False)
+    """The same with the pinned files over it: what the checks run on."""
+    digests: Mapping[str, str | None] = field(compare=False)
+    """The SHA-256 of the pinned program of each check, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,30 @@ class Proof:
 
 
 def find_proof(
-    proof: Proof | None, task_id: str, checks: tuple[Check, ...], proposal: Proposal
+    engine: Engine,
+    contracts: Contracts,
+    proof: Proof | None,
+    task_id: str,
+    checks: tuple[Check, ...],
+    proposal: Proposal,
 ) -> Sequence[CheckResult] | Unproven:
-    """Return the results for exactly this proposal, or what has to be run to have them."""
+    """Return the results for exactly this proposal, or what has to be run to have them.
+
+    Raises:
+        AgentError: if a check names a program that nobody has pinned.
+    """
     if not checks:
         return ()
-    unproven = Unproven(task_id, checks, proposal.onto, proposal.tree_changes())
+    require_pinned(checks, contracts)
+    base, changes = proposal.onto, proposal.tree_changes()
+    unproven = Unproven(
+        task_id,
+        checks,
+        base,
+        changes,
+        laid(engine, contracts, base, changes, checks),
+        {check.name: digest_of(check.run, contracts) for check in checks},
+    )
     if proof is not None and proof.of == unproven:
         return proof.results
     return unproven
@@ -81,7 +104,12 @@ def failed_check(results: Sequence[CheckResult], contracts: Contracts) -> Reject
 def as_recorded(results: Sequence[CheckResult]) -> tuple[RecordedResult, ...]:
     """Return how checks ended as events record it."""
     return tuple(
-        RecordedResult(name=one.name, passed=one.passed, duration_ms=one.duration_ms)
+        RecordedResult(
+            name=one.name,
+            passed=one.passed,
+            duration_ms=one.duration_ms,
+            program_sha256=one.program_sha256,
+        )
         for one in results
     )
 
@@ -92,8 +120,11 @@ def prove(engine: Engine, unproven: Unproven, pause: Callable[[], None]) -> Proo
     Raises:
         AgentError: if they cannot be run here at all.
     """
-    found = engine.checker.run(unproven.checks, unproven.base, unproven.changes, pause)
-    return Proof(unproven, tuple(found))
+    found = engine.checker.run(unproven.checks, unproven.base, unproven.laid, pause)
+    digests = unproven.digests
+    return Proof(
+        unproven, tuple(replace(one, program_sha256=digests.get(one.name)) for one in found)
+    )
 
 
 def settled(

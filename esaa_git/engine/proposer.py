@@ -20,10 +20,11 @@ from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
+from esaa_git.engine.laying import require_pinned
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RunHalted
-from esaa_git.ports.agent import AgentAdapter, Answer, Request
+from esaa_git.ports.agent import AgentAdapter, Answer, Request, ran_by
 
 
 def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
@@ -43,8 +44,10 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
     _, contracts = engine.log.load()
     adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
     adapter.ready()
+    ran_by(adapter)  # a tool is asked for its version before anything is locked
     checks = required_checks(task, contracts)
     if checks:
+        require_pinned(checks, contracts)
         engine.checker.ready(checks)
     _look_for_uncommitted_work(engine, task)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
@@ -64,6 +67,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     _, contracts = engine.log.load()
     adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
     adapter.ready()
+    ran_by(adapter)
     attempt = task.attempt
     opened, recorded = _recorded(engine, attempt.attempt_id)
     before = engine.log.state_at(opened)
@@ -188,6 +192,7 @@ def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
             model=adapter.model,
             template=request.template,
             approval_id=what.approval_id,
+            ran=ran_by(adapter),
         )
     )
     return what

@@ -202,7 +202,7 @@ class _Replay:
 
     def _run_init(self, payload: events.RunInit, contracts: Contracts) -> tuple[str, str]:
         state, in_force = self._engine.log.load()
-        same = contracts.pins == in_force.pins
+        same = contracts.same_as(in_force)
         if state.run.is_open:
             return self._join_run(payload, str(state.run.run_id), same)
         new = tuple(one for one in payload.tasks if self._ids.is_new(one, state))

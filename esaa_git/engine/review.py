@@ -25,6 +25,7 @@ from esaa_git.engine.effect import finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
 from esaa_git.engine.intentions import RequestChanges, ReturnReview
+from esaa_git.engine.laying import laid
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposal import FileChange, Proposal
@@ -32,7 +33,7 @@ from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.ports.agent import AgentAdapter, Request
+from esaa_git.ports.agent import AgentAdapter, Request, ran_by
 from esaa_git.ports.files import FileEntry
 
 MAX_DIFF = 100_000
@@ -71,6 +72,7 @@ def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -
     _, contracts = engine.log.load()
     adapter = engine.make_agent(contracts.swarm.agent(name), contracts)
     adapter.ready()
+    ran_by(adapter)
     return transact(
         engine, lambda tx: _dispatch(engine, tx, task.task_id, approval.approval_id, adapter)
     )
@@ -117,7 +119,7 @@ def _request(
         tx.contracts.agent.kind(task.kind).read_patterns,
         str(approval.deadline),
         body,
-        changes=changes,
+        changes=laid(engine, tx.contracts, base, changes),
     )
 
 

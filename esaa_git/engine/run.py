@@ -90,7 +90,7 @@ def _apply(
     started = not tx.state.run.is_open
     if started:
         # Contracts that did not change stay those in force, so that no admin has to sign them.
-        pinned = tx.contracts if tx.contracts.pins == contracts.pins else contracts
+        pinned = tx.contracts if tx.contracts.same_as(contracts) else contracts
         name = branch or tx.state.run.branch or engine.branch.current()
         changes = pinned is not tx.contracts
         signs = starter is not None and (changes or starter.signs)

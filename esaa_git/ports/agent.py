@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from esaa_git.core.rejection import Rejected
 from esaa_git.ports.files import FileEntry
@@ -60,6 +60,35 @@ class Answer:
     usage: Mapping[str, Any] = field(default_factory=dict)
     tries: Sequence[Mapping[str, Any]] = ()
     handed: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What answers, as a dispatch names it.
+
+    Attributes:
+        program_sha256: of the pinned program; None where what runs is installed outside.
+        program_version: what an installed tool says of itself, one line of 200 characters at most.
+        provider: who serves the model, in the words of OpenTelemetry's `gen_ai.provider.name`.
+    """
+
+    program_sha256: str | None = None
+    program_version: str | None = None
+    provider: str | None = None
+
+
+@runtime_checkable
+class NamesWhatRuns(Protocol):
+    """An adapter that can say what answers; one that cannot leaves the dispatch without it."""
+
+    def ran(self) -> Ran:
+        """Return what will answer. A tool is asked for its version once a process at most."""
+        ...
+
+
+def ran_by(adapter: object) -> Ran:
+    """Return what an adapter says of what answers."""
+    return adapter.ran() if isinstance(adapter, NamesWhatRuns) else Ran()
 
 
 class AgentAdapter(Protocol):

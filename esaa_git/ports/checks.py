@@ -34,13 +34,17 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one check of a proposed tree ended; `output` is the end of what it printed."""
+    """How one check of a proposed tree ended; `output` is the end of what it printed.
+
+    `program_sha256` is that of the pinned program which judged, where it was one.
+    """
 
     name: str
     passed: bool
     reason: str
     output: str
     duration_ms: int
+    program_sha256: str | None = None
 
 
 class Checker(Protocol):

@@ -52,6 +52,10 @@ class Trees(Protocol):
         """
         ...
 
+    def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
+        """Yield every path of the commit that is, or lies below, one of these: links too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Conflict:

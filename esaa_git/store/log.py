@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from esaa_git.core.contracts import (
     Contracts,
     is_contract_file,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, StoredEvent, decode
+from esaa_git.core.events.fields import Mode, ProgramPin
 from esaa_git.core.events.spec import is_person
-from esaa_git.core.state import EMPTY, State
+from esaa_git.core.programs import Programs
+from esaa_git.core.state import EMPTY, PinnedProgram, State
 from esaa_git.errors import (
     CorruptedError,
     KeyUnavailable,
@@ -45,11 +48,14 @@ from esaa_git.store.objects import (
     split_signature,
 )
 from esaa_git.store.repository import Repository
-from esaa_git.store.statetree import StateTree, load_state
+from esaa_git.store.statetree import StateTree, load_state, pinned_programs
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signer import Signer, SigningKeys
+
+_PINNED = ("contracts", "programs")
+"""The trees beside an event that change with an authorised run.init alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +100,51 @@ def read_event_commit(reader: Reader, oid: str) -> EventCommit:
         ) from error
 
 
-def read_contracts(reader: Reader, oid: str) -> Contracts:
-    """Return the contracts pinned in a `contracts/` tree."""
+def read_contracts(reader: Reader, oid: str, programs: Programs | None = None) -> Contracts:
+    """Return the contracts pinned in a `contracts/` tree, with the programs beside them."""
     entries = decode_tree(reader(oid)[1])
     for name, entry in entries.items():
         if entry.mode != MODE_FILE or not is_contract_file(name):
             raise MalformedObject(f"'{name}' does not belong among the contracts")
-    return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()})
+    return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()}, programs)
+
+
+def contracts_of(reader: Reader, found: EventCommit) -> Contracts:
+    """Return the contracts that an event commit carries, with the programs that are pinned.
+
+    Raises:
+        MalformedObject: if they are not what the state beside them says.
+    """
+    listed = pinned_programs(reader, found.tree["roadmap"].oid).pinned
+    pins = None if listed is None else tuple(map(_as_pin, listed))
+    programs = read_programs(reader, found.tree.get("programs"), pins)
+    return read_contracts(reader, found.tree["contracts"].oid, programs)
+
+
+def _as_pin(program: PinnedProgram) -> ProgramPin:
+    mode = cast("Mode", program.mode)
+    return ProgramPin(path=program.path, mode=mode, sha256=program.sha256)
+
+
+def read_programs(
+    reader: Reader, entry: TreeEntry | None, pins: tuple[ProgramPin, ...] | None
+) -> Programs | None:
+    """Return the programs of a `programs/` tree that are listed so; contents are read when asked.
+
+    Raises:
+        MalformedObject: if the tree holds other files than those.
+    """
+    if entry is None and pins is None:
+        return None
+    if entry is None or pins is None:
+        there = "no" if entry is None else "a"
+        raise MalformedObject(f"there is {there} 'programs', and the list of them says otherwise")
+    entries = decode_tree(reader(entry.oid)[1])
+    if entries.keys() != {pin.sha256 for pin in pins}:
+        raise MalformedObject("'programs' holds other files than are listed")
+    if any(one.mode != MODE_FILE for one in entries.values()):
+        raise MalformedObject("'programs' holds more than files")
+    return Programs(pins, lambda sha256: reader(entries[sha256].oid)[1])
 
 
 class GitEventLog:
@@ -133,7 +177,7 @@ class GitEventLog:
             RefusedError: if the key that would sign it has not the role.
         """
         _, in_force = self.load()
-        if in_force.pins != contracts.pins:
+        if not in_force.same_as(contracts):
             person = self.keys.person
             Authority(in_force).check_may_change(None if person is None else person.fingerprint)
 
@@ -277,7 +321,17 @@ class LoadedTip:
     state: State
     contracts: Contracts
     contracts_tree: str
+    programs_tree: str | None
     state_tree: str
+
+    def has_contracts_of(self, reader: Reader, other: EventCommit) -> bool:
+        """Answer whether the same contracts and programs are beside another event."""
+        tree = other.tree
+        trees = tuple(None if (at := tree.get(name)) is None else at.oid for name in _PINNED)
+        return (
+            trees == (self.contracts_tree, self.programs_tree)
+            and pinned_programs(reader, tree["roadmap"].oid) == self.state.programs
+        )
 
 
 def load_tip(repository: Repository, target: str, known: LoadedTip | None = None) -> LoadedTip:
@@ -291,11 +345,13 @@ def load_tip(repository: Repository, target: str, known: LoadedTip | None = None
         tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
         roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
         state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
-        if known is not None and known.contracts_tree == contracts:
+        beside = found.tree.get("programs")
+        programs = None if beside is None else beside.oid
+        if known is not None and known.has_contracts_of(repository.read, found):
             in_force = known.contracts
         else:
-            in_force = read_contracts(repository.read, contracts)
-        return LoadedTip(tip, state, in_force, contracts, roadmap)
+            in_force = contracts_of(repository.read, found)
+        return LoadedTip(tip, state, in_force, contracts, programs, roadmap)
     except (KeyError, MalformedObject) as error:
         raise CorruptedError(
             f"event commit {target[:12]} is incomplete",
@@ -324,6 +380,7 @@ class GitLogTransaction:
         self._contracts_tree = None if start is None else start.contracts_tree
         self._state = EMPTY if start is None else start.state
         self._imported = commitform.imported_events(log_id)
+        self._programs_tree = None if start is None else start.programs_tree
         self._state_tree = log.take_state_tree(start)
         self._authority = log.authority
         self._orchestrator: Signer | None = None
@@ -345,12 +402,15 @@ class GitLogTransaction:
         if self._contracts_tree is None or contracts is not self._contracts:
             check_signers(contracts)
             self._contracts_tree = self._store_contracts(contracts)
-            self._contracts = contracts if contracts.pins != before.pins else before
+            self._programs_tree = self._store_programs(contracts)
+            self._contracts = before if contracts.same_as(before) else contracts
         entries = {
             "contracts": TreeEntry(MODE_TREE, self._contracts_tree),
             "event.json": TreeEntry(MODE_FILE, sink.put(BLOB, event.data)),
             "roadmap": TreeEntry(MODE_TREE, self._state_tree.apply(state, sink)),
         }
+        if self._programs_tree is not None:
+            entries["programs"] = TreeEntry(MODE_TREE, self._programs_tree)
         if attachments.files:
             entries["files"] = TreeEntry(MODE_TREE, store_files(sink, attachments.files))
         if attachments.exchange:
@@ -377,6 +437,7 @@ class GitLogTransaction:
             state,
             contracts,
             self._contracts_tree,
+            self._programs_tree,
             entries["roadmap"].oid,
         )
         self._subject = event.subject
@@ -439,5 +500,15 @@ class GitLogTransaction:
         entries = {
             name: TreeEntry(MODE_FILE, self._sink.put(BLOB, data))
             for name, data in contracts.files.items()
+        }
+        return self._sink.put(TREE, encode_tree(entries))
+
+    def _store_programs(self, contracts: Contracts) -> str | None:
+        programs = contracts.programs
+        if programs is None:
+            return None
+        entries = {
+            pin.sha256: TreeEntry(MODE_FILE, self._sink.put(BLOB, programs.content(pin)))
+            for pin in programs.pins
         }
         return self._sink.put(TREE, encode_tree(entries))

@@ -18,6 +18,7 @@ from esaa_git.core.state import (
     Issue,
     Lesson,
     Notes,
+    PinnedPrograms,
     Project,
     Run,
     State,
@@ -157,6 +158,7 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         run=single("run", Run.from_json, Run()),
         supersessions=single("supersessions", Supersessions.from_json, Supersessions()),
         accepted_lessons=single("accepted_lessons", AcceptedLessons.from_json, AcceptedLessons()),
+        programs=single("programs", PinnedPrograms.from_json, PinnedPrograms()),
         tasks=table("tasks", Task.from_json),
         issues=table("issues", Issue.from_json),
         lessons=table("lessons", Lesson.from_json),
@@ -222,6 +224,13 @@ class _Source(Mapping[str, R]):
             tree = {} if entry is None else _read_tree(self._reader, entry.oid)
             self._trees[path] = tree
         return tree
+
+
+def pinned_programs(reader: Reader, roadmap: str) -> PinnedPrograms:
+    """Return what a `roadmap/` tree says of the pinned programs, without the rest of the state."""
+    entry = _read_tree(reader, roadmap).get("programs.json")
+    none = PinnedPrograms()
+    return none if entry is None else _document(reader, entry, PinnedPrograms.from_json)
 
 
 def _read_tree(reader: Reader, oid: str) -> dict[str, TreeEntry]:

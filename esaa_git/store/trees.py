@@ -86,7 +86,14 @@ class GitTrees:
 
     def paths(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[tuple[str, FileEntry]]:
         """Yield every regular file of the commit that is, or lies below, one of these paths."""
-        yield from self._walk(self.root(commit), "", tuple(below))
+        for path, entry in self._walk(self.root(commit), "", tuple(below)):
+            if entry.mode in FILE_MODES:
+                yield path, FileEntry(entry.mode, entry.oid)
+
+    def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
+        """Yield every path of the commit that is, or lies below, one of these: links too."""
+        for path, _ in self._walk(self.root(commit), "", tuple(below)):
+            yield path
 
     def root(self, commit: str) -> str:
         """Return the id of the commit's tree."""
@@ -124,7 +131,7 @@ class GitTrees:
 
     def _walk(
         self, tree: str, prefix: str, below: tuple[str, ...]
-    ) -> Iterator[tuple[str, FileEntry]]:
+    ) -> Iterator[tuple[str, TreeEntry]]:
         """Yield what is in a tree; `below` holds paths relative to it, '' for all of it."""
         whole = "" in below
         for name, entry in self._tree(tree).items():
@@ -133,8 +140,8 @@ class GitTrees:
                 continue
             if entry.is_tree:
                 yield from self._walk(entry.oid, f"{prefix}{name}/", inside)
-            elif entry.mode in FILE_MODES and "" in inside:
-                yield prefix + name, FileEntry(entry.mode, entry.oid)
+            elif "" in inside:
+                yield prefix + name, entry
 
     def _tree(self, oid: str) -> dict[str, TreeEntry]:
         tree = self._trees.get(oid)

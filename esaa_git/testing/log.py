@@ -95,6 +95,7 @@ class MemoryLogTransaction:
             "log_id": self._log_id,
             "event_sha256": event.sha256,
             "contracts": [encode(pin) for pin in contracts.pins],
+            "programs": [encode(pin) for pin in contracts.program_pins or ()],
             "exchange": dict(attachments.exchange),
         }
         parents = () if self._last is None else (self._last,)

@@ -164,6 +164,11 @@ class MemoryTrees:
             if isinstance(entry, FileEntry) and is_below(path, below):
                 yield path, entry
 
+    def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
+        for path in sorted(self._repository.files(commit)):
+            if is_below(path, below):
+                yield path
+
 
 def is_below(path: str, below: Sequence[str]) -> bool:
     """Answer whether a path is, or lies below, one of these; '' is the root."""

@@ -72,10 +72,10 @@ class Keyring:
 
     def into(self, contracts: Contracts) -> Contracts:
         """Return the contracts with this keyring, and nothing else changed."""
-        files = {**contracts.files, ALLOWED_SIGNERS: self.allowed}
+        files = {ALLOWED_SIGNERS: self.allowed}
         if self.openpgp is not None:
             files[OPENPGP_SIGNERS] = self.openpgp
-        return Contracts(files)
+        return contracts.with_files(files)
 
     @cached_property
     def keys(self) -> tuple[ListedKey, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pygit2
 
@@ -61,6 +62,12 @@ from esaa_git.verification.walk import (
 
 PARALLEL_FROM = 4 * CHUNK
 """Below this many events, starting processes costs more than it saves."""
+
+
+NOT_PINNED: Final = (
+    "programs not pinned: the log does not say which programs acted and judged; the next run.init, "
+    "as by 'git esaa plan apply --restart', pins them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +267,8 @@ class _Attempt:
             self._say_where_it_begins(first, report)
         if self._settings.with_branch:
             self._check_effects(loaded.state, closed, report)  # check 11
+        if loaded.state.programs.pinned is None:
+            report.notes.append(NOT_PINNED)
         for what in deceptions(self._repository, self._shallow):
             note = f"git shows another history here because of {what}; we read past it"
             self._note(report, 1, note)

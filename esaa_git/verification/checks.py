@@ -20,14 +20,16 @@ from esaa_git.core import canonical
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
-from esaa_git.core.events import EffectRelinked, FileWrite, VerifyOk
+from esaa_git.core.events import EffectRelinked, FileWrite, RunInit, VerifyOk
+from esaa_git.core.events.fields import ProgramPin
 from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.invariants import Violation
+from esaa_git.core.programs import Programs, check_bounds
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.store import commitform
-from esaa_git.store.log import read_contracts, read_event_commit
+from esaa_git.store.log import contracts_of, read_contracts, read_event_commit, read_programs
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
@@ -100,6 +102,7 @@ class EventChecker:
         self._previous = NO_PREDECESSOR
         self.sound = start
         self._contracts_tree: str | None = None
+        self._programs_tree: str | None = None
         self._contracts: Contracts | None = None
         self.state: State = EMPTY
         roadmap = None
@@ -114,7 +117,8 @@ class EventChecker:
             self.log_id = found.trailers["ESAA-Log"]
             self._previous = found.event.sha256
             self._contracts_tree = found.tree["contracts"].oid
-            self._contracts = read_contracts(self._reader, self._contracts_tree)
+            self._programs_tree = _oid_of(found.tree, "programs")
+            self._contracts = contracts_of(self._reader, found)
             roadmap = found.tree["roadmap"].oid
             self.state = load_state(self._reader, roadmap, seq=found.event.seq, ts=found.event.ts)
         except (CorruptedError, KeyError, MalformedObject, pygit2.GitError) as error:
@@ -156,6 +160,7 @@ class EventChecker:
         self._check_recorded_hash(event)  # 10
         self.sound, self._previous, self.state = oid, event.sha256, state
         self._contracts, self._contracts_tree = after, commit.tree["contracts"].oid
+        self._programs_tree = _oid_of(commit.tree, "programs")
         self._note_effect(event, state, oid)
 
     # -- check 2: shape of the commit ---------------------------------------------------------
@@ -288,17 +293,42 @@ class EventChecker:
         Whether its signer may change them, `_check_role` says.
         """
         recorded = commit.tree["contracts"].oid
-        if recorded == self._contracts_tree and self._contracts is not None:
-            return self._contracts
-        if event.action != "run.init":
-            raise Failure(6, f"the contracts change in an ordinary event ({event.action})")
-        contracts = read_contracts(self._reader, recorded)
+        before = self._contracts
+        same = recorded == self._contracts_tree
+        if (
+            before is not None
+            and same
+            and _oid_of(commit.tree, "programs") == self._programs_tree
+            and (
+                not isinstance(event.payload, RunInit)
+                or event.payload.programs == before.program_pins
+            )
+        ):
+            return before
+        if not isinstance(event.payload, RunInit):
+            what = "pinned programs" if same else "contracts"
+            raise Failure(6, f"the {what} change in an ordinary event ({event.action})")
+        programs = self._check_programs(commit, event.payload.programs)
+        contracts = read_contracts(self._reader, recorded, programs)
         try:
             contracts.check()
             check_signers(contracts)
         except ConfigurationError as error:
             raise Failure(6, error.message) from error
         return contracts
+
+    def _check_programs(
+        self, commit: _Signed, listed: tuple[ProgramPin, ...] | None
+    ) -> Programs | None:
+        """Checks 2 and 6: `programs/` holds what a `run.init` lists, within bounds, and no more."""
+        found = read_programs(self._reader, commit.tree.get("programs"), listed)
+        if found is None:
+            return None
+        try:
+            check_bounds(found)
+        except (ConfigurationError, CorruptedError) as error:
+            raise Failure(6, error.message) from error
+        return found
 
     # -- check 7: the recorded state ----------------------------------------------------------
 
@@ -373,3 +403,8 @@ class EventChecker:
 
 def _short(oids: tuple[str, ...]) -> str:
     return ", ".join(oid[:12] for oid in oids) or "none"
+
+
+def _oid_of(tree: Mapping[str, TreeEntry], name: str) -> str | None:
+    entry = tree.get(name)
+    return None if entry is None else entry.oid

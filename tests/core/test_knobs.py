@@ -24,6 +24,7 @@ from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.programs import Programs
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.roles import Signed, fault
 from esaa_git.core.state import EMPTY
@@ -225,8 +226,10 @@ def test_the_templates_and_the_schemas_speak_of_the_same_knobs() -> None:
     assert SHOWN <= OFFERED
     assert {"/".join(place[:2]) for place in MORE_KNOBS} == {
         f"{SWARM}/agents",
+        f"{SWARM}/pin",
         f"{SWARM}/reviewers",
         f"{AGENT}/kinds",
+        f"{AGENT}/pin",
     }
 
 
@@ -422,6 +425,21 @@ def a_kind_opens_by_name_what_runs_by_itself(bench: Bench) -> None:
     assert codes(closed) == ["PATH_PROTECTED"]
     assert opened.content("deep/.github/workflows/a.yml") == b"text\n"
     assert opened.view()["contract"]["write"][-1] == "**/.github/workflows/**"
+
+
+@scenario(f"{AGENT}/pin", f"{SWARM}/pin")
+def what_belongs_to_a_program_is_closed_to_proposals(bench: Bench) -> None:
+    place, agent = bench.place[:2], result(write("tools/lib/a.txt"))
+    none = Programs.of({})
+
+    def under(globs: list[str], programs: Programs | None) -> MemoryEngine:
+        given = Contracts(contracts({place: globs}).files, programs)
+        return worked(engine(agent, given=given), "impl")
+
+    assert codes(under(["tools/**"], none)) == ["PATH_PROTECTED"]
+    assert under(["ci/**"], none).content("tools/lib/a.txt") == b"text\n"
+    # A log that says nothing of programs protects none.
+    assert under(["tools/**"], None).content("tools/lib/a.txt") == b"text\n"
 
 
 @scenario(f"{AGENT}/prohibitions/operations")

@@ -156,7 +156,8 @@ def test_an_event_tree_has_exactly_these_entries(make: Make) -> None:
     for found in project.chain():
         listed = project.git("ls-tree", found.oid).splitlines()
         names = {line.split("\t")[1]: line.split(" ")[0] for line in listed}
-        wanted = {"contracts": "040000", "event.json": "100644", "roadmap": "040000"}
+        wanted = dict.fromkeys(("contracts", "programs", "roadmap"), "040000")
+        wanted["event.json"] = "100644"
         if found.event.action == "orchestrator.file.write":
             wanted["files"] = "040000"
         if found.event.action == "agent.result":

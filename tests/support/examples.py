@@ -63,6 +63,7 @@ _ALL: Final = (
         tasks=[_TASK],
         by="person@example.com",
         reason="the first",
+        programs=[{"path": "tools/agent", "mode": "100755", "sha256": SHA256}],
     ),
     _orchestrator(
         "task.create",
@@ -106,6 +107,9 @@ _ALL: Final = (
         model="some-model",
         template="default",
         review={"approval_id": "APR-0001", "deadline": LATER},
+        program_sha256=SHA256,
+        program_version="tool 1.2",
+        provider="anthropic",
     ),
     _agent(
         "agent.result",
@@ -174,7 +178,9 @@ _ALL: Final = (
         output={"sha256": SHA256, "bytes": 3, "preview": "???"},
         exchange=_EXCHANGE,
         approval_id="APR-0001",
-        check_results=[{"name": "tests", "passed": False, "duration_ms": 5}],
+        check_results=[
+            {"name": "tests", "passed": False, "duration_ms": 5, "program_sha256": SHA256}
+        ],
         model="some-model",
         usage=_USAGE,
         latency_ms=4,
@@ -192,7 +198,9 @@ _ALL: Final = (
         ],
         changed_lines=7,
         merged_onto=OID,
-        check_results=[{"name": "tests", "passed": True, "duration_ms": 5}],
+        check_results=[
+            {"name": "tests", "passed": True, "duration_ms": 5, "program_sha256": SHA256}
+        ],
     ),
     _orchestrator(
         "orchestrator.view.mutate",

@@ -150,6 +150,7 @@ class Forger:
         self.state: State = EMPTY
         self.log_id = ""
         self.contracts = ""
+        self.programs: TreeEntry | None = None
         self.tree = StateTree(self.repository.read, None)
 
     def copy(self, chain: Iterable[EventCommit]) -> Forger:
@@ -163,6 +164,7 @@ class Forger:
         self.state = evolve(self.state, found.event)
         self.log_id = found.trailers["ESAA-Log"]
         self.contracts = found.tree["contracts"].oid
+        self.programs = found.tree.get("programs")
         self.tree.apply(self.state, self.repository)
 
     def add(
@@ -193,6 +195,7 @@ class Forger:
             "roadmap": TreeEntry(
                 MODE_TREE, roadmap or self.tree.apply(self.state, self.repository)
             ),
+            **({} if self.programs is None else {"programs": self.programs}),
             **(attached or {}),
         }
         payload = commitform.event_commit(

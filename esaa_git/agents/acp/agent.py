@@ -80,15 +80,20 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
             self.model,
             [name for name in self._names if name in env],
         )
-        program, *arguments = self._settings["command"]
+        program = self._settings["command"][0]
         try:
-            with confinement.start(
-                self.sandbox,
-                [self.program(), *arguments],
-                rules=confinement.rules_of(self._settings, place_of(workspace), WHERE),
-                cwd=workspace.path,
-                env=env,
-            ) as started:
+            with (
+                self._laid() as laid,
+                confinement.start(
+                    self.sandbox,
+                    laid.words,
+                    rules=confinement.rules_of(
+                        self._settings, place_of(workspace, laid.read), WHERE
+                    ),
+                    cwd=workspace.path,
+                    env={**env, **laid.env},
+                ) as started,
+            ):
                 return self._turn_taker()(started, ask, until, pause)
         except confinement.NotStarted as error:
             raise self._not_started(program, error) from error

@@ -78,6 +78,7 @@ def _usage(value: Mapping[str, Any]) -> tuple[dict[str, int], str | None]:
 
 PRESET: Final = Preset(
     name="claude-code",
+    provider="anthropic",
     program="claude",
     flags=(
         "--print",

@@ -50,6 +50,7 @@ def _fault(message: str) -> tuple[RejectCode, str]:
 
 PRESET: Final = Preset(
     name="codex",
+    provider="openai",
     program="codex",
     flags=(
         "exec",

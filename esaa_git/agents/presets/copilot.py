@@ -73,6 +73,7 @@ def _measured(file: bytes) -> tuple[dict[str, int], str | None, str]:
 
 PRESET: Final = Preset(
     name="copilot",
+    provider="github.copilot",
     program="copilot",
     flags=(
         "--output-format",

@@ -72,6 +72,7 @@ _SETTINGS: Final = {
 
 PRESET: Final = Preset(
     name="gemini",
+    provider="gcp.gemini",
     program="gemini",
     flags=(
         "--output-format",

@@ -77,6 +77,8 @@ class Preset:
         hosts: what it has to reach, as a swarm entry would list it.
         install: the command that installs it.
         levels: the confinements that it works in, best first, where not all of them will do.
+        provider: who serves its models, in the words of OpenTelemetry's `gen_ai.provider.name`;
+            empty where that depends on the model.
         api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
@@ -96,6 +98,7 @@ class Preset:
     hosts: Sequence[str] = ()
     install: str = ""
     levels: Sequence[str] = ()
+    provider: str = ""
     api: int = 1
 
     def arguments(self, model: str | None, more: Sequence[str], home: Path) -> list[str]:
@@ -113,6 +116,32 @@ class Preset:
         if "cost_microdollars" not in report.usage:
             return dict(report.usage)
         return {**report.usage, "price_source": f"reported by {self.name}"}
+
+
+_PROVIDERS: Final = {
+    "anthropic": ("anthropic", "claude"),
+    "openai": ("openai", "gpt", "o1", "o3", "o4"),
+    "gcp.gemini": ("google", "gemini"),
+    "deepseek": ("deepseek",),
+    "mistral_ai": ("mistral", "codestral"),
+    "x_ai": ("xai", "grok"),
+    "aws.bedrock": ("bedrock", "amazon-bedrock"),
+    "azure.ai.openai": ("azure",),
+    "groq": ("groq",),
+    "ollama": ("ollama", "ollama_chat"),
+    "openrouter": ("openrouter",),
+}
+
+
+def provider_of_model(model: str | None) -> str | None:
+    """Return who serves a model, by the name before its '/', or by the beginning of its own."""
+    if not model:
+        return None
+    service, slash, name = model.lower().partition("/")
+    for provider, names in _PROVIDERS.items():
+        if (slash and service in names) or (not slash and service.split("-")[0] in names):
+            return provider
+    return service[:100] if slash and name else None
 
 
 def document(text: bytes) -> Any:

@@ -40,6 +40,9 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     model: Annotated[str, Line()] | None = None
     template: Annotated[str, Line()] | None = None
     review: Review | None = None
+    program_sha256: Sha256 | None = None
+    program_version: Annotated[str, Line()] | None = None
+    provider: Annotated[str, Line(100)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         if self.review is not None:

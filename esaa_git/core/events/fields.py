@@ -38,6 +38,14 @@ class Pin(Record):
     sha256: Sha256
 
 
+class ProgramPin(Record):
+    """A program that acts or judges, as it is in force: where it stands, its mode and digest."""
+
+    path: Path
+    mode: Mode
+    sha256: Sha256
+
+
 class ExchangePart(Record):
     """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
 
@@ -89,6 +97,7 @@ class CheckResult(Record):
     name: Name
     passed: bool
     duration_ms: int
+    program_sha256: Sha256 | None = None
 
 
 CheckResults = Annotated[tuple[CheckResult, ...], Count(most=40)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import Actor, Oid, Pin, RunId, TaskDefinition
+from esaa_git.core.events.fields import Actor, Oid, Pin, ProgramPin, RunId, TaskDefinition
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Project
+from esaa_git.core.state import PinnedProgram, Project
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -25,12 +25,14 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
     tasks: Annotated[tuple[TaskDefinition, ...], Count(most=100_000)]
     by: Actor | None = None
     reason: Annotated[str, Text(2000)] | None = None
+    programs: Annotated[tuple[ProgramPin, ...], Count(most=1000)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         number = draft.run.number + 1
         if self.run_id != f"RUN-{number:04d}":
             raise Violation("INV-005", f"the next run is RUN-{number:04d}, not {self.run_id}")
         draft.change_project(Project(self.project))
+        draft.pin_programs(None if self.programs is None else tuple(map(_pinned, self.programs)))
         draft.change_run(
             state=draft.step("run", draft.run.state, "run.init"),
             run_id=self.run_id,
@@ -51,3 +53,7 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
 
     def subject(self) -> str:
         return f"{self.run_id} {self.project}: {len(self.tasks)} new tasks"
+
+
+def _pinned(pin: ProgramPin) -> PinnedProgram:
+    return PinnedProgram(pin.path, pin.mode, pin.sha256)

@@ -94,6 +94,9 @@ def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
             model=wanted.model,
             template=wanted.template,
             review=review,
+            program_sha256=wanted.ran.program_sha256,
+            program_version=wanted.ran.program_version,
+            provider=wanted.ran.provider,
         )
     )
 

@@ -31,6 +31,7 @@ def start_run(state: State, wanted: StartRun) -> Events:
         contracts=wanted.contracts.pins,
         tasks=wanted.tasks,
         by=wanted.by,
+        programs=wanted.contracts.program_pins,
     )
     actor = wanted.signer or ORCHESTRATOR
     return (by_actor(actor, began), *_amended(state, wanted.amended, wanted.by))
