@@ -13,13 +13,13 @@ assigned code point, and unassigned ones are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from esaa_git.core.globs import Glob
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
 
 MAX_PATH: Final = 4096
 """Bytes of UTF-8 in a path."""
@@ -141,6 +141,85 @@ def check_path_set(paths: Iterable[str]) -> Rejected | None:
         detail = {"reason": reason, "paths": [one, other]}
         return Rejected(RejectCode.DUPLICATE_PATH, message, detail)
     return None
+
+
+Names = Callable[[str], Iterable[str]]
+"""Gives the names in a folder of a tree, by the folder's path; '' is the root."""
+
+
+def check_tree(
+    paths: Iterable[str], before: Names, remains: Callable[[str], bool]
+) -> Rejected | None:
+    """Return the refusal of paths that are one with others of the tree that would result.
+
+    Two names of one folder are one where some file system takes them for one: by case, by Unicode
+    form, by code points that it ignores, by dots or spaces at the end. That goes for files and
+    folders alike, and for links, through which the second name would lead. What a tree has already
+    stays usable: a name that stands there as it is written is not looked at again. Folders that no
+    new name comes into are not looked through, and no others are read than those on the way.
+
+    Args:
+        paths: those that the proposal leaves a file at, in any order.
+        before: the names of the tree that the proposal changes.
+        remains: answers whether a path of that tree, a file's or a folder's, is in the result too.
+    """
+    found: dict[tuple[str, str], None] = {}
+    folders: dict[str, _Folder] = {}
+    for path in paths:
+        above = ""
+        for name in path.split("/"):
+            folder = folders.get(above)
+            if folder is None:
+                folder = folders[above] = _Folder(before(above))
+            start = f"{above}/" if above else ""
+            others = [start + other for other in folder.add(name)]
+            found |= dict.fromkeys((path, other) for other in others if remains(other))
+            above = start + name
+    return _collisions(list(found)) if found else None
+
+
+class _Folder:
+    """The names in a folder, and those that a proposal adds."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+        self._alike: dict[str, list[str]] | None = None
+
+    def add(self, name: str) -> Sequence[str]:
+        """Add a name, and return the others that are one with it where it is new."""
+        if name in self._names:
+            return ()
+        if self._alike is None:
+            self._alike = {}
+            for other in sorted(self._names):
+                self._alike.setdefault(_tree_key(other), []).append(other)
+        alike = self._alike.setdefault(_tree_key(name), [])
+        self._names.add(name)
+        alike.append(name)
+        return alike[:-1]
+
+
+def _collisions(pairs: list[tuple[str, str]]) -> Rejected:
+    shown = [(excerpt(one), excerpt(other)) for one, other in pairs]
+    first, second = shown[0]
+    more = f"; so are {len(shown) - 1} more, which the detail names" if len(shown) > 1 else ""
+    return Rejected(
+        RejectCode.DUPLICATE_PATH,
+        f"'{first}' and '{second}', which the tree would hold, are one on some file systems{more}",
+        {
+            "reason": "same-in-tree",
+            "paths": [first, second],
+            "collisions": [{"path": one, "with": other} for one, other in shown[:MAX_NAMED]],
+            "count": len(shown),
+        },
+    )
+
+
+def _tree_key(name: str) -> str:
+    """Return what the most forgiving file system compares of one name of a tree."""
+    if not name.isascii():
+        name = _IGNORABLE.sub("", name)
+    return case_key(name.rstrip(" .") or name)
 
 
 def _invalid(raw: str, reason: str) -> Rejected:

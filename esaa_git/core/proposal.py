@@ -31,7 +31,13 @@ from esaa_git.core.edits import Edit, apply_edits
 from esaa_git.core.globs import Glob, GlobSet
 from esaa_git.core.judges import Judges, judges_of, opens
 from esaa_git.core.patches import apply_patch, parse_patch
-from esaa_git.core.paths import ALWAYS_PROTECTED, check_path_set, is_protected, normalise_path
+from esaa_git.core.paths import (
+    ALWAYS_PROTECTED,
+    case_key,
+    check_path_set,
+    is_protected,
+    normalise_path,
+)
 from esaa_git.core.rejection import RejectCode, Rejected, together
 from esaa_git.core.self_running import Found, runs_by_itself
 from esaa_git.core.state import Task
@@ -164,7 +170,8 @@ def check_updates(
         found = [boundary.check(path) for path in paths]
         found.append(_check_operation(update, boundary.operations))
         faults += [fault for fault in found if fault is not None]
-        named += paths
+        by_case = paths[0] != paths[-1] and case_key(paths[0]) == case_key(paths[-1])
+        named += paths[-1:] if by_case else paths
     return together(faults) if faults else check_path_set(named)
 
 

@@ -96,7 +96,7 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         "a directory is in the way here.",
         RejectCode.BOUNDARY_VIOLATION: "Keep to the paths that the task's boundary allows.",
         RejectCode.DUPLICATE_PATH: "Name every path once, and no two that differ only by case or "
-        "of which one lies below the other.",
+        "of which one lies below the other, nor one that differs so from a path that is there.",
         RejectCode.TOO_MANY_FILES: "Propose changes to fewer files at once.",
         RejectCode.PATCH_TOO_LARGE: "Change fewer lines at once.",
         RejectCode.FILE_TOO_LARGE: "Keep the file below the size that the contract allows.",

@@ -24,6 +24,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.patches import changed_lines
+from esaa_git.core.paths import check_tree
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import LESSONS_OF_ATTEMPT, Attempt, State, Task
@@ -118,7 +119,8 @@ class Verifier:
                 return merged
             if merged is not None:
                 files.append(merged)
-        return replace(proposal, files=tuple(sorted(files, key=_by_path)), onto=tip)
+        rebased = replace(proposal, files=tuple(sorted(files, key=_by_path)), onto=tip)
+        return self._collisions(rebased) or rebased
 
     def boundary(self, task: Task, contracts: Contracts) -> Boundary:
         """Return where the task may write in this repository."""
@@ -155,7 +157,8 @@ class Verifier:
                 "the proposal leaves every file as it is; without a change, send no file_updates",
                 {},
             )
-        return Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
+        proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
+        return self._collisions(proposal) or proposal
 
     def _resolve_update(
         self, update: FileUpdate, base: str, max_bytes: int
@@ -205,6 +208,21 @@ class Verifier:
                 {"path": path},
             )
         return entry
+
+    def _collisions(self, proposal: Proposal) -> Rejected | None:
+        """Return the refusal of names that would be one with others of the resulting tree."""
+        base, changes = proposal.onto, proposal.tree_changes()
+        kept = [path for path, after in changes.items() if after is not None]
+
+        def remains(path: str) -> bool:
+            if path in changes:
+                return changes[path] is not None
+            if any(other.startswith(f"{path}/") for other in kept):
+                return True
+            below = self._trees.folder(base, path)
+            return not below or any(remains(f"{path}/{name}") for name in below)
+
+        return check_tree(kept, lambda folder: self._trees.folder(base, folder), remains)
 
     # -- the proposal against a branch that moved on ----------------------------------------
 

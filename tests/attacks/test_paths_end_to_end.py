@@ -7,6 +7,7 @@ worktree, `.git/hooks` and `.git/config` are compared before and after.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -268,6 +269,72 @@ def test_a_file_in_the_place_of_a_folder_and_the_other_way_round(make: Make) -> 
     updates = {"over a folder": write("src", "x\n"), "below a file": write("src/a.py/x", "x\n")}
     project = make(updates)
     assert codes(project, updates) == dict.fromkeys(updates, "PATH_NOT_A_FILE")
+
+
+def test_a_name_that_another_one_of_the_tree_has_already(make: Make, tmp_path: Path) -> None:
+    """Also where the other is a link, by which the second name would be written through it."""
+    updates: dict[str, Document | list[Document]] = {
+        "a file": write("readme.md", "boom\n"),
+        "composed": write("src/caf\u00e9.py", "boom = 1\n"),
+        "a folder": write("SRC/x.py", "boom = 1\n"),
+        "a folder where a file is": write("src/A.PY/x", "boom\n"),
+        "a file where a folder is": write("Lib", "boom\n"),
+        "a link": write("links/Out/x", "boom\n"),
+        "a link to a file": write("links/FILE", "boom\n"),
+        "by a rename": {"op": "rename", "from": "src/b.py", "path": "src/A.py"},
+        "of a folder that stays": {"op": "rename", "from": "src/b.py", "path": "Src/b.py"},
+        "several": [write("Readme.md", "boom\n"), write("LIB/y.py", "y = 1\n")],
+    }
+    project = make(updates)
+    project.git("config", "core.precomposeunicode", "false")
+    project.write("src/cafe\u0301.py", "there = 1\n")
+    (project.path / "links").mkdir()
+    (project.path / "links/out").symlink_to(tmp_path)
+    (project.path / "links/file").symlink_to("../README.md")
+    project.commit("Names and links")
+    assert codes(project, updates) == dict.fromkeys(updates, "DUPLICATE_PATH")
+    rejected = {one["task_id"]: one["detail"] for one in project.payloads("output.rejected")}
+    assert rejected["T-10"]["count"] == 2
+    assert rejected["T-10"]["collisions"] == [
+        {"path": "LIB/y.py", "with": "lib"},
+        {"path": "Readme.md", "with": "README.md"},
+    ]
+
+
+def test_names_that_are_there_stay_usable_and_may_be_renamed_by_case(make: Make) -> None:
+    updates: dict[str, Document | list[Document]] = {
+        "one of two": write("src/twice.py", "one = 2\n"),
+        "the other": write("src/Twice.py", "two = 2\n"),
+        "by case": {"op": "rename", "from": "README.md", "path": "ReadMe.md"},
+        "a whole folder": {"op": "rename", "from": "lib/c.py", "path": "Lib/c.py"},
+    }
+    project = make(updates)
+    project.write("src/twice.py", "one = 1\n")
+    project.write("src/Twice.py", "two = 1\n")
+    project.commit("Two that are one elsewhere")
+    project.ok("run")
+    listed = project.git("ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    assert {"src/twice.py", "src/Twice.py", "ReadMe.md", "Lib/c.py"} <= set(listed)
+    assert not {"README.md", "lib/c.py"} & set(listed)
+    project.check()
+
+
+def test_a_name_that_the_branch_took_meanwhile(make: Make) -> None:
+    """The proposal was fine on its base, and is judged again on what the branch has become."""
+    updates = {"late": write("docs/Guide.md", "boom\n")}
+    project = make(updates)
+    project.ok("plan", "apply")
+    project.ok("claim", "T-1")
+    project.write("docs/guide.md", "mine\n")
+    project.git("add", "docs/guide.md")
+    project.git("commit", "--quiet", "--message", "a guide")
+    attempt = project.task("T-1").attempt
+    assert attempt is not None
+    answer = result("T-1", updates["late"], attempt_id=attempt.attempt_id)
+    project.fails(7, "submit", "-", stdin=json.dumps(answer))
+    (rejected,) = project.payloads("output.rejected")
+    assert rejected["code"] == "DUPLICATE_PATH"
+    assert rejected["detail"]["collisions"] == [{"path": "docs/Guide.md", "with": "docs/guide.md"}]
 
 
 # -- modes -------------------------------------------------------------------------------------

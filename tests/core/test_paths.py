@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from unicodedata import normalize
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from esaa_git.core import paths as module
 from esaa_git.core.globs import Glob
 from esaa_git.core.paths import (
     ALWAYS_PROTECTED,
     case_key,
     check_path_set,
+    check_tree,
     is_protected,
     normalise_path,
 )
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 ASCII_UPPER = {ord(lower): ord(lower) - 32 for lower in "abcdefghijklmnopqrstuvwxyz"}
@@ -387,3 +390,105 @@ def test_a_collision_is_found_wherever_it_is(paths: list[str]) -> None:
         for other in keys[:at] + keys[at + 1 :]
     )
     assert (check_path_set(paths) is not None) is colliding
+
+
+# -- against the tree that would result ---------------------------------------------------------
+
+
+def against(
+    tree: Sequence[str], *, adds: Sequence[str] = (), removes: Sequence[str] = ()
+) -> set[tuple[str, str]]:
+    """Return the pairs that collide where a proposal changes a tree of these paths."""
+    asked: list[str] = []
+    after = (set(tree) - set(removes)) | set(adds)
+
+    def names(folder: str) -> set[str]:
+        asked.append(folder)
+        start = f"{folder}/" if folder else ""
+        return {path[len(start) :].split("/")[0] for path in tree if path.startswith(start)}
+
+    def remains(path: str) -> bool:
+        return any(other == path or other.startswith(f"{path}/") for other in after)
+
+    found = check_tree(adds, names, remains)
+    assert len(asked) == len(set(asked)), "a folder was read twice"
+    if found is None:
+        return set()
+    assert found.code == RejectCode.DUPLICATE_PATH
+    assert found.detail["count"] == len(found.detail["collisions"])
+    return {(one["path"], one["with"]) for one in found.detail["collisions"]}
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        ("README.md", "readme.md"),
+        ("src/Main.py", "src/main.py"),
+        ("cafe\u0301.txt", "caf\u00e9.txt"),  # decomposed, composed
+        ("\u1e9e.txt", "ss.txt"),
+        ("straße", "STRASSE"),
+        ("\u017ftart", "start"),  # a long s
+        ("\u212a", "k"),  # the sign of kelvin
+        ("\u0130", "i\u0307"),  # a capital with a dot, and a small letter with a second one
+        ("re\u200badme", "readme"),  # HFS+ and ext4 pass over it
+        ("re\u00adadme", "readme"),
+        ("readme.", "readme"),  # Windows drops what is at the end
+        ("readme ", "README"),
+        ("\ufb01le", "file"),  # a ligature
+    ],
+)
+def test_a_new_name_that_another_one_has_already_is_refused(there: str, new: str) -> None:
+    shown = excerpt(there)
+    assert against([there, "x"], adds=[new]) == {(new, shown)}
+    assert against([f"a/b/{there}"], adds=[f"a/b/{new}"]) == {(f"a/b/{new}", f"a/b/{shown}")}
+    # As folders, whichever of the two is one.
+    assert against([f"{there}/x"], adds=[f"{new}/y"]) == {(f"{new}/y", shown)}
+    assert against([f"{there}/x"], adds=[new]) == {(new, shown)}
+    assert against([there], adds=[f"{new}/y"]) == {(f"{new}/y", shown)}
+
+
+def test_what_is_there_stays_usable_and_a_third_of_the_name_is_refused() -> None:
+    tree = ["README.md", "readme.md", "Docs/a", "docs/a"]
+    assert against(tree, adds=["README.md", "readme.md", "Docs/b", "docs/c"]) == set()
+    assert against(tree, adds=["ReadMe.md"]) == {
+        ("ReadMe.md", "README.md"),
+        ("ReadMe.md", "readme.md"),
+    }
+
+
+def test_a_rename_by_case_is_no_collision() -> None:
+    assert against(["README.md"], adds=["readme.md"], removes=["README.md"]) == set()
+    assert against(["Docs/a"], adds=["docs/a"], removes=["Docs/a"]) == set()
+    # Unless something of the folder stays where it was, or comes into it.
+    stays = against(["Docs/a", "Docs/b"], adds=["docs/a"], removes=["Docs/a"])
+    comes = against(["Docs/a"], adds=["docs/a", "Docs/c"], removes=["Docs/a"])
+    assert stays == comes == {("docs/a", "Docs")}
+
+
+def test_folders_that_one_proposal_spells_in_two_ways_are_refused() -> None:
+    assert against([], adds=["Dir/a", "dir/b"]) == {("dir/b", "Dir")}
+    assert against(["x/y"], adds=["x/New/a", "x/new/b"]) == {("x/new/b", "x/New")}
+
+
+def test_all_collisions_are_told_at_once() -> None:
+    tree = ["A", "b/C", "d/E/f"]
+    adds = ["a", "b/c", "d/e/g", "fine"]
+    assert against(tree, adds=adds) == {("a", "A"), ("b/c", "b/C"), ("d/e/g", "d/E")}
+
+
+def test_a_folder_without_a_new_name_is_not_looked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys: list[str] = []
+    key = module._tree_key
+
+    def counted(name: str) -> str:
+        keys.append(name)
+        return key(name)
+
+    monkeypatch.setattr(module, "_tree_key", counted)
+    tree = [f"src/{number}.py" for number in range(50)]
+    assert against(tree, adds=["src/7.py"]) == set()
+    assert keys == []
+    assert against(tree, adds=["src/new.py"]) == set()
+    assert len(keys) == 51
