@@ -153,14 +153,14 @@ def apply_plan(
             f"{project.log.load()[0].run.run_id} is open, and its contracts stay until it ends",
             hint="add --restart to halt it, and to start the next run under those on disk",
         )
+    begins = starter(project)
     if is_open and restart:
         # What cannot be applied must not have stopped the run first.
         check_usable(contracts)
         plans.check_plan(wanted, project.log.load()[0], contracts)
-        project.log.check_may_pin(contracts)
+        project.log.check_may_pin(contracts, by_person=begins is not None and begins.signs)
         runs.stop(project.engine, reason or "restarted", by)
     check_contracts(contracts)
-    begins = starter(project)
     done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by, starter=begins)
     note_edited_contracts(project, branch)
     return Applied(done.run_id, done.started, done.created, done.amended)
@@ -180,6 +180,7 @@ def starter(project: Project) -> Starter | None:
     found = project.person
     if found is None:
         if asked:
+            _ = project.log.keys.person  # says so if it cannot be used at all
             raise RefusedError(
                 f"the key '{project.sign_with}' is no person's by the contracts",
                 cause="a run is begun by an admin, whose line names them by an e-mail address",

@@ -170,14 +170,17 @@ class GitEventLog:
         """The orchestrator's key."""
         return self.keys.signer
 
-    def check_may_pin(self, contracts: Contracts) -> None:
+    def check_may_pin(self, contracts: Contracts, *, by_person: bool = False) -> None:
         """Refuse what the `run.init` that pins these contracts would be refused for.
+
+        Args:
+            by_person: a person signs it, although the orchestrator's key might.
 
         Raises:
             RefusedError: if the key that would sign it has not the role.
         """
         _, in_force = self.load()
-        if not in_force.same_as(contracts):
+        if by_person or not in_force.same_as(contracts):
             person = self.keys.person
             Authority(in_force).check_may_change(None if person is None else person.fingerprint)
 

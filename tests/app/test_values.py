@@ -103,10 +103,13 @@ def test_keys_are_edited_and_the_edit_says_when_it_counts(
 ) -> None:
     printed(capfd)
     app = App(project.path)
-    (mine,) = keys.list_keys(app)
-    assert (mine.state, mine.configured) == ("pending: comes", ("esaa.signingKey",))
+    found = [(one.state, one.configured) for one in keys.list_keys(app)]
+    assert found == [
+        ("pending: comes", ("esaa.signingKey",)),
+        ("pending: comes", ("esaa.approverKey",)),
+    ]
     made = keys.create(app, ["approver"], out=tmp_path / "key", comment="alice")
-    admitted = keys.trust(app, f"{made.path}.pub", ["approver"])
+    admitted = keys.trust(app, f"{made.path}.pub", ["approver"], person="alice@example.com")
     assert (admitted.roles, admitted.changed) == (("approver",), ("allowed_signers",))
     assert keys.takes_effect(app, admitted).when == "log begins"
     assert keys.trust(app, f"{made.path}.pub", ["approver"]).changed == ()

@@ -16,9 +16,10 @@ from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import RefusedError, RepositoryError, UsageError
 from esaa_git.store.maintenance import Housekeeper
 from tests.conftest import Git
+from tests.support.logs import PERSON
 from tests.support.project import Project, make_project, result, task, write
 
-ALICE = "alice@example.com"
+ALICE = PERSON
 BOB = "bob@example.com"
 
 
@@ -31,6 +32,7 @@ def project(tmp_path: Path, git: Git) -> Project:
         task("T-2", depends_on=["T-1"]),
         task("T-3", review=True),
     )
+    found.person(BOB, "approver")
     found.answers(T_1=result("T-1", write("src/a.txt", "a\n")), T_2=result("T-2"))
     return found
 
@@ -39,6 +41,14 @@ def project(tmp_path: Path, git: Git) -> Project:
 def app(project: Project, capfd: pytest.CaptureFixture[str]) -> App:
     capfd.readouterr()
     return App(project.path)
+
+
+@pytest.fixture
+def bob(project: Project) -> App:
+    """The same project, with Bob's key."""
+    found = App(project.path)
+    found.sign_with = str(project.repository.esaa_dir / f"key-of-{BOB}")
+    return found
 
 
 class Told(Notes):
@@ -68,7 +78,10 @@ def test_a_project_begins_without_a_word(
     assert read_plan(app.repository).project == "Example"
     again = init.init(app, name="Another")
     assert (again.written, again.key, again.made_key) == ((), begun.key, False)
-    assert begun.public.startswith(again.public)
+    assert again.lines == begun.lines
+    assert (begun.made_persons_key, again.made_persons_key) == (True, False)
+    assert (again.person, again.persons_key) == (PERSON, begun.persons_key)
+    assert begun.lines[1].startswith(f"{PERSON},approver,admin ")
     assert git(repo, "config", "gpg.ssh.allowedSignersFile").startswith(str(repo))
     assert "AGENTS.md" in hosts.write_host_files(hosts.checkout_for_agents(app)).files
     assert "".join(capfd.readouterr()) == ""
@@ -111,7 +124,7 @@ def test_a_plan_is_compared_and_applied_as_values(
 
 
 def test_a_task_is_taken_answered_and_reviewed_as_values(
-    project: Project, app: App, capfd: pytest.CaptureFixture[str]
+    project: Project, app: App, bob: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plan.apply_plan(app, actor=ALICE)
     with pytest.raises(RefusedError, match="do not hold"):
@@ -134,12 +147,12 @@ def test_a_task_is_taken_answered_and_reviewed_as_values(
     assert work.proposed(app, "T-3") == work.Proposed(given.attempt_id, ALICE, "wrote b")
     with pytest.raises(RefusedError, match="own work"):
         work.review(app, "T-3", approve=True, reason="", actor=ALICE)
-    back = work.review(app, "T-3", approve=False, reason="say more", actor=BOB)
+    back = work.review(bob, "T-3", approve=False, reason="say more", actor=BOB)
     assert (back.kind, back.message) == ("rejected", "say more")
     again = work.claim(app, "T-3", actor=ALICE)
     assert again.attempt_id == "T-3-A2"
     work.complete(app, "T-3", "wrote b, and more", ["src/b.txt"], actor=ALICE)
-    done = work.review(app, "T-3", approve=True, reason="", actor=BOB)
+    done = work.review(bob, "T-3", approve=True, reason="", actor=BOB)
     assert (done.kind, done.effect_commit) == ("done", project.head())
     with pytest.raises(RefusedError, match="does not wait"):
         work.proposed(app, "T-3")
@@ -168,13 +181,15 @@ def test_an_answer_given_twice_is_known(app: App) -> None:
     assert work.was_admitted(app, ALICE, output, *status.at_tip(app))
 
 
-def test_what_people_decide_is_returned(app: App, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_people_decide_is_returned(
+    app: App, bob: App, capfd: pytest.CaptureFixture[str]
+) -> None:
     plan.apply_plan(app, actor=ALICE)
     tasks.add(app, {"task_id": "T-9", "kind": "impl", "title": "More"}, ALICE)
     assert remarks.note(app, "T-9", "use the colours of the style guide", ALICE) == "T-9"
     work.claim(app, "T-9", actor=ALICE)
     tasks.release(app, "T-9", ALICE, "taken by mistake")
-    reported = issues.report(app, BOB, "high", "It is broken", task_id="T-9")
+    reported = issues.report(bob, BOB, "high", "It is broken", task_id="T-9")
     assert reported.state.tasks["T-9"].state == "blocked"
     same = issues.reported_already(reported.state, BOB, "T-9", "high", "It is broken", "")
     assert same == reported.issue

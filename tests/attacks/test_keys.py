@@ -40,8 +40,13 @@ from tests.support.project import Clock, Project, make_project, result, task, wr
 from tests.support.records import new_event
 
 CONFIGURATION, KEY, REFUSED, HALTED, MISMATCH = 4, 5, 7, 8, 9
+ENDED = {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"}
 HEALTH = {"status": "ok", "message": "nothing to see"}
 SIGNERS = ".roadmap/allowed_signers"
+ALICE, ROOT = "alice@example.com", "root@example.com"
+PEOPLE = {"approver": ALICE, "admin": ROOT}
+BY_RULE = "task", "add", "T-9", "--kind", "spec", "--title", "x"
+"""A command whose event the orchestrator's key signs."""
 
 
 @dataclass
@@ -86,14 +91,16 @@ class Scene:
         action: str = "orchestrator.health",
         payload: dict[str, Any] | None = None,
         contracts: Contracts | None = None,
+        actor: str = "orchestrator",
     ) -> None:
         """Append one event with a key, through the code that every command goes through."""
         repository = self.project.repository
-        log = GitEventLog(repository, GitRefs(repository), SigningKeys(lambda: signer))
+        keys = SigningKeys(lambda: signer, person=lambda: signer)
+        log = GitEventLog(repository, GitRefs(repository), keys)
         state, in_force = log.load()
         writer = log.begin()
         transaction = Transaction(writer, state, in_force, Clock(state.ts).now())
-        new = new_event(action, "orchestrator", payload or HEALTH)
+        new = new_event(action, actor, payload or HEALTH)
         transaction.record(new, contracts=contracts)
         transaction.commit()
 
@@ -187,7 +194,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Path
     lines = []
     for role in ("orchestrator", "approver", "admin"):
         public = create_key(keys / role, comment=role)
-        lines.append(f"{allowed_signers_line([role], public)} {role}")
+        names = [PEOPLE[role], role] if role in PEOPLE else [role]
+        lines.append(f"{allowed_signers_line(names, public)} {role}")
     project = make_project(
         folder / "project",
         git,
@@ -206,9 +214,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Path
         T_1=result("T-1", write("docs/a.md", "# A\n")),
         T_2=result("T-2", write("docs/b.md", "# B\n")),
     )
+    project.git("config", "esaa.approverKey", str(keys / "admin"))
     project.fails(HALTED, "run")
     project.git("config", "esaa.approverKey", str(keys / "approver"))
-    project.ok("review", "T-1", "--approve", "--as", "alice")
+    project.ok("review", "T-1", "--approve")
     return project.path, keys
 
 
@@ -229,6 +238,7 @@ def test_each_event_is_signed_by_the_key_whose_role_it_needs(scene: Scene) -> No
         for one in project.chain()
     }
     assert signed.pop("approval.grant") == scene.signer("approver").fingerprint
+    assert signed.pop("run.init") == scene.signer("admin").fingerprint
     assert set(signed.values()) == {scene.signer("orchestrator").fingerprint}
     scene.append(scene.signer("orchestrator"))
     project.check()
@@ -240,7 +250,7 @@ def test_an_unknown_key(scene: Scene) -> None:
     scene.refuses_to_append(KeyUnavailable, stranger, "unknown-key", stranger.fingerprint)
     scene.forge(stranger, 3, "unknown-key", stranger.fingerprint)
     scene.configure("stranger")
-    said = scene.project.fails(KEY, "issue", "report", "--severity", "low", "--title", "x")
+    said = scene.project.fails(KEY, *BY_RULE)
     assert "not trusted by the contracts in force" in said
 
 
@@ -339,9 +349,11 @@ def test_an_orchestrator_grants_in_an_approvers_place(scene: Scene) -> None:
     pending = project.task("T-2").pending_approval
     project.git("config", "--unset", "esaa.approverKey")
     before = project.refs()
-    said = project.fails(REFUSED, "review", "T-2", "--approve", "--as", "alice")
+    said = project.fails(KEY, "review", "T-2", "--approve", "--as", ALICE)
+    assert "signed with a key of their own, and none is configured here" in said
+    project.git("config", "esaa.approverKey", scene.path("orchestrator"))
+    said = project.fails(REFUSED, "review", "T-2", "--approve", "--as", ALICE)
     assert "may not sign approval.grant" in said
-    assert "approver is asked for" in said
     assert project.refs() == before
     grant = {"approval_id": pending, "reason": ""}
     scene.forge(
@@ -349,37 +361,32 @@ def test_an_orchestrator_grants_in_an_approvers_place(scene: Scene) -> None:
         3,
         "may not sign approval.grant",
         action="approval.grant",
-        actor="alice",
+        actor=ALICE,
         payload=grant,
     )
     project.git("config", "esaa.approverKey", scene.path("approver"))
-    project.ok("review", "T-2", "--approve", "--as", "alice")
+    project.ok("review", "T-2", "--approve")
     project.check()
 
 
 def test_an_approvers_key_that_is_missing_is_not_replaced_by_another(scene: Scene) -> None:
     project = scene.project
-    project.amend_yaml(
-        "ORCHESTRATOR_CONTRACT.yaml",
-        **{"signing__approval.grant": ["approver", "orchestrator"]},
-    )
-    scene.by_admin()
     (scene.keys / "approver").unlink()
     project.git("config", "esaa.approverKey", scene.path("approver"))
     before = project.refs()
-    project.fails(KEY, "review", "T-2", "--approve", "--as", "alice")
+    project.fails(KEY, "review", "T-2", "--approve")
     assert project.refs() == before
 
 
 @pytest.mark.parametrize("role", ["approver", "admin"])
 def test_a_persons_key_appends_an_ordinary_event(scene: Scene, role: str) -> None:
     signer = scene.signer(role)
-    scene.refuses_to_append(RefusedError, signer, "may not sign orchestrator.health", role)
+    scene.refuses_to_append(RefusedError, signer, "may not sign orchestrator.health", PEOPLE[role])
     scene.forge(signer, 3, signer.fingerprint, "may not sign orchestrator.health")
     scene.configure(role)
     before = scene.project.refs()
-    said = scene.project.fails(REFUSED, "issue", "report", "--severity", "low", "--title", "x")
-    assert "may not sign issue.report" in said
+    said = scene.project.fails(REFUSED, *BY_RULE)
+    assert "may not sign task.create" in said
     assert scene.project.refs() == before
 
 
@@ -402,9 +409,9 @@ def test_a_log_that_ends_with_an_event_of_the_wrong_key_is_not_continued(
         }
     )
     forged = forger.finish()
-    said = project.fails(MISMATCH, "issue", "report", "--severity", "low", "--title", "x")
-    assert "not signed by an orchestrator" in said
-    assert role in said
+    said = project.fails(MISMATCH, *BY_RULE)
+    assert "an event that its signer may not append" in said
+    assert PEOPLE[role] in said
     assert project.tip() == forged
 
 
@@ -414,7 +421,7 @@ def test_a_log_that_ends_with_contracts_of_the_attackers_own_is_not_continued(
     """By its own contracts, the last event is signed as it should be."""
     project = scene.project
     public = Path(scene.new_key("thief")).read_text()
-    grab = allowed_signers_line(["orchestrator", "admin"], public) + "\n"
+    grab = allowed_signers_line([ROOT, "admin"], public) + "\n"
     wanted = scene.with_signers(lambda text: text + grab)
     forger = Forger(project, scene.signer("thief").sign).copy(project.chain())
     seq = forger.state.seq + 1
@@ -431,7 +438,7 @@ def test_a_log_that_ends_with_contracts_of_the_attackers_own_is_not_continued(
         contracts=store_contracts(project, wanted),
     )
     forged = forger.finish()
-    said = project.fails(MISMATCH, "issue", "report", "--severity", "low", "--title", "x")
+    said = project.fails(MISMATCH, *BY_RULE)
     assert "unknown-key" in said
     assert project.tip() == forged
 
@@ -453,7 +460,7 @@ def test_a_key_that_is_listed_for_another_namespace(scene: Scene) -> None:
     scene.new_key("files")
     signer = scene.signer("files")
     project = scene.project
-    line = f'orchestrator,admin namespaces="file" {signer.public_key_line}\n'
+    line = f'orchestrator namespaces="file" {signer.public_key_line}\n'
     project.write(SIGNERS, project.read(SIGNERS) + line)
     scene.by_admin()
     project.check()
@@ -475,7 +482,7 @@ def test_an_orchestrator_changes_the_contracts(scene: Scene) -> None:
     project.write(".roadmap/RUNTIME_POLICY.yaml", policy + "# more\n")
     before = project.refs()
     said = project.fails(REFUSED, "plan", "apply", "--restart")
-    assert "may not sign run.init that changes the contracts" in said
+    assert "only an admin's key may" in said
     assert "--sign-with KEY" in said
     assert project.refs() == before
     assert project.state().run.is_open
@@ -489,30 +496,36 @@ def test_a_forged_change_of_contracts(scene: Scene, role: str) -> None:
     scene.append(
         scene.signer("orchestrator"),
         "run.end",
-        {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"},
+        ENDED,
     )
     wanted = changed(scene)
     attack = {"action": "run.init", "payload": scene.run_init(wanted), "contracts": wanted}
     signer = scene.signer(role)
-    scene.refuses_to_append(RefusedError, signer, "changes the contracts", **attack)
-    scene.forge(signer, 6, "without the signature of an admin", **attack)
+    for actor in ("orchestrator", PEOPLE.get(role, ROOT)):
+        scene.refuses_to_append(RefusedError, signer, "only an admin's", actor=actor, **attack)
+        scene.forge(signer, 6, "without the signature of an admin", actor=actor, **attack)
     # The legitimate step.
-    scene.append(scene.signer("admin"), **attack)
+    scene.append(scene.signer("admin"), actor=ROOT, **attack)
     scene.project.check()
 
 
 def test_an_admin_changes_the_contracts_in_an_ordinary_event(scene: Scene) -> None:
     admin = scene.signer("admin")
     wanted = changed(scene)
-    scene.refuses_to_append(RefusedError, admin, "the contracts cannot change", contracts=wanted)
-    scene.forge(admin, 6, "ordinary event", contracts=wanted)
+    for actor in ("orchestrator", ROOT):
+        payload = {"issue_id": "ISS-0001", "severity": "low", "title": "x"}
+        attack = {"action": "issue.report", "payload": payload, "contracts": wanted}
+        scene.refuses_to_append(
+            RefusedError, admin, "the contracts cannot change", actor=actor, **attack
+        )
+        scene.forge(admin, 6, "ordinary event", actor=actor, **attack)
 
 
 def test_contracts_that_change_together_with_the_keys_that_would_allow_it(scene: Scene) -> None:
     project = scene.project
     public = Path(scene.new_key("thief")).read_text()
     thief = scene.signer("thief")
-    grab = allowed_signers_line(["orchestrator", "admin"], public) + "\n"
+    grab = allowed_signers_line([ROOT, "admin"], public) + "\n"
     project.write(SIGNERS, project.read(SIGNERS) + grab)
     before = project.refs()
     project.fails(REFUSED, "plan", "apply", "--restart", "--sign-with", scene.path("thief"))
@@ -524,22 +537,25 @@ def test_contracts_that_change_together_with_the_keys_that_would_allow_it(scene:
     scene.append(
         scene.signer("orchestrator"),
         "run.end",
-        {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"},
+        ENDED,
     )
     wanted = scene.with_signers(lambda text: text + grab)
     attack = {"action": "run.init", "payload": scene.run_init(wanted), "contracts": wanted}
     scene.refuses_to_append(KeyUnavailable, thief, "unknown-key", **attack)
     scene.forge(thief, 3, "unknown-key", **attack)
     orchestrator = scene.signer("orchestrator")
-    own = scene.with_signers(lambda text: text.replace("orchestrator ", "orchestrator,admin ", 1))
+    other = allowed_signers_line(["orchestrator"], public) + "\n"
+    own = scene.with_signers(
+        lambda text: text.replace("orchestrator ", f"{ROOT},admin ", 1) + other
+    )
     attack = {"action": "run.init", "payload": scene.run_init(own), "contracts": own}
-    scene.refuses_to_append(RefusedError, orchestrator, "changes the contracts", **attack)
+    scene.refuses_to_append(RefusedError, orchestrator, "only an admin's", **attack)
     scene.forge(orchestrator, 6, "without the signature of an admin", **attack)
 
 
 def test_a_key_that_is_trusted_on_disk_and_not_in_the_log(scene: Scene) -> None:
     project = scene.project
-    project.ok("key", "trust", scene.new_key("early"), "--role", "orchestrator", "--role", "admin")
+    project.ok("key", "trust", scene.new_key("early"), "--role", "orchestrator")
     project.commit("A key that nobody has recorded")
     early = scene.signer("early")
     scene.refuses_to_append(KeyUnavailable, early, "unknown-key")
@@ -565,7 +581,7 @@ def test_the_last_admin_cannot_be_removed(scene: Scene) -> None:
     scene.append(
         scene.signer("orchestrator"),
         "run.end",
-        {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"},
+        ENDED,
     )
     nobody = scene.with_signers(lambda _: "\n".join(lines) + "\n")
     scene.forge(
@@ -587,12 +603,12 @@ def test_the_old_key_after_a_rotation(scene: Scene) -> None:
     project.ok("key", "rotate", "--restart", "--sign-with", scene.path("admin"))
     project.check()
     assert project.signer.fingerprint != old.fingerprint
-    project.ok("issue", "report", "--severity", "low", "--title", "By the new key")
+    project.ok("task", "add", "T-8", "--kind", "spec", "--title", "x")
     project.check()
     scene.refuses_to_append(KeyUnavailable, old, "unknown-key", old.fingerprint)
     scene.forge(old, 3, "unknown-key", old.fingerprint)
     scene.configure("orchestrator")
-    project.fails(KEY, "issue", "report", "--severity", "low", "--title", "x")
+    project.fails(KEY, *BY_RULE)
 
 
 @pytest.mark.parametrize("name", ["allowed_signers", "ORCHESTRATOR_CONTRACT.yaml"])
@@ -679,7 +695,7 @@ def test_a_key_of_small_order_is_not_pinned(scene: Scene) -> None:
     scene.append(
         scene.signer("orchestrator"),
         "run.end",
-        {"run_id": "RUN-0001", "result": "halted", "reason": "to begin anew"},
+        ENDED,
     )
     wanted = scene.with_signers(lambda text: text + f"orchestrator {line}\n")
     attack = {"action": "run.init", "payload": scene.run_init(wanted), "contracts": wanted}

@@ -203,7 +203,7 @@ ATTACKS = {
         "orchestrator", PERSON, "approval.grant", GRANT, "key of their own",
     ),
     "the orchestrator approves in its agent's name": (
-        "orchestrator", "agent-x", "approval.grant", GRANT, "no reviewer",
+        "orchestrator", "agent-x", "approval.grant", GRANT, "no authority",
     ),
     "an evaluator appends": (
         "evaluator", "orchestrator", "orchestrator.health", HEALTH, "evaluator",

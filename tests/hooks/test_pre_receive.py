@@ -36,7 +36,14 @@ from esaa_git.store.objects import (
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, new_key, rewrite, store_contracts
-from tests.support.logs import SEED, default_contracts, make_log, write_key
+from tests.support.logs import (
+    PERSON,
+    SEED,
+    default_contracts,
+    make_log,
+    persons_line,
+    write_key,
+)
 from tests.support.patience import patience
 from tests.support.project import Project
 from tests.support.records import payload_of
@@ -214,12 +221,16 @@ def test_an_unknown_key_is_refused(full: Shared, tmp_path: Path) -> None:
     says(full.refused(f"{forger.finish()}:{LOG}"), 3, "unknown-key", event="EV-00000012")
 
 
+ISSUE = {"issue_id": "ISS-0001", "severity": "low", "title": "It is broken"}
+
+
 def test_a_key_in_another_role_is_refused(tmp_path: Path, git: Git) -> None:
     public = write_key(tmp_path / "orchestrator", SEED)
     approver = new_key(tmp_path, "approver")
     lines = [
-        allowed_signers_line(["orchestrator", "admin"], public),
-        allowed_signers_line(["approver"], approver.public_key_line),
+        allowed_signers_line(["orchestrator"], public),
+        allowed_signers_line(["ann@example.com", "approver"], approver.public_key_line),
+        persons_line(),
     ]
     signers = "".join(f"{line}\n" for line in lines).encode()
     contracts = default_contracts(public, changed={"allowed_signers": signers})
@@ -229,6 +240,13 @@ def test_a_key_in_another_role_is_refused(tmp_path: Path, git: Git) -> None:
     forger.add(health(forger), sign=approver.sign)
     said = shared.refused(f"{forger.finish()}:{LOG}")
     says(said, 3, "may not sign orchestrator.health", event="EV-00000012")
+    forger = shared.forger(upto=11)
+    forger.add(health(forger, actor="ann@example.com", action="issue.report", payload=ISSUE))
+    says(shared.refused(f"{forger.finish()}:{LOG}"), 3, "a key of their own", event="EV-00000012")
+    forger = shared.forger(upto=11)
+    ours = health(forger, actor="ann@example.com", action="issue.report", payload=ISSUE)
+    forger.add(ours, sign=approver.sign)
+    shared.taken(f"{forger.finish()}:{LOG}")
 
 
 @pytest.mark.parametrize("header", [b"gpgsig", b"gpgsig-sha256"])
@@ -280,14 +298,19 @@ def test_contracts_changed_without_an_admin_are_refused(tmp_path: Path, git: Git
     admin = new_key(tmp_path, "admin").public_key_line
     lines = [
         allowed_signers_line(["orchestrator"], public),
-        allowed_signers_line(["admin", "approver"], admin),
+        allowed_signers_line(["root@example.com", "admin"], admin),
+        persons_line(),
     ]
     signers = "".join(f"{line}\n" for line in lines).encode()
     contracts = default_contracts(public, changed={"allowed_signers": signers})
     shared = build(tmp_path, git, contracts=contracts, end=True)
     shared.taken(LOG, MAIN)
     # The new contracts even say that the key is an admin's: those before them decide.
-    changed = default_contracts(public, roles=("orchestrator", "admin"))
+    other = allowed_signers_line(["orchestrator"], admin)
+    signers = "".join(
+        f"{line}\n" for line in (allowed_signers_line([PERSON, "admin"], public), other)
+    ).encode()
+    changed = default_contracts(public, changed={"allowed_signers": signers})
     forger = shared.forger()
     start = {
         "run_id": "RUN-0002",
