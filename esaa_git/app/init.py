@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from esaa_git.app import plain_git
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.app.sync import refuse_second_log, trust_in_git
+from esaa_git.app.sync import refuse_second_log
 from esaa_git.core.events.spec import ADMIN, APPROVER, is_person
 from esaa_git.errors import EsaaError, UsageError
 from esaa_git.resources import resource_path
@@ -101,7 +102,8 @@ def init(
     written = None
     if workdir is not None:
         written = tuple(_write_roadmap(project, workdir, name, person, ours, theirs))
-        trust_in_git(project)
+        plain_git.set_up(repository, project.note)
+        plain_git.refresh(repository, project.note)
     both = ((("orchestrator",), ours), (_roles_of(person), theirs))
     lines = tuple(_line(names, one) for names, one in both if one.style == "ssh")
     return Begun(

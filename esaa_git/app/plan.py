@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app import plain_git
 from esaa_git.app.pinning import (
     RESTART,
     changes,
@@ -162,6 +163,7 @@ def apply_plan(
         runs.stop(project.engine, reason or "restarted", by)
     check_contracts(contracts)
     done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by, starter=begins)
+    plain_git.refresh(project.repository, project.note)
     note_edited_contracts(project, branch)
     return Applied(done.run_id, done.started, done.created, done.amended)
 

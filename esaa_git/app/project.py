@@ -149,6 +149,7 @@ class Project:
     @cached_property
     def engine(self) -> Engine:
         """The orchestrator, after it has finished what a crash left undone."""
+        from esaa_git.app.plain_git import move_over
         from esaa_git.engine.engine import Engine
         from esaa_git.store.branch import GitBranch, GitEffects
         from esaa_git.store.journal import FileJournal
@@ -182,6 +183,7 @@ class Project:
             done = recover(engine)
             if done is not None:
                 self.note(done)
+        move_over(self.repository, self.note)
         return engine
 
     def engine_on(self, refs: RefStore) -> Engine:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from esaa_git.app import plain_git
 from esaa_git.app.observer import Observer
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
@@ -191,6 +192,7 @@ def work_through(
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:
         project.observer = before
+    plain_git.refresh(project.repository, project.note)
     state, _ = project.log.load()
     audit = report.audit
     return RunReport(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app import plain_git
 from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project
 from esaa_git.app.reconcile import SyncResult, reconcile
-from esaa_git.app.roadmap import ROADMAP
 from esaa_git.errors import ConflictError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def fetch(project: Project, name: str | None = None) -> Fetched:
         CorruptedError: if its log cannot be read.
     """
     remote = _ready(project, name)
-    return Fetched(remote.name, reconcile(project, remote, together=False))
+    fetched = Fetched(remote.name, reconcile(project, remote, together=False))
+    plain_git.refresh(project.repository, project.note)
+    return fetched
 
 
 def push(project: Project, name: str | None = None) -> Pushed:
@@ -109,6 +111,7 @@ def sync(project: Project, name: str | None = None) -> Synced:
                 raise
             continue
         rounds.append(result)
+        plain_git.refresh(project.repository, project.note)
         try:
             return Synced(remote.name, tuple(rounds), _push(project, remote))
         except ConflictError:
@@ -209,7 +212,8 @@ def take_log(cloned: Clone) -> SyncResult:
         CorruptedError: if it cannot be read.
     """
     result = reconcile(cloned.project, _remote(cloned.project, "origin"), together=False)
-    trust_in_git(cloned.project)
+    plain_git.set_up(cloned.project.repository, cloned.project.note)
+    plain_git.refresh(cloned.project.repository, cloned.project.note)
     return result
 
 
@@ -288,6 +292,7 @@ def _ready(project: Project, name: str | None) -> Remote:
     """Return the remote that is meant, set up for the log."""
     from esaa_git.remote.remote import default_remote
 
+    plain_git.move_over(project.repository, project.note)
     remote = _remote(project, name or default_remote(project.repository))
     set_up(project, remote)
     return remote
@@ -307,11 +312,3 @@ def _folder_of(url: str) -> str:
     if not name or name in (".", ".."):
         raise UsageError(f"'{url}' names no folder to clone into", hint="give one after the URL")
     return name
-
-
-def trust_in_git(project: Project) -> None:
-    """Let plain 'git verify-commit' find the signers, unless the user has set that up already."""
-    repository = project.repository
-    signers = (repository.workdir or repository.git_dir) / ROADMAP / "allowed_signers"
-    if repository.setting("gpg.ssh.allowedSignersFile") is None and signers.exists():
-        repository.set_local("gpg.ssh.allowedSignersFile", str(signers))

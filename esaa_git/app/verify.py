@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from esaa_git.app import plain_git
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project, finish_interrupted
 from esaa_git.core.duration import duration_ms
@@ -240,6 +241,8 @@ def audited(
         expected=expected,
         on_progress=project.observer.progress,
     ).run()
+    if report.audit.is_ok and report.tip is not None:
+        plain_git.write(project.repository, report.tip, project.note)
     # Over, wherever it ended: what signs next may have a person asked for a passphrase.
     project.observer.progress(1, 1)
     return report

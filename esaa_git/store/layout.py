@@ -69,6 +69,11 @@ class Layout:
         except KeyError:
             return None
 
+    def local_setting(self, name: str) -> str | None:
+        """Return one value of the repository's own configuration."""
+        config = pygit2.Config(str(self.common_dir / "config"))
+        return str(config[name]) if name in config else None
+
     def settings(self, name: str) -> list[str]:
         """Return every value of a setting that may have several."""
         try:

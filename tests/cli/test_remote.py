@@ -111,7 +111,7 @@ def test_clone_brings_the_log_and_says_what_it_believes(
     assert f"genesis {genesis} is trusted on first use" in said.out
     assert "git config esaa.signingKey PATH" in said.err
     assert three.tip() == team.one.tip()
-    assert three.setting("gpg.ssh.allowedSignersFile").endswith("three/.roadmap/allowed_signers")
+    assert three.setting("gpg.ssh.allowedSignersFile").endswith("three/.git/esaa/allowed_signers")
     three.git("verify-commit", "refs/esaa/events")
     assert (three.repository.esaa_dir / "verified.json").exists()
     three.check()
