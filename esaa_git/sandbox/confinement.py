@@ -5,10 +5,14 @@ name; writes where its rules say; reaches the hosts that they list. It sees no o
 none of the user's files, keys, agents' sockets or repositories. When it ends, or is ended, all that
 it started ends with it, daemons included.
 
-Two mechanisms do that, and `choose` says which one serves here:
+Three levels do that, and `choose` says which one serves here:
 
-- `landlock`: sandlock, which is Landlock and seccomp, without namespaces or root;
+- `landlock-pid`: sandlock's Landlock, and namespaces of processes, mounts and messages;
+- `landlock`: the same where the kernel gives no namespaces: what is not a file of its own is kept
+  away by the list of system calls alone;
 - `bubblewrap`: namespaces, through the program `bwrap`, where the kernel has no Landlock.
+
+All have the same list of system calls that a program may make (`supervisor.syscalls`).
 
 `none` confines nothing, and has to be asked for by name; that a program keeps to its limits, and
 that what it starts ends with it, holds there too, on Linux. What each level does not stop is in
@@ -60,7 +64,10 @@ __all__ = [
 
 Confined: TypeAlias = Supervised
 
-LEVELS: Final = ("landlock", "bubblewrap")
+LEVELS: Final = ("landlock-pid", "landlock", "bubblewrap")
+
+_MEANT: Final = {"auto": LEVELS, "landlock": ("landlock-pid", "landlock")}
+"""What else is meant than the level itself, the strongest first."""
 
 DEFAULT_LIMITS: Final = Limits(memory_bytes=None, processes=512, disk_bytes=2 << 30)
 """512 processes, 2 GiB of disk, and no limit of memory: runtimes differ too much in it."""
@@ -108,10 +115,11 @@ class Place:
 
 
 def choose(wanted: str) -> str:
-    """Return the level that serves on this machine: `landlock`, `bubblewrap` or `none`.
+    """Return the level that serves on this machine: one of `LEVELS`, or `none`.
 
     Args:
-        wanted: `auto` for the first that works, in this order without `none`; or one by name.
+        wanted: `auto` for the first that works, in this order without `none`; or one by name, where
+            `landlock` is with a process namespace wherever the kernel gives one.
 
     Raises:
         AgentError: if it does not work here.
@@ -119,7 +127,7 @@ def choose(wanted: str) -> str:
     if wanted == "none":
         return wanted
     faults = {}
-    for level in LEVELS if wanted == "auto" else (wanted,):
+    for level in _MEANT.get(wanted, (wanted,)):
         fault = _fault(level)
         if fault is None:
             return level
@@ -242,7 +250,7 @@ def start(
     write = [*rules.write]
     sandlock = None
     match level:
-        case "landlock":
+        case "landlock" | "landlock-pid":
             read += [*system(), *open_settings(), Path("/proc"), PROCESSORS, *DEVICES]
             write.append(Path("/dev/null"))
             read = [path for path in read if _is_there(path)]
@@ -276,7 +284,7 @@ def _fault(level: str) -> str | None:
     """Return why a level does not work here, or None after a program ran in it."""
     if sys.platform != "linux":
         return f"there is none on {sys.platform}"
-    if level == "landlock":
+    if level != "bubblewrap":
         if _sandlock() is None:
             return "the package 'sandlock' is not installed"
         if _landlock_version() < _LEAST_ABI:

@@ -10,6 +10,8 @@ import contextlib
 import errno
 import json
 import os
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -116,13 +118,23 @@ class Arena:
         ] == ["precious"]
 
 
-@pytest.fixture(params=["landlock", "bubblewrap"])
+@pytest.fixture(params=["landlock-pid", "bubblewrap"])
 def arena(request: pytest.FixtureRequest, tmp_path: Path) -> Arena:
+    return _arena(request.param, tmp_path)
+
+
+@pytest.fixture(params=["landlock-pid", "landlock", "bubblewrap"])
+def every_arena(request: pytest.FixtureRequest, tmp_path: Path) -> Arena:
+    """Also where the kernel gives no namespaces: the list of calls stands there alone."""
+    return _arena(request.param, tmp_path)
+
+
+def _arena(wanted: str, folder: Path) -> Arena:
     try:
-        level = choose(request.param)
+        choose(wanted)
     except AgentError as error:
         pytest.skip(f"{error.message}: {error.cause}")
-    return Arena(level, tmp_path)
+    return Arena(wanted, folder)
 
 
 def refused(answer: object) -> bool:
@@ -434,15 +446,15 @@ for name, host, port in (("address", "127.0.0.1", 1), ("name", "localhost", 2),
     assert "hello" not in hidden.values()
 
 
-def test_no_agent_of_keys_answers_nor_an_abstract_socket(arena: Arena) -> None:
-    path = arena.outside.parent / "agent.sock"
+def test_no_agent_of_keys_answers_nor_an_abstract_socket(every_arena: Arena) -> None:
+    path = every_arena.outside.parent / "agent.sock"
     named, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
     named.bind(str(path))
     abstract.bind(f"\0esaa-{os.getpid()}")
     for stream in (named, abstract):
         stream.listen()
     with serving(named), serving(abstract):
-        said = arena.said(
+        said = every_arena.said(
             """
 ours, theirs = socket.socketpair()
 theirs.send(b"hello")
@@ -466,7 +478,7 @@ attempt("variable", lambda: os.environ.get("SSH_AUTH_SOCK"))
 # -- other processes --------------------------------------------------------------------------
 
 
-def test_no_process_outside_is_read_traced_or_signalled(arena: Arena) -> None:
+def test_no_process_outside_is_read_traced_or_signalled(every_arena: Arena) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"],
         env={"SECRET": "key"},
@@ -476,7 +488,7 @@ def test_no_process_outside_is_read_traced_or_signalled(arena: Arena) -> None:
         victim.stdout.readline()
         try:
             assert b"SECRET" in Path(f"/proc/{victim.pid}/environ").read_bytes()
-            said = arena.said(
+            said = every_arena.said(
                 """
 libc = ctypes.CDLL(None, use_errno=True)
 def traced(pid):
@@ -508,6 +520,163 @@ attempt("sideways", lambda: looked(f"{sys.argv[1]}/environ"))
     assert [name for name, answer in said.items() if not refused(answer)] == []
 
 
+PROBE = """
+libc = ctypes.CDLL(None, use_errno=True)
+table = json.loads(sys.argv[1])
+zeros = (ctypes.c_ulong * 64)()
+class Pair(ctypes.Structure):
+    _fields_ = [("soft", ctypes.c_ulong), ("hard", ctypes.c_ulong)]
+one = Pair(1, 1)
+def call(name, *arguments):
+    ctypes.set_errno(0)
+    if libc.syscall(table[name], *arguments) == -1:
+        raise OSError(ctypes.get_errno(), name)
+    return "done"
+buffer, pointer = ctypes.create_string_buffer(4096), ctypes.pointer
+for who in map(int, sys.argv[2:]):
+    limit = pointer(one)
+    attempt(f"{who} limit", lambda: call("prlimit64", who, 0, limit, None))
+    attempt(f"{who} limit read", lambda: call("prlimit64", who, 7, None, buffer))
+    attempt(f"{who} priority", lambda: call("setpriority", 0, who, 19))
+    attempt(f"{who} priority of its group", lambda: call("setpriority", 1, who, 19))
+    attempt(f"{who} input and output", lambda: call("ioprio_set", 1, who, 3 << 13))
+    attempt(f"{who} processors", lambda: call("sched_setaffinity", who, 128, zeros))
+    attempt(f"{who} scheduler", lambda: call("sched_setscheduler", who, 3, zeros))
+    attempt(f"{who} pages", lambda: call("move_pages", who, 0, None, None, None, 0))
+    attempt(f"{who} migration", lambda: call("migrate_pages", who, 64, zeros, zeros))
+    attempt(f"{who} comparison", lambda: call("kcmp", os.getpid(), who, 0, 0, 0))
+    attempt(f"{who} descriptor", lambda: call("pidfd_open", who, 0))
+    attempt(f"{who} memory", lambda: call("process_vm_readv", who, zeros, 1, zeros, 1, 0))
+    attempt(f"{who} memory written", lambda: call("process_vm_writev", who, zeros, 1, zeros, 1, 0))
+    attempt(f"{who} trace", lambda: call("ptrace", 16, who, 0, 0))
+    attempt(f"{who} counters", lambda: call("perf_event_open", zeros, who, -1, -1, 0))
+    attempt(f"{who} robust list", lambda: call("get_robust_list", who, buffer, buffer))
+    attempt(f"{who} queued signal", lambda: call("rt_sigqueueinfo", who, 10, zeros))
+attempt("everybody's priority", lambda: call("setpriority", 2, 0, 19))
+attempt("everybody's input", lambda: call("ioprio_set", 3, 0, 3 << 13))
+for family in (17, 38, 40, 31, 29, 44, 16):
+    attempt(f"family {family}", lambda: call("socket", family, 3, 4 if family == 16 else 0))
+for name in ("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "swapon", "reboot",
+             "bpf", "userfaultfd", "add_key", "keyctl", "request_key", "io_uring_setup",
+             "open_by_handle_at", "fanotify_init", "init_module", "kexec_load", "quotactl",
+             "syslog", "acct", "fsopen", "open_tree", "move_mount", "mount_setattr",
+             "process_madvise", "pidfd_getfd", "iopl"):
+    attempt(name, lambda: call(name, 0, 0, 0, 0, 0))
+attempt("new namespaces by clone", lambda: call("clone", 0x10000000 | 17, 0, 0, 0, 0))
+attempt("new namespaces by clone3", lambda: call("clone3", zeros, 88))
+attempt("typing on a terminal", lambda: call("ioctl", 0, 0x5412, buffer))
+attempt("a call of tomorrow", lambda: call("tomorrow"))
+"""
+
+ITS_OWN = """
+import resource, threading
+attempt("own limit", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+attempt("own priority", lambda: os.nice(1))
+attempt("own processors", lambda: len(os.sched_getaffinity(0)) > 0)
+attempt("own threads", lambda: [thread.start() or thread.join() for thread in
+                                [threading.Thread(target=lambda: None)]] and "done")
+attempt("own process", lambda: subprocess.run(["true"]).returncode)
+attempt("own sockets", lambda: len(socket.socketpair()))
+attempt("own interfaces", lambda: len(socket.if_nameindex()) >= 0)
+attempt("own memory", lambda: os.memfd_create("x") > 0)
+attempt("own time", lambda: time.clock_gettime(time.CLOCK_MONOTONIC) > 0)
+"""
+
+
+def calls() -> dict[str, int]:
+    """The numbers of the calls of the probe, on this machine."""
+    names = {
+        "x86_64": "clone:56 ptrace:101 syslog:103 setpriority:141 sched_setscheduler:144 "
+        "pivot_root:155 chroot:161 acct:163 mount:165 umount2:166 swapon:167 reboot:169 iopl:172 "
+        "init_module:175 quotactl:179 ioctl:16 socket:41 kill:62 rt_sigqueueinfo:129 "
+        "sched_setaffinity:203 kexec_load:246 add_key:248 request_key:249 keyctl:250 "
+        "ioprio_set:251 migrate_pages:256 unshare:272 get_robust_list:274 move_pages:279 "
+        "perf_event_open:298 fanotify_init:300 prlimit64:302 open_by_handle_at:304 setns:308 "
+        "process_vm_readv:310 process_vm_writev:311 kcmp:312 bpf:321 userfaultfd:323 "
+        "io_uring_setup:425 open_tree:428 move_mount:429 fsopen:430 pidfd_open:434 clone3:435 "
+        "pidfd_getfd:438 process_madvise:440 mount_setattr:442 tomorrow:9999",
+        "aarch64": "clone:220 ptrace:117 syslog:116 setpriority:140 sched_setscheduler:119 "
+        "pivot_root:41 chroot:51 acct:89 mount:40 umount2:39 swapon:224 reboot:142 iopl:9998 "
+        "init_module:105 quotactl:60 ioctl:29 socket:198 kill:129 rt_sigqueueinfo:138 "
+        "sched_setaffinity:122 kexec_load:104 add_key:217 request_key:218 keyctl:219 "
+        "ioprio_set:30 migrate_pages:238 unshare:97 get_robust_list:100 move_pages:239 "
+        "perf_event_open:241 fanotify_init:262 prlimit64:261 open_by_handle_at:265 setns:268 "
+        "process_vm_readv:270 process_vm_writev:271 kcmp:272 bpf:280 userfaultfd:282 "
+        "io_uring_setup:425 open_tree:428 move_mount:429 fsopen:430 pidfd_open:434 clone3:435 "
+        "pidfd_getfd:438 process_madvise:440 mount_setattr:442 tomorrow:9999",
+    }
+    table = {}
+    for word in names[os.uname().machine].split():
+        name, number = word.split(":")
+        table[name] = int(number)
+    return table
+
+
+def test_no_call_reaches_another_process_or_out_of_the_list(every_arena: Arena) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]) as victim:
+        try:
+            before = [resource.prlimit(victim.pid, which) for which in (0, 7)]
+            own = every_arena.said(ITS_OWN)
+            said = every_arena.said(PROBE, json.dumps(calls()), victim.pid, os.getpid())
+            assert victim.poll() is None
+            assert [resource.prlimit(victim.pid, which) for which in (0, 7)] == before
+            assert os.getpriority(os.PRIO_PROCESS, victim.pid) == 0
+            assert os.sched_getaffinity(victim.pid) == os.sched_getaffinity(0)
+        finally:
+            victim.kill()
+    assert own == {
+        "own limit": None,
+        "own priority": 1,
+        "own processors": True,
+        "own threads": "done",
+        "own process": 0,
+        "own sockets": 2,
+        "own interfaces": True,
+        "own memory": True,
+        "own time": True,
+    }
+    assert [name for name, answer in said.items() if not kept_from(answer)] == []
+    assert said["a call of tomorrow"] == "ENOSYS"
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="x32 is a way of calling x86-64 alone")
+def test_calls_of_another_architecture_end_the_program_or_are_refused(every_arena: Arena) -> None:
+    source = "libc = ctypes.CDLL(None); print(libc.syscall(0x40000000 + 39), flush=True)"
+    outcome = every_arena.run(source)
+    assert outcome.status == -signal.SIGSYS or outcome.output == b"-1\n"
+
+
+def kept_from(answer: object) -> bool:
+    """The call is refused, does not exist here, or finds no such process."""
+    return answer in ("EPERM", "EACCES", "ENOSYS", "ESRCH", "EAFNOSUPPORT")
+
+
+def test_its_warden_is_out_of_reach(every_arena: Arena) -> None:
+    """What started it, by whatever number it has for the program."""
+    said = every_arena.said(
+        PROBE.replace("map(int, sys.argv[2:])", "(os.getppid(),)"), json.dumps(calls())
+    )
+    assert [name for name, answer in said.items() if not kept_from(answer)] == [], said
+
+
+def test_nothing_outside_is_watched(every_arena: Arena) -> None:
+    said = every_arena.said(
+        """
+libc = ctypes.CDLL(None, use_errno=True)
+def watched(path):
+    watch = libc.inotify_init1(0)
+    if watch == -1 or libc.inotify_add_watch(watch, path.encode(), 0xFFF) == -1:
+        raise OSError(ctypes.get_errno(), "inotify")
+    return "done"
+attempt("folder", lambda: watched(sys.argv[1]))
+attempt("home", lambda: watched(sys.argv[2]))
+""",
+        every_arena.outside,
+        Path.home(),
+    )
+    assert [name for name, answer in said.items() if not refused(answer)] == []
+
+
 DAEMON = """
 mark, trace = sys.argv[1:]
 if os.fork() == 0:
@@ -531,9 +700,9 @@ attempt("daemon", lambda: os.kill(int(open(trace).read()), 0))
 """
 
 
-def test_a_daemon_ends_with_the_program(arena: Arena) -> None:
-    mark = f"daemon-of-{os.getpid()}-{arena.level}"
-    said = arena.said(DAEMON, mark, arena.trace)
+def test_a_daemon_ends_with_the_program(every_arena: Arena) -> None:
+    mark = f"daemon-of-{os.getpid()}-{every_arena.level}"
+    said = every_arena.said(DAEMON, mark, every_arena.trace)
     assert said == {"daemon": None}
     assert_gone(mark)
 

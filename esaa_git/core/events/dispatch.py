@@ -13,7 +13,9 @@ from esaa_git.core.invariants import Violation
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
-Sandbox = Literal["none", "scratch-directory", "landlock", "bubblewrap", "in-process"]
+Sandbox = Literal[
+    "none", "scratch-directory", "landlock", "landlock-pid", "bubblewrap", "in-process"
+]
 """Confinement in force: `none` has the user's rights, `in-process` starts no program at all.
 
 `scratch-directory` stands in logs from before programs were confined: nothing but a folder of its

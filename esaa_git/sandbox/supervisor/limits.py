@@ -65,12 +65,16 @@ class LimitWatch:
         limits: what it may use.
         folders: where it writes.
         spare: how many processes are not its own.
+
+    Attributes:
+        without: a process of ours whose memory does not count.
     """
 
     def __init__(self, limits: Limits, folders: Sequence[str], spare: int) -> None:
         self._memory = limits["memory_bytes"]
         self._processes = limits["processes"]
         self._spare = spare
+        self.without = 0
         limit = limits["disk_bytes"]
         self._disk = None if limit is None else DiskWatch(folders, limit)
 
@@ -81,6 +85,7 @@ class LimitWatch:
             alive = [pid for pid in pids if not is_zombie(pid)]
             if len(alive) - self._spare > self._processes:
                 return "processes"
+        pids = [pid for pid in pids if pid != self.without]
         # What is shared counts in each; where that may matter, we look more closely.
         if (
             self._memory is not None

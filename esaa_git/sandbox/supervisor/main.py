@@ -28,7 +28,9 @@ WATCH_SECONDS = 0.05
 # A broken connection is an error, not a signal that ends us before the program is ended.
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
-_BUBBLEWRAP_PROCESSES = 2
+_OWN_PROCESSES = {"bubblewrap": 2, "landlock-pid": 1}
+"""How many processes a level has around the program's; the first says signals as a shell does."""
+
 _SHELL_SIGNAL = 128
 
 
@@ -39,7 +41,8 @@ class Supervisor:
         self._control = control
         self._job = job
         self._level = job["level"]
-        own = _BUBBLEWRAP_PROCESSES if self._level == "bubblewrap" else 0
+        self._is_wrapped = self._level in _OWN_PROCESSES
+        own = _OWN_PROCESSES.get(self._level, 0)
         self._limit_watch = LimitWatch(job["limits"], job["write"], own)
         self._kept: object = None
         self._status: int | None = None
@@ -50,14 +53,11 @@ class Supervisor:
         tree.adopt()
         limits = self._job["limits"]
         match self._level:
-            case "landlock":
+            case "landlock" | "landlock-pid":
                 from esaa_git.sandbox.supervisor import landlock
 
                 lend(limits)
                 self.leader, self._kept = landlock.start(self._job, limits["processes"])
-                # It runs already: until here it can lift what was lent, and the watch sees that.
-                with suppress(ProcessLookupError, PermissionError):
-                    hold(self.leader, limits)
             case "bubblewrap":
                 from esaa_git.sandbox.supervisor import bubblewrap
 
@@ -71,10 +71,9 @@ class Supervisor:
                     preexec_fn=lambda: hold(0, limits),  # noqa: PLW1509 - no threads here
                 )
                 self.leader, self._kept = process.pid, process
-        # A reader of the program's output waits until no process holds it open.
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nothing, number)
+        tree.silence()
+        if self._level == "landlock-pid":
+            self._limit_watch.without = self.leader
 
     def watch(self) -> None:
         """Stay until the orchestrator has no further use for us."""
@@ -117,8 +116,8 @@ class Supervisor:
             tree.send_group(self.leader, signal.SIGTERM)
             return
         for pid in tree.descendants():
-            # Bubblewrap would take all with it, at once.
-            if pid != self.leader or self._level != "bubblewrap":
+            # Bubblewrap and the warden would take all with them, at once.
+            if pid != self.leader or not self._is_wrapped:
                 tree.send(pid, signal.SIGTERM)
 
     def _has_ended(self) -> bool:
@@ -131,7 +130,7 @@ class Supervisor:
                 if seen is not None:
                     exited = seen.si_code == os.CLD_EXITED
                     status = seen.si_status if exited else -seen.si_status
-                    self._status = _unwrapped(status) if self._level == "bubblewrap" else status
+                    self._status = _unwrapped(status) if self._is_wrapped else status
             else:  # macOS before Python 3.13
                 done, raw = os.waitpid(self.leader, os.WNOHANG)
                 if done:
@@ -142,7 +141,7 @@ class Supervisor:
 
 
 def _unwrapped(status: int) -> int:
-    """Return the program's status from bubblewrap's, which says signals as a shell does."""
+    """Return the program's status from that of what is around it, which says signals as a shell."""
     signalled = status - _SHELL_SIGNAL
     return -signalled if 0 < signalled < signal.NSIG else status
 

@@ -25,6 +25,13 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def silence() -> None:
+    """Let go of our standard streams: a reader of the program's waits until nobody holds them."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+
+
 def read(path: str) -> str:
     """Return the text of a small file. (`pathlib` takes longer to import than a start should.)
 
