@@ -31,7 +31,7 @@ from benchmarks.programs import ROOT, git_esaa, path_in_hooks, run
 from benchmarks.workshop import Workshop
 from esaa_git.app.hooks import install
 from esaa_git.core.events import TaskUpdate
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.position import walk_back
 from esaa_git.store.repository import open_repository
 from esaa_git.verification.audit import Auditor

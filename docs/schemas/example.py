@@ -21,7 +21,8 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.log import Attachments
-from esaa_git.store.log import GitEventLog, read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
+from esaa_git.store.log import GitEventLog
 from esaa_git.store.objects import COMMIT, decode_tree, encode_commit, split_signature
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository

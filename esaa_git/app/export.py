@@ -19,8 +19,8 @@ from esaa_git.core import canonical
 from esaa_git.core.projection import roadmap
 from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
+from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.files import replacing_below, write_below
-from esaa_git.store.log import EventCommit, read_event_commit
 from esaa_git.store.objects import MalformedObject, files_below
 from esaa_git.store.position import tip_of, walk_forward
 from esaa_git.store.program import stream_git

@@ -17,7 +17,7 @@ from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
 from esaa_git.core.events.fields import Exchange
 from esaa_git.errors import MismatchError, UsageError
-from esaa_git.store.log import EventCommit, read_event_commit
+from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.position import (
     events_about,
     events_between,
@@ -193,7 +193,8 @@ def _files(project: Project, found: EventCommit) -> Iterator[str]:
     for part in ("files", "exchange"):
         if part in found.tree:
             tree = found.tree[part].oid
-            yield from (path for path, _ in files_below(project.repository.read, tree, f"{part}/"))
+            for path, _ in files_below(project.repository.read, tree):
+                yield f"{part}/{path}"
 
 
 def _task(project: Project, task_id: str) -> ShownTask:

@@ -188,8 +188,8 @@ def _decide_again(
     from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
-    from esaa_git.store.log import contracts_of as log_contracts
-    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.eventcommit import contracts_of as log_contracts
+    from esaa_git.store.eventcommit import read_event_commit
     from esaa_git.store.position import events_between
     from esaa_git.store.refs import OverlayRefs
     from esaa_git.verification.audit import Auditor

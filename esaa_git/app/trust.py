@@ -111,7 +111,7 @@ def _here(repository: Repository) -> Pin | None:
     Raises:
         CorruptedError: if it cannot be read to its genesis, as in a shallow clone.
     """
-    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.eventcommit import read_event_commit
     from esaa_git.store.position import walk_back
     from esaa_git.verification.pins import Pin
 
@@ -153,7 +153,7 @@ def create_checkpoint(
         CorruptedError: if it cannot be read; nothing is signed.
     """
     from esaa_git.app.verify import audited
-    from esaa_git.store.log import read_event_commit
+    from esaa_git.store.eventcommit import read_event_commit
     from esaa_git.verification import checkpoint as checkpoints
 
     signer = _signer(project, key)

@@ -65,3 +65,6 @@ PLAN_NODES: Final = 2_000_000
 
 EVENTS_IN_A_PUSH: Final = 20_000
 """Events that a server looks at in one push; `git esaa push` sends more in several."""
+
+TOO_MUCH: Final = "too much at once"
+"""What a server's hook says of such a push, by which `git esaa push` knows to send it in parts."""

@@ -32,6 +32,7 @@ class Command(NamedTuple):
 class Settings(NamedTuple):
     """What the repository's configuration says: `esaa.eventsRef`, `genesis`, `requireEffects`.
 
+    `timeout` is `esaa.hookTimeout` in seconds.
     `is_told` where it names the log's ref: another one is not looked for then.
     """
 
@@ -39,6 +40,7 @@ class Settings(NamedTuple):
     genesis: str | None = None
     require_effects: bool = False
     is_told: bool = False
+    timeout: int = 60
 
 
 class Record(NamedTuple):
@@ -144,7 +146,18 @@ def parse_settings(data: bytes) -> Settings:
             hint="on the server, set it to the 40 digits of the log's first commit",
         )
     is_told = "esaa.eventsref" in found
-    return Settings(log, genesis, _flag("esaa.requireEffects", found), is_told)
+    timeout = _timeout(found)
+    return Settings(log, genesis, _flag("esaa.requireEffects", found), is_told, timeout)
+
+
+def _timeout(found: dict[str, str | None]) -> int:
+    value = found.get("esaa.hooktimeout", "60") or ""
+    if not value.isdecimal() or not 0 < len(value) < 6 or int(value) == 0:
+        raise ConfigurationError(
+            f"esaa.hookTimeout '{value}' is not a number of seconds",
+            hint="on the server, run 'git config esaa.hookTimeout 60'",
+        )
+    return int(value)
 
 
 def _flag(name: str, found: dict[str, str | None]) -> bool:

@@ -6,6 +6,7 @@ import os
 from typing import NoReturn
 
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings, parse_commands, sort_out
+from esaa_git.hooks.deadline import Deadline
 from esaa_git.hooks.process import run_hook
 from esaa_git.hooks.program import new_commits, possible_claims, read_settings, refs_at
 from esaa_git.hooks.where import follow_log, log_among_branches
@@ -21,9 +22,13 @@ def main(launcher: str) -> NoReturn:
 def check(_arguments: list[str], data: bytes) -> None:
     """Refuse the push on standard input where anything in it does not hold."""
     commands = tuple(resolved(command) for command in parse_commands(data))
-    settings = follow_log(commands, read_settings(), namespace())
+    settings = read_settings()
+    deadline = Deadline(settings.timeout)
+    settings = follow_log(commands, settings, namespace())
     push = sort_out(commands, settings)
-    claims = _claims(push)
+    if push.log is not None:
+        deadline.expect_signature()
+    claims = {} if push.log is not None else _claims(push)
     loses = settings.require_effects and any(one.old or not one.new for one in push.branches)
     if push.log is not None or push.records or claims or loses:
         if push.log is None:
@@ -31,7 +36,8 @@ def check(_arguments: list[str], data: bytes) -> None:
         from esaa_git.hooks.receive import Reception
         from esaa_git.store.repository import open_in_hook
 
-        Reception(open_in_hook(), settings, namespace()).check(push, claims)
+        reception = Reception(open_in_hook(), settings, namespace(), deadline)
+        reception.check(push, lambda: claims if push.log is None else _claims(push))
 
 
 def _where_it_lies(settings: Settings) -> Settings:

@@ -13,6 +13,7 @@ from typing import NoReturn
 from esaa_git import __version__
 from esaa_git.core.printable import visible
 from esaa_git.errors import EsaaError
+from esaa_git.hooks.deadline import Expired
 from esaa_git.resources import BEFORE, DRY
 
 Check = Callable[[list[str], bytes], None]
@@ -33,6 +34,9 @@ def run_hook(launcher: str, check: Check, rehearse: Callable[[], None], *, reads
     except EsaaError as error:
         code = error.exit_code
         _print(error.message, error.cause, error.hint)
+    except Expired as expired:
+        code = expired.refusal.exit_code
+        _print(expired.refusal.message, expired.refusal.cause, expired.refusal.hint)
     except KeyboardInterrupt:
         code = 130
         _print("interrupted: nothing is taken", None, None)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from esaa_git.core import limits
 from esaa_git.errors import CorruptedError, RefusedError, RepositoryError
 from esaa_git.hooks.commands import Settings, parse_settings
+from esaa_git.hooks.deadline import too_much
 
 _ADDED = {
     "GIT_GRAFT_FILE": os.devnull,
@@ -26,6 +28,12 @@ _ADDED = {
 _EVENTS_TRAILERS = ("Log", "Seq", "Event-SHA256", "Prev-SHA256")
 _LONGEST_EVENT = 1 << 16
 """An event's commit is shorter: headers, a signature, a subject and seven trailers."""
+
+
+_CLAIM = b"-event:"
+_PART = 1 << 16
+_CLAIMS = 32 * limits.MIB
+"""Bytes that the commits of one push may have which claim events; an effect takes one KiB."""
 
 
 class Remote(NamedTuple):
@@ -119,12 +127,30 @@ def new_commits(
                 raise CorruptedError(
                     "what was pushed cannot be read", cause=header.decode(errors="replace").strip()
                 )
-            data = stream.read(int(words[2]) + 1)
-            yield words[0].decode(), data[:-1]
+            yield words[0].decode(), _content(stream, int(words[2]), words[0].decode())
     for process in (walk, read):
         status = process.finish()
         if status:
             raise process.failure(status)
+
+
+def _content(stream: IO[bytes], size: int, oid: str) -> bytes:
+    """Return the next commit that git-cat-file(1) writes; nothing of one longer than an effect.
+
+    Such a one is looked through all the same, in parts: it may not pose as an effect.
+    """
+    if size <= limits.BRANCH_COMMIT:
+        return stream.read(size + 1)[:-1]
+    left, end = size + 1, b""
+    while left:
+        part = stream.read(min(left, _PART))
+        if not part:
+            break  # git says why with its exit status
+        left -= len(part)
+        if _CLAIM in (end + part).lower():
+            raise too_much(f"commit {oid[:12]} claims an event, and has {size:,} bytes")
+        end = part[-len(_CLAIM) :]
+    return b""
 
 
 def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
@@ -134,7 +160,14 @@ def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     without a new effect pays for no import.
     """
     # Letters of `ESAA` have look-alikes that an exact comparison without case takes for them.
-    return {oid: data for oid, data in commits if b"-event:" in data.lower()}
+    found, kept = {}, 0
+    for oid, data in commits:
+        if _CLAIM in data.lower():
+            found[oid] = data
+            kept += len(data)
+            if kept > _CLAIMS:
+                raise too_much(f"commits that claim events have more than {_CLAIMS:,} bytes")
+    return found
 
 
 def event_tips(names: Iterable[str]) -> frozenset[str]:

@@ -7,19 +7,22 @@ against, so the order of the refs in a push does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import pygit2
 
+from esaa_git.core.limits import EVENTS_IN_A_PUSH
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
+from esaa_git.hooks.deadline import Deadline, too_much
 from esaa_git.hooks.program import new_commits, not_in, possible_claims
 from esaa_git.hooks.records import check_records
 from esaa_git.store import commitform
-from esaa_git.store.log import read_event_commit
-from esaa_git.store.objects import COMMIT, message_of, raw_parent
+from esaa_git.store.eventcommit import read_commit, read_event_commit
+from esaa_git.store.objects import MalformedObject, message_of, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
 from esaa_git.verification.checks import EventChecker
@@ -40,6 +43,9 @@ _HINTS: Mapping[int, str] = {
     6: "have an admin of the contracts in force start the run that brings the new ones",
     11: "the effect commit is made by git-esaa alone; push it as it was recorded",
 }
+
+
+Claims: TypeAlias = Mapping[str, Mapping[str, bytes]]
 
 
 class Log:
@@ -75,7 +81,7 @@ class Log:
                 wanted[oid] = f"\nESAA-Attempt: {said.get('ESAA-Attempt')}\n".encode()
         current: str | None = self.tip
         while wanted and current is not None:
-            data = self._read(current)[1]
+            data = read_commit(self._read, current)
             if any(trailer in data for trailer in wanted.values()):
                 one = closed_in(self._read, read_event_commit(self._read, current))
                 if one is not None and wanted.pop(one.effect_commit, None) is not None:
@@ -86,17 +92,25 @@ class Log:
 class Reception:
     """Judges one push."""
 
-    def __init__(self, repository: Repository, settings: Settings, namespace: str = "") -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        settings: Settings,
+        namespace: str = "",
+        deadline: Deadline | None = None,
+    ) -> None:
         self._repository = repository
+        self._deadline = deadline
         self._settings = settings
         self._namespace = namespace
         self._read = repository.read
 
-    def check(self, push: Push, claims: Mapping[str, Mapping[str, bytes]]) -> None:
+    def check(self, push: Push, claims: Callable[[], Claims]) -> None:
         """Refuse the push where anything in it does not hold.
 
         Args:
-            claims: by branch, the new commits that may claim to be effects, in raw bytes.
+            claims: gives the new commits that may claim to be effects, in raw bytes, by branch.
+                It is asked once the events are known to be signed.
 
         Raises:
             EsaaError: naming the ref, the event and the numbered check.
@@ -109,7 +123,7 @@ class Reception:
             log = self._log(push)
             if log is not None:
                 log.learn(closed)
-            for ref, commits in claims.items():
+            for ref, commits in claims().items():
                 self._check_claims(ref, commits, log)
             if push.log is not None and log is not None:
                 self._check_effects(push.log.ref, closed, log.imported)
@@ -144,7 +158,7 @@ class Reception:
             raise _unreadable(str(error)) from error
         oid, seq = str(command.new), None
         try:
-            events = EventChecker(self._read, command.old)
+            events = EventChecker(self._read, command.old, on_authentic=self._authenticated)
             for oid in oids:
                 seq = events.state.seq + 1
                 events.check(oid)
@@ -155,6 +169,10 @@ class Reception:
             unjudged = Failure(4, f"it cannot be judged: {error!r}").at(oid, seq)
             raise _refused(command.ref, unjudged) from error
         return events.closed
+
+    def _authenticated(self) -> None:
+        if self._deadline is not None:
+            self._deadline.authenticated()
 
     def _check_old(self, command: Command) -> None:
         """Refuse to judge from another commit than the one that is there.
@@ -179,9 +197,11 @@ class Reception:
         for oid in self._back(new):
             if oid == old or (old is not None and len(oids) == far):
                 break
+            if len(oids) == EVENTS_IN_A_PUSH:
+                raise too_much(f"it holds more than {EVENTS_IN_A_PUSH:,} events")
             oids.append(oid)
         # Where old is met, the oldest new commit has it as its parent.
-        begins = raw_parent(self._read(oids[-1])[1]) if oids else old
+        begins = raw_parent(read_commit(self._read, oids[-1])) if oids else old
         if begins != old:
             raise self._not_an_append(command, oids)
         genesis = self._settings.genesis
@@ -196,13 +216,7 @@ class Reception:
 
     def _back(self, oid: str | None) -> Iterator[str]:
         while oid is not None:
-            kind, data = self._read(oid)
-            if kind != COMMIT:
-                raise RefusedError(
-                    f"'{self._settings.log}' is refused at {oid[:12]}",
-                    cause=f"{check_name(2)}: it is not a commit",
-                    hint="push the log's own ref, and nothing else, to this name",
-                )
+            data = self._commit(oid)
             yield oid
             oid = raw_parent(data)
 
@@ -231,7 +245,18 @@ class Reception:
         """Return the sequence number that an event commit claims."""
         if oid is None:
             return None
-        return commitform.claimed_seq(message_of(self._read(oid)[1]))
+        return commitform.claimed_seq(message_of(self._commit(oid)))
+
+    def _commit(self, oid: str) -> bytes:
+        """Return a commit of the log in raw bytes, of which nothing has been checked."""
+        try:
+            return read_commit(self._read, oid)
+        except MalformedObject as error:
+            raise RefusedError(
+                f"'{self._settings.log}' is refused at {oid[:12]}",
+                cause=f"{check_name(2)}: it is {error}",
+                hint="push the log's own ref, and nothing else, to this name",
+            ) from error
 
     # -- effects ----------------------------------------------------------------------------
 
@@ -253,7 +278,8 @@ class Reception:
         event, name = said.get("ESAA-Event", ""), ""
         # What it claims need not exist, nor be an event, nor an id.
         with suppress(EsaaError, ValueError, pygit2.GitError):
-            name = f" ({read_event_commit(self._read, event).event.event_id})" if event else ""
+            seq = commitform.claimed_seq(message_of(read_commit(self._read, event)))
+            name = f" (EV-{seq:08d})" if seq is not None else ""
         claim = f"it claims event {event[:12] or 'of no one id'}{name}"
         if log is None:
             found = f"there is no log '{self._settings.log}' here"

@@ -9,7 +9,7 @@ from esaa_git.hooks.commands import BRANCHES, Command, Settings
 from esaa_git.hooks.program import Remote, ask_remote, is_here, not_in
 from esaa_git.hooks.receive import Log, claiming
 from esaa_git.store import commitform
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verification.effects import closed_in
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from esaa_git.errors import UsageError
 from esaa_git.hooks.commands import make_command, sort_out
+from esaa_git.hooks.deadline import Deadline
 from esaa_git.hooks.pre_receive import namespace, rehearse, resolved
 from esaa_git.hooks.process import run_hook
 from esaa_git.hooks.program import read_settings
@@ -28,12 +29,16 @@ def check(arguments: list[str], _data: bytes) -> None:
         raise UsageError("the update hook takes the name of a ref, the old object and the new one")
     ref, old, new = arguments
     command = resolved(make_command(old, new, ref))
-    settings = follow_log((command,), read_settings(), namespace())
+    settings = read_settings()
+    deadline = Deadline(settings.timeout)
+    settings = follow_log((command,), settings, namespace())
     push = sort_out((command,), settings)
+    if push.log is not None:
+        deadline.expect_signature()
     if push.log is not None or push.records:
         from esaa_git.hooks.receive import Reception
         from esaa_git.store.repository import open_in_hook
 
         alone = push._replace(branches=())
         settings = settings._replace(require_effects=False)
-        Reception(open_in_hook(), settings, namespace()).check(alone, {})
+        Reception(open_in_hook(), settings, namespace(), deadline).check(alone, dict)

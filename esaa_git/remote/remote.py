@@ -29,7 +29,8 @@ from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
 from esaa_git.remote.records import Records
 from esaa_git.remote.refusal import refusal
-from esaa_git.store.log import load_tip, read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
+from esaa_git.store.log import load_tip
 from esaa_git.store.position import common_event, contains, genesis_of
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs

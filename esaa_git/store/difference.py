@@ -10,7 +10,7 @@ import pygit2
 
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_tree, object_id
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import TABLES, StateTree
@@ -77,7 +77,7 @@ def state_tree_id(state: State) -> str:
     return StateTree(_nothing, None).apply(whole, _Ids())
 
 
-def _nothing(oid: str) -> tuple[int, bytes]:
+def _nothing(oid: str, _most: int | None = None, /) -> tuple[int, bytes]:
     raise KeyError(oid)
 
 

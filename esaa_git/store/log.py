@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from esaa_git.core.contracts import (
     Contracts,
-    is_contract_file,
 )
-from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, StoredEvent, decode
-from esaa_git.core.events.fields import Mode, ProgramPin
+from esaa_git.core.event import NO_PREDECESSOR, Event, StoredEvent
 from esaa_git.core.events.spec import is_person
-from esaa_git.core.programs import Programs
-from esaa_git.core.state import EMPTY, PinnedProgram, State
+from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
     CorruptedError,
     KeyUnavailable,
@@ -30,19 +26,21 @@ from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.log import Attachments, Tip
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
+from esaa_git.store.eventcommit import (
+    EventCommit,
+    contracts_of,
+    read_event_commit,
+)
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
     MODE_FILE,
     MODE_TREE,
     TREE,
-    Commit,
     MalformedObject,
     ObjectSink,
     Reader,
     TreeEntry,
-    decode_commit,
-    decode_tree,
     encode_tree,
     sign_commit,
     split_signature,
@@ -56,95 +54,6 @@ from esaa_git.trust.signer import Signer, SigningKeys
 
 _PINNED = ("contracts", "programs")
 """The trees beside an event that change with an authorised run.init alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventCommit:
-    """One commit of the log, taken apart; nothing about it is verified yet."""
-
-    oid: str
-    commit: Commit
-    tree: dict[str, TreeEntry]
-    event: Event
-
-    @property
-    def trailers(self) -> dict[str, str]:
-        return dict(commitform.trailers(self.commit.message))
-
-    @property
-    def parent(self) -> str | None:
-        return self.commit.parents[0] if self.commit.parents else None
-
-
-def read_event_commit(reader: Reader, oid: str) -> EventCommit:
-    """Return the event commit with this id.
-
-    Raises:
-        CorruptedError: if it, its tree or its event cannot be read.
-    """
-    try:
-        kind, data = reader(oid)
-        if kind != COMMIT:
-            raise MalformedObject("not a commit")
-        commit = decode_commit(data)
-        tree = decode_tree(reader(commit.tree)[1])
-        kind, event = reader(tree["event.json"].oid)
-        return EventCommit(oid, commit, tree, decode(event))
-    except KeyError as error:
-        raise CorruptedError(
-            f"event commit {oid[:12]} is incomplete", cause=f"{error} is missing"
-        ) from error
-    except (MalformedObject, MalformedEvent) as error:
-        raise CorruptedError(
-            f"commit {oid[:12]} is not an event", cause=str(error), hint="run 'git esaa verify'"
-        ) from error
-
-
-def read_contracts(reader: Reader, oid: str, programs: Programs | None = None) -> Contracts:
-    """Return the contracts pinned in a `contracts/` tree, with the programs beside them."""
-    entries = decode_tree(reader(oid)[1])
-    for name, entry in entries.items():
-        if entry.mode != MODE_FILE or not is_contract_file(name):
-            raise MalformedObject(f"'{name}' does not belong among the contracts")
-    return Contracts({name: reader(entry.oid)[1] for name, entry in entries.items()}, programs)
-
-
-def contracts_of(reader: Reader, found: EventCommit) -> Contracts:
-    """Return the contracts that an event commit carries, with the programs that are pinned.
-
-    Raises:
-        MalformedObject: if they are not what the state beside them says.
-    """
-    listed = pinned_programs(reader, found.tree["roadmap"].oid).pinned
-    pins = None if listed is None else tuple(map(_as_pin, listed))
-    programs = read_programs(reader, found.tree.get("programs"), pins)
-    return read_contracts(reader, found.tree["contracts"].oid, programs)
-
-
-def _as_pin(program: PinnedProgram) -> ProgramPin:
-    mode = cast("Mode", program.mode)
-    return ProgramPin(path=program.path, mode=mode, sha256=program.sha256)
-
-
-def read_programs(
-    reader: Reader, entry: TreeEntry | None, pins: tuple[ProgramPin, ...] | None
-) -> Programs | None:
-    """Return the programs of a `programs/` tree that are listed so; contents are read when asked.
-
-    Raises:
-        MalformedObject: if the tree holds other files than those.
-    """
-    if entry is None and pins is None:
-        return None
-    if entry is None or pins is None:
-        there = "no" if entry is None else "a"
-        raise MalformedObject(f"there is {there} 'programs', and the list of them says otherwise")
-    entries = decode_tree(reader(entry.oid)[1])
-    if entries.keys() != {pin.sha256 for pin in pins}:
-        raise MalformedObject("'programs' holds other files than are listed")
-    if any(one.mode != MODE_FILE for one in entries.values()):
-        raise MalformedObject("'programs' holds more than files")
-    return Programs(pins, lambda sha256: reader(entries[sha256].oid)[1])
 
 
 class GitEventLog:

@@ -11,10 +11,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from esaa_git.store.objects import BLOB, COMMIT, TREE, MalformedObject, object_id
+from esaa_git.store.objects import BLOB, COMMIT, TREE, MalformedObject, TooLarge, object_id
 
 _KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB}
 _HEX = frozenset("0123456789abcdef")
+_HEADER = 32
+"""Bytes that the header of an object has at most: its kind, its size and what is between."""
+
 _DEEPEST = 5
 """How many alternates of alternates git follows."""
 
@@ -29,11 +32,12 @@ class LooseObjects:
         }
         self.prefixes = frozenset[str]().union(*self._folders.values())
 
-    def read(self, oid: str) -> tuple[int, bytes] | None:
+    def read(self, oid: str, most: int | None = None) -> tuple[int, bytes] | None:
         """Return (kind, content) of an object, or None where there is none, or a tag.
 
         Raises:
             MalformedObject: if its file does not hold the content of that id.
+            TooLarge: if it has more than `most` bytes.
         """
         if len(oid) != 40 or not _HEX.issuperset(oid):
             return None
@@ -43,7 +47,7 @@ class LooseObjects:
                 continue
             try:
                 with open(f"{folder}/{prefix}/{oid[2:]}", "rb") as stream:  # noqa: PTH123 - some ten times an event
-                    return decode_loose(oid, stream.read())
+                    return decode_loose(oid, stream.read(), most)
             except FileNotFoundError:
                 continue
         return None
@@ -56,15 +60,19 @@ def _prefixes(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def decode_loose(oid: str, data: bytes) -> tuple[int, bytes] | None:
+def decode_loose(oid: str, data: bytes, most: int | None = None) -> tuple[int, bytes] | None:
     """Return (kind, content) of the file of a loose object, or None for a tag.
 
     Raises:
         MalformedObject: if the file does not hold the content of that id.
+        TooLarge: if its header says more than `most` bytes; no more are inflated.
     """
     inflate = zlib.decompressobj()
+    room = 0 if most is None else most + _HEADER
     try:
-        content = inflate.decompress(data)
+        content = inflate.decompress(data, room)
+        if most is not None and inflate.unconsumed_tail:
+            raise TooLarge(oid, _said_size(content, most), most)
     except zlib.error as error:
         raise MalformedObject(f"object {oid} is damaged: {error}") from error
     if not inflate.eof:
@@ -73,10 +81,18 @@ def decode_loose(oid: str, data: bytes) -> tuple[int, bytes] | None:
     name, _, size = header.partition(b" ")
     if name == b"tag":
         return None
+    if most is not None and len(body) > most:
+        raise TooLarge(oid, len(body), most)
     kind = _KINDS.get(name)
     if kind is None or size != b"%d" % len(body) or object_id(kind, body) != oid:
         raise MalformedObject(f"object {oid} is damaged: its file holds something else")
     return kind, body
+
+
+def _said_size(content: bytes, most: int) -> int:
+    """Return the size in the header of an object, of which more is left than is read."""
+    size = content.partition(b"\0")[0].partition(b" ")[2]
+    return int(size) if size.isdigit() and len(size) < 20 else most + 1
 
 
 def damaged_objects(folder: str) -> Iterator[Path]:

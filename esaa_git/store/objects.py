@@ -8,10 +8,12 @@ Ids are 40 hexadecimal digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Protocol
+
+from esaa_git.core import limits
 
 COMMIT, TREE, BLOB = 1, 2, 3
 _NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
@@ -20,12 +22,32 @@ MODE_FILE, MODE_EXECUTABLE = "100644", "100755"
 MODE_SYMLINK, MODE_SUBMODULE, MODE_TREE = "120000", "160000", "40000"
 FILE_MODES = frozenset({MODE_FILE, MODE_EXECUTABLE})
 
-Reader = Callable[[str], tuple[int, bytes]]
-"""Gives the kind and the content of an object by its id; KeyError where there is none."""
-
 
 class MalformedObject(ValueError):
     """The bytes are not an object of the shape that git writes."""
+
+
+class TooLarge(MalformedObject):
+    """An object has more bytes in its header than are read of it."""
+
+    def __init__(self, oid: str, size: int, most: int) -> None:
+        super().__init__(f"object {oid} has {size:,} bytes, and {most:,} are read at most")
+
+
+class Reader(Protocol):
+    """Gives objects by their ids."""
+
+    def __call__(self, oid: str, most: int | None = None, /) -> tuple[int, bytes]:
+        """Return the kind and the content of an object.
+
+        Args:
+            most: how many bytes it may have; its header is looked at before its content.
+
+        Raises:
+            KeyError: where there is none.
+            TooLarge: where it has more.
+        """
+        ...
 
 
 class ObjectSink(Protocol):
@@ -97,6 +119,35 @@ def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
     return b"".join(parts)
 
 
+def read_tree(read: Reader, oid: str, most: int = limits.TREE) -> dict[str, TreeEntry]:
+    """Return the entries of a tree of ours, which has so many bytes at most.
+
+    Raises:
+        KeyError: where there is no such object.
+        MalformedObject: if it is larger, no tree, or one with more entries than ours have.
+    """
+    kind, data = read(oid, most)
+    if kind != TREE:
+        raise MalformedObject(f"{oid} is not a tree")
+    entries = decode_tree(data)
+    if len(entries) > limits.TREE_ENTRIES:
+        raise MalformedObject(f"tree {oid} has more than {limits.TREE_ENTRIES:,} entries")
+    return entries
+
+
+def read_blob(read: Reader, entry: TreeEntry, most: int) -> bytes:
+    """Return the content of a file of ours, which has so many bytes at most.
+
+    Raises:
+        KeyError: where there is no such object.
+        MalformedObject: if it is larger, or no file.
+    """
+    kind, data = read(entry.oid, most)
+    if kind != BLOB:
+        raise MalformedObject(f"{entry.oid} is not a file")
+    return data
+
+
 def decode_tree(data: bytes, *, any_names: bool = False) -> dict[str, TreeEntry]:
     """Return the entries of a tree.
 
@@ -127,17 +178,25 @@ def decode_tree(data: bytes, *, any_names: bool = False) -> dict[str, TreeEntry]
     return entries
 
 
-def files_below(read: Reader, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
+def files_below(read: Reader, tree: str) -> Iterator[tuple[str, TreeEntry]]:
     """Yield what a tree of ours holds at any depth, but for trees: each path with its entry.
 
     Raises:
-        MalformedObject: as `decode_tree`.
+        MalformedObject: as `read_tree`; or for more files or levels than ours have.
     """
-    for name, entry in decode_tree(read(tree)[1]).items():
-        if entry.is_tree:
-            yield from files_below(read, entry.oid, f"{prefix}{name}/")
-        else:
-            yield prefix + name, entry
+    waiting, found = [("", tree)], 0
+    while waiting:
+        prefix, oid = waiting.pop()
+        below = []
+        for name, entry in read_tree(read, oid).items():
+            found += 1
+            if found > limits.FILES_BELOW or prefix.count("/") > limits.TREE_DEPTH:
+                raise MalformedObject(f"tree {tree} holds too many files or folders")
+            if entry.is_tree:
+                below.append((f"{prefix}{name}/", entry.oid))
+            else:
+                yield prefix + name, entry
+        waiting += reversed(below)
 
 
 def encode_commit(

@@ -19,9 +19,11 @@ import pygit2
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
+from esaa_git.store.commitform import claimed_seq
+from esaa_git.store.eventcommit import EventCommit, read_commit, read_event_commit
 from esaa_git.store.files import write_atomically
-from esaa_git.store.log import EventCommit, load_tip, read_event_commit
-from esaa_git.store.objects import COMMIT, raw_parent
+from esaa_git.store.log import load_tip
+from esaa_git.store.objects import message_of, raw_parent
 from esaa_git.store.repository import Repository
 
 NEAR = 512
@@ -157,15 +159,13 @@ def _raw_back(repository: Repository, oid: str) -> Iterator[tuple[str, bytes]]:
     current: str | None = oid
     while current is not None:
         try:
-            kind, data = repository.read(current)
+            data = read_commit(repository.read, current)
         except (KeyError, ValueError, pygit2.GitError) as error:
             raise CorruptedError(
                 f"event commit {current[:12]} cannot be read",
                 cause=str(error),
                 hint="run 'git esaa verify', or fetch the log again",
             ) from error
-        if kind != COMMIT:
-            raise CorruptedError(f"{current[:12]} is not a commit", hint="run 'git esaa verify'")
         yield current, data
         current = raw_parent(data)
 
@@ -267,8 +267,26 @@ def _miscounted(tip: EventCommit) -> NoReturn:
 
 
 def seq_of(repository: Repository, oid: str) -> int:
-    """Return the sequence number of an event commit."""
-    return read_event_commit(repository.read, oid).event.seq
+    """Return the sequence number that an event commit claims; nothing below the commit is read.
+
+    Raises:
+        CorruptedError: if it claims none.
+    """
+    try:
+        seq = claimed_seq(message_of(read_commit(repository.read, oid)))
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise CorruptedError(
+            f"event commit {oid[:12]} cannot be read",
+            cause=str(error),
+            hint="run 'git esaa verify', or fetch the log again",
+        ) from error
+    if seq is None:
+        raise CorruptedError(
+            f"commit {oid[:12]} is not an event",
+            cause="its message names no sequence number",
+            hint="run 'git esaa verify'",
+        )
+    return seq
 
 
 def common_event(repository: Repository, one: str, other: str) -> str | None:
@@ -282,10 +300,11 @@ def common_event(repository: Repository, one: str, other: str) -> str | None:
     """
     left, right = walk_back(repository, one), walk_back(repository, other)
     ahead = seq_of(repository, one) - seq_of(repository, other)
-    for _ in range(ahead):
-        next(left, None)
-    for _ in range(-ahead):
-        next(right, None)
+    # The numbers are claims: where there are fewer commits, the walk ends with them.
+    for _ in zip(range(ahead), left, strict=False):
+        pass
+    for _ in zip(range(-ahead), right, strict=False):
+        pass
     for here, there in zip(left, right, strict=False):
         if here == there:
             return here

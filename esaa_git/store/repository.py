@@ -14,7 +14,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.store.durability import SETTING, prepare, sync_mode
 from esaa_git.store.layout import Layout, common_dir
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
-from esaa_git.store.objects import MalformedObject, object_id
+from esaa_git.store.objects import MalformedObject, TooLarge, object_id
 
 _FSCK = (
     "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
@@ -71,12 +71,17 @@ class Repository(Layout):
             )
         return name
 
-    def read(self, oid: str) -> tuple[int, bytes]:
-        """Return (kind, content) of an object.
+    def read(self, oid: str, most: int | None = None, /) -> tuple[int, bytes]:
+        """Return (kind, content) of an object (a `Reader`).
 
         Raises:
             KeyError: if there is no such object.
+            TooLarge: if it has more than `most` bytes.
         """
+        if most is not None:
+            _, size = self.odb.read_header(oid)
+            if size > most:
+                raise TooLarge(oid, size, most)
         return self.odb.read(oid)
 
     def put(self, kind: int, data: bytes) -> str:
@@ -196,21 +201,24 @@ class GuardedRepository(Repository):
         super().__init__(raw)
         self._loose = LooseObjects(object_folders(str(self.common_dir)))
 
-    def read(self, oid: str) -> tuple[int, bytes]:
+    def read(self, oid: str, most: int | None = None, /) -> tuple[int, bytes]:
         """Return (kind, content) of an object.
 
         Raises:
             MissingObject: if there is no such object.
+            TooLarge: if it has more than `most` bytes.
             DamagedObject: if what is stored is something else.
         """
         try:
             if oid[:2] in self._loose.prefixes:
-                found = self._loose.read(oid)
+                found = self._loose.read(oid, most)
                 if found is not None:
                     return found
-            return self.odb.read(oid)
+            return super().read(oid, most)
         except KeyError as error:
             raise MissingObject(oid) from error
+        except TooLarge:
+            raise
         except (MalformedObject, pygit2.GitError) as error:
             raise DamagedObject(f"object {oid} is damaged", cause=str(error), hint=_FSCK) from error
 

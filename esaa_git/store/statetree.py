@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from esaa_git.core import canonical
+from esaa_git.core import canonical, limits
 from esaa_git.core.state import (
     AcceptedLessons,
     Approval,
@@ -34,7 +34,7 @@ from esaa_git.store.objects import (
     ObjectSink,
     Reader,
     TreeEntry,
-    decode_tree,
+    read_tree,
 )
 
 R = TypeVar("R")
@@ -120,7 +120,7 @@ class StateTree:
 
 
 def _read_lines(reader: Reader, oid: str) -> dict[bytes, bytes]:
-    kind, data = reader(oid)
+    kind, data = reader(oid, limits.TREE)
     if kind != TREE:
         raise MalformedObject(f"{oid} is not a tree")
     lines: dict[bytes, bytes] = {}
@@ -234,14 +234,11 @@ def pinned_programs(reader: Reader, roadmap: str) -> PinnedPrograms:
 
 
 def _read_tree(reader: Reader, oid: str) -> dict[str, TreeEntry]:
-    kind, data = reader(oid)
-    if kind != TREE:
-        raise MalformedObject(f"{oid} is not a tree")
-    return decode_tree(data)
+    return read_tree(reader, oid)
 
 
 def _document(reader: Reader, entry: TreeEntry, build: Callable[[Mapping[str, Any]], R]) -> R:
-    kind, data = reader(entry.oid)
+    kind, data = reader(entry.oid, limits.DOCUMENT)
     if kind != BLOB or entry.mode != MODE_FILE:
         raise MalformedObject(f"{entry.oid} is not a state document")
     try:

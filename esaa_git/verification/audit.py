@@ -22,8 +22,9 @@ from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.ports.checks import Audit
 from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
-from esaa_git.store.log import LoadedTip, load_tip, read_event_commit
-from esaa_git.store.objects import MalformedObject, decode_commit
+from esaa_git.store.eventcommit import read_commit, read_event_commit
+from esaa_git.store.log import LoadedTip, load_tip
+from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.branch import Walked, check_branch
@@ -249,13 +250,17 @@ class _Attempt:
 
     def _verify(self, tip: str, report: Report) -> State:
         since, walk = self._since, self._walk
-        loaded = self._load_tip(tip)
-        seq = loaded.tip.seq
-        self._anchor.check_length(seq)  # check 1
-        report.audit = Audit("ok", 1 if since is None else since.seq + 1, seq)
-        count = seq - (0 if since is None else since.seq)
+        # Until its signature has been checked, the tip is a commit that claims to be event `seq`.
+        seq = self._claimed_seq(tip)
+        if seq is not None:
+            self._anchor.check_length(seq)  # check 1
+        first_checked = 1 if since is None else since.seq + 1
+        report.audit = Audit("ok", first_checked, seq or 0)
+        count = (seq or 0) - (0 if since is None else since.seq)
         report.jobs = self._settings.jobs if count >= PARALLEL_FROM else 1
         closed = self._check_ranges(walk, tip, report.jobs, seq)  # checks 2 to 10
+        loaded = self._load_tip(tip)
+        report.audit = Audit("ok", first_checked, loaded.tip.seq)
         if since is not None:
             self._log_id = since.log_id
         first = None if walk.boundary is None else self._seq_of(walk.boundary)
@@ -305,17 +310,14 @@ class _Attempt:
         try:
             return load_tip(self._repository, tip)
         except (CorruptedError, KeyError, MalformedObject, pygit2.GitError) as error:
-            # What keeps the tip from being read may have come in long before it.
-            seq = self._claimed_seq(tip)
-            self._check_ranges(self._new_walk(None), tip, 1, seq)
             cause = getattr(error, "cause", None)
             message = f"the tip cannot be read: {cause or error}"
-            raise Failure(2, message).at(tip, seq) from error
+            raise Failure(2, message).at(tip, self._claimed_seq(tip)) from error
 
     def _claimed_seq(self, oid: str) -> int | None:
         """Return the sequence number that the trailers of a commit give it, if they can be read."""
         try:
-            return commitform.claimed_seq(decode_commit(self._repository.read(oid)[1]).message)
+            return commitform.claimed_seq(message_of(read_commit(self._repository.read, oid)))
         except (KeyError, MalformedObject, pygit2.GitError):
             return None
 

@@ -11,47 +11,56 @@ gives. Checks 1 and 11 are about more than one event: `esaa_git.verification.pin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pygit2
 
-from esaa_git.core import canonical
+from esaa_git.core import canonical, limits
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.events import EffectRelinked, FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.fields import ProgramPin
 from esaa_git.core.events.file_write import FileDelete
+from esaa_git.core.events.spec import ROLES
 from esaa_git.core.invariants import Violation
 from esaa_git.core.programs import Programs, check_bounds
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError
 from esaa_git.store import commitform
-from esaa_git.store.log import contracts_of, read_contracts, read_event_commit, read_programs
+from esaa_git.store.eventcommit import (
+    contracts_of,
+    read_contracts,
+    read_event_commit,
+    read_programs,
+    read_signers,
+)
 from esaa_git.store.objects import (
-    BLOB,
     COMMIT,
     MODE_FILE,
     MODE_TREE,
-    TREE,
     MalformedObject,
     Reader,
     TreeEntry,
     decode_commit,
-    decode_tree,
     files_below,
     message_of,
     object_id,
+    read_blob,
+    read_tree,
     split_signature,
 )
 from esaa_git.store.statetree import StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.openpgp_form import BEGIN_SIGNATURE
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
 from esaa_git.verification.effects import Closed, Link, Written, closed_by, effect_form
 from esaa_git.verification.failure import Failure
+
+_ROLES = frozenset(ROLES)
 
 _CHECK_OF_RULE = {"INV-001": 9, "INV-004": 8, "INV-005": 5}
 """The checks that invariants belong to; what else forbids a transition is check 7."""
@@ -59,12 +68,11 @@ _CHECK_OF_RULE = {"INV-001": 9, "INV-004": 8, "INV-005": 5}
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """An event commit whose shape is right: what its signature covers, and its tree."""
+    """A commit with one signature, and what that covers; nothing below it is read yet."""
 
     payload: bytes
     armored: bytes
     root: str
-    tree: dict[str, TreeEntry]
 
 
 class _Presence:
@@ -75,7 +83,7 @@ class _Presence:
 
     def put(self, kind: int, data: bytes) -> str:
         oid = object_id(kind, data)
-        found, stored = self._reader(oid)
+        found, stored = self._reader(oid, len(data))
         if found != kind or stored != data:
             raise MalformedObject(f"object {oid} is damaged")
         return oid
@@ -84,6 +92,10 @@ class _Presence:
 class EventChecker:
     """Checks a range of the log, from the commit after `start` (None: from genesis).
 
+    Args:
+        on_authentic: called for every event that a key of the contracts before it has signed,
+            before anything else of the event is read.
+
     Attributes:
         sound: the last commit that passed, or on which the range stands.
         state: what the log says after it.
@@ -91,8 +103,15 @@ class EventChecker:
         links: what it says of effects in other commits than their own.
     """
 
-    def __init__(self, reader: Reader, start: str | None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        start: str | None,
+        *,
+        on_authentic: Callable[[], None] | None = None,
+    ) -> None:
         self._reader = reader
+        self._on_authentic = on_authentic
         self._presence = _Presence(reader)
         self._authority: Authority | None = None
         self.closed: list[Closed] = []
@@ -143,31 +162,33 @@ class EventChecker:
             raise Failure(2, str(error)).at(oid, seq) from error
 
     def _check(self, oid: str) -> None:
-        # Check 3 stands in two halves. The first, whose bytes these are, asks nothing of the
-        # event: with the contracts before it known, it could stand before the event is decoded.
-        commit = self._check_shape(oid)  # 2
+        # Authenticated, then parsed: of what nobody known has signed, the commit alone is read.
+        commit = self._check_shape(oid)  # 2, of the commit
+        signer = self._check_signature(commit)  # 3, whose bytes these are
+        if self._on_authentic is not None:
+            self._on_authentic()
         if self.log_id is None:  # a log's first event says which log it begins
             self.log_id = commitform.trailers(message_of(commit.payload)).get("ESAA-Log", "")
-        event = self._check_content(commit)  # 4
-        after = self._check_contracts(commit, event)  # 6, that they may change at all
+        tree = self._check_tree(commit)  # 2, of its tree
+        event = self._check_content(tree)  # 4
+        after = self._check_contracts(tree, event)  # 6, that they may change at all
         before = after if self._contracts is None else self._contracts
-        signer = self._check_signature(commit, before)  # 3, whose bytes these are
         self._check_role(signer, event, before, after)  # 3, whether it may sign; 6, by whom
         state = self._check_transition(event, after)  # 5, 7, 8, 9
         self._check_commit_bytes(commit, event, state)  # 2, 5
-        self._check_recorded_state(commit, state)  # 7
-        self._check_attachments(commit, event)  # 8
+        self._check_recorded_state(tree, state)  # 7
+        self._check_attachments(tree, event)  # 8
         self._check_recorded_hash(event)  # 10
         self.sound, self._previous, self.state = oid, event.sha256, state
-        self._contracts, self._contracts_tree = after, commit.tree["contracts"].oid
-        self._programs_tree = _oid_of(commit.tree, "programs")
+        self._contracts, self._contracts_tree = after, tree["contracts"].oid
+        self._programs_tree = _oid_of(tree, "programs")
         self._note_effect(event, state, oid)
 
     # -- check 2: shape of the commit ---------------------------------------------------------
 
     def _check_shape(self, oid: str) -> _Signed:
-        """Check 2: one signature, and exactly the tree entries that an event commit has."""
-        kind, data = self._reader(oid)
+        """Check 2: a commit, no longer than an event's, that names a tree, with one signature."""
+        kind, data = self._reader(oid, limits.COMMIT)
         if kind != COMMIT:
             raise Failure(2, "it is not a commit")
         parts = split_signature(data)
@@ -176,11 +197,11 @@ class EventChecker:
         payload, armored = parts
         if not payload.startswith(b"tree "):
             raise Failure(2, "it has no tree")
-        root = payload[5:45].decode("ascii", "replace")
-        kind, raw = self._reader(root)
-        if kind != TREE:
-            raise Failure(2, "its tree is not a tree")
-        tree = decode_tree(raw)
+        return _Signed(payload, armored, payload[5:45].decode("ascii", "replace"))
+
+    def _check_tree(self, commit: _Signed) -> dict[str, TreeEntry]:
+        """Check 2: exactly the tree entries that an event commit has."""
+        tree = read_tree(self._reader, commit.root, limits.EVENT_TREE)
         if list(tree) != sorted(tree):
             raise Failure(2, "its tree is not in git's order")
         for name, entry in tree.items():
@@ -190,7 +211,7 @@ class EventChecker:
         for name in ("contracts", "event.json", "roadmap"):
             if name not in tree:
                 raise Failure(2, f"its tree has no '{name}'")
-        return _Signed(payload, armored, root, tree)
+        return tree
 
     def _check_commit_bytes(self, commit: _Signed, event: Event, state: State) -> None:
         """Checks 2 and 5: everything that the signature covers is what the event says.
@@ -227,19 +248,39 @@ class EventChecker:
 
     # -- check 3: signature and role ----------------------------------------------------------
 
-    def _check_signature(self, commit: _Signed, before: Contracts) -> Verified:
-        """Check 3: a key that the contracts before the event name has signed these bytes."""
+    def _check_signature(self, commit: _Signed) -> Verified:
+        """Check 3: a key with a role in the contracts before the event has signed these bytes.
+
+        The first event is signed under its own contracts: of these, the files that name keys are
+        read, and nothing else.
+        """
         if self._authority is None:
-            self._authority = Authority(before)
+            before = self._contracts or self._signers_of_genesis(commit)
+            try:
+                self._authority = Authority(before)
+            except ConfigurationError as error:
+                raise Failure(6, error.message) from error
         try:
-            return self._authority.prove(commit.payload, commit.armored)
+            signer = self._authority.prove(commit.payload, commit.armored)
         except SignatureRefused as error:
             raise Failure(3, f"signature: {error}") from error
+        if not signer.principals & _ROLES:
+            raise Failure(3, f"{signer.fingerprint} has no role in the contracts before")
+        return signer
+
+    def _signers_of_genesis(self, commit: _Signed) -> Contracts:
+        tree = self._check_tree(commit)
+        names = [ALLOWED_SIGNERS]
+        if commit.armored.startswith(BEGIN_SIGNATURE):
+            names.append(OPENPGP_SIGNERS)
+        return read_signers(self._reader, tree["contracts"].oid, *names)
 
     def _check_role(
         self, signer: Verified, event: Event, before: Contracts, after: Contracts
     ) -> None:
         """Checks 3 and 6: the key may sign the action, or the change of contracts, at this time."""
+        if self._contracts is None:
+            self._authority = Authority(after)  # by its whole contracts, which are read now
         assert self._authority is not None
         changes = after is not before or self.sound is None
         imported = event.seq <= commitform.imported_events(self.log_id)
@@ -259,11 +300,9 @@ class EventChecker:
 
     # -- check 4: canonical bytes and schema --------------------------------------------------
 
-    def _check_content(self, commit: _Signed) -> Event:
+    def _check_content(self, tree: Mapping[str, TreeEntry]) -> Event:
         """Check 4: the event is canonical JSON, of the vocabulary, and meets its schema."""
-        kind, data = self._reader(commit.tree["event.json"].oid)
-        if kind != BLOB:
-            raise Failure(2, "event.json is not a file")
+        data = read_blob(self._reader, tree["event.json"], limits.EVENT)
         try:
             return decode(data)
         except MalformedEvent as error:
@@ -287,18 +326,18 @@ class EventChecker:
 
     # -- check 6: contracts unchanged, or changed with authority ------------------------------
 
-    def _check_contracts(self, commit: _Signed, event: Event) -> Contracts:
+    def _check_contracts(self, tree: Mapping[str, TreeEntry], event: Event) -> Contracts:
         """Check 6: the contracts are those before, or a `run.init` brings others that can be used.
 
         Whether its signer may change them, `_check_role` says.
         """
-        recorded = commit.tree["contracts"].oid
+        recorded = tree["contracts"].oid
         before = self._contracts
         same = recorded == self._contracts_tree
         if (
             before is not None
             and same
-            and _oid_of(commit.tree, "programs") == self._programs_tree
+            and _oid_of(tree, "programs") == self._programs_tree
             and (
                 not isinstance(event.payload, RunInit)
                 or event.payload.programs == before.program_pins
@@ -308,7 +347,7 @@ class EventChecker:
         if not isinstance(event.payload, RunInit):
             what = "pinned programs" if same else "contracts"
             raise Failure(6, f"the {what} change in an ordinary event ({event.action})")
-        programs = self._check_programs(commit, event.payload.programs)
+        programs = self._check_programs(tree, event.payload.programs)
         contracts = read_contracts(self._reader, recorded, programs)
         try:
             contracts.check()
@@ -318,10 +357,10 @@ class EventChecker:
         return contracts
 
     def _check_programs(
-        self, commit: _Signed, listed: tuple[ProgramPin, ...] | None
+        self, tree: Mapping[str, TreeEntry], listed: tuple[ProgramPin, ...] | None
     ) -> Programs | None:
         """Checks 2 and 6: `programs/` holds what a `run.init` lists, within bounds, and no more."""
-        found = read_programs(self._reader, commit.tree.get("programs"), listed)
+        found = read_programs(self._reader, tree.get("programs"), listed)
         if found is None:
             return None
         try:
@@ -332,22 +371,22 @@ class EventChecker:
 
     # -- check 7: the recorded state ----------------------------------------------------------
 
-    def _check_recorded_state(self, commit: _Signed, state: State) -> None:
+    def _check_recorded_state(self, tree: Mapping[str, TreeEntry], state: State) -> None:
         """Check 7: `roadmap/` is exactly the state that follows from the event."""
         try:
             computed = self._tree.apply(state, self._presence)
         except KeyError as error:
             message = f"the recorded state is not what follows from the event: {error} is missing"
             raise Failure(7, message) from error
-        if computed != commit.tree["roadmap"].oid:
+        if computed != tree["roadmap"].oid:
             raise Failure(7, "the recorded state is not what follows from the event")
 
     # -- check 8: what rides beside the event -------------------------------------------------
 
-    def _check_attachments(self, commit: _Signed, event: Event) -> None:
+    def _check_attachments(self, tree: Mapping[str, TreeEntry], event: Event) -> None:
         """Check 8: `files/` and `exchange/` hold what the event names, size and hash too."""
-        files = self._below(commit.tree, "files")
-        exchange = self._below(commit.tree, "exchange")
+        files = self._below(tree, "files")
+        exchange = self._below(tree, "exchange")
         blobs = {name: entry.oid for name, entry in exchange.items()}
         if any(entry.mode != MODE_FILE for entry in exchange.values()):
             raise Failure(2, "the exchange holds more than files")
@@ -357,11 +396,11 @@ class EventChecker:
         except Violation as error:
             raise Failure(8, str(error)) from error
         for blob in blobs.values():
-            self._reader(blob)
+            self._reader(blob, limits.EXCHANGE_PART)
         if isinstance(event.payload, FileWrite):
             for file in event.payload.files:
                 if not isinstance(file, FileDelete):
-                    content = self._reader(file.after)[1]
+                    content = self._reader(file.after, file.bytes)[1]
                     if len(content) != file.bytes:
                         raise Failure(8, f"the content of '{file.path}' has another size")
                     if canonical.digest(content) != file.sha256:

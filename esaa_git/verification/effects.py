@@ -15,7 +15,7 @@ from esaa_git.core.events.file_write import images
 from esaa_git.core.state import State, Task
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
-from esaa_git.store.log import EventCommit, read_contracts, read_event_commit
+from esaa_git.store.eventcommit import EventCommit, read_contracts, read_event_commit
 from esaa_git.store.objects import (
     COMMIT,
     Commit,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
 from esaa_git.store.commitform import imported_events
-from esaa_git.store.log import EventCommit, load_tip, read_contracts
+from esaa_git.store.eventcommit import EventCommit, read_contracts
+from esaa_git.store.log import load_tip
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
 from esaa_git.trust.allowed_signers import SignatureRefused

@@ -27,7 +27,7 @@ from esaa_git.core.events.file_write import images
 from esaa_git.errors import EsaaError
 from esaa_git.store import commitform
 from esaa_git.store.difference import unified_diff
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import Commit, MalformedObject, decode_commit
 from esaa_git.store.repository import Repository
 from esaa_git.verification.branch import Relinked

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 import pygit2
 
+from esaa_git.store.eventcommit import read_commit
 from esaa_git.store.objects import MalformedObject, decode_commit, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.verification.failure import Failure
@@ -119,7 +120,7 @@ def read_parent(repository: Repository, oid: str, seq: int | None = None) -> str
         Failure: check 2, if the commit cannot be read.
     """
     try:
-        return raw_parent(repository.read(oid)[1])
+        return raw_parent(read_commit(repository.read, oid))
     except (KeyError, MalformedObject, pygit2.GitError) as error:
         raise Failure(2, f"commit {oid} cannot be read").at(oid, seq) from error
 

@@ -25,7 +25,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.store import commitform
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import BLOB, object_id
 from esaa_git.store.position import walk_forward
 from esaa_git.verification.audit import Auditor

@@ -21,7 +21,7 @@ from esaa_git.app.project import open_project
 from esaa_git.app.trust import pin, trusted
 from esaa_git.core import canonical
 from esaa_git.errors import RepositoryError
-from esaa_git.store.log import EventCommit
+from esaa_git.store.eventcommit import EventCommit
 from esaa_git.store.objects import BLOB, COMMIT, TREE, object_id
 from esaa_git.store.repository import open_repository
 from esaa_git.store.seal import PLACES, read_sealed, write_sealed

@@ -22,7 +22,7 @@ from esaa_git.core.event import Event, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import projection_hash
 from esaa_git.ports.files import FileEntry
-from esaa_git.store.log import EventCommit
+from esaa_git.store.eventcommit import EventCommit
 from esaa_git.store.objects import (
     COMMIT,
     MODE_EXECUTABLE,

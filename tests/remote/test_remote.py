@@ -20,8 +20,8 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.local import Followup
 from esaa_git.remote.remote import Remote
+from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.journal import FileJournal
-from esaa_git.store.log import read_event_commit
 from esaa_git.store.position import common_event
 from tests.conftest import Git
 from tests.support.forgery import Forger, draft_of

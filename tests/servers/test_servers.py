@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.store.log import read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
 from tests.conftest import Git
 from tests.servers.conftest import Server
 from tests.support.forgery import Forger, draft_of

@@ -13,7 +13,8 @@ import pytest
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store import position
 from esaa_git.store.difference import documents_between, state_tree_id
-from esaa_git.store.log import load_tip, read_event_commit
+from esaa_git.store.eventcommit import read_event_commit
+from esaa_git.store.log import load_tip
 from esaa_git.store.position import (
     SequenceIndex,
     commit_at,
@@ -126,7 +127,9 @@ def test_the_index_is_extended_and_not_made_again(
     made.record()
     read = []
     real = made.repository.read
-    monkeypatch.setattr(made.repository, "read", lambda oid: read.append(oid) or real(oid))
+    monkeypatch.setattr(
+        made.repository, "read", lambda oid, *most: read.append(oid) or real(oid, *most)
+    )
 
     assert find_event(made.repository, "2") == made.commits[1]
     # The tip, the two new commits and the last known one; then the one that was asked for.

@@ -18,7 +18,7 @@ from esaa_git.core.event import NO_PREDECESSOR, Event, decode
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
 from esaa_git.store import commitform
-from esaa_git.store.log import EventCommit
+from esaa_git.store.eventcommit import EventCommit
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,

@@ -18,7 +18,7 @@ from esaa_git.app.hooks import install
 from esaa_git.core.canonical import encode
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after, decode
-from esaa_git.store.log import EventCommit, read_event_commit
+from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.repository import open_repository
 from esaa_git.trust.signer import Signer
 from tests.conftest import Git

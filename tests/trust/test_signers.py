@@ -519,7 +519,7 @@ GOOD = entry("0123456789" * 4, BLOCK)
         (GOOD + entry("0" * 40, BLOCK, "['admin,']"), 8),
         (GOOD + entry("0" * 40, BLOCK.replace("PUBLIC", "PRIVATE")), 8),
         (GOOD + entry("0" * 40, BLOCK * 2), 8),
-        (GOOD + entry("0" * 40, BLOCK) + "  fingerprint: " + "1" * 40, 8),
+        (GOOD + entry("0" * 40, BLOCK) + "  fingerprint: " + "1" * 40, 15),
         (GOOD + entry("0" * 40, BLOCK) + "  trust: full", 8),
     ],
 )
