@@ -63,7 +63,7 @@ def _findings(project: Project) -> Iterator[Finding]:
     except EsaaError as error:
         yield _problem(error)
         return
-    for section in (_key, _contracts, _log, _trusted, _interrupted, _leftovers, _locks):
+    for section in (_key, _contracts, _log, _trusted, _remotes, _interrupted, _leftovers, _locks):
         try:
             yield from section(project)
         except EsaaError as error:
@@ -153,6 +153,29 @@ def _trusted(project: Project) -> Iterator[Finding]:
         if doubt is not None:
             yield Finding("note", doubt, "run 'git esaa verify', which verifies everything")
     read_pin(project.repository)
+
+
+def _remotes(project: Project) -> Iterator[Finding]:
+    """Try whether each server that shares the log refuses what it must."""
+    from esaa_git.app.sync import UNGUARDED
+    from esaa_git.remote.guard import in_words, try_guard
+    from esaa_git.remote.remote import Remote, names
+
+    repository = project.repository
+    for name in names(repository):
+        remote = Remote(repository, name)
+        if not remote.is_set_up:
+            continue
+        found = try_guard(remote, repository)
+        wrong = in_words(name, found, repository.events_ref)
+        if wrong is None:
+            yield Finding("ok", f"'{name}' refuses what is no append of the log")
+        elif found.taken and not repository.flag(f"remote.{name}.{UNGUARDED}", False):
+            hint = "install the hook there: 'git esaa hooks install --server REPOSITORY', or say "
+            hint += f"that you know with 'git esaa remote setup {name} --unguarded'"
+            yield Finding("problem", wrong, hint)
+        else:
+            yield Finding("note", wrong)
 
 
 def _interrupted(project: Project) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from esaa_git.app import plain_git
 from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project
 from esaa_git.app.reconcile import SyncResult, reconcile
-from esaa_git.errors import ConflictError, RepositoryError, UsageError
+from esaa_git.errors import ConflictError, RefusedError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.remote.remote import Remote
@@ -55,13 +55,44 @@ class Synced:
 # -- use cases --------------------------------------------------------------------------------
 
 
-def set_up_remote(project: Project, name: str) -> list[str]:
+UNGUARDED = "esaaUnguarded"
+"""Under `remote.NAME`: its user knows that this server takes what it should refuse."""
+
+
+def set_up_remote(project: Project, name: str, *, unguarded: bool = False) -> list[str]:
     """Have git fetch the log of a remote too; return in words what was changed for it.
+
+    Whether its server refuses what it must is tried, with pushes that leave nothing.
+
+    Args:
+        unguarded: go on where it does not.
 
     Raises:
         UsageError: if there is no such remote.
+        RefusedError: if the server does not guard the log; nothing was changed.
     """
-    return _remote(project, name).setup()
+    from esaa_git.remote.guard import in_words, try_guard
+
+    remote, repository = _remote(project, name), project.repository
+    setting = f"remote.{name}.{UNGUARDED}"
+    found = try_guard(remote, repository)
+    wrong = in_words(name, found, repository.events_ref)
+    if found.taken and not unguarded and not repository.flag(setting, False):
+        raise RefusedError(
+            str(wrong),
+            cause="whoever can push there can roll the log back, delete it, or take its names",
+            hint="have 'git esaa hooks install --server REPOSITORY' run on the server (docs/guides/"
+            f"server-hooks.md), or go on with 'git esaa remote setup {name} --unguarded'",
+        )
+    if wrong is not None:
+        project.note(f"note: {wrong}")
+    done = remote.setup()
+    if unguarded and found.taken and not repository.flag(setting, False):
+        repository.set_local(setting, "true")
+        done.append("its log is not guarded, and is shared all the same")
+    elif not found.taken and found.unknown is None:
+        repository.unset_local(setting)
+    return done
 
 
 def fetch(project: Project, name: str | None = None) -> Fetched:
@@ -88,7 +119,7 @@ def push(project: Project, name: str | None = None) -> Pushed:
         ConflictError: if the remote has what is not here.
         RepositoryError: if it cannot be reached, or refuses.
     """
-    remote = _ready(project, name)
+    remote = _ready(project, name, sends=True)
     return Pushed(remote.name, _push(project, remote))
 
 
@@ -100,7 +131,7 @@ def sync(project: Project, name: str | None = None) -> Synced:
         MismatchError: if the log of the remote does not hold.
         RepositoryError: if it cannot be reached, or refuses.
     """
-    remote = _ready(project, name)
+    remote = _ready(project, name, sends=True)
     rounds: list[SyncResult] = []
     for attempt in range(1, TRIES + 1):
         before = _own_refs(project)
@@ -288,14 +319,29 @@ def _remote(project: Project, name: str) -> Remote:
     return Remote(project.repository, name)
 
 
-def _ready(project: Project, name: str | None) -> Remote:
-    """Return the remote that is meant, set up for the log."""
+def _ready(project: Project, name: str | None, *, sends: bool = False) -> Remote:
+    """Return the remote that is meant, set up for the log.
+
+    Args:
+        sends: the log goes there; where that is new, whether the server guards it is said.
+    """
     from esaa_git.remote.remote import default_remote
 
     plain_git.move_over(project.repository, project.note)
     remote = _remote(project, name or default_remote(project.repository))
+    if sends and not remote.is_set_up:
+        _say_unguarded(project, remote)
     set_up(project, remote)
     return remote
+
+
+def _say_unguarded(project: Project, remote: Remote) -> None:
+    from esaa_git.remote.guard import in_words, try_guard
+
+    repository = project.repository
+    wrong = in_words(remote.name, try_guard(remote, repository), repository.events_ref)
+    if wrong is not None:
+        project.note(f"note: {wrong}; 'git esaa remote setup {remote.name}' says more")
 
 
 def set_up(project: Project, remote: Remote) -> None:

@@ -29,18 +29,29 @@ def remote() -> None:
     """Have git share the log with a remote."""
 
 
-@remote.command("setup", epilog=examples("git esaa remote setup origin"))
+@remote.command(
+    "setup",
+    epilog=examples("git esaa remote setup origin", "git esaa remote setup github --unguarded"),
+)
 @click.argument("name", metavar="REMOTE")
+@click.option(
+    "--unguarded", is_flag=True, help="Go on where the server takes what it should refuse."
+)
 @pass_project
-def setup_(project: Project, name: str) -> None:
+def setup_(project: Project, name: str, unguarded: bool) -> None:
     """Have 'git fetch' bring the log and its checkpoints too, and never over what is here.
 
     The log of the remote is kept beside the local one, and every move of a ref in its reflog.
     Repeating it is harmless.
+
+    Whether the server guards the log is tried first, with pushes that cannot succeed: unknown
+    names, a roll-back, deletion, unsigned events. Where it takes one of them, nothing is set up
+    without --unguarded. A forge that runs no hook of yours can be used so: what somebody did to
+    the log there is found by the next fetch, and not refused.
     """
     from esaa_git.app.sync import set_up_remote
 
-    done = set_up_remote(project, name)
+    done = set_up_remote(project, name, unguarded=unguarded)
     for line in done:
         click.echo(line)
     click.echo(f"'{name}' is set up" if done else f"'{name}' is set up already")

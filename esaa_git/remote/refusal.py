@@ -27,7 +27,7 @@ def refusal(name: str, error: GitFailed) -> EsaaError | None:
     Git says by `--porcelain` which ref was rejected, by whom and why; what the server's git and
     its hooks say beside that comes as text alone.
     """
-    rejected = _rejections(error.output)
+    rejected = rejections(error.output)
     said = error.cause or ""
     of_server = _words_of_the_server(said)
     cause = "; ".join(map(str, rejected)) or said
@@ -55,7 +55,7 @@ def refusal(name: str, error: GitFailed) -> EsaaError | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rejection:
+class Rejection:
     """One ref that did not move (git-push(1), "OUTPUT"); as text, the line that git shows."""
 
     source: str
@@ -69,7 +69,7 @@ class _Rejection:
         return f"{shown} ({self.reason})"
 
 
-def _rejections(output: bytes) -> list[_Rejection]:
+def rejections(output: bytes) -> list[Rejection]:
     """Return what `git push --porcelain` says of refs that did not move."""
     found = []
     for line in output.decode("utf-8", "replace").splitlines():
@@ -78,7 +78,7 @@ def _rejections(output: bytes) -> list[_Rejection]:
         if flag == "!":
             summary, _, reason = said.partition(" (")
             source, _, target = refs.partition(":")
-            found.append(_Rejection(source, target, summary, reason.removesuffix(")")))
+            found.append(Rejection(source, target, summary, reason.removesuffix(")")))
     return found
 
 

@@ -28,7 +28,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
 from esaa_git.remote.records import Records
-from esaa_git.remote.refusal import refusal
+from esaa_git.remote.refusal import refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.log import load_tip
 from esaa_git.store.position import common_event, contains, genesis_of
@@ -338,6 +338,22 @@ class Remote:
         return ConflictError(
             message, hint=f"run 'git esaa sync {self.name}': it fetches and pushes"
         )
+
+    def attempt(self, *specs: str, timeout: float | None = None) -> dict[str, str]:
+        """Push, all or none; return by ref why it did not move, nothing where all did.
+
+        Raises:
+            RepositoryError: if it cannot be asked, or takes no push of several refs at once.
+        """
+        options = ("--porcelain", "--atomic", "--no-verify", "--quiet")
+        try:
+            self._git("push", *options, "--", self.name, *specs, timeout=timeout)
+        except GitFailed as error:
+            found = {one.target: one.reason for one in rejections(error.output)}
+            if not found:
+                raise
+            return found
+        return {}
 
     def _send(self, moving: dict[str, str]) -> None:
         specs = [f"{oid}:{ref}" for ref, oid in moving.items()]
