@@ -18,7 +18,7 @@ from esaa_git.app.pinning import (
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_contracts, check_usable, read_plan
 from esaa_git.app.sync import refuse_second_log
-from esaa_git.errors import RefusedError, UsageError
+from esaa_git.errors import ConfigurationError, RefusedError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -197,7 +197,14 @@ def note_edited_contracts(project: Project, branch: str | None) -> None:
     state, in_force = project.log.load()
     if not state.run.is_open:
         return
-    wanted = wanted_contracts(project, branch, read_plan(project.repository, branch))
+    try:
+        wanted = wanted_contracts(project, branch, read_plan(project.repository, branch))
+    except (ConfigurationError, RepositoryError) as error:
+        project.note(
+            f"note: {error.message}; {state.run.run_id} goes on with what is pinned, and the next "
+            "run cannot begin before that is put right"
+        )
+        return
     changed = _changed(in_force, wanted)
     if changed:
         project.note(

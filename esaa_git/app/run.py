@@ -281,7 +281,7 @@ def start(
     done = runs.apply(
         project.engine,
         plan,
-        wanted_contracts(project, branch, plan),
+        _to_be_in_force(project, branch, plan),
         branch=branch,
         by=project.actor(actor),
         starter=starter(project),

@@ -89,7 +89,7 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
         case StartRun():
             return start_run(state, intention)
         case ChangePlan():
-            return change_plan(state, intention)
+            return change_plan(state, contracts, intention)
         case StopRun():
             require_run(state)
             return (run_end(state, RunState.HALTED, intention.reason, by=intention.by),)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
 from esaa_git.core.events.fields import TaskChanges
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, next_run, run_end, update
+from esaa_git.engine.decide.tasks import require_pinned
 from esaa_git.engine.intentions import ChangePlan, EndRun, FailVerification, StartRun
 from esaa_git.engine.schedule import require_run
 from esaa_git.errors import RunHalted
@@ -50,8 +52,12 @@ def _require_no_halt(state: State) -> None:
             )
 
 
-def change_plan(state: State, wanted: ChangePlan) -> Events:
-    """Create and amend tasks of the open run."""
+def change_plan(state: State, contracts: Contracts, wanted: ChangePlan) -> Events:
+    """Create and amend tasks of the open run; their programs are pinned already."""
+    for task in wanted.tasks:
+        require_pinned(task.task_id, task.checks, contracts)
+    for task_id, changes in wanted.amended:
+        require_pinned(task_id, changes.checks, contracts)
     created = (TaskCreate(task=task, by=wanted.by) for task in wanted.tasks)
     return (*map(by_us, created), *_amended(state, wanted.amended, wanted.by))
 

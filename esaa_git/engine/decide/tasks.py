@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from esaa_git.core.contract_rules import not_pinned
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import EffectRelinked, EmergencyOverride, TaskCreate
 from esaa_git.core.events.base import replace
-from esaa_git.core.events.fields import TaskChanges
+from esaa_git.core.events.fields import Check, TaskChanges
+from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import OVERRIDDEN, State, Task
 from esaa_git.engine.decide.events import Events, by_us, update
@@ -22,9 +26,21 @@ def add_task(state: State, contracts: Contracts, wanted: AddTask) -> Events:
     if task.task_id in state.tasks:
         raise UsageError(f"task '{task.task_id}' exists already", hint="choose another id")
     contracts.agent.kind(task.kind)
+    require_pinned(task.task_id, task.checks, contracts)
     for dependency in task.depends_on or ():
         find_task(state, dependency)
     return (by_us(TaskCreate(task=task, by=wanted.by)),)
+
+
+def require_pinned(task_id: str, checks: Iterable[Check] | None, contracts: Contracts) -> None:
+    """Refuse checks that run a program of the tree which no run.init has pinned."""
+    for check in checks or ():
+        for path in unpinned(check.run, contracts):
+            raise RefusedError(
+                not_pinned(f"'{task_id}': check '{check.name}'", path),
+                hint="an admin pins it by putting the task into .roadmap/plan.yaml and running "
+                "'git esaa plan apply --restart'",
+            )
 
 
 def hotfix(state: State, contracts: Contracts, wanted: Hotfix, at: str) -> Events:
@@ -35,6 +51,7 @@ def hotfix(state: State, contracts: Contracts, wanted: Hotfix, at: str) -> Event
     if not task.task_id:
         task = replace(task, task_id=_next_hotfix(state, wanted.superseded))
     contracts.agent.kind(task.kind)
+    require_pinned(task.task_id, task.checks, contracts)
     created = TaskCreate(
         task=task,
         by=wanted.by,
