@@ -60,9 +60,9 @@ def names_pinned(agent: str, words: Sequence[str], context: AdapterContext) -> b
     if programs is None:
         return False
     found = _read(words, context)
-    for path in found.files.values():
+    for at, path in found.files.items():
         if programs.pin(path) is None:
-            raise _not_pinned(agent, path, context)
+            raise _not_pinned(agent, found.words[at], path, context)
     if found.hidden:
         raise agent_error(
             agent,
@@ -78,14 +78,14 @@ def pinned_places(words: Sequence[str], context: AdapterContext) -> Mapping[int,
     return _read(words, context).files
 
 
-def _not_pinned(agent: str, path: str, context: AdapterContext) -> Exception:
+def _not_pinned(agent: str, word: str, path: str, context: AdapterContext) -> Exception:
     place = None if context.root is None else context.root.absolute() / path
     if place is not None and not place.exists():
         example = place.with_name("example-agent")
         begin = f"run 'cp {example} {place}' to begin with the example, or " * example.is_file()
         return agent_error(
             agent,
-            f"no program '{path}'",
+            f"no program '{word}'",
             f"looked for '{place}'",
             f"{begin}correct 'command' in .roadmap/agents_swarm.yaml; "
             "it takes effect with the next run",

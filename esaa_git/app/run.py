@@ -307,6 +307,7 @@ def _require_agents(
     Nothing is recorded before. Those that only did what is done by now are not asked again.
     """
     from esaa_git.core.agent_contract import make_check
+    from esaa_git.engine.laying import require_pinned
 
     contracts = _to_be_in_force(project, branch, plan)
     check_usable(contracts)
@@ -322,7 +323,9 @@ def _require_agents(
             make_check(check["name"], check["run"], check.get("timeout"), task["task_id"])
             for check in task.get("checks", ())
         ]
-        project.engine.checker.ready((*kinds[task["kind"]].checks, *own))
+        checks = (*kinds[task["kind"]].checks, *own)
+        require_pinned(checks, contracts)
+        project.engine.checker.ready(checks)
 
 
 def dry_run(

@@ -13,7 +13,7 @@ from esaa_git.core.agent_contract import Check
 from esaa_git.core.commands import acting
 from esaa_git.core.contract_rules import not_pinned
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.judges import commands, pinned_globs, unpinned
+from esaa_git.core.judges import commands, pinned_globs
 from esaa_git.core.programs import Programs
 from esaa_git.engine.engine import Engine
 from esaa_git.errors import AgentError
@@ -21,7 +21,10 @@ from esaa_git.ports.files import FileEntry
 
 Changes = Mapping[str, FileEntry | None]
 
-APPLY = "run 'git esaa plan apply --restart' to pin it, or correct the command"
+APPLY = (
+    "put the program there and run 'git esaa plan apply --restart', which pins it; or correct the "
+    "command"
+)
 
 
 def require_pinned(checks: Iterable[Check], contracts: Contracts) -> None:
@@ -30,10 +33,19 @@ def require_pinned(checks: Iterable[Check], contracts: Contracts) -> None:
     Raises:
         AgentError: naming the program, and the command that pins it.
     """
+    programs = contracts.programs
+    if programs is None:
+        return
     for check in checks:
-        for path in unpinned(check.run, contracts):
-            if path in acting(check.run).files.values():
+        for at, path in acting(check.run).files.items():
+            pin = programs.pin(path)
+            if pin is None:
                 raise AgentError(not_pinned(f"check '{check.name}'", path), hint=APPLY)
+            if at == 0 and pin.mode != "100755":
+                raise AgentError(
+                    f"check '{check.name}' runs '{path}', which is not executable",
+                    hint=f"run 'chmod +x {path}', then 'git esaa plan apply --restart'",
+                )
 
 
 def laid(

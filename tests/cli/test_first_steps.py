@@ -57,15 +57,19 @@ def test_a_person_is_not_rejected_for_a_check_that_cannot_be_run(make: Make) -> 
     assert project.task("T-1").state == "in_progress"
 
 
-def test_a_check_that_the_proposal_could_have_brought_is_a_rejection(make: Make) -> None:
-    project = make(kinds=check_of("./src/check.sh"), policy={"attempts__max_per_task": 1})
+def test_nor_for_a_check_of_the_tree_that_nobody_has_pinned(make: Make) -> None:
+    project = make(kinds=check_of("./src/check.sh"))
     project.answers(T_1=result("T-1", write("src/b.py", "b = 1\n")))
-    project.esaa("run")
-    (rejected,) = project.payloads("output.rejected")
-    # Where the throwaway checkout lay is nobody's business.
-    assert rejected["message"] == (
-        "the check 'tests' failed: './src/check.sh' is no file that can be executed"
-    )
+    said = project.fails(AgentError.exit_code, "run")
+    assert "check 'tests' names 'src/check.sh', which is not pinned" in said
+    project.write("src/check.sh", "#!/bin/sh\n")
+    said = project.fails(AgentError.exit_code, "run")
+    assert "check 'tests' runs 'src/check.sh', which is not executable" in said
+    assert "attempt.create" not in project.actions()
+    project.write("src/check.sh", "#!/bin/sh\n", executable=True)
+    project.commit()
+    project.ok("plan", "apply", "--restart")
+    project.ok("run")
 
 
 def test_the_agents_of_what_is_done_are_not_needed_any_more(make: Make) -> None:
