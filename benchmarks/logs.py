@@ -267,6 +267,7 @@ class Effects:
             ts=timestamp(now),
             summary=f"{address['task_id']} is written",
             event_commit=event_commit,
+            log_id=LOG_ID,
             run_id="RUN-0001",
             task_id=address["task_id"],
             attempt_id=address["attempt_id"],

@@ -118,20 +118,27 @@ def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult
 
 
 def _plans(
-    project: Project, remote: Remote, state: State, other: State | None, stale: Sequence[str]
+    project: Project,
+    remote: Remote,
+    tip: str,
+    state: State,
+    other: State | None,
+    stale: Sequence[str],
 ) -> list[BranchPlan]:
     """Return how the working branches go on: the one of the log there, and the one here."""
     from esaa_git.remote.reconcile import plan_branch
+    from esaa_git.verification.claims import ClaimJudge
 
     branches = {state.run.branch, None if other is None else other.run.branch} - {None}
     repository = project.repository
+    judge = ClaimJudge.at(repository, tip, state)
     return [
         plan_branch(
             repository,
             name,
             repository.ref_target(f"refs/heads/{name}"),
             remote.branch_tip(name),
-            state,
+            judge,
             stale,
         )
         for name in sorted(map(str, branches))
@@ -150,7 +157,8 @@ def _take_over(
     local = repository.ref_target(remote.log_ref)
     ahead = result.relation in ("same", "ahead") and own is not None
     state = own if ahead and own is not None else incoming.state
-    plans = _plans(project, remote, state, None, ())
+    tip = str(local) if ahead else incoming.tip
+    plans = _plans(project, remote, tip, state, None, ())
     for plan in plans:
         if plan.picks or plan.order:
             raise ConflictError(
@@ -200,7 +208,8 @@ def _decide_again(
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
     said = [one.event.payload for one in tail]
     effects = [one.effect_commit for one in said if isinstance(one, TaskUpdate | EffectRelinked)]
-    plans = _plans(project, remote, incoming.state, own, [oid for oid in effects if oid])
+    stale = [oid for oid in effects if oid]
+    plans = _plans(project, remote, incoming.tip, incoming.state, own, stale)
     starts = {plan.ref: plan.start for plan in plans}
     refs = OverlayRefs(project.refs, moved={remote.log_ref: incoming.tip, **starts})
     engine = project.engine_on(refs)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pygit2
 
 from esaa_git.app import plain_git
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project, finish_interrupted
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.event import after, timestamp
+from esaa_git.core.state import Carrier
 from esaa_git.errors import (
     ConfigurationError,
     CorruptedError,
@@ -22,6 +27,7 @@ from esaa_git.errors import (
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
+from esaa_git.verification.carrier import SQUASHED
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
 from esaa_git.verification.pins import NOTHING, Expected, is_oid
 from esaa_git.verification.report import Report
@@ -44,6 +50,7 @@ class VerifyReport:
         branch: the working branch; `branch_commits` of it were read.
         relinked: effects that the branch holds in other commits than their own, and `recorded` how
             many of these links were put into the log now.
+        foreign: commits whose claims are let be (of another log, or older than this one), and why.
         check, event_id, commit: the number of the check that failed, the event, and the object;
             None where none did. `message` and `hint` are about that.
         sound: the last event commit before the first offending one.
@@ -65,6 +72,7 @@ class VerifyReport:
     branch: str | None
     branch_commits: int
     relinked: tuple[Relinked, ...]
+    foreign: tuple[tuple[str, str], ...]
     recorded: int
     check: int | None
     event_id: str | None
@@ -84,6 +92,10 @@ class VerifyReport:
     def failure(self) -> type[EsaaError] | None:
         """The kind of error that the outcome amounts to; None where the record is intact."""
         return failure_of(self.outcome)
+
+    def foreign_counts(self) -> list[tuple[str, int]]:
+        """Return why claims of commits are let be, each with how many commits there are."""
+        return sorted(Counter(why for _, why in self.foreign).items())
 
     @property
     def is_recorded(self) -> bool:
@@ -111,9 +123,13 @@ class VerifyReport:
                     "carried_by": one.carried_by,
                     "how": one.how,
                     "recorded": one.is_recorded,
+                    "beside": [path.path for path in one.carrier.beside],
+                    "people": list(one.carrier.people),
+                    "accepted_by": one.carrier.accepted_by,
                 }
                 for one in self.relinked
             ],
+            "foreign": [{"commit": oid, "why": why} for oid, why in self.foreign],
             "check": self.check,
             "event_id": self.event_id,
             "commit": self.commit,
@@ -139,6 +155,7 @@ def verify(
     require: int | None = None,
     relink: bool = False,
     record: bool = False,
+    accept: Sequence[str] = (),
     jobs: int | None = None,
 ) -> VerifyReport:
     """Recompute every state, hash and signature of the log, and find every effect on the branch.
@@ -156,6 +173,8 @@ def verify(
             how many of them have to have signed, one by default.
         relink: look for effects by what they change, on a branch that was rebased or squashed.
         record: record in the log what `relink` found, and verify once more.
+        accept: commits that change something beside the effects they carry, or merges that lose
+            effects, for which the person who records this answers; it takes an admin's key.
         jobs: how many processes; all cores by default.
 
     Raises:
@@ -165,6 +184,8 @@ def verify(
     """
     if record and not relink:
         raise UsageError("what is not looked for cannot be recorded", hint="relink as well")
+    if accept and not record:
+        raise UsageError("what is accepted has to be recorded", hint="relink and record as well")
     if require is not None and cosigner is None:
         raise UsageError("nobody's signatures count", hint="name a file with the cosigners' keys")
     if jobs is not None and jobs < 1:
@@ -183,6 +204,7 @@ def verify(
         full=full,
         strict=strict,
         relink=relink,
+        accept=[_commit(project, name) for name in accept],
         expected=expected,
         jobs=jobs,
     )
@@ -210,6 +232,7 @@ def _public(report: Report, recorded: int) -> VerifyReport:
         branch=report.branch,
         branch_commits=report.branch_commits,
         relinked=tuple(report.relinked),
+        foreign=tuple(report.foreign),
         recorded=recorded,
         check=audit.check,
         event_id=audit.event_id,
@@ -228,6 +251,7 @@ def audited(
     full: bool = False,
     strict: bool = False,
     relink: bool = False,
+    accept: Sequence[str] = (),
     expected: Expected = NOTHING,
     jobs: int | None = None,
 ) -> Report:
@@ -238,6 +262,8 @@ def audited(
         jobs=jobs,
         strict=strict,
         relink=relink,
+        accept=accept,
+        by=project.actor(None) if accept else None,
         expected=expected,
         on_progress=project.observer.progress,
     ).run()
@@ -344,9 +370,22 @@ def cosigners(path: Path) -> SignerSet:
 def _record(project: Project, report: Report) -> int:
     from esaa_git.engine.operator import relink
 
-    links = [
-        (one.task_id, one.effect_commit, one.carried_by, one.how)
-        for one in report.relinked
-        if not one.is_recorded
-    ]
+    found = [one for one in report.relinked if not one.is_recorded]
+    last = {one.carried_by: one for one in found}
+
+    def said(one: Relinked) -> Carrier:
+        """Return what is recorded: the last link of a commit says what it changes beside."""
+        if last[one.carried_by] is one:
+            return one.carrier
+        return Carrier(one.carried_by, (one.task_id,), SQUASHED)
+
+    links = [(one.task_id, one.effect_commit, said(one)) for one in found]
     return relink(project.engine, links)
+
+
+def _commit(project: Project, name: str) -> str:
+    """Return the id of a commit that a person names."""
+    try:
+        return str(project.repository.raw.revparse_single(name).peel(pygit2.Commit).id)
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise UsageError(f"there is no commit '{name}'", hint="name one of the branch") from error

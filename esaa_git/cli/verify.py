@@ -68,6 +68,14 @@ if TYPE_CHECKING:
 )
 @click.option("--record", is_flag=True, help="With --relink, record in the log what was found.")
 @click.option(
+    "--accept",
+    "accept",
+    multiple=True,
+    metavar="COMMIT",
+    help="With --record, answer as an admin for a commit that changes something beside the effects "
+    "it carries, or for a merge that lost effects. Several times, if need be.",
+)
+@click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default."
 )
 @json_option
@@ -83,6 +91,7 @@ def verify(
     cosigner: Path | None,
     require: int | None,
     relink: bool,
+    accept: tuple[str, ...],
     record: bool,
     jobs: int | None,
     as_json: bool,
@@ -96,6 +105,8 @@ def verify(
         raise click.UsageError(f"--{'full' if full else 'relink'} and --since exclude each other")
     if record and not relink:
         raise click.UsageError("--record goes with --relink")
+    if accept and not record:
+        raise click.UsageError("--accept goes with --relink --record")
     if checkpoint_file is None and cosigner is not None:
         raise click.UsageError("--cosigner goes with --checkpoint FILE")
     if cosigner is None and require is not None:
@@ -116,6 +127,7 @@ def verify(
             cosigner=cosigner,
             require=require,
             relink=relink,
+            accept=accept,
             record=record,
             jobs=jobs,
             **checkpoint,
@@ -148,6 +160,12 @@ def _print(report: VerifyReport) -> None:
                 f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is carried by "
                 f"{one.carried_by[:12]} ({one.how}{', recorded' if one.is_recorded else ''})"
             )
+            if one.carrier.beside:
+                paths = ", ".join(f"'{path.path}'" for path in one.carrier.beside[:10])
+                who = one.carrier.accepted_by or f"{len(one.carrier.people)} commits of people"
+                click.echo(f"  beside it {paths}{' ...' * (len(one.carrier.beside) > 10)}: {who}")
+        for why, count in report.foreign_counts():
+            click.echo(f"let be: {count} commits whose claims are {why}, not verified here")
         click.echo(f"projection_hash_sha256: {report.projection_hash}")
     else:
         click.echo(f"check {report.check}: {report.message}")

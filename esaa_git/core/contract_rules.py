@@ -88,6 +88,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
             if payload.programs != contracts.program_pins:
                 raise Violation("INV-002", "run.init lists other programs than those beside it")
+            if (payload.foreign_logs or ()) != contracts.orchestrator.foreign_logs:
+                raise Violation("INV-002", "run.init lists other foreign_logs than the contract")
         case TaskCreate():
             _definitions([payload.task], contracts)
             _pinned_only(payload.task.task_id, payload.task.checks, contracts)

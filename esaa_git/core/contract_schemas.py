@@ -69,6 +69,7 @@ AGENT_CONTRACT = record(
 )
 
 _ROLES = array(choice(*ROLES), least=1)
+_LOG_ID = "^(imported-[1-9][0-9]{0,15}-)?[0-9a-f]{32}$"
 
 ORCHESTRATOR_CONTRACT = record(
     {
@@ -79,7 +80,8 @@ ORCHESTRATOR_CONTRACT = record(
         },
         "invariants": array(line(20)),
         "attribution": record({"assisted_by": BOOLEAN}),
-    }
+    },
+    {"foreign_logs": array({"type": "string", "pattern": _LOG_ID}, most=100)},
 )
 
 RUNTIME_POLICY = record(

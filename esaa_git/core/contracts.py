@@ -80,6 +80,7 @@ class OrchestratorContract:
 
     signing: Mapping[str, frozenset[str]]
     assisted_by: bool
+    foreign_logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,7 @@ class Contracts:
         return OrchestratorContract(
             {action: frozenset(roles) for action, roles in document["signing"].items()},
             document["attribution"]["assisted_by"],
+            tuple(document.get("foreign_logs", ())),
         )
 
     @cached_property

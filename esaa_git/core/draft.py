@@ -16,6 +16,7 @@ from esaa_git.core.state import (
     AcceptedLessons,
     Approval,
     Attempt,
+    Carrier,
     Issue,
     Lesson,
     Note,
@@ -36,6 +37,7 @@ class Draft:
         "_touched",
         "accepted_lessons",
         "approvals",
+        "carriers",
         "issues",
         "lessons",
         "notes",
@@ -58,6 +60,7 @@ class Draft:
         self.lessons = state.lessons
         self.approvals = state.approvals
         self.notes = state.notes
+        self.carriers = state.carriers
 
     # -- reading --------------------------------------------------------------------------
 
@@ -179,6 +182,11 @@ class Draft:
         self.notes = self.notes.with_record(target, Notes(target, (*held, note)[-NOTES_KEPT:]))
         self._touched.add(("notes", target))
 
+    def put_carrier(self, carrier: Carrier) -> None:
+        """Store what the log says of a commit that carries effects."""
+        self.carriers = self.carriers.with_record(carrier.commit, carrier)
+        self._touched.add(("carriers", carrier.commit))
+
     def supersede(self, task_id: str, successor: str) -> None:
         """Note that `successor` stands in for the done task, whose record stays as it is."""
         by_task = dict(self.supersessions.by_task)
@@ -226,6 +234,7 @@ class Draft:
             lessons=self.lessons,
             approvals=self.approvals,
             notes=self.notes,
+            carriers=self.carriers,
             touched=frozenset(self._touched),
         )
 

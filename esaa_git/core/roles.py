@@ -16,7 +16,13 @@ from typing import Final, TypeAlias
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event
-from esaa_git.core.events import AttemptCreate, IssueReport, LessonRecord, TaskUpdate
+from esaa_git.core.events import (
+    AttemptCreate,
+    EffectRelinked,
+    IssueReport,
+    LessonRecord,
+    TaskUpdate,
+)
 from esaa_git.core.events.spec import (
     ADMIN,
     APPROVER,
@@ -138,6 +144,20 @@ def _releases_their_own(signed: Signed) -> str | None:
     return _their_own_attempt(signed)
 
 
+def _answers_for_nothing(signed: Signed) -> str | None:
+    payload = signed.event.payload
+    if isinstance(payload, EffectRelinked) and payload.accepted_by is not None:
+        return "only an admin answers for what stands beside effects"
+    return None
+
+
+def _answers_for_it(signed: Signed) -> str | None:
+    payload = signed.event.payload
+    if not isinstance(payload, EffectRelinked) or payload.accepted_by != signed.person:
+        return "an admin signs what they themselves accept, and nothing else of this"
+    return None
+
+
 # -- the table ----------------------------------------------------------------------------------
 
 CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
@@ -150,7 +170,7 @@ CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
     "orchestrator.dispatch": {ORCHESTRATOR: _always},
     "output.rejected": {ORCHESTRATOR: _always},
     "orchestrator.file.write": {ORCHESTRATOR: _always},
-    "orchestrator.view.mutate": {ORCHESTRATOR: _always},
+    "orchestrator.view.mutate": {ORCHESTRATOR: _answers_for_nothing, ADMIN: _answers_for_it},
     "orchestrator.health": {ORCHESTRATOR: _always},
     "emergency.override": {ORCHESTRATOR: _always},
     "verify.start": {ORCHESTRATOR: _always},

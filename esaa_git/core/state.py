@@ -302,6 +302,43 @@ class Approval(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside(JsonRecord):
+    """One path that a carrier changes and its effects do not: what stood there, and stands."""
+
+    path: str
+    before_mode: str | None = None
+    before: str | None = None
+    mode: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier(JsonRecord):
+    """A commit of the branch that the log says carries effects, and all that it may hold beside.
+
+    `tasks` are those whose effects it carries, in the order in which that was recorded, and `how`
+    is as `EffectRelinked` has it. `merged` is the commit that a squash was made of, and `people`
+    those of it that people made. `accepted_by` is the admin who answers for what is beside.
+    """
+
+    commit: str
+    tasks: tuple[str, ...]
+    how: str
+    beside: tuple[Beside, ...] = ()
+    merged: str | None = None
+    people: tuple[str, ...] = ()
+    accepted_by: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        values = dict(document)
+        values["tasks"] = tuple(values["tasks"])
+        values["people"] = tuple(values.get("people", ()))
+        values["beside"] = tuple(Beside(**one) for one in values.get("beside", ()))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
 class Run(JsonRecord):
     """The current run, and the counters that let `status` answer without reading every task.
 
@@ -326,6 +363,7 @@ class Run(JsonRecord):
     issues: int = 0
     lessons: int = 0
     approvals: int = 0
+    foreign_logs: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)
@@ -340,7 +378,7 @@ class Run(JsonRecord):
         for name in ("by_state", "by_kind", "open_issues"):
             if name in values:
                 values[name] = tuple(sorted(values[name].items()))
-        for name in ("in_progress", "blocked"):
+        for name in ("in_progress", "blocked", "foreign_logs"):
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
@@ -466,6 +504,7 @@ class State:
     lessons: Table[Lesson] = field(default_factory=Table)
     approvals: Table[Approval] = field(default_factory=Table)
     notes: Table[Notes] = field(default_factory=Table)
+    carriers: Table[Carrier] = field(default_factory=Table)
     touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
     def notes_on(self, target: str) -> tuple[Note, ...]:

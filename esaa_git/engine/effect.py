@@ -95,6 +95,7 @@ def commit_effect(
             ts=tx.now,
             summary=task.result.summary,
             event_commit=written,
+            log_id=tx.log_id,
             run_id=str(tx.state.run.run_id),
             task_id=task_id,
             attempt_id=attempt_id,

@@ -47,6 +47,7 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.rejection import Rejected
+from esaa_git.core.state import Carrier
 from esaa_git.engine.calls import NO_CALL, AgentVerdict, CallResult
 from esaa_git.ports.agent import Ran
 from esaa_git.ports.checks import Audit
@@ -172,11 +173,14 @@ class WithdrawLesson(Record):
 
 
 class Relink(Record):
-    """Record that a commit of the branch carries an effect now; `text` says how that is known."""
+    """Record that a commit of the branch carries an effect now; `text` says how that is known.
+
+    Where a commit carries several, the last one says what it changes beside them.
+    """
 
     task_id: str
     effect_commit: str
-    reached_by: str
+    carrier: Carrier
     text: str
 
 

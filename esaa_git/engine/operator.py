@@ -13,7 +13,7 @@ from esaa_git.core.contract_rules import is_own_work
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import EventNote, RunNote, TaskNote, TaskUpdate
 from esaa_git.core.events.fields import TaskDefinition
-from esaa_git.core.state import Approval, State
+from esaa_git.core.state import Approval, Carrier, State
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
@@ -82,17 +82,22 @@ def withdraw_lesson(engine: Engine, lesson_id: str, by: str, reason: str) -> Non
     _record(engine, WithdrawLesson(lesson_id=lesson_id, by=by, reason=reason))
 
 
-def relink(engine: Engine, links: Sequence[tuple[str, str, str, str]]) -> int:
+def relink(engine: Engine, links: Sequence[tuple[str, str, Carrier]]) -> int:
     """Record which commits of the branch carry effects now; return how many links were recorded.
 
     Args:
-        links: task, effect commit, the commit that carries it, and how that is known.
+        links: task, effect commit, and what is to be said of the commit that carries it.
     """
     _record(
         engine,
         *(
-            Relink(task_id=task_id, effect_commit=old, reached_by=new, text=f"relinked: {how}")
-            for task_id, old, new, how in links
+            Relink(
+                task_id=task_id,
+                effect_commit=effect,
+                carrier=carrier,
+                text=f"relinked: {carrier.how}",
+            )
+            for task_id, effect, carrier in links
         ),
     )
     return len(links)

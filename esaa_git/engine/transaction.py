@@ -23,7 +23,7 @@ from esaa_git.core.events import FileWrite
 from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
-from esaa_git.core.state import EMPTY, State
+from esaa_git.core.state import EMPTY, Carrier, State
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Intention, Relink
@@ -55,6 +55,7 @@ class Transaction:
         leases: Leases = WALL_CLOCK,
     ) -> None:
         self._writer = writer
+        self.log_id = writer.log_id
         self.state = state
         self.contracts = contracts
         self.now = max(timestamp(now), state.ts)
@@ -326,7 +327,8 @@ def _merge(engine: Engine, followup: Followup) -> str:
         tip = engine.branch.tip(move.branch)
         assert tip is not None
         how = "merged after an interruption: the branch had moved meanwhile"
-        tx.ask(Relink(task_id=followup.task_id, effect_commit=move.new, reached_by=merge, text=how))
+        carrier = Carrier(merge, (followup.task_id,), "merged")
+        tx.ask(Relink(task_id=followup.task_id, effect_commit=move.new, carrier=carrier, text=how))
         moved = BranchMove(move.branch, tip, merge)
         tx.move_branch(moved, followup.task_id, followup.paths)
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 from esaa_git.errors import UsageError
 from esaa_git.hooks.commands import BRANCHES, Command, is_ref_name
 from esaa_git.hooks.process import run_hook
-from esaa_git.hooks.program import Remote, is_here, new_commits, possible_claims, read_settings
+from esaa_git.hooks.program import Remote, is_here, new_commits, read_settings, speaking
 
 
 def main(launcher: str) -> NoReturn:
@@ -76,7 +76,7 @@ def _is_oid(word: str) -> bool:
 
 
 def _claims(branches: list[Command], remote: Remote) -> dict[str, dict[str, bytes]]:
-    """Return, by branch, the commits not known to be on the remote that may be effects."""
+    """Return, by branch, the commits not known to be on the remote that speak of us."""
     found = {}
     for one in branches:
         if one.new is None:
@@ -84,7 +84,7 @@ def _claims(branches: list[Command], remote: Remote) -> dict[str, dict[str, byte
         known = [one.old] if one.old is not None and is_here(one.old) else []
         # What the remote's branches were when they were last fetched; a URL has none.
         hidden = [f"--remotes={remote.name}"] if is_ref_name(f"refs/{remote.name}") else []
-        commits = possible_claims(new_commits([one.new], *hidden, known=known))
+        commits = speaking(new_commits([one.new], *hidden, known=known))
         if commits:
             found[one.ref] = commits
     return found

@@ -8,7 +8,7 @@ from typing import NoReturn
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings, parse_commands, sort_out
 from esaa_git.hooks.deadline import Deadline
 from esaa_git.hooks.process import run_hook
-from esaa_git.hooks.program import new_commits, possible_claims, read_settings, refs_at
+from esaa_git.hooks.program import new_commits, read_settings, refs_at, speaking
 from esaa_git.hooks.where import follow_log, log_among_branches
 
 _SYMBOLIC = b"ref: "
@@ -78,13 +78,13 @@ def resolved(command: Command) -> Command:
 
 
 def _claims(push: Push) -> dict[str, dict[str, bytes]]:
-    """Return the commits that are new to the server's branches and may claim to be effects.
+    """Return the commits that are new to the server's branches and speak of us.
 
     Those on its branches were looked at when they came. Those on other refs were not.
     """
     tips = {one.ref: one.new for one in push.branches if one.new is not None}
     known = f"--glob={namespace()}{BRANCHES}*"
-    if not possible_claims(new_commits(tips.values(), known) if tips else ()):
+    if not speaking(new_commits(tips.values(), known) if tips else ()):
         return {}
-    found = {ref: possible_claims(new_commits([tip], known)) for ref, tip in tips.items()}
+    found = {ref: speaking(new_commits([tip], known)) for ref, tip in tips.items()}
     return {ref: commits for ref, commits in found.items() if commits}

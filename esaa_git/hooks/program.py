@@ -15,6 +15,7 @@ from esaa_git.core import limits
 from esaa_git.errors import CorruptedError, RefusedError, RepositoryError
 from esaa_git.hooks.commands import Settings, parse_settings
 from esaa_git.hooks.deadline import too_much
+from esaa_git.store.trailers import speaks_of_us
 
 _ADDED = {
     "GIT_GRAFT_FILE": os.devnull,
@@ -30,8 +31,7 @@ _LONGEST_EVENT = 1 << 16
 """An event's commit is shorter: headers, a signature, a subject and seven trailers."""
 
 
-_CLAIM = b"-event:"
-_PART = 1 << 16
+_PART, _LINE = 1 << 16, 1 << 10
 _CLAIMS = 32 * limits.MIB
 """Bytes that the commits of one push may have which claim events; an effect takes one KiB."""
 
@@ -141,28 +141,28 @@ def _content(stream: IO[bytes], size: int, oid: str) -> bytes:
     """
     if size <= limits.BRANCH_COMMIT:
         return stream.read(size + 1)[:-1]
-    left, end = size + 1, b""
+    left, end, head = size + 1, b"", None
     while left:
         part = stream.read(min(left, _PART))
         if not part:
             break  # git says why with its exit status
         left -= len(part)
-        if _CLAIM in (end + part).lower():
+        if head is None:  # with its headers, which say in which encoding the rest is
+            head, _, part = part.partition(b"\n\n")
+        if speaks_of_us(b"%b\n\n%b%b" % (head, end, part)):
             raise too_much(f"commit {oid[:12]} claims an event, and has {size:,} bytes")
-        end = part[-len(_CLAIM) :]
+        end = part[-_LINE:]
     return b""
 
 
-def possible_claims(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """Return the commits that may claim an event, and no fewer than those.
+def speaking(commits: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Return the commits, in raw bytes, that claim something of ours or bear our name.
 
-    `commitform.claims` is the rule. This sorts out beforehand what cannot meet it, so that a push
-    without a new effect pays for no import.
+    A push without any pays for no import of what judges them.
     """
-    # Letters of `ESAA` have look-alikes that an exact comparison without case takes for them.
     found, kept = {}, 0
     for oid, data in commits:
-        if _CLAIM in data.lower():
+        if speaks_of_us(data):
             found[oid] = data
             kept += len(data)
             if kept > _CLAIMS:

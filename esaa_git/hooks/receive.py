@@ -18,15 +18,17 @@ from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.deadline import Deadline, too_much
-from esaa_git.hooks.program import new_commits, not_in, possible_claims
+from esaa_git.hooks.program import is_here, new_commits, not_in, speaking
 from esaa_git.hooks.records import check_records
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_commit, read_event_commit
-from esaa_git.store.objects import MalformedObject, message_of, raw_parent
+from esaa_git.store.objects import Commit, MalformedObject, decode_commit, message_of, raw_parent
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
+from esaa_git.store.trailers import claimed_ids
 from esaa_git.verification.checks import EventChecker
-from esaa_git.verification.effects import Closed, EffectChecker, closed_in, is_closing_effect
+from esaa_git.verification.claims import EFFECT, UNFOUNDED, ClaimJudge, Standing
+from esaa_git.verification.effects import Closed, EffectChecker, closings, is_closing_effect
 from esaa_git.verification.failure import Failure, check_name
 
 LOOKED_BACK = 10_000
@@ -57,10 +59,12 @@ class Log:
         self.tip = tip
         self._closed: dict[str, Closed] = {}
         found = read_event_commit(self._read, tip)
-        self.imported = commitform.imported_events(found.trailers.get("ESAA-Log"))
+        log_id = found.trailers.get("ESAA-Log")
+        self.imported = commitform.imported_events(log_id)
         self.state: State = load_state(
             self._read, found.tree["roadmap"].oid, seq=found.event.seq, ts=found.event.ts
         )
+        self.judge = ClaimJudge(repository, self.state, tip, log_id, self._closed)
 
     def learn(self, closed: Iterable[Closed]) -> None:
         """Take note of where effects were closed, so that they need not be looked for."""
@@ -70,23 +74,37 @@ class Log:
         """Answer whether the log closed a task with this very effect (check 11)."""
         return is_closing_effect(self.state, effect, message)
 
+    def standing(self, oid: str, data: bytes) -> Standing:
+        """Return what stands behind a commit that claims something, given in raw bytes."""
+        return self.judge.standing(oid, decode_commit(data), is_older=self._is_older)
+
+    def _is_older(self, oid: str) -> bool:
+        base = self.judge.first_base()
+        return base is not None and is_here(base) and not not_in([oid], base)
+
     def closing(self, effects: Mapping[str, bytes]) -> Iterator[Closed]:
         """Yield where the log closed these effects, which its state names; None is left out."""
-        wanted = {}
-        for oid, message in effects.items():
-            if oid in self._closed:
-                yield self._closed[oid]
-            else:
-                said = commitform.trailers(message)
-                wanted[oid] = f"\nESAA-Attempt: {said.get('ESAA-Attempt')}\n".encode()
-        current: str | None = self.tip
-        while wanted and current is not None:
-            data = read_commit(self._read, current)
-            if any(trailer in data for trailer in wanted.values()):
-                one = closed_in(self._read, read_event_commit(self._read, current))
-                if one is not None and wanted.pop(one.effect_commit, None) is not None:
-                    yield one
-            current = raw_parent(data)
+        attempts = {
+            oid: commitform.trailers(message).get("ESAA-Attempt", "")
+            for oid, message in effects.items()
+        }
+        return closings(self._read, self.tip, attempts, self._closed)
+
+    def carried(self, oids: Iterable[str]) -> dict[str, str]:
+        """Return by effect which of these commits carries it, by the record and in fact."""
+        found = {}
+        for oid in oids:
+            carrier = self.judge.carriers.get(oid)
+            if carrier is None or self.judge.standing(oid, self._commit(oid)).carrier is None:
+                continue
+            for name in carrier.tasks:
+                result = self.state.tasks[name].result
+                if result is not None and result.effect_commit is not None:
+                    found[result.effect_commit] = oid
+        return found
+
+    def _commit(self, oid: str) -> Commit:
+        return decode_commit(self._read(oid)[1])
 
 
 class Reception:
@@ -265,24 +283,30 @@ class Reception:
         effects = {}
         for oid, data in commits.items():
             message = message_of(data)
-            if not commitform.claims(message):
-                continue
-            if log is None or not log.names(oid, message):
-                raise self._unfounded(ref, oid, message, log)
-            effects[oid] = message
+            stands = None if log is None else log.standing(oid, data)
+            if stands is None or stands.kind == UNFOUNDED:
+                raise self._unfounded(ref, oid, data, log, "" if stands is None else stands.why)
+            if stands.kind == EFFECT:
+                effects[oid] = message
         if log is not None:
             self._check_effects(ref, list(log.closing(effects)), log.imported)
 
-    def _unfounded(self, ref: str, oid: str, message: bytes, log: Log | None) -> MismatchError:
-        said = commitform.trailers(message)
+    def _unfounded(
+        self, ref: str, oid: str, data: bytes, log: Log | None, why: str
+    ) -> MismatchError:
+        said = commitform.trailers(message_of(data))
         event, name = said.get("ESAA-Event", ""), ""
         # What it claims need not exist, nor be an event, nor an id.
         with suppress(EsaaError, ValueError, pygit2.GitError):
             seq = commitform.claimed_seq(message_of(read_commit(self._read, event)))
             name = f" (EV-{seq:08d})" if seq is not None else ""
         claim = f"it claims event {event[:12] or 'of no one id'}{name}"
+        if not claimed_ids(data):
+            claim = "its author or committer is one under which git-esaa alone commits"
         if log is None:
             found = f"there is no log '{self._settings.log}' here"
+        elif why:
+            found = why
         else:
             task = log.state.tasks.get(said.get("ESAA-Task", ""))
             result = None if task is None else task.result
@@ -295,8 +319,9 @@ class Reception:
         return MismatchError(
             f"'{ref}' is refused at commit {oid[:12]}: an effect without its event",
             cause=f"{check_name(11)}: {claim}, and {found}",
-            hint=f"{together}; a copy of an effect (rebase, cherry-pick) is to lose its ESAA "
-            "trailers, or to be a merge",
+            hint=f"{together}; where effects were rebased or squashed, 'git esaa verify --relink "
+            "--record' records it; a copy (cherry-pick) of another's is to lose its ESAA trailers "
+            "and its author ('git commit --amend --reset-author')",
         )
 
     def _check_effects(self, ref: str, closed: Iterable[Closed], imported: int) -> None:
@@ -328,8 +353,9 @@ class Reception:
                 missing |= {one.effect_commit for one in effects}
             else:
                 missing |= not_in([one.effect_commit for one in here], tip)
+            carried = log.carried(missing and self._carriers_on(tip, log))
             for one in effects:
-                if one.effect_commit in missing:
+                if one.effect_commit in missing and one.effect_commit not in carried:
                     message = (
                         f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{branch}' "
                         "after this push, and esaa.requireEffects is set"
@@ -337,6 +363,11 @@ class Reception:
                     failure = Failure(11, message).at(one.event_commit, one.seq)
                     hint = _TOGETHER.format(log=log.ref, branch=branch)
                     raise _refused(log.ref, failure, hint)
+
+    def _carriers_on(self, tip: str | None, log: Log) -> set[str]:
+        """Return the commits that the log calls carriers and that lead to the tip."""
+        here = [oid for oid in log.judge.carriers if oid in self._repository.odb]
+        return set(here) - not_in(here, tip) if tip is not None and here else set()
 
     def _check_nothing_lost(self, branches: Sequence[Command], log: Log) -> None:
         """Refuse to take effects away from the branch that their run put them on."""
@@ -355,11 +386,12 @@ class Reception:
                 gone = new_commits([old], *options, known=others)
             lost = {
                 oid: message
-                for oid, message in claiming(possible_claims(gone)).items()
+                for oid, message in messages_of(speaking(gone)).items()
                 if log.names(oid, message)
             }
+            carried = log.carried(lost and self._carriers_on(command.new, log))
             for one in log.closing(lost):
-                if BRANCHES + one.branch == command.ref:
+                if BRANCHES + one.branch == command.ref and one.effect_commit not in carried:
                     raise RefusedError(
                         f"'{command.ref}' is refused: it would lose the effect of EV-{one.seq:08d}",
                         cause=f"{check_name(11)}: {one.effect_commit[:12]} of {one.task_id} is not "
@@ -368,10 +400,9 @@ class Reception:
                     )
 
 
-def claiming(commits: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the messages of those commits, given in raw bytes, that claim an event."""
-    messages = {oid: message_of(data) for oid, data in commits.items()}
-    return {oid: message for oid, message in messages.items() if commitform.claims(message)}
+def messages_of(commits: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the messages of commits that are given in raw bytes."""
+    return {oid: message_of(data) for oid, data in commits.items()}
 
 
 def _refused(ref: str, failure: Failure, hint: str | None = None) -> EsaaError:

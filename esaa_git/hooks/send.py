@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Settings
 from esaa_git.hooks.program import Remote, ask_remote, is_here, not_in
-from esaa_git.hooks.receive import Log, claiming
+from esaa_git.hooks.receive import Log
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_event_commit
+from esaa_git.store.objects import message_of
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verification.effects import closed_in
 
@@ -27,8 +28,7 @@ def check_events_travel(
         log: what the push does to the log, if anything.
     """
     repository = open_repository()
-    effects = {ref: claiming(commits) for ref, commits in claims.items()}
-    if not any(effects.values()):
+    if not any(claims.values()):
         return
     tip = log.new if log is not None else ask_remote(remote, settings.log)
     if tip is not None and not is_here(tip):
@@ -38,26 +38,27 @@ def check_events_travel(
             hint=f"run 'git fetch {remote.name} {settings.log}', then repeat the push",
         )
     known = None if tip is None else Log(repository, settings.log, tip)
-    for ref, commits in effects.items():
-        for oid, message in commits.items():
-            if known is None or not known.names(oid, message):
-                raise _alone(repository, ref, oid, message, log, settings, remote)
+    for ref, commits in claims.items():
+        for oid, data in commits.items():
+            if known is None or not known.standing(oid, data).is_founded:
+                raise _alone(repository, ref, oid, data, log, settings, remote)
 
 
 def _alone(
     repository: Repository,
     ref: str,
     oid: str,
-    message: bytes,
+    data: bytes,
     log: Command | None,
     settings: Settings,
     remote: Remote,
 ) -> RefusedError:
-    said = commitform.trailers(message)
+    said = commitform.trailers(message_of(data))
     what = f"{oid[:12]} is the effect of {said.get('ESAA-Task', 'no task')}"
     here = repository.ref_target(settings.log)
     branch = ref.removeprefix(BRANCHES)
-    if log is None and here is not None and Log(repository, settings.log, here).names(oid, message):
+    ours = None if log is not None or here is None else Log(repository, settings.log, here)
+    if ours is not None and ours.standing(oid, data).is_founded:
         return RefusedError(
             f"'{branch}' would reach '{remote.name}' without the events of its effects",
             cause=f"{what}, and the log there does not say so yet",
@@ -66,9 +67,10 @@ def _alone(
         )
     return RefusedError(
         f"'{branch}' holds a commit that claims an event, and no log knows it",
-        cause=f"{what}, says its message",
-        hint="a copy of an effect (rebase, cherry-pick) is to lose its ESAA trailers, or to be a "
-        "merge; 'git commit --amend' edits the message of the last commit",
+        cause=f"{what}, says its message or its author",
+        hint="where effects were rebased or squashed, 'git esaa verify --relink --record' records "
+        "it; a copy of another's (cherry-pick) is to lose its ESAA trailers and its author: 'git "
+        "commit --amend --reset-author' for the last commit",
     )
 
 

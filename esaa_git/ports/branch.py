@@ -41,6 +41,7 @@ class Effect:
     ts: str
     summary: str
     event_commit: str
+    log_id: str
     run_id: str
     task_id: str
     attempt_id: str

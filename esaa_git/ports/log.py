@@ -37,7 +37,13 @@ class Tip:
 
 
 class LogTransaction(Protocol):
-    """A chain of events being written after one tip. Nothing counts until `commit`."""
+    """A chain of events being written after one tip. Nothing counts until `commit`.
+
+    Attributes:
+        log_id: of the log that is continued, or begun.
+    """
+
+    log_id: str
 
     def write(
         self, event: Event, state: State, contracts: Contracts, attachments: Attachments

@@ -14,13 +14,11 @@ from typing import Any
 
 import pygit2
 
-from esaa_git.core.state import State
 from esaa_git.errors import ConflictError
 from esaa_git.ports.branch import BranchMove, Checkouts, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
 from esaa_git.ports.refs import RefMove, RefStore
-from esaa_git.store.commitform import claims
 from esaa_git.store.files import write_atomically
 from esaa_git.store.journal import FileJournal
 from esaa_git.store.objects import COMMIT, TREE, decode_commit, name_of
@@ -28,6 +26,7 @@ from esaa_git.store.position import contains, seq_of
 from esaa_git.store.program import run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
+from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import is_closing_effect
 from esaa_git.verification.pins import mark_path, read_mark, write_mark
 
@@ -82,13 +81,13 @@ def plan_branch(
     name: str,
     local: str | None,
     remote: str | None,
-    state: State,
+    judge: ClaimJudge,
     stale: Collection[str],
 ) -> BranchPlan:
     """Return how a branch goes on.
 
     Args:
-        state: what the log of the other side says, by which an effect is known or not.
+        judge: by the log of the other side, which knows an effect or not.
         stale: effect commits of the tail that is decided again.
 
     Raises:
@@ -101,11 +100,10 @@ def plan_branch(
     commits = {oid: decode_commit(repository.read(oid)[1]) for oid in only_here}
     unknown, kept = set(stale) & set(only_here), []
     for oid, commit in commits.items():
-        if claims(commit.message):
-            if is_closing_effect(state, oid, commit.message):
-                kept.append(oid)
-            else:
-                unknown.add(oid)
+        if is_closing_effect(judge.state, oid, commit.message):
+            kept.append(oid)
+        elif not judge.standing(oid, commit).is_founded:
+            unknown.add(oid)
     if not unknown:
         return _without_effects(repository, plan, local, remote)
     plan.order = {oid: place for place, oid in enumerate(only_here)}

@@ -111,6 +111,7 @@ class GitEffects:
             ts=effect.ts,
             summary=effect.summary,
             event_commit=effect.event_commit,
+            log_id=effect.log_id,
             run_id=effect.run_id,
             task_id=effect.task_id,
             attempt_id=effect.attempt_id,

@@ -8,7 +8,7 @@ the subject and the trailers; `event_commit` the one that knows the headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from esaa_git.core.event import Event, epoch_seconds
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -20,8 +20,6 @@ COMMITTER = "git-esaa orchestrator <orchestrator@esaa.invalid>"
 ROOT_ENTRIES = ("contracts", "event.json", "exchange", "files", "programs", "roadmap")
 _IMPORTED = re.compile(r"imported-([1-9][0-9]{0,15})-[0-9a-f]{32}")
 _TRAILER = re.compile(r"^(ESAA-[A-Za-z0-9-]+|Assisted-by): (.+)$", re.MULTILINE)
-_CLAIM = re.compile(r"^ESAA-Event:", re.MULTILINE | re.IGNORECASE)
-_CLAIMED = re.compile(r"^(ESAA-[A-Za-z]+):[ \t]*(\S+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 
 def imported_log_id(count: int, token: str) -> str:
@@ -91,6 +89,7 @@ def effect_commit(
     ts: str,
     summary: str,
     event_commit: str,
+    log_id: str | None,
     run_id: str,
     task_id: str,
     attempt_id: str,
@@ -98,13 +97,15 @@ def effect_commit(
 ) -> bytes:
     """Return the unsigned bytes of an effect commit on the working branch.
 
-    The author is the agent and the committer the orchestrator, both at the time of the event.
-    `assisted_by` is `AGENT:MODEL`, as the Linux kernel's convention for attribution has it
+    `log_id` is None for one that was made before effects named their log. The author is the agent
+    and the committer the orchestrator, both at the time of the event. `assisted_by` is
+    `AGENT:MODEL`, as the Linux kernel's convention for attribution has it
     (Documentation/process/coding-assistants.rst); an agent never adds `Signed-off-by`.
     """
     when = f"{epoch_seconds(ts)} +0000"
     trailers = [
         f"ESAA-Event: {event_commit}",
+        *(() if log_id is None else (f"ESAA-Log: {log_id}",)),
         f"ESAA-Run: {run_id}",
         f"ESAA-Task: {task_id}",
         f"ESAA-Attempt: {attempt_id}",
@@ -145,7 +146,11 @@ def _looks_like_trailer(line: str) -> bool:
 
 
 def trailers(message: bytes) -> Mapping[str, str]:
-    """Return our trailers from the last paragraph of a message; a repeated one is not returned."""
+    """Return our trailers from the last paragraph of a message; a repeated one is not returned.
+
+    This is how we write them, for commits whose bytes are held against what we would have
+    written. What anybody's commit claims, `store.trailers` reads.
+    """
     last = message.decode("utf-8", "replace").rstrip("\n").rsplit("\n\n", 1)[-1]
     found: dict[str, list[str]] = {}
     for name, value in _TRAILER.findall(last):
@@ -157,24 +162,3 @@ def claimed_seq(message: bytes) -> int | None:
     """Return the sequence number that the message of an event commit claims, if it is one."""
     said = trailers(message).get("ESAA-Seq", "")
     return int(said) if said.isdecimal() and len(said) < 16 else None
-
-
-def claims(message: bytes) -> bool:
-    """Answer whether a commit's message says that it is the effect of an event.
-
-    This is the rule, wider than `trailers`: in any case of letters, and with any value. A hook
-    sorts out beforehand what cannot be one (`hooks.program.possible_claims`).
-    """
-    return _CLAIM.search(_last_paragraph(message)) is not None
-
-
-def claimed(message: bytes) -> Mapping[str, Sequence[str]]:
-    """Return everything that a message claims: the values of our trailers by lower-case name."""
-    found: dict[str, list[str]] = {}
-    for name, value in _CLAIMED.findall(_last_paragraph(message)):
-        found.setdefault(name.lower(), []).append(value)
-    return found
-
-
-def _last_paragraph(message: bytes) -> str:
-    return message.decode("utf-8", "replace").rstrip().rsplit("\n\n", 1)[-1]

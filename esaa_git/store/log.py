@@ -285,7 +285,7 @@ class GitLogTransaction:
         self._log = log
         self._sink: ObjectSink = log.repository if sink is None else sink
         self._start = start
-        self._log_id = log_id
+        self.log_id = log_id
         self._parent = None if start is None else start.tip.commit
         self._previous = NO_PREDECESSOR if start is None else start.tip.event_sha256
         self._contracts = None if start is None else start.contracts
@@ -334,7 +334,7 @@ class GitLogTransaction:
             event,
             tree=sink.put(TREE, encode_tree(entries)),
             parent=self._parent,
-            log_id=self._log_id,
+            log_id=self.log_id,
             previous_sha256=self._previous,
             run_id=state.run.run_id,
         )
@@ -345,7 +345,7 @@ class GitLogTransaction:
         oid = sink.put(COMMIT, sign_commit(payload, signature))
         self._parent, self._previous = oid, event.sha256
         self._last = LoadedTip(
-            Tip(oid, event.seq, event.ts, event.sha256, self._log_id),
+            Tip(oid, event.seq, event.ts, event.sha256, self.log_id),
             state,
             contracts,
             self._contracts_tree,

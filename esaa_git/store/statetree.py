@@ -15,6 +15,7 @@ from esaa_git.core import canonical, limits
 from esaa_git.core.state import (
     AcceptedLessons,
     Approval,
+    Carrier,
     Issue,
     Lesson,
     Notes,
@@ -45,6 +46,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "lessons": ("lessons",),
     "approvals": ("approvals",),
     "notes": ("notes",),
+    "carriers": ("carriers",),
 }
 """Where each table's fan-out begins below `roadmap/`: tasks at the top, the others in a folder."""
 
@@ -164,6 +166,7 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         lessons=table("lessons", Lesson.from_json),
         approvals=table("approvals", Approval.from_json),
         notes=table("notes", Notes.from_json),
+        carriers=table("carriers", Carrier.from_json),
     )
 
 

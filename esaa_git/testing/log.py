@@ -86,13 +86,13 @@ class MemoryLogTransaction:
     def __init__(self, log: MemoryEventLog, start: str | None, log_id: str) -> None:
         self._log = log
         self._start = self._last = start
-        self._log_id = log_id
+        self.log_id = log_id
 
     def write(
         self, event: Event, state: State, contracts: Contracts, attachments: Attachments
     ) -> str:
         said = {
-            "log_id": self._log_id,
+            "log_id": self.log_id,
             "event_sha256": event.sha256,
             "contracts": [encode(pin) for pin in contracts.pins],
             "programs": [encode(pin) for pin in contracts.program_pins or ()],
@@ -100,9 +100,7 @@ class MemoryLogTransaction:
         }
         parents = () if self._last is None else (self._last,)
         self._last = self._log.repository.put(Commit(parents, attachments.files, said))
-        self._log.recorded[self._last] = Recorded(
-            event, state, contracts, attachments, self._log_id
-        )
+        self._log.recorded[self._last] = Recorded(event, state, contracts, attachments, self.log_id)
         return self._last
 
     def sign(self, payload: bytes) -> bytes:

@@ -28,7 +28,8 @@ from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.branch import Walked, check_branch
-from esaa_git.verification.effects import Closed, Link, is_closing_effect
+from esaa_git.verification.claims import ClaimJudge
+from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import CHECKS, Failure
 from esaa_git.verification.pins import (
     NOTHING,
@@ -79,6 +80,8 @@ class _Settings:
     strict: bool
     with_branch: bool
     relink: bool
+    accept: Collection[str]
+    by: str | None
     expected: Expected
     on_progress: Callable[[int, int], None]
 
@@ -92,6 +95,8 @@ class Auditor:
         remember: keep the verified point.
         relink: look on the whole branch for effects that are not where the log has them; this
             is always `full`.
+        accept: commits that carry effects and change something beside them, or merges that lose
+            effects, for which an admin answers; `by` is who.
         expected: what the log is held against besides what is known here.
         refs: where log and branches are, by default those of the repository.
         mark: the verified point, by default the one that is remembered here.
@@ -107,6 +112,8 @@ class Auditor:
         remember: bool = True,
         with_branch: bool = True,
         relink: bool = False,
+        accept: Collection[str] = (),
+        by: str | None = None,
         expected: Expected = NOTHING,
         refs: RefStore | None = None,
         mark: Mark | None = None,
@@ -119,7 +126,7 @@ class Auditor:
         self._full = full or relink
         self._remember = remember
         self._settings = _Settings(
-            jobs or cores(), strict, with_branch, relink, expected, on_progress
+            jobs or cores(), strict, with_branch, relink, accept, by, expected, on_progress
         )
 
     def run(self) -> Report:
@@ -142,9 +149,9 @@ class Auditor:
         attempt_from = partial(_Attempt, self._repository, self._refs, self._settings, anchor, mark)
         attempt = attempt_from(since)
         report = attempt.run(tip)
-        if report.audit.check == 11 and since is not None and attempt.links:
-            # The branch was rewritten, and the events after the verified point say how: what was
-            # verified of the branch before is looked for again.
+        if report.audit.check == 11 and since is not None and attempt.has_carriers:
+            # The branch was rewritten, and the log says how: what was verified of the branch
+            # before is looked for again.
             report = attempt_from(None).run(tip)
         if kept.doubt is not None:
             done = ": everything was verified" if report.audit.is_ok else ""
@@ -185,7 +192,7 @@ class _Attempt:
     """One pass over log and branch, from genesis or from the verified point.
 
     Attributes:
-        links: what the events of this pass say of effects in other commits than their own.
+        has_carriers: whether the log says of any effect that another commit carries it.
     """
 
     def __init__(
@@ -208,7 +215,7 @@ class _Attempt:
         self._sound: str | None = None
         self._absent = 0
         self._effect_failures: list[Failure] = []
-        self.links: list[Link] = []
+        self.has_carriers = False
 
     def _new_walk(self, look_for: Mark | None) -> LogWalk:
         checkpoint = self._settings.expected.checkpoint
@@ -341,7 +348,6 @@ class _Attempt:
             raise failure
         self._absent = sum(one.absent for one in outcomes)
         self._effect_failures = [failure for one in outcomes for failure in one.effect_failures]
-        self.links = [link for outcome in outcomes for link in outcome.links]
         log_ids = {outcome.log_id for outcome in outcomes if outcome.log_id is not None}
         if len(log_ids) > 1:
             raise Failure(5, "the log id changes along the log")
@@ -355,11 +361,15 @@ class _Attempt:
         """Check 11: every effect in the log, then on the branch that its run worked on."""
         imported = commitform.imported_events(self._log_id)
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
+        known = {one.effect_commit: one for one in closed}
+        judge = ClaimJudge(self._repository, state, str(report.tip), self._log_id, known)
+        self.has_carriers = bool(judge.carriers)
         explain = None
-        search = self._settings.relink
-        if search or self.links:
-            explain = Relinker(self._repository, self.links, closed, search=search)
-        else:
+        if self._settings.relink:
+            explain = Relinker(
+                self._repository, closed, accept=self._settings.accept, by=self._settings.by
+            )
+        if explain is None and not self.has_carriers:
             self._refuse_effects(())
         if self._absent:
             note = f"{self._absent} effect commits are not here; the log holds what they change"
@@ -368,10 +378,11 @@ class _Attempt:
         names = {one.branch for one in closed} | ({current} if current is not None else set())
         for name in sorted(names, key=lambda name: (name != current, name)):
             of_branch = [one for one in closed if one.branch == name]
-            walked = self._check_branch(name, of_branch, state, explain, report)
+            walked = self._check_branch(name, of_branch, judge, explain, report)
             if walked is None:
                 continue
             report.relinked += walked.relinked
+            report.foreign += walked.foreign
             if name == current:
                 report.branch, report.branch_commits = name, walked.commits
                 report.branch_tip = walked.tip
@@ -391,7 +402,7 @@ class _Attempt:
         self,
         name: str,
         closed: list[Closed],
-        state: State,
+        judge: ClaimJudge,
         explain: Relinker | None,
         report: Report,
     ) -> Walked | None:
@@ -405,7 +416,7 @@ class _Attempt:
             self._repository.read,
             tip,
             closed,
-            is_known=lambda oid, message: is_closing_effect(state, oid, message),
+            standing=judge.standing,
             seen=self._base(),
             verified=since.branch_tip if since is not None and since.branch == name else None,
             shallow=self._shallow,

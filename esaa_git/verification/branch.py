@@ -13,8 +13,9 @@ from typing import Protocol
 
 import pygit2
 
-from esaa_git.store.commitform import claims
+from esaa_git.core.state import Carrier
 from esaa_git.store.objects import COMMIT, Commit, MalformedObject, Reader, decode_commit
+from esaa_git.verification.claims import FOREIGN, UNFOUNDED, Standing
 from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import CORRUPTED, Failure
 
@@ -32,14 +33,15 @@ class Walked:
     is_cut: bool = False
     beyond: set[str] = field(default_factory=set)
     relinked: list[Relinked] = field(default_factory=list)
+    foreign: list[tuple[str, str]] = field(default_factory=list)
+    """Commits whose claims are let be, each with why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relinked:
     """An effect that the branch holds in another commit than its own.
 
-    `how` is `same-tree-changes`, `patch-id` or `squashed`; `is_recorded` says that the log names
-    the commit.
+    `how` is as in `core.state.Carrier`; `is_recorded` says that the log names the commit.
     """
 
     seq: int
@@ -48,6 +50,30 @@ class Relinked:
     carried_by: str
     how: str
     is_recorded: bool
+    carrier: Carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A commit that carries effects and changes paths beside them, for which nothing answers."""
+
+    oid: str
+    tasks: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    def failure(self) -> Failure:
+        shown = ", ".join(f"'{path}'" for path in self.paths[:10])
+        more = f" and {len(self.paths) - 10} more" if len(self.paths) > 10 else ""
+        short = self.oid[:12]
+        what = (
+            f"commit {short} on the branch carries the effect of {', '.join(self.tasks[:10])}, "
+            f"and changes beside it {shown}{more}, which no event says"
+        )
+        hint = (
+            f"see 'git show {short}'; an admin answers for it with 'git esaa verify --relink "
+            f"--record --accept {short}'"
+        )
+        return Failure(11, what, hint=hint).at(self.oid)
 
 
 class Explain(Protocol):
@@ -58,8 +84,8 @@ class Explain(Protocol):
         missing: Sequence[Closed],
         posing: Mapping[str, Commit],
         history: Sequence[tuple[str, Commit]],
-    ) -> list[Relinked]:
-        """Return which commits of the history, newest first, carry which effects.
+    ) -> tuple[list[Relinked], list[Unexplained]]:
+        """Return which commits of the history, newest first, carry which effects, and which more.
 
         Args:
             missing: effects that are not on the branch.
@@ -73,7 +99,7 @@ def check_branch(
     tip: str,
     closed: Sequence[Closed],
     *,
-    is_known: Callable[[str, bytes], bool],
+    standing: Callable[[str, Commit], Standing],
     seen: Collection[str] = (),
     verified: str | None = None,
     shallow: Collection[str] = (),
@@ -83,7 +109,7 @@ def check_branch(
 
     Args:
         closed: what the branch has to hold.
-        is_known: answers whether a commit, with its message, is an effect that the log names.
+        standing: says what stands behind a commit (`esaa_git.verification.claims`).
         seen: commits whose history need not be looked at again, such as one older than the log.
         verified: a tip of this branch that was looked at before; the branch has to hold it.
         shallow: commits at which the history that is here ends.
@@ -93,19 +119,32 @@ def check_branch(
         Failure: check 11.
     """
     missing = {one.effect_commit: one for one in closed}
+    by_task = {one.task_id: one for one in closed}
     posing: dict[str, Commit] = {}
+    why: dict[str, str] = {}
     hiding = {*seen, *(() if verified is None else (verified,))}
     holds_verified = verified in (None, tip)
     walked = Walked(tip)
+
+    def note(oid: str, commit: Commit) -> None:
+        missing.pop(oid, None)
+        stands = standing(oid, commit)
+        if stands.carrier is not None:
+            for one in (by_task[name] for name in stands.carrier.tasks if name in by_task):
+                missing.pop(one.effect_commit, None)
+                walked.relinked.append(_recorded(one, stands.carrier))
+        elif stands.kind == FOREIGN:
+            walked.foreign.append((oid, stands.why))
+        elif stands.kind == UNFOUNDED:
+            posing[oid], why[oid] = commit, stands.why
+
     for oid, commit, is_cut in _history(reader, tip, hiding, shallow):
         walked.commits += 1
         walked.is_cut |= is_cut
-        missing.pop(oid, None)
         holds_verified |= verified in commit.parents
-        if claims(commit.message) and not is_known(oid, commit.message):
-            if explain is None:
-                raise _unfounded(oid)
-            posing[oid] = commit
+        note(oid, commit)
+        if posing and explain is None:
+            raise _unfounded(oid, why[oid])
     if walked.is_cut:
         walked.beyond = set(missing) | (set() if holds_verified else {str(verified)})
         missing = {}
@@ -114,14 +153,20 @@ def check_branch(
         raise Failure(11, message, hint=REWRITTEN).at(tip)
     for oid, _, _ in _history(reader, tip, (), shallow) if missing and hiding else ():
         missing.pop(oid, None)
+        if not missing:
+            break
     if explain is not None and (missing or posing):
         history = [(oid, commit) for oid, commit, _ in _history(reader, tip, seen, shallow)]
-        walked.relinked = explain(list(missing.values()), posing, history)
-        for one in walked.relinked:
+        relinked, unexplained = explain(list(missing.values()), posing, history)
+        if unexplained:
+            raise unexplained[0].failure()
+        walked.relinked += relinked
+        for one in relinked:
             missing.pop(one.effect_commit, None)
             posing.pop(one.carried_by, None)
     if posing:
-        raise _unfounded(next(iter(posing)))
+        first_posing = next(iter(posing))
+        raise _unfounded(first_posing, why[first_posing])
     if missing:
         first = min(missing.values(), key=lambda one: one.seq)
         message = "it is not on the branch; was the branch rolled back or rewritten?"
@@ -129,8 +174,16 @@ def check_branch(
     return walked
 
 
-def _unfounded(oid: str) -> Failure:
+def _recorded(closed: Closed, carrier: Carrier) -> Relinked:
+    return Relinked(
+        closed.seq, closed.task_id, closed.effect_commit, carrier.commit, carrier.how, True, carrier
+    )
+
+
+def _unfounded(oid: str, why: str) -> Failure:
     what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
+    if why:
+        what = f"commit {oid[:12]} on the branch is no effect that the log knows: {why}"
     return Failure(11, what, hint=REWRITTEN).at(oid)
 
 

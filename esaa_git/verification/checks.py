@@ -20,7 +20,7 @@ from esaa_git.core import canonical, limits
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
-from esaa_git.core.events import EffectRelinked, FileWrite, RunInit, VerifyOk
+from esaa_git.core.events import FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.fields import ProgramPin
 from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.events.spec import ROLES
@@ -57,7 +57,7 @@ from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.openpgp_form import BEGIN_SIGNATURE
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
-from esaa_git.verification.effects import Closed, Link, Written, closed_by, effect_form
+from esaa_git.verification.effects import Closed, Written, closed_by, effect_form
 from esaa_git.verification.failure import Failure
 
 _ROLES = frozenset(ROLES)
@@ -100,7 +100,6 @@ class EventChecker:
         sound: the last commit that passed, or on which the range stands.
         state: what the log says after it.
         closed: the effects that the range names, which check 11 has to find.
-        links: what it says of effects in other commits than their own.
     """
 
     def __init__(
@@ -115,7 +114,6 @@ class EventChecker:
         self._presence = _Presence(reader)
         self._authority: Authority | None = None
         self.closed: list[Closed] = []
-        self.links: list[Link] = []
         self._written: dict[str, Written] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
@@ -426,16 +424,21 @@ class EventChecker:
         payload = event.payload
         if isinstance(payload, FileWrite):
             self._written[payload.attempt_id] = Written(oid, event.event_id, payload)
-        if isinstance(payload, EffectRelinked):
-            link = (payload.task_id, payload.effect_commit, payload.reached_by)
-            self.links.append(Link(event.seq, *link))
         closed = closed_by(event, oid, lambda: state.run.branch)
         if closed is None:
             return
         written = self._written.pop(closed.attempt_id, None)
         if written is not None and self._contracts is not None and self._contracts_tree is not None:
             task = state.tasks[closed.task_id]
-            form = effect_form(written, event, task, state, self._contracts, self._contracts_tree)
+            form = effect_form(
+                written,
+                event,
+                task,
+                state,
+                self._contracts,
+                self._contracts_tree,
+                self.log_id,
+            )
             closed = replace(closed, form=form)
         self.closed.append(closed)
 

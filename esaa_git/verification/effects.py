@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pygit2
@@ -15,13 +15,14 @@ from esaa_git.core.events.file_write import images
 from esaa_git.core.state import State, Task
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
-from esaa_git.store.eventcommit import EventCommit, read_contracts, read_event_commit
+from esaa_git.store.eventcommit import EventCommit, read_commit, read_contracts, read_event_commit
 from esaa_git.store.objects import (
     COMMIT,
     Commit,
     MalformedObject,
     Reader,
     decode_commit,
+    raw_parent,
     split_signature,
     tree_of_commit,
 )
@@ -50,12 +51,31 @@ class EffectForm:
     agent: str
     summary: str
     ts: str
+    log_id: str | None
     run_id: str
     assisted_by: str | None
     event_id: str
     event_commit: str
     contracts_tree: str
     changes: Mapping[str, Image]
+
+    def commit(
+        self, closed: Closed, tree: str, parents: tuple[str, ...], log_id: str | None
+    ) -> bytes:
+        """Return the unsigned bytes of the effect commit with this tree and these parents."""
+        return commitform.effect_commit(
+            tree=tree,
+            parents=parents,
+            agent=self.agent,
+            ts=self.ts,
+            summary=self.summary,
+            event_commit=self.event_commit,
+            log_id=log_id,
+            run_id=self.run_id,
+            task_id=closed.task_id,
+            attempt_id=closed.attempt_id,
+            assisted_by=self.assisted_by,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +99,30 @@ class Closed:
         return failure.at(self.effect_commit, self.seq, subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What the log says of an effect that reached the branch in another commit than its own."""
+def closings(
+    reader: Reader, tip: str, attempts: Mapping[str, str], known: Mapping[str, Closed]
+) -> Iterator[Closed]:
+    """Yield where a log closed these effects, which its state names.
 
-    seq: int
-    task_id: str
-    effect_commit: str
-    reached_by: str
+    Args:
+        tip: where the log ends; it is walked back from there as far as it has to be.
+        attempts: by effect commit, the attempt that it closed.
+        known: where some were closed already is known.
+    """
+    wanted = {}
+    for oid, attempt_id in attempts.items():
+        if oid in known:
+            yield known[oid]
+        else:
+            wanted[oid] = f"\nESAA-Attempt: {attempt_id}\n".encode()
+    current: str | None = tip
+    while wanted and current is not None:
+        data = read_commit(reader, current)
+        if any(trailer in data for trailer in wanted.values()):
+            one = closed_in(reader, read_event_commit(reader, current))
+            if one is not None and wanted.pop(one.effect_commit, None) is not None:
+                yield one
+        current = raw_parent(data)
 
 
 def is_closing_effect(state: State, oid: str, message: bytes) -> bool:
@@ -143,6 +179,7 @@ def effect_form(
     state: State,
     contracts: Contracts,
     contracts_tree: str,
+    log_id: str | None,
 ) -> EffectForm:
     """Return what the effect commit of a closed task has to be, from the log alone."""
     if task.result is None:
@@ -152,6 +189,7 @@ def effect_form(
         task.result.agent,
         task.result.summary,
         closing.ts,
+        log_id,
         str(state.run.run_id),
         attribution(task, contracts),
         written.event_id,
@@ -174,6 +212,7 @@ def form_of(reader: Reader, closed: Closed) -> EffectForm:
         state,
         read_contracts(reader, tree),
         tree,
+        closing.trailers.get("ESAA-Log"),
     )
 
 
@@ -247,19 +286,11 @@ class EffectChecker:
         if len(commit.parents) != 1 or commit.headers or commit.signatures:
             raise Failure(11, "it has not exactly one parent")
         form = closed.form or form_of(self._reader, closed)
-        expected = commitform.effect_commit(
-            tree=commit.tree,
-            parents=commit.parents,
-            agent=form.agent,
-            ts=form.ts,
-            summary=form.summary,
-            event_commit=form.event_commit,
-            run_id=form.run_id,
-            task_id=closed.task_id,
-            attempt_id=closed.attempt_id,
-            assisted_by=form.assisted_by,
-        )
-        if payload != expected:
+        # An effect of before effects named their log is one still.
+        if all(
+            payload != form.commit(closed, commit.tree, commit.parents, log_id)
+            for log_id in (form.log_id, None)
+        ):
             raise Failure(11, _difference(commit, form))
         self._check_signature(form, payload, armored)
         before = tree_of_commit(self._reader(commit.parents[0])[1])

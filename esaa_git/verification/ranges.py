@@ -14,7 +14,7 @@ from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
-from esaa_git.verification.effects import Closed, EffectChecker, Link
+from esaa_git.verification.effects import Closed, EffectChecker
 from esaa_git.verification.failure import Failure
 
 _HEADS = "refs/heads/"
@@ -53,7 +53,6 @@ class Outcome:
     sound: str | None = None
     effect_failures: Sequence[Failure] = ()
     absent: int = 0
-    links: Sequence[Link] = ()
 
 
 _in_worker: tuple[Repository, IsHere, bool] | None = None
@@ -153,7 +152,6 @@ def check_range(
         closed,
         effect_failures=failures,
         absent=absent,
-        links=events.links,
     )
 
 

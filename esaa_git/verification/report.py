@@ -15,7 +15,8 @@ class Report:
 
     `sound` is the last event commit before the first offending one. `boundary` is where the log
     that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
-    `relinked` are the effects that the branch holds in other commits than their own.
+    `relinked` are the effects that the branch holds in other commits than their own, `foreign` the
+    commits whose claims of events are let be, each with why.
     """
 
     audit: Audit
@@ -34,6 +35,7 @@ class Report:
     trust: str = "first-use"
     hint: str | None = None
     relinked: list[Relinked] = field(default_factory=list)
+    foreign: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -872,7 +872,7 @@ def test_a_squash_in_which_something_else_was_changed(scene: Scene) -> None:
     project.write("src/b.py", "b = 1\nbackdoor = 1\n")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--amend", "--no-edit")
-    caught(project, 11, "T-1010", "not on the branch", arguments=("--relink",))
+    caught(project, 11, "T-1000", "beside", "'src/b.py'", arguments=("--relink",))
 
 
 def test_copies_in_another_order(scene: Scene) -> None:
@@ -885,7 +885,7 @@ def test_copies_in_another_order(scene: Scene) -> None:
         for effect in (effects[1], effects[0], effects[2]):
             project.git("cherry-pick", effect)
             if not claims:
-                project.git("commit", "--quiet", "--amend", "--message", "Work")
+                project.git("commit", "--quiet", "--amend", "--reset-author", "--message", "Work")
         if claims:
             project.ok("verify", "--relink")
         else:
@@ -907,7 +907,7 @@ def test_a_copy_that_is_none(scene: Scene, what: str, content: str) -> None:
     project.git("commit", "--quiet", "--amend", "--no-edit")
     forged = project.head()
     project.git("cherry-pick", effects[5])
-    report = caught(project, 11, "claims an event", arguments=("--relink",))
+    report = caught(project, 11, "T-1010", "beside", "'src/b.py'", arguments=("--relink",))
     assert report["commit"] == forged
 
 
@@ -978,6 +978,7 @@ def test_a_recorded_link_is_looked_at_again(scene: Scene) -> None:
                     "effect_commit": closed[name],
                     "reached_by": carrier,
                     "text": "relinked: trust me",
+                    "how": "same-tree-changes",
                 },
             }
         )

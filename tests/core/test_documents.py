@@ -158,6 +158,7 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
         "**An issue**": state.Issue,
         "**A lesson**": state.Lesson,
         "**An approval**": state.Approval,
+        "**A carrier**": state.Carrier,
         "**Notes**": state.Notes,
     }.items():
         line = text.partition(heading)[2].partition("\n")[0]

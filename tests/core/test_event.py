@@ -306,6 +306,7 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "approval.grant": person,
         "approval.deny": {"orchestrator"} | person,
         "issue.report": others | {"orchestrator"},
+        "orchestrator.view.mutate": {"orchestrator"} | person,
         "policy.decision": {"policy-guard"},
     }
     assert who == expected.get(action, {"orchestrator"})

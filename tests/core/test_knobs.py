@@ -519,6 +519,14 @@ def an_effect_names_who_assisted(bench: Bench) -> None:
         assert effect_of(done)["assisted_by"] == expected
 
 
+@scenario(f"{ORCHESTRATOR}/foreign_logs")
+def commits_of_another_log_are_let_be(bench: Bench) -> None:
+    other = "imported-3-" + "f" * 32
+    for value in ([], [other]):
+        state = worked(bench.engine(value)).state
+        assert list(state.run.foreign_logs) == value
+
+
 def effect_of(bench: MemoryEngine) -> Mapping[str, Any]:
     found_result = bench.task("T-1").result
     assert found_result is not None

@@ -56,7 +56,7 @@ from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.state import EMPTY, Carrier, State, Task
 from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.decide import decide
 from esaa_git.engine.intentions import (
@@ -421,7 +421,12 @@ def test_a_link_names_the_commit_that_carries_an_effect_now() -> None:
         )
     )
     made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
-    link = Relink(task_id="T-1", effect_commit=EFFECT, reached_by=MERGE, text="rebased")
+    link = Relink(
+        task_id="T-1",
+        effect_commit=EFFECT,
+        carrier=Carrier(MERGE, ("T-1",), "squashed"),
+        text="rebased",
+    )
     assert names(made.ask(link)) == [EffectRelinked]
 
 

@@ -590,10 +590,32 @@ def test_a_claim_is_seen_however_it_is_written(full: Shared) -> None:
         says(full.refused(f"{forged}:{MAIN}"), 11, forged[:12])
 
 
-def test_a_claim_in_the_middle_of_a_message_is_no_claim(full: Shared) -> None:
+def test_a_claim_in_any_paragraph_is_one_and_words_are_none(full: Shared) -> None:
     tree, parent = full.project.git("rev-parse", f"{MAIN}^{{tree}}"), full.project.head(MAIN)
-    message = f"x\n\nESAA-Event: {full.at()}\n\nwas what I looked at.\n"
+    for claim in (f"ESAA-Event: {full.at()}", f"    ESAA-Log: {'1' * 32}"):
+        message = f"x\n\n{claim}\n\nwas what I looked at.\n"
+        forged = full.project.git("commit-tree", tree, "-p", parent, stdin=message)
+        says(full.refused(f"{forged}:{MAIN}"), 11, forged[:12])
+    message = f"x\n\nWhat ESAA-Event: {full.at()} says.\nESAA-Event: names an event.\n"
     full.taken(f"{full.project.git('commit-tree', tree, '-p', parent, stdin=message)}:{MAIN}")
+
+
+@pytest.mark.parametrize(
+    "who", ["agent-impl <agent-impl@esaa.invalid>", "git-esaa orchestrator <x@example.com>"]
+)
+def test_a_commit_under_a_name_of_ours_is_refused(full: Shared, who: str) -> None:
+    tree, parent = full.project.git("rev-parse", f"{MAIN}^{{tree}}"), full.project.head(MAIN)
+    person = b"A <a@example.com> 1900000000 +0000"
+    for author, committer in ((who, person), (person, who)):
+        names = [
+            one if isinstance(one, bytes) else f"{one} 1900000000 +0000".encode()
+            for one in (author, committer)
+        ]
+        data = b"tree %s\nparent %s\nauthor %s\ncommitter %s\n\nx\n"
+        forged = full.project.repository.put(
+            COMMIT, data % (tree.encode(), parent.encode(), *names)
+        )
+        says(full.refused(f"{forged}:{MAIN}"), 11, forged[:12], "under which git-esaa alone")
 
 
 def test_a_claim_below_an_honest_commit_is_found(full: Shared) -> None:

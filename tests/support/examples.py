@@ -64,6 +64,7 @@ _ALL: Final = (
         by="person@example.com",
         reason="the first",
         programs=[{"path": "tools/agent", "mode": "100755", "sha256": SHA256}],
+        foreign_logs=["0123456789abcdef0123456789abcdef"],
     ),
     _orchestrator(
         "task.create",
@@ -209,6 +210,19 @@ _ALL: Final = (
         effect_commit=OID,
         reached_by=OID,
         text="merged",
+        how="squashed",
+        beside=[
+            {
+                "path": "a.md",
+                "before_mode": "100644",
+                "before": OID,
+                "mode": "120000",
+                "after": OID,
+            }
+        ],
+        merged=OID,
+        people=[OID],
+        accepted_by="person@example.com",
     ),
     _orchestrator("verify.start", checked_from=1, checked_to=5),
     _orchestrator("verify.ok", checked_from=1, checked_to=5, projection_hash_sha256=SHA256),

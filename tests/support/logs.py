@@ -353,6 +353,7 @@ class MadeLog:
                 ts=after(START, self.state.seq * 1000),
                 summary=f"{task_id} is written",
                 event_commit=written,
+                log_id=LOG_ID,
                 run_id=str(self.state.run.run_id),
                 task_id=task_id,
                 attempt_id=address["attempt_id"],

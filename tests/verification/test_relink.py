@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from esaa_git.store.repository import Repository, open_repository
-from esaa_git.verification.relink import patch_id
+from esaa_git.verification.carrier import patch_id
 from tests.conftest import Git, GitFailed
 
 LINES = "".join(f"line {number}\n" for number in range(30))

@@ -26,6 +26,7 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
     by: Actor | None = None
     reason: Annotated[str, Text(2000)] | None = None
     programs: Annotated[tuple[ProgramPin, ...], Count(most=1000)] | None = None
+    foreign_logs: Annotated[tuple[Annotated[str, Line(100)], ...], Count(most=100)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         number = draft.run.number + 1
@@ -44,6 +45,8 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
             accepted=0,
             rejected=0,
             verified_seq=0,
+            # A commit that was lawful once stays so: what a later run leaves out is not forgotten.
+            foreign_logs=tuple(sorted({*draft.run.foreign_logs, *(self.foreign_logs or ())})),
         )
         for definition in self.tasks:
             draft.create_task(definition.task(), "run.init")

@@ -34,6 +34,7 @@ def start_run(state: State, wanted: StartRun) -> Events:
         tasks=wanted.tasks,
         by=wanted.by,
         programs=wanted.contracts.program_pins,
+        foreign_logs=wanted.contracts.orchestrator.foreign_logs or None,
     )
     actor = wanted.signer or ORCHESTRATOR
     return (by_actor(actor, began), *_amended(state, wanted.amended, wanted.by))

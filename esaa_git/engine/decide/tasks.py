@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from esaa_git.core.contract_rules import not_pinned
 from esaa_git.core.contracts import Contracts
@@ -10,10 +11,12 @@ from esaa_git.core.event import NewEvent
 from esaa_git.core.events import EffectRelinked, EmergencyOverride, TaskCreate
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import Check, TaskChanges
+from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.view_mutate import BesideEffects, How
 from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import OVERRIDDEN, State, Task
-from esaa_git.engine.decide.events import Events, by_us, update
+from esaa_git.engine.decide.events import Events, by_actor, by_us, update
 from esaa_git.engine.intentions import AddTask, Hotfix, Override, Relink, Unblock
 from esaa_git.engine.schedule import blocker, dependents, find_task, is_spent, require_run
 from esaa_git.errors import RefusedError, UsageError
@@ -130,11 +133,19 @@ def _blocked_because_of(state: State, task_id: str) -> list[Task]:
 
 def relinked(wanted: Relink) -> NewEvent:
     """Return the new link between an effect and the branch."""
-    return by_us(
+    carrier = wanted.carrier
+    beside = tuple(BesideEffects(**one.to_json()) for one in carrier.beside)
+    return by_actor(
+        carrier.accepted_by or ORCHESTRATOR,
         EffectRelinked(
             task_id=wanted.task_id,
             effect_commit=wanted.effect_commit,
-            reached_by=wanted.reached_by,
+            reached_by=carrier.commit,
             text=wanted.text,
-        )
+            how=cast(How, carrier.how),
+            beside=beside or None,
+            merged=carrier.merged,
+            people=carrier.people or None,
+            accepted_by=carrier.accepted_by,
+        ),
     )
