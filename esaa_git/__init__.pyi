@@ -1,6 +1,7 @@
 # What `__init__.py` loads on first use, as type checkers see it. A stub and not a block under
 # TYPE_CHECKING: modules of ours take `__version__` from the package, and would import all of this.
 
+from esaa_git.app.consent import Consents, allow, consents, revoke
 from esaa_git.app.history import events, state
 from esaa_git.app.init import Begun, init
 from esaa_git.app.observer import Observer
@@ -19,6 +20,7 @@ __all__ = [
     "Applied",
     "Assignment",
     "Begun",
+    "Consents",
     "EsaaError",
     "Observer",
     "Outcome",
@@ -29,13 +31,16 @@ __all__ = [
     "Synced",
     "VerifyReport",
     "__version__",
+    "allow",
     "apply_plan",
     "claim",
     "clone",
+    "consents",
     "events",
     "init",
     "open",
     "review",
+    "revoke",
     "run",
     "state",
     "submit",

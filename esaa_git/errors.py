@@ -114,3 +114,10 @@ class AgentError(EsaaError):
 
     kind = "agent"
     exit_code = 11
+
+
+class NotAllowed(AgentError):
+    """Contracts ask for something that the user of this machine has not agreed to."""
+
+    kind = "consent"
+    exit_code = 12

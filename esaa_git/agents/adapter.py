@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.events.dispatch import Sandbox
@@ -18,6 +19,7 @@ from esaa_git.core.events.spec import Schema
 from esaa_git.core.programs import Programs
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import AgentAdapter, Request, Workspaces
+from esaa_git.ports.consent import NamedFiles
 from esaa_git.ports.files import BlobStore, Trees
 from esaa_git.ports.local import Clock
 
@@ -62,12 +64,15 @@ class Adapter:
             `none` where it can work without.
         make: gives the adapter of an entry. It neither starts nor looks for anything. `settings`
             of the entry fulfil the schema, with `timeout` in milliseconds.
+        asks: gives what an entry asks of this machine, for which its user's consent is needed. It
+            is for adapters of our own: of a package's, the whole entry is asked for, as it stands.
         api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
     settings_schema: Schema | Callable[[Mapping[str, Any]], Schema]
     sandboxes: Sequence[Sandbox]
     make: Callable[[AgentEntry, AdapterContext], AgentAdapter]
+    asks: Callable[[AgentEntry, NamedFiles], Iterable[Ask]] | None = None
     api: int = 1
 
     def schema_for(self, settings: Mapping[str, Any]) -> Schema:

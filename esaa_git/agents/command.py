@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, Limit
+from esaa_git.agents.asking import asks_of_program
 from esaa_git.agents.programs import WHERE, ProgramAgent, start_hint
 from esaa_git.agents.scratch import SnapshotFile, scratch_directory
 from esaa_git.agents.settings import COMMAND, PROGRAM
@@ -118,4 +119,5 @@ ADAPTER: Final = Adapter(
     settings_schema=record({"command": COMMAND}, PROGRAM),
     sandboxes=("landlock", "bubblewrap", "none"),
     make=CommandAgent,
+    asks=asks_of_program,
 )

@@ -25,6 +25,7 @@ from esaa_git.agents.pinned import (
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
+from esaa_git.floor import variable_fault
 from esaa_git.ports.agent import Answer, Ran, Request, Workspace
 from esaa_git.sandbox.confinement import Place, choose
 from esaa_git.sandbox.programs import search_path
@@ -35,10 +36,6 @@ PASSED_ON: Final = ("LANG", "LC_ALL", "TZ")
 
 EXAMPLE: Final = "example-agent"
 """What 'git esaa init' writes beside the place where a program of one's own is expected."""
-
-# Ours to set, or the way to a person's keys and repositories.
-_REFUSED: Final = ("HOME", "TMPDIR", "SSH_AUTH_SOCK")
-_REFUSED_PREFIXES: Final = ("ESAA_", "GIT_")
 
 WHERE: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 """Where a person corrects a setting of an agent, for hints."""
@@ -267,11 +264,11 @@ def handed(names: Sequence[str]) -> Mapping[str, str]:
 def check_names(agent: str, names: Sequence[str]) -> None:
     """Raise AgentError if one of the variables cannot be passed on to a program."""
     for name in names:
-        if name in _REFUSED or name.startswith(_REFUSED_PREFIXES):
+        if (fault := variable_fault(name)) is not None:
             raise agent_error(
                 agent,
                 f"'{name}' cannot be passed on",
-                "an agent has a home of its own, and neither git's variables nor keys",
+                fault,
                 f"remove it from 'env' in .roadmap/{SWARM}",
             )
 

@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext
+from esaa_git.agents.asking import asks_of_stranger
 from esaa_git.agents.foreign import ForeignAgent
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
 from esaa_git.core.printable import visible
 from esaa_git.core.schema_faults import check_part, unfit
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.plugins import Door
 from esaa_git.ports.agent import AgentAdapter
+from esaa_git.ports.consent import NamedFiles
 
 ADAPTERS: Final = Door(
     "esaa_git.adapters",
@@ -56,6 +59,25 @@ def check_swarm(contracts: Contracts) -> None:
             known = ", ".join(ADAPTERS.names())
             fault = f"agents/{entry.name}/adapter: '{entry.adapter}' is not one of {known}"
             raise unfit(_FILE, visible(fault, keep=""))
+
+
+def asks_of_agent(entry: AgentEntry, files: NamedFiles) -> list[Ask]:
+    """Return what an agent's entry asks of this machine; of an adapter that we do not know, all.
+
+    Settings are held against their schema where they give no sense at all. With others that are
+    wrong no agent is made.
+
+    Raises:
+        ConfigurationError: if its settings are none of the adapter's, or a package cannot be used.
+    """
+    adapter = ADAPTERS.find(entry.adapter)
+    if adapter is None or adapter.asks is None or entry.adapter not in ADAPTERS.built_in:
+        return list(asks_of_stranger(entry))
+    try:
+        return list(adapter.asks(entry, files))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        _check_settings(entry, adapter)
+        raise
 
 
 def make_agent(entry: AgentEntry, context: AdapterContext) -> AgentAdapter:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from esaa_git import beneath
 from esaa_git.agents.adapter import Adapter, agent_error
+from esaa_git.agents.asking import ask_for_path
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.events.spec import line, record
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
+from esaa_git.floor import path_fault
 from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.consent import NamedFiles
 
 ATTEMPT_PLACEHOLDER: Final = b"{{attempt_id}}"
 """Stands for the attempt's id in a recording for all attempts at a task."""
@@ -93,6 +97,8 @@ class ScriptedAgent:
             if inside.split("/", 1)[0] == "..":
                 raise self._error(f"folder '{self._folder}' leaves the checkout", None)
             inside = "" if inside == "." else inside
+        elif (fault := path_fault(root)) is not None:
+            raise self._error(f"folder '{self._folder}' is never read", fault)
         try:
             with beneath.open_folder(root, inside):
                 return root, inside
@@ -108,8 +114,15 @@ class ScriptedAgent:
         return agent_error(self.name, message, cause, hint)
 
 
+def _asks(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
+    asked = ask_for_path("recorded answers", entry.settings["folder"], files)
+    if asked.kind == "file":  # a folder of the checkout is the repository's own
+        yield asked
+
+
 ADAPTER: Final = Adapter(
     settings_schema=record({"folder": line(1000)}, {"model": line()}),
     sandboxes=("in-process",),
     make=lambda entry, context: ScriptedAgent(entry, context.root),
+    asks=_asks,
 )

@@ -7,19 +7,21 @@ ended, and a tool that is known by name (`presets`) has to have reported the end
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext, Limit
+from esaa_git.agents.asking import asks_of_command, asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput, provider_of_model
 from esaa_git.agents.programs import WHERE, check_names, environment, find_program, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.spec import Schema, array, choice, line, record, text
 from esaa_git.core.printable import printable_output
@@ -27,6 +29,7 @@ from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
 from esaa_git.ports.agent import Answer, Ran, Request, Workspace
+from esaa_git.ports.consent import NamedFiles
 from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Outcome
 from esaa_git.sandbox.processes import signal_name
@@ -279,6 +282,23 @@ def _schema(settings: Mapping[str, Any]) -> Schema:
     }
 
 
+def _asks(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
+    named = entry.settings.get("preset")
+    if named is None:
+        yield from asks_of_program(entry, files)
+        return
+    preset = PRESETS.find(named)
+    if preset is None:
+        raise KeyError(named)  # there is no telling what it would start
+    program = entry.settings.get("program", preset.program)
+    more = entry.settings.get("arguments", ())
+    argv = [program, *preset.arguments(entry.model, more, Path("{home}"))]
+    yield from asks_of_command(argv, entry.settings, files)
+
+
 ADAPTER: Final = Adapter(
-    settings_schema=_schema, sandboxes=("landlock", "bubblewrap", "none"), make=WorktreeAgent
+    settings_schema=_schema,
+    sandboxes=("landlock", "bubblewrap", "none"),
+    make=WorktreeAgent,
+    asks=_asks,
 )

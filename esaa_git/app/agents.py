@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from esaa_git.app.asked import DRAFT
+from esaa_git.app.consent import Asked, consents
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.work import CLAIMED
 from esaa_git.errors import EsaaError
@@ -27,6 +29,7 @@ class Member:
     Attributes:
         sandbox: what would confine it; None where that cannot be told.
         missing: None where it can work, with `cause` and `hint` as of the error.
+        asks: what it asks of this machine, and whether that was agreed to.
     """
 
     name: str
@@ -38,6 +41,12 @@ class Member:
     missing: str | None = None
     cause: str | None = None
     hint: str | None = None
+    asks: Sequence[Asked] = ()
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether everything that it asks for was agreed to."""
+        return all(one.granted for one in self.asks)
 
 
 def members(project: Project, sandbox: str) -> list[Member]:
@@ -49,18 +58,30 @@ def members(project: Project, sandbox: str) -> list[Member]:
     from esaa_git.agents.registry import check_swarm
 
     project.sandbox = sandbox
-    contracts = wanted_contracts(project)
+    contracts = wanted_contracts(project, whole=False)
     check_swarm(contracts)
-    return [_member(project, entry, contracts) for entry in contracts.swarm.agents.values()]
+    asked = consents(project, tasks=False).asked
+    return [
+        replace(
+            _member(project, entry, contracts),
+            asks=[one for one in asked if f"agent {entry.name}" in one.by and DRAFT in one.where],
+        )
+        for entry in contracts.swarm.agents.values()
+    ]
 
 
 def _member(project: Project, entry: AgentEntry, contracts: Contracts) -> Member:
+    from esaa_git.agents.registry import ADAPTERS
+
     kinds = sorted(kind for kind, agent in contracts.swarm.kinds.items() if agent == entry.name)
     found = Member(entry.name, entry.adapter, entry.settings.get("preset"), entry.model, kinds)
     try:
         adapter = project.make_agent(entry, contracts)
         found = replace(found, sandbox=adapter.sandbox)
-        adapter.ready()
+        if entry.adapter in ADAPTERS.built_in:
+            adapter.inner.ready()  # what it lacks is said whether or not it may work
+        else:
+            adapter.ready()
     except EsaaError as error:
         message = error.message.removeprefix(f"agent '{entry.name}': ")
         return replace(found, missing=message, cause=error.cause, hint=error.hint)

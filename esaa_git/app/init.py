@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from esaa_git.app import plain_git
+from esaa_git.app.consent import agree_to_written, allow
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.app.sync import refuse_second_log
@@ -72,6 +73,8 @@ def init(
     One is the orchestrator's. The other is that of the person who works here, by git's
     configuration: their SSH `user.signingKey` where it can be used, else a new one; it gets the
     roles approver and admin. Files that exist are left as they are. Nothing is recorded yet.
+    What the files that are written ask of this machine is agreed to in the same act
+    (`git esaa allow`), and nothing else.
 
     Args:
         name: of the project; by default the folder's.
@@ -104,6 +107,7 @@ def init(
         written = tuple(_write_roadmap(project, workdir, name, person, ours, theirs))
         plain_git.set_up(repository, project.note)
         plain_git.refresh(repository, project.note)
+        agree_to_written(project, written)
     both = ((("orchestrator",), ours), (_roles_of(person), theirs))
     lines = tuple(_line(names, one) for names, one in both if one.style == "ssh")
     return Begun(
@@ -304,6 +308,8 @@ def make_example(name: str, folder: Path) -> None:
         init(project, name=source.name)
     run_git(folder, "add", "--all")
     run_git(folder, "commit", "--quiet", "--no-verify", "--message", "A project, its contracts")
+    with Project(folder) as project:
+        allow(project)  # all of it is ours
 
 
 def effects_listing(folder: Path) -> str:

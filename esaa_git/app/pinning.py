@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esaa_git import beneath
+from esaa_git.app.named_files import LEFT_OUT
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import read_contracts
 from esaa_git.errors import ConfigurationError
@@ -24,16 +25,20 @@ if TYPE_CHECKING:
 
 RESTART: Final = "git esaa plan apply --restart"
 
-_LEFT_OUT: Final = ("__pycache__", ".git")
-"""Folders that nobody writes by hand: what an interpreter keeps for itself, and git's."""
-
 _MOST_ENTRIES: Final = 200_000
 
 
 def wanted_contracts(
-    project: Project, branch: str | None = None, plan: Plan | None = None
+    project: Project,
+    branch: str | None = None,
+    plan: Plan | None = None,
+    *,
+    whole: bool = True,
 ) -> Contracts:
     """Return the contracts that a run.init would pin now, with the programs of these tasks too.
+
+    Args:
+        whole: refuse those that no run could go by. A swarm can be looked at without the others.
 
     Raises:
         RepositoryError: if there is no `.roadmap/`.
@@ -47,7 +52,8 @@ def wanted_contracts(
         before = project.log.load()[1]
         files = {**before.files, **files}
     contracts = Contracts(files)
-    contracts.check()
+    if whole:
+        contracts.check()
     return Contracts(files, _programs(project, contracts, before, _checks(project, plan), branch))
 
 
@@ -115,7 +121,7 @@ class _OfCheckout:
     def paths(self, prefixes: Iterable[str]) -> Iterable[str]:
         for prefix in prefixes:
             with _in_words():
-                yield from beneath.files_under(self._top, prefix, _LEFT_OUT, most=_MOST_ENTRIES)
+                yield from beneath.files_under(self._top, prefix, LEFT_OUT, most=_MOST_ENTRIES)
 
     def read(self, path: str) -> tuple[str, bytes] | None:
         from esaa_git.core.programs import MAX_BYTES

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
+from esaa_git.app.consent import require_used
 from esaa_git.app.pinning import (
     RESTART,
     changes,
@@ -135,12 +136,14 @@ def apply_plan(
         sign_with: the key of an admin that signs the start of the run.
 
     Raises:
+        NotAllowed: if contracts ask for what the user of this machine has not agreed to.
         UsageError: if there is nothing to sign with that key.
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
     """
     from esaa_git.core import plan as plans
     from esaa_git.engine import run as runs
 
+    require_used(project, branch=branch, draft=restart)
     project.sign_with = sign_with
     by = project.actor(actor)
     wanted = read_plan(project.repository, branch)

@@ -18,11 +18,13 @@ from esaa_git.errors import EsaaError, MismatchError, UsageError
 from esaa_git.store.repository import Repository, open_repository
 
 if TYPE_CHECKING:
+    from esaa_git.agents.agreed import AgreedAgent
+    from esaa_git.app.door import LocalConsent
     from esaa_git.checkout.lazy import LazyCheckouts
     from esaa_git.core.contracts import AgentEntry, Contracts
     from esaa_git.engine.engine import Engine
-    from esaa_git.ports.agent import AgentAdapter
     from esaa_git.ports.checks import Audit, Checker
+    from esaa_git.ports.consent import Consent
     from esaa_git.ports.refs import RefStore
     from esaa_git.store.log import GitEventLog
     from esaa_git.store.refs import GitRefs
@@ -265,12 +267,22 @@ class Project:
 
         return person(self.repository, str(self._persons_key))
 
-    def make_agent(self, entry: AgentEntry, contracts: Contracts) -> AgentAdapter:
+    @cached_property
+    def consent(self) -> LocalConsent:
+        """What the user of this machine agreed to, which everything that is started asks."""
+        from esaa_git.app.door import LocalConsent
+
+        return LocalConsent(self.repository)
+
+    def make_agent(
+        self, entry: AgentEntry, contracts: Contracts, consent: Consent | None = None
+    ) -> AgreedAgent:
         """Return the adapter of an agent of the swarm, with context of its own.
 
         It is at work in another thread, so it has its own handle on the repository.
         """
         from esaa_git.agents.adapter import AdapterContext
+        from esaa_git.agents.agreed import AgreedAgent
         from esaa_git.agents.registry import make_agent
         from esaa_git.checkout.workspace import GitWorkspaces
         from esaa_git.store.trees import GitBlobs, GitTrees
@@ -287,7 +299,8 @@ class Project:
             prompt=contracts.prompt,
             programs=contracts.programs,
         )
-        return make_agent(entry, context)
+        made = make_agent(entry, context)
+        return AgreedAgent(made, entry, contracts.programs, consent or self.consent)
 
     def _housekeeper(self) -> Callable[[int], None]:
         """Return what packs the log's objects now and then; `close` waits for it."""
@@ -298,15 +311,17 @@ class Project:
         return keeper
 
     def _checker(self) -> Checker:
+        from esaa_git.agents.agreed import AgreedChecker
         from esaa_git.agents.checks import ConfinedChecker
         from esaa_git.checkout.workspace import GitWorkspaces
 
         folder = self.repository.git_dir
-        return ConfinedChecker(
+        checker = ConfinedChecker(
             lambda: GitWorkspaces(open_repository(folder)),
             self.sandbox,
             self.repository.workdir,
         )
+        return AgreedChecker(checker, self.consent)
 
     def _audit(self) -> Audit:
         from esaa_git.verification.audit import Auditor

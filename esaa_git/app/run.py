@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app import plain_git
+from esaa_git.app.consent import require_used
 from esaa_git.app.observer import Observer
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
@@ -238,12 +239,14 @@ def start(
         agent: who will be asked, whatever the kind of task.
 
     Raises:
+        NotAllowed: if contracts ask for what the user of this machine has not agreed to.
         RunHalted: if the run is over, and the plan has nothing new.
         AgentError: if an agent cannot be asked at all; nothing is recorded.
     """
     from esaa_git.core.plan import diff_plan
     from esaa_git.engine import run as runs
 
+    require_used(project, branch=branch)
     plan = read_plan(project.repository, branch)
     done_before: set[str] = set()
     if has_log(project):

@@ -39,6 +39,22 @@ def status(project: Project) -> Status | None:
     return Status(state, None if tip is None else tip.commit, None if tip is None else tip.log_id)
 
 
+def consent_counts(project: Project) -> tuple[int, int]:
+    """Return how much contracts and draft ask of this machine, and how much of it was agreed to.
+
+    What single tasks ask for is left out, since it takes a look at each of them; `git esaa allow`
+    has it.
+    """
+    from esaa_git.app.asked import gather_briefly
+    from esaa_git.app.door import never
+
+    repository = project.repository
+    asks = {ask for ask, _, _ in gather_briefly(repository)}
+    missing = project.consent.missing(repository, asks)
+    given = (ask for ask in asks - missing if never(repository, ask) is None)
+    return len(asks), sum(1 for _ in given)
+
+
 def at_tip(project: Project) -> tuple[State, Contracts]:
     """Return the state at the tip of the log, and the contracts in force.
 

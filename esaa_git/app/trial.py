@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from esaa_git.app.door import TrialConsent
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.project import Project, SystemClock
 from esaa_git.core import canonical
@@ -179,16 +180,17 @@ def trial(project: Project, name: str, *, sandbox: str, keep: bool) -> Iterator[
     """
     from esaa_git.agents.registry import check_swarm
 
-    contracts = wanted_contracts(project)
+    contracts = wanted_contracts(project, whole=False)
     check_swarm(contracts)
     entry = _anchored(contracts.swarm.agent(name), project.repository.workdir)
     with _trial_folder(keep=keep) as top:
         asking = Project(top / "repository")
         asking.sandbox = sandbox
-        adapter = asking.make_agent(entry, _trial_contracts(contracts))
-        confined = adapter.sandbox
+        consent = TrialConsent(project.consent, contracts.swarm.agent(name))
+        adapter = asking.make_agent(entry, _trial_contracts(contracts), consent)
         adapter.ready()
-        program, version = _installed(adapter, top)
+        confined = adapter.sandbox
+        program, version = _installed(adapter.inner, top)
         setup = TrialSetup(
             name,
             entry.adapter,

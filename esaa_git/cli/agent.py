@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.agents import members, request_of
+from esaa_git.app.door import HINT
 from esaa_git.app.project import Project
+from esaa_git.cli.allow import settle_agent
 from esaa_git.cli.output import (
     examples,
     json_option,
@@ -42,7 +44,8 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
     """List the agents, and what keeps each of them from working here.
 
     Nothing is asked of any service: that a program and the variables are there says nothing yet
-    of its key. 'git esaa agent test' does.
+    of its key. 'git esaa agent test' does. Below the table stands what each asks of your machine:
+    asked, granted ('git esaa allow'), or never given.
     """
     found = members(project, sandbox)
     if as_json:
@@ -57,13 +60,29 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
                 one.model or "",
                 ", ".join(one.kinds),
                 one.sandbox or "",
-                "ready"
-                if one.missing is None
-                else one.missing + (f" ({one.cause})" if one.cause else ""),
+                _state(one),
             )
             for one in found
         ),
     )
+    for one in found:
+        for asked in one.asks:
+            word = (
+                "never given, though asked"
+                if asked.never
+                else "granted"
+                if asked.granted
+                else "asked"
+            )
+            click.echo(f"{word} by {one.name}: {asked.words()}")
+    if any(asked.is_new for one in found for asked in one.asks):
+        project.note(f"note: {HINT}")
+
+
+def _state(one: Member) -> str:
+    if one.missing is not None:
+        return one.missing + (f" ({one.cause})" if one.cause else "")
+    return "ready" if one.is_allowed else "not agreed to (git esaa allow)"
 
 
 def _as_json(one: Member) -> dict[str, Any]:
@@ -78,6 +97,8 @@ def _as_json(one: Member) -> dict[str, Any]:
         "missing": one.missing,
         "cause": one.cause,
         "hint": one.hint,
+        "allowed": one.is_allowed,
+        "asks": [asked.to_json() for asked in one.asks],
     }
 
 
@@ -98,6 +119,7 @@ def test(project: Project, name: str, keep: bool, sandbox: str, as_json: bool) -
     """
     from esaa_git.app.trial import TITLE, trial
 
+    settle_agent(project, name)
     with trial(project, name, sandbox=sandbox, keep=keep) as prepared:
         setup = prepared.setup
         said = _setup_json(setup)

@@ -50,7 +50,8 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
     folder = Path(into) if into else Path(tempfile.mkdtemp(prefix="esaa-demo-")) / template
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"'{folder}' is not empty", hint="name a new folder with --into")
-    make_example(template, folder)
+    with _our_python_first():
+        make_example(template, folder)
     click.echo(f"{template} in {folder}\n")
     options = ["--parallel", str(parallel)] if parallel > 1 else []
     if sandbox != "auto":

@@ -23,6 +23,7 @@ COMMANDS = {
     "complete": "work:complete",
     "review": "work:review",
     "agent": "agent:agent",
+    "allow": "allow:allow_",
     "context": "agent:context",
     "mcp": "mcp:mcp",
     "issue": "task:issue",

@@ -8,6 +8,7 @@ import click
 
 from esaa_git.app.plan import Difference, apply_plan, difference
 from esaa_git.app.project import Project
+from esaa_git.cli.allow import settle
 from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, style
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def apply_(
 
     Where no run is open, one is started under the contracts as they stand on disk.
     """
+    settle(project, branch=branch, draft=restart)
     done = apply_plan(
         project,
         branch=branch,

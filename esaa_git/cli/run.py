@@ -11,6 +11,7 @@ import click
 
 from esaa_git.app.observer import Silent
 from esaa_git.app.project import Project
+from esaa_git.cli.allow import settle
 from esaa_git.cli.output import (
     as_option,
     examples,
@@ -115,6 +116,7 @@ def run(
 
     if as_json:
         project.observer = Silent()
+    settle(project, branch=branch)
     stop = Stop()
     if remote is not None:
         share(project, remote, patience / 1000, lambda: stop.cancelling)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.app.status import Status
+from esaa_git.app.status import Status, consent_counts
 from esaa_git.app.status import status as read_status
 from esaa_git.cli.output import examples, json_option, pass_project, print_json, state_text
 
@@ -25,12 +25,13 @@ def status(project: Project, as_json: bool) -> None:
     found = read_status(project)
     if found is None:
         if as_json:
-            print_json({"run": {"state": "idle"}, "events": 0})
+            print_json({"run": {"state": "idle"}, "events": 0, **_consent_json(project)})
             return
         click.echo("no event log yet; 'git esaa run' starts one")
+        _print_consent(project)
         return
     if as_json:
-        print_json(_as_json(found))
+        print_json({**_as_json(found), **_consent_json(project)})
         return
     state = found.state
     run = state.run
@@ -56,6 +57,20 @@ def status(project: Project, as_json: bool) -> None:
     if run.open_issues:
         listed = ", ".join(f"{count} {severity}" for severity, count in run.open_issues)
         click.echo(f"open issues: {listed} (git esaa issue list)")
+    _print_consent(project)
+
+
+def _print_consent(project: Project) -> None:
+    """Say what contracts ask of this machine, where they ask for anything."""
+    asked, granted = consent_counts(project)
+    if asked:
+        rest = "" if asked == granted else f", {asked - granted} not (git esaa allow)"
+        click.echo(f"asked of this machine: {asked}, {granted} agreed to{rest}")
+
+
+def _consent_json(project: Project) -> dict[str, Any]:
+    asked, granted = consent_counts(project)
+    return {"consent": {"asked": asked, "granted": granted}}
 
 
 def _in_progress(state: State, task: Task) -> str:

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from esaa_git.errors import AgentError
+from esaa_git.floor import is_open, path_fault
 from esaa_git.sandbox import processes, runner
 from esaa_git.sandbox.processes import Outcome
 from esaa_git.sandbox.programs import search_path, startable
@@ -166,12 +167,15 @@ def make_rules(
 
     Raises:
         AgentError: if `read` names a path that is neither absolute nor begins with `~/`, or `hosts`
-            something else than a name or address and a port.
+            something else than a name or address and a port; if a path is one that no program of a
+            repository may read (`floor`).
     """
     named = [Path(name).expanduser() for name in settings.get("read", ())]
     for path in named:
         if not path.is_absolute():
             raise _wrong("read", f"'{path}' is neither absolute nor begins with '~/'", where)
+        if (fault := path_fault(path)) is not None:
+            raise _wrong("read", f"'{path}' is never given to a program: {fault}", where)
     hosts = tuple(settings.get("hosts", ()))
     for host in hosts:
         if not _HOST.fullmatch(host):
@@ -246,7 +250,9 @@ def start(
     """
     path = env.get("PATH", search_path())
     startable(command[0], path)
-    read = [*installation(command[0], path), *rules.read]
+    # What a program is installed beside is its own; a store of keys there is not.
+    own = [place for place in installation(command[0], path) if is_open(place)]
+    read = [*own, *rules.read]
     write = [*rules.write]
     sandlock = None
     match level:

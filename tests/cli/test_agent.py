@@ -68,6 +68,7 @@ def add(project: Project, **agents: Any) -> None:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     document["agents"].update(agents)
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    project.agree()
 
 
 def program(folder: Path, source: str, name: str = "editor") -> str:

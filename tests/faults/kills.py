@@ -79,7 +79,9 @@ def copied(project: Project, place: Path, git: Git) -> Project:
     """Return the project in another place, its files as old as they were."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(project.path, place, symlinks=True)
-    return Project(place, git)
+    copy = Project(place, git)
+    copy.agree()  # it lies elsewhere, where nobody agreed to anything yet
+    return copy
 
 
 def standing(project: Project) -> dict[str, object]:

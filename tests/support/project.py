@@ -137,6 +137,7 @@ class Project:
     def __init__(self, path: Path, git: Git) -> None:
         self.path = path
         self._git = git
+        self._asks = False
 
     def git(self, *arguments: str, **options: Any) -> str:
         return self._git(self.path, *arguments, **options)
@@ -146,7 +147,20 @@ class Project:
     def esaa(self, *arguments: str, stdin: bytes | str = b"", folder: Path | None = None) -> Said:
         """Run `git esaa` here."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
+        if self._asks and arguments[:1] != ("allow",):
+            self.agree(folder)
         return run("-C", str(folder or self.path), *arguments, stdin=data)
+
+    def agree(self, folder: Path | None = None) -> None:
+        """Agree to what the repository asks of this machine, as its operator does.
+
+        It happens by itself once after `program`, `swarm`, `plan`, `amend_yaml` wrote something
+        that asks; a test that writes such a file in another way, or changes it by hand, calls this.
+        """
+        self._asks = False
+        said = run("-C", str(folder or self.path), "allow", "--yes")
+        # What is not fit to be asked for is what some tests are about.
+        assert said.code in (0, 2, 4), said.err
 
     def ok(self, *arguments: str, stdin: bytes | str = b"", folder: Path | None = None) -> str:
         """Run a command that has to succeed, and return what it printed."""
@@ -199,6 +213,8 @@ class Project:
         self.write_yaml(".roadmap/plan.yaml", {"project": project, "tasks": list(tasks)})
 
     def write_yaml(self, path: str, document: Any) -> None:
+        if path.startswith(".roadmap/") and _asks(document):
+            self._asks = True
         self.write(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
     def amend_yaml(self, name: str, **changes: Any) -> None:
@@ -425,6 +441,14 @@ def signed_commits(project: Project, *refs: str) -> list[str]:
     raw = pygit2.Repository(str(project.path))
     listed = project.git("rev-list", *refs).splitlines()
     return [oid for oid in listed if b"\ngpgsig " in raw.odb.read(oid)[1]]
+
+
+def _asks(document: Any) -> bool:
+    """Answer whether a contract or plan asks for more than recorded answers of the checkout."""
+    if isinstance(document, dict):
+        asks = document.keys() & {"command", "preset", "url", "run", "package"}
+        return bool(asks) or any(map(_asks, document.values()))
+    return isinstance(document, list) and any(map(_asks, document))
 
 
 _PROGRESS = ("RUN-", "recovered: ", "left alone: ", "cooling down", "note: ")

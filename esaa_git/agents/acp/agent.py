@@ -17,6 +17,7 @@ from esaa_git.agents.acp.turn import (
     Unanswered,
 )
 from esaa_git.agents.adapter import Adapter, Limit
+from esaa_git.agents.asking import asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed
 from esaa_git.agents.programs import WHERE, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
@@ -166,4 +167,5 @@ ADAPTER: Final = Adapter(
     settings_schema=record({"command": COMMAND}, {**PROGRAM, **PROMPTED}),
     sandboxes=("landlock", "bubblewrap", "none"),
     make=AcpAgent,
+    asks=asks_of_program,
 )

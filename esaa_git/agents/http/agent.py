@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext
+from esaa_git.agents.asking import plain
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.http.endpoint import UNPAID, Endpoint, redacted, redacted_body
@@ -22,12 +23,14 @@ from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
 from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
 from esaa_git.core.events.spec import choice, integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
 from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.consent import NamedFiles
 
 if TYPE_CHECKING:
     from esaa_git.agents.http.client import Call, CallResult, Reply
@@ -249,6 +252,11 @@ def _merged(body: Any, patch: Any) -> Any:
     return merged
 
 
+def _asks(entry: AgentEntry, _files: NamedFiles) -> Iterator[Ask]:
+    url = plain(entry.settings["url"])
+    yield Ask("a model endpoint", "endpoint", url, plain(entry.settings.get("key_env", "")))
+
+
 ADAPTER: Final = Adapter(
     settings_schema=record(
         {"dialect": choice(*DIALECTS), "url": line(2000), "model": line()},
@@ -270,4 +278,5 @@ ADAPTER: Final = Adapter(
     ),
     sandboxes=("in-process",),
     make=HttpAgent,
+    asks=_asks,
 )

@@ -12,6 +12,7 @@ from esaa_git.agents.adapter import agent_error
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
+from esaa_git.floor import variable_fault
 
 SECRET_LENGTH: Final = 16
 """A key at least so long is redacted in what a model wrote. A shorter one is none (local servers
@@ -70,6 +71,8 @@ class Endpoint:
         name = self.settings.get("key_env")
         if name is None:
             return None
+        if (fault := variable_fault(name)) is not None:
+            raise self.error(f"${name} is never sent", fault, f"correct 'key_env' {_NEXT_RUN}")
         key = os.environ.get(name, "").strip()
         if not key:
             raise self.error(

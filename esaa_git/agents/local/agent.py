@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext, agent_error
+from esaa_git.agents.asking import ask_for_path
 from esaa_git.agents.http import wire
 from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
 from esaa_git.agents.local.server import ModelServer, NotServing, ServerSettings, serving
@@ -25,12 +26,15 @@ from esaa_git.agents.local.weights import SHIPPED, digest_of, find_weights
 from esaa_git.agents.prompts import Prompt, render
 from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
+from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry
 from esaa_git.core.event import instant
 from esaa_git.core.events.spec import integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
+from esaa_git.floor import path_fault
 from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.consent import NamedFiles
 from esaa_git.resources import resource_path
 
 if TYPE_CHECKING:
@@ -251,7 +255,11 @@ class LocalAgent:
         return Answer(b"", 0, failure, RejectCode.AGENT_FAILED, {"status": reply.status})
 
     def _file(self) -> Path:
-        return find_weights(self.name, self._settings.get("file"), self._context.root)
+        file = find_weights(self.name, self._settings.get("file"), self._context.root)
+        if "file" in self._settings and (fault := path_fault(file)) is not None:
+            where = f"correct 'file' in .roadmap/{SWARM}"
+            raise self._error(f"'{file}' is never read as weights", fault, where)
+        return file
 
     def _error(self, message: str, cause: str | None, hint: str) -> AgentError:
         return agent_error(self.name, message, cause, hint)
@@ -299,6 +307,11 @@ def _size(prompt: Prompt) -> int:
     return len(prompt.system.encode()) + len(prompt.user.encode())
 
 
+def _asks(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
+    if "file" in entry.settings:
+        yield ask_for_path("a local model", entry.settings["file"], files)
+
+
 ADAPTER: Final = Adapter(
     settings_schema=record(
         {},
@@ -313,4 +326,5 @@ ADAPTER: Final = Adapter(
     ),
     sandboxes=("in-process",),
     make=LocalAgent,
+    asks=_asks,
 )

@@ -1,0 +1,166 @@
+"""What agents and checks ask of this machine, as entries of a consent (`core.asks`).
+
+Each adapter says what its entries ask for; here is what they have in common: a command with every
+file of the tree that it names, and what is given to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from esaa_git.core.agent_contract import Check
+from esaa_git.core.asks import ABSENT, Ask
+from esaa_git.core.contracts import AgentEntry
+from esaa_git.core.programs import AGENTS
+from esaa_git.ports.consent import NamedFiles
+
+_PIECES: Final = re.compile(r"""[\s'"`=;|&<>(){}\[\]$,:]+""")
+"""Between the words of an argument that is itself a command, a list or `--option=value`."""
+
+_MOST_PIECES: Final = 2000
+
+_STARTS_IN: Final = ("__main__.py", "index.js", "index.mjs", "package.json")
+"""What an interpreter starts that is given a folder."""
+
+
+def asks_of_check(check: Check, files: NamedFiles) -> Iterator[Ask]:
+    """Yield what a check asks for; its program is looked for in the tree, or on PATH."""
+    command = _located(check.run, files)
+    yield Ask(command, "program", command)
+    yield from _contents(command, check.run, files, program_in_tree=True)
+
+
+def asks_of_program(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
+    """Yield what an agent asks for that is a program with a `command`."""
+    yield from asks_of_command(entry.settings["command"], entry.settings, files)
+
+
+def asks_of_command(
+    argv: Sequence[str], settings: Mapping[str, Any], files: NamedFiles
+) -> Iterator[Ask]:
+    """Yield what a command of the swarm asks for: to be started, and what it is given."""
+    command = _located(argv, files)
+    yield Ask(command, "program", command)
+    yield from _contents(command, argv, files, program_in_tree=False)
+    yield from asks_given(command, settings)
+
+
+def asks_given(to: str, settings: Mapping[str, Any]) -> Iterator[Ask]:
+    """Yield the variables, files and hosts that settings give to a program."""
+    for setting, kind in (("env", "variable"), ("read", "file"), ("hosts", "host")):
+        for name in settings.get(setting, ()):
+            yield Ask(to, kind, plain(str(name)))
+
+
+def asks_of_stranger(entry: AgentEntry) -> Iterator[Ask]:
+    """Yield what an entry asks for of whose settings we know nothing: all that stands in it."""
+    what = f"the adapter '{entry.adapter}'"
+    if entry.package is not None:
+        what += f" of the package '{entry.package}'"
+    settings = {**entry.settings, **({} if entry.model is None else {"model": entry.model})}
+    written = json.dumps(settings, ensure_ascii=False, sort_keys=True, default=str)
+    yield Ask(plain(what), "adapter", plain(what), plain(written))
+
+
+def ask_for_path(to: str, name: str, files: NamedFiles) -> Ask:
+    """Return what it takes to read a file or folder that an adapter of ours opens itself.
+
+    One of the checkout is asked for by its content, any other by its path.
+    """
+    root = files.root
+    path = _inside(name, root)
+    real = None if root is None else os.path.realpath(root / name)
+    if path is None or (root is not None and _inside(str(real), root) is None):
+        return Ask(to, "file", plain(name if real is None else real))
+    return Ask(to, "content", plain(path), files.on_disk(path) or ABSENT)
+
+
+def plain(text: str) -> str:
+    """Return a text without lone surrogates, which stand for bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
+
+
+def _located(argv: Sequence[str], files: NamedFiles) -> str:
+    """Return a whole command as one text: a program on PATH by the path that it is found under."""
+    program, *arguments = argv
+    if "/" not in program:
+        program = files.which(program) or program
+    elif not Path(program).is_absolute():
+        # './x' and 'x' are one file of the tree, and 'x' alone would be a name on PATH.
+        program = f"./{os.path.normpath(program)}"
+    return plain(shlex.join([program, *arguments]))
+
+
+def _contents(
+    command: str, argv: Sequence[str], files: NamedFiles, *, program_in_tree: bool
+) -> Iterator[Ask]:
+    """Yield the files of the tree that a command names, each by its content."""
+    program, *arguments = argv
+    found: dict[str, str] = {}
+    place = program if "/" in program else files.which(program) or ""
+    path = _inside(place, files.root)
+    if path is not None:
+        look = files.in_tree if program_in_tree and "/" in program else files.on_disk
+        found[path] = look(path) or ABSENT
+    for path in named_paths(arguments, files.root):
+        digest = files.in_tree(path)
+        if digest is not None and path not in found:
+            found[path] = digest
+    if not program_in_tree and any(path.startswith(AGENTS) for path in found):
+        # They are laid out together, so one may load another.
+        found |= dict(files.of_agents())
+    for path, digest in found.items():
+        yield Ask(command, "content", plain(path), digest)
+
+
+def named_paths(arguments: Iterable[str], root: Path | None) -> Iterator[str]:
+    """Yield the paths of the tree that arguments may name, whether or not there is such a file.
+
+    Also looked at are the words of an argument (`sh -c TEXT`, `--option=FILE`, `-fFILE`), what an
+    interpreter starts in a folder, and the module after `-m`.
+    """
+    seen: set[str] = set()
+    before = ""
+    left = _MOST_PIECES
+    for argument in arguments:
+        pieces = [argument, *_PIECES.split(argument)]
+        pieces += [piece[2:] for piece in pieces if len(piece) > 2 and piece[0] == "-"]
+        pieces += [piece[1:] for piece in pieces if piece[:1] in ("@", "+")]
+        if before == "-m":
+            pieces.append(f"{argument.replace('.', '/')}.py")
+            pieces.append(argument.replace(".", "/"))
+        before = argument
+        for piece in pieces[:left]:
+            path = _inside(piece, root)
+            if path is None or path in seen:
+                continue
+            seen.add(path)
+            yield path
+            yield from (f"{path}/{name}" for name in _STARTS_IN)
+        left -= len(pieces)
+        if left <= 0:
+            return
+
+
+def _inside(name: str, root: Path | None) -> str | None:
+    """Return a path as the tree has it, None for one that leads out of it."""
+    if not name or "\0" in name:
+        return None
+    path = name
+    if Path(name).is_absolute():
+        if root is None:
+            return None
+        place, top = os.path.normpath(name), os.path.normpath(root.absolute())
+        if not place.startswith(f"{top}{os.sep}"):
+            place, top = os.path.realpath(name), os.path.realpath(root)
+        if not place.startswith(f"{top}{os.sep}"):
+            return None
+        path = place[len(top) + 1 :]
+    path = os.path.normpath(path).replace(os.sep, "/")
+    return None if path == "." or path == ".." or path.startswith("../") else path
