@@ -18,8 +18,9 @@ from esaa_git.agents.asking import asks_of_command, asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
-from esaa_git.agents.presets.preset import Preset, Report, ToolOutput, provider_of_model
+from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
 from esaa_git.agents.programs import WHERE, check_names, environment, find_program, place_of
+from esaa_git.agents.providers import provider_of_model
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import AgentEntry

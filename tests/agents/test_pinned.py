@@ -13,7 +13,7 @@ import pytest
 from esaa_git.agents import pinned
 from esaa_git.agents.adapter import AdapterContext
 from esaa_git.agents.pinned import digest_of, laid_out, names_pinned, version_of
-from esaa_git.agents.presets.preset import provider_of_model
+from esaa_git.agents.providers import provider_of_host, provider_of_model
 from esaa_git.core.canonical import digest
 from esaa_git.core.programs import Programs
 from esaa_git.errors import AgentError
@@ -143,3 +143,11 @@ def test_a_tool_that_does_not_say_its_version_has_none(
 )
 def test_who_serves_a_model_is_told_by_its_name(model: str | None, provider: str | None) -> None:
     assert provider_of_model(model) == provider
+
+
+def test_who_serves_a_model_is_told_by_the_host_that_is_asked() -> None:
+    assert provider_of_host("api.openai.com:443") == "openai"
+    assert provider_of_host("API.Anthropic.com.") == "anthropic"
+    assert provider_of_host("models.example.com") == "models.example.com"
+    assert provider_of_host("notopenai.com") == "notopenai.com"
+    assert provider_of_host(None) is None

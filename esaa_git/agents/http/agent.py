@@ -21,6 +21,7 @@ from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, ser
 from esaa_git.agents.http.endpoint import UNPAID, Endpoint, redacted, redacted_body
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
+from esaa_git.agents.providers import provider_of_host
 from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
 from esaa_git.core.asks import Ask
@@ -29,7 +30,7 @@ from esaa_git.core.event import instant
 from esaa_git.core.events.spec import choice, integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.agent import Answer, Ran, Request
 from esaa_git.ports.consent import NamedFiles
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class HttpAgent:
 
         self._endpoint.url(self._dialect.path)
         self._endpoint.key()
+
+    def ran(self) -> Ran:
+        """Return who answers at the endpoint."""
+        return Ran(provider=provider_of_host(self._endpoint.host))
 
     def prepare(self, request: Request) -> Request:
         """Return the request with the exact body of the HTTP request, and the template's name.

@@ -24,6 +24,7 @@ from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, ser
 from esaa_git.agents.local.server import ModelServer, NotServing, ServerSettings, serving
 from esaa_git.agents.local.weights import SHIPPED, digest_of, find_weights
 from esaa_git.agents.prompts import Prompt, render
+from esaa_git.agents.providers import LOCAL
 from esaa_git.agents.settings import DURATION, PROMPTED
 from esaa_git.core import canonical
 from esaa_git.core.asks import Ask
@@ -33,7 +34,7 @@ from esaa_git.core.events.spec import integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.floor import path_fault
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.agent import Answer, Ran, Request
 from esaa_git.ports.consent import NamedFiles
 from esaa_git.resources import resource_path
 
@@ -115,6 +116,10 @@ class LocalAgent:
                 f"correct 'max_output_tokens' or 'context_tokens' in .roadmap/{SWARM}",
             )
         self.model = f"{self._title}@{digest_of(self._file())[:12]}"
+
+    def ran(self) -> Ran:
+        """Return what serves the model."""
+        return Ran(provider=LOCAL)
 
     def prepare(self, request: Request) -> Request:
         """Return the request with the body that goes to the server, and the template's name.

@@ -118,32 +118,6 @@ class Preset:
         return {**report.usage, "price_source": f"reported by {self.name}"}
 
 
-_PROVIDERS: Final = {
-    "anthropic": ("anthropic", "claude"),
-    "openai": ("openai", "gpt", "o1", "o3", "o4"),
-    "gcp.gemini": ("google", "gemini"),
-    "deepseek": ("deepseek",),
-    "mistral_ai": ("mistral", "codestral"),
-    "x_ai": ("xai", "grok"),
-    "aws.bedrock": ("bedrock", "amazon-bedrock"),
-    "azure.ai.openai": ("azure",),
-    "groq": ("groq",),
-    "ollama": ("ollama", "ollama_chat"),
-    "openrouter": ("openrouter",),
-}
-
-
-def provider_of_model(model: str | None) -> str | None:
-    """Return who serves a model, by the name before its '/', or by the beginning of its own."""
-    if not model:
-        return None
-    service, slash, name = model.lower().partition("/")
-    for provider, names in _PROVIDERS.items():
-        if (slash and service in names) or (not slash and service.split("-")[0] in names):
-            return provider
-    return service[:100] if slash and name else None
-
-
 def document(text: bytes) -> Any:
     """Return the JSON value of a text, decimal fractions exact; None where it is none."""
     try:
