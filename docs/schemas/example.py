@@ -18,6 +18,7 @@ from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events import AttemptCreate, RunInit
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.programs import Programs
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.log import Attachments
@@ -78,11 +79,14 @@ redact: []
     "agents_swarm.yaml": """\
 schema_version: "0.3.0"
 agents:
-  agent-spec: {adapter: scripted, folder: recorded}
+  agent-spec: {adapter: command, command: [./.roadmap/agents/spec]}
 kinds: {spec: agent-spec}
 """,
 }
 """Contracts as small as they can be; `allowed_signers` joins them with the key's line."""
+
+PROGRAMS = Programs.of({".roadmap/agents/spec": ("100755", b"#!/bin/sh\nexec my-agent --json\n")})
+"""The one program that the run pins."""
 
 
 def signer(seed: bytes = SEED) -> PrivateKeySigner:
@@ -100,7 +104,7 @@ def contracts() -> Contracts:
         allowed_signers_line([ALICE, "approver", "admin"], signer(PERSONS_SEED).public_key_line),
     )
     texts = {**CONTRACTS, "allowed_signers": "".join(f"{line}\n" for line in lines)}
-    return Contracts({name: text.encode() for name, text in texts.items()})
+    return Contracts({name: text.encode() for name, text in texts.items()}, PROGRAMS)
 
 
 def base_commit() -> bytes:
@@ -122,6 +126,7 @@ def new_events(base: str) -> tuple[NewEvent, NewEvent]:
                 contracts=contracts().pins,
                 tasks=(TaskDefinition(task_id="T-1000", kind="spec", title="Say what to build"),),
                 by=ALICE,
+                programs=PROGRAMS.pins,
             ),
         ),
         NewEvent(
@@ -163,6 +168,8 @@ def blocks(folder: Path) -> dict[str, str]:
     """Return the content of every block of the example, by name."""
     repository, events, commits, state = write_log(folder)
     found = {f"contracts/{name}": data.decode() for name, data in contracts().files.items()}
+    for pin in PROGRAMS.pins:
+        found[f"programs/{pin.sha256}"] = PROGRAMS.content(pin).decode()
     found["base"] = base_commit().decode()
     ids = {
         "orchestrator seed": SEED.hex(),

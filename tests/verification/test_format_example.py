@@ -68,6 +68,7 @@ def test_the_events_are_decoded_and_projected_to_the_state_of_the_document(
     state = project(events)
     for table, key, path in (
         ("", "project", "roadmap/project.json"),
+        ("", "programs", "roadmap/programs.json"),
         ("", "run", "roadmap/run.json"),
         ("tasks", "T-1000", "roadmap/8/7/T-1000.json"),
     ):
@@ -123,7 +124,8 @@ def plain(tmp_path: Path) -> Git:
 
 def contents(blocks: Mapping[str, str], number: int) -> dict[str, str]:
     """Everything in the tree of an event, by path."""
-    found = {name: text for name, text in blocks.items() if name.startswith("contracts/")}
+    beside = ("contracts/", "programs/")
+    found = {name: text for name, text in blocks.items() if name.startswith(beside)}
     state = f"state-{number}/"
     found |= {
         name.removeprefix(state): text for name, text in blocks.items() if name.startswith(state)
@@ -177,7 +179,11 @@ def test_the_trailers_are_a_sha_256_chain_over_the_events(
         assert trailers["ESAA-Log"] == ids["log id"]
         assert trailers["ESAA-Seq"] == str(number)
         previous = found
-    pins = dict(re.findall(r'"path":"([^"]+)","sha256":"([0-9a-f]+)"', blocks["event-1"]))
+    contracts = blocks["event-1"].partition('"programs":')[0]
+    pins = dict(re.findall(r'"path":"([^"]+)","sha256":"([0-9a-f]+)"', contracts))
+    (program,) = (name for name in blocks if name.startswith("programs/"))
+    assert program == f"programs/{sha256(blocks[program].encode()).hexdigest()}"
+    assert program.removeprefix("programs/") in blocks["event-1"]
     assert pins == {
         name.removeprefix("contracts/"): sha256(text.encode()).hexdigest()
         for name, text in blocks.items()
