@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esaa_git.core.limits import TOO_MUCH
 from esaa_git.errors import ConflictError, EsaaError, RefusedError
+from esaa_git.remote.parts import TooMuchAtOnce
 from esaa_git.store.program import GitFailed
 
 _BEHIND = frozenset({"fetch first", "non-fast-forward", "stale info"})
@@ -40,7 +42,8 @@ def refusal(name: str, error: GitFailed) -> EsaaError | None:
             hint=f"run 'git esaa sync {name}'",
         )
     if any(one.summary == "[remote rejected]" for one in rejected):
-        return RefusedError(
+        kind = TooMuchAtOnce if TOO_MUCH in of_server else RefusedError
+        return kind(
             f"'{name}' refuses the push",
             cause=of_server or cause,
             hint="nothing moved there; its words above say what to do",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -27,11 +28,12 @@ from esaa_git.errors import (
 from esaa_git.faults import Point, reach
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
+from esaa_git.remote.parts import send_in_parts
 from esaa_git.remote.records import Records
 from esaa_git.remote.refusal import refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.log import load_tip
-from esaa_git.store.position import common_event, contains, genesis_of
+from esaa_git.store.position import common_event, contains, genesis_of, walk_back
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
@@ -291,10 +293,18 @@ class Remote:
         sent, self.left = self._records.to_send(records, there, local)
         moving |= sent
         if moving:
-            self._send(moving)
+            events = self._unsent(local, there.get(self.log_ref))
+            send_in_parts(
+                events, lambda oid: self._send({self.log_ref: oid}), lambda: self._send(moving)
+            )
             reach(Point.PUSH_DONE)
         self._remember_pushed(local, branch, refs.get(f"{_HEADS}{branch}"))
         return sorted(moving)
+
+    def _unsent(self, local: str, theirs: str | None) -> list[str]:
+        """Return the events that the remote has not, oldest first."""
+        newer = takewhile(lambda oid: oid != theirs, walk_back(self._repository, local))
+        return list(newer)[::-1]
 
     def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
         """Push what leads to `tip`, which no ref here has to name yet, and the branch with it.

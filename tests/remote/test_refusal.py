@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from esaa_git.core.limits import TOO_MUCH
 from esaa_git.errors import ConflictError, EsaaError, RefusedError
+from esaa_git.hooks.deadline import too_much
+from esaa_git.remote import parts
+from esaa_git.remote.parts import TooMuchAtOnce, send_in_parts
 from esaa_git.remote.refusal import refusal
 from esaa_git.store.program import GitFailed
 
@@ -57,3 +61,77 @@ def test_a_server_that_takes_no_two_refs_at_once_refuses() -> None:
 
 def test_a_push_that_never_arrived_is_no_refusal() -> None:
     assert came_to("", "fatal: unable to access 'https://example.com/': timed out") is None
+
+
+# -- a long log in parts ------------------------------------------------------------------------
+
+
+class Server:
+    """A server that looks at so many events at once, and keeps what it was sent."""
+
+    def __init__(self, events: list[str], most: int, *, needs_effects: bool = False) -> None:
+        self.events, self.most, self.needs_effects = events, most, needs_effects
+        self.at = 0
+        self.pushes: list[int] = []
+
+    def take(self, upto: int, *, whole: bool) -> None:
+        if upto - self.at > self.most:
+            raise TooMuchAtOnce("too much")
+        if self.needs_effects and not whole:
+            raise RefusedError(
+                "refused", cause="it is not on 'main', and esaa.requireEffects is set"
+            )
+        self.pushes.append(upto - self.at)
+        self.at = upto
+
+    def receive(self) -> None:
+        send_in_parts(
+            self.events,
+            lambda oid: self.take(self.events.index(oid) + 1, whole=False),
+            lambda: self.take(len(self.events), whole=True),
+        )
+
+
+def events(count: int) -> list[str]:
+    return [f"{number:040x}" for number in range(count)]
+
+
+def test_what_a_server_finds_too_much_is_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Server(events(30), most=100)
+    short.receive()
+    assert short.pushes == [30]
+    slow = Server(events(30), most=4)
+    slow.receive()
+    assert sum(slow.pushes) == 30
+    assert max(slow.pushes) <= 4
+    monkeypatch.setattr(parts, "EVENTS_A_PUSH", 10)
+    long = Server(events(35), most=100)
+    long.receive()
+    assert long.pushes == [10, 10, 10, 5]
+    nothing_new = Server([], most=1)
+    nothing_new.receive()
+    assert nothing_new.pushes == [0]
+
+
+def test_a_single_event_that_is_too_much_ends_it() -> None:
+    with pytest.raises(TooMuchAtOnce):
+        Server(events(8), most=0).receive()
+
+
+def test_a_server_that_wants_effects_with_their_events_gets_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "EVENTS_A_PUSH", 10)
+    server = Server(events(35), most=100, needs_effects=True)
+    server.receive()
+    assert server.pushes == [35]
+    with pytest.raises(TooMuchAtOnce):
+        Server(events(35), most=20, needs_effects=True).receive()
+
+
+def test_the_words_of_the_hook_are_those_that_are_waited_for() -> None:
+    said = too_much("it takes longer than 60 s (esaa.hookTimeout)")
+    assert TOO_MUCH in said.message
+    rejected = f"!\t{OID}:refs/esaa/events\t[remote rejected] (pre-receive hook declined)\n"
+    found = came_to(f"{TO}{rejected}Done\n", f"remote: error: {said.message}\n{FAILED}")
+    assert isinstance(found, TooMuchAtOnce)
