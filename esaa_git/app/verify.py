@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from esaa_git.verification.branch import Relinked
 from esaa_git.verification.carrier import SQUASHED
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
 from esaa_git.verification.pins import NOTHING, Expected, is_oid
+from esaa_git.verification.presence import LOST, Gone
 from esaa_git.verification.report import Report
 
 _SHORT = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
@@ -50,6 +51,8 @@ class VerifyReport:
         branch: the working branch; `branch_commits` of it were read.
         relinked: effects that the branch holds in other commits than their own, and `recorded` how
             many of these links were put into the log now.
+        gone: paths that are not at the tip of the branch as an effect left them, and why: what
+            later effects or people changed since is how files live, what a merge lost is not.
         foreign: commits whose claims are let be (of another log, or older than this one), and why.
         check, event_id, commit: the number of the check that failed, the event, and the object;
             None where none did. `message` and `hint` are about that.
@@ -73,6 +76,7 @@ class VerifyReport:
     branch_commits: int
     relinked: tuple[Relinked, ...]
     foreign: tuple[tuple[str, str], ...]
+    gone: tuple[Gone, ...]
     recorded: int
     check: int | None
     event_id: str | None
@@ -92,6 +96,13 @@ class VerifyReport:
     def failure(self) -> type[EsaaError] | None:
         """The kind of error that the outcome amounts to; None where the record is intact."""
         return failure_of(self.outcome)
+
+    def gone_counts(self) -> list[tuple[str, int]]:
+        """Return how effects are not at the tip any more, each with how many there are."""
+        hows: dict[str, set[str]] = {}
+        for one in self.gone:
+            hows.setdefault(one.how, set()).add(one.effect_commit)
+        return sorted((how, len(effects)) for how, effects in hows.items() if how != LOST)
 
     def foreign_counts(self) -> list[tuple[str, int]]:
         """Return why claims of commits are let be, each with how many commits there are."""
@@ -129,6 +140,7 @@ class VerifyReport:
                 }
                 for one in self.relinked
             ],
+            "gone": [asdict(one) for one in self.gone],
             "foreign": [{"commit": oid, "why": why} for oid, why in self.foreign],
             "check": self.check,
             "event_id": self.event_id,
@@ -233,6 +245,7 @@ def _public(report: Report, recorded: int) -> VerifyReport:
         branch_commits=report.branch_commits,
         relinked=tuple(report.relinked),
         foreign=tuple(report.foreign),
+        gone=tuple(report.gone),
         recorded=recorded,
         check=audit.check,
         event_id=audit.event_id,
@@ -375,7 +388,7 @@ def _record(project: Project, report: Report) -> int:
 
     def said(one: Relinked) -> Carrier:
         """Return what is recorded: the last link of a commit says what it changes beside."""
-        if last[one.carried_by] is one:
+        if last[one.carried_by] is one or not one.carrier.beside:
             return one.carrier
         return Carrier(one.carried_by, (one.task_id,), SQUASHED)
 

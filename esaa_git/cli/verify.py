@@ -144,6 +144,12 @@ def name_of(file: Any) -> str:
     return str(getattr(file, "name", "<stdin>"))
 
 
+_GONE = {
+    "superseded": "not at the tip any more: files of {} effects, superseded by later effects",
+    "changed": "not at the tip any more: files of {} effects, changed by commits since",
+}
+
+
 def _print(report: VerifyReport) -> None:
     colour = {"ok": "green", "mismatch": "yellow"}.get(report.outcome, "red")
     click.echo(f"verify_status: {style(report.outcome, fg=colour, bold=True)}")
@@ -156,14 +162,17 @@ def _print(report: VerifyReport) -> None:
         if report.branch is not None:
             click.echo(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
         for one in report.relinked:
+            verb = "let go in" if one.how == "lost" else "carried by"
             click.echo(
-                f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is carried by "
+                f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is {verb} "
                 f"{one.carried_by[:12]} ({one.how}{', recorded' if one.is_recorded else ''})"
             )
             if one.carrier.beside:
                 paths = ", ".join(f"'{path.path}'" for path in one.carrier.beside[:10])
                 who = one.carrier.accepted_by or f"{len(one.carrier.people)} commits of people"
                 click.echo(f"  beside it {paths}{' ...' * (len(one.carrier.beside) > 10)}: {who}")
+        for how, count in report.gone_counts():
+            click.echo(f"{_GONE[how].format(count)} (--json lists them)")
         for why, count in report.foreign_counts():
             click.echo(f"let be: {count} commits whose claims are {why}, not verified here")
         click.echo(f"projection_hash_sha256: {report.projection_hash}")

@@ -15,7 +15,6 @@ from typing import Final
 
 import pygit2
 
-from esaa_git.core.events import RunInit
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
@@ -27,7 +26,7 @@ from esaa_git.store.log import LoadedTip, load_tip
 from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
-from esaa_git.verification.branch import Walked, check_branch
+from esaa_git.verification.branchaudit import BranchAudit, BranchSettings
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import CHECKS, Failure
@@ -51,7 +50,6 @@ from esaa_git.verification.ranges import (
     check_ranges,
     cores,
 )
-from esaa_git.verification.relink import Relinker
 from esaa_git.verification.report import Report
 from esaa_git.verification.walk import (
     CHUNK,
@@ -79,9 +77,7 @@ class _Settings:
     jobs: int
     strict: bool
     with_branch: bool
-    relink: bool
-    accept: Collection[str]
-    by: str | None
+    branch: BranchSettings
     expected: Expected
     on_progress: Callable[[int, int], None]
 
@@ -125,8 +121,9 @@ class Auditor:
         self._mark = mark
         self._full = full or relink
         self._remember = remember
+        branch = BranchSettings(strict, full, relink, accept, by)
         self._settings = _Settings(
-            jobs or cores(), strict, with_branch, relink, accept, by, expected, on_progress
+            jobs or cores(), strict, with_branch, branch, expected, on_progress
         )
 
     def run(self) -> Report:
@@ -364,78 +361,20 @@ class _Attempt:
         known = {one.effect_commit: one for one in closed}
         judge = ClaimJudge(self._repository, state, str(report.tip), self._log_id, known)
         self.has_carriers = bool(judge.carriers)
-        explain = None
-        if self._settings.relink:
-            explain = Relinker(
-                self._repository, closed, accept=self._settings.accept, by=self._settings.by
-            )
-        if explain is None and not self.has_carriers:
-            self._refuse_effects(())
         if self._absent:
             note = f"{self._absent} effect commits are not here; the log holds what they change"
             self._note(report, 11, note)
-        current = state.run.branch
-        names = {one.branch for one in closed} | ({current} if current is not None else set())
-        for name in sorted(names, key=lambda name: (name != current, name)):
-            of_branch = [one for one in closed if one.branch == name]
-            walked = self._check_branch(name, of_branch, judge, explain, report)
-            if walked is None:
-                continue
-            report.relinked += walked.relinked
-            report.foreign += walked.foreign
-            if name == current:
-                report.branch, report.branch_commits = name, walked.commits
-                report.branch_tip = walked.tip
-        self._refuse_effects({one.effect_commit for one in report.relinked})
-
-    def _refuse_effects(self, carried: Collection[str]) -> None:
-        """Raise the first failure of an effect commit, but for those that are gone and carried."""
-        failures = [
-            failure
-            for failure in self._effect_failures
-            if failure.hint is None or failure.oid not in carried
-        ]
-        if failures:
-            raise min(failures, key=lambda failure: failure.seq or 0)
-
-    def _check_branch(
-        self,
-        name: str,
-        closed: list[Closed],
-        judge: ClaimJudge,
-        explain: Relinker | None,
-        report: Report,
-    ) -> Walked | None:
-        tip = self._refs.read(f"refs/heads/{name}")
-        if tip is None:
-            note = f"the working branch '{name}' is not here: effects were checked in the log"
-            self._note(report, 11, note)
-            return None
-        since = self._since
-        walked = check_branch(
-            self._repository.read,
-            tip,
-            closed,
-            standing=judge.standing,
-            seen=self._base(),
-            verified=since.branch_tip if since is not None and since.branch == name else None,
+        BranchAudit(
+            self._repository,
+            self._refs,
+            self._settings.branch,
+            judge=judge,
             shallow=self._shallow,
-            explain=explain,
-        )
-        if walked.beyond:
-            note = (
-                f"the history of '{name}' that is here ends early (a shallow clone): "
-                f"{len(walked.beyond)} commits to be found in it may lie beyond"
-            )
-            self._note(report, 11, note)
-        return walked
-
-    def _base(self) -> tuple[str, ...]:
-        """Return the commit that the log began on; no effect of it can be older."""
-        if self._walk.genesis is None:
-            return ()
-        first = read_event_commit(self._repository.read, self._walk.genesis).event
-        return (first.payload.base,) if isinstance(first.payload, RunInit) else ()
+            since=self._since,
+            genesis=self._walk.genesis,
+            failures=self._effect_failures,
+            note=lambda note: self._note(report, 11, note),
+        ).check(closed, report)
 
     def _note(self, report: Report, check: int, note: str) -> None:
         report.notes.append(note)

@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pygit2
 
 from esaa_git.core.state import Carrier
 from esaa_git.store.objects import COMMIT, Commit, MalformedObject, Reader, decode_commit
+from esaa_git.store.trailers import speaks_of_us
 from esaa_git.verification.claims import FOREIGN, UNFOUNDED, Standing
 from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import CORRUPTED, Failure
+
+
+class Node(NamedTuple):
+    """What is kept of a commit that was walked over: its tree, its parents, and whether it speaks
+    of us (`esaa_git.store.trailers`)."""
+
+    tree: str
+    parents: tuple[str, ...]
+    speaks: bool = False
 
 
 @dataclass
@@ -35,6 +45,8 @@ class Walked:
     relinked: list[Relinked] = field(default_factory=list)
     foreign: list[tuple[str, str]] = field(default_factory=list)
     """Commits whose claims are let be, each with why."""
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """What was walked over, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,7 @@ def check_branch(
     for oid, commit, is_cut in _history(reader, tip, hiding, shallow):
         walked.commits += 1
         walked.is_cut |= is_cut
+        walked.nodes[oid] = Node(commit.tree, commit.parents)
         holds_verified |= verified in commit.parents
         note(oid, commit)
         if posing and explain is None:
@@ -172,6 +185,16 @@ def check_branch(
         message = "it is not on the branch; was the branch rolled back or rewritten?"
         raise first.locate(Failure(11, message, hint=REWRITTEN))
     return walked
+
+
+def nodes_of(
+    reader: Reader, tip: str, seen: Collection[str], shallow: Collection[str]
+) -> dict[str, Node]:
+    """Return the commits that lead to `tip` and not to those `seen`."""
+    return {
+        oid: Node(commit.tree, commit.parents, speaks_of_us(commit.payload))
+        for oid, commit, _ in _history(reader, tip, seen, shallow)
+    }
 
 
 def _recorded(closed: Closed, carrier: Carrier) -> Relinked:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from esaa_git.ports.checks import Audit
 from esaa_git.verification.branch import Relinked
 from esaa_git.verification.pins import Mark
+from esaa_git.verification.presence import Gone
 
 
 @dataclass
@@ -16,7 +17,8 @@ class Report:
     `sound` is the last event commit before the first offending one. `boundary` is where the log
     that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
     `relinked` are the effects that the branch holds in other commits than their own, `foreign` the
-    commits whose claims of events are let be, each with why.
+    commits whose claims of events are let be, each with why, `gone` what of effects is not at the
+    tip of its branch.
     """
 
     audit: Audit
@@ -36,6 +38,7 @@ class Report:
     hint: str | None = None
     relinked: list[Relinked] = field(default_factory=list)
     foreign: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
