@@ -95,18 +95,21 @@ def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int)
     if "review" in view and (note or words):
         decision = note or words.encode()
         return Answer(decision, 0, truncated=len(decision) > max_bytes)
-    diff = workspace.diff(max_bytes)
+    contract = view.get("contract", {})
+    diff = workspace.diff(max_bytes, contract.get("by_products", ()))
     if diff.fault is not None:
         fault = diff.fault
         return Answer(words.encode(), 0, fault.message, fault.code, fault.detail)
+    left_out = diff.left_out
     if not diff.updates:
         if note:
-            return Answer(note, 0, truncated=len(note) > max_bytes)
+            return Answer(note, 0, truncated=len(note) > max_bytes, left_out=left_out)
         if not words:
             failure = "ended without a change, a note or a word"
-            return Answer(b"", 0, failure, RejectCode.OUTPUT_EMPTY)
-        if view.get("contract", {}).get("write"):
-            return Answer(words.encode(), 0, _UNCHANGED, RejectCode.EMPTY_PROPOSAL)
+            return Answer(b"", 0, failure, RejectCode.OUTPUT_EMPTY, left_out=left_out)
+        if contract.get("write"):
+            code = RejectCode.EMPTY_PROPOSAL
+            return Answer(words.encode(), 0, _UNCHANGED, code, left_out=left_out)
     payload: dict[str, Any] = {"summary": words or _counted(len(diff.updates))}
     if diff.updates:
         payload["file_updates"] = [dict(update) for update in diff.updates]
@@ -117,7 +120,7 @@ def proposed(request: Request, workspace: Workspace, words: str, max_bytes: int)
         "payload": payload,
     }
     output = canonical.encode(envelope)
-    return Answer(output, 0, truncated=len(output) > max_bytes)
+    return Answer(output, 0, truncated=len(output) > max_bytes, left_out=left_out)
 
 
 def _counted(files: int) -> str:

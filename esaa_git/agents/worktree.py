@@ -188,10 +188,11 @@ class WorktreeAgent(EditingAgent[Outcome]):
         report = self._report(work, workspace)
         answer = self._failed(work, report, allowed)
         if answer is None:
-            self._remove_residue(request, workspace)
+            residue = self._remove_residue(request, workspace)
             words = printable_output((report.words or "").encode("utf-8", "replace"))
             most = self._context.max_output_bytes
             answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
+            answer = replace(answer, left_out=(*residue, *answer.left_out))
         usage = {} if self.preset is None else self.preset.usage(report)
         return replace(answer, model=_line(report.model), usage=usage)
 
@@ -245,8 +246,12 @@ class WorktreeAgent(EditingAgent[Outcome]):
             detail["stderr"] = stderr
         return Answer(outcome.output, 0, excerpt(failure, _MOST_TOLD), code, detail)
 
-    def _remove_residue(self, request: Request, workspace: Workspace) -> None:
-        """Remove what a tool left in the checkout for itself, but for what the base has as well."""
+    def _remove_residue(self, request: Request, workspace: Workspace) -> list[str]:
+        """Remove what a tool left in the checkout for itself, but for what the base has as well.
+
+        Return the names, a folder's with `/` at the end.
+        """
+        removed = []
         for beginning in self.preset.residue if self.preset is not None else ():
             for path in workspace.path.glob(f"{beginning}*"):
                 trees = self._context.trees
@@ -254,8 +259,11 @@ class WorktreeAgent(EditingAgent[Outcome]):
                     continue
                 if path.is_dir() and not path.is_symlink():
                     remove_folder(path)
+                    removed.append(f"{path.name}/")
                 else:
                     path.unlink()
+                    removed.append(path.name)
+        return sorted(removed)
 
     def _key_hint(self, preset: Preset) -> str:
         names = " or ".join(preset.keys)

@@ -11,15 +11,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.app.changes import file_updates
+from esaa_git.core.events.base import encode
 from esaa_git.errors import RefusedError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
+    from esaa_git.core.events.fields import LeftOut, LeftOutFile
     from esaa_git.core.rejection import Rejected
     from esaa_git.core.state import Attempt, State, Task
     from esaa_git.engine.exchange import Admission
     from esaa_git.ports.agent import Request
+
+_SHOWN: Final = 10
+"""So many paths that were left out are named on a line; the event names more of them."""
 
 CLAIMED: Final = "claim"
 """The mode of attempts that were claimed. A dispatched one has an agent of the swarm."""
@@ -55,6 +60,7 @@ class Outcome:
         effect_commit: the commit that the answer became on the working branch.
         issue_id: the issue that it reported.
         in_the_way: the paths with uncommitted work that it waits for.
+        left_out: what was made and is not in the proposal, and why.
     """
 
     kind: str
@@ -65,6 +71,16 @@ class Outcome:
     effect_commit: str | None = None
     issue_id: str | None = None
     in_the_way: tuple[str, ...] = ()
+    left_out: LeftOut | None = None
+
+    @property
+    def left_out_words(self) -> str:
+        """What was left out, on one line; empty where nothing was."""
+        if self.left_out is None:
+            return ""
+        shown = [_why_left_out(file) for file in self.left_out.files[:_SHOWN]]
+        more = self.left_out.count - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `git esaa submit --json` prints it."""
@@ -77,7 +93,16 @@ class Outcome:
             "detail": None if self.rejected is None else dict(self.rejected.detail),
             "effect_commit": self.effect_commit,
             "issue_id": self.issue_id,
+            "left_out": None if self.left_out is None else encode(self.left_out),
         }
+
+
+def _why_left_out(file: LeftOutFile) -> str:
+    if file.why == "settings":
+        who = f"a task of kind {' or '.join(file.kinds)}" if file.kinds else "no task"
+        return f"'{file.path}' ({who} may write it)"
+    words = {"outside": "outside of the task's boundary"}
+    return f"'{file.path}' ({words.get(file.why, file.why)})"
 
 
 def outcome_of(admission: Admission) -> Outcome:
@@ -91,6 +116,7 @@ def outcome_of(admission: Admission) -> Outcome:
         admission.effect_commit,
         admission.issue_id,
         tuple(path.path for path in admission.in_the_way),
+        admission.left_out,
     )
 
 

@@ -6,9 +6,11 @@
    and without a filter program. A file under a filter attribute is taken as it is.
 3. git compares that index with the tree that was laid out, and says what was renamed.
 
-New files that the checkout's `.gitignore` files name, as they stand after the agent's work, stay
-out; an edit of a tracked file never does. What a person keeps in `.git/info/exclude` or in a
-global ignore file does not count: the same work gives the same proposal everywhere.
+New files that the `.gitignore` files of the base name, or the contract's globs for by-products,
+stay out, and are named; an edit of a tracked file never does. What the agent wrote into such a file
+is a proposal like any other and hides nothing, neither its own work nor another's. What a person
+keeps in `.git/info/exclude` or in a global ignore file does not count: the same work gives the same
+proposal everywhere.
 
 A new symlink, device, socket or pipe, a change of a symlink or submodule of the base, and a git
 repository inside of the checkout are no files: the diff is a fault that names the path.
@@ -38,6 +40,7 @@ from esaa_git.folders import ROOM, no_room
 from esaa_git.ports.agent import Diff
 from esaa_git.store.objects import (
     BLOB,
+    FILE_MODES,
     MODE_EXECUTABLE,
     MODE_FILE,
     MODE_SYMLINK,
@@ -61,39 +64,58 @@ _SENTINEL: Final = ".esaa-sentinel"
 Update = dict[str, Any]
 
 
-def take_diff(git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int) -> Diff:
+def take_diff(
+    git: IsolatedGit,
+    checkout: Path,
+    manifest: Manifest,
+    max_bytes: int,
+    by_products: Sequence[str] = (),
+) -> Diff:
     """Return the difference of a checkout to what was laid out there.
 
     Args:
         git: a private git directory, made for this one diff.
         max_bytes: how many bytes the contents in it may have together.
+        by_products: globs (`esaa_git.core.globs`) of new files that are left out.
 
     Raises:
         AgentError: if there is no room to find out.
     """
     try:
-        updates = _Differ(git, checkout, manifest, max_bytes).updates()
+        differ = _Differ(git, checkout, manifest, max_bytes, by_products)
+        updates = differ.updates()
     except ScanFault as faulty:
         return Diff((), faulty.rejected)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return Diff((), _too_long(error))
         raise no_room("find out what an agent changed", error) from error
-    return Diff(updates)
+    return Diff(updates, left_out=tuple(sorted(differ.left_out)))
 
 
 class _Differ:
     def __init__(
-        self, git: IsolatedGit, checkout: Path, manifest: Manifest, max_bytes: int
+        self,
+        git: IsolatedGit,
+        checkout: Path,
+        manifest: Manifest,
+        max_bytes: int,
+        by_products: Sequence[str],
     ) -> None:
         self._git = git
         self._checkout = checkout
         self._manifest = manifest
         self._max_bytes = max_bytes
         self._room = _SHRINKS * max_bytes
+        self._rules = [f"/{_SENTINEL}", *(f"/{glob}" for glob in by_products)]
+        self.left_out: Sequence[str] = ()
 
     def updates(self) -> Sequence[Update]:
+        rules = self._lay_out_rules()
         scan = Scanner(self._checkout, self._manifest, self._ignored).scan()
+        self.left_out = scan.ignored
+        for place in rules:
+            place.unlink()  # what is proposed of them is read from the checkout
         for path in scan.new:
             _check_name(path)
         changed = self._collect(scan)
@@ -112,15 +134,33 @@ class _Differ:
 
     # -- what is ignored --------------------------------------------------------------------
 
-    def _ignored(
-        self, files: Sequence[str], folders: Sequence[str], ignore_files: Sequence[str]
-    ) -> set[str]:
-        for path in ignore_files:
-            self._copy_ignore_file(path)
+    def _lay_out_rules(self) -> list[Path]:
+        """Write the `.gitignore` files of the base where git looks for them."""
+        listed = {
+            f"{folder}/.gitignore" if folder else ".gitignore": file
+            for folder, files in self._manifest.folders.items()
+            # git reads none that is a link (gitignore(5), "NOTES").
+            if (file := files.get(".gitignore")) is not None and file.mode in FILE_MODES
+        }
+        wanted = b"".join(file.raw_oid.hex().encode() + b"\n" for file in listed.values())
+        said = self._ask("cat-file", "--batch", "--buffer", data=wanted) if listed else b""
+        at = 0
+        for path in listed:
+            head, _, _ = said[at : at + 100].partition(b"\n")
+            size = int(head.split()[2])
+            start = at + len(head) + 1
+            at = start + size + 1
+            if size > _IGNORE_FILE_BYTES:
+                words = f"'{excerpt(path)}' has {size} bytes"
+                raise ScanFault(_too_large(words, _IGNORE_FILE_BYTES))
+            self._write(path, said[start : start + size], 0o644)
+        (self._git.folder / "info/exclude").write_text("\n".join(self._rules) + "\n")
+        return [self._place(path) for path in listed]
+
+    def _ignored(self, files: Sequence[str], folders: Sequence[str]) -> set[str]:
         # A pattern that ends in '/' matches what is a folder where git looks.
         for path in folders:
             self._place(path).mkdir(parents=True, exist_ok=True)
-        (self._git.folder / "info/exclude").write_text(f"/{_SENTINEL}\n")
         # With the sentinel, git finds something whatever we ask, and does not call that an error.
         # Behind './', a name that starts with ':' is a name (gitglossary(7), pathspec).
         said = self._ask(
@@ -131,27 +171,12 @@ class _Differ:
         verdicts = zip(fields[2::4], fields[3::4], strict=False)
         return {name_of(path[2:]) for pattern, path in verdicts if not pattern.startswith(b"!")}
 
-    def _copy_ignore_file(self, path: str) -> None:
-        try:
-            opened = open_below(self._checkout, path, is_file=True)
-        except ScanFault:
-            # No regular file: git does not read it either, and the scan says what it is.
-            return
-        with opened as file:
-            size = os.fstat(file).st_size
-            if size > _IGNORE_FILE_BYTES:
-                raise ScanFault(
-                    _too_large(f"'{excerpt(path)}' has {size} bytes", _IGNORE_FILE_BYTES)
-                )
-            self._write(path, os.read(file, _IGNORE_FILE_BYTES), 0o644)
-
     # -- contents ---------------------------------------------------------------------------
 
     def _collect(self, scan: Scan) -> list[str]:
         """Copy what changed to our folder; return the paths, those that are gone first."""
         gone = list(scan.gone)
         changed = [path for path, file in scan.touched.items() if self._copy_touched(path, file)]
-        # An ignore file that is new may be there already, with what it held a moment ago.
         for path in scan.new:
             self._copy(path, None)
         return gone + changed + scan.new
@@ -220,9 +245,9 @@ class _Differ:
 
     # -- git's judgement --------------------------------------------------------------------
 
-    def _ask(self, *arguments: str, paths: Sequence[str] = ()) -> bytes:
+    def _ask(self, *arguments: str, paths: Sequence[str] = (), data: bytes = b"") -> bytes:
         """Run git on our copies; what it cannot make out is a fault of what it was given."""
-        lines = b"".join(bytes_of(path) + b"\0" for path in paths)
+        lines = data + b"".join(bytes_of(path) + b"\0" for path in paths)
         try:
             return self._git.run(self._git.files, *arguments, input=lines, timeout=_SECONDS)
         except RepositoryError as error:

@@ -50,10 +50,12 @@ class Scan:
     touched: dict[str, ManifestEntry] = field(default_factory=dict)
     gone: dict[str, ManifestEntry] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    """New, and left out by a rule: files, and folders with `/` at the end, which stand for all."""
 
 
-Ignored = Callable[[Sequence[str], Sequence[str], Sequence[str]], set[str]]
-"""Takes new files, new folders and the `.gitignore` files so far; returns what is ignored."""
+Ignored = Callable[[Sequence[str], Sequence[str]], set[str]]
+"""Takes new files and new folders, and returns those that are ignored."""
 
 
 class Scanner:
@@ -64,7 +66,6 @@ class Scanner:
         self._manifest = manifest
         self._ignored = ignored
         self._scan = Scan()
-        self._ignore_files: list[str] = []
         self._files: dict[str, int] = {}
         self._folders: list[str] = []
         self._count = 0
@@ -120,8 +121,6 @@ class Scanner:
                     or changed >= racy_from
                 ):
                     self._touched(start + name, file, status.st_mode)
-                if name == ".gitignore":
-                    self._ignore_files.append(start + name)
         self._missing(start, left)
         return below
 
@@ -165,9 +164,6 @@ class Scanner:
             rejected = normalise_path(path)
             assert isinstance(rejected, Rejected)
             raise ScanFault(rejected)
-        # An ignore file may hide its siblings and itself, as it does for git.
-        if path.rpartition("/")[2] == ".gitignore":
-            self._ignore_files.append(path)
 
     def _admit_new(self) -> list[str]:
         """Take the new files of this level that are not ignored; return the folders to visit."""
@@ -175,8 +171,9 @@ class Scanner:
         if not files and not folders:
             return []
         self._files, self._folders = {}, []
-        ignored = self._ignored(list(files), folders, self._ignore_files)
-        self._ignore_files = []
+        ignored = self._ignored(list(files), folders)
+        self._scan.ignored += [path for path in files if path in ignored]
+        self._scan.ignored += [f"{path}/" for path in folders if path in ignored]
         for path, mode in files.items():
             if path in ignored:
                 continue

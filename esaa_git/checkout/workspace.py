@@ -126,14 +126,14 @@ class GitWorkspace:
         self._settings = settings
         self._manifest = manifest
 
-    def diff(self, max_bytes: int) -> Diff:
+    def diff(self, max_bytes: int, by_products: Sequence[str] = ()) -> Diff:
         """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
 
         Raises:
             AgentError: if there is no room to find out.
         """
         with isolated_git(self.readable, self._settings) as git:
-            return diff.take_diff(git, self.path, self._manifest, max_bytes)
+            return diff.take_diff(git, self.path, self._manifest, max_bytes, by_products)
 
 
 def _lay_out(

@@ -109,10 +109,12 @@ class Live:
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Return one line on what became of an attempt."""
+    """Return a line on what became of an attempt, and one on what it made and was left out."""
     label, colour = _LABELS.get(outcome.kind, (outcome.kind, ""))
     what = outcome.message.split("\n", 1)[0]
     if outcome.rejected is not None:
         what = f"{outcome.rejected.code}: {what}"
     shown = what if len(what) <= MAX_SHOWN else what[: MAX_SHOWN - 1] + "…"
-    return f"{style(label, fg=colour) if colour else label} {outcome.attempt_id}  {shown}"
+    line = f"{style(label, fg=colour) if colour else label} {outcome.attempt_id}  {shown}"
+    left_out = outcome.left_out_words
+    return f"{line}\nleft out {outcome.attempt_id}  {left_out}" if left_out else line

@@ -152,6 +152,8 @@ def _print(outcome: Outcome, as_json: bool) -> int:
         click.echo(f"{outcome.kind}: {outcome.message or outcome.task_id}")
         if outcome.effect_commit is not None:
             click.echo(f"effect: {outcome.effect_commit}")
+        if outcome.left_out_words:
+            click.echo(f"left out: {outcome.left_out_words}")
     if outcome.rejected is not None:
         from esaa_git.core.rejection import EXPLANATIONS
 

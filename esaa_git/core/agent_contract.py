@@ -44,6 +44,8 @@ class KindContract:
     """Globs of the files that a request carries; None for those that the kind may read."""
     opens: GlobSet = _NONE
     """What it may write of the files that run by themselves; `write` holds these globs as well."""
+    outside: str = "reject"
+    """What becomes of a new file outside the boundary: `reject`, or `drop` and name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class AgentContract:
     prohibited_operations: frozenset[str]
     self_running: int | None = None
     """The version of the list of files that run by themselves; None for none of them."""
+    by_products: GlobSet = _NONE
+    """New files that no proposal holds: they are left out, and named."""
     pin_patterns: tuple[str, ...] = ()
     """Globs of the files that belong to programs which act or judge."""
 
@@ -103,7 +107,8 @@ def agent_contract(document: Mapping[str, Any]) -> AgentContract:
         tuple(prohibitions["paths"]),
         frozenset(prohibitions["operations"]),
         listed,
-        pin_patterns(AGENT_CONTRACT, document),
+        pin_patterns=pin_patterns(AGENT_CONTRACT, document),
+        by_products=_globs(f"{AGENT_CONTRACT}: by_products", document.get("by_products", [])),
     )
 
 
@@ -138,6 +143,7 @@ def _kind(name: str, document: Mapping[str, Any], listed: int | None) -> KindCon
         ),
         None if context is None else tuple(context),
         _globs(f"{where}/opens", opens),
+        document.get("outside", "reject"),
     )
 
 

@@ -57,6 +57,7 @@ AGENT_CONTRACT = record(
                     "checks": array(schema_of(Check), most=20),
                     "context": _GLOBS,
                     "opens": _GLOBS,
+                    "outside": choice("reject", "drop"),
                 },
             )
         ),
@@ -65,7 +66,7 @@ AGENT_CONTRACT = record(
             {"self_running": integer(1)},
         ),
     },
-    {"pin": _PIN},
+    {"pin": _PIN, "by_products": _GLOBS},
 )
 
 _ROLES = array(choice(*ROLES), least=1)

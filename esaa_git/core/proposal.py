@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 from weakref import WeakKeyDictionary
@@ -28,6 +28,7 @@ from esaa_git.core.answer import (
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.edits import Edit, apply_edits
+from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.globs import Glob, GlobSet
 from esaa_git.core.judges import Judges, judges_of, opens
 from esaa_git.core.patches import apply_patch, parse_patch
@@ -35,11 +36,12 @@ from esaa_git.core.paths import (
     ALWAYS_PROTECTED,
     case_key,
     check_path_set,
+    folded_name,
     is_protected,
     normalise_path,
 )
-from esaa_git.core.rejection import RejectCode, Rejected, together
-from esaa_git.core.self_running import Found, runs_by_itself
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, together
+from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
 from esaa_git.core.state import Task
 
 
@@ -148,6 +150,55 @@ _Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 _KNOWN: WeakKeyDictionary[Contracts, dict[_Key, Boundary]] = WeakKeyDictionary()
 """What was made of the kinds of contracts in use, since verification asks for it often."""
+
+
+def left_out(
+    updates: Sequence[FileUpdate], boundary: Boundary, is_there: Callable[[str], bool]
+) -> tuple[Sequence[FileUpdate], tuple[LeftOutFile, ...]]:
+    """Part a proposal into what is to be judged, and what is left out of it and named.
+
+    That is what says which work git sees and how (`GIT_SETTINGS`), where the kind does not open
+    it; and of the new files, by-products, and those outside a boundary that drops them. A change of
+    a file that is there, and what is protected for any other reason, is judged.
+
+    Args:
+        is_there: answers whether the base has a file, or anything else, at a path.
+    """
+    kept: list[FileUpdate] = []
+    left: list[LeftOutFile] = []
+    for update in updates:
+        found = _left_out(update, boundary, is_there)
+        if found is None:
+            kept.append(update)
+        else:
+            left.append(found)
+    return kept, tuple(left)
+
+
+def _left_out(
+    update: FileUpdate, boundary: Boundary, is_there: Callable[[str], bool]
+) -> LeftOutFile | None:
+    path = normalise_path(update.path)
+    if isinstance(path, Rejected) or isinstance(update, RenameFile):
+        return None
+    fault = boundary.check(path)
+    is_by_product = boundary.contract.by_products.matches(path)
+    if fault is None and not is_by_product:
+        return None
+    shown = excerpt(path, 400)
+    if fault is not None and folded_name(path.rpartition("/")[2]) in GIT_SETTINGS:
+        if "family" not in fault.detail:  # closed by something else than the list
+            return None
+        kinds = boundary.contract.openers(path)
+        return LeftOutFile(path=shown, why="settings", kinds=kinds or None)
+    if not isinstance(update, WriteFile) or is_there(path):
+        return None
+    if is_by_product:
+        return LeftOutFile(path=shown, why="by-product")
+    drops = boundary.kind.outside == "drop"
+    if drops and fault is not None and fault.code == RejectCode.BOUNDARY_VIOLATION:
+        return LeftOutFile(path=shown, why="outside")
+    return None
 
 
 def check_updates(

@@ -120,6 +120,7 @@ def _contract(contracts: Contracts, task: Task) -> dict[str, Any]:
         "read": list(boundary.kind.read_patterns),
         "prohibited_paths": list(contracts.agent.prohibited_patterns),
         "self_running": _self_running(contracts),
+        "by_products": [glob.pattern for glob in contracts.agent.by_products.globs],
         "prohibited_operations": sorted(boundary.operations),
         "limits": {
             "max_output_bytes": policy.max_output_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from esaa_git.core.events import OutputRejected, ReviewResult
 from esaa_git.core.events.base import Record
-from esaa_git.core.events.fields import Exchange, Try, Usage
+from esaa_git.core.events.fields import Exchange, LeftOut, Try, Usage
 
 
 class CallResult(Record):
@@ -18,6 +18,7 @@ class CallResult(Record):
     usage: Usage | None = None
     latency_ms: int | None = None
     tries: tuple[Try, ...] | None = None
+    left_out: LeftOut | None = None
 
     @classmethod
     def of(cls, payload: OutputRejected | ReviewResult) -> CallResult:
@@ -28,6 +29,7 @@ class CallResult(Record):
             usage=payload.usage,
             latency_ms=payload.latency_ms,
             tries=payload.tries,
+            left_out=payload.left_out if isinstance(payload, OutputRejected) else None,
         )
 
 

@@ -30,7 +30,7 @@ from esaa_git.engine.effect import (
     waits_for_review,
 )
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
+from esaa_git.engine.exchange import Admission, AgentOutput, call_result, named, reject
 from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
@@ -177,6 +177,7 @@ def _admit_result(
     task_id = accepted.envelope.task_id
     task = tx.state.tasks[task_id]
     proposal, write = accepted.proposal, None
+    call = replace(call, left_out=named(accepted.left_out, call.left_out))
     if proposal is not None:
         found = fitted(engine, tx, task, proposal, proof)
         if isinstance(found, Unproven):
@@ -194,11 +195,13 @@ def _admit_result(
     )
     recorded = tx.ask(accept)
     if needs_review(task, tx.contracts):
-        return waits_for_review(tx, task_id)
-    if proposal is None:
-        return is_done(tx, task_id)
-    written = next(one.commit for one in recorded if isinstance(one.event.payload, FileWrite))
-    return commit_effect(engine, tx, task_id, proposal, written)
+        admission = waits_for_review(tx, task_id)
+    elif proposal is None:
+        admission = is_done(tx, task_id)
+    else:
+        written = next(one.commit for one in recorded if isinstance(one.event.payload, FileWrite))
+        admission = commit_effect(engine, tx, task_id, proposal, written)
+    return dataclasses.replace(admission, left_out=call.left_out)
 
 
 def _result(
@@ -222,6 +225,7 @@ def _result(
         usage=call.usage or claimed,
         latency_ms=call.latency_ms,
         tries=call.tries,
+        left_out=call.left_out,
         exchange=call.exchange,
         agent=output.agent,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,9 @@ from esaa_git.core import secrets, storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, StoragePolicy
 from esaa_git.core.events.base import decode
-from esaa_git.core.events.fields import Exchange, ExchangePart, Try, Usage
+from esaa_git.core.events.fields import Exchange, ExchangePart, LeftOut, LeftOutFile, Try, Usage
 from esaa_git.core.events.output_rejected import Output
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Reject
@@ -58,8 +58,9 @@ def call_result(engine: Engine, contracts: Contracts, output: AgentOutput) -> Ca
     """Store what STORAGE_POLICY lets us keep of a call, and return what events record of it."""
     answer, policy = output.answer, output.storage(contracts)
     exchange = _exchange(engine, contracts, output)
+    left_out = _left_out(contracts, policy, answer.left_out)
     if output.request is None:
-        return CallResult(exchange=exchange, model=answer.model)
+        return CallResult(exchange=exchange, model=answer.model, left_out=left_out)
     tries: list[dict[str, Any]] = storage.redact_value([dict(one) for one in answer.tries], policy)
     return CallResult(
         exchange=exchange,
@@ -67,7 +68,31 @@ def call_result(engine: Engine, contracts: Contracts, output: AgentOutput) -> Ca
         usage=decode(Usage, answer.usage) if answer.usage else None,
         latency_ms=answer.latency_ms,
         tries=tuple(decode(Try, one) for one in tries) or None,
+        left_out=left_out,
     )
+
+
+def _left_out(contracts: Contracts, policy: StoragePolicy, paths: Sequence[str]) -> LeftOut | None:
+    """Return what an agent made and its output does not hold, as events record it."""
+    by_products = contracts.agent.by_products
+    return named(
+        LeftOutFile(
+            path=excerpt(storage.redact(path, policy), 400),
+            why="by-product" if by_products.matches(path.rstrip("/")) else "ignored",
+        )
+        for path in paths
+    )
+
+
+def named(files: Iterable[LeftOutFile], more: LeftOut | None = None) -> LeftOut | None:
+    """Return files that are left out as they are recorded, after `more`: the first of them by name.
+
+    None where there are none.
+    """
+    found = list(files)
+    count = len(found) + (0 if more is None else more.count)
+    shown = (*(() if more is None else more.files), *found)[:MAX_NAMED]
+    return LeftOut(count=count, files=tuple(shown)) if count else None
 
 
 def _exchange(engine: Engine, contracts: Contracts, output: AgentOutput) -> Exchange | None:
@@ -104,6 +129,7 @@ class Admission:
     effect_commit: str | None = None
     issue_id: str | None = None
     in_the_way: tuple[InTheWay, ...] = ()
+    left_out: LeftOut | None = None
 
 
 def reject(
@@ -144,4 +170,6 @@ def reject(
             closing=closing,
         )
     )
-    return Admission("rejected", task_id, attempt_id, safe.message, rejected=safe)
+    return Admission(
+        "rejected", task_id, attempt_id, safe.message, rejected=safe, left_out=call.left_out
+    )

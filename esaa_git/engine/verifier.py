@@ -23,10 +23,11 @@ from esaa_git.core.answer import (
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.envelope import Envelope, decode
+from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.paths import check_tree
-from esaa_git.core.proposal import Boundary, after_image, check_updates
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
 from esaa_git.core.state import LESSONS_OF_ATTEMPT, Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
@@ -39,6 +40,7 @@ class Accepted:
 
     envelope: Envelope
     proposal: Proposal | None = None
+    left_out: tuple[LeftOutFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,14 @@ class Verifier:
         if not isinstance(answer, Result) or not answer.file_updates:
             return Accepted(envelope)
         task = state.tasks[envelope.task_id]
-        proposal = self._resolve(answer.file_updates, task, contracts)
-        return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal)
+        boundary, base = self.boundary(task, contracts), attempt.base
+        kept, left = left_out(
+            answer.file_updates, boundary, lambda path: self._trees.entry(base, path) is not None
+        )
+        if not kept:
+            return _nothing_left(left)
+        proposal = self._resolve(kept, task, contracts)
+        return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal, left)
 
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
         """Return the proposal made for `tip` instead, merged three ways where files moved on.
@@ -341,6 +349,26 @@ def _check_address(
             {"holder": attempt.agent},
         )
     return None
+
+
+def _nothing_left(left: Sequence[LeftOutFile]) -> Rejected:
+    """Return the refusal of a proposal of which nothing is taken, with the reason for each path."""
+    first = left[0]
+    paths = [one.path for one in left]
+    detail = {"path": first.path, "paths": paths[:MAX_NAMED], "count": len(paths)}
+    if first.why == "settings":
+        may = f"a task of kind {' or '.join(first.kinds)} may" if first.kinds else "no kind may"
+        return Rejected(
+            RejectCode.PATH_PROTECTED,
+            f"'{first.path}' says what git sees and how, and this kind does not write it; {may}, "
+            "and nothing else was proposed",
+            {**detail, "kinds": list(first.kinds or ())},
+        )
+    return Rejected(
+        RejectCode.EMPTY_PROPOSAL,
+        f"nothing was proposed but files that are left out, as '{first.path}' ({first.why})",
+        detail,
+    )
 
 
 def _late(attempt: Attempt) -> Rejected:

@@ -151,6 +151,8 @@ def outcome(done: Outcome, state: State) -> Result:
         result["issue_id"] = done.issue_id
     if done.in_the_way:
         result["in_the_way"] = list(done.in_the_way)
+    if done.left_out_words:
+        result["left_out"] = done.left_out_words
     if task.active_attempt is not None:
         result["deadline"] = task.active_attempt.deadline
     return result

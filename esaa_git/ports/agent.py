@@ -48,6 +48,7 @@ class Answer:
             (an HTTP status, or 0 for a broken connection), `reason`, `waited_ms` until the next.
         handed: variables of the user that the agent was given, and their values. What is a secret
             among them is redacted wherever it said it, and a file that holds one is not taken.
+        left_out: what it made and its output does not hold: paths, a folder's with `/` at the end.
     """
 
     output: bytes
@@ -60,6 +61,7 @@ class Answer:
     usage: Mapping[str, Any] = field(default_factory=dict)
     tries: Sequence[Mapping[str, Any]] = ()
     handed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,12 @@ class Diff:
     """What a checkout holds that its base does not, as the `file_updates` of an envelope.
 
     `fault` is set where the difference cannot be proposed at all (a symlink, a submodule, a file
-    too large to read).
+    too large to read). `left_out` names what is new and ignored, a folder with `/` at the end.
     """
 
     updates: Sequence[Mapping[str, Any]]
     fault: Rejected | None = None
+    left_out: Sequence[str] = ()
 
 
 class Workspace(Protocol):
@@ -160,10 +163,11 @@ class Workspace(Protocol):
     tmp: Path
     readable: Sequence[Path]
 
-    def diff(self, max_bytes: int) -> Diff:
-        """Return how the checkout differs from what was laid out; ignored files stay out.
+    def diff(self, max_bytes: int, by_products: Sequence[str] = ()) -> Diff:
+        """Return how the checkout differs from what was laid out.
 
-        Nothing in the checkout is believed or obeyed: neither its git directory nor its
+        New files that the `.gitignore` files of the base ignore, or one of the globs, stay out and
+        are named. Nothing in the checkout is believed or obeyed: neither its git directory nor its
         configuration, attributes' filter programs or hooks.
         """
         ...

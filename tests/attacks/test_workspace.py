@@ -194,13 +194,13 @@ def test_a_file_that_lstat_cannot_tell_from_the_one_laid_out_is_read(
 # ---- ignore files and attributes ---------------------------------------------------------------
 
 
-def test_an_ignore_file_hides_a_new_file_but_is_seen_itself_and_hides_no_edit(
+def test_an_ignore_file_of_the_agent_hides_nothing(
     checkout: GitWorkspace,
 ) -> None:
     (checkout.path / ".gitignore").write_text("*\n")
-    (checkout.path / "new.py").write_text("hidden: it is not proposed, so it goes nowhere\n")
+    (checkout.path / "new.py").write_text("not hidden\n")
     found = [update["path"] for update in checkout.diff(ENOUGH).updates]
-    assert found == [".gitignore", "src/a.py"]
+    assert found == [".gitignore", "new.py", "src/a.py"]
 
 
 def test_an_ignore_file_that_is_a_pipe_or_a_symlink_is_not_read(
@@ -231,7 +231,7 @@ def test_patterns_that_take_for_ever_are_a_fault(
     place.parent.mkdir(parents=True)
     place.touch()
     assert len(checkout.diff(ENOUGH).updates) == 2
-    (checkout.path / ".gitignore").write_text("*a/**/" * 30 + "b\n")
+    (checkout.path / ".gitattributes").write_text("*a/**/" * 30 + "b text\n")
     found = fault(checkout)
     assert found.code == RejectCode.INVALID_VALUE
     assert "no answer within" in found.message

@@ -445,7 +445,8 @@ def test_ignored_files_stay_out_and_tracked_ones_never_do(project: Path, git: Gi
         assert [update["path"] for update in updates_of(workspace)] == ["kept.log"]
 
 
-def test_ignore_files_hold_as_they_stand_after_the_edit(project: Path) -> None:
+def test_only_the_base_s_ignore_files_hold_and_what_they_keep_out_is_named(project: Path) -> None:
+    """An agent can hide nothing by a rule of its own, and what it deletes of the rules holds."""
     with opened(project) as workspace:
         (workspace.path / "a.log").write_text("1\n")
         (workspace.path / "b.tmp").write_text("1\n")
@@ -455,8 +456,31 @@ def test_ignore_files_hold_as_they_stand_after_the_edit(project: Path) -> None:
         (workspace.path / "new/sub/y.keep").touch()
         (workspace.path / "new/sub/y").touch()
         (workspace.path / ".gitignore").write_text("*.tmp\n")
-        found = [update["path"] for update in updates_of(workspace)]
-        assert found == [".gitignore", "a.log", "new/.gitignore", "new/sub/y.keep"]
+        diff = workspace.diff(ENOUGH)
+        found = [update["path"] for update in diff.updates]
+        new = ["new/.gitignore", "new/sub/y", "new/sub/y.keep", "new/x"]
+        assert found == [".gitignore", "b.tmp", *new]
+        assert diff.left_out == ("a.log",)
+        (workspace.path / ".gitignore").unlink()
+        (workspace.path / "build").mkdir()
+        (workspace.path / "build/x").touch()
+        diff = workspace.diff(ENOUGH)
+        assert {"op": "delete", "path": ".gitignore"} in diff.updates
+        assert diff.left_out == ("a.log", "build/")
+
+
+def test_by_products_by_the_contract_stay_out_and_are_named(project: Path) -> None:
+    with opened(project) as workspace:
+        for path in ("x/__pycache__/a.bin", "x/kept.py", "deep/er/.DS_Store", "top.tmp2"):
+            (workspace.path / path).parent.mkdir(parents=True, exist_ok=True)
+            (workspace.path / path).write_text("1\n")
+        globs = ("**/__pycache__/**", "**/.DS_Store", "*.tmp2")
+        diff = workspace.diff(ENOUGH, globs)
+        assert [update["path"] for update in diff.updates] == ["x/kept.py"]
+        assert diff.left_out == ("deep/er/.DS_Store", "top.tmp2", "x/__pycache__/")
+        # A tracked file is never a by-product.
+        (workspace.path / "src/b.py").write_text("changed\n")
+        assert len(workspace.diff(ENOUGH, ("src/**", *globs)).updates) == 2
 
 
 def test_what_only_this_person_ignores_is_proposed(

@@ -442,6 +442,44 @@ def what_belongs_to_a_program_is_closed_to_proposals(bench: Bench) -> None:
     assert under(["tools/**"], None).content("tools/lib/a.txt") == b"text\n"
 
 
+@scenario(f"{AGENT}/by_products")
+def a_by_product_is_left_out_and_named(bench: Bench) -> None:
+    agent = result(write("docs/a.md"), write("docs/x.o"), write("x/y.o"))
+    taken = worked(bench.engine([], agent), "impl")
+    left = worked(bench.engine(["**/*.o"], agent), "impl")
+    assert taken.content("x/y.o") == b"text\n"
+    assert left.content("docs/a.md") == b"text\n"
+    assert left.content("x/y.o") is None
+    (event,) = found(left, "agent.result")
+    assert event.payload.left_out.count == 2
+    assert [(one.path, one.why) for one in event.payload.left_out.files] == [
+        ("docs/x.o", "by-product"),
+        ("x/y.o", "by-product"),
+    ]
+    assert left.view()["contract"]["by_products"] == ["**/*.o"]
+    nothing = worked(bench.engine(["**"], agent), "impl")
+    assert codes(nothing) == ["EMPTY_PROPOSAL"]
+
+
+@scenario(f"{AGENT}/kinds/*/outside")
+def a_new_file_outside_of_the_boundary_is_rejected_or_dropped(bench: Bench) -> None:
+    agent = result(write("docs/a.md"), write("else/where.txt"))
+    narrow = {(AGENT, "kinds", bench.name, "write"): ["docs/**"]}
+    rejected = worked(bench.engine("reject", agent, narrow), bench.name)
+    dropped = worked(bench.engine("drop", agent, narrow), bench.name)
+    assert codes(rejected) == ["BOUNDARY_VIOLATION"]
+    assert dropped.content("docs/a.md") == b"text\n"
+    assert dropped.content("else/where.txt") is None
+    (event,) = found(dropped, "agent.result")
+    assert [(one.path, one.why) for one in event.payload.left_out.files] == [
+        ("else/where.txt", "outside")
+    ]
+    # What is there, and what is protected, is no by-product of anything.
+    for path, code in (("README.md", "BOUNDARY_VIOLATION"), (".github/x", "PATH_PROTECTED")):
+        other = result(write("docs/a.md"), write(path))
+        assert codes(worked(bench.engine("drop", other, narrow), bench.name)) == [code]
+
+
 @scenario(f"{AGENT}/prohibitions/operations")
 def a_prohibited_operation_is_refused(bench: Bench) -> None:
     attempts = {

@@ -25,6 +25,10 @@ _USAGE: Final = {
     "price_source": "a price list of 2026-01",
 }
 _TRIES: Final = [{"status": 429, "reason": "too many requests", "waited_ms": 1000}]
+_LEFT_OUT: Final = {
+    "count": 1,
+    "files": [{"path": ".gitignore", "why": "settings", "kinds": ["setup"]}],
+}
 _DECISION: Final = {"approval_id": "APR-0001"}
 _DEFINITION: Final = {
     "description": "What to do.\nAnd how.",
@@ -126,6 +130,7 @@ _ALL: Final = (
         tries=_TRIES,
         exchange=_EXCHANGE,
         agent="codex",
+        left_out=_LEFT_OUT,
     ),
     _agent(
         "issue.report",
@@ -186,6 +191,7 @@ _ALL: Final = (
         usage=_USAGE,
         latency_ms=4,
         tries=_TRIES,
+        left_out=_LEFT_OUT,
     ),
     _orchestrator(
         "orchestrator.file.write",

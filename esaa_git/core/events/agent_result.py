@@ -10,6 +10,7 @@ from esaa_git.core.events.fields import (
     Actor,
     AttemptId,
     Exchange,
+    LeftOut,
     Path,
     Sha256,
     TaskId,
@@ -43,6 +44,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     tries: Tries | None = None
     exchange: Exchange | None = None
     agent: Actor | None = None
+    left_out: LeftOut | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)

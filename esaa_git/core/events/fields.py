@@ -46,6 +46,26 @@ class ProgramPin(Record):
     sha256: Sha256
 
 
+class LeftOutFile(Record):
+    """One file, or a folder with all in it (`/` at the end), that an agent made and nobody took.
+
+    `why`: `ignored` by the rules of the base, a `by-product` by the contract or left by a tool for
+    itself, new and `outside` of a boundary that drops such files, or `settings` of git that only
+    tasks of `kinds` may write.
+    """
+
+    path: Annotated[str, Line(400)]
+    why: Literal["ignored", "by-product", "outside", "settings"]
+    kinds: Annotated[tuple[Name, ...], Count(most=1000)] | None = None
+
+
+class LeftOut(Record):
+    """What an agent made and its proposal does not hold: how much, and the first of it by name."""
+
+    count: Annotated[int, Range(1, 1 << 40)]
+    files: Annotated[tuple[LeftOutFile, ...], Count(1, 50)]
+
+
 class ExchangePart(Record):
     """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
 

@@ -12,6 +12,7 @@ from esaa_git.core.events.fields import (
     CheckResults,
     Detail,
     Exchange,
+    LeftOut,
     Sha256,
     TaskId,
     Tries,
@@ -51,6 +52,7 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     usage: Usage | None = None
     latency_ms: int | None = None
     tries: Tries | None = None
+    left_out: LeftOut | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task = draft.task(self.task_id)

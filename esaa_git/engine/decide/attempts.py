@@ -133,6 +133,7 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         usage=call.usage,
         latency_ms=call.latency_ms,
         tries=call.tries,
+        left_out=call.left_out,
     )
     attempt = task.attempt
     if wanted.approval_id is not None:
