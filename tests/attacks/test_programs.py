@@ -125,6 +125,7 @@ def test_a_run_goes_on_with_the_programs_that_it_pinned(tmp_path: Path, git: Git
     restored(project)
     with_other_words(project)
     assert ".roadmap/agents/words.py  has another content" in project.ok("plan", "diff")
+    project.ok("allow", "--yes")
     project.ok("plan", "apply", "--restart")
     project.ok("run", "--steps", "1")
     assert project.payloads("agent.result")[-1]["summary"] == "rewritten"
@@ -240,6 +241,7 @@ def test_a_contract_that_is_absent_from_the_checkout_stays_as_it_is(
     for name in ("RUNTIME_POLICY.yaml", "allowed_signers", "PROMPT.editor.md"):
         (project.path / ".roadmap" / name).unlink(missing_ok=True)
     assert "RUNTIME_POLICY.yaml" in project.ok("plan", "diff")
+    project.ok("allow", "--yes")
     project.ok("plan", "apply", "--restart")
     assert project.payloads("run.init")[-1]["contracts"] == first["contracts"]
     project.check()
