@@ -15,12 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events import EventNote, Health, RunNote, TaskNote
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
+from esaa_git.core.plan import Plan
+from esaa_git.core.programs import Programs
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
@@ -228,6 +231,33 @@ def reviewed_by_an_agent() -> History:
     return made.events
 
 
+def programs_pinned() -> History:
+    """A check's script is pinned, no proposal touches it, and the next run pins another one."""
+    checks = ("AGENT_CONTRACT.yaml", "kinds", "spec", "checks")
+    write_all = ("AGENT_CONTRACT.yaml", "kinds", "spec", "write")
+    judge = {"name": "judge", "run": ["./ci/check.sh"]}
+
+    def given(content: bytes) -> Contracts:
+        programs = Programs.of(
+            {
+                ".roadmap/agents/agent-spec": ("100755", b"#!/bin/sh\n"),
+                "ci/check.sh": ("100755", content),
+            }
+        )
+        return Contracts(contracts({checks: [judge], write_all: ["**"]}).files, programs)
+
+    answers = in_turn(result(write("CI/Check.sh", "exit 0\n")), oblige)
+    first = given(b"#!/bin/sh\nexit 0\n")
+    made = engine({"": answers}, given=first, files={"ci/check.sh": b"#!/bin/sh\n"})
+    made.apply(task("T-1"), task("T-2", "impl"))
+    cycle(made, Options(steps=2))
+    run.stop(made, "the judge is to be another", ANN)
+    second = given(b"#!/bin/sh\nexec make check\n")
+    run.apply(made, Plan("Example", ()), second, branch=None, by=ANN)
+    cycle(made)
+    return made.events
+
+
 def released_and_stopped() -> History:
     """A claim is given back, a person stops the run, and the next one takes up the rest."""
     made = engine()
@@ -356,6 +386,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         hotfix_and_override,
         review_denied_then_approved,
         reviewed_by_an_agent,
+        programs_pinned,
         released_and_stopped,
         rare_events,
         bad_done_regresses,
