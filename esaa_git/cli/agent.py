@@ -18,6 +18,7 @@ from esaa_git.cli.output import (
     print_json,
     print_table,
     sandbox_option,
+    say,
     style,
 )
 from esaa_git.errors import AgentError
@@ -74,7 +75,7 @@ def list_(project: Project, sandbox: str, as_json: bool) -> None:
                 if asked.granted
                 else "asked"
             )
-            click.echo(f"{word} by {one.name}: {asked.words()}")
+            say(f"{word} by {one.name}: {asked.words()}")
     if any(asked.is_new for one in found for asked in one.asks):
         project.note(f"note: {HINT}")
 
@@ -194,7 +195,7 @@ def _print_result(result: TrialResult) -> None:
     if result.rejected is not None:
         _line("rejected", f"{result.rejected.code}: {result.rejected.message}")
         if result.rejected.detail.get("stderr"):
-            click.echo(result.rejected.detail["stderr"].rstrip())
+            say(result.rejected.detail["stderr"].rstrip())
     else:
         _line("said", f"{result.action}: {' '.join(result.summary.split())}")
         for file in result.files:
@@ -227,13 +228,13 @@ def _seconds(milliseconds: int) -> str:
 
 
 def _line(label: str, text: str) -> None:
-    click.echo(f"{style(f'{label:<9}', bold=True)} {text}")
+    say(f"{style(f'{label:<9}', bold=True)} {text}")
 
 
 def _check(name: str, result: TrialResult) -> None:
     """Raise AgentError if the agent did not do what it was asked."""
     if result.is_as_asked:
-        click.echo(f"agent '{name}' works", err=True)
+        say(f"agent '{name}' works", err=True)
         return
     if result.kept is not None:
         look = f"look at the request and the answer in '{result.kept}'"
@@ -301,4 +302,4 @@ def context(project: Project, task_id: str, agent: str | None, as_json: bool) ->
     project.note(f"{request.attempt_id}: {line}")
     for note in shown.notes:
         project.note(f"note: {note}")
-    click.echo(request.sent, nl=False)
+    say(request.sent, nl=False)

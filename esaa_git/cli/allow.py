@@ -10,7 +10,14 @@ import click
 
 from esaa_git.app.consent import agree_to, allow, consents, refuse_new, revoke, used_consents
 from esaa_git.app.project import Project
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, style
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+    style,
+)
 from esaa_git.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ def allow_(
         if as_json:
             print_json({"revoked": was})
         else:
-            click.echo("taken back" if was else "nothing had been agreed to")
+            say("taken back" if was else "nothing had been agreed to")
         return
     found = consents(project)
     if not (show or yes or digest is not None):
@@ -76,7 +83,7 @@ def allow_(
     else:
         for note in after.notes:
             project.note(f"note: {note}")
-        click.echo(f"agreed to {len(after.asked) - len(after.never)} of {len(after.asked)} asks")
+        say(f"agreed to {len(after.asked) - len(after.never)} of {len(after.asked)} asks")
 
 
 def settle(project: Project, *, branch: str | None = None, draft: bool = False) -> None:
@@ -128,13 +135,13 @@ def _is_terminal() -> bool:
 def _print_end(found: Consents) -> None:
     new, refused = len(found.new), len(found.never)
     counts = f"{len(found.asked)} asks: {len(found.asked) - new - refused} granted, {new} new"
-    click.echo(counts + (f", {refused} never given" if refused else ""))
-    click.echo(f"digest: {found.digest}")
+    say(counts + (f", {refused} never given" if refused else ""))
+    say(f"digest: {found.digest}")
 
 
 def _print_lines(lines: Iterator[str], *, err: bool) -> None:
     for line in lines:
-        click.echo(line, err=err)
+        say(line, err=err)
 
 
 def _lines(found: Consents, *, whole: bool = True) -> Iterator[str]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, showing_progress
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+    showing_progress,
+)
 
 if TYPE_CHECKING:
     from esaa_git.app.trust import Checkpoint, Written
@@ -112,16 +119,16 @@ def _print_written(written: Written, as_json: bool) -> None:
         print_json({**_as_json(found), "file": str(written.file), "ref": written.ref})
         return
     _print(found)
-    click.echo(f"written to '{written.file}' and {written.ref}")
+    say(f"written to '{written.file}' and {written.ref}")
 
 
 def _print(found: Checkpoint) -> None:
-    click.echo(f"checkpoint of event {found.seq} ({found.ts}) of log {found.log_id}")
-    click.echo(f"commit: {found.tip}")
-    click.echo(f"event_sha256: {found.event_sha256}")
-    click.echo(f"projection_hash_sha256: {found.projection_hash_sha256}")
+    say(f"checkpoint of event {found.seq} ({found.ts}) of log {found.log_id}")
+    say(f"commit: {found.tip}")
+    say(f"event_sha256: {found.event_sha256}")
+    say(f"projection_hash_sha256: {found.projection_hash_sha256}")
     for one in found.signatures:
-        click.echo(f"signed by: {one.fingerprint}")
+        say(f"signed by: {one.fingerprint}")
 
 
 def _as_json(found: Checkpoint) -> dict[str, Any]:

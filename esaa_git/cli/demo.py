@@ -12,7 +12,12 @@ from pathlib import Path
 import click
 
 from esaa_git.app.init import effects_listing, example, make_example
-from esaa_git.cli.output import examples, sandbox_option, style
+from esaa_git.cli.output import (
+    examples,
+    sandbox_option,
+    say,
+    style,
+)
 from esaa_git.errors import UsageError
 
 
@@ -52,7 +57,7 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
         raise UsageError(f"'{folder}' is not empty", hint="name a new folder with --into")
     with _our_python_first():
         make_example(template, folder)
-    click.echo(f"{template} in {folder}\n")
+    say(f"{template} in {folder}\n")
     options = ["--parallel", str(parallel)] if parallel > 1 else []
     if sandbox != "auto":
         options += ["--sandbox", sandbox]
@@ -60,13 +65,13 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
         code = _step(folder, "run", *options)
     if code:
         return code
-    click.echo("\nthe effects, as commits to be reviewed:")
-    click.echo(effects_listing(folder), nl=False)
-    click.echo()
+    say("\nthe effects, as commits to be reviewed:")
+    say(effects_listing(folder), nl=False)
+    say()
     code = _step(folder, "verify", "--full")
     if code:
         return code
-    click.echo("\ntry next:")
+    say("\ntry next:")
     for command, what in (
         (f"cd {folder}", ""),
         ("git esaa log -n 12", "the audit trail"),
@@ -75,7 +80,7 @@ def demo(template: str, into: str | None, parallel: int, sandbox: str) -> int:
         ("git esaa show T-1000", "a task and how it came about"),
         ("git esaa diff 1 @", "what the whole run changed"),
     ):
-        click.echo(f"  {style(command, bold=True)}" + (f"    # {what}" if what else ""))
+        say(f"  {style(command, bold=True)}" + (f"    # {what}" if what else ""))
     return 0
 
 
@@ -98,7 +103,7 @@ def _step(folder: Path, *arguments: str) -> int:
     """Run one of our commands in the demo's repository, showing what a person would type."""
     from esaa_git.cli.main import cli
 
-    click.echo(style(f"$ git esaa {' '.join(arguments)}", bold=True))
+    say(style(f"$ git esaa {' '.join(arguments)}", bold=True))
     context = cli.make_context("git esaa", ["-C", str(folder), *arguments])
     with context:
         result = cli.invoke(context)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, style
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, say, style
 
 if TYPE_CHECKING:
     from esaa_git.app.doctor import Maintained
@@ -44,9 +44,9 @@ def doctor(project: Project, repair: bool, as_json: bool) -> int:
     else:
         for finding in findings:
             colour = {"ok": "green", "note": "yellow"}.get(finding.level, "red")
-            click.echo(f"{style(f'{finding.level:8}', fg=colour)} {finding.what}")
+            say(f"{style(f'{finding.level:8}', fg=colour)} {finding.what}")
             if finding.hint:
-                click.echo(f"         hint: {finding.hint}")
+                say(f"         hint: {finding.hint}")
     return int(any(finding.level == "problem" for finding in findings))
 
 
@@ -67,7 +67,7 @@ def maintain(project: Project, as_json: bool) -> None:
         if as_json:
             print_json({"status": "busy"})
         else:
-            click.echo("another process is packing here already", err=True)
+            say("another process is packing here already", err=True)
         return
     if as_json:
         status = "done" if done.did_something else "nothing"
@@ -78,15 +78,15 @@ def maintain(project: Project, as_json: bool) -> None:
 
 def _print(done: Maintained) -> None:
     for line in done.leftovers:
-        click.echo(line)
+        say(line)
     if done.packed:
-        click.echo(f"packed {done.packed:,} objects")
+        say(f"packed {done.packed:,} objects")
     if done.merged:
-        click.echo(f"made one pack of {done.merged}")
+        say(f"made one pack of {done.merged}")
     if done.removed:
-        click.echo(f"removed {done.removed:,} loose objects that are in a pack")
+        say(f"removed {done.removed:,} loose objects that are in a pack")
     before, after = done.before, done.after
-    click.echo(
+    say(
         f"objects take {_size(after.bytes)} ({_size(before.bytes)} before): {after.loose:,} loose, "
         f"{after.packs} {'pack' if after.packs == 1 else 'packs'}"
     )

@@ -13,6 +13,7 @@ from esaa_git.cli.output import (
     json_option,
     pass_project,
     print_json,
+    say,
     showing_progress,
     style,
 )
@@ -88,7 +89,7 @@ def log(
         reverse=reverse,
     )
     for stored in found:
-        click.echo(_line(stored, oneline=oneline, as_json=as_json))
+        say(_line(stored, oneline=oneline, as_json=as_json))
 
 
 def _line(stored: StoredEvent, *, oneline: bool, as_json: bool) -> str:
@@ -158,9 +159,9 @@ def _print_event(found: ShownEvent, as_json: bool) -> None:
         return
     hints = [f"git show {stored.commit[:12]}:{files[0]}"] if files else []
     for line in event_lines(stored, signed.text, files, hints, found.notes):
-        click.echo(line)
+        say(line)
     for side in found.not_kept:
-        click.echo(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
+        say(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
 
 
 def _print_task(found: ShownTask, as_json: bool) -> None:
@@ -171,7 +172,7 @@ def _print_task(found: ShownTask, as_json: bool) -> None:
         print_json(task_document(task, approvals, events, found.notes))
         return
     for line in task_lines(task, approvals, events, found.attempts_allowed, found.notes):
-        click.echo(line)
+        say(line)
 
 
 # -- diff -------------------------------------------------------------------------------------
@@ -211,9 +212,9 @@ def _print_patches(patches: Iterable[bytes]) -> None:
     on_terminal = sys.stdout.isatty()
     for data in patches:
         if on_terminal:
-            click.echo(visible(data.decode(errors="replace").replace("\t", "    ")), nl=False)
+            say(visible(data.decode(errors="replace").replace("\t", "    ")), nl=False)
         else:
-            click.echo(data, nl=False)
+            say(data, nl=False)
 
 
 def print_effect(project: Project, attempt_id: str) -> None:
@@ -222,7 +223,7 @@ def print_effect(project: Project, attempt_id: str) -> None:
 
     patches = patches_of(project, attempt_id)
     if patches is None:
-        click.echo("it changes no files")
+        say("it changes no files")
     else:
         _print_patches(patches)
 
@@ -252,16 +253,16 @@ def _print_diff(changes: Sequence[RecordChange], files: Sequence[FileChange]) ->
     colours = {"+": "green", "~": "yellow", "-": "red"}
     for change in changes:
         first, *rest = change_lines(change)
-        click.echo(style(first, fg=colours[first[0]]))
+        say(style(first, fg=colours[first[0]]))
         for line in rest:
-            click.echo(line)
+            say(line)
     if files:
-        click.echo("files:")
+        say("files:")
         for file in files:
             line = file_line(file)
-            click.echo("  " + style(line, fg=colours[line[0]]))
+            say("  " + style(line, fg=colours[line[0]]))
     if not changes and not files:
-        click.echo("no difference")
+        say("no difference")
 
 
 # -- replay -----------------------------------------------------------------------------------
@@ -306,10 +307,10 @@ def replay(project: Project, until: str, as_json: bool) -> None:
         )
     else:
         _print_state(state)
-        click.echo(f"projection_hash_sha256: {found.projection_hash}")
+        say(f"projection_hash_sha256: {found.projection_hash}")
     found.require_equal()
     if not as_json:
-        click.echo(f"equals the state recorded at {event_id(state.seq)} ({found.commit[:12]})")
+        say(f"equals the state recorded at {event_id(state.seq)} ({found.commit[:12]})")
 
 
 def _print_state(state: State) -> None:
@@ -317,10 +318,10 @@ def _print_state(state: State) -> None:
     from esaa_git.report.describe import counts_line
 
     run = state.run
-    click.echo(f"{visible(state.project.name)}: {run.run_id} is {run.state}, {state.seq} events")
-    click.echo(f"tasks: {counts_line(dict(run.by_state))}")
+    say(f"{visible(state.project.name)}: {run.run_id} is {run.state}, {state.seq} events")
+    say(f"tasks: {counts_line(dict(run.by_state))}")
     tasks = list(state.tasks.values())
     for task in tasks[:SHOWN]:
-        click.echo(f"  {task.task_id}  {task.state}  {visible(task.title)}")
+        say(f"  {task.task_id}  {task.state}  {visible(task.title)}")
     if len(tasks) > SHOWN:
-        click.echo(f"  and {len(tasks) - SHOWN} more (--json has them all)")
+        say(f"  and {len(tasks) - SHOWN} more (--json has them all)")

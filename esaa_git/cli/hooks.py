@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from esaa_git.app.project import Project
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, style
+from esaa_git.cli.output import examples, json_option, pass_project, print_json, say, style
 
 if TYPE_CHECKING:
     from esaa_git.app.hooks import Installed
@@ -69,7 +69,7 @@ def install_(project: Project, server: Path | None, update: bool, fallback: bool
     for one in found:
         _print(one)
     if fallback:
-        click.echo("note: it verifies no signature; 'git esaa verify' in a clone does")
+        say("note: it verifies no signature; 'git esaa verify' in a clone does")
     return int(not all(one.is_sound for one in found))
 
 
@@ -86,7 +86,7 @@ def uninstall_(project: Project, server: Path | None) -> None:
     from esaa_git.app.hooks import uninstall_all
 
     for name in uninstall_all(_at(project, server).repository, server=server is not None):
-        click.echo(f"{name}: removed")
+        say(f"{name}: removed")
 
 
 @hooks.command(
@@ -127,8 +127,8 @@ _SAYS = {
 def _print(one: Installed) -> None:
     colour, text = _SAYS[one.state]
     kind = f" ({one.kind})" if one.kind else ""
-    click.echo(f"{one.name}: {style(text, fg=colour)}{kind}, '{one.path}'")
+    say(f"{one.name}: {style(text, fg=colour)}{kind}, '{one.path}'")
     if one.before is not None:
-        click.echo(f"  after '{one.before.name}', which was there before")
+        say(f"  after '{one.before.name}', which was there before")
     if one.fault is not None:
-        click.echo(f"  {style('it does not run', fg='red')}: {one.fault}")
+        say(f"  {style('it does not run', fg='red')}: {one.fault}")

@@ -10,7 +10,7 @@ from esaa_git.app.hosts import REGISTRATION, checkout_for_agents, write_host_fil
 from esaa_git.app.init import init as begin
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import examples, pass_project
+from esaa_git.cli.output import examples, pass_project, say
 
 
 @click.command(
@@ -66,31 +66,31 @@ def init(
         return
     begun = begin(project, name=name, key=key, key_format=key_format, events_ref=events_ref)
     if begun.written is None:
-        click.echo("bare repository: contracts are read from the branch that --branch names")
+        say("bare repository: contracts are read from the branch that --branch names")
     else:
-        click.echo(
+        say(
             f"wrote {len(begun.written)} files into {ROADMAP}/: {', '.join(begun.written)}"
             if begun.written
             else f"{ROADMAP}/ has everything already; nothing was written"
         )
-    click.echo(
+    say(
         f"made a signing key: its private half is '{begun.key}'"
         if begun.made_key
         else f"the orchestrator signs with {begun.key}"
     )
-    click.echo(
+    say(
         f"made a key for {begun.person}, approver and admin: '{begun.persons_key}' "
         "(keep a copy of both safe)"
         if begun.made_persons_key
         else f"{begun.person} signs with {begun.persons_key}"
     )
     if begun.has_remote:
-        click.echo(
+        say(
             "what agents are told and answer is kept in the log, its secrets blotted out, and is "
             "pushed with it; 'request: digest' and 'response: digest' in "
             f"{ROADMAP}/STORAGE_POLICY.yaml keep digests alone"
         )
-    click.echo(
+    say(
         "next: look through .roadmap/agents_swarm.yaml and .roadmap/plan.yaml, commit them, then "
         "'git esaa run'"
         if begun.written is not None
@@ -106,15 +106,15 @@ def _for_agents(workdir: Path) -> None:
     from importlib.util import find_spec
 
     written = write_host_files(workdir)
-    click.echo(
+    say(
         f"for agents: wrote {', '.join(written.files)}"
         if written.files
         else "for agents: everything is there already; nothing was written"
     )
     for name, reason in written.left:
-        click.echo(f"left alone: '{name}' ({reason})")
-    click.echo("register the MCP server with the host that you use, once:")
+        say(f"left alone: '{name}' ({reason})")
+    say("register the MCP server with the host that you use, once:")
     for host, line in REGISTRATION:
-        click.echo(f"  {host:<12}  {line}")
+        say(f"  {host:<12}  {line}")
     if find_spec("mcp") is None:
-        click.echo("the server needs one more package: python -m pip install 'esaa-git[mcp]'")
+        say("the server needs one more package: python -m pip install 'esaa-git[mcp]'")

@@ -17,6 +17,7 @@ from esaa_git.cli.output import (
     pass_project,
     print_json,
     print_table,
+    say,
 )
 from esaa_git.core.events.spec import ROLES
 
@@ -128,12 +129,10 @@ def create(
     if as_json:
         print_json({"path": str(made.path), "public_key": made.public_key, "comment": made.comment})
         return
-    click.echo(made.public_key)
+    say(made.public_key)
     wanted = "".join(f" --role {role}" for role in dict.fromkeys(roles)) or " --role ROLE"
-    click.echo(f"made '{made.path}' (its private half: keep a copy of it safe)", err=True)
-    click.echo(
-        f"next: have somebody who may run 'git esaa key trust {made.path}.pub{wanted}'", err=True
-    )
+    say(f"made '{made.path}' (its private half: keep a copy of it safe)", err=True)
+    say(f"next: have somebody who may run 'git esaa key trust {made.path}.pub{wanted}'", err=True)
 
 
 # ---- trust and revoke -----------------------------------------------------------------------
@@ -173,9 +172,9 @@ def trust(project: Project, given: str, roles: tuple[str, ...], person: str | No
     named = ", ".join(edited.roles)
     _print_changed(edited.changed)
     if edited.changed:
-        click.echo(f"{edited.fingerprint} gets the roles: {named}")
+        say(f"{edited.fingerprint} gets the roles: {named}")
     else:
-        click.echo(f"{edited.fingerprint} has the roles already: {named}")
+        say(f"{edited.fingerprint} has the roles already: {named}")
     _print_when(project, edited)
 
 
@@ -197,9 +196,9 @@ def revoke(project: Project, given: str) -> None:
 
     edited = take_out(project, given)
     _print_changed(edited.changed)
-    click.echo(f"{edited.fingerprint} is taken out")
+    say(f"{edited.fingerprint} is taken out")
     if edited.is_configured:
-        click.echo(
+        say(
             "note: this key is configured here; 'git esaa key rotate' would have replaced it",
             err=True,
         )
@@ -208,7 +207,7 @@ def revoke(project: Project, given: str) -> None:
 
 def _print_changed(names: Iterable[str]) -> None:
     for name in names:
-        click.echo(f"changed {ROADMAP}/{name}")
+        say(f"changed {ROADMAP}/{name}")
 
 
 def _print_when(project: Project, edited: Edited) -> None:
@@ -217,15 +216,15 @@ def _print_when(project: Project, edited: Edited) -> None:
 
     found = takes_effect(project, edited)
     if found.when == "log begins":
-        click.echo("it takes effect when the log begins; commit it")
+        say("it takes effect when the log begins; commit it")
     elif found.when == "in force":
-        click.echo("it is what is in force")
+        say("it is what is in force")
     else:
         restart = " --restart" if found.is_open else ""
         as_admin = ""
         if found.admins is not None:
             as_admin = f" with --sign-with KEY, KEY being one of: {_named(found.admins)}"
-        click.echo(
+        say(
             "it takes effect with the next run.init, which an admin signs: commit it, then "
             f"'git esaa plan apply{restart}'{as_admin}"
         )
@@ -273,18 +272,18 @@ def rotate(
 
     begun = begin_rotation(project, new=new, restart=restart, sign_with=sign_with, actor=actor)
     if begun is None:
-        click.echo("the new key is in force, and signs here from now on")
+        say("the new key is in force, and signs here from now on")
         return
     _print_changed(begun.changed)
     if not complete_rotation(project, begun):
-        click.echo(
+        say(
             f"{begun.new} will follow {begun.old} once an admin has recorded it:\n"
             f"  git esaa key rotate{' --restart' if restart else ''} --sign-with KEY\n"
             f"KEY being one of: {_named(begun.admins)}\n"
             "until then the present key signs"
         )
     elif begun.pinned is None:
-        click.echo(f"{begun.new} signs here from now on; commit the change")
+        say(f"{begun.new} signs here from now on; commit the change")
     else:
-        click.echo(f"{begun.new} signs here from now on; {begun.old} signs nothing more")
-        click.echo(f"commit {ROADMAP}, so that the next run keeps it")
+        say(f"{begun.new} signs here from now on; {begun.old} signs nothing more")
+        say(f"commit {ROADMAP}, so that the next run keeps it")

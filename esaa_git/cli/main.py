@@ -133,7 +133,9 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
             raise UsageError(f"no command '{' '.join(words)}'", hint="run 'git esaa help'")
         context = click.Context(found, info_name=word, parent=context)
         command = found
-    click.echo(command.get_help(context))
+    from esaa_git.cli.output import say
+
+    say(command.get_help(context))
 
 
 def main() -> None:
@@ -200,8 +202,10 @@ def _lower(message: str) -> str:
 
 
 def _print(message: str, cause: str | None, hint: str | None) -> None:
-    click.echo(f"error: {message}", err=True)
+    from esaa_git.cli.output import say
+
+    say(f"error: {message}", err=True)
     if cause:
-        click.echo(f"caused by: {cause}", err=True)
+        say(f"caused by: {cause}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        say(f"hint: {hint}", err=True)

@@ -6,11 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Any
 
 import click
 
 from esaa_git.app.project import Project
+from esaa_git.core.printable import json_visible, visible
+
+_OURS = f"\x1b{token_hex(8)}"
+"""Stands for the escape of a colour of ours until it is printed; nobody else knows it."""
 
 pass_project = click.make_pass_decorator(Project)
 """Gives a command the repository that it was called in."""
@@ -39,16 +44,31 @@ def examples(*commands: str, more: str = "") -> str:
     return f"\b\nExample:\n{called}" + (f"\n{more}\n" if more else "")
 
 
+def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text: the one way by which anything reaches a terminal.
+
+    Whatever does not print, and did not come from `style`, is shown as an escape: what agents,
+    pushers and files say cannot move the cursor, turn a line round or hide a part of it.
+    """
+    click.echo(shown(text), err=err, nl=nl)  # noqa: TID251 - this is the one place
+
+
+def shown(text: object) -> str:
+    """Return text as `say` prints it on a terminal, with the colours that `style` gave it."""
+    return "\x1b".join(visible(part, keep="\n\t") for part in str(text).split(_OURS))
+
+
 def print_json(value: Any) -> None:
-    """Print a JSON document, indented, with text as it is."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """Print a JSON document, indented; what does not print is escaped as JSON does it."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    click.echo(json_visible(text))  # noqa: TID251 - escaped as JSON does it
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headers: drawn on a terminal, tab-separated without headers in a pipe."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(" ".join(str(cell).split()) for cell in row))
+            say("\t".join(" ".join(str(cell).split()) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -58,7 +78,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for header in headers:
         table.add_column(header)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(visible(str(cell), keep="")) for cell in row))
     Console().print(table)
 
 
@@ -66,7 +86,7 @@ class Terminal:
     """Hears what use cases tell: notes go to the standard error, beside what is printed."""
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        say(text, err=True)
 
     def progress(self, done: int, total: int) -> None: ...
 
@@ -119,8 +139,8 @@ def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int]
 
 
 def style(text: str, **styles: Any) -> str:
-    """Return the text coloured for a terminal; click takes the colours out of a pipe."""
-    return click.style(text, **styles)
+    """Return the text coloured, for `say`; click takes the colours out of a pipe."""
+    return click.style(visible(text), **styles).replace("\x1b", _OURS)
 
 
 STATE_COLOURS = {

@@ -9,7 +9,15 @@ import click
 from esaa_git.app.plan import Difference, apply_plan, difference
 from esaa_git.app.project import Project
 from esaa_git.cli.allow import settle
-from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, style
+from esaa_git.cli.output import (
+    as_option,
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+    style,
+)
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Amendment, PlanDiff
@@ -98,7 +106,7 @@ def apply_(
         print_json(done.to_json())
         return
     begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
-    click.echo(f"{begun}{done.created} tasks created, {done.amended} amended")
+    say(f"{begun}{done.created} tasks created, {done.amended} amended")
 
 
 def _as_json(found: PlanDiff) -> dict[str, Any]:
@@ -122,25 +130,23 @@ def _amendment(one: Amendment) -> dict[str, Any]:
 def _print(whole: Difference) -> None:
     found = whole.plan
     for task in found.new:
-        click.echo(style(f"+ {task['task_id']}", fg="green") + f"  {task['kind']}  {task['title']}")
+        say(style(f"+ {task['task_id']}", fg="green") + f"  {task['kind']}  {task['title']}")
     for one in found.amended:
-        click.echo(style(f"~ {one.task.task_id}", fg="yellow"))
+        say(style(f"~ {one.task.task_id}", fg="yellow"))
         for name, (old, new) in one.changes.items():
-            click.echo(f"    {name}: {_short(old)} → {_short(new)}")
+            say(f"    {name}: {_short(old)} → {_short(new)}")
     for one in found.final:
-        click.echo(
+        say(
             style(f"! {one.task.task_id}", fg="red")
             + f"  is {one.task.state}: the plan's changes to it are left out"
         )
     for other in found.unplanned:
-        click.echo(f"  {other.task_id}  is not in the plan (it stays)")
+        say(f"  {other.task_id}  is not in the plan (it stays)")
     if whole.contracts:
-        click.echo(f"contracts changed on disk: {', '.join(whole.contracts)}")
-        click.echo("  they take effect with the next run, or with 'git esaa plan apply --restart'")
+        say(f"contracts changed on disk: {', '.join(whole.contracts)}")
+        say("  they take effect with the next run, or with 'git esaa plan apply --restart'")
     _print_programs(whole)
-    click.echo(
-        f"{len(found.new)} to create, {len(found.amended)} to amend, {found.unchanged} unchanged"
-    )
+    say(f"{len(found.new)} to create, {len(found.amended)} to amend, {found.unchanged} unchanged")
 
 
 _BECAME = {
@@ -153,19 +159,19 @@ _BECAME = {
 
 def _print_programs(whole: Difference) -> None:
     if whole.programs:
-        click.echo("programs that act or judge:")
+        say("programs that act or judge:")
         for path, became in whole.programs.items():
-            click.echo(f"  {path}  {_BECAME[became]}")
-        click.echo(
+            say(f"  {path}  {_BECAME[became]}")
+        say(
             "  what stands here takes effect with the next run, or with "
             "'git esaa plan apply --restart'"
         )
     if whole.taken_over:
-        click.echo(f"not in the checkout, and in force as before: {', '.join(whole.taken_over)}")
+        say(f"not in the checkout, and in force as before: {', '.join(whole.taken_over)}")
     for check in whole.no_judges:
-        click.echo(f"  check {check}  runs no pinned program: what it runs, a kind may write")
+        say(f"  check {check}  runs no pinned program: what it runs, a kind may write")
     for kind in whole.by_a_person:
-        click.echo(f"  kind {kind}  opens a pinned program by name: a person decides")
+        say(f"  kind {kind}  opens a pinned program by name: a person decides")
 
 
 def _short(value: Any) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
-from esaa_git.cli.output import Terminal, style
+from esaa_git.cli.output import Terminal, say, shown, style
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +48,7 @@ class Lines(Terminal):
         self.note(f"{attempt_id}: checking {', '.join(names)}")
 
     def admitted(self, outcome: Outcome) -> None:
-        click.echo(outcome_text(outcome))
+        say(outcome_text(outcome))
 
 
 class Live:
@@ -77,7 +75,9 @@ class Live:
         self._live.stop()
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(shown(text)))
 
     def progress(self, done: int, total: int) -> None: ...
 
@@ -94,16 +94,18 @@ class Live:
         self._rejected += outcome.kind == "rejected"
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(outcome_text(outcome)))
+        self._console.print(Text.from_ansi(shown(outcome_text(outcome))))
 
     def _table(self) -> Table:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         now = time.monotonic()
         # A copy: the decider may change it while this is drawn by another thread.
         for attempt_id, (began, agent, what) in list(self._at_work.items()):
-            table.add_row(attempt_id, agent, what, f"{int(now - began)} s")
+            cells = (attempt_id, agent, what, f"{int(now - began)} s")
+            table.add_row(*(Text(shown(cell)) for cell in cells))
         table.add_row(f"{self._done} done", f"{self._rejected} rejected")
         return table
 

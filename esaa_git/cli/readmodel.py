@@ -9,7 +9,14 @@ import click
 
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, showing_progress
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+    showing_progress,
+)
 
 # -- project ----------------------------------------------------------------------------------
 
@@ -29,7 +36,7 @@ def project(project: Project, to_stdout: bool, as_json: bool) -> None:
     if to_stdout and as_json:
         raise click.UsageError("--stdout and --json exclude each other")
     if to_stdout:
-        click.echo(read_models(project).files["roadmap.json"], nl=False)
+        say(read_models(project).files["roadmap.json"], nl=False)
         return
     made = write_read_models(project)
     if as_json:
@@ -41,8 +48,8 @@ def project(project: Project, to_stdout: bool, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"wrote {', '.join(made.files)} into {ROADMAP}/ ({made.events} events)")
-    click.echo(f"projection_hash_sha256: {made.projection_hash}")
+    say(f"wrote {', '.join(made.files)} into {ROADMAP}/ ({made.events} events)")
+    say(f"projection_hash_sha256: {made.projection_hash}")
 
 
 # -- export -----------------------------------------------------------------------------------
@@ -87,8 +94,8 @@ def export(project: Project, target: str | None, as_json: bool) -> None:
         )
         return
     shown = ROADMAP if target is None else target.rstrip("/") or "/"
-    click.echo(f"wrote {done.events} events to {shown}/{ACTIVITY}")
-    click.echo(f"and {done.blobs} contents that they name to {shown}/{OBJECTS}")
+    say(f"wrote {done.events} events to {shown}/{ACTIVITY}")
+    say(f"and {done.blobs} contents that they name to {shown}/{OBJECTS}")
 
 
 # -- import -----------------------------------------------------------------------------------
@@ -135,5 +142,5 @@ def import_(project: Project, file: Path, objects: Path | None, as_json: bool) -
             }
         )
         return
-    click.echo(f"imported {done.events} events into {project.log.ref} (log {done.log_id})")
-    click.echo(f"projection_hash_sha256: {done.projection_hash}")
+    say(f"imported {done.events} events into {project.log.ref} (log {done.log_id})")
+    say(f"projection_hash_sha256: {done.projection_hash}")

@@ -13,6 +13,7 @@ from esaa_git.cli.output import (
     pass_project,
     print_json,
     print_table,
+    say,
 )
 
 
@@ -32,7 +33,7 @@ def note(project: Project, target: str, text: str, actor: str | None) -> None:
 
     Those on a task go to the agent with its next request. 'git esaa show' shows them.
     """
-    click.echo(f"noted on {remarks.note(project, target, text, actor)}")
+    say(f"noted on {remarks.note(project, target, text, actor)}")
 
 
 @click.group()
@@ -77,4 +78,4 @@ def list_(project: Project, everything: bool, as_json: bool) -> None:
 def withdraw(project: Project, lesson_id: str, reason: str, actor: str | None) -> None:
     """Take a lesson back: it stays on record, and no request holds it any more."""
     remarks.withdraw_lesson(project, lesson_id, reason, actor)
-    click.echo(f"{lesson_id} withdrawn")
+    say(f"{lesson_id} withdrawn")

@@ -14,6 +14,7 @@ from esaa_git.cli.output import (
     json_option,
     pass_project,
     print_json,
+    say,
     showing_progress,
     style,
 )
@@ -53,9 +54,9 @@ def setup_(project: Project, name: str, unguarded: bool) -> None:
 
     done = set_up_remote(project, name, unguarded=unguarded)
     for line in done:
-        click.echo(line)
-    click.echo(f"'{name}' is set up" if done else f"'{name}' is set up already")
-    click.echo(f"next: git esaa fetch {name}, or git esaa push {name}", err=True)
+        say(line)
+    say(f"'{name}' is set up" if done else f"'{name}' is set up already")
+    say(f"next: git esaa fetch {name}, or git esaa push {name}", err=True)
 
 
 @click.command(epilog=examples("git esaa fetch", "git esaa fetch upstream --json"))
@@ -124,11 +125,11 @@ def clone(
     from esaa_git.app.sync import clone_repository, take_log
 
     cloned = clone_repository(project, url, folder, genesis=genesis, events_ref=events_ref)
-    click.echo(f"cloned into '{cloned.folder}'")
+    say(f"cloned into '{cloned.folder}'")
     with showing_progress(cloned.project, "verifying"):
         result = take_log(cloned)
     _print_result(result, "origin")
-    click.echo(
+    say(
         "this clone reads and verifies; to record events from it as well: git config "
         f"esaa.signingKey PATH, with a key that {ROADMAP}/allowed_signers names",
         err=True,
@@ -166,29 +167,29 @@ def _print_result(result: SyncResult, name: str) -> None:
     if incoming is not None:
         what = f"{incoming.verified} new events" if incoming.verified else "nothing new"
         verified = ", verified" if incoming.verified else ""
-        click.echo(f"'{name}': {what}{verified}; its log ends with event {incoming.seq}")
+        say(f"'{name}': {what}{verified}; its log ends with event {incoming.seq}")
         if result.relation == "none" and incoming.trust == "first-use":
-            click.echo(
+            say(
                 f"genesis {incoming.genesis} is trusted on first use: ask somebody who knows the "
                 "log whether it is the right one"
             )
         for note in incoming.notes:
-            click.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)
     if result.held:
-        click.echo(style("not followed", fg="yellow") + f": {result.held}")
+        say(style("not followed", fg="yellow") + f": {result.held}")
     elif result.relation == "ahead":
-        click.echo(f"the log here has {result.own} events that are not there")
+        say(f"the log here has {result.own} events that are not there")
     for branch in result.merged:
-        click.echo(f"merged '{branch}' with what others committed")
+        say(f"merged '{branch}' with what others committed")
     _print_outcomes(result)
     for path in result.left:
-        click.echo(f"note: left alone: {path}", err=True)
+        say(f"note: left alone: {path}", err=True)
 
 
 def _print_outcomes(result: SyncResult) -> None:
     if not result.outcomes and not result.dropped:
         return
-    click.echo(f"{len(result.outcomes)} events of yours were decided again:")
+    say(f"{len(result.outcomes)} events of yours were decided again:")
     for outcome in result.outcomes:
         colour = {"left out": "red", "decided otherwise": "yellow"}.get(outcome.kind, "green")
         event = outcome.old.event
@@ -196,14 +197,14 @@ def _print_outcomes(result: SyncResult) -> None:
         if outcome.became:
             line += f" as {outcome.became[0]}"
             line += f" to {outcome.became[-1]}" if len(outcome.became) > 1 else ""
-        click.echo(f"{line}: {event.subject}")
+        say(f"{line}: {event.subject}")
         if outcome.reason:
-            click.echo(f"      {outcome.reason}")
+            say(f"      {outcome.reason}")
     for commit, reason in result.dropped:
-        click.echo(f"  {commit[:12]}  {style('left out', fg='red')}: a commit of yours")
-        click.echo(f"      {reason}; to bring it back: git cherry-pick {commit[:12]}")
-    click.echo(f"kept as it was: {', '.join(result.kept)}")
+        say(f"  {commit[:12]}  {style('left out', fg='red')}: a commit of yours")
+        say(f"      {reason}; to bring it back: git cherry-pick {commit[:12]}")
+    say(f"kept as it was: {', '.join(result.kept)}")
 
 
 def _print_pushed(pushed: Sequence[str], name: str) -> None:
-    click.echo(f"pushed to '{name}': {', '.join(pushed)}" if pushed else f"'{name}' has it all")
+    say(f"pushed to '{name}': {', '.join(pushed)}" if pushed else f"'{name}' has it all")

@@ -19,6 +19,7 @@ from esaa_git.cli.output import (
     pass_project,
     print_json,
     sandbox_option,
+    say,
     state_text,
 )
 from esaa_git.cli.plan import branch_option
@@ -169,28 +170,28 @@ def _dry_run(
         print_json({"starts_run": found.starts_run, "would_dispatch": would})
         return 0
     if found.starts_run:
-        click.echo(f"would start a run with {found.new} new tasks")
+        say(f"would start a run with {found.new} new tasks")
     for one in found.would_dispatch:
-        click.echo(f"would ask {one.agent} for {one.task_id}: {one.title}")
+        say(f"would ask {one.agent} for {one.task_id}: {one.title}")
     if not found.would_dispatch:
-        click.echo("nothing could be dispatched now")
+        say("nothing could be dispatched now")
     return 0
 
 
 def _print_result(result: RunReport) -> None:
     made = len(result.attempts)
     if result.stopped:
-        click.echo(f"stopped: {made} attempts made, nobody is at work; 'git esaa run' goes on")
+        say(f"stopped: {made} attempts made, nobody is at work; 'git esaa run' goes on")
         return
     if result.result is None:
-        click.echo(f"{made} attempts made; the run goes on (git esaa status)")
+        say(f"{made} attempts made; the run goes on (git esaa status)")
         return
-    click.echo(
+    say(
         f"run {state_text(result.result)}: {result.reason} "
         f"({result.events} events, {result.rejected} rejected)"
     )
     if result.verify_status is not None:
-        click.echo(
+        say(
             f"verify_status: {result.verify_status}  projection_hash_sha256: "
             f"{result.projection_hash}"
         )

@@ -9,7 +9,14 @@ import click
 from esaa_git.app.project import Project
 from esaa_git.app.status import Status, consent_counts
 from esaa_git.app.status import status as read_status
-from esaa_git.cli.output import examples, json_option, pass_project, print_json, state_text
+from esaa_git.cli.output import (
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+    state_text,
+)
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State, Task
@@ -27,7 +34,7 @@ def status(project: Project, as_json: bool) -> None:
         if as_json:
             print_json({"run": {"state": "idle"}, "events": 0, **_consent_json(project)})
             return
-        click.echo("no event log yet; 'git esaa run' starts one")
+        say("no event log yet; 'git esaa run' starts one")
         _print_consent(project)
         return
     if as_json:
@@ -35,28 +42,28 @@ def status(project: Project, as_json: bool) -> None:
         return
     state = found.state
     run = state.run
-    click.echo(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
-    click.echo(f" ({run.reason})" if run.reason else "")
-    click.echo(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
+    say(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
+    say(f" ({run.reason})" if run.reason else "")
+    say(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
     counts = dict(run.by_state)
     parts = [
         f"{counts[name]} {state_text(name)}"
         for name in ("done", "in_progress", "todo", "blocked")
         if counts.get(name)
     ]
-    click.echo(f"tasks: {', '.join(parts) or 'none'}; {run.rejected} outputs rejected in this run")
+    say(f"tasks: {', '.join(parts) or 'none'}; {run.rejected} outputs rejected in this run")
     for task_id in run.in_progress[:SHOWN]:
-        click.echo(f"  {_in_progress(state, state.tasks[task_id])}")
+        say(f"  {_in_progress(state, state.tasks[task_id])}")
     for task_id in run.blocked[:SHOWN]:
         task = state.tasks[task_id]
         why = (task.blocked.reason or task.blocked.cause) if task.blocked else ""
-        click.echo(f"  {task_id} is blocked: {why}")
+        say(f"  {task_id} is blocked: {why}")
     hidden = len(run.in_progress[SHOWN:]) + len(run.blocked[SHOWN:])
     if hidden:
-        click.echo(f"  and {hidden} more (git esaa task list)")
+        say(f"  and {hidden} more (git esaa task list)")
     if run.open_issues:
         listed = ", ".join(f"{count} {severity}" for severity, count in run.open_issues)
-        click.echo(f"open issues: {listed} (git esaa issue list)")
+        say(f"open issues: {listed} (git esaa issue list)")
     _print_consent(project)
 
 
@@ -65,7 +72,7 @@ def _print_consent(project: Project) -> None:
     asked, granted = consent_counts(project)
     if asked:
         rest = "" if asked == granted else f", {asked - granted} not (git esaa allow)"
-        click.echo(f"asked of this machine: {asked}, {granted} agreed to{rest}")
+        say(f"asked of this machine: {asked}, {granted} agreed to{rest}")
 
 
 def _consent_json(project: Project) -> dict[str, Any]:

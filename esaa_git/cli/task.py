@@ -16,6 +16,7 @@ from esaa_git.cli.output import (
     pass_project,
     print_json,
     print_table,
+    say,
     state_text,
 )
 
@@ -85,7 +86,7 @@ def show_(ctx: click.Context, task_id: str, as_json: bool) -> None:
 def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> None:
     """Create a task outside of the plan."""
     tasks.add(project, {"task_id": task_id, **_definition(given)}, actor)
-    click.echo(f"{task_id} created")
+    say(f"{task_id} created")
 
 
 @task.command(
@@ -106,7 +107,7 @@ def unblock(
 ) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
     freed = tasks.unblock(project, task_id, actor, reason, attempts)
-    click.echo(f"{', '.join(freed)}: {state_text('todo')}")
+    say(f"{', '.join(freed)}: {state_text('todo')}")
 
 
 @task.command(epilog=examples('git esaa task release T-1000 --reason "taken by mistake"'))
@@ -117,7 +118,7 @@ def unblock(
 def release(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Give back a task that somebody holds; the attempt does not count."""
     tasks.release(project, task_id, actor, reason)
-    click.echo(f"{task_id}: {state_text('todo')}")
+    say(f"{task_id}: {state_text('todo')}")
 
 
 @task.command(epilog=examples('git esaa task note T-1000 "use the colours of the style guide"'))
@@ -128,7 +129,7 @@ def release(project: Project, task_id: str, reason: str, actor: str | None) -> N
 def note(project: Project, task_id: str, text: str, actor: str | None) -> None:
     """Leave a remark on a task (the same as 'git esaa note TASK')."""
     tasks.find(project, task_id)
-    click.echo(f"noted on {remarks.note(project, task_id, text, actor)}")
+    say(f"noted on {remarks.note(project, task_id, text, actor)}")
 
 
 def _definition(given: dict[str, Any]) -> dict[str, Any]:
@@ -183,11 +184,11 @@ def report_(
         print_json(recorded.to_json())
         return
     raised = f" (the third medium one: recorded as {recorded.severity})"
-    click.echo(f"{recorded.issue_id} recorded{raised if recorded.reported_as else ''}")
+    say(f"{recorded.issue_id} recorded{raised if recorded.reported_as else ''}")
     if task_id is not None:
-        click.echo(f"{task_id} is {state.tasks[task_id].state}")
+        say(f"{task_id} is {state.tasks[task_id].state}")
     if not state.run.is_open:
-        click.echo(f"{state.run.run_id} is {state.run.state}")
+        say(f"{state.run.run_id} is {state.run.state}")
 
 
 @issue.command("list", epilog=examples("git esaa issue list --all"))
@@ -224,7 +225,7 @@ def issues_(project: Project, everything: bool, as_json: bool) -> None:
 def resolve(project: Project, issue_id: str, reason: str, actor: str | None) -> None:
     """Resolve an issue. Tasks that it blocked stay blocked until 'git esaa task unblock'."""
     issues.resolve(project, issue_id, actor, reason)
-    click.echo(f"{issue_id} resolved")
+    say(f"{issue_id} resolved")
 
 
 # -- corrections of what is done, which stays as it is -------------------------------------------
@@ -261,7 +262,7 @@ def hotfix(
     if new_id is not None:
         definition["task_id"] = new_id
     made = tasks.hotfix(project, task_id, definition, actor, reason, issue_id)
-    click.echo(f"{made} created; it supersedes {task_id}")
+    say(f"{made} created; it supersedes {task_id}")
 
 
 @click.command(
@@ -276,4 +277,4 @@ def hotfix(
 def override(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Set a done task aside in an emergency, without touching its record or its effect."""
     tasks.override(project, task_id, actor, reason)
-    click.echo(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")
+    say(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")

@@ -13,6 +13,7 @@ from esaa_git.cli.output import (
     json_option,
     pass_project,
     print_json,
+    say,
     showing_progress,
     style,
 )
@@ -152,48 +153,48 @@ _GONE = {
 
 def _print(report: VerifyReport) -> None:
     colour = {"ok": "green", "mismatch": "yellow"}.get(report.outcome, "red")
-    click.echo(f"verify_status: {style(report.outcome, fg=colour, bold=True)}")
+    say(f"verify_status: {style(report.outcome, fg=colour, bold=True)}")
     if report.is_ok:
         if report.checked_from > report.checked_to:
-            click.echo(f"no new events after event {report.checked_to}", nl=False)
+            say(f"no new events after event {report.checked_to}", nl=False)
         else:
-            click.echo(f"events {report.checked_from} to {report.checked_to} checked", nl=False)
-        click.echo(f" ({report.since} were verified before)" if report.since else "")
+            say(f"events {report.checked_from} to {report.checked_to} checked", nl=False)
+        say(f" ({report.since} were verified before)" if report.since else "")
         if report.branch is not None:
-            click.echo(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
+            say(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
         for one in report.relinked:
             verb = "let go in" if one.how == "lost" else "carried by"
-            click.echo(
+            say(
                 f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is {verb} "
                 f"{one.carried_by[:12]} ({one.how}{', recorded' if one.is_recorded else ''})"
             )
             if one.carrier.beside:
                 paths = ", ".join(f"'{path.path}'" for path in one.carrier.beside[:10])
                 who = one.carrier.accepted_by or f"{len(one.carrier.people)} commits of people"
-                click.echo(f"  beside it {paths}{' ...' * (len(one.carrier.beside) > 10)}: {who}")
+                say(f"  beside it {paths}{' ...' * (len(one.carrier.beside) > 10)}: {who}")
         for how, count in report.gone_counts():
-            click.echo(f"{_GONE[how].format(count)} (--json lists them)")
+            say(f"{_GONE[how].format(count)} (--json lists them)")
         for why, count in report.foreign_counts():
-            click.echo(f"let be: {count} commits whose claims are {why}, not verified here")
-        click.echo(f"projection_hash_sha256: {report.projection_hash}")
+            say(f"let be: {count} commits whose claims are {why}, not verified here")
+        say(f"projection_hash_sha256: {report.projection_hash}")
     else:
-        click.echo(f"check {report.check}: {report.message}")
-        click.echo(f"commit: {report.commit}")
+        say(f"check {report.check}: {report.message}")
+        say(f"commit: {report.commit}")
         if report.sound is not None:
-            click.echo(
+            say(
                 f"hint: everything before {report.event_id} is sound; to go back to it: "
                 f"git update-ref {report.ref} {report.sound}"
             )
         elif report.hint is not None:
-            click.echo(f"hint: {report.hint}")
+            say(f"hint: {report.hint}")
     if report.is_ok and report.genesis is not None and report.since == 0:
-        click.echo(_trust(report, report.genesis[:12]))
+        say(_trust(report, report.genesis[:12]))
     if report.recorded:
-        click.echo(f"recorded: {report.recorded} links from effects to the commits that carry them")
+        say(f"recorded: {report.recorded} links from effects to the commits that carry them")
     elif report.relinked and not report.is_recorded:
-        click.echo("note: nothing was recorded; --record has later verifications find them")
+        say("note: nothing was recorded; --record has later verifications find them")
     for note in report.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _trust(report: VerifyReport, genesis: str) -> str:
@@ -235,10 +236,10 @@ def pin_(project: Project, oid: str | None, replace: bool) -> None:
     from esaa_git.app.trust import pin
 
     made = pin(project, oid, replace=replace)
-    click.echo(f"pinned: genesis {made.genesis}")
-    click.echo(f"log id: {made.log_id or 'not known yet, the log is not here'}")
+    say(f"pinned: genesis {made.genesis}")
+    say(f"log id: {made.log_id or 'not known yet, the log is not here'}")
     if oid is None:
-        click.echo("note: this is the log that was found here; compare the id with somebody")
+        say("note: this is the log that was found here; compare the id with somebody")
 
 
 @trust.command("show", epilog=examples("git esaa trust show --json"))
@@ -268,15 +269,15 @@ def show(project: Project, as_json: bool) -> None:
         )
         return
     if pin is None:
-        click.echo("pinned: nothing; the first verification trusts the genesis that it finds")
+        say("pinned: nothing; the first verification trusts the genesis that it finds")
     else:
-        click.echo(f"pinned: genesis {pin.genesis}")
-        click.echo(f"log id: {pin.log_id or 'not known yet'}")
+        say(f"pinned: genesis {pin.genesis}")
+        say(f"log id: {pin.log_id or 'not known yet'}")
     if mark is None:
-        click.echo("verified: nothing")
+        say("verified: nothing")
         return
-    click.echo(f"verified: {mark.seq} events, to {mark.tip}")
+    say(f"verified: {mark.seq} events, to {mark.tip}")
     if mark.genesis is not None:
-        click.echo(f"from genesis: {mark.genesis}")
+        say(f"from genesis: {mark.genesis}")
     else:
-        click.echo(f"from a shallow boundary: {mark.boundary}")
+        say(f"from a shallow boundary: {mark.boundary}")

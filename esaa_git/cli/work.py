@@ -10,7 +10,14 @@ import click
 from esaa_git.app import work
 from esaa_git.app.project import Project
 from esaa_git.app.work import Outcome
-from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json
+from esaa_git.cli.output import (
+    as_option,
+    examples,
+    json_option,
+    pass_project,
+    print_json,
+    say,
+)
 from esaa_git.errors import RefusedError, UsageError
 
 
@@ -28,12 +35,10 @@ def claim(project: Project, task_id: str, as_json: bool, actor: str | None) -> N
     """
     found = work.claim(project, task_id, actor=actor)
     if as_json:
-        click.echo(found.sent, nl=False)
+        say(found.sent, nl=False)
         return
-    click.echo(f"{found.attempt_id} is yours until {found.deadline} (base {found.base[:12]})")
-    click.echo(
-        f"then: git esaa complete {task_id} --summary TEXT [PATH...], or git esaa submit FILE"
-    )
+    say(f"{found.attempt_id} is yours until {found.deadline} (base {found.base[:12]})")
+    say(f"then: git esaa complete {task_id} --summary TEXT [PATH...], or git esaa submit FILE")
 
 
 @click.command(
@@ -119,7 +124,7 @@ def review(
     said = reason if approve else str(request_changes)
     outcome = work.review(project, task_id, approve=approve, reason=said, actor=actor)
     if not approve:
-        click.echo(f"{task_id} goes back: {outcome.message}")
+        say(f"{task_id} goes back: {outcome.message}")
         return 0
     return _print(outcome, as_json)
 
@@ -128,11 +133,9 @@ def _show_proposal(project: Project, task_id: str) -> int:
     from esaa_git.cli.history import print_effect
 
     found = work.proposed(project, task_id)
-    click.echo(f"{found.attempt_id} by {found.agent}: {found.summary}")
+    say(f"{found.attempt_id} by {found.agent}: {found.summary}")
     print_effect(project, found.attempt_id)
-    click.echo(
-        f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True
-    )
+    say(f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True)
     return 0
 
 
@@ -149,11 +152,11 @@ def _print(outcome: Outcome, as_json: bool) -> int:
     if as_json:
         print_json(outcome.to_json())
     elif outcome.rejected is None:
-        click.echo(f"{outcome.kind}: {outcome.message or outcome.task_id}")
+        say(f"{outcome.kind}: {outcome.message or outcome.task_id}")
         if outcome.effect_commit is not None:
-            click.echo(f"effect: {outcome.effect_commit}")
+            say(f"effect: {outcome.effect_commit}")
         if outcome.left_out_words:
-            click.echo(f"left out: {outcome.left_out_words}")
+            say(f"left out: {outcome.left_out_words}")
     if outcome.rejected is not None:
         from esaa_git.core.rejection import EXPLANATIONS
 

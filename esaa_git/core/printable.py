@@ -6,6 +6,16 @@ Names, messages and outputs come from agents, pushers and files. What does not p
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Final
+
+# They print nothing, or join to what stands before them, and count as printable: fillers, a joiner
+# of graphemes, selectors of variations (the one of emoji, U+FE0F, stays).
+_UNSEEN: Final = re.compile(
+    "[\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u2800\\u3164\\ufe00-\\ufe0e\\uffa0\\U000e0100-\\U000e01ef]"
+)
+
 
 def visible(text: str, *, keep: str = "\n") -> str:
     """Return the text with everything that does not print as a backslash escape.
@@ -13,12 +23,27 @@ def visible(text: str, *, keep: str = "\n") -> str:
     Args:
         keep: characters that stay although they do not print; by default line feeds.
     """
-    if text.isprintable():
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() or char in keep else _escaped(char) for char in text
+        )
+    return text if text.isascii() else _UNSEEN.sub(lambda match: _escaped(match[0]), text)
+
+
+def json_visible(text: str) -> str:
+    """Return a JSON text in which what does not print is spelled as JSON escapes it.
+
+    Such characters stand in strings alone, so the document says the same as before.
+    """
+    if text.isascii():
         return text
     return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
-        for char in text
+        char if char == "\n" or visible(char) == char else json.dumps(char)[1:-1] for char in text
     )
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def printable(text: str, *, keep: str = "\n\t") -> str:

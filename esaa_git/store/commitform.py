@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from esaa_git.core.event import Event, epoch_seconds
 from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.printable import visible
 from esaa_git.store.objects import encode_commit
 
 COMMITTER = "git-esaa orchestrator <orchestrator@esaa.invalid>"
@@ -124,22 +125,18 @@ def effect_commit(
 def _message(task_id: str, summary: str) -> str:
     """Return subject and body from a summary that may have any length and many lines.
 
-    Lines of the body that look like a trailer of ours are indented, so that a summary cannot
-    pose as one.
+    Each line of the body is a quotation, so none of it can be read as a patch by git am(1), as a
+    trailer, or as a claim of ours.
     """
-    first, _, rest = summary.strip().partition("\n")
+    first, _, rest = visible(summary.strip()).partition("\n")
     subject = f"{task_id}: {' '.join(first.split())}"
     body = rest.strip()
     if len(subject) > 72:
         cut = subject.rfind(" ", 40, 71)
         body = f"…{subject[cut:] if cut > 0 else subject[71:]}\n{body}".strip()
         subject = (subject[:cut] if cut > 0 else subject[:71]) + "…"
-    lines = [" " + line if _looks_like_trailer(line) else line for line in body.split("\n")]
+    lines = [f"> {line}".rstrip() for line in body.split("\n")]
     return subject + ("\n\n" + "\n".join(lines) if body else "")
-
-
-def _looks_like_trailer(line: str) -> bool:
-    return re.match(r"\s*[A-Za-z][A-Za-z0-9-]*\s*:", line) is not None
 
 
 # -- the trailers of a message ----------------------------------------------------------------

@@ -56,22 +56,29 @@ def array(items: Schema, *, least: int = 0, most: int = 10_000) -> Schema:
 
 
 def line(most: int = 200, least: int = 1) -> Schema:
-    """Return the schema of text on one line, without control characters or line separators."""
+    """Return the schema of text on one line, without control characters or line separators.
+
+    Neither does it turn the direction of writing (bidirectional embeddings, overrides, isolates).
+    """
     return {
         "type": "string",
         "minLength": least,
         "maxLength": most,
-        "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$(?!\\n)",
+        "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]*$(?!\\n)",
     }
 
 
 def text(most: int = 4000, least: int = 0) -> Schema:
-    """Return the schema of text that may have several lines, without other control characters."""
+    """Return the schema of text that may have several lines, as `line` otherwise.
+
+    A carriage return stands before a line feed alone.
+    """
     return {
         "type": "string",
         "minLength": least,
         "maxLength": most,
-        "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$(?!\\n)",
+        "pattern": "^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]|\\r\\n)*"
+        "$(?!\\n)",
     }
 
 
