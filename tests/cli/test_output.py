@@ -133,6 +133,7 @@ def test_no_line_of_an_effects_message_is_a_patch_or_a_trailer(
         ts="2026-01-31T09:00:00.000Z",
         summary=summary,
         event_commit="e" * 40,
+        log_id="f" * 64,
         run_id="RUN-0001",
         task_id="T-1",
         attempt_id="T-1-A1",
