@@ -298,6 +298,7 @@ class Project:
             sandbox=self.sandbox,
             prompt=contracts.prompt,
             programs=contracts.programs,
+            in_tree=repository.tracks,
         )
         made = make_agent(entry, context)
         return AgreedAgent(made, entry, contracts.programs, consent or self.consent)
@@ -320,6 +321,7 @@ class Project:
             lambda: GitWorkspaces(open_repository(folder)),
             self.sandbox,
             self.repository.workdir,
+            lambda path: open_repository(folder).tracks(path),
         )
         return AgreedChecker(checker, self.consent)
 
