@@ -642,6 +642,54 @@ def test_a_copy_of_an_effect_is_refused_and_a_merge_of_it_is_taken(full: Shared)
     says(full.refused("+HEAD:refs/heads/topic"), 11, "cherry-pick")
 
 
+def test_a_recorded_rebase_is_taken_and_another_commit_in_its_place_is_not(full: Shared) -> None:
+    """Hook and `verify` judge a carrier by one predicate, from the record."""
+    project, git = full.project, full.project.git
+    git("switch", "--quiet", "--create", "side", f"{MAIN}~1", "--force")
+    git("commit", "--quiet", "--allow-empty", "--message", "work beside it")
+    git("switch", "--quiet", "main", "--force")
+    git("rebase", "--quiet", "side")
+    says(full.refused(f"+{MAIN}"), 11, "--relink --record")
+    project.ok("verify", "--relink", "--record")
+    full.configure("esaa.requireEffects")
+    full.taken("--atomic", LOG, f"+{MAIN}")
+    assert full.at(MAIN) == project.head(MAIN)
+    project.write("docs/more.md", "more\n")
+    git("add", "docs/more.md")
+    git("commit", "--quiet", "--amend", "--no-edit")
+    says(full.refused(f"+{MAIN}"), 11, project.head(MAIN)[:12])
+
+
+def test_a_record_that_is_not_true_of_its_commit_lets_nothing_in(full: Shared) -> None:
+    """The orchestrator's key says that a commit carries an effect, and it brings more."""
+    git = full.project.git
+    tree = git("rev-parse", f"{MAIN}~1^{{tree}}")
+    extra = git("hash-object", "-w", "--stdin", stdin="x\n")
+    listed = git("ls-tree", tree) + f"\n100644 blob {extra}\tzz_evil.py"
+    message = git("log", "-1", "--format=%B", MAIN)
+    forged = git(
+        "commit-tree", git("mktree", stdin=listed), "-p", f"{MAIN}~1", stdin=message + "\n"
+    )
+    forger = full.forger()
+    payload = {
+        "view": "effect",
+        "task_id": "T-1001",
+        "effect_commit": full.project.head(MAIN),
+        "reached_by": forged,
+        "text": "trust me",
+        "how": "squashed",
+    }
+    # That key does not answer for what stands beside an effect,
+    again = full.forger()
+    accepted = {**payload, "how": "accepted", "accepted_by": "person@example.com"}
+    event = again.add(health(again, action="orchestrator.view.mutate", payload=accepted))
+    says(full.refused(f"{event}:{LOG}"), 3)
+    # and what it says else does not make a carrier of a commit that is none.
+    lie = forger.add(health(forger, action="orchestrator.view.mutate", payload=payload))
+    full.taken(f"{lie}:{LOG}")
+    says(full.refused(f"{forged}:refs/heads/topic"), 11, forged[:12])
+
+
 def test_effects_without_any_log_are_refused(shared: Shared, git: Git) -> None:
     git(shared.server, "update-ref", "-d", LOG)
     git(shared.server, "update-ref", "-d", MAIN)
