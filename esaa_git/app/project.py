@@ -133,6 +133,8 @@ class Project:
             self._signer,
             person=self._person if self._persons_key is not None else None,
             following=None if following is None else self._following,
+            alone=self._persons_key is not None
+            and self.repository.setting("esaa.signingKey") is None,
         )
         return GitEventLog(self.repository, self.refs, keys)
 

@@ -20,6 +20,7 @@ from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.fields import Usage
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.engine.alone import LATER, without_after_images
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.effect import (
     Unfit,
@@ -178,6 +179,8 @@ def _admit_result(
     task = tx.state.tasks[task_id]
     proposal, write = accepted.proposal, None
     call = replace(call, left_out=named(accepted.left_out, call.left_out))
+    if proposal is not None and tx.alone:
+        raise without_after_images()
     if proposal is not None:
         found = fitted(engine, tx, task, proposal, proof)
         if isinstance(found, Unproven):
@@ -194,6 +197,8 @@ def _admit_result(
         write=write,
     )
     recorded = tx.ask(accept)
+    if tx.alone:
+        return Admission("waiting", task_id, accepted.envelope.attempt_id, LATER)
     if needs_review(task, tx.contracts):
         admission = waits_for_review(tx, task_id)
     elif proposal is None:

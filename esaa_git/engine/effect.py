@@ -15,6 +15,7 @@ from esaa_git.core.events import FileWrite
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
+from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import NO_CALL, AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, reject
@@ -167,6 +168,9 @@ def finish_task(
         # The contract began to ask for one while the result waited for something else.
         tx.ask(AskForReview(task_id=task_id))
         return waits_for_review(tx, task_id)
+    if tx.alone and isinstance(grant, Grant):
+        tx.ask(_consented(task_id, grant, None))
+        return Admission("waiting", task_id, task.attempt.attempt_id, LATER)
     if task.effect != "written":
         tx.ask(_consented(task_id, grant, None))
         return is_done(tx, task_id)

@@ -151,6 +151,8 @@ def reject(
     task_id, attempt_id = output.task_id, output.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
         return Admission("rejected", task_id or "", attempt_id or "", rejected=rejected)
+    if tx.alone:
+        return Admission("rejected", task_id, attempt_id, rejected.message, rejected=rejected)
     policy, raw = output.storage(tx.contracts), output.answer.output
     safe = Rejected(
         rejected.code,

@@ -197,6 +197,12 @@ class ReportIssue(Record):
     agent: str | None = None
 
 
+class ActOnIssue(Record):
+    """Do what the policy says of an issue that a person reported alone."""
+
+    issue_id: str
+
+
 class ResolveIssue(Record):
     """Resolve an issue; tasks that it blocked stay blocked."""
 
@@ -355,6 +361,12 @@ class RequestChanges(Record):
     verdict: AgentVerdict
 
 
+class ReturnDenied(Record):
+    """Give a task back whose result a person denied alone."""
+
+    approval_id: str
+
+
 class ReturnReview(Record):
     """Take a decision back from a reviewer who was never really asked; no try is spent."""
 
@@ -410,6 +422,7 @@ Intention: TypeAlias = (
     | WithdrawLesson
     | Relink
     | ReportIssue
+    | ActOnIssue
     | ResolveIssue
     | OpenAttempt
     | ExpireAttempt
@@ -424,6 +437,7 @@ Intention: TypeAlias = (
     | AskForReview
     | DenyApproval
     | RequestChanges
+    | ReturnDenied
     | ReturnReview
     | Repeat
 )

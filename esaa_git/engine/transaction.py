@@ -24,6 +24,7 @@ from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, Carrier, State
+from esaa_git.engine.alone import owed, own_part
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Intention, Relink
@@ -63,6 +64,11 @@ class Transaction:
         self.followup: Followup | None = None
         self.leases = leases
 
+    @property
+    def alone(self) -> bool:
+        """Whether only a person's key is at hand, so that what follows is recorded elsewhere."""
+        return self._writer.alone
+
     def is_over(self, lease: Lease) -> bool:
         """Answer whether the lease on an attempt or approval ran out."""
         return self.leases.is_over(lease, self.now)
@@ -85,6 +91,8 @@ class Transaction:
             EsaaError: as `decide` and `record`.
         """
         decided = decide(self.state, self.contracts, intention, self.at)
+        if self.alone:
+            decided = own_part(decided)
         return tuple(self.record(event, contracts=contracts) for event in decided)
 
     def record(self, new: NewEvent, *, contracts: Contracts | None = None) -> StoredEvent:
@@ -151,6 +159,7 @@ def transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | 
         try:
             with engine.turn():
                 transaction = _begin(engine, log_id)
+                _settle(engine, transaction, log_id)
                 lost: ConflictError | RemoteUnreachable | None
                 try:
                     result = step(transaction)
@@ -184,6 +193,13 @@ def _begin(engine: Engine, log_id: str | None) -> Transaction:
     state, contracts = (EMPTY, Contracts({})) if log_id is not None else engine.log.load()
     writer = engine.log.begin(log_id=log_id)
     return Transaction(writer, state, contracts, engine.clock.now(), engine.leases)
+
+
+def _settle(engine: Engine, transaction: Transaction, log_id: str | None) -> None:
+    """Begin with what follows from what people said alone, where the orchestrator's key is."""
+    if log_id is None and not transaction.alone:
+        for intention in owed(engine.log.events(newest_first=True)):
+            transaction.ask(intention)
 
 
 def _has_arrived(engine: Engine, transaction: Transaction) -> bool:

@@ -51,6 +51,11 @@ class LogTransaction(Protocol):
         """Write the objects of one event and return its commit id; no ref moves."""
         ...
 
+    @property
+    def alone(self) -> bool:
+        """Whether a person's key is at hand, and the orchestrator's is not."""
+        ...
+
     def sign(self, payload: bytes) -> bytes:
         """Return the orchestrator's armoured signature of a commit's unsigned bytes."""
         ...

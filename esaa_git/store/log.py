@@ -356,6 +356,11 @@ class GitLogTransaction:
         self._state = state
         return oid
 
+    @property
+    def alone(self) -> bool:
+        """Whether a person's key is at hand, and the orchestrator's is not."""
+        return self._log.keys.alone
+
     def sign(self, payload: bytes) -> bytes:
         """Return the orchestrator's signature of a commit's bytes."""
         return (self._orchestrator or self._log.keys.signer).sign(payload)

@@ -103,6 +103,10 @@ class MemoryLogTransaction:
         self._log.recorded[self._last] = Recorded(event, state, contracts, attachments, self.log_id)
         return self._last
 
+    @property
+    def alone(self) -> bool:
+        return False
+
     def sign(self, payload: bytes) -> bytes:
         return SIGNATURE
 

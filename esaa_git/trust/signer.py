@@ -74,6 +74,7 @@ class SigningKeys:
     Args:
         sign: gives the orchestrator's key.
         person: gives the key of the person who works here, which signs what they say.
+        alone: only the person's key is at hand.
         following: gives the key that is to follow the orchestrator's. It signs once contracts
             are in force that have forgotten the present one.
     """
@@ -84,10 +85,12 @@ class SigningKeys:
         *,
         person: Callable[[], Signer] | None = None,
         following: Callable[[], Signer] | None = None,
+        alone: bool = False,
     ) -> None:
         self._sign = sign
         self._person = person
         self._following = following
+        self.alone = alone
 
     @cached_property
     def signer(self) -> Signer:

@@ -20,7 +20,6 @@ from esaa_git.errors import (
     EsaaError,
     KeyUnavailable,
     MismatchError,
-    RefusedError,
     RepositoryError,
     UsageError,
 )
@@ -315,7 +314,7 @@ def test_a_key_without_the_role_for_an_event_is_refused_there(tmp_path: Path) ->
     public = write_key(tmp_path / "key", SEED)
     other = write_key(tmp_path / "other-key", OTHER_SEED)
     contracts = default_contracts(public)
-    line = f'approver namespaces="git" {other}\n'.encode()
+    line = f'ann@example.com,approver namespaces="git" {other}\n'.encode()
     signers = contracts.files["allowed_signers"] + line
     contracts = default_contracts(public, changed={"allowed_signers": signers})
     made = make_log(tmp_path / "log", tasks=1, done=0, contracts=contracts)
@@ -324,8 +323,8 @@ def test_a_key_without_the_role_for_an_event_is_refused_there(tmp_path: Path) ->
 
     error = refusal(approver, tmp_path / "out" / ACTIVITY, tmp_path / "out" / OBJECTS)
 
-    assert isinstance(error, RefusedError)
-    assert "line 1: the signing key may not sign run.init" in error.message
+    assert isinstance(error, KeyUnavailable)
+    assert approver.signer.fingerprint in error.message
 
 
 def test_contracts_that_are_not_at_hand_are_named(exported: Exported, target: MadeLog) -> None:

@@ -47,7 +47,7 @@ def app(project: Project, capfd: pytest.CaptureFixture[str]) -> App:
 def bob(project: Project) -> App:
     """The same project, with Bob's key."""
     found = App(project.path)
-    found.sign_with = str(project.repository.esaa_dir / f"key-of-{BOB}")
+    found.sign_with = str(project.path / ".git/people" / BOB)
     return found
 
 

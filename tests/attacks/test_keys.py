@@ -74,7 +74,7 @@ class Scene:
     def with_signers(self, change: Callable[[str], str]) -> Contracts:
         files = dict(self.contracts.files)
         files["allowed_signers"] = change(files["allowed_signers"].decode()).encode()
-        return Contracts(files)
+        return self.contracts.with_files(files)
 
     def by_admin(self) -> None:
         """Have the admin put in force what stands in .roadmap/."""
@@ -182,6 +182,7 @@ class Scene:
             "branch": "main",
             "base": self.project.head(),
             "contracts": [encode(pin) for pin in contracts.pins],
+            "programs": [encode(pin) for pin in contracts.program_pins or ()],
             "tasks": [],
         }
 
@@ -473,7 +474,7 @@ def test_a_key_that_is_listed_for_another_namespace(scene: Scene) -> None:
 
 def changed(scene: Scene) -> Contracts:
     policy = scene.contracts.files["RUNTIME_POLICY.yaml"]
-    return Contracts({**scene.contracts.files, "RUNTIME_POLICY.yaml": policy + b"# more\n"})
+    return scene.contracts.with_files({"RUNTIME_POLICY.yaml": policy + b"# more\n"})
 
 
 def test_an_orchestrator_changes_the_contracts(scene: Scene) -> None:

@@ -125,11 +125,11 @@ def scene(made: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch)
     Clock("2026-03-01T09:01:00+00:00").install(monkeypatch)
     shutil.copytree(made, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project", git)
-    keys = project.path / ".git/esaa"
+    keys = project.path / ".git/people"
     for name, path in (("signingKey", project.key), ("approverKey", keys.parent / "persons-key")):
         place = str(path).replace(str(made), str(project.path))
         project.git("config", f"esaa.{name}", place)
-    ann, ben = (Person(project, name, keys / f"key-of-{name}") for name in (ANN, BEN))
+    ann, ben = (Person(project, name, keys / name) for name in (ANN, BEN))
     return Scene(project, ann, ben)
 
 
@@ -203,7 +203,7 @@ ATTACKS = {
         "orchestrator", PERSON, "approval.grant", GRANT, "key of their own",
     ),
     "the orchestrator approves in its agent's name": (
-        "orchestrator", "agent-x", "approval.grant", GRANT, "no authority",
+        "orchestrator", "agent-x", "approval.grant", GRANT, "approv",
     ),
     "an evaluator appends": (
         "evaluator", "orchestrator", "orchestrator.health", HEALTH, "evaluator",

@@ -88,7 +88,7 @@ def test_log_lists_the_newest_event_first(esaa: Esaa) -> None:
         "RUN-0001:",
         "success",
     ]
-    assert lines[-1].startswith("EV-00000001  2026-01-01 09:00:00Z  orchestrator ")
+    assert lines[-1].startswith("EV-00000001  2026-01-01 09:00:00Z  person@example.com ")
 
 
 def test_log_takes_filters_a_limit_and_the_other_direction(esaa: Esaa) -> None:
@@ -184,7 +184,7 @@ def test_show_an_event_says_who_signed_it_and_where_its_files_are(
 
     assert code == 0
     assert f"commit:     {made.commits[8]}" in out
-    assert f"signature:  good, by {made.signer.fingerprint} (admin, orchestrator)" in out
+    assert f"signature:  good, by {made.signer.fingerprint} (orchestrator)" in out
     assert '"action"' not in out
     assert '"change": "add"' in out
     hint = out.splitlines()[-1].removeprefix("hint: git ").split()
@@ -199,14 +199,14 @@ def test_show_an_event_as_json(esaa: Esaa, made: MadeLog) -> None:
     assert found["sha256"] == made.events[0].sha256
     assert found["payload"]["run_id"] == "RUN-0001"
     assert found["signature"]["holds"] is True
-    assert found["signature"]["roles"] == ["admin", "orchestrator"]
+    assert found["signature"]["roles"] == ["admin", "approver"]
     assert "the first event itself brings the contracts" in found["signature"]["text"]
 
 
 def test_show_names_a_signature_that_does_not_hold(tmp_path: Path, git: Git) -> None:
     made = make_log(tmp_path / "log", tasks=1, done=0)
     issue = {"issue_id": "ISS-0001", "severity": "low", "title": "A typo"}
-    made.emit("issue.report", "ada@example.com", issue)
+    made.emit("issue.report", "agent-impl", issue)
     made.record()
     raw = git(made.path, "cat-file", "commit", made.tip) + "\n"
     forged = git(
@@ -232,7 +232,7 @@ def test_show_names_a_signature_that_does_not_hold(tmp_path: Path, git: Git) -> 
 
 def test_show_names_a_key_without_the_role(tmp_path: Path, git: Git) -> None:
     public, other = write_key(tmp_path / "key"), write_key(tmp_path / "other", bytes(32))
-    line = allowed_signers_line(["approver"], other).encode() + b"\n"
+    line = allowed_signers_line(["ann@example.com", "approver"], other).encode() + b"\n"
     signers = default_contracts(public).files["allowed_signers"] + line
     contracts = default_contracts(public, changed={"allowed_signers": signers})
     made = make_log(tmp_path / "log", tasks=1, done=0, contracts=contracts)
@@ -248,7 +248,7 @@ def test_show_names_a_key_without_the_role(tmp_path: Path, git: Git) -> None:
 
     signature = json.loads(done.stdout)["signature"]
     assert (signature["holds"], signature["roles"]) == (False, ["approver"])
-    assert "orchestrator.dispatch needs orchestrator" in signature["text"]
+    assert "it is the key of ann@example.com, not orchestrator's" in signature["text"]
 
 
 def test_show_a_task_tells_its_story(esaa: Esaa) -> None:
@@ -455,7 +455,7 @@ def forged_state(folder: Path) -> MadeLog:
     )
     made.state = replace(lying, touched=frozenset({("tasks", "T-1000")}))
     issue = {"issue_id": "ISS-0001", "severity": "low", "title": "x", "task_id": "T-1000"}
-    made.emit("issue.report", "ada@example.com", {**issue, "severity": "medium"})
+    made.emit("issue.report", "agent-impl", {**issue, "severity": "medium"})
     made.record()
     return made
 

@@ -43,11 +43,28 @@ TOOLS = {
 }
 
 
+CLIENTS = [
+    "claude-code",
+    "Claude-Code",
+    "codex",
+    "cursor",
+    "alice-example.com",
+    "x" * 64,
+    "one",
+    "two",
+    "slow",
+    "quick",
+]
+"""Those that the contracts know; others work under the key of the person."""
+
+
 @pytest.fixture
 def make(tmp_path: Path, git: Git) -> Make:
     def made(*tasks: Document, **options: Any) -> Project:
         chosen = tasks or (task("T-1"), task("T-2", depends_on=["T-1"]))
         options.setdefault("seed", {"src/a.py": "a = 1\n", "src/old.py": "old = 1\n"})
+        options.setdefault("approvers", ["alice@example.com", "bob@example.com"])
+        options.setdefault("agents", CLIENTS)
         project = make_project(tmp_path / "project", git, *chosen, **options)
         project.ok("plan", "apply")
         return project
@@ -491,6 +508,7 @@ def test_a_task_that_is_meant_for_an_agent_is_not_offered_to_another(make: Make)
         ("legacy", "…", (), "person@example.com"),
         ("auto", "claude-code", ("--as", "bob@example.com"), "bob@example.com"),
         ("legacy", "x" * 100, (), "x" * 64),
+        ("auto", "nobody knows it", (), "person@example.com"),
     ],
 )
 def test_the_actor_is_whom_the_client_names_or_whom_it_was_started_for(

@@ -60,6 +60,7 @@ def make(tmp_path: Path, git: Git) -> Make:
     def made(*tasks: Document, **options: Any) -> Project:
         chosen = tasks or (task("T-1"), task("T-2", depends_on=["T-1"]))
         options.setdefault("seed", {"src/a.py": "a = 1\n"})
+        options.setdefault("approvers", [ALICE[1], BOB[1]])
         return make_project(tmp_path / "project", git, *chosen, **options)
 
     return made
@@ -349,7 +350,7 @@ def test_a_restart_that_cannot_be_leaves_the_run_open(
 
 def test_signers_among_whom_nobody_may_record_are_refused(applied: Project) -> None:
     """Pinned, they would be the last event that this log ever takes."""
-    signers = applied.read(".roadmap/allowed_signers").replace("orchestrator,admin", "admin")
+    signers = applied.read(".roadmap/allowed_signers").replace("orchestrator ", "evaluator ")
     applied.write(".roadmap/allowed_signers", signers)
     message = refused(applied, CONFIGURATION, "plan", "apply", "--restart")
     assert "names nobody with the role orchestrator" in message
@@ -467,7 +468,7 @@ def test_a_dry_run_shows_and_records_nothing(make: Make) -> None:
 def test_the_doctor_finds_a_healthy_project_healthy(applied: Project) -> None:
     applied.git("config", "esaa.sync", "filesystem")  # which is the default, but not in tests
     said = applied.ok("doctor")
-    for words in ("signing key SHA256:", "the roles admin, orchestrator", "agent 'agent-x'"):
+    for words in ("signing key SHA256:", "the roles orchestrator", "agent 'agent-x'"):
         assert words in said
     assert all(line.startswith(("ok ", "note ")) for line in said.splitlines())
     levels = {finding["level"] for finding in json.loads(applied.ok("doctor", "--json"))}
@@ -693,6 +694,9 @@ def test_a_contract_that_is_missing(make: Make) -> None:
 @pytest.mark.parametrize("command", [["plan", "apply"], ["run"]])
 def test_no_key_is_configured(make: Make, command: list[str]) -> None:
     project = make()
+    project.git("config", "--unset", "esaa.approverKey")
+    message = refused(project, REFUSED, *command)
+    assert "only an admin's key may begin a log" in message
     project.git("config", "--unset", "esaa.signingKey")
     message = refused(project, KEY, *command)
     assert "no signing key is configured" in message
@@ -703,9 +707,9 @@ def test_the_key_file_is_gone(applied: Project) -> None:
     key = applied.key
     key.rename(key.with_suffix(".moved"))
     for command in (
-        ["claim", "T-1"],
+        ["task", "add", "T-9", "--kind", "spec", "--title", "x"],
         ["run"],
-        ["issue", "report", "--severity", "low", "--title", "x"],
+        ["run", "--task", "T-1"],
     ):
         assert f"no signing key at '{key}'" in refused(applied, KEY, *command)
     assert applied.ok("status")
@@ -714,7 +718,7 @@ def test_the_key_file_is_gone(applied: Project) -> None:
 def test_a_key_that_the_contracts_do_not_know(applied: Project) -> None:
     applied.git("config", "--unset", "esaa.signingKey")
     applied.ok("init")
-    message = refused(applied, KEY, "claim", "T-1")
+    message = refused(applied, KEY, "task", "add", "T-9", "--kind", "spec", "--title", "x")
     assert "the signing key is not trusted by the contracts in force" in message
     assert "git esaa doctor" in message
     assert applied.esaa("doctor").code == 1
@@ -722,13 +726,14 @@ def test_a_key_that_the_contracts_do_not_know(applied: Project) -> None:
 
 def test_a_key_that_others_can_read(applied: Project) -> None:
     applied.key.chmod(0o644)
-    message = refused(applied, KEY, "claim", "T-1")
+    message = refused(applied, KEY, "task", "add", "T-9", "--kind", "spec", "--title", "x")
     assert "can be read by others" in message
     assert f"chmod 600 {applied.key}" in message
 
 
 def test_nobody_knows_who_acts(applied: Project) -> None:
     applied.git("config", "user.email", "")
+    applied.git("config", "--unset", "esaa.approverKey")
     message = refused(applied, CONFIGURATION, "claim", "T-1")
     assert "git does not know who you are" in message
 

@@ -38,7 +38,7 @@ def project(tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Projec
     monkeypatch.setattr("esaa_git.store.maintenance.EVERY", 25)
     monkeypatch.setattr("esaa_git.store.maintenance.MANY_IN_A_FOLDER", 1)
     plan = [task(name) for worker in range(WORKERS) for name in _names(worker)]
-    made = make_project(tmp_path / "project", git, *plan)
+    made = make_project(tmp_path / "project", git, *plan, agents=[f"w{n}" for n in range(20)])
     made.ok("plan", "apply")
     return made
 
@@ -54,7 +54,7 @@ def _commands(project: Project, worker: int) -> list[str]:
             (("claim", name), b""),
             (("submit", "-"), answer.encode()),
         ):
-            said = run(*esaa, *arguments, "--as", f"w{worker}@x.org", stdin=data)
+            said = run(*esaa, *arguments, "--as", f"w{worker}", stdin=data)
             assert said.code == 0, (arguments, said)
     return _names(worker)
 
@@ -66,9 +66,7 @@ def _one_process(project: Project, worker: int) -> list[str]:
     keeper = Housekeeper(app.repository, said.append)
     texts = [f"note {number} of {worker}" for number in range(NOTES)]
     for text in texts:
-        operator.add_note(
-            app.engine, TaskNote(task_id=_names(worker)[0], text=text), f"w{worker}@x.org"
-        )
+        operator.add_note(app.engine, TaskNote(task_id=_names(worker)[0], text=text), f"w{worker}")
         keeper(app.log.load()[0].seq)
     keeper.close()
     assert said == []

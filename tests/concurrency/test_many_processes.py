@@ -30,6 +30,10 @@ PATIENCE = 1000.0
 """Seconds, for a busy machine; pytest's own limit is lower where the test is not a slow one."""
 
 
+WORKERS = [f"{kind}{number}" for kind in "pw" for number in range(20)]
+"""Agents that the contracts know."""
+
+
 def _names(worker: int, tasks: int) -> list[str]:
     return [f"T-{worker:02}-{number:02}" for number in range(tasks)]
 
@@ -47,7 +51,7 @@ def test_of_what_many_processes_record_nothing_is_lost_or_recorded_twice(
 ) -> None:
     shares = [_names(worker, transitions // PER_TASK) for worker in range(processes)]
     plan = [task(name) for share in shares for name in share]
-    project = make_project(tmp_path / "project", git, *plan)
+    project = make_project(tmp_path / "project", git, *plan, agents=WORKERS)
     project.ok("plan", "apply")
     before = project.state().seq
 
@@ -75,7 +79,7 @@ def test_of_what_many_processes_record_nothing_is_lost_or_recorded_twice(
 
 def _work(project: Project, number: int, names: list[str]) -> list[str]:
     """Take every task from claimed to done, and return what was reported of each transition."""
-    esaa, me = ("-C", str(project.path)), ("--as", f"w{number}@x.org")
+    esaa, me = ("-C", str(project.path)), ("--as", f"w{number}")
 
     def ok(*arguments: str, stdin: Any = None) -> None:
         data = b"" if stdin is None else json.dumps(stdin).encode()
@@ -116,14 +120,14 @@ def _told(event: Any) -> str | None:
 def test_of_eight_that_claim_one_task_one_has_it_and_seven_are_told_who(
     tmp_path: Path, git: Git
 ) -> None:
-    project = make_project(tmp_path / "project", git, task("T-1"))
+    project = make_project(tmp_path / "project", git, task("T-1"), agents=WORKERS)
     project.ok("plan", "apply")
 
     def claim(who: str) -> tuple[str, int, str, str]:
         said = run("-C", str(project.path), "claim", "T-1", "--as", who)
         return who, said.code, said.out, said.err
 
-    people = [f"p{number}@x.org" for number in range(8)]
+    people = [f"p{number}" for number in range(8)]
     found = together(*(partial(claim, who) for who in people))
     ((winner, _, out, _),) = [one for one in found if one[1] == 0]
     assert out.startswith("T-1-A1 is yours until ")
@@ -141,7 +145,9 @@ def seeded(tmp_path: Path, git: Git) -> Callable[[int], Project]:
     def made(processes: int) -> Project:
         text = "".join(f"line {number}\n" for number in range(4 * processes))
         tasks = (task(f"T-{number}") for number in range(processes))
-        return make_project(tmp_path / "project", git, *tasks, seed={"src/all.txt": text})
+        return make_project(
+            tmp_path / "project", git, *tasks, seed={"src/all.txt": text}, agents=WORKERS
+        )
 
     return made
 
@@ -152,7 +158,7 @@ def test_eight_people_who_change_one_file_get_the_merge_of_all(
     project = seeded(8)
     project.ok("plan", "apply")
     for number in range(8):
-        project.ok("claim", f"T-{number}", "--as", f"p{number}@x.org")
+        project.ok("claim", f"T-{number}", "--as", f"p{number}")
 
     assert together(*(partial(_submit, project, number) for number in range(8))) == [0] * 8
     wanted = "".join(
@@ -174,7 +180,7 @@ def test_a_checkout_that_another_process_brings_on_is_not_taken_for_work_in_the_
     project = seeded(2)
     project.ok("plan", "apply")
     for number in range(2):
-        project.ok("claim", f"T-{number}", "--as", f"p{number}@x.org")
+        project.ok("claim", f"T-{number}", "--as", f"p{number}")
     deciding, waiting, looked = (tmp_path / name for name in ("deciding", "waiting", "looked"))
     take_turn, git_status = refs.take_turn, Worktree.status
 
@@ -224,5 +230,5 @@ def _submit(project: Project, number: int) -> int:
     edits = [{"old": f"line {4 * number}\n", "new": f"by {name}\n"}]
     update = {"op": "edit", "path": "src/all.txt", "edits": edits}
     answer = json.dumps(result(name, update, attempt_id=f"{name}-A1")).encode()
-    me = ("--as", f"p{number}@x.org")
+    me = ("--as", f"p{number}")
     return run("-C", str(project.path), "submit", "-", *me, stdin=answer).code

@@ -22,7 +22,7 @@ def test_others_append_while_an_agent_or_a_check_is_at_work(
 ) -> None:
     checks = [SLEEPING] if who == "check" else []
     tasks = (task("T-1", checks=checks), task("T-2"))
-    project = make_project(tmp_path / "project", git, *tasks)
+    project = make_project(tmp_path / "project", git, *tasks, agents=["ann"])
     project.program(AGENT.format(seconds=300 if who == "agent" else 1))
     project.commit("Somebody who takes their time")
     with running(project, "--task", "T-1", at_work=1) as process:
@@ -32,8 +32,8 @@ def test_others_append_while_an_agent_or_a_check_is_at_work(
             before = project.state().seq
             wait(lambda: _is_free(project), "the lock")  # an answer may just be admitted
             project.ok("task", "note", "T-2", f"note {number}")
-            project.ok("claim", "T-2", "--as", "ann@x.org")
-            project.ok("task", "release", "T-2", "--reason", "no time", "--as", "ann@x.org")
+            project.ok("claim", "T-2", "--as", "ann")
+            project.ok("task", "release", "T-2", "--reason", "no time", "--as", "ann")
             assert project.state().seq == before + 3
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)

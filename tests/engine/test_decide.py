@@ -61,6 +61,7 @@ from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.decide import decide
 from esaa_git.engine.intentions import (
     AcceptResult,
+    ActOnIssue,
     AddNote,
     AddTask,
     ApplyResult,
@@ -85,6 +86,7 @@ from esaa_git.engine.intentions import (
     ReportIssue,
     RequestChanges,
     ResolveIssue,
+    ReturnDenied,
     ReturnReview,
     StartRun,
     StartVerification,
@@ -111,10 +113,14 @@ class World:
     at: str = START
     events: list[Event] = field(default_factory=list)
 
-    def ask(self, intention: Intention) -> list[AnyPayload]:
-        """Have an intention decided, let the events pass as a transaction does, and return them."""
+    def ask(self, intention: Intention, most: int | None = None) -> list[AnyPayload]:
+        """Have an intention decided, let the events pass as a transaction does, and return them.
+
+        Args:
+            most: let no more than so many of them pass.
+        """
         before = self.state
-        decided = decide(self.state, self.contracts, intention, self.at)
+        decided = decide(self.state, self.contracts, intention, self.at)[:most]
         assert self.state is before
         for new in decided:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
@@ -122,7 +128,7 @@ class World:
             self.state = evolve(self.state, event)
             self.events.append(event)
         if decided:
-            assert decided == decide(before, self.contracts, intention, self.at)
+            assert decided == decide(before, self.contracts, intention, self.at)[:most]
         return [event.payload for event in self.events[len(self.events) - len(decided) :]]
 
     def wait(self, milliseconds: int) -> None:
@@ -646,6 +652,23 @@ def test_a_review_is_asked_for_afterwards_where_the_contract_began_to_want_one()
     (asked,) = made.ask(AskForReview(task_id="T-1"))
     assert isinstance(asked, ApprovalRequest)
     assert asked.reason == "the contract requires a review of this kind of task"
+
+
+def test_what_a_person_said_alone_is_acted_on_once() -> None:
+    made = reviewed()
+    approval_id = made.awaiting()
+    assert made.ask(ReturnDenied(approval_id=approval_id)) == []
+    made.ask(DenyApproval(approval_id=approval_id, by=ADA, reason="no"), most=1)
+    (back,) = made.ask(ReturnDenied(approval_id=approval_id))
+    assert isinstance(back, TaskUpdate)
+    assert (back.cause, back.reason) == (Cause.CHANGES_REQUESTED, "no")
+    assert made.ask(ReturnDenied(approval_id=approval_id)) == []
+    report = ReportIssue(actor=ADA, severity="high", title="It leaks", task_id="T-1")
+    made.ask(report, most=1)
+    (blocked,) = made.ask(ActOnIssue(issue_id="ISS-0001"))
+    assert isinstance(blocked, TaskUpdate)
+    assert (blocked.cause, blocked.to) == (Cause.ISSUE, TaskState.BLOCKED)
+    assert made.ask(ActOnIssue(issue_id="ISS-0001")) == []
 
 
 def test_a_denial_gives_the_task_back_unless_it_is_our_own() -> None:

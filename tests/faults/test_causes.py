@@ -37,6 +37,7 @@ def _make(folder: Path, git: Git) -> Project:
         task("T-1"),
         task("T-2"),
         seed={"src/a.py": "a = 1\n", "src/b.py": BIG},
+        agents=["x" * 20],
     )
     project.answers(
         T_1=result("T-1", edit("src/a.py", "1", "2"), write("src/new.txt", BIG)),

@@ -35,7 +35,7 @@ from tests.support.project import (
 )
 from tests.support.team import Team
 
-ALICE = ("--as", "alice@example.com")
+ALICE = ("--as", "alice")
 EVERYTHING = (
     write("src/new/a.txt", "added\n"),
     edit("src/edited.txt", "old", "new"),
@@ -86,14 +86,14 @@ KINDS = [
     Kind(
         "a review approves",
         (_APPLY, _do("claim", "T-R", *ALICE), _submit("T-R", *EVERYTHING)),
-        _do("review", "T-R", "--approve", "--as", "bob@example.com"),
+        _do("review", "T-R", "--approve"),
         0,
         True,
     ),
     Kind(
         "a review sends back",
         (_APPLY, _do("claim", "T-R", *ALICE), _submit("T-R", *EVERYTHING)),
-        _do("review", "T-R", "--request-changes", "more", "--as", "bob@example.com"),
+        _do("review", "T-R", "--request-changes", "more"),
     ),
     Kind("an issue is reported", (_APPLY, _CLAIM), _do(*_LOW, "--task", "T-1")),
     Kind(
@@ -143,7 +143,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Iterator[Scene]
         fix_log_id(patch, "0123456789abcdef" * 2)
         folder = tmp_path_factory.mktemp("kills")
         tasks = task("T-1"), task("T-2"), task("T-R", review=True)
-        base = make_project(folder / "base", git, *tasks, seed=SEED)
+        base = make_project(folder / "base", git, *tasks, seed=SEED, agents=["alice"])
         base.answers(T_2=result("T-2", *EVERYTHING), T_1=result("T-1"), T_R=result("T-R"))
         base.commit("Answers")
         yield Scene(base, git, folder, clock, {})
@@ -249,7 +249,7 @@ def _outcome(project: Project) -> object:
 
 def _whole_run(project: Project) -> Said:
     project.esaa("run")
-    project.ok("review", "T-R", "--approve", "--as", "bob@example.com")
+    project.ok("review", "T-R", "--approve")
     return project.esaa("run")
 
 
@@ -275,7 +275,7 @@ def _finish(scene: Scene, project: Project) -> None:
             if said.code == 0:
                 return
             assert said.code == 8, said
-            project.ok("review", "T-R", "--approve", "--as", "bob@example.com")
+            project.ok("review", "T-R", "--approve")
     finally:
         scene.clock.moment = moment
 

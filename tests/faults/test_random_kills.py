@@ -30,7 +30,9 @@ SEED = 20260301
 def make(tmp_path: Path, git: Git) -> Callable[[int], Project]:
     def made(tasks: int) -> Project:
         names = _names(tasks)
-        project = make_project(tmp_path / "project", git, *(task(name) for name in names))
+        workers = [f"w{number}" for number in range(WORKERS)]
+        plan = [task(name) for name in names]
+        project = make_project(tmp_path / "project", git, *plan, agents=workers)
         project.commit("A plan")
         project.ok("plan", "apply")
         return project

@@ -34,6 +34,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import StateTree
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
+from tests.support.logs import PERSON
 from tests.support.project import Project
 
 Sign = Callable[[bytes], bytes]
@@ -94,7 +95,8 @@ def rewrite(
     parent: str | None = None
     for found in project.chain():
         old = found.commit.signatures[0]
-        draft = draft_of(found, old if sign is None else sign)
+        ours = sign if sign is None or everything else signs(project, found.event.actor, sign)
+        draft = draft_of(found, old if ours is None else ours)
         changed = change(found.event.seq, draft)
         drafts = [changed] if isinstance(changed, Draft) else list(changed)
         if drafts == [draft] and parent == found.parent and not everything:
@@ -105,6 +107,14 @@ def rewrite(
     assert parent is not None
     point(project, parent)
     return parent
+
+
+def signs(project: Project, actor: str, sign: Sign) -> Sign:
+    """Return how an actor's events are signed: a person whose key is here has that one."""
+    key = project.path / ".git/people" / actor
+    if "@" in actor and key.exists():
+        return load_signer(KeySpec("ssh", str(key))).sign
+    return project.persons_signer.sign if actor == PERSON else sign
 
 
 def point(project: Project, commit: str, ref: str = "refs/esaa/events") -> None:
@@ -141,7 +151,9 @@ def new_key(folder: Path, name: str) -> Signer:
 class Forger:
     """Writes a log event by event, each with chain, trailers and state as an honest one's."""
 
-    def __init__(self, project: Project, sign: Sign) -> None:
+    def __init__(self, project: Project, sign: Sign, *, people: bool = False) -> None:
+        """Begin with nothing; `people`: what they say is signed with their own keys."""
+        self.people = people
         self.project = project
         self.repository = project.repository
         self.sign = sign
@@ -206,7 +218,8 @@ class Forger:
             previous_sha256=previous or self.previous,
             run_id=self.state.run.run_id,
         )
-        armored = (sign or self.sign)(payload)
+        ours = signs(self.project, event.actor, self.sign) if self.people else self.sign
+        armored = (sign or ours)(payload)
         self.parent = self.repository.put(COMMIT, sign_commit(payload, armored))
         self.previous = event.sha256
         return self.parent

@@ -145,10 +145,15 @@ class Project:
     # -- commands -----------------------------------------------------------------------------
 
     def esaa(self, *arguments: str, stdin: bytes | str = b"", folder: Path | None = None) -> Said:
-        """Run `git esaa` here."""
+        """Run `git esaa` here; a person with a key of their own (`person`) acts with it."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         if self._asks and arguments[:1] != ("allow",):
             self.agree(folder)
+        if "--as" in arguments:
+            name = arguments[arguments.index("--as") + 1]
+            key = self.path / ".git/people" / name
+            if "@" in name and key.exists() and self.setting("esaa.approverKey") != str(key):
+                return Person(self, name, key).esaa(*arguments, stdin=stdin, folder=folder)
         return run("-C", str(folder or self.path), *arguments, stdin=data)
 
     def agree(self, folder: Path | None = None) -> None:
@@ -183,7 +188,7 @@ class Project:
 
     def person(self, name: str, *roles: str) -> Person:
         """Write a key of a new person into `.roadmap/`; the next run.init trusts it."""
-        key = self.repository.esaa_dir / f"key-of-{name}"
+        key = self.path / ".git/people" / name
         public = create_key(key, comment=name)
         line = allowed_signers_line([name, *(roles or ("contributor",))], public)
         with (self.path / ".roadmap/allowed_signers").open("a") as file:
@@ -346,6 +351,8 @@ def make_project(
     key: Path | None = None,
     policy: Mapping[str, Any] | None = None,
     kinds: Mapping[str, Document] | None = None,
+    approvers: Sequence[str] = (),
+    agents: Sequence[str] = (),
 ) -> Project:
     """Make a repository with contracts, scripted agents for every kind, a plan, and a commit.
 
@@ -356,6 +363,8 @@ def make_project(
             same one in every run.
         policy: changes to RUNTIME_POLICY, as `amend_yaml` takes them.
         kinds: changes to kinds in AGENT_CONTRACT.
+        approvers: people beside the one who works here, each with a key.
+        agents: others that the contracts know beside `agent-x`: interactive ones.
     """
     path.mkdir(parents=True)
     project = Project(path, git)
@@ -368,13 +377,16 @@ def make_project(
     project.git("config", "esaa.approverKey", str(persons))
     project.ok("init", "--project", "Example", *(("--key", str(key)) if key else ()))
     agent = {"adapter": "scripted", "folder": ANSWERS, "model": "scripted-1"}
-    project.swarm({"agent-x": agent}, dict.fromkeys(KINDS, "agent-x"))
+    known = {name: dict(agent) for name in ("agent-x", *agents)}
+    project.swarm(known, dict.fromkeys(KINDS, "agent-x"))
     (path / ANSWERS).mkdir()
     if policy:
         project.amend_yaml("RUNTIME_POLICY.yaml", **policy)
     for kind, changes in (kinds or {}).items():
         nested = {f"kinds__{kind}__{name}": value for name, value in changes.items()}
         project.amend_yaml("AGENT_CONTRACT.yaml", **nested)
+    for name in approvers:
+        project.person(name, "approver")
     project.plan(*tasks)
     project.commit("A project, its contracts")
     return project

@@ -165,4 +165,5 @@ def copy(shared: Shared, folder: Path) -> Shared:
     moved = Shared(Project(folder / "clone", shared.run), folder / "server.git", shared.run)
     key = moved.project.path / ".git" / "esaa" / "test-key"
     moved.project.git("config", "esaa.signingKey", str(key))
+    moved.project.git("config", "esaa.approverKey", str(key.with_name("persons-key")))
     return moved

@@ -67,6 +67,7 @@ def build(folder: Path, git: Git, *, events_ref: str | None = None) -> Team:
         *(task(name) for name in names),
         task("T-R", review=True),
         seed={"src/shared.txt": SHARED},
+        agents=["alice", "bob"],
     )
     for name in (*names, "T-R"):
         one.answer(name, result(name, write(f"src/{name}.txt", f"{name}\n")))
@@ -96,6 +97,7 @@ def join(
     assert said.code == 0, said.err
     two = Project(folder / "two", git)
     two.git("config", "esaa.signingKey", str(one.key))
+    two.git("config", "esaa.approverKey", one.setting("esaa.approverKey"))
     two.git("remote", "set-url", "origin", "../server.git")
     return two
 

@@ -275,6 +275,7 @@ def fleet(
         assert said.code == 0, said.err
         clone = Project(folder / f"w{number}", git)
         clone.git("config", "esaa.signingKey", str(first.key))
+        clone.git("config", "esaa.approverKey", first.setting("esaa.approverKey"))
         made.clones.append(clone)
     try:
         yield made

@@ -25,7 +25,7 @@ from esaa_git.engine.decide.attempts import (
     release_attempt,
 )
 from esaa_git.engine.decide.events import Events, by_us, lesson_recorded, run_end
-from esaa_git.engine.decide.issues import report_issue, resolve_issue
+from esaa_git.engine.decide.issues import act_on_issue, report_issue, resolve_issue
 from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
 from esaa_git.engine.decide.results import (
     accept_result,
@@ -34,12 +34,14 @@ from esaa_git.engine.decide.results import (
     closed,
     deny_approval,
     request_changes,
+    return_denied,
     return_review,
 )
 from esaa_git.engine.decide.run import change_plan, end_run, fail_verification, start_run
 from esaa_git.engine.decide.tasks import add_task, hotfix, override, relinked, unblock
 from esaa_git.engine.intentions import (
     AcceptResult,
+    ActOnIssue,
     AddNote,
     AddTask,
     ApplyResult,
@@ -64,6 +66,7 @@ from esaa_git.engine.intentions import (
     ReportIssue,
     RequestChanges,
     ResolveIssue,
+    ReturnDenied,
     ReturnReview,
     StartRun,
     StartVerification,
@@ -116,6 +119,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return (relinked(intention),)
         case ReportIssue():
             return report_issue(state, contracts, intention)
+        case ActOnIssue():
+            return act_on_issue(state, contracts, intention)
         case ResolveIssue():
             return resolve_issue(state, intention)
         case OpenAttempt():
@@ -147,6 +152,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return deny_approval(state, contracts, intention, at)
         case RequestChanges():
             return request_changes(state, contracts, intention, at)
+        case ReturnDenied():
+            return return_denied(state, contracts, intention, at)
         case ReturnReview():
             return return_review(state, intention)
         case Repeat():

@@ -8,7 +8,7 @@ from esaa_git.core.events import IssueReport, IssueResolved
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.state import State, Task
 from esaa_git.engine.decide.events import Events, by_actor, by_us, run_end, update
-from esaa_git.engine.intentions import ReportIssue, ResolveIssue
+from esaa_git.engine.intentions import ActOnIssue, ReportIssue, ResolveIssue
 from esaa_git.engine.schedule import dependents, find_task
 from esaa_git.errors import RefusedError, UsageError
 
@@ -38,14 +38,36 @@ def report_issue(state: State, contracts: Contracts, wanted: ReportIssue) -> Eve
         exchange=wanted.exchange,
         agent=wanted.agent,
     )
-    events = [by_actor(wanted.actor, reported)]
-    consequence = policy.escalation.get(severity)
-    reason = f"{issue_id}: {wanted.title}"
+    said = by_actor(wanted.actor, reported)
+    return (said, *_consequences(state, contracts, severity, task, issue_id, wanted.title))
+
+
+def act_on_issue(state: State, contracts: Contracts, wanted: ActOnIssue) -> Events:
+    """Record what follows from an issue that a person reported alone."""
+    issue = state.issues[wanted.issue_id]
+    if not issue.is_open:
+        return ()
+    task = None if issue.task_id is None else find_task(state, issue.task_id)
+    about = issue.severity, task, issue.issue_id, issue.title
+    return tuple(_consequences(state, contracts, *about))
+
+
+def _consequences(
+    state: State,
+    contracts: Contracts,
+    severity: str,
+    task: Task | None,
+    issue_id: str,
+    title: str,
+) -> list[NewEvent]:
+    consequence = contracts.policy.escalation.get(severity)
+    reason = f"{issue_id}: {title}"
+    events: list[NewEvent] = []
     if consequence in ("block", "halt") and task is not None and state.run.is_open:
         events += _blocked(state, task, issue_id, reason)
     if consequence == "halt" and state.run.is_open:
         events.append(run_end(state, RunState.HALTED, reason, issue_id=issue_id))
-    return tuple(events)
+    return events
 
 
 def _blocked(state: State, task: Task, issue_id: str, reason: str) -> list[NewEvent]:

@@ -31,6 +31,7 @@ from esaa_git.engine.intentions import (
     ApplyResult,
     DenyApproval,
     RequestChanges,
+    ReturnDenied,
     ReturnReview,
 )
 from esaa_git.engine.schedule import find_task
@@ -97,6 +98,15 @@ def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: 
     task = state.tasks[state.approvals[wanted.approval_id].task_id]
     back = given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at)
     return (by_actor(wanted.by, denied), back)
+
+
+def return_denied(state: State, contracts: Contracts, wanted: ReturnDenied, at: str) -> Events:
+    """Give a task back that still waits for an approval which was denied."""
+    approval = state.approvals[wanted.approval_id]
+    task = state.tasks[approval.task_id]
+    if approval.state != "denied" or task.pending_approval != approval.approval_id:
+        return ()
+    return (given_back(task, contracts, Cause.CHANGES_REQUESTED, approval.reason, at),)
 
 
 def request_changes(state: State, contracts: Contracts, wanted: RequestChanges, at: str) -> Events:
