@@ -196,7 +196,7 @@ class _Blobs:
         return len(self._ids)
 
     def collect(self, found: EventCommit) -> None:
-        for name in ("contracts", "programs", "files", "exchange"):
+        for name in ("contracts", "programs", "files", "exchange", "decision"):
             entry = found.tree.get(name)
             if entry is None or entry.oid in self._trees:
                 continue

@@ -20,7 +20,12 @@ from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
-from esaa_git.core.contract_rules import check_attachments, check_contract_rules, kept_exchange
+from esaa_git.core.contract_rules import (
+    check_attachments,
+    check_contract_rules,
+    kept_decision,
+    kept_exchange,
+)
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
@@ -322,14 +327,14 @@ class _Import:
                 if not isinstance(file, FileDelete):
                     self._check_image(file, where)
                     files[file.path] = FileEntry(file.mode, file.after)
-        exchange = kept_exchange(event.payload)
-        for name, blob in exchange.items():
+        exchange, decision = kept_exchange(event.payload), kept_decision(event.payload)
+        for name, blob in (*exchange.items(), *decision.items()):
             if self._contents.take(blob) is None:
                 part = name.removesuffix(".json")
                 raise _missing(where, f"the {part} of '{event.attempt_id}'", blob)
         images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
-        check_attachments(event, images, exchange)
-        return Attachments(files, exchange)
+        check_attachments(event, images, exchange, decision)
+        return Attachments(files, exchange, decision)
 
     def _check_image(self, file: FileAdd | FileModify | FileRename, where: str) -> None:
         content = self._contents.take(file.after)

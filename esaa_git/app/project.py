@@ -178,6 +178,7 @@ class Project:
             make_checker=self._checker,
             audit=self._audit,
             say=self.note,
+            draw=os.urandom,
             turn=lambda: take_turn(self.repository),
             housekeeping=self._housekeeper(),
         )
@@ -300,7 +301,6 @@ class Project:
             sandbox=self.sandbox,
             prompt=contracts.prompt,
             programs=contracts.programs,
-            in_tree=repository.tracks,
         )
         made = make_agent(entry, context)
         return AgreedAgent(made, entry, contracts.programs, consent or self.consent)
@@ -323,7 +323,6 @@ class Project:
             lambda: GitWorkspaces(open_repository(folder)),
             self.sandbox,
             self.repository.workdir,
-            lambda path: open_repository(folder).tracks(path),
         )
         return AgreedChecker(checker, self.consent)
 

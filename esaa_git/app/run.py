@@ -184,12 +184,14 @@ def work_through(
         stop: how the caller ends it before, from a signal handler or another thread.
     """
     from esaa_git.engine.cycle import cycle
+    from esaa_git.engine.requests import carry_out_open
 
     before = project.observer
     if observer is not None:
         project.observer = observer
     try:
         told = None if observer is None else _Told(observer)
+        carry_out_open(project.engine)
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:
         project.observer = before

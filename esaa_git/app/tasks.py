@@ -34,6 +34,8 @@ def unblock(
 ) -> list[str]:
     """Return a blocked task to `todo`, and those that were blocked because of it; name them all.
 
+    None is named where the orchestrator's key is elsewhere: its next run carries it out.
+
     Args:
         attempts: how many more are granted.
     """
@@ -69,6 +71,8 @@ def hotfix(
     issue_id: str | None = None,
 ) -> str:
     """Create the task that corrects a done one, and return its id.
+
+    Where the orchestrator's key is elsewhere, it is asked for, and the next run there creates it.
 
     Args:
         definition: of the new task; without an id it gets one after the task that it corrects.

@@ -393,7 +393,7 @@ def _record(project: Project, report: Report) -> int:
         return Carrier(one.carried_by, (one.task_id,), SQUASHED)
 
     links = [(one.task_id, one.effect_commit, said(one)) for one in found]
-    return relink(project.engine, links)
+    return relink(project.engine, links, project.actor(None)) if links else 0
 
 
 def _commit(project: Project, name: str) -> str:

@@ -20,6 +20,8 @@ from esaa_git.cli.output import (
     state_text,
 )
 
+ASKED = "asked for: the orchestrator's next 'git esaa run' carries it out"
+
 reason_option = click.option(
     "--reason", required=True, metavar="TEXT", help="Why; it is recorded with the decision."
 )
@@ -107,7 +109,7 @@ def unblock(
 ) -> None:
     """Return a blocked task to 'todo', with those that were blocked because of it."""
     freed = tasks.unblock(project, task_id, actor, reason, attempts)
-    say(f"{', '.join(freed)}: {state_text('todo')}")
+    say(f"{', '.join(freed)}: {state_text('todo')}" if freed else ASKED)
 
 
 @task.command(epilog=examples('git esaa task release T-1000 --reason "taken by mistake"'))
@@ -262,7 +264,8 @@ def hotfix(
     if new_id is not None:
         definition["task_id"] = new_id
     made = tasks.hotfix(project, task_id, definition, actor, reason, issue_id)
-    say(f"{made} created; it supersedes {task_id}")
+    done = made in current_state(project).tasks
+    say(f"{made} created; it supersedes {task_id}" if done else ASKED)
 
 
 @click.command(
@@ -277,4 +280,6 @@ def hotfix(
 def override(project: Project, task_id: str, reason: str, actor: str | None) -> None:
     """Set a done task aside in an emergency, without touching its record or its effect."""
     tasks.override(project, task_id, actor, reason)
-    say(f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor")
+    done = current_state(project).supersessions.successor_of(task_id) is not None
+    said = f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor"
+    say(said if done else ASKED)

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from esaa_git.core.agent_contract import Check, make_check
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.decision import DOCUMENT, SALT, SIGNATURE, TEXT
 from esaa_git.core.event import Event, after
 from esaa_git.core.events import (
     AgentHeartbeat,
@@ -47,8 +48,16 @@ from esaa_git.core.events import (
     VerifyStart,
 )
 from esaa_git.core.events.fields import Check as CheckDefinition
-from esaa_git.core.events.fields import Exchange, TaskChanges, TaskDefinition, commands
+from esaa_git.core.events.fields import (
+    Decided,
+    Exchange,
+    Said,
+    TaskChanges,
+    TaskDefinition,
+    commands,
+)
 from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
@@ -110,6 +119,7 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             | EventNote()
             | RunNote()
             | TaskNote()
+            | OperatorRequest()
             | OutputRejected()
             | PolicyDecision()
             | ReviewReturned()
@@ -362,7 +372,10 @@ def attribution(task: Task, contracts: Contracts) -> str | None:
 
 
 def check_attachments(
-    event: Event, files: Mapping[str, tuple[str, str]], exchange: Mapping[str, str]
+    event: Event,
+    files: Mapping[str, tuple[str, str]],
+    exchange: Mapping[str, str],
+    decision: Mapping[str, str],
 ) -> None:
     """Refuse attachments that are not exactly those that the event names (path to blob id).
 
@@ -378,10 +391,15 @@ def check_attachments(
         raise Violation("INV-003", "the after-images are not those that the event names")
     if dict(exchange) != kept_exchange(event.payload):
         raise Violation("INV-003", "the exchange is not the one that the event names")
+    if dict(decision) != kept_decision(event.payload):
+        raise Violation("INV-003", "the decision is not the one that the event names")
 
 
 def kept_exchange(payload: AnyPayload) -> dict[str, str]:
     """Return the files of an event's exchange that were kept, by their names beside the event."""
+    if isinstance(payload, OperatorRequest):
+        words: Said = payload.said
+        return {TEXT: words.text, SALT: words.salt}
     said: Exchange | None = getattr(payload, "exchange", None)
     if said is None:
         return {}
@@ -391,3 +409,11 @@ def kept_exchange(payload: AnyPayload) -> dict[str, str]:
         for name, part in parts.items()
         if part is not None and part.blob is not None
     }
+
+
+def kept_decision(payload: AnyPayload) -> dict[str, str]:
+    """Return the files of an event's decision, by their names beside the event."""
+    if not isinstance(payload, OperatorRequest):
+        return {}
+    decided: Decided = payload.decision
+    return {DOCUMENT: decided.document, SIGNATURE: decided.signature}

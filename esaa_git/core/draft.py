@@ -17,6 +17,7 @@ from esaa_git.core.state import (
     Approval,
     Attempt,
     Carrier,
+    Decision,
     Issue,
     Lesson,
     Note,
@@ -24,6 +25,7 @@ from esaa_git.core.state import (
     PinnedProgram,
     PinnedPrograms,
     Project,
+    Request,
     Run,
     State,
     Task,
@@ -38,11 +40,13 @@ class Draft:
         "accepted_lessons",
         "approvals",
         "carriers",
+        "decisions",
         "issues",
         "lessons",
         "notes",
         "programs",
         "project",
+        "requests",
         "run",
         "supersessions",
         "tasks",
@@ -61,6 +65,8 @@ class Draft:
         self.approvals = state.approvals
         self.notes = state.notes
         self.carriers = state.carriers
+        self.decisions = state.decisions
+        self.requests = state.requests
 
     # -- reading --------------------------------------------------------------------------
 
@@ -187,6 +193,23 @@ class Draft:
         self.carriers = self.carriers.with_record(carrier.commit, carrier)
         self._touched.add(("carriers", carrier.commit))
 
+    def take_decision(self, decision: Decision) -> None:
+        """Take a decision document, which the log has not taken before."""
+        if decision.sha256 in self.decisions:
+            first = self.decisions[decision.sha256].event_id
+            raise Violation("INV-002", f"{first} has taken this decision already")
+        self.decisions = self.decisions.with_record(decision.sha256, decision)
+        self._touched.add(("decisions", decision.sha256))
+
+    def put_request(self, request: Request) -> None:
+        """Store a request; those that are open stand in the run as well."""
+        self.requests = self.requests.with_record(request.event_id, request)
+        self._touched.add(("requests", request.event_id))
+        is_open = request.carried_out is None
+        if is_open != (request.event_id in self.run.requests):
+            others = tuple(one for one in self.run.requests if one != request.event_id)
+            self.change_run(requests=(*others, request.event_id) if is_open else others)
+
     def supersede(self, task_id: str, successor: str) -> None:
         """Note that `successor` stands in for the done task, whose record stays as it is."""
         by_task = dict(self.supersessions.by_task)
@@ -235,6 +258,8 @@ class Draft:
             approvals=self.approvals,
             notes=self.notes,
             carriers=self.carriers,
+            decisions=self.decisions,
+            requests=self.requests,
             touched=frozenset(self._touched),
         )
 

@@ -51,6 +51,12 @@ DOCUMENT: Final = 16 * MIB
 EXCHANGE_PART: Final = 64 * MIB
 """One part of an exchange; its content is not read for a verification."""
 
+DECISION: Final = 4 * KIB
+"""A decision document, its signature, or the salt of its words; ours take under 2 KiB."""
+
+DECISION_WORDS: Final = 64 * KIB
+"""The words of a decision."""
+
 JSON_DEPTH: Final = 64
 """Lists and objects within each other in canonical JSON."""
 

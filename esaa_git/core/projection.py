@@ -15,6 +15,7 @@ from esaa_git.core import canonical
 from esaa_git.core.draft import Draft
 from esaa_git.core.event import Event, actor_is_entitled
 from esaa_git.core.invariants import Violation
+from esaa_git.core.requests import carry_out
 from esaa_git.core.state import EMPTY, SCHEMA_VERSION, State
 
 
@@ -35,6 +36,7 @@ def evolve(state: State, event: Event) -> State:
         raise Violation("INV-002", f"'{event.actor}' has no authority for {event.action}")
     draft = Draft(state)
     event.payload.evolve(draft, event)
+    carry_out(state, draft, event)
     return draft.seal(event.seq, event.ts)
 
 

@@ -339,6 +339,40 @@ class Carrier(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Decision(JsonRecord):
+    """A decision document that the log has taken, by its SHA-256: it takes none a second time."""
+
+    sha256: str
+    event_id: str
+    action: str
+    by: str
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(JsonRecord):
+    """What an admin asked for.
+
+    `text` is the blob of their words; `carried_out` the sequence number of the last event that did
+    it, None where none has yet.
+    """
+
+    event_id: str
+    kind: str
+    by: str
+    text: str
+    arguments: Mapping[str, Any]
+    carried_out: int | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
 class Run(JsonRecord):
     """The current run, and the counters that let `status` answer without reading every task.
 
@@ -364,6 +398,7 @@ class Run(JsonRecord):
     lessons: int = 0
     approvals: int = 0
     foreign_logs: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)
@@ -378,7 +413,7 @@ class Run(JsonRecord):
         for name in ("by_state", "by_kind", "open_issues"):
             if name in values:
                 values[name] = tuple(sorted(values[name].items()))
-        for name in ("in_progress", "blocked", "foreign_logs"):
+        for name in ("in_progress", "blocked", "foreign_logs", "requests"):
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
@@ -505,6 +540,8 @@ class State:
     approvals: Table[Approval] = field(default_factory=Table)
     notes: Table[Notes] = field(default_factory=Table)
     carriers: Table[Carrier] = field(default_factory=Table)
+    decisions: Table[Decision] = field(default_factory=Table)
+    requests: Table[Request] = field(default_factory=Table)
     touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
     def notes_on(self, target: str) -> tuple[Note, ...]:

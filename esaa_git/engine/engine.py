@@ -33,6 +33,7 @@ class Engine:
         registry: knows what processes here are at work on, also those that are gone.
         make_checker: gives what runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
+        draw: gives so many random bytes: a nonce, a salt.
         say: tells a person what happens, one line at a time.
         housekeeping: told after each transaction how many events there are, with nothing locked.
         turn: held around each try to decide and append, so that processes here take turns.
@@ -55,6 +56,7 @@ class Engine:
     make_checker: Callable[[], Checker]
     audit: Callable[[], Audit]
     say: Callable[[str], None]
+    draw: Callable[[int], bytes]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
     housekeeping: Callable[[int], None] = lambda _seq: None
     leases: Leases = WALL_CLOCK

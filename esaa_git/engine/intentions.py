@@ -44,6 +44,7 @@ from esaa_git.core.events.fields import (
     TaskChanges,
     TaskDefinition,
 )
+from esaa_git.core.events.operator_request import AnyRequest
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.rejection import Rejected
@@ -396,6 +397,7 @@ Repeatable: TypeAlias = (
     | Health
     | PolicyDecision
     | ApprovalRequest
+    | AnyRequest
 )
 """What can be said again as it was, but for the ids that are given out anew."""
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from esaa_git.core.contract_rules import is_own_work
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.events import EventNote, RunNote, TaskNote, TaskUpdate
+from esaa_git.core.events import EventNote, RunNote, TaskNote
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.state import Approval, Carrier, State
+from esaa_git.engine import requests
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
@@ -22,12 +23,10 @@ from esaa_git.engine.intentions import (
     DenyApproval,
     Hotfix,
     Intention,
-    Override,
     ReleaseAttempt,
     Relink,
     ReportIssue,
     ResolveIssue,
-    Unblock,
     WithdrawLesson,
 )
 from esaa_git.engine.request import branch_tip, build_request
@@ -62,14 +61,9 @@ def unblock(
 
     A task whose attempts are spent gets as many more as `attempts` says, or as the policy
     grants a new task; also one in `todo`, where a limit was lowered after they were used.
+    None is named where the orchestrator's key is elsewhere, which carries it out.
     """
-
-    def step(tx: Transaction) -> list[str]:
-        recorded = tx.ask(Unblock(task_id=task_id, by=by, reason=reason, attempts=attempts))
-        payloads = (stored.event.payload for stored in recorded)
-        return [payload.task_id for payload in payloads if isinstance(payload, TaskUpdate)]
-
-    return transact(engine, step)
+    return requests.unblock(engine, task_id, by, reason, attempts)
 
 
 def add_note(engine: Engine, note: TaskNote | RunNote | EventNote, by: str) -> None:
@@ -82,25 +76,23 @@ def withdraw_lesson(engine: Engine, lesson_id: str, by: str, reason: str) -> Non
     _record(engine, WithdrawLesson(lesson_id=lesson_id, by=by, reason=reason))
 
 
-def relink(engine: Engine, links: Sequence[tuple[str, str, Carrier]]) -> int:
+def relink(engine: Engine, links: Sequence[tuple[str, str, Carrier]], by: str) -> int:
     """Record which commits of the branch carry effects now; return how many links were recorded.
 
     Args:
         links: task, effect commit, and what is to be said of the commit that carries it.
     """
-    _record(
-        engine,
-        *(
-            Relink(
-                task_id=task_id,
-                effect_commit=effect,
-                carrier=carrier,
-                text=f"relinked: {carrier.how}",
-            )
-            for task_id, effect, carrier in links
-        ),
-    )
-    return len(links)
+    found = [
+        Relink(
+            task_id=task_id,
+            effect_commit=effect,
+            carrier=carrier,
+            text=f"relinked: {carrier.how}",
+        )
+        for task_id, effect, carrier in links
+    ]
+    requests.relink(engine, found, by)
+    return len(found)
 
 
 def add_task(engine: Engine, definition: TaskDefinition, by: str) -> None:
@@ -125,7 +117,7 @@ def resolve_issue(engine: Engine, issue_id: str, by: str, reason: str) -> None:
 
 def override(engine: Engine, task_id: str, by: str, reason: str) -> None:
     """Set a done task aside without touching it."""
-    _record(engine, Override(task_id=task_id, by=by, reason=reason))
+    requests.override(engine, task_id, by, reason)
 
 
 def hotfix(
@@ -141,14 +133,8 @@ def hotfix(
     Args:
         definition: where its id is empty, the task gets the next free one.
     """
-
-    def step(tx: Transaction) -> str:
-        (created,) = tx.ask(
-            Hotfix(superseded=superseded, task=definition, by=by, reason=reason, issue_id=issue_id)
-        )
-        return str(created.event.task_id)
-
-    return transact(engine, step)
+    wanted = Hotfix(superseded=superseded, task=definition, by=by, reason=reason, issue_id=issue_id)
+    return requests.hotfix(engine, wanted)
 
 
 def _record(engine: Engine, *intentions: Intention) -> None:

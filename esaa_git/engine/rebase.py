@@ -17,10 +17,12 @@ from esaa_git.core import events
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.events.base import replace
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.requests import carries_out
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
 from esaa_git.engine.calls import CallResult
@@ -36,6 +38,7 @@ from esaa_git.engine.intentions import (
 )
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
+from esaa_git.engine.rebase_requests import RequestReplay
 from esaa_git.engine.rebase_reviews import ReviewReplay, admitted, announce
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
@@ -98,6 +101,7 @@ class _Replay:
         self._before_effect = before_effect
         self._outcomes: list[Outcome] = []
         self._ids = Ids()
+        self._requests = RequestReplay(engine, tail[0].event.seq if tail else 0, self._ids)
         self._reviews = ReviewReplay(engine, tail, self._ids, before_effect)
 
     def run(self) -> list[Outcome]:
@@ -121,6 +125,8 @@ class _Replay:
 
     def _decide(self, index: int, stored: StoredEvent) -> tuple[str, str]:
         actor, payload = stored.event.actor, stored.event.payload
+        if stored.event.causation_id is not None and carries_out(payload):
+            return self._requests.carried_out(stored.event.causation_id)
         if not isinstance(payload, events.TaskCreate) and self._ids.is_stranger(
             stored.event.task_id
         ):
@@ -175,6 +181,8 @@ class _Replay:
             case events.LessonWithdraw():
                 lesson_id = self._ids.lesson(payload.lesson_id)
                 return self._repeat(actor, replace(payload, lesson_id=lesson_id))
+            case OperatorRequest():
+                return self._requests.ask(actor, stored.event.event_id, payload)
             case events.RunNote():
                 run_id = self._ids.run(payload.run_id)
                 return self._repeat(actor, replace(payload, run_id=run_id))

@@ -51,6 +51,7 @@ class Ids:
         self._approvals: dict[str, str] = {}
         self._issues: dict[str, str] = {}
         self._lessons: dict[str, str] = {}
+        self._requests: dict[str, str] = {}
         self._runs: dict[str, str] = {}
         self._strangers: set[str] = set()
 
@@ -103,6 +104,13 @@ class Ids:
 
     def lesson(self, old: str) -> str:
         return self._lessons.get(old, old)
+
+    def put_request(self, old: str, new: str) -> None:
+        self._requests[old] = new
+
+    def request(self, old: str) -> str | None:
+        """Return the id of a request that was recorded again; None for one that was not."""
+        return self._requests.get(old)
 
     def put_run(self, old: str, new: str) -> None:
         self._runs[old] = new

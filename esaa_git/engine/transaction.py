@@ -12,11 +12,12 @@ new link recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
-from esaa_git.core.contract_rules import check_contract_rules, kept_exchange
+from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.events import FileWrite
@@ -83,9 +84,16 @@ class Transaction:
         self.now = max(self.now, deadline)
 
     def ask(
-        self, intention: Intention, *, contracts: Contracts | None = None
+        self,
+        intention: Intention,
+        *,
+        contracts: Contracts | None = None,
+        causation: str | None = None,
     ) -> tuple[StoredEvent, ...]:
         """Have an intention decided on the state as it is by now, and record what was decided.
+
+        Args:
+            causation: the request that what is decided carries out.
 
         Raises:
             EsaaError: as `decide` and `record`.
@@ -93,6 +101,8 @@ class Transaction:
         decided = decide(self.state, self.contracts, intention, self.at)
         if self.alone:
             decided = own_part(decided)
+        if causation is not None:
+            decided = tuple(replace(event, causation_id=causation) for event in decided)
         return tuple(self.record(event, contracts=contracts) for event in decided)
 
     def record(self, new: NewEvent, *, contracts: Contracts | None = None) -> StoredEvent:
@@ -121,6 +131,10 @@ class Transaction:
         """Return the orchestrator's signature of a commit's unsigned bytes."""
         return self._writer.sign(payload)
 
+    def sign_decision(self, document: bytes, actor: str) -> bytes:
+        """Return a person's signature of a decision document."""
+        return self._writer.sign_decision(document, actor)
+
     def move_branch(self, move: BranchMove, task_id: str, paths: Sequence[str]) -> None:
         """Have the branch, and the checkouts of it, follow the last event when it is recorded."""
         self.followup = Followup(self.events[-1].commit, move, task_id, paths)
@@ -139,7 +153,7 @@ def _attachments(event: Event) -> Attachments:
         for file in files
         if not isinstance(file, FileDelete)
     }
-    return Attachments(images, kept_exchange(payload))
+    return Attachments(images, kept_exchange(payload), kept_decision(payload))
 
 
 def transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | None = None) -> T:

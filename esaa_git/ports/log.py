@@ -15,14 +15,15 @@ from esaa_git.ports.files import FileEntry
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """What travels in an event's tree beside the event: after-images, and the exchange.
+    """What travels in an event's tree beside the event: after-images, exchange and decision.
 
-    `files` maps a path to its entry after the effect; `exchange` maps `request.json` and
-    `response` to blobs.
+    `files` maps a path to its entry after the effect; `exchange` maps `request.json`, `response`,
+    `text` and `salt` to blobs, `decision` its `document.json` and `signature`.
     """
 
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     exchange: Mapping[str, str] = field(default_factory=dict)
+    decision: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,14 @@ class LogTransaction(Protocol):
 
     def sign(self, payload: bytes) -> bytes:
         """Return the orchestrator's armoured signature of a commit's unsigned bytes."""
+        ...
+
+    def sign_decision(self, document: bytes, actor: str) -> bytes:
+        """Return a person's armoured signature of a decision document.
+
+        Raises:
+            KeyUnavailable: if their key is not at hand, or is no SSH key.
+        """
         ...
 
     def commit(self, branch: BranchMove | None = None) -> None:

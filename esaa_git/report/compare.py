@@ -13,7 +13,7 @@ from esaa_git.core.printable import visible
 from esaa_git.core.record import JsonRecord
 from esaa_git.core.state import State
 
-TABLES = ("tasks", "issues", "lessons", "approvals", "notes")
+TABLES = ("tasks", "issues", "lessons", "approvals", "notes", "decisions", "requests")
 SINGLES = ("project", "run", "supersessions", "accepted_lessons")
 
 Document = tuple[str, str]

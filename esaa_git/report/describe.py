@@ -46,6 +46,7 @@ from esaa_git.core.events import (
     VerifyStart,
 )
 from esaa_git.core.events.base import encode
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Note, Task
@@ -184,6 +185,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 | IssueResolved()
                 | LessonRecord()
                 | LessonWithdraw()
+                | OperatorRequest()
                 | EventNote()
                 | RunNote()
                 | TaskNote()

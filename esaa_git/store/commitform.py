@@ -18,7 +18,15 @@ from esaa_git.store.objects import encode_commit
 COMMITTER = "git-esaa orchestrator <orchestrator@esaa.invalid>"
 """Who commits events and effects. `.invalid` never resolves (RFC 2606)."""
 
-ROOT_ENTRIES = ("contracts", "event.json", "exchange", "files", "programs", "roadmap")
+ROOT_ENTRIES = (
+    "contracts",
+    "decision",
+    "event.json",
+    "exchange",
+    "files",
+    "programs",
+    "roadmap",
+)
 _IMPORTED = re.compile(r"imported-([1-9][0-9]{0,15})-[0-9a-f]{32}")
 _TRAILER = re.compile(r"^(ESAA-[A-Za-z0-9-]+|Assisted-by): (.+)$", re.MULTILINE)
 

@@ -13,6 +13,7 @@ from esaa_git.core.contracts import (
     Contracts,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, StoredEvent
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import is_person
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
@@ -49,6 +50,8 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import StateTree, load_state, pinned_programs
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.decision import CarriedDecision, carried_by
+from esaa_git.trust.decision import sign as sign_decision
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signer import Signer, SigningKeys
 
@@ -189,7 +192,12 @@ class GitEventLog:
             changes = found.parent is None or before is not loaded.contracts
             key = authority.prove(*parts)
             imported = found.event.seq <= commitform.imported_events(loaded.tip.log_id)
-            authority.check(key, found.event, state, changes=changes, imported=imported)
+            decision = decision_of(
+                self.repository, found.event, None if imported else loaded.tip.log_id
+            )
+            authority.check(
+                key, found.event, state, changes=changes, imported=imported, decision=decision
+            )
         except (SignatureRefused, RefusedError) as error:
             raise MismatchError(
                 f"the log ends with an event that its signer may not append: "
@@ -272,6 +280,18 @@ def load_tip(repository: Repository, target: str, known: LoadedTip | None = None
         ) from error
 
 
+def decision_of(repository: Repository, event: Event, log_id: str | None) -> CarriedDecision | None:
+    """Return the decision that an event names; None where it is not here, or names none.
+
+    Args:
+        log_id: None where the event was imported.
+    """
+    try:
+        return carried_by(event, log_id, repository.read)
+    except (KeyError, MalformedObject):
+        return None
+
+
 class GitLogTransaction:
     """A chain of event commits after one tip; the log's ref moves in `commit`, or not at all."""
 
@@ -330,6 +350,11 @@ class GitLogTransaction:
                 name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.exchange.items()
             }
             entries["exchange"] = TreeEntry(MODE_TREE, sink.put(TREE, encode_tree(exchange)))
+        if attachments.decision:
+            decided = {
+                name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.decision.items()
+            }
+            entries["decision"] = TreeEntry(MODE_TREE, sink.put(TREE, encode_tree(decided)))
         payload = commitform.event_commit(
             event,
             tree=sink.put(TREE, encode_tree(entries)),
@@ -365,6 +390,10 @@ class GitLogTransaction:
         """Return the orchestrator's signature of a commit's bytes."""
         return (self._orchestrator or self._log.keys.signer).sign(payload)
 
+    def sign_decision(self, document: bytes, actor: str) -> bytes:
+        """Return a person's signature of a decision document."""
+        return sign_decision(self._log.keys.of(actor), document)
+
     def commit(self, branch: BranchMove | None = None) -> None:
         """Move the log's ref, then the branch, from where this transaction began."""
         if self._last is None:
@@ -383,8 +412,10 @@ class GitLogTransaction:
         if self._authority is None or self._authority.contracts is not contracts:
             self._authority = Authority(contracts)
         imported = event.seq <= self._imported
-        by_person = is_person(event.actor) and not imported
         keys = self._log.keys
+        by_person = is_person(event.actor) and not imported
+        if isinstance(event.payload, OperatorRequest) and keys.person is None:
+            by_person = False  # a decision that somebody made elsewhere finds its place here
         signer = keys.of(event.actor) if by_person else self._orchestrator or keys.signer
         try:
             try:
@@ -410,7 +441,10 @@ class GitLogTransaction:
         key = self._authority.prove_own(signer, payload, armored)
         changes = self._parent is None or self._contracts is not self._authority.contracts
         imported = event.seq <= self._imported
-        self._authority.check(key, event, self._state, changes=changes, imported=imported)
+        decision = decision_of(self._log.repository, event, None if imported else self.log_id)
+        self._authority.check(
+            key, event, self._state, changes=changes, imported=imported, decision=decision
+        )
         return armored
 
     def _store_contracts(self, contracts: Contracts) -> str:

@@ -16,11 +16,13 @@ from esaa_git.core.state import (
     AcceptedLessons,
     Approval,
     Carrier,
+    Decision,
     Issue,
     Lesson,
     Notes,
     PinnedPrograms,
     Project,
+    Request,
     Run,
     State,
     Supersessions,
@@ -47,6 +49,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "approvals": ("approvals",),
     "notes": ("notes",),
     "carriers": ("carriers",),
+    "decisions": ("decisions",),
+    "requests": ("requests",),
 }
 """Where each table's fan-out begins below `roadmap/`: tasks at the top, the others in a folder."""
 
@@ -167,6 +171,8 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         approvals=table("approvals", Approval.from_json),
         notes=table("notes", Notes.from_json),
         carriers=table("carriers", Carrier.from_json),
+        decisions=table("decisions", Decision.from_json),
+        requests=table("requests", Request.from_json),
     )
 
 

@@ -41,6 +41,17 @@ from esaa_git.testing.world import (
 )
 
 
+class MemoryChance:
+    """Bytes that are no chance, and never the same."""
+
+    def __init__(self) -> None:
+        self._drawn = 0
+
+    def __call__(self, count: int) -> bytes:
+        self._drawn += 1
+        return self._drawn.to_bytes(count)
+
+
 class MemoryAgent:
     """An `AgentAdapter` around a function."""
 
@@ -213,6 +224,7 @@ def engine(
         make_checker=lambda: MemoryChecker(repository),
         audit=lambda: audit(log),
         say=lines.append,
+        draw=MemoryChance(),
         lines=lines,
         repository=repository,
         given=given or contracts(),

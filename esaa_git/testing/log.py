@@ -110,6 +110,9 @@ class MemoryLogTransaction:
     def sign(self, payload: bytes) -> bytes:
         return SIGNATURE
 
+    def sign_decision(self, document: bytes, actor: str) -> bytes:
+        return SIGNATURE
+
     def commit(self, branch: BranchMove | None = None) -> None:
         if self._last is None or self._last == self._start:
             return
@@ -133,6 +136,7 @@ def audit(log: MemoryEventLog) -> Audit:
                 event,
                 {path: (entry.mode, entry.oid) for path, entry in attached.files.items()},
                 attached.exchange,
+                attached.decision,
             )
             state = evolve(state, event)
         except Violation as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from esaa_git.core import limits
 from esaa_git.core.contracts import ALLOWED_SIGNERS
-from esaa_git.core.events.spec import ROLES
+from esaa_git.core.decision import NAMESPACE as DECISIONS
+from esaa_git.core.events.spec import ROLES, is_person
 from esaa_git.errors import ConfigurationError
 from esaa_git.trust import sshsig
 
@@ -57,6 +58,8 @@ class AllowedSigner:
 def allowed_signers_line(principals: Iterable[str], public_key_line: str) -> str:
     """Return a line for `allowed_signers`, without its LF, that admits a key to git's namespace.
 
+    A person's is admitted to that of decisions as well, so that ssh-keygen confirms those.
+
     Raises:
         ConfigurationError: for a principal that is not a plain name, or a key we do not accept.
     """
@@ -76,7 +79,8 @@ def allowed_signers_line(principals: Iterable[str], public_key_line: str) -> str
     except sshsig.MalformedSignature as error:
         raise ConfigurationError("the public key cannot be used", cause=str(error)) from None
     key = sshsig.encode_public_key(blob)
-    return f'{",".join(names)} namespaces="{sshsig.NAMESPACE}" {key}'
+    spaces = [sshsig.NAMESPACE, *([DECISIONS] if any(map(is_person, names)) else [])]
+    return f'{",".join(names)} namespaces="{",".join(spaces)}" {key}'
 
 
 def parse_allowed_signers(content: bytes) -> Iterator[AllowedSigner]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from esaa_git.core import roles as table
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.event import Event
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import (
     ADMIN,
     APPROVER,
@@ -25,6 +26,7 @@ from esaa_git.core.state import State
 from esaa_git.errors import ConfigurationError, RefusedError
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import matches, names_in
+from esaa_git.trust.decision import CarriedDecision, prove
 from esaa_git.trust.signer import Signer
 from esaa_git.trust.signers import SignerSet, Verified
 
@@ -174,6 +176,7 @@ class Authority:
         *,
         changes: bool = False,
         imported: bool = False,
+        decision: CarriedDecision | None = None,
     ) -> str | None:
         """Return why a key may not sign an event, by the table of roles; None where it may.
 
@@ -182,9 +185,20 @@ class Authority:
             changes: the event begins the log, or puts other contracts in force.
             imported: it was signed anew as it was taken in from an export, for whose words the
                 signature vouches for nothing: an orchestrator's or an admin's key may.
+            decision: what the event carries of a decision. Its key is asked then, and the key of
+                the commit may be an orchestrator's, which vouches for the place alone.
+
+        Raises:
+            SignatureRefused: if the key is not valid at that time, or the decision does not hold.
         """
         known = self.signers.known_at(key, event.ts)
         roles = known.principals & set(ROLES)
+        if isinstance(event.payload, OperatorRequest):
+            decided = self.signers.known_at(prove(decision, event, self.signers), event.ts)
+            alone = ORCHESTRATOR not in roles and not (imported and roles & _WITNESSES)
+            if alone and person_among(known.principals) != person_among(decided.principals):
+                return "another person's key signed the decision"
+            known, roles, imported = decided, decided.principals & set(ROLES), False
         if imported and roles & _WITNESSES:
             return None
         person = person_among(known.principals) if roles & set(PEOPLE) else None
@@ -199,13 +213,14 @@ class Authority:
         *,
         changes: bool = False,
         imported: bool = False,
+        decision: CarriedDecision | None = None,
     ) -> None:
         """Refuse what `fault` finds.
 
         Raises:
             RefusedError: saying what to do about it.
         """
-        why = self.fault(key, event, state, changes=changes, imported=imported)
+        why = self.fault(key, event, state, changes=changes, imported=imported, decision=decision)
         if why is None:
             return
         if changes:

@@ -191,6 +191,26 @@ class SignerSet:
         known = self._verify(payload, armored)
         return known if at is None else self.known_at(known, at)
 
+    def verify_in(self, namespace: str, payload: bytes, armored: bytes) -> Verified:
+        """Verify an SSH signature in another namespace, by a key that may sign in git's.
+
+        Raises:
+            SignatureRefused: malformed, unknown-key, wrong-namespace or bad, in this order.
+        """
+        try:
+            signature = sshsig.decode(armored)
+            known = self._keys.get(signature.public_key)
+            if known is None:
+                self._refuse_key(signature.public_key)
+            sshsig.verify_decoded(payload, signature, namespace=namespace)
+        except sshsig.MalformedSignature as error:
+            raise SignatureRefused("malformed", str(error)) from None
+        except sshsig.WrongNamespace as error:
+            raise SignatureRefused("wrong-namespace", str(error)) from None
+        except sshsig.BadSignature as error:
+            raise SignatureRefused("bad", str(error)) from None
+        return known
+
     def known_at(self, known: Verified, at: str) -> Verified:
         """Return what a verified key may act as at a time (RFC 3339 in UTC, as events have it).
 

@@ -19,6 +19,8 @@ import pygit2
 from esaa_git.core import canonical, limits
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
+from esaa_git.core.decision import DOCUMENT, SALT, TEXT, salted
+from esaa_git.core.decision import decode as decode_document
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.fields import ProgramPin
@@ -54,6 +56,7 @@ from esaa_git.store.objects import (
 )
 from esaa_git.store.statetree import StateTree, load_state
 from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.decision import carried_by
 from esaa_git.trust.openpgp_form import BEGIN_SIGNATURE
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
@@ -283,8 +286,10 @@ class EventChecker:
         changes = after is not before or self.sound is None
         imported = event.seq <= commitform.imported_events(self.log_id)
         try:
+            log_id = None if imported else self.log_id
+            decision = carried_by(event, log_id, self._reader)
             why = self._authority.fault(
-                signer, event, self.state, changes=changes, imported=imported
+                signer, event, self.state, changes=changes, imported=imported, decision=decision
             )
         except SignatureRefused as error:
             raise Failure(3, f"signature: {error}") from error
@@ -382,17 +387,16 @@ class EventChecker:
     # -- check 8: what rides beside the event -------------------------------------------------
 
     def _check_attachments(self, tree: Mapping[str, TreeEntry], event: Event) -> None:
-        """Check 8: `files/` and `exchange/` hold what the event names, size and hash too."""
+        """Check 8: what travels beside the event is what it names, size and hash too."""
         files = self._below(tree, "files")
-        exchange = self._below(tree, "exchange")
-        blobs = {name: entry.oid for name, entry in exchange.items()}
-        if any(entry.mode != MODE_FILE for entry in exchange.values()):
-            raise Failure(2, "the exchange holds more than files")
+        blobs, decision = self._plain(tree, "exchange"), self._plain(tree, "decision")
         try:
             images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
-            check_attachments(event, images, blobs)
+            check_attachments(event, images, blobs, decision)
         except Violation as error:
             raise Failure(8, str(error)) from error
+        if decision:
+            self._check_words(decision[DOCUMENT], blobs)
         for blob in blobs.values():
             self._reader(blob, limits.EXCHANGE_PART)
         if isinstance(event.payload, FileWrite):
@@ -403,6 +407,21 @@ class EventChecker:
                         raise Failure(8, f"the content of '{file.path}' has another size")
                     if canonical.digest(content) != file.sha256:
                         raise Failure(8, f"the content of '{file.path}' has another SHA-256")
+
+    def _plain(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, str]:
+        """Return the blobs of a part that holds plain files alone, by name."""
+        entries = self._below(tree, part)
+        if any(entry.mode != MODE_FILE for entry in entries.values()):
+            raise Failure(2, f"'{part}' holds more than files")
+        return {name: entry.oid for name, entry in entries.items()}
+
+    def _check_words(self, document: str, exchange: Mapping[str, str]) -> None:
+        """Check 8: the words of a decision are those that were signed."""
+        signed = decode_document(self._reader(document, limits.DECISION)[1])
+        salt = self._reader(exchange[SALT], limits.DECISION)[1]
+        text = self._reader(exchange[TEXT], limits.DECISION_WORDS)[1]
+        if salted(salt, text) != signed.text_sha256:
+            raise Failure(8, "the words of the decision are not those that were signed")
 
     def _below(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, TreeEntry]:
         return dict(files_below(self._reader, tree[part].oid)) if part in tree else {}

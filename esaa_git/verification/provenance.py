@@ -8,7 +8,7 @@ from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
 from esaa_git.store.commitform import imported_events
 from esaa_git.store.eventcommit import EventCommit, read_contracts
-from esaa_git.store.log import load_tip
+from esaa_git.store.log import decision_of, load_tip
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
 from esaa_git.trust.allowed_signers import SignatureRefused
@@ -46,7 +46,11 @@ def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
         roles = authority.roles(key, found.event.ts)
         changes = tree != before or found.parent is None
         imported = found.event.seq <= imported_events(found.trailers.get("ESAA-Log"))
-        why = authority.fault(key, found.event, state, changes=changes, imported=imported)
+        log_id = None if imported else found.trailers.get("ESAA-Log")
+        decision = decision_of(repository, found.event, log_id)
+        why = authority.fault(
+            key, found.event, state, changes=changes, imported=imported, decision=decision
+        )
     except SignatureRefused as error:
         return Provenance(False, f"does not hold: {error}")
     except ConfigurationError as error:

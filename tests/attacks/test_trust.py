@@ -793,7 +793,9 @@ def test_recorded_links_hold_everywhere_without_relink(scene: Scene) -> None:
     assert (said.code, said.json["recorded"]) == (0, 3), said
     assert all(one["recorded"] for one in said.json["relinked"])
     added = project.chain()[count:]
-    assert [one.event.action for one in added] == ["orchestrator.view.mutate"] * 3
+    asked, *links = [one.event.action for one in added]
+    assert (asked, links) == ("operator.request", ["orchestrator.view.mutate"] * 3)
+    assert {one.event.causation_id for one in added[1:]} == {added[0].event.event_id}
     # From the mark, from genesis, and again; nothing is recorded twice.
     project.ok("verify")
     project.ok("verify", "--full", "--strict")

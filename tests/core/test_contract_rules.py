@@ -413,17 +413,17 @@ def test_inv_003_an_effect_carries_exactly_the_after_images_that_it_names(
 ) -> None:
     told = writing()
     new = effect(told, {**ADDED, "path": "docs/a.md"}, {**DELETED, "path": "docs/c.md"})
-    check_attachments(new, FILES, {})
+    check_attachments(new, FILES, {}, {})
     with pytest.raises(Violation) as caught:
-        check_attachments(new, files, {})
+        check_attachments(new, files, {}, {})
     assert caught.value.rule == "INV-003"
 
 
 def test_inv_003_no_other_event_carries_files() -> None:
     new = event(story(), "orchestrator.health", status="ok", message="alive")
-    check_attachments(new, {}, {})
+    check_attachments(new, {}, {}, {})
     with pytest.raises(Violation) as caught:
-        check_attachments(new, FILES, {})
+        check_attachments(new, FILES, {}, {})
     assert caught.value.rule == "INV-003"
 
 
@@ -445,9 +445,9 @@ def test_inv_003_an_exchange_is_exactly_the_one_that_the_event_names(
     payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
     said = {"request": kept, "response": kept}
     new = event(told, "output.rejected", **told.here(), **payload, exchange=said)
-    check_attachments(new, {}, {"request.json": OID, "response": OID})
+    check_attachments(new, {}, {"request.json": OID, "response": OID}, {})
     with pytest.raises(Violation) as caught:
-        check_attachments(new, {}, exchange)
+        check_attachments(new, {}, exchange, {})
     assert caught.value.rule == "INV-003"
 
 
@@ -456,7 +456,7 @@ def test_of_an_exchange_by_digest_nothing_is_carried() -> None:
     digest = {"sha256": SHA256, "bytes": 3}
     payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
     new = event(told, "output.rejected", **told.here(), **payload, exchange={"response": digest})
-    check_attachments(new, {}, {})
+    check_attachments(new, {}, {}, {})
     with pytest.raises(Violation) as caught:
-        check_attachments(new, {}, {"response": OID})
+        check_attachments(new, {}, {"response": OID}, {})
     assert caught.value.rule == "INV-003"

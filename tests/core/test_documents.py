@@ -160,9 +160,11 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
         "**An approval**": state.Approval,
         "**A carrier**": state.Carrier,
         "**Notes**": state.Notes,
+        "**A decision**": state.Decision,
+        "**A request**": state.Request,
     }.items():
         line = text.partition(heading)[2].partition("\n")[0]
-        mentioned = re.findall(r"`([a-z_]+)`", re.sub(r" \([^)]*\)", "", line))
+        mentioned = re.findall(r"`([a-z_0-9]+)`", re.sub(r" \([^)]*\)", "", line))
         assert mentioned == names(record)
 
 

@@ -52,10 +52,10 @@ def test_the_vocabulary_has_these_actions() -> None:
     assert " ".join(ALL) == (
         "agent.heartbeat agent.result approval.deny approval.grant approval.request "
         "attempt.create attempt.timeout emergency.override issue.report lesson.record "
-        "lesson.withdraw note.add orchestrator.dispatch orchestrator.file.write "
-        "orchestrator.health orchestrator.view.mutate output.rejected policy.decision "
-        "review.result run.end run.init task.create task.update verify.fail verify.ok "
-        "verify.start"
+        "lesson.withdraw note.add operator.request orchestrator.dispatch "
+        "orchestrator.file.write orchestrator.health orchestrator.view.mutate "
+        "output.rejected policy.decision review.result run.end run.init task.create "
+        "task.update verify.fail verify.ok verify.start"
     )
 
 
@@ -303,6 +303,7 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "lesson.record": others,
         "lesson.withdraw": person,
         "note.add": person,
+        "operator.request": person,
         "approval.grant": person,
         "approval.deny": {"orchestrator"} | person,
         "issue.report": others | {"orchestrator"},

@@ -15,11 +15,13 @@ from esaa_git.core.state import (
     AcceptedLessons,
     Approval,
     Blocked,
+    Decision,
     Issue,
     Lesson,
     Notes,
     Project,
     Rejection,
+    Request,
     Result,
     Run,
     State,
@@ -379,7 +381,7 @@ def test_an_event_leaves_the_state_before_it_alone() -> None:
 def documents(state: State) -> dict[tuple[str, str], Any]:
     """Return every document of a state, as it is stored."""
     found = {("", name): state.document("", name).to_json() for name in SINGLE}
-    for table in ("tasks", "issues", "lessons", "approvals", "notes"):
+    for table in ("tasks", "issues", "lessons", "approvals", "notes", "decisions", "requests"):
         for key in getattr(state, table):
             found[table, key] = state.document(table, key).to_json()
     return found
@@ -411,6 +413,8 @@ def test_every_document_comes_back_from_its_json() -> None:
         "lessons": Lesson,
         "approvals": Approval,
         "notes": Notes,
+        "decisions": Decision,
+        "requests": Request,
     }
     seen = set()
     for (table, key), document in documents(state).items():

@@ -7,7 +7,7 @@ transaction does it, so that the next intention finds the state that it left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -97,6 +97,7 @@ from esaa_git.engine.intentions import (
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 from esaa_git.ports.checks import Audit
 from esaa_git.testing.contracts import Place, contracts, task
+from tests.support.records import request_for
 
 START = "2026-01-31T09:00:00.000Z"
 BASE, EFFECT, MERGE = "b" * 40, "e" * 40, "f" * 40
@@ -122,11 +123,15 @@ class World:
         before = self.state
         decided = decide(self.state, self.contracts, intention, self.at)[:most]
         assert self.state is before
-        for new in decided:
-            event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
+        request = request_for(decided[0].payload, self.state.seq) if decided else None
+        causation = None
+        for new in decided if request is None else (request, *decided):
+            caused = new if causation is None else replace(new, causation_id=causation)
+            event = seal(caused, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
             check_contract_rules(self.state, event, self.contracts)
             self.state = evolve(self.state, event)
             self.events.append(event)
+            causation = event.event_id if new is request else causation
         if decided:
             assert decided == decide(before, self.contracts, intention, self.at)[:most]
         return [event.payload for event in self.events[len(self.events) - len(decided) :]]

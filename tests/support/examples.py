@@ -255,6 +255,17 @@ _ALL: Final = (
         "EV-00000001",
     ),
     _orchestrator("approval.request", **_HERE, approval_id="APR-0001", reason="by contract"),
+    new_event(
+        "operator.request",
+        "person@example.com",
+        {
+            "kind": "unblock",
+            "task_id": "T-1",
+            "attempts": 2,
+            "decision": {"sha256": SHA256, "document": OID, "signature": OID},
+            "said": {"text": OID, "salt": OID},
+        },
+    ),
     new_event("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
     new_event("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
 )

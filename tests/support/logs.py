@@ -156,7 +156,7 @@ class MadeLog:
         )
         check_contract_rules(self.state, event, self.contracts)
         images = {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()}
-        check_attachments(event, images, attachments.exchange)
+        check_attachments(event, images, attachments.exchange, attachments.decision)
         state = evolve(self.state, event)
         commit = self.transaction.write(event, state, self.contracts, attachments)
         self.state = state

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
-from esaa_git.core.event import Event, after, seal
+from esaa_git.core.event import Event, NewEvent, after, seal
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State, Task
 from tests.support.examples import OID, SHA256, TS
-from tests.support.records import new_event
+from tests.support.records import new_event, request_for
 
 AGENT = "agent-spec"
+PERSON = "person@example.com"
 HALF_AN_HOUR = 30 * 60 * 1000
 OUTPUT = {"sha256": SHA256, "bytes": 3, "preview": "???"}
 
@@ -30,20 +32,34 @@ class Story:
         self.now = TS
 
     def then(self, action: str, actor: str = "orchestrator", /, **payload: Any) -> Self:
-        """Add one event.
+        """Add one event, after the request that it carries out, where it needs one.
 
         Raises:
             Violation: if it is forbidden; the story then ends before it.
         """
-        event = seal(
-            new_event(action, actor, payload),
-            after_seq=self.state.seq,
-            after_ts=self.state.ts,
-            now=self.now,
-        )
+        if action != "operator.request" and (
+            payload.get("cause") == "operator" or payload.get("supersedes")
+        ):
+            payload = {"by": PERSON, **payload}
+        wanted = new_event(action, actor, payload)
+        request = request_for(wanted.payload, self.state.seq)
+        if request is None:
+            self._add(wanted)
+            return self
+        before, told = self.state, len(self.events)
+        try:
+            self._add(request)
+            self._add(replace(wanted, causation_id=self.events[-1].event_id))
+        except Violation:
+            self.state = before
+            del self.events[told:]
+            raise
+        return self
+
+    def _add(self, new: NewEvent) -> None:
+        event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
         self.state = evolve(self.state, event)
         self.events.append(event)
-        return self
 
     def refused(self, action: str, actor: str = "orchestrator", /, **payload: Any) -> Violation:
         """Return the violation that this event is; nothing changes by it."""

@@ -24,6 +24,13 @@ from esaa_git.core.events.issue_report import IssueReport
 from esaa_git.core.events.lesson_record import LessonRecord
 from esaa_git.core.events.lesson_withdraw import LessonWithdraw
 from esaa_git.core.events.note_add import EventNote, RunNote, TaskNote
+from esaa_git.core.events.operator_request import (
+    AcceptRequest,
+    HotfixRequest,
+    OverrideRequest,
+    RelinkRequest,
+    UnblockRequest,
+)
 from esaa_git.core.events.output_rejected import OutputRejected
 from esaa_git.core.events.policy_decision import PolicyDecision
 from esaa_git.core.events.review_result import ReviewResult
@@ -69,6 +76,11 @@ AnyPayload: TypeAlias = (
     | TaskNote
     | RunNote
     | EventNote
+    | UnblockRequest
+    | HotfixRequest
+    | OverrideRequest
+    | RelinkRequest
+    | AcceptRequest
 )
 """What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
 
@@ -79,6 +91,7 @@ ACTIONS: Mapping[str, type[Payload]] = MappingProxyType(
 
 __all__ = [
     "ACTIONS",
+    "AcceptRequest",
     "AgentHeartbeat",
     "AgentResult",
     "AnyPayload",
@@ -93,12 +106,15 @@ __all__ = [
     "EventNote",
     "FileWrite",
     "Health",
+    "HotfixRequest",
     "IssueReport",
     "IssueResolved",
     "LessonRecord",
     "LessonWithdraw",
     "OutputRejected",
+    "OverrideRequest",
     "PolicyDecision",
+    "RelinkRequest",
     "ReviewResult",
     "ReviewReturned",
     "RunEnd",
@@ -107,6 +123,7 @@ __all__ = [
     "TaskCreate",
     "TaskNote",
     "TaskUpdate",
+    "UnblockRequest",
     "VerifyFail",
     "VerifyOk",
     "VerifyStart",

@@ -81,6 +81,21 @@ class Exchange(Record):
     response: ExchangePart | None = None
 
 
+class Decided(Record):
+    """A decision document, by the SHA-256 of its bytes, and the blobs of it and its signature."""
+
+    sha256: Sha256
+    document: Oid
+    signature: Oid
+
+
+class Said(Record):
+    """The words of a decision, and the salt of their digest, as they were kept."""
+
+    text: Oid
+    salt: Oid
+
+
 class Usage(Record):
     """What an answer took. `price_source` says by whom, or from which table, it was reckoned."""
 

@@ -28,6 +28,7 @@ from esaa_git.core.events import (
     TaskUpdate,
 )
 from esaa_git.core.events.base import replace
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import Events, by_actor, next_approval, next_run, update
 from esaa_git.engine.intentions import Repeat
@@ -65,6 +66,7 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | EmergencyOverride()
             | Health()
             | PolicyDecision()
+            | OperatorRequest()
         ):
             pass
         case _:

@@ -1,0 +1,145 @@
+"""`operator.request`: an admin wants something done that the orchestrator then carries out.
+
+What is asked for stands in a decision document that the admin has signed; it travels beside the
+event under `decision/`, and its words under `exchange/`. The events that carry it out name this
+one as their `causation_id`, and `esaa_git.core.requests` holds them against it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from esaa_git.core import canonical
+from esaa_git.core.events.base import Count, Payload, Range, Record, Stamp, encode
+from esaa_git.core.events.fields import (
+    Decided,
+    IssueId,
+    Oid,
+    Said,
+    TaskDefinition,
+    TaskId,
+)
+from esaa_git.core.events.spec import PERSON
+from esaa_git.core.state import Decision, Request
+
+if TYPE_CHECKING:
+    from esaa_git.core.draft import Draft
+
+
+class OperatorRequest(Payload, action="operator.request", by={PERSON}):
+    """One of those below; `kind` tells which, what stands before `decision` are its arguments."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is asked for as JSON: the kind and its arguments."""
+        said = encode(self)
+        return {name: item for name, item in said.items() if name not in ("decision", "said")}
+
+    def subject_sha256(self) -> str:
+        """Return the digest of what is asked for, which a decision document signs."""
+        return canonical.digest(canonical.encode(self.arguments()))
+
+
+class UnblockRequest(OperatorRequest):
+    """A blocked task is to go on, with so many attempts more."""
+
+    kind: Literal["unblock"] = "unblock"
+    task_id: TaskId
+    attempts: Annotated[int, Range(1, 1000)] | None = None
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.task(self.task_id)
+        _take(draft, event, self, self.decision, self.said)
+
+    def subject(self) -> str:
+        return f"unblock {self.task_id}"
+
+
+class HotfixRequest(OperatorRequest):
+    """A done task is to be corrected by another one."""
+
+    kind: Literal["hotfix"] = "hotfix"
+    supersedes: TaskId
+    task: TaskDefinition
+    issue_id: IssueId | None = None
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.task(self.supersedes)
+        _take(draft, event, self, self.decision, self.said)
+
+    def subject(self) -> str:
+        return f"hotfix {self.supersedes} by {self.task.task_id}"
+
+
+class OverrideRequest(OperatorRequest):
+    """A done task is to be set aside."""
+
+    kind: Literal["override"] = "override"
+    task_id: TaskId
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        draft.task(self.task_id)
+        _take(draft, event, self, self.decision, self.said)
+
+    def subject(self) -> str:
+        return f"override {self.task_id}"
+
+
+class RequestedLink(Record):
+    """An effect, and the commit of the branch that carries it now."""
+
+    task_id: TaskId
+    effect_commit: Oid
+    reached_by: Oid
+
+
+class RelinkRequest(OperatorRequest):
+    """Effects are to be found in other commits of the branch from now on."""
+
+    kind: Literal["relink"] = "relink"
+    links: Annotated[tuple[RequestedLink, ...], Count(least=1, most=10_000)]
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        for link in self.links:
+            draft.task(link.task_id)
+        _take(draft, event, self, self.decision, self.said)
+
+    def subject(self) -> str:
+        return f"relink {len(self.links)} effects"
+
+
+class AcceptRequest(OperatorRequest):
+    """A commit of the branch is to count as it is, whatever it changes beside its effects."""
+
+    kind: Literal["accept"] = "accept"
+    commit: Oid
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        _take(draft, event, self, self.decision, self.said)
+
+    def subject(self) -> str:
+        return f"accept {self.commit[:12]}"
+
+
+AnyRequest: TypeAlias = (
+    UnblockRequest | HotfixRequest | OverrideRequest | RelinkRequest | AcceptRequest
+)
+
+
+def _take(
+    draft: Draft, event: Stamp, request: OperatorRequest, decision: Decided, said: Said
+) -> None:
+    """Note the request with its arguments, and its document, which counts once."""
+    event_id = f"EV-{event.seq:08d}"
+    draft.take_decision(Decision(decision.sha256, event_id, request.action, event.actor))
+    wanted = request.arguments()
+    draft.put_request(Request(event_id, wanted.pop("kind"), event.actor, said.text, wanted))

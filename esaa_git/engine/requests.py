@@ -1,0 +1,248 @@
+"""What an admin decides: signed once as a document, recorded, and carried out.
+
+Where the orchestrator's key is at hand, the request and what carries it out are one transaction.
+Elsewhere the request stands in the log, and the orchestrator's next run carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from esaa_git.core.canonical import digest
+from esaa_git.core.decision import NONCE_BYTES, SALT_BYTES, Document, salted
+from esaa_git.core.event import NewEvent, StoredEvent
+from esaa_git.core.events import (
+    AcceptRequest,
+    HotfixRequest,
+    OverrideRequest,
+    RelinkRequest,
+    TaskCreate,
+    TaskUpdate,
+    UnblockRequest,
+)
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import Decided, Said, TaskDefinition
+from esaa_git.core.events.operator_request import AnyRequest, OperatorRequest, RequestedLink
+from esaa_git.core.events.spec import is_person
+from esaa_git.core.requests import ACCEPTED
+from esaa_git.core.state import Request
+from esaa_git.engine.decide import decide
+from esaa_git.engine.engine import Engine
+from esaa_git.engine.intentions import Hotfix, Intention, Override, Relink, Unblock
+from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.errors import EsaaError, RefusedError
+
+_NOWHERE = "0" * 40
+_UNSIGNED = {
+    "decision": Decided(sha256="0" * 64, document=_NOWHERE, signature=_NOWHERE),
+    "said": Said(text=_NOWHERE, salt=_NOWHERE),
+}
+"""Stand in a request while its subject is worked out, to which they do not belong."""
+
+Made = Callable[..., AnyRequest]
+"""Gives the request, from its `decision` and `said`."""
+
+
+class Decider:
+    """A person who asks for something; what they sign is signed once, wherever it is recorded.
+
+    Args:
+        by: their principal.
+        text: their words: the reason.
+
+    Raises:
+        RefusedError: if that is no person.
+    """
+
+    def __init__(self, engine: Engine, by: str, text: str) -> None:
+        if not is_person(by):
+            raise RefusedError(
+                f"this is an admin's to decide, and '{by}' is no person",
+                hint="name yourself by the e-mail address that 'git esaa key list' shows",
+            )
+        self.by, self._text = by, text.encode()
+        self._engine = engine
+        self._signed: dict[tuple[str, str], tuple[Decided, Said]] = {}
+
+    def ask(self, tx: Transaction, made: Made, planned: Sequence[NewEvent]) -> bool:
+        """Record a request, and what carries it out where the orchestrator's key is at hand.
+
+        Args:
+            planned: what carries it out.
+
+        Returns:
+            Whether it is carried out.
+        """
+        decision, said = self._sign(tx, made(**_UNSIGNED).subject_sha256())
+        asked = tx.record(NewEvent(self.by, made(decision=decision, said=said)))
+        if tx.alone:
+            return False
+        for event in planned:
+            tx.record(replace(event, causation_id=asked.event.event_id))
+        return True
+
+    def _sign(self, tx: Transaction, about: str) -> tuple[Decided, Said]:
+        known = self._signed.get((tx.log_id, about))
+        if known is not None:
+            return known
+        engine, blobs = self._engine, self._engine.blobs
+        salt, nonce = engine.draw(SALT_BYTES), engine.draw(NONCE_BYTES).hex()
+        words = salted(salt, self._text)
+        action = OperatorRequest.action
+        document = Document(tx.log_id, action, about, nonce, words).encode()
+        signature = tx.sign_decision(document, self.by)
+        made = (
+            Decided(
+                sha256=digest(document),
+                document=blobs.write(document),
+                signature=blobs.write(signature),
+            ),
+            Said(text=blobs.write(self._text), salt=blobs.write(salt)),
+        )
+        self._signed[tx.log_id, about] = made
+        return made
+
+
+def unblock(
+    engine: Engine, task_id: str, by: str, reason: str, attempts: int | None = None
+) -> list[str]:
+    """Ask for a blocked task to go on; name those that go on already."""
+    decider = Decider(engine, by, reason)
+    wanted = Unblock(task_id=task_id, by=by, reason=reason, attempts=attempts)
+    made = partial(UnblockRequest, task_id=task_id, attempts=attempts)
+
+    def step(tx: Transaction) -> list[str]:
+        planned = _planned(tx, wanted)
+        freed = [one.payload.task_id for one in planned if isinstance(one.payload, TaskUpdate)]
+        return freed if decider.ask(tx, made, planned) else []
+
+    return transact(engine, step)
+
+
+def override(engine: Engine, task_id: str, by: str, reason: str) -> bool:
+    """Ask for a done task to be set aside."""
+    decider = Decider(engine, by, reason)
+    wanted = Override(task_id=task_id, by=by, reason=reason)
+    made = partial(OverrideRequest, task_id=task_id)
+    return transact(engine, lambda tx: decider.ask(tx, made, _planned(tx, wanted)))
+
+
+def hotfix(engine: Engine, wanted: Hotfix) -> str:
+    """Ask for the task that corrects a done one, and return its id."""
+    decider = Decider(engine, wanted.by, wanted.reason)
+
+    def step(tx: Transaction) -> str:
+        (created,) = _planned(tx, wanted)
+        assert isinstance(created.payload, TaskCreate)
+        task = created.payload.task
+        made = partial(
+            HotfixRequest, supersedes=wanted.superseded, task=task, issue_id=wanted.issue_id
+        )
+        decider.ask(tx, made, [created])
+        return task.task_id
+
+    return transact(engine, step)
+
+
+def relink(engine: Engine, links: Sequence[Relink], by: str) -> None:
+    """Ask for effects to be found in other commits from now on, and have it recorded.
+
+    A commit that is accepted as it is takes a request of its own.
+
+    Raises:
+        RefusedError: where the orchestrator's key is not at hand: what a commit is, an audit has
+            found here and now, and a request does not say.
+    """
+    decider = Decider(engine, by, "the branch was rewritten")
+    accepted = sorted({one.carrier.commit for one in links if one.carrier.how in ACCEPTED})
+    plain = [one for one in links if one.carrier.commit not in accepted]
+
+    def step(tx: Transaction) -> None:
+        if tx.alone:
+            raise RefusedError(
+                "links are recorded where the orchestrator's key is",
+                hint="run 'git esaa verify --relink --record' there, with an admin's key as well",
+            )
+        if plain:
+            asked = tuple(
+                RequestedLink(
+                    task_id=one.task_id,
+                    effect_commit=one.effect_commit,
+                    reached_by=one.carrier.commit,
+                )
+                for one in plain
+            )
+            decider.ask(tx, partial(RelinkRequest, links=asked), _links(tx, plain))
+        for commit in accepted:
+            carried = [one for one in links if one.carrier.commit == commit]
+            decider.ask(tx, partial(AcceptRequest, commit=commit), _links(tx, carried))
+
+    transact(engine, step)
+
+
+def _links(tx: Transaction, links: Sequence[Relink]) -> list[NewEvent]:
+    return [event for one in links for event in _planned(tx, one)]
+
+
+def _planned(tx: Transaction, wanted: Intention) -> tuple[NewEvent, ...]:
+    return decide(tx.state, tx.contracts, wanted, tx.at)
+
+
+# -- what was asked for elsewhere -------------------------------------------------------------
+
+
+def carry_out_open(engine: Engine) -> None:
+    """Carry out what admins have asked for where the orchestrator's key was not at hand.
+
+    What cannot be carried out as things are is named, and stays open.
+    """
+    for event_id in engine.log.load()[0].run.requests:
+        try:
+            transact(engine, partial(carry_out, engine, event_id))
+        except EsaaError as error:
+            engine.say(f"{event_id} asks for what cannot be done now: {error.message}")
+        else:
+            engine.say(f"{event_id} is carried out")
+
+
+def carry_out(engine: Engine, event_id: str, tx: Transaction) -> tuple[StoredEvent, ...]:
+    """Do what a request asks for; nothing where it was done meanwhile.
+
+    Raises:
+        RefusedError, UsageError: if it cannot be done as things are.
+    """
+    request = tx.state.requests[event_id]
+    if request.carried_out is not None:
+        return ()
+    reason = engine.blobs.read(request.text).decode()
+    done: list[StoredEvent] = []
+    for wanted in _wanted(request, reason):
+        done += tx.ask(wanted, causation=event_id)
+    return tuple(done)
+
+
+def _wanted(request: Request, reason: str) -> list[Intention]:
+    given, by = request.arguments, request.by
+    match request.kind:
+        case "unblock":
+            more = given.get("attempts")
+            return [Unblock(task_id=given["task_id"], by=by, reason=reason, attempts=more)]
+        case "override":
+            return [Override(task_id=given["task_id"], by=by, reason=reason)]
+        case "hotfix":
+            return [
+                Hotfix(
+                    superseded=given["supersedes"],
+                    task=decode(TaskDefinition, given["task"]),
+                    by=by,
+                    reason=reason,
+                    issue_id=given.get("issue_id"),
+                )
+            ]
+        case _:
+            raise RefusedError(
+                f"{request.event_id} asks to {request.kind}, and an audit has to find what",
+                hint="run 'git esaa verify --relink --record'",
+            )

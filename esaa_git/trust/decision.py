@@ -1,0 +1,89 @@
+"""Whether a decision document counts: it is for this event of this log, and its signature holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from esaa_git.core import limits
+from esaa_git.core.canonical import digest
+from esaa_git.core.decision import NAMESPACE, MalformedDocument, decode
+from esaa_git.core.event import Event
+from esaa_git.core.events.operator_request import OperatorRequest
+from esaa_git.errors import KeyUnavailable
+from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.signer import Signer, SshSigner
+from esaa_git.trust.signers import SignerSet, Verified
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedDecision:
+    """What `decision/` beside an event holds, and the log that it stands in.
+
+    Attributes:
+        log_id: None where the event was imported, and its decision was for another log.
+    """
+
+    document: bytes
+    signature: bytes
+    log_id: str | None
+
+
+def carried_by(
+    event: Event, log_id: str | None, read: Callable[[str, int], tuple[int, bytes]]
+) -> CarriedDecision | None:
+    """Return the decision that an event names; None for an event that carries none.
+
+    Args:
+        read: gives kind and content of an object that is no larger than so many bytes.
+    """
+    if not isinstance(event.payload, OperatorRequest):
+        return None
+    named = event.payload.decision
+    document, signature = (
+        read(blob, limits.DECISION)[1] for blob in (named.document, named.signature)
+    )
+    return CarriedDecision(document, signature, log_id)
+
+
+def sign(signer: Signer, document: bytes) -> bytes:
+    """Return a person's signature of a document, armoured.
+
+    Raises:
+        KeyUnavailable: if the key cannot sign, or is not an SSH key: OpenPGP has no namespaces.
+    """
+    if not isinstance(signer, SshSigner):
+        raise KeyUnavailable(
+            "a decision is signed with an SSH key",
+            cause=f"'{signer.fingerprint}' is of type {signer.key_type}, which knows no namespaces",
+            hint="set an SSH key of yours with 'git config esaa.approverKey PATH'; an admin gives "
+            "it your roles with 'git esaa key trust KEY --role admin --as EMAIL'",
+        )
+    return signer.sign(document, namespace=NAMESPACE)
+
+
+def prove(decision: CarriedDecision | None, event: Event, signers: SignerSet) -> Verified:
+    """Return the key that decided, if these signers name it and the decision is this event's.
+
+    Raises:
+        SignatureRefused: saying what is wrong with document or signature.
+    """
+    assert isinstance(event.payload, OperatorRequest)
+    if decision is None:
+        raise SignatureRefused("malformed", "its decision is not beside it")
+    if digest(decision.document) != event.payload.decision.sha256:
+        raise SignatureRefused("malformed", "its decision has another SHA-256")
+    if len(decision.signature) > limits.DECISION:
+        raise SignatureRefused("malformed", "the signature of its decision is too long")
+    known = signers.verify_in(NAMESPACE, decision.document, decision.signature)
+    try:
+        document = decode(decision.document)
+    except MalformedDocument as error:
+        raise SignatureRefused("malformed", f"its decision: {error}") from None
+    if decision.log_id is not None and document.log_id != decision.log_id:
+        raise SignatureRefused("bad", f"its decision is for the log {document.log_id}")
+    if document.action != event.action:
+        raise SignatureRefused("bad", f"its decision is for {document.action}")
+    if document.subject_sha256 != event.payload.subject_sha256():
+        raise SignatureRefused("bad", "its decision is about something else")
+    return known
