@@ -93,6 +93,9 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             _update(state, event, payload, contracts)
         case RunInit():
             _definitions(payload.tasks, contracts)
+            if event.actor == ORCHESTRATOR:  # and no admin, who pins what the tasks name
+                for task in payload.tasks:
+                    _pinned_only(task.task_id, task.checks, contracts)
             if payload.contracts != contracts.pins:
                 raise Violation("INV-002", "run.init pins other contracts than those beside it")
             if payload.programs != contracts.program_pins:

@@ -225,7 +225,7 @@ def test_a_task_that_names_a_new_program_is_refused_in_an_open_run(judged: Proje
     tip = judged.tip()
     said = judged.fails(7, "plan", "apply")
     assert "PLAN_PROGRAM_NOT_PINNED: 'N-1': check 'own' names 'ci/new.sh'" in said
-    assert "git esaa plan apply --restart" in said
+    assert "by 'git esaa plan apply', with --restart where a run is open" in said
     assert judged.tip() == tip
     judged.write(".roadmap/plan.yaml", before)
     (judged.path / "ci/new.sh").unlink()

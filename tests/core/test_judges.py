@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from esaa_git.core.contract_rules import check_contract_rules, needs_review, reviewer_of
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, seal
+from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.judges import judges_of, opened, runs_nothing_pinned, unpinned
 from esaa_git.core.programs import (
@@ -144,6 +146,13 @@ def told(action: str, checks: list[dict[str, Any]]) -> tuple[State, Event]:
     payload: dict[str, Any] = {"task_id": "T-1", "kind": "impl", "title": "x", "checks": checks}
     if action == "task.create":
         payload = {"task": payload}
+    elif action == "run.init":
+        given = pinned()
+        payload = {"run_id": "RUN-0001", "project": "x", "branch": "main", "base": "0" * 40}
+        payload["contracts"] = [encode(pin) for pin in given.pins]
+        payload["programs"] = [encode(pin) for pin in given.program_pins or ()]
+        definition = {"task_id": "T-1", "kind": "impl", "title": "x", "checks": checks}
+        payload["tasks"] = [definition]
     else:
         amended = {"from": "todo", "to": "todo", "cause": "amended"}
         payload = {"task_id": "T-1", **amended, "changes": {"checks": checks}}
@@ -165,7 +174,7 @@ def told(action: str, checks: list[dict[str, Any]]) -> tuple[State, Event]:
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("action", ["task.create", "task.update"])
+@pytest.mark.parametrize("action", ["task.create", "task.update", "run.init"])
 def test_a_task_outside_of_a_run_init_names_pinned_programs_alone(
     run: list[str], action: str
 ) -> None:
@@ -173,15 +182,20 @@ def test_a_task_outside_of_a_run_init_names_pinned_programs_alone(
     state, event = told(action, [check])
     with pytest.raises(Violation, match=r"PLAN_PROGRAM_NOT_PINNED: 'T-1': check 'own' names"):
         check_contract_rules(state, event, pinned())
-    check_contract_rules(state, event, pinned(None))
     assert unpinned(run, pinned())
+    if action != "run.init":
+        check_contract_rules(state, event, pinned(None))
+        return
+    # An admin has looked at what they begin; where the program is missing, no check is run.
+    person = dataclasses.replace(event, actor="ann@example.com")
+    check_contract_rules(state, person, pinned())
 
 
 @pytest.mark.parametrize(
     "run", [["ci/check.py"], ["python3", "./ci/check.py"], ["pytest", "tests/x"], ["make"]]
 )
 def test_a_task_may_name_what_is_pinned_or_installed(run: list[str]) -> None:
-    for action in ("task.create", "task.update"):
+    for action in ("task.create", "task.update", "run.init"):
         state, event = told(action, [{"name": "own", "run": run}])
         check_contract_rules(state, event, pinned())
 
@@ -229,3 +243,26 @@ def test_a_difference_of_the_mode_alone_is_one() -> None:
     assert not Contracts({}, before).same_as(Contracts({}, None))
     assert judges_of(Contracts({}, None)).paths == frozenset()
     assert EMPTY.programs.pinned is None
+
+
+def test_inv_004_an_effect_on_what_acts_or_judges_is_unlawful_whoever_recorded_it() -> None:
+    added = {"change": "add", "mode": "100644", "after": "0" * 40, "sha256": "0" * 64, "bytes": 1}
+    passed = [{"name": one["name"], "passed": True, "duration_ms": 1} for one in CHECKS]
+    for path, lawful in (("src/a.py", True), ("Tools/Reviewer", False), ("lib/judge/x", False)):
+        payload = {
+            "task_id": "T-1",
+            "attempt_id": "T-1-A1",
+            "base": "0" * 40,
+            "files": [{**added, "path": path}],
+            "changed_lines": 1,
+            "check_results": passed,
+        }
+        new = new_event("orchestrator.file.write", "orchestrator", payload)
+        event = seal(new, after_seq=1, after_ts=TS, now=TS)
+        state = State(tasks=Table({"T-1": Task("T-1", "impl", "x", state="in_progress")}))
+        if lawful:
+            check_contract_rules(state, event, pinned())
+            continue
+        with pytest.raises(Violation) as raised:
+            check_contract_rules(state, event, pinned())
+        assert raised.value.rule == "INV-004"

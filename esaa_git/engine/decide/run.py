@@ -25,6 +25,9 @@ def start_run(state: State, wanted: StartRun) -> Events:
             f"there is no branch '{wanted.branch}' to work on",
             hint=f"create it with 'git branch {wanted.branch}', or choose another with --branch",
         )
+    if wanted.signer is None:
+        for task in wanted.tasks:
+            require_pinned(task.task_id, task.checks, wanted.contracts)
     began = RunInit(
         run_id=next_run(state),
         project=wanted.project,

@@ -41,8 +41,8 @@ def require_pinned(task_id: str, checks: Iterable[Check] | None, contracts: Cont
         for path in unpinned(check.run, contracts):
             raise RefusedError(
                 not_pinned(f"'{task_id}': check '{check.name}'", path),
-                hint="an admin pins it by putting the task into .roadmap/plan.yaml and running "
-                "'git esaa plan apply --restart'",
+                hint="put the program there, and have an admin pin it: with the task in "
+                ".roadmap/plan.yaml by 'git esaa plan apply', with --restart where a run is open",
             )
 
 
