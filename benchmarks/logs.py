@@ -50,6 +50,7 @@ from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 
 START = instant("2026-01-01T09:00:00.000Z")
 LOG_ID = "0123456789abcdef0123456789abcdef"
+PERSON = "person@example.com"
 AGENT = "agent-impl"
 BRANCH = "main"
 
@@ -71,18 +72,24 @@ Life = Generator[Step, str, None]
 
 @dataclass(frozen=True)
 class Key:
-    """The orchestrator's key, in a file as `git esaa init` makes it."""
+    """The orchestrator's key and a person's, in files as `git esaa init` makes them."""
 
     path: Path
     public: str
+    persons: Path
+    persons_public: str
 
     @classmethod
     def make(cls, folder: Path) -> Key:
-        path = folder / "key"
-        return cls(path, create_key(path, comment="benchmark"))
+        path, persons = folder / "key", folder / "persons-key"
+        public = create_key(path, comment="benchmark")
+        return cls(path, public, persons, create_key(persons, comment="person"))
 
     def signer(self) -> Signer:
         return load_signer(KeySpec("ssh", str(self.path)))
+
+    def person(self) -> Signer:
+        return load_signer(KeySpec("ssh", str(self.persons)))
 
 
 class Subject:
@@ -93,7 +100,9 @@ class Subject:
         self.repository = _repository(folder, key)
         self.signer = key.signer()
         self.refs = GitRefs(self.repository)
-        self.log = GitEventLog(self.repository, self.refs, SigningKeys(lambda: self.signer))
+        self.log = GitEventLog(
+            self.repository, self.refs, SigningKeys(lambda: self.signer, person=key.person)
+        )
         self.contracts = contracts(key)
         self.effects = Effects(self.repository, self.signer)
         self.open: list[str] = []
@@ -126,7 +135,7 @@ class Subject:
             "contracts": [encode(pin) for pin in self.contracts.pins],
             "tasks": definitions,
         }
-        began = _event(Step("run.init", "orchestrator", payload))
+        began = _event(Step("run.init", PERSON, payload))
         transaction.record(began, contracts=self.contracts)
         self._seq = 1
         self.open = [one["task_id"] for one in definitions]
@@ -294,14 +303,18 @@ def names(prefix: str, count: int) -> list[str]:
 
 
 def contracts(key: Key) -> Contracts:
-    """Return the contracts that `git esaa init` writes, with this key in every role."""
+    """Return the contracts that `git esaa init` writes, with these keys."""
     files = {
         path.name: path.read_bytes()
         for path in resource_path("templates", "default").iterdir()
         if path.is_file() and is_contract_file(path.name)
     }
-    line = allowed_signers_line(["orchestrator", "admin"], key.public)
-    return Contracts({**files, "allowed_signers": line.encode() + b"\n"})
+    lines = (
+        allowed_signers_line(["orchestrator"], key.public),
+        allowed_signers_line([PERSON, "approver", "admin"], key.persons_public),
+    )
+    signers = "".join(f"{line}\n" for line in lines)
+    return Contracts({**files, "allowed_signers": signers.encode()})
 
 
 # -- whole logs -----------------------------------------------------------------------------
@@ -366,6 +379,7 @@ def _repository(folder: Path, key: Key) -> Repository:
     config["user.name"], config["user.email"] = "Bench", "bench@example.com"
     config["gc.auto"], config["maintenance.auto"] = "0", "false"
     config["esaa.signingKey"], config["esaa.keyFormat"] = str(key.path), "ssh"
+    config["esaa.approverKey"] = str(key.persons)
     return open_repository(folder)
 
 

@@ -183,7 +183,7 @@ def claim(project: Project, task_id: str, *, actor: str | None = None) -> Assign
 
     by = project.actor(actor)
     _require_approver(project, task_id, by)
-    return _assignment(operator.claim(project.engine, task_id, by))
+    return _assignment(operator.claim(project.engine, task_id, by, project.agent))
 
 
 def _require_approver(project: Project, task_id: str, by: str) -> None:
@@ -217,10 +217,10 @@ def assignment(
     """Return again what an attempt asks for of an actor who works in a checkout."""
     from esaa_git.engine.request import request_for
 
-    engine = project.engine
-    return _assignment(
-        request_for(engine, state, contracts, task, attempt, attempt.agent, has_checkout=True)
-    )
+    engine, who = project.engine, attempt.agent
+    if project.agent is not None and who == project.person:
+        who = project.agent
+    return _assignment(request_for(engine, state, contracts, task, attempt, who, has_checkout=True))
 
 
 def preview(

@@ -26,7 +26,7 @@ as_option = click.option(
     "--as",
     "actor",
     metavar="NAME",
-    help="Act under this name instead of git's user.email.",
+    help="Act under this name: an agent's, or your address where it is not git's user.email.",
 )
 
 sandbox_option = click.option(

@@ -39,12 +39,16 @@ if TYPE_CHECKING:
     from esaa_git.engine.exchange import Admission
 
 
-def claim(engine: Engine, task_id: str, by: str) -> Request:
-    """Open an attempt for the actor that `by` names and return its request."""
+def claim(engine: Engine, task_id: str, by: str, agent: str | None = None) -> Request:
+    """Open an attempt for the actor that `by` names and return its request.
+
+    Args:
+        agent: who works under the key of that person; the request is by this agent's profile.
+    """
 
     def step(tx: Transaction) -> Request:
         open_attempt(tx, task_id, by, mode="claim", base=branch_tip(engine, tx))
-        return build_request(engine, tx, task_id, by, has_checkout=True)
+        return build_request(engine, tx, task_id, agent or by, has_checkout=True)
 
     return transact(engine, step)
 

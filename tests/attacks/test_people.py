@@ -271,3 +271,31 @@ def test_a_key_that_was_taken_out_says_nothing_more(scene: Scene) -> None:
     project.ok("plan", "apply", "--restart")
     assert "not trusted" in ann.fails(5, "complete", "T-1", "--summary", "late", "--as", ANN)
     assert "3: " in scene.forge("ann", ANN, "agent.result", RESULT)
+
+
+def test_a_claim_is_refused_where_nobody_else_could_approve(tmp_path: Path, git: Git) -> None:
+    project = make_project(
+        tmp_path / "project",
+        git,
+        task("T-1", "spec"),
+        task("T-2"),
+        kinds={"spec": {"review": "required"}},
+        agents=["mine"],
+    )
+    project.amend_yaml("agents_swarm.yaml", agents__mine__stands_for=PERSON)
+    project.ok("plan", "apply")
+    before = project.tip()
+    for who in ([], ["--as", "codex"], ["--as", "mine"]):
+        said = project.fails(REFUSED, "claim", "T-1", *who)
+        assert f"nobody but {PERSON} could approve it" in said
+        for way in ("git esaa run --task T-1", "commit the change yourself, beside the log"):
+            assert way in said
+    assert project.tip() == before
+    project.ok("claim", "T-2")
+    project.person(BEN, "approver")
+    project.ok("plan", "apply", "--restart")
+    project.ok("claim", "T-1", "--as", "mine")
+    project.ok("complete", "T-1", "--summary", "Nothing to do", "--as", "mine")
+    assert "own work" in project.fails(REFUSED, "review", "T-1", "--approve")
+    project.ok("review", "T-1", "--approve", "--as", BEN)
+    project.check()
