@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from esaa_git.beneath import MAX_BYTES
 from esaa_git.errors import RepositoryError
-from esaa_git.ports.files import NotAFile
+from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.store.files import contents_below, read_below, write_below
+from esaa_git.store.objects import TooLarge
 from esaa_git.store.repository import Repository
 
 if TYPE_CHECKING:
@@ -53,18 +55,34 @@ def _committed(repository: Repository, branch: str | None) -> dict[str, bytes]:
             f"there is no branch '{name}' to read '{ROADMAP}' from",
             hint="name one with --branch",
         )
+    trees = GitTrees(repository)
     found = {}
-    for file, entry in GitTrees(repository).folder(tip, ROADMAP).items():
+    listed = trees.folder(tip, ROADMAP)
+    if not listed and (entry := trees.entry(tip, ROADMAP)) is not None:
+        raise _no_file(ROADMAP, entry, name, "folder")
+    for file, entry in listed.items():
         if not _is_ours(file):
             continue
         if isinstance(entry, NotAFile):
+            raise _no_file(f"{ROADMAP}/{file}", entry, name, "file")
+        try:
+            found[file] = repository.read(entry.oid, MAX_BYTES)[1]
+        except TooLarge as error:
             raise RepositoryError(
-                f"'{ROADMAP}/{file}' is {entry.what} on '{name}'",
-                cause="contracts are regular files",
-                hint=f"commit a regular file in its place on '{name}', then repeat",
-            )
-        found[file] = repository.read(entry.oid)[1]
+                f"'{ROADMAP}/{file}' on '{name}' is too large",
+                cause=f"it has more than {MAX_BYTES} bytes",
+                hint=f"commit a smaller one on '{name}', then repeat",
+            ) from error
     return found
+
+
+def _no_file(path: str, entry: FileEntry | NotAFile, branch: str, wanted: str) -> RepositoryError:
+    what = entry.what if isinstance(entry, NotAFile) else "a file"
+    return RepositoryError(
+        f"'{path}' is {what} on '{branch}'",
+        cause="contracts are regular files in a folder of their own",
+        hint=f"commit a {wanted} in its place on '{branch}', then repeat",
+    )
 
 
 def read_contracts(repository: Repository, branch: str | None = None) -> Contracts:

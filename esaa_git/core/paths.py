@@ -117,13 +117,14 @@ def case_key(path: str) -> str:
 
 
 def check_path_set(paths: Iterable[str]) -> Rejected | None:
-    """Return the refusal of two `paths` that cannot be written side by side, if there are any.
+    """Return the refusal of `paths` that cannot be written side by side, if there are any.
 
     Those are equal paths, paths that differ only by case or normalisation, and a file in the
     place of a directory of another, in any case.
     """
     # In this order a directory comes right before what is below it, so neighbours suffice.
     ordered = sorted((case_key(path).split("/"), path) for path in paths)
+    found: list[Rejected] = []
     for (key, path), (next_key, next_path) in pairwise(ordered):
         if next_key[: len(key)] != key:
             continue
@@ -139,8 +140,19 @@ def check_path_set(paths: Iterable[str]) -> Rejected | None:
             reason = "file-and-directory"
             message = f"path '{one}' cannot be a file and the directory of '{other}'"
         detail = {"reason": reason, "paths": [one, other]}
-        return Rejected(RejectCode.DUPLICATE_PATH, message, detail)
-    return None
+        found.append(Rejected(RejectCode.DUPLICATE_PATH, message, detail))
+    if len(found) < 2:
+        return found[0] if found else None
+    pairs = [fault.detail["paths"] for fault in found[:MAX_NAMED]]
+    return Rejected(
+        RejectCode.DUPLICATE_PATH,
+        f"{found[0].message}; the detail names {len(found) - 1} more such pairs",
+        {
+            **found[0].detail,
+            "collisions": [{"path": one, "with": other} for one, other in pairs],
+            "count": len(found),
+        },
+    )
 
 
 Names = Callable[[str], Iterable[str]]

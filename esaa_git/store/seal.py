@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from esaa_git import beneath
 from esaa_git.core import canonical
 from esaa_git.folders import config_folder
 from esaa_git.store.files import write_atomically
@@ -60,7 +61,7 @@ def read_sealed(esaa_dir: Path, name: str) -> Sealed:
     Raises:
         Unreadable: if it is no JSON of the form that `write_sealed` writes.
     """
-    places = _places(esaa_dir / name)
+    places = _places(esaa_dir, name)
     if not places:
         return Sealed()
     last = list(places.values())[-1]["value"]
@@ -88,7 +89,7 @@ def write_sealed(esaa_dir: Path, name: str, value: Mapping[str, Any]) -> bool:
     if secret is None:
         return False
     try:
-        places = _places(esaa_dir / name)
+        places = _places(esaa_dir, name)
     except Unreadable:
         places = {}
     here = _place(secret, esaa_dir)
@@ -99,16 +100,15 @@ def write_sealed(esaa_dir: Path, name: str, value: Mapping[str, Any]) -> bool:
     return True
 
 
-def _places(path: Path) -> dict[str, dict[str, Any]]:
+def _places(esaa_dir: Path, name: str) -> dict[str, dict[str, Any]]:
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+        data = beneath.read(esaa_dir.parent, f"{esaa_dir.name}/{name}", most=_MAX_BYTES)
+    except beneath.Obstacle as error:
+        raise Unreadable(str(error)) from error
+    if data is None:
         return {}
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from error
     try:
-        document = json.loads(data[:_MAX_BYTES])
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     places = document.get("places") if isinstance(document, dict) else None

@@ -149,6 +149,12 @@ def test_a_link_on_the_branch_of_a_bare_repository_is_refused_by_name(
     git(tmp_path, "clone", "--quiet", "--bare", str(clone.path), "bare.git")
     bare = Project(tmp_path / "bare.git", git)
     assert "'.roadmap/plan.yaml' is a symlink on 'main'" in bare.fails(3, "plan", "diff")
+    git(clone.path, "rm", "-r", "--quiet", "--cached", ".roadmap")
+    (clone.path / ".roadmap").rename(tmp_path / "kept")
+    (clone.path / ".roadmap").symlink_to("../kept")
+    clone.commit("all of it a link")
+    git(clone.path, "push", "--quiet", str(bare.path), "main")
+    assert "'.roadmap' is a symlink on 'main'" in bare.fails(3, "plan", "diff")
 
 
 def test_keys_are_neither_read_nor_written_through_a_link(own: Project, outside: Path) -> None:
@@ -208,12 +214,12 @@ def test_a_mark_that_is_a_link_or_a_pipe_is_not_believed(own: Project, outside: 
     place = mark_path(repository)
     kept = place.read_bytes()
     (outside / "mark").write_bytes(kept)
-    assert read_mark(place) is not None
+    assert read_mark(repository, place) is not None
     for make in (lambda: place.symlink_to(outside / "mark"), lambda: os.mkfifo(place)):
         place.unlink()
         make()
         with pytest.raises(RepositoryError, match="cannot be read"):
-            read_mark(place)
+            read_mark(repository, place)
     place.unlink()
     place.write_bytes(kept)
 

@@ -392,6 +392,16 @@ def test_a_collision_is_found_wherever_it_is(paths: list[str]) -> None:
     assert (check_path_set(paths) is not None) is colliding
 
 
+def test_all_pairs_of_a_proposal_that_collide_are_told_at_once() -> None:
+    found = check_path_set(["a", "A", "b/c", "b", "fine"])
+    assert found is not None
+    assert found.detail["count"] == 2
+    assert found.detail["collisions"] == [
+        {"path": "A", "with": "a"},
+        {"path": "b", "with": "b/c"},
+    ]
+
+
 # -- against the tree that would result ---------------------------------------------------------
 
 
