@@ -165,6 +165,7 @@ def _esaa(project: _Project, url: str, tasks: int) -> OpenProject:
     (roadmap / "plan.yaml").write_text(yaml.safe_dump({"project": "bench", "tasks": plan}))
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "-q", "-m", "project"], folder)
+    run([*program, "allow", "--yes"], folder)
     run([*program, "plan", "apply"], folder)
     return OpenProject(str(folder))
 

@@ -251,6 +251,7 @@ class Soak:
         )
         run(["git", "add", "--all"], place)
         run(["git", "commit", "-q", "-m", "begin"], place)
+        run([*esaa, "allow", "--yes"], place)
         run([*esaa, "plan", "apply"], place)
         return place
 
