@@ -27,6 +27,13 @@ PROGRAM = "#!/bin/sh\necho started >> {marker}\n"
 ASK = {"adapter": "command", "command": ["./.roadmap/agents/guest", "--fast"]}
 
 
+class Clone(Project):
+    """A clone on the user's machine, whose user agrees to nothing by themselves."""
+
+    def agree(self, folder: Path | None = None) -> None:
+        pass
+
+
 class Scene:
     """A stranger's repository, and a plain clone of it on the user's machine."""
 
@@ -41,7 +48,7 @@ class Scene:
         self.stranger.write("agent/__main__.py", "print()\n")
         self.stranger.commit()
         git(folder, "clone", "--quiet", str(self.stranger.path), "victim")
-        self.victim = Project(folder / "victim", git)
+        self.victim = Clone(folder / "victim", git)
 
     def swarm(self, **entry: Any) -> None:
         """Have the clone's draft name one agent with these settings, as a stranger would."""
@@ -59,7 +66,6 @@ class Scene:
         self.victim.amend_yaml(
             "AGENT_CONTRACT.yaml", kinds__impl__checks=[{"name": "unit", "run": list(command)}]
         )
-        self.victim._asks = False  # it is a stranger's word
 
     def asks(self) -> list[Asked]:
         with esaa_git.open(self.victim.path) as project:
@@ -416,7 +422,7 @@ def test_a_copy_inherits_nothing(scene: Scene, tmp_path: Path, git: Git) -> None
     scene.swarm()
     scene.allow()
     shutil.copytree(scene.victim.path, tmp_path / "copy", symlinks=True)
-    copy = Project(tmp_path / "copy", git)
+    copy = Clone(tmp_path / "copy", git)
     copy.fails(NOT_ALLOWED, "agent", "test", "guest")
 
 
@@ -525,7 +531,7 @@ def test_a_log_carries_a_consent_where_its_key_is_the_repositorys_own(
     one.ok("run")
     key = one.setting("esaa.signingKey")
     git(tmp_path, "clone", "--quiet", str(one.path), "two")
-    two = Project(tmp_path / "two", git)
+    two = Clone(tmp_path / "two", git)
     two.git("fetch", "--quiet", "origin", "refs/esaa/events:refs/esaa/events")
     two.ok("verify")
     asked = ("status", "--json")

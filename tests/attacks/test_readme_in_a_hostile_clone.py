@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Git
-from tests.support.project import Project, make_project, result, run, task, write
+from tests.support.project import make_project, result, run, task, write
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECRET = "made-up-" + "cloud-secret"
@@ -75,15 +75,15 @@ def test_every_command_of_the_readme_starts_nothing_of_a_strangers(
     stranger.agree()
     stranger.ok("plan", "apply")  # in force as well
     git(tmp_path, "clone", "--quiet", str(stranger.path), "victim")
-    victim = Project(tmp_path / "victim", git)
-    victim.git("fetch", "--quiet", "origin", "refs/esaa/*:refs/esaa/*")
+    victim = tmp_path / "victim"
+    git(victim, "fetch", "--quiet", "origin", "refs/esaa/*:refs/esaa/*")
     monkeypatch.setenv("CLOUD_SECRET", SECRET)
 
     tried = commands()
     assert len(tried) > 25
     refused = 0
     for words in tried:
-        said = run("-C", str(victim.path), *words)
+        said = run("-C", str(victim), *words)
         assert not marker.exists(), (words, marker.read_text())
         assert SECRET not in said.out + said.err, words
         assert said.code != 70, (words, said.err)
@@ -93,6 +93,6 @@ def test_every_command_of_the_readme_starts_nothing_of_a_strangers(
     assert refused >= 3
 
     # The trap is one: where its user agrees, it springs.
-    run("-C", str(victim.path), "allow", "--yes")
-    run("-C", str(victim.path), "agent", "test", "guest", "--sandbox", "none")
+    run("-C", str(victim), "allow", "--yes")
+    run("-C", str(victim), "agent", "test", "guest", "--sandbox", "none")
     assert marker.exists()

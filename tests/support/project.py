@@ -159,8 +159,9 @@ class Project:
     def agree(self, folder: Path | None = None) -> None:
         """Agree to what the repository asks of this machine, as its operator does.
 
-        It happens by itself once after `program`, `swarm`, `plan`, `amend_yaml` wrote something
-        that asks; a test that writes such a file in another way, or changes it by hand, calls this.
+        It happens by itself, with the next command or commit, after `program`, `swarm`, `plan` or
+        `amend_yaml` wrote something that asks. A test that changes such a file in another way, or
+        a program that is named, calls this.
         """
         self._asks = False
         said = run("-C", str(folder or self.path), "allow", "--yes")
@@ -203,6 +204,7 @@ class Project:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
         if executable:
             place.chmod(0o755)
+            self._asks = True
         return place
 
     def read(self, path: str) -> str:
@@ -212,6 +214,8 @@ class Project:
         """Commit everything that is there and return the commit's id."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        if self._asks:
+            self.agree()
         return self.head()
 
     def plan(self, *tasks: Document, project: str = "Example") -> None:
