@@ -45,6 +45,7 @@ SUBJECTS = (
     "verify",
     "transfer",
     "hooks",
+    "keyless",
     "commands",
     "dispatch",
     "parallel",

@@ -81,7 +81,7 @@ class Server:
         for ref, oid in begins.items():
             raw.references.create(ref, oid)
         # Whether it runs shows when it does: it may need this checkout in PYTHONPATH.
-        self._hook = str(install(open_repository(folder), "pre-receive").path)
+        self.hook = str(install(open_repository(folder), "pre-receive").path)
         self._env = {"GIT_DIR": ".", "PATH": path_in_hooks()}
         moved = [ref for ref in ends if ends[ref] != begins[ref]]
         self.push = "".join(f"{begins[ref]} {ends[ref]} {ref}\n" for ref in moved)
@@ -90,7 +90,7 @@ class Server:
     def receive(self, lines: str) -> float:
         """Run the hook for a push, which it has to let in; return the seconds."""
         data = lines.encode()
-        return timed(lambda: run([self._hook], self.folder, data=data, env=self._env))
+        return timed(lambda: run([self.hook], self.folder, data=data, env=self._env))
 
 
 def few_events(shop: Workshop) -> Iterator[Row]:

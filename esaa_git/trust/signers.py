@@ -77,7 +77,7 @@ class SignerSet:
         self.openpgp = tuple(openpgp)
         self._gpg_program = gpg_program
         self._gpg_home: str | None = None
-        self._patterns: dict[str, list[tuple[str, ...]]] = {}
+        self._granted: dict[str, frozenset[str]] = {}
         self._elsewhere: set[bytes] = set()  # keys that are listed, for other namespaces alone
         self._keys: dict[bytes, Verified] = {}
         # Of keys with a limit in time: each of their lines, with the seconds it begins and ends.
@@ -100,9 +100,9 @@ class SignerSet:
         }
 
     def _admit(self, fingerprint: str, key_type: str, principals: tuple[str, ...]) -> Verified:
-        patterns = self._patterns.setdefault(fingerprint, [])
-        patterns.append(principals)
-        granted = frozenset().union(*map(names_in, patterns))
+        # A key may stand on many lines, each of which is looked at once.
+        granted = self._granted.get(fingerprint, frozenset()) | names_in(principals)
+        self._granted[fingerprint] = granted
         return Verified(granted, fingerprint, key_type)
 
     @classmethod
@@ -165,7 +165,7 @@ class SignerSet:
 
     def roles_of_fingerprint(self, fingerprint: str) -> frozenset[str]:
         """Return the principals of a key of either kind, by the fingerprint `Verified` carries."""
-        return frozenset().union(*map(names_in, self._patterns.get(fingerprint, ())))
+        return self._granted.get(fingerprint, frozenset())
 
     @property
     def principals(self) -> frozenset[str]:
