@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
-from esaa_git.core import secrets
+from esaa_git.core import limits, secrets
 from esaa_git.core.agent_contract import (
     AGENT_CONTRACT,
     AgentContract,
@@ -203,6 +203,7 @@ class Contracts:
                     f"'.roadmap/{name}' is missing",
                     hint="run 'git esaa init' to write the missing contracts",
                 )
+        self._check_sizes()
         _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm)
         for name in self.files:
             match = _PROFILE.fullmatch(name)
@@ -213,6 +214,24 @@ class Contracts:
         for agent in self.swarm.kinds.values():
             self.swarm.agent(agent)
         self._check_reviewers()
+
+    def _check_sizes(self) -> None:
+        """Refuse contracts that are larger than a reader of the log reads."""
+        sizes = {name: len(data) for name, data in self.files.items()}
+        largest = max(sizes, key=lambda name: sizes[name])
+        hint = "make them shorter in .roadmap/, then repeat the command"
+        if sizes[largest] > limits.CONTRACT_FILE:
+            raise ConfigurationError(
+                f"'.roadmap/{largest}' has {sizes[largest]:,} bytes",
+                cause=f"a contract has {limits.CONTRACT_FILE:,} at most",
+                hint=hint,
+            )
+        if len(sizes) > limits.CONTRACT_FILES or sum(sizes.values()) > limits.CONTRACTS:
+            raise ConfigurationError(
+                f"the contracts are {len(sizes)} files with {sum(sizes.values()):,} bytes",
+                cause=f"{limits.CONTRACT_FILES} files with {limits.CONTRACTS:,} are pinned at most",
+                hint=hint,
+            )
 
     def _check_reviewers(self) -> None:
         """Refuse kinds that no agent can review although one has to."""

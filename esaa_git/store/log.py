@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from esaa_git.core import limits
 from esaa_git.core.contracts import (
     Contracts,
 )
@@ -330,6 +331,12 @@ class GitLogTransaction:
                 change in another event than a run.init.
         """
         sink = self._sink
+        if len(event.data) > limits.EVENT:
+            raise RefusedError(
+                f"{event.action} has {len(event.data):,} bytes, and {limits.EVENT:,} are recorded",
+                cause="a longer event is not read by those who verify the log",
+                hint="add the tasks of a long plan in several steps of 'git esaa plan apply'",
+            )
         before = contracts if self._contracts is None else self._contracts
         if self._contracts_tree is None or contracts is not self._contracts:
             check_signers(contracts)
