@@ -113,11 +113,12 @@ def claimed_ids(data: bytes) -> Mapping[str, Sequence[str]]:
 
 def bears_our_name(data: bytes) -> bool:
     """Answer whether author or committer of a commit is one under which we alone commit."""
-    if not may_speak_of_us(data):
+    head = data.partition(b"\n\n")[0] + b"\n"
+    if b"esaa" not in head.lower() and b"\nencoding " not in head:
         return False
     return any(
         _forms().our_name.search(text.partition("\n\n")[0]) is not None
-        for text in (data.decode("utf-8", "replace").lower(), *map(_folded, _recoded(data)))
+        for text in (head.decode("utf-8", "replace").lower(), *map(_folded, _recoded(data)))
     )
 
 
