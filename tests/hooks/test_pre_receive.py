@@ -20,6 +20,7 @@ import pytest
 
 from esaa_git.core.canonical import encode
 from esaa_git.core.events import base as records
+from esaa_git.core.invariants import Violation
 from esaa_git.store import commitform
 from esaa_git.store.commitform import imported_log_id
 from esaa_git.store.objects import (
@@ -679,11 +680,10 @@ def test_a_record_that_is_not_true_of_its_commit_lets_nothing_in(full: Shared) -
         "text": "trust me",
         "how": "squashed",
     }
-    # That key does not answer for what stands beside an effect,
-    again = full.forger()
+    # That key does not answer for what stands beside an effect: no rule leads to such an event,
     accepted = {**payload, "how": "accepted", "accepted_by": "person@example.com"}
-    event = again.add(health(again, action="orchestrator.view.mutate", payload=accepted))
-    says(full.refused(f"{event}:{LOG}"), 3)
+    with pytest.raises(Violation, match="nobody has asked"):
+        full.forger().add(health(forger, action="orchestrator.view.mutate", payload=accepted))
     # and what it says else does not make a carrier of a commit that is none.
     lie = forger.add(health(forger, action="orchestrator.view.mutate", payload=payload))
     full.taken(f"{lie}:{LOG}")
