@@ -249,7 +249,7 @@ def _project(shop: Workshop, tasks: int, *, has_checkout: bool) -> Path:
     for name, value in (("user.name", "bench"), ("user.email", "bench@example.com")):
         run(["git", "config", name, value], place)
     (place / "README.md").write_text("# Bench\n")
-    run([*esaa, "init", "--project", "bench", "--key", str(shop.key.path)], place)
+    run([*esaa, "init", "--project", "bench", "--orchestrator-key", str(shop.key.path)], place)
     plan = [
         {"task_id": name, "kind": "impl", "title": name, "writes": [f"src/{name}.txt"]}
         for name in logs.names("T", tasks)

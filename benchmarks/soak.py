@@ -218,7 +218,10 @@ class Soak:
         for name, value in (("user.name", "bench"), ("user.email", "bench@example.com")):
             run(["git", "config", name, value], place)
         (place / "README.md").write_text("# Bench\n")
-        run([*esaa, "init", "--project", "bench", "--key", str(self.shop.key.path)], place)
+        run(
+            [*esaa, "init", "--project", "bench", "--orchestrator-key", str(self.shop.key.path)],
+            place,
+        )
         roadmap = place / ".roadmap"
         answers = roadmap / "answers"
         answers.mkdir()

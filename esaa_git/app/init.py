@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +65,7 @@ def init(
     *,
     name: str | None = None,
     key: str | None = None,
+    orchestrator_key: str | None = None,
     key_format: str = "ssh",
     events_ref: str | None = None,
 ) -> Begun:
@@ -78,9 +79,11 @@ def init(
 
     Args:
         name: of the project; by default the folder's.
-        key: the orchestrator signs with this one: a private key file, a `.pub` file of a key in
-            ssh-agent, or the id of an OpenPGP key. By default one is made where none is configured.
-        key_format: of that key, `ssh` or `openpgp`.
+        key: the person signs with this one: a private key file, a `.pub` file of a key in
+            ssh-agent, or the fingerprint of an OpenPGP key.
+        orchestrator_key: the orchestrator signs with this one, named in the same ways. By default
+            one is made where none is configured.
+        key_format: of the orchestrator's key, `ssh` or `openpgp`.
         events_ref: keep the log on this ref.
 
     Raises:
@@ -100,8 +103,8 @@ def init(
     if not name.isprintable() or len(name) > 100:
         raise UsageError(f"'{name!r}' cannot be a project's name", hint="give one with --project")
     person = _who(project)
-    ours = _key(project, name, key, key_format)
-    theirs = _persons_key(project, name, person, ours)
+    ours = _key(project, name, orchestrator_key, key_format)
+    theirs = _persons_key(project, name, person, key, ours)
     written = None
     if workdir is not None:
         written = tuple(_write_roadmap(project, workdir, name, person, ours, theirs))
@@ -165,21 +168,35 @@ def _key(project: Project, name: str, given: str | None, style: str) -> _Key:
     return made
 
 
-def _persons_key(project: Project, name: str, person: str, ours: _Key) -> _Key:
+def _persons_key(project: Project, name: str, person: str, given: str | None, ours: _Key) -> _Key:
     """Return the key of the person who works here; it is never the orchestrator's as well."""
     from esaa_git.trust.keys import load_signer
     from esaa_git.trust.publickey import key_spec
 
     repository = project.repository
-    configured = repository.setting("esaa.approverKey")
-    if configured is not None:
-        spec = key_spec(configured, repository.gpg_program)
-        return _Key(configured, False, load_signer(spec).public_key_line, spec.format)
-    found = _signing_key_of_git(project)
-    if found is None or found.public.split()[:2] == ours.public.split()[:2]:
-        found = _new_key(f"{name}-{person}", person)
-    repository.set_local("esaa.approverKey", found.named)
-    return found
+    named = given or repository.setting("esaa.approverKey")
+    if named is not None:
+        spec = key_spec(named, repository.gpg_program)
+        found = _Key(named, False, load_signer(spec).public_key_line, spec.format)
+        if _is_same(found, ours):
+            raise UsageError(
+                f"the orchestrator signs with '{named}' already",
+                cause="a key is one person's or a machine's",
+                hint="name another one with --key, or with --orchestrator-key",
+            )
+        if given is not None:
+            found = replace(found, named=spec.key)
+            repository.set_local("esaa.approverKey", found.named)
+        return found
+    own = _signing_key_of_git(project)
+    if own is None or _is_same(own, ours):
+        own = _new_key(f"{name}-{person}", person)
+    repository.set_local("esaa.approverKey", own.named)
+    return own
+
+
+def _is_same(one: _Key, other: _Key) -> bool:
+    return one.public.split()[:2] == other.public.split()[:2]
 
 
 def _signing_key_of_git(project: Project) -> _Key | None:

@@ -26,14 +26,20 @@ from esaa_git.cli.output import examples, pass_project, say
 @click.option(
     "--key",
     metavar="PATH",
-    help="Sign with this key: a private key file, a .pub file of a key in ssh-agent, or a key id "
-    "with --key-format openpgp. By default one is made where none is configured.",
+    help="Your own key: a private key file, a .pub file of a key in ssh-agent, or the fingerprint "
+    "of an OpenPGP key. By default the SSH key that git signs with, else a new one.",
+)
+@click.option(
+    "--orchestrator-key",
+    metavar="PATH",
+    help="The orchestrator's key, or its id with --key-format openpgp. By default one is made "
+    "where none is configured.",
 )
 @click.option(
     "--key-format",
     type=click.Choice(["ssh", "openpgp"]),
     default="ssh",
-    help="Kind of the key given with --key.",
+    help="Kind of the orchestrator's key.",
 )
 @click.option(
     "--events-ref",
@@ -51,20 +57,32 @@ def init(
     project: Project,
     name: str | None,
     key: str | None,
+    orchestrator_key: str | None,
     key_format: str,
     events_ref: str | None,
     agents: bool,
 ) -> None:
-    """Write the contracts of a project into .roadmap/, and set up the orchestrator's key.
+    """Write the contracts of a project into .roadmap/, and set up two keys, one of them yours.
 
     Files that exist are left as they are, so it is safe to run it again. Nothing is recorded
     yet: the log begins with the first 'git esaa run' or 'git esaa plan apply'.
     """
     checkout = checkout_for_agents(project) if agents else None
-    if checkout is not None and (checkout / ROADMAP).is_dir() and not (name or key or events_ref):
+    if (
+        checkout is not None
+        and (checkout / ROADMAP).is_dir()
+        and not (name or key or orchestrator_key or events_ref)
+    ):
         _for_agents(checkout)
         return
-    begun = begin(project, name=name, key=key, key_format=key_format, events_ref=events_ref)
+    begun = begin(
+        project,
+        name=name,
+        key=key,
+        orchestrator_key=orchestrator_key,
+        key_format=key_format,
+        events_ref=events_ref,
+    )
     if begun.written is None:
         say("bare repository: contracts are read from the branch that --branch names")
     else:

@@ -558,7 +558,7 @@ def test_git_confirms_every_commit_with_an_openpgp_key(
     git(tmp_path, "init", "--quiet", "project")
     project = Project(folder, git)
     project.write("src/a.py", "a = 1\n")
-    project.ok("init", "--key", gpg_key, "--key-format", "openpgp")
+    project.ok("init", "--orchestrator-key", gpg_key, "--key-format", "openpgp")
     agent_x = {"adapter": "scripted", "folder": ".roadmap/answers", "model": "scripted-1"}
     project.swarm({"agent-x": agent_x}, {"impl": "agent-x"})
     project.plan(task("T-1"), task("T-2", depends_on=["T-1"]))

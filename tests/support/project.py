@@ -379,7 +379,7 @@ def make_project(
     persons = path / ".git" / "persons-key"
     write_key(persons, PERSONS_SEED)
     project.git("config", "esaa.approverKey", str(persons))
-    project.ok("init", "--project", "Example", *(("--key", str(key)) if key else ()))
+    project.ok("init", "--project", "Example", *(("--orchestrator-key", str(key)) if key else ()))
     agent = {"adapter": "scripted", "folder": ANSWERS, "model": "scripted-1"}
     known = {name: dict(agent) for name in ("agent-x", *agents)}
     project.swarm(known, dict.fromkeys(KINDS, "agent-x"))
