@@ -24,7 +24,7 @@ from esaa_git.core.envelope import decode
 from esaa_git.core.events.base import encode
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.agent import Answer, Ran, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox import confinement
 from esaa_git.store.repository import open_repository
@@ -545,6 +545,15 @@ def test_a_preset_starts_its_tool_with_its_flags_the_model_and_more(
     assert told["stdin"] == PROMPT.decode()
     assert told["env"]["ANTHROPIC_API_KEY"] == "s3cret"
     assert told["env"]["DISABLE_AUTOUPDATER"] == "1"
+
+
+def test_what_answers_is_told_by_version_and_provider(world: World) -> None:
+    program = world.tool("claude", "print('2.1.0 (Claude Code)'); print(sys.argv[1:])")
+    agent = world.agent(preset="claude-code", program=program, hosts=[])
+    assert agent.ran() == Ran(program_version="2.1.0 (Claude Code)", provider="anthropic")
+    aider = world.agent("deepseek/coder", preset="aider", program=program, hosts=[])
+    assert aider.ran().provider == "deepseek"
+    assert world.editor("").ran() == Ran()
 
 
 def test_a_presets_report_gives_summary_model_usage_and_cost(world: World, claude: Claude) -> None:
