@@ -61,7 +61,8 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://radicle.xyz/guides/protocol https://expeditor.chef.io/docs/ https://agola.io/doc/
         # https://docs.espressif.com/projects/idf-ci/en/latest/ https://scrutinizer-ci.com/docs/
         # https://docs.codeclimate.com/docs/advanced-configuration https://www.rultor.com/
-        # https://documentation.codeship.com/ https://docs.appcircle.io/
+        # https://documentation.codeship.com/ https://docs.appcircle.io/ https://circleci.com/docs/
+        # https://docs.codacy.com/ https://docs.sonarsource.com/sonarqube-cloud/
         "ci": """
             .github .gitlab .gitea .forgejo .gogs .circleci .buildkite .semaphore .woodpecker
             .builds .tekton .teamcity .azure-pipelines .azuredevops .pipelines .jenkins .ci
@@ -78,11 +79,12 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             .taskcluster.y*ml evergreen.y*ml .evergreen*.y*ml .onedev-buildspec.y*ml buddy.y*ml
             .buddy.y*ml codefresh.y*ml .codefresh.y*ml .space.kts .coding-ci.y*ml .cnb.y*ml
             .pipeline-config.y*ml .ci.y*ml .ci.toml .idf_ci.toml .scrutinizer.y*ml .hound.y*ml
-            .lgtm.y*ml .codeclimate.y*ml .rultor.y*ml .landscape.y*ml
+            .lgtm.y*ml .codeclimate.y*ml .rultor.y*ml .landscape.y*ml .gitlab-ci .gitee .gitcode
+            .azure-devops .pipeline circle.y*ml .codacy.y*ml .sonarcloud.properties
             """,
         # https://code.visualstudio.com/docs/debugtest/tasks
         # https://code.visualstudio.com/docs/editing/workspaces/workspaces
-        # https://learn.microsoft.com/visualstudio/ide/customize-build-and-debug-tasks
+        # https://learn.microsoft.com/visualstudio/ide/open-folder
         # https://www.jetbrains.com/help/idea/run-debug-configuration.html
         # https://www.jetbrains.com/help/fleet/ https://zed.dev/docs/tasks
         # https://vimhelp.org/options.txt.html https://neovim.io/doc/user/options.html
@@ -100,6 +102,8 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://solargraph.org/guides/configuration https://scalameta.org/metals/docs/
         # https://github.com/OmniSharp/omnisharp-roslyn/wiki/Configuration-Options
         # https://docs.posit.co/ide/user/ide/guide/code/projects.html https://docs.lapce.dev/
+        # https://github.com/ycm-core/YouCompleteMe https://haskell-language-server.readthedocs.io/
+        # https://clojure-lsp.io/settings/
         "editors": """
             .vscode .vscode-insiders .vscodium .vs .idea .run .fleet .zed .vim .nvim .helix .nova
             .theia .settings .externaltoolbuilders .lapce .metals .bloop .nlsp-settings
@@ -109,6 +113,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             .dir-locals-2.el .projectile .project .classpath .factorypath .tm_properties
             .lite_project.lua .kateproject* .clangd .ccls .luarc.json* .rust-analyzer.toml
             rust-analyzer.toml .solargraph.y*ml omnisharp.json .brackets.json .swiftpm *.rproj
+            .ycm_extra_conf.py hie.yaml .lsp .clj-kondo .nrepl.edn .emacs.desktop
             """,
         # https://code.claude.com/docs/en/settings https://code.claude.com/docs/en/hooks
         # https://agents.md/ https://developers.openai.com/codex/config https://geminicli.com/docs/
@@ -135,7 +140,8 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://moonshotai.github.io/kimi-cli/ https://forgecode.dev/docs/
         # https://firebase.google.com/docs/studio/set-up-gemini
         # https://github.com/intellectronica/ruler https://rulesync.dyoshikawa.com/
-        # https://docs.sweep.dev/
+        # https://docs.sweep.dev/ https://qodo-merge-docs.qodo.ai/ https://gptme.org/docs/
+        # https://github.github.com/spec-kit/ https://smithery.ai/docs/
         "agents": """
             .claude .claude-plugin .agents .agent .codex .gemini .opencode .copilot .cursor*
             .windsurf* .codeium* .cline* .roo .roorules* .roomodes .kilo* .continue* .aider* .junie
@@ -149,7 +155,9 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             .clauderules .agentrules .mcp*.json mcp.json mcp_config.json opencode.json*
             .opencode.json* crush.json .crush.json firebender.json greptile.json forge.yaml
             .coderabbit.y*ml sweep.y*ml .sweep.y*ml .rovodev.y*ml airules.md .airules .ai-rules
-            .aiexclude .aiignore .geminiignore .claudeignore .rooignore .llmrules
+            .aiexclude .aiignore .geminiignore .claudeignore .rooignore .llmrules .ai .serena
+            .specify .qodo .pr_agent.toml .bito* ellipsis.y*ml gptme.toml .codebuff codebuff.json
+            .refact amazonq.md claude_desktop_config.json smithery.yaml .codegpt .bmad*
             """,
         # https://containers.dev/implementors/spec/ https://ona.com/docs/
         # https://docs.replit.com/replit-app/configuration
@@ -183,6 +191,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://docs.jj-vcs.dev/ https://commitizen-tools.github.io/commitizen/
         # https://secure.phabricator.com/book/phabricator/article/arcanist_new_project/
         # https://www.reviewboard.org/docs/rbtools/latest/rbt/configuration/
+        # https://github.com/phpro/grumphp https://thoughtworks.github.io/talisman/
         "git": """
             .gitattributes .gitignore .gitmodules .gitconfig* .lfsconfig .gitreview .gitlint
             .gitallowed .githooks .git-hooks .git_hooks .hooks .husky .lefthook .config/git
@@ -190,7 +199,8 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             .prek.toml lefthook*.y*ml .lefthook*.y*ml lefthook*.toml .lefthook*.toml lefthook*.json*
             .lefthook*.json* .config/lefthook* .overcommit* simple-git-hooks.* .simple-git-hooks.*
             captainhook.json .lintstagedrc* lint-staged.config.* .commitlintrc* commitlint.config.*
-            .czrc .cz.* .hgrc .arcconfig .arclint .reviewboardrc
+            .czrc .cz.* .hgrc .arcconfig .arclint .reviewboardrc .cz-config.js grumphp.y*ml
+            .talismanrc .gitguardian.y*ml .trufflehog*
             """,
         # https://docs.npmjs.com/cli/configuring-npm/npmrc https://yarnpkg.com/configuration/yarnrc
         # https://pnpm.io/pnpmfile https://bun.com/docs/runtime/bunfig
@@ -212,6 +222,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://docs.chef.io/workstation/config_rb/
         # https://developer.hashicorp.com/terraform/cli/config/config-file
         # https://docs.ansible.com/ansible/latest/reference_appendices/config.html
+        # https://codeberg.org/leiningen/leiningen
         "packages": """
             .yarn .cargo .mvn .gradle gradle/wrapper .bundle .nuget .moon .proto .nx .terraform
             .ansible .chef .npmrc .yarnrc* .pnp.* .pnpmfile.* bunfig.toml .bunfig.toml .pypirc
@@ -219,6 +230,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             rust-toolchain rust-toolchain.toml .gemrc .sbtopts .jvmopts cabal.project.local*
             nuget.config .bazelrc* *.bazelrc .bazelversion .bazeliskrc tools/bazel .buckconfig*
             .pants.rc .plzconfig* .prototools .terraformrc terraform.rc ansible.cfg .corepack*
+            pnpmfile.* profiles.clj
             """,
         # https://direnv.net/man/direnv-stdlib.1.html https://github.com/hyperupcall/autoenv
         # https://github.com/Tarrasch/zsh-autoenv https://mise.jdx.dev/configuration.html
@@ -235,6 +247,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             .node-version .python-version .ruby-version .java-version .go-version .terraform-version
             .ruby-gemset .jabbarc .bashrc .bash_profile .bash_login .bash_logout .bash_aliases
             .profile .zshrc .zshenv .zprofile .zlogin .zlogout .cshrc .tcshrc .kshrc
+            mise/config.toml mise/config.*.toml .asdfrc .direnvrc .ondirrc
             """,
         # https://docs.python.org/3/library/site.html https://docs.python.org/3/library/pdb.html
         # https://sourceware.org/gdb/current/onlinedocs/gdb.html/Auto_002dloading.html
@@ -249,11 +262,14 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://www.php.net/manual/configuration.file.per-user.php
         # https://perldoc.perl.org/perldebug
         # https://httpd.apache.org/docs/current/howto/htaccess.html https://rubydoc.info/gems/yard/
+        # https://ipython.readthedocs.io/en/stable/config/
+        # https://jupyter.readthedocs.io/en/latest/use/config.html
         "interpreters": """
             .jupyter .ipython sitecustomize.py usercustomize.py *.pth *._pth pyvenv.cfg .pdbrc
             .pdbrc.py .pythonrc* .gdbinit* *-gdb.py *-gdb.gdb .lldbinit* .ghci .ocamlinit .rprofile
             .renviron .rdata .iex.exs .erlang .irbrc .pryrc .rdbgrc* .byebugrc .octaverc .proverc
-            .perldb .yardopts .user.ini .htaccess
+            .perldb .yardopts .user.ini .htaccess ipython_config.py profile_default
+            jupyter_*config.py jupyter_*config.json .swiplrc .busted .luacheckrc
             """,
         # https://docs.renovatebot.com/configuration-options/
         # https://docs.github.com/code-security/dependabot
@@ -283,7 +299,7 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
         # https://www.runatlantis.io/docs/repo-level-atlantis-yaml https://docs.envzero.com/
         # https://docs.terrateam.io/ https://docs.digger.dev/ https://fleet.rancher.io/
         # https://fluxcd.io/flux/ https://argo-cd.readthedocs.io/en/stable/user-guide/parameters/
-        # https://devcenter.scalingo.com/
+        # https://devcenter.scalingo.com/ https://github.com/googleapis/release-please
         "bots and deployment": """
             .dependabot .probot .netlify .vercel .now .fly .railway .amplify .ebextensions
             .elasticbeanstalk .do .platform .upsun .scalingo .clever .stormkit .spacelift .env0
@@ -296,7 +312,14 @@ _VERSION_1: Final[Mapping[str, str]] = MappingProxyType(
             railway.json railway.toml heroku.y*ml amplify.y*ml apprunner.y*ml .platform.app.y*ml
             .magento.app.y*ml .lagoon.y*ml nixpacks.toml railpack.json zeabur.json koyeb.y*ml
             captain-definition .cpanel.y*ml scalingo.json atlantis.y*ml env0.y*ml digger.y*ml
-            fleet.y*ml .argocd* .flux.y*ml
+            fleet.y*ml .argocd* .flux.y*ml .pyup.y*ml greenkeeper.json release-please-config.json
+            """,
+        # https://learn.microsoft.com/windows/win32/shell/autoplay
+        # https://learn.microsoft.com/windows/win32/shell/how-to-customize-folders-with-desktop-ini
+        # https://learn.microsoft.com/windows/win32/shell/library-schema-entry
+        # https://specifications.freedesktop.org/desktop-entry-spec/latest/
+        "file managers": """
+            desktop.ini autorun.inf .directory *.lnk *.scf *.library-ms *.searchconnector-ms
             """,
         # https://docs.github.com/repositories/managing-your-repositorys-settings-and-features
         # https://docs.gitlab.com/user/project/codeowners/

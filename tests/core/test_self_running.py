@@ -15,7 +15,7 @@ from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import contracts
 
 AGENT = "AGENT_CONTRACT.yaml"
-DIGEST = "d25b92d41c8e457d12ca0a185c12efaee6428379700ac90c311d8514fe09b204"
+DIGEST = "93442daece63260598659ce891af278744a3b2dbf1233f01deb2ff1ca5ca5c3a"
 
 CLOSED = """
 .github/workflows/x.yml .GITHUB/workflows/x.yml .github a/b/.github/actions/x/action.yml
@@ -60,7 +60,13 @@ public/.htaccess .user.ini renovate.json renovate.json5 .renovaterc .mergify.yml
 .codecov.yml codecov.yml .releaserc.js release.config.js .goreleaser.yaml .readthedocs.yaml
 netlify.toml vercel.json render.yaml fly.toml heroku.yml .ebextensions/x.config .platform/hooks/x.sh
 .platform.app.yaml nixpacks.toml .cpanel.yml .spacelift/config.yml atlantis.yaml
-.terrateam/config.yml .do/app.yaml railway.json .dependabot/config.yml CODEOWNERS docs/CODEOWNERS
+.terrateam/config.yml .do/app.yaml railway.json .dependabot/config.yml .gitlab-ci/x.yml circle.yml
+.gitee/x.yml .ycm_extra_conf.py hie.yaml .lsp/config.edn
+.clj-kondo/config.edn .serena/project.yml .specify/scripts/x.sh .pr_agent.toml .ai/guidelines/x.md
+gptme.toml codebuff.json AmazonQ.md .cz-config.js grumphp.yml pnpmfile.js profiles.clj
+mise/config.toml ipython_config.py jupyter_notebook_config.py desktop.ini autorun.inf .directory
+x.lnk x.library-ms .pyup.yml smithery.yaml .sonarcloud.properties .talismanrc .emacs.desktop
+CODEOWNERS docs/CODEOWNERS
 OWNERS .netrc _netrc .git-credentials .pgpass .aws/credentials .sops.yaml
 """.split()  # noqa: SIM905 - a line each would be hundreds
 
