@@ -2,7 +2,9 @@
 
 `activity.jsonl` holds the canonical bytes of every event, one a line; `activity.objects.pack` the
 blobs that events name: after-images, exchanges, and the contracts and programs of every
-`run.init`. Together they are the log but for its signatures.
+`run.init`; `activity.origin.json` says which log they are of. Together they are the log but for its
+signatures, so nothing vouches for them. `activity.bundle`, where it is asked for, holds the commits
+themselves, and with them the signatures.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import canonical
 from esaa_git.core.projection import roadmap
+from esaa_git.core.refnames import DEFAULT_LOG
 from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
@@ -28,6 +31,8 @@ from esaa_git.store.repository import Repository
 
 ACTIVITY = "activity.jsonl"
 OBJECTS = "activity.objects.pack"
+ORIGIN = "activity.origin.json"
+BUNDLE = "activity.bundle"
 
 STEP = 500
 """After so many events, progress is told."""
@@ -109,18 +114,23 @@ class Exported:
     blobs: int
 
 
-def export(project: Project, target: Path | None) -> tuple[Exported, Path]:
+def export(project: Project, target: Path | None, *, bundle: bool = False) -> tuple[Exported, Path]:
     """Write the log's files into a folder, `.roadmap/` by default; return what, and where.
+
+    Args:
+        bundle: the commits of the log too, signatures and all, as a bundle of git.
 
     Raises:
         UsageError: for a bare repository without a target.
         RepositoryError: if there is no log, or the folder cannot be written to.
     """
     tell = project.observer.progress
+    repository = project.repository
     if target is not None:
-        return export_files(project.repository, target, on_progress=tell), target
+        done = export_files(repository, target, bundle=bundle, on_progress=tell)
+        return done, target
     checkout = _checkout(project, "name a folder, as in 'git esaa export DIR'")
-    done = export_files(project.repository, checkout, inside=ROADMAP, on_progress=tell)
+    done = export_files(repository, checkout, inside=ROADMAP, bundle=bundle, on_progress=tell)
     return done, checkout / ROADMAP
 
 
@@ -158,12 +168,18 @@ def export_events(
 
 
 def export_files(
-    repository: Repository, folder: Path, *, inside: str = "", on_progress: Progress = silent
+    repository: Repository,
+    folder: Path,
+    *,
+    inside: str = "",
+    bundle: bool = False,
+    on_progress: Progress = silent,
 ) -> Exported:
-    """Write `activity.jsonl` and `activity.objects.pack` into the folder, each atomically.
+    """Write the files of an export into the folder, each atomically.
 
     Args:
         inside: a folder in there that belongs to the repository, so that it may be no link.
+        bundle: as in `export`.
 
     Raises:
         RepositoryError: if there is no log, or the folder cannot be written to.
@@ -175,13 +191,38 @@ def export_files(
                 stack.enter_context(replacing_below(folder, f"{inside}/{name}".lstrip("/")))
                 for name in (ACTIVITY, OBJECTS)
             )
-            return export_events(repository, activity, objects, on_progress=on_progress)
+            done = export_events(repository, activity, objects, on_progress=on_progress)
+            tip = tip_of(repository)
+            origin = {
+                "log_id": tip.trailers.get("ESAA-Log"),
+                "events": done.events,
+                "tip": tip.oid,
+            }
+            beside = f"{inside}/".lstrip("/")
+            write_below(folder, f"{beside}{ORIGIN}", canonical.encode(origin))
+            if bundle:
+                file = stack.enter_context(replacing_below(folder, f"{beside}{BUNDLE}"))
+                _write_bundle(repository, tip.oid, file)
+            return done
     except OSError as error:
         raise RepositoryError(
             f"cannot write to '{folder}'",
             cause=error.strerror,
             hint="name a folder to write to, as in 'git esaa export DIR'",
         ) from error
+
+
+def _write_bundle(repository: Repository, tip: str, target: IO[bytes]) -> None:
+    """Have git make a bundle of the log, up to this event."""
+    from tempfile import TemporaryFile
+
+    target.write(f"# v2 git bundle\n{tip} {DEFAULT_LOG}\n\n".encode())
+    target.flush()
+    with TemporaryFile() as named:
+        named.write(tip.encode() + b"\n")
+        named.seek(0)
+        arguments = ("pack-objects", "--stdout", "--revs", "--delta-base-offset", "-q")
+        stream_git(repository.git_dir, *arguments, source=named, target=target)
 
 
 class _Blobs:

@@ -1,8 +1,9 @@
 """The log of another repository from its exported files (docs/FORMAT.md, "Export").
 
 An import signs anew, so the key must be one that the contracts in the log admit; and it starts a
-log of its own, whose id says how many events it took in. The events are the same bytes, so the
-projection and its hash are the same.
+log of its own, whose id says how many events it took in, and of which log. The events are the same
+bytes, so the projection and its hash are the same. Nobody vouches for what they say: whoever held
+the files could have changed them. A bundle (`import_bundle`) brings the commits themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
-from esaa_git.app.export import ACTIVITY, OBJECTS, STEP, Progress, silent
+from esaa_git.app.export import ACTIVITY, BUNDLE, OBJECTS, ORIGIN, STEP, Progress, silent
+from esaa_git.app.import_bundle import Imported, import_bundle, is_bundle, refuse_where_one_is
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.canonical import NotCanonical, digest
@@ -54,20 +56,10 @@ from esaa_git.store.objects import BLOB
 from esaa_git.store.packwriter import ForeignPack, PackSink
 from esaa_git.store.repository import Repository
 from esaa_git.trust.roles import signer_set
-from esaa_git.verification.pins import mark_path
 
 _RUN_INIT = b'{"action":"run.init",'
 
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """The log that an import made."""
-
-    events: int
-    log_id: str
-    tip: str
-    projection_hash: str
-    bytes: int
+MOST_ORIGIN_BYTES = 10_000
 
 
 def import_into(project: Project, file: Path, objects: Path | None = None) -> Imported:
@@ -81,7 +73,9 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
         EsaaError: as `import_log` does.
     """
     if file.is_dir():
-        file = file / ACTIVITY
+        file = file / (BUNDLE if objects is None and (file / BUNDLE).is_file() else ACTIVITY)
+    if is_bundle(file):
+        return import_bundle(project, file)
     beside = file.parent / OBJECTS
     if objects is None and exists_below(beside.parent, beside.name):
         objects = beside
@@ -89,9 +83,36 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
         project.log,
         file,
         token=secrets.token_hex(16),
+        origin=_origin(beside.parent),
         objects=objects,
         contract_files=_contract_files(project),
         on_progress=project.observer.progress,
+    )
+
+
+def _origin(folder: Path) -> str | None:
+    """Return the id of the exported log, where a file beside the events says it.
+
+    Raises:
+        CorruptedError: if that file says something else.
+    """
+    if not exists_below(folder, ORIGIN):
+        return None
+    try:
+        with reading_below(folder, ORIGIN) as file:
+            log_id = decode_canonical(file.read(MOST_ORIGIN_BYTES))["log_id"]
+    except (NotCanonical, LookupError, TypeError) as error:
+        raise _no_origin(folder, str(error)) from error
+    if not (isinstance(log_id, str) and commitform.is_log_id(log_id)):
+        raise _no_origin(folder, "its 'log_id' is none")
+    return log_id
+
+
+def _no_origin(folder: Path, cause: str) -> CorruptedError:
+    return CorruptedError(
+        f"'{folder / ORIGIN}' does not say which log was exported",
+        cause=cause,
+        hint="export once more, or import without that file",
     )
 
 
@@ -105,6 +126,7 @@ def import_log(
     activity: Path,
     *,
     token: str,
+    origin: str | None = None,
     objects: Path | None = None,
     contract_files: Mapping[str, bytes] | None = None,
     on_progress: Progress = silent,
@@ -118,6 +140,7 @@ def import_log(
 
     Args:
         token: 32 hexadecimal digits that make the new log's id unlike any other.
+        origin: the id of the log that was exported, where that is known.
         contract_files: contents by name, `.roadmap/` as a rule.
 
     Raises:
@@ -129,18 +152,7 @@ def import_log(
         RefusedError: if the key has no role that may sign an event.
     """
     repository = log.repository
-    pin = mark_path(repository)
-    if repository.ref_target(log.ref) is None and pin.exists():
-        raise RepositoryError(
-            "a log was verified in this repository, and is gone",
-            cause=f"'{pin}' remembers it; a missing log is not an empty one",
-            hint="fetch it back with 'git fetch', or import into a fresh repository",
-        )
-    if repository.ref_target(log.ref) is not None:
-        raise RepositoryError(
-            f"this repository has an event log already ('{log.ref}')",
-            hint="import into a fresh repository: 'git init DIR', then 'git -C DIR esaa import'",
-        )
+    refuse_where_one_is(log)
     try:
         with ExitStack() as stack:
             source = stack.enter_context(reading_below(activity.parent, activity.name))
@@ -149,7 +161,7 @@ def import_log(
             if objects is not None:
                 foreign = stack.enter_context(ForeignPack(repository, objects))
             sink = stack.enter_context(PackSink(repository))
-            log_id = commitform.imported_log_id(first_look.events, token)
+            log_id = commitform.imported_log_id(first_look.events, token, origin)
             contents = _Contents(repository, sink, foreign)
             contents.add_contracts(first_look.pins, contract_files or {})
             task = _Import(log, log.begin(log_id=log_id, sink=sink), contents, activity)
@@ -161,9 +173,8 @@ def import_log(
             sink.install()
             task.transaction.commit()
             on_progress(first_look.events, first_look.events)
-            return Imported(
-                first_look.events, log_id, task.tip, projection_hash(task.state), sink.bytes
-            )
+            hash_ = projection_hash(task.state)
+            return Imported(first_look.events, log_id, task.tip, hash_, sink.bytes, origin)
     except OSError as error:
         raise RepositoryError(f"cannot import '{activity}'", cause=str(error)) from error
 

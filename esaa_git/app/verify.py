@@ -24,6 +24,7 @@ from esaa_git.errors import (
     MismatchError,
     UsageError,
 )
+from esaa_git.store.commitform import imported_events, origin_of
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
@@ -120,6 +121,10 @@ class VerifyReport:
             "ref": self.ref,
             "tip": self.tip,
             "log_id": self.log_id,
+            "imported": {
+                "events": imported_events(self.log_id),
+                "from": origin_of(self.log_id),
+            },
             "genesis": self.genesis,
             "trust": self.trust,
             "boundary": self.boundary,

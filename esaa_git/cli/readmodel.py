@@ -36,7 +36,9 @@ def project(project: Project, to_stdout: bool, as_json: bool) -> None:
     if to_stdout and as_json:
         raise click.UsageError("--stdout and --json exclude each other")
     if to_stdout:
-        say(read_models(project).files["roadmap.json"], nl=False)
+        # The very bytes, which a pipe may hash; JSON escapes what would act on a terminal.
+        sys.stdout.buffer.write(read_models(project).files["roadmap.json"])
+        sys.stdout.buffer.flush()
         return
     made = write_read_models(project)
     if as_json:
@@ -63,26 +65,34 @@ def project(project: Project, to_stdout: bool, as_json: bool) -> None:
     )
 )
 @click.argument("target", metavar="[DIR|-]", required=False)
+@click.option(
+    "--bundle",
+    is_flag=True,
+    help="Also write activity.bundle: the commits of the log, with their signatures.",
+)
 @json_option
 @pass_project
-def export(project: Project, target: str | None, as_json: bool) -> None:
+def export(project: Project, target: str | None, bundle: bool, as_json: bool) -> None:
     """Write activity.jsonl, one event a line, and the contents that the events name.
 
     The folder is .roadmap/ by default. With '-', the events go to standard output, without the
     contents. activity.objects.pack holds the contracts, the files as effects left them, and the
-    recorded exchanges; 'git esaa import' needs it elsewhere.
+    recorded exchanges; 'git esaa import' needs it elsewhere. Neither holds a signature, so nothing
+    vouches for them once they have left: --bundle writes what does.
     """
-    from esaa_git.app.export import ACTIVITY, OBJECTS, export_events
+    from esaa_git.app.export import ACTIVITY, BUNDLE, OBJECTS, export_events
     from esaa_git.app.export import export as write
 
     if target == "-":
+        if bundle:
+            raise click.UsageError("'-' prints the events alone, so --bundle has no place")
         if as_json:
             raise click.UsageError("'-' prints the events themselves, so --json has no place")
         export_events(project.repository, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     with showing_progress(project, "exporting", quiet=as_json):
-        done, folder = write(project, None if target is None else Path(target))
+        done, folder = write(project, None if target is None else Path(target), bundle=bundle)
     if as_json:
         print_json(
             {
@@ -90,12 +100,18 @@ def export(project: Project, target: str | None, as_json: bool) -> None:
                 "blobs": done.blobs,
                 "activity": str(folder / ACTIVITY),
                 "objects": str(folder / OBJECTS),
+                "bundle": str(folder / BUNDLE) if bundle else None,
             }
         )
         return
     shown = ROADMAP if target is None else target.rstrip("/") or "/"
     say(f"wrote {done.events} events to {shown}/{ACTIVITY}")
     say(f"and {done.blobs} contents that they name to {shown}/{OBJECTS}")
+    say(
+        f"and the commits, which keep their signatures, to {shown}/{BUNDLE}"
+        if bundle
+        else "no signature is among them: '--bundle' writes the commits too"
+    )
 
 
 # -- import -----------------------------------------------------------------------------------
@@ -126,7 +142,12 @@ def import_(project: Project, file: Path, objects: Path | None, as_json: bool) -
     one, with an id of its own; its projection has the same hash. Effect commits are not part of
     it: they belong to the branch of the repository that the log was exported from.
 
-    FILE may also be the folder that 'git esaa export' wrote into.
+    Nobody vouches for what such events say: whoever had the files could change them. The new log's
+    id says that they were imported, and every verification repeats it. A bundle, which 'git esaa
+    export --bundle' writes, holds the commits themselves: they are verified in full, and taken as
+    they are, under the same log id and the same signatures.
+
+    FILE may also be the folder that 'git esaa export' wrote into; a bundle in it goes first.
     """
     from esaa_git.app.import_log import import_into
 
@@ -137,6 +158,8 @@ def import_(project: Project, file: Path, objects: Path | None, as_json: bool) -
             {
                 "events": done.events,
                 "log_id": done.log_id,
+                "origin": done.origin,
+                "signed": done.is_signed,
                 "tip": done.tip,
                 "projection_hash_sha256": done.projection_hash,
             }
@@ -144,3 +167,9 @@ def import_(project: Project, file: Path, objects: Path | None, as_json: bool) -
         return
     say(f"imported {done.events} events into {project.log.ref} (log {done.log_id})")
     say(f"projection_hash_sha256: {done.projection_hash}")
+    say(
+        "verified in full, under the signatures of whoever recorded them"
+        if done.is_signed
+        else "nobody vouches for what they say: the files hold no signatures, and your key signed "
+        "them now"
+    )

@@ -70,7 +70,7 @@ AGENT_CONTRACT = record(
 )
 
 _ROLES = array(choice(*ROLES), least=1)
-_LOG_ID = "^(imported-[1-9][0-9]{0,15}-)?[0-9a-f]{32}$"
+_LOG_ID = "^(imported-[1-9][0-9]{0,15}-([0-9a-f]{32}-)?)?[0-9a-f]{32}$"
 
 ORCHESTRATOR_CONTRACT = record(
     {

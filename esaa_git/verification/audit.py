@@ -276,6 +276,15 @@ class _Attempt:
             self._say_where_it_begins(first, report)
         if self._settings.with_branch:
             self._check_effects(loaded.state, closed, report)  # check 11
+        imported = commitform.imported_events(self._log_id)
+        if imported:
+            origin = commitform.origin_of(self._log_id)
+            report.notes.append(
+                f"events 1 to {imported} were imported"
+                + (f" from log {origin}" if origin else "")
+                + ": they are signed by the key that imported them, and nobody vouches for what "
+                "they say"
+            )
         if loaded.state.programs.pinned is None:
             report.notes.append(NOT_PINNED)
         for what in deceptions(self._repository, self._shallow):

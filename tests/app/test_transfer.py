@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.app.export import ACTIVITY, OBJECTS, export_events, export_files
+from esaa_git.app.export import ACTIVITY, OBJECTS, ORIGIN, export_events, export_files
 from esaa_git.app.import_log import Imported, import_log
 from esaa_git.core import canonical
 from esaa_git.core.projection import projection_hash
@@ -125,7 +125,11 @@ def test_an_export_can_be_streamed_without_objects(exported: Exported) -> None:
 def test_an_export_replaces_the_one_before_and_leaves_nothing_else(exported: Exported) -> None:
     export_files(exported.made.repository, exported.folder)
 
-    assert sorted(path.name for path in exported.folder.iterdir()) == [ACTIVITY, OBJECTS]
+    assert sorted(path.name for path in exported.folder.iterdir()) == [
+        ACTIVITY,
+        OBJECTS,
+        ORIGIN,
+    ]
 
 
 def test_an_export_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_an_export_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         export_files(make_repository(made.path), tmp_path / "out")
 
     assert (tmp_path / "out" / ACTIVITY).read_bytes() == before
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 def test_a_folder_that_cannot_be_made_is_named(exported: Exported, tmp_path: Path) -> None:

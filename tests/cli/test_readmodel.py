@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from esaa_git.cli.main import run_command
+from esaa_git.core import canonical
 from tests.conftest import Git
-from tests.support.logs import MadeLog, make_log, make_repository, open_log
+from tests.support.logs import LOG_ID, MadeLog, make_log, make_repository, open_log
 
 Esaa = Callable[..., tuple[int, bytes, str]]
 
@@ -243,6 +244,130 @@ def test_import_refuses_where_there_is_a_log(esaa: Esaa, made: MadeLog) -> None:
     assert code == 3
     assert "this repository has an event log already" in err
     assert made.repository.ref_target("refs/esaa/events") == made.tip
+
+
+# -- what vouches for an import -----------------------------------------------------------------
+
+
+def edited(folder: Path) -> None:
+    """Change what the first result says; the lines stay canonical."""
+    path = folder / "activity.jsonl"
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    result = next(line for line in lines if line["action"] == "agent.result")
+    result["payload"]["summary"] = "FORGED: approved by legal"
+    # What records a hash of the projection goes.
+    kept = [line for line in lines if not line["action"].startswith(("verify.", "run.end"))]
+    for number, line in enumerate(kept, start=1):
+        line |= {"event_seq": number, "event_id": f"EV-{number:08d}"}
+    path.write_bytes(b"".join(canonical.encode(line) for line in kept))
+
+
+@pytest.mark.parametrize("change", [None, edited])
+def test_an_import_says_that_nobody_vouches_for_it_and_so_does_every_verification(
+    esaa: Esaa, made: MadeLog, tmp_path: Path, change: Callable[[Path], None] | None
+) -> None:
+    esaa("export", str(tmp_path / "out"))
+    if change is not None:
+        change(tmp_path / "out")
+    target = open_log(tmp_path / "target", bare=True)
+    code, out, _ = esaa("import", str(tmp_path / "out"), folder=target.path)
+    assert code == 0
+    assert "nobody vouches for what they say" in out.decode()
+    for arguments in (("--full",), (), ()):  # also from the verified point
+        _, said, err = esaa("verify", *arguments, folder=target.path)
+        assert f"were imported from log {LOG_ID}" in said.decode() + err
+        assert "nobody vouches for what they say" in said.decode() + err
+    found = json.loads(esaa("verify", "--json", folder=target.path)[1])
+    assert found["imported"] == {"events": found["checked_to"], "from": LOG_ID}
+    assert found["log_id"].startswith(f"imported-{found['checked_to']}-{LOG_ID}-")
+
+
+def test_an_export_that_does_not_say_where_it_is_from_is_imported_all_the_same(
+    esaa: Esaa, tmp_path: Path
+) -> None:
+    esaa("export", str(tmp_path / "out"))
+    (tmp_path / "out/activity.origin.json").unlink()
+    target = open_log(tmp_path / "target", bare=True)
+    assert esaa("import", str(tmp_path / "out"), folder=target.path)[0] == 0
+    found = json.loads(esaa("verify", "--json", folder=target.path)[1])
+    assert found["imported"] == {"events": 14, "from": None}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b'{"log_id":7}\n', b'{"log_id":"../../x"}\n', b"x" * 20_000]
+)
+def test_a_file_that_says_no_origin_is_refused(esaa: Esaa, tmp_path: Path, data: bytes) -> None:
+    esaa("export", str(tmp_path / "out"))
+    (tmp_path / "out/activity.origin.json").write_bytes(data)
+    target = open_log(tmp_path / "target", bare=True)
+    code, _, err = esaa("import", str(tmp_path / "out"), folder=target.path)
+    assert code == 10
+    assert "does not say which log was exported" in err
+    assert target.repository.ref_target("refs/esaa/events") is None
+
+
+def test_an_import_of_an_import_goes_back_to_the_first_log(
+    esaa: Esaa, made: MadeLog, tmp_path: Path
+) -> None:
+    folder = made.path
+    for name in ("one", "two"):
+        esaa("export", str(tmp_path / f"out-{name}"), folder=folder)
+        target = open_log(tmp_path / name, bare=True)
+        assert esaa("import", str(tmp_path / f"out-{name}"), folder=target.path)[0] == 0
+        folder = target.path
+    found = json.loads(esaa("verify", "--json", folder=folder)[1])
+    assert found["imported"] == {"events": 14, "from": LOG_ID}
+
+
+def test_a_bundle_keeps_commits_signatures_and_log_id_and_needs_no_key(
+    esaa: Esaa, made: MadeLog, tmp_path: Path
+) -> None:
+    code, out, _ = esaa("export", str(tmp_path / "out"), "--bundle")
+    assert code == 0
+    assert "keep their signatures" in out.decode()
+    target = make_repository(tmp_path / "target")
+    code, out, err = esaa("import", str(tmp_path / "out"), folder=target.git_dir)
+    assert (code, err) == (0, "")
+    assert "under the signatures of whoever recorded them" in out.decode()
+    assert target.ref_target("refs/esaa/events") == made.tip
+    found = json.loads(esaa("verify", "--json", "--full", folder=target.git_dir)[1])
+    assert found["log_id"] == LOG_ID
+    assert found["imported"] == {"events": 0, "from": None}
+    assert target.ref_target("refs/esaa/incoming/bundle") is None
+
+
+def test_a_bundle_of_a_log_that_does_not_hold_is_not_taken(
+    esaa: Esaa, made: MadeLog, git: Git, tmp_path: Path
+) -> None:
+    forged = git(made.path, "commit-tree", "-p", made.tip, "-m", "x", f"{made.tip}^{{tree}}")
+    git(made.path, "update-ref", "refs/esaa/events", forged)
+    bundle = tmp_path / "forged.bundle"
+    git(made.path, "bundle", "create", "-q", str(bundle), "refs/esaa/events")
+    target = make_repository(tmp_path / "target")
+    code, _, err = esaa("import", str(bundle), folder=target.git_dir)
+    assert code != 0
+    assert "does not hold" in err
+    assert target.ref_target("refs/esaa/events") is None
+    assert target.ref_target("refs/esaa/incoming/bundle") is None
+
+
+@pytest.mark.parametrize("kind", ["of a branch alone", "cut off", "no bundle inside"])
+def test_a_bundle_that_is_none_is_refused_in_words(
+    esaa: Esaa, made: MadeLog, git: Git, tmp_path: Path, kind: str
+) -> None:
+    bundle = tmp_path / "some.bundle"
+    if kind == "of a branch alone":
+        git(made.path, "bundle", "create", "-q", str(bundle), "HEAD", "refs/heads/main")
+    elif kind == "cut off":
+        git(made.path, "bundle", "create", "-q", str(bundle), "refs/esaa/events")
+        bundle.write_bytes(bundle.read_bytes()[:-500])
+    else:
+        bundle.write_bytes(b"# v2 git bundle\nnothing\n")
+    target = make_repository(tmp_path / "target")
+    code, _, err = esaa("import", str(bundle), folder=target.git_dir)
+    assert code != 0
+    assert err.startswith("error: ")
+    assert target.ref_target("refs/esaa/events") is None
 
 
 def test_export_and_import_as_processes(made: MadeLog, tmp_path: Path) -> None:

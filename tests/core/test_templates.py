@@ -94,6 +94,8 @@ def test_files_that_are_derived_from_the_log_are_ignored() -> None:
         "/roadmap.json",
         "/activity.jsonl",
         "/activity.objects.pack",
+        "/activity.origin.json",
+        "/activity.bundle",
         "/issues.json",
         "/lessons.json",
     ]
