@@ -20,6 +20,7 @@ from esaa_git.app.export import ACTIVITY, BUNDLE, OBJECTS, ORIGIN, STEP, Progres
 from esaa_git.app.import_bundle import Imported, import_bundle, is_bundle, refuse_where_one_is
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
+from esaa_git.core import logid
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
 from esaa_git.core.contract_rules import (
@@ -49,7 +50,6 @@ from esaa_git.errors import (
 )
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.log import Attachments
-from esaa_git.store import commitform
 from esaa_git.store.files import contents_below, exists_below, reading_below
 from esaa_git.store.log import GitEventLog, GitLogTransaction
 from esaa_git.store.objects import BLOB
@@ -103,7 +103,7 @@ def _origin(folder: Path) -> str | None:
             log_id = decode_canonical(file.read(MOST_ORIGIN_BYTES))["log_id"]
     except (NotCanonical, LookupError, TypeError) as error:
         raise _no_origin(folder, str(error)) from error
-    if not (isinstance(log_id, str) and commitform.is_log_id(log_id)):
+    if not (isinstance(log_id, str) and logid.is_log_id(log_id)):
         raise _no_origin(folder, "its 'log_id' is none")
     return log_id
 
@@ -161,7 +161,7 @@ def import_log(
             if objects is not None:
                 foreign = stack.enter_context(ForeignPack(repository, objects))
             sink = stack.enter_context(PackSink(repository))
-            log_id = commitform.imported_log_id(first_look.events, token, origin)
+            log_id = logid.imported_log_id(first_look.events, token, origin)
             contents = _Contents(repository, sink, foreign)
             contents.add_contracts(first_look.pins, contract_files or {})
             task = _Import(log, log.begin(log_id=log_id, sink=sink), contents, activity)

@@ -16,6 +16,7 @@ from esaa_git.app import project as wiring
 from esaa_git.app.project import Project, finish_interrupted
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.event import after, timestamp
+from esaa_git.core.logid import imported_events, origin_of
 from esaa_git.core.state import Carrier
 from esaa_git.errors import (
     ConfigurationError,
@@ -24,7 +25,6 @@ from esaa_git.errors import (
     MismatchError,
     UsageError,
 )
-from esaa_git.store.commitform import imported_events, origin_of
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import pygit2
 
+from esaa_git.core import logid
 from esaa_git.core.limits import EVENTS_IN_A_PUSH
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
@@ -60,7 +61,7 @@ class Log:
         self._closed: dict[str, Closed] = {}
         found = read_event_commit(self._read, tip)
         log_id = found.trailers.get("ESAA-Log")
-        self.imported = commitform.imported_events(log_id)
+        self.imported = logid.imported_events(log_id)
         self.state: State = load_state(
             self._read, found.tree["roadmap"].oid, seq=found.event.seq, ts=found.event.ts
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from esaa_git.core import logid
 from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Settings
 from esaa_git.hooks.program import Remote, ask_remote, is_here, not_in
@@ -104,7 +105,7 @@ def _closed(repository: Repository, log: Command) -> dict[str, dict[str, str]]:
             one = read_event_commit(repository.read, oid)
         except EsaaError:
             break  # what this is, the server says
-        imported = commitform.imported_events(one.trailers.get("ESAA-Log"))
+        imported = logid.imported_events(one.trailers.get("ESAA-Log"))
         closed = closed_in(repository.read, one) if one.event.seq > imported else None
         if closed is not None:
             found.setdefault(closed.branch, {})[closed.effect_commit] = one.event.event_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from esaa_git.core import limits
+from esaa_git.core import limits, logid
 from esaa_git.core.contracts import (
     Contracts,
 )
@@ -192,9 +192,11 @@ class GitEventLog:
             authority = self._authority_of(before)
             changes = found.parent is None or before is not loaded.contracts
             key = authority.prove(*parts)
-            imported = found.event.seq <= commitform.imported_events(loaded.tip.log_id)
+            imported = found.event.seq <= logid.imported_events(loaded.tip.log_id)
             decision = decision_of(
-                self.repository, found.event, None if imported else loaded.tip.log_id
+                self.repository,
+                found.event,
+                logid.origin_of(loaded.tip.log_id) if imported else loaded.tip.log_id,
             )
             authority.check(
                 key, found.event, state, changes=changes, imported=imported, decision=decision
@@ -285,7 +287,7 @@ def decision_of(repository: Repository, event: Event, log_id: str | None) -> Car
     """Return the decision that an event names; None where it is not here, or names none.
 
     Args:
-        log_id: None where the event was imported.
+        log_id: of the log that it was recorded in; None where that is not known.
     """
     try:
         return carried_by(event, log_id, repository.read)
@@ -312,7 +314,7 @@ class GitLogTransaction:
         self._contracts = None if start is None else start.contracts
         self._contracts_tree = None if start is None else start.contracts_tree
         self._state = EMPTY if start is None else start.state
-        self._imported = commitform.imported_events(log_id)
+        self._imported = logid.imported_events(log_id)
         self._programs_tree = None if start is None else start.programs_tree
         self._state_tree = log.take_state_tree(start)
         self._authority = log.authority
@@ -448,7 +450,9 @@ class GitLogTransaction:
         key = self._authority.prove_own(signer, payload, armored)
         changes = self._parent is None or self._contracts is not self._authority.contracts
         imported = event.seq <= self._imported
-        decision = decision_of(self._log.repository, event, None if imported else self.log_id)
+        decision = decision_of(
+            self._log.repository, event, logid.origin_of(self.log_id) if imported else self.log_id
+        )
         self._authority.check(
             key, event, self._state, changes=changes, imported=imported, decision=decision
         )

@@ -10,6 +10,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.decision import NAMESPACE, MalformedDocument, decode
 from esaa_git.core.event import Event
 from esaa_git.core.events.operator_request import OperatorRequest
+from esaa_git.core.logid import origin_of
 from esaa_git.errors import KeyUnavailable
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.signer import Signer, SshSigner
@@ -21,7 +22,8 @@ class CarriedDecision:
     """What `decision/` beside an event holds, and the log that it stands in.
 
     Attributes:
-        log_id: None where the event was imported, and its decision was for another log.
+        log_id: the log that it is to be for; of an imported event the one that was exported, and
+            None where an import does not know it.
     """
 
     document: bytes
@@ -80,7 +82,8 @@ def prove(decision: CarriedDecision | None, event: Event, signers: SignerSet) ->
         document = decode(decision.document)
     except MalformedDocument as error:
         raise SignatureRefused("malformed", f"its decision: {error}") from None
-    if decision.log_id is not None and document.log_id != decision.log_id:
+    meant = (document.log_id, origin_of(document.log_id))
+    if decision.log_id is not None and decision.log_id not in meant:
         raise SignatureRefused("bad", f"its decision is for the log {document.log_id}")
     if document.action != event.action:
         raise SignatureRefused("bad", f"its decision is for {document.action}")

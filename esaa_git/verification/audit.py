@@ -15,6 +15,7 @@ from typing import Final
 
 import pygit2
 
+from esaa_git.core import logid
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, RepositoryError
@@ -276,9 +277,9 @@ class _Attempt:
             self._say_where_it_begins(first, report)
         if self._settings.with_branch:
             self._check_effects(loaded.state, closed, report)  # check 11
-        imported = commitform.imported_events(self._log_id)
+        imported = logid.imported_events(self._log_id)
         if imported:
-            origin = commitform.origin_of(self._log_id)
+            origin = logid.origin_of(self._log_id)
             report.notes.append(
                 f"events 1 to {imported} were imported"
                 + (f" from log {origin}" if origin else "")
@@ -365,7 +366,7 @@ class _Attempt:
 
     def _check_effects(self, state: State, closed: list[Closed], report: Report) -> None:
         """Check 11: every effect in the log, then on the branch that its run worked on."""
-        imported = commitform.imported_events(self._log_id)
+        imported = logid.imported_events(self._log_id)
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
         known = {one.effect_commit: one for one in closed}
         judge = ClaimJudge(self._repository, state, str(report.tip), self._log_id, known)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import pygit2
 
-from esaa_git.core import canonical, limits
+from esaa_git.core import canonical, limits, logid
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.decision import DOCUMENT, SALT, TEXT, salted
@@ -284,9 +284,9 @@ class EventChecker:
             self._authority = Authority(after)  # by its whole contracts, which are read now
         assert self._authority is not None
         changes = after is not before or self.sound is None
-        imported = event.seq <= commitform.imported_events(self.log_id)
+        imported = event.seq <= logid.imported_events(self.log_id)
         try:
-            log_id = None if imported else self.log_id
+            log_id = logid.recorded_in(self.log_id or "", event.seq)
             decision = carried_by(event, log_id, self._reader)
             why = self._authority.fault(
                 signer, event, self.state, changes=changes, imported=imported, decision=decision

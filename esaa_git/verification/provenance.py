@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esaa_git.core.logid import imported_events
 from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
-from esaa_git.store.commitform import imported_events
 from esaa_git.store.eventcommit import EventCommit, read_contracts
 from esaa_git.store.log import decision_of, load_tip
 from esaa_git.store.objects import split_signature

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import pygit2
 
+from esaa_git.core import logid
 from esaa_git.ports.refs import RefStore
-from esaa_git.store import commitform
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.effects import Closed, EffectChecker
@@ -165,7 +165,7 @@ def _check_range_effects(
     failures the first.
     """
     checker = EffectChecker(repository.read)
-    imported = commitform.imported_events(events.log_id)
+    imported = logid.imported_events(events.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
     gone = {name for name in {one.branch for one in events.closed} if not is_here(_HEADS + name)}
     absent = 0

@@ -12,7 +12,7 @@ import pytest
 
 from esaa_git.app.export import ACTIVITY, OBJECTS, ORIGIN, export_events, export_files
 from esaa_git.app.import_log import Imported, import_log
-from esaa_git.core import canonical
+from esaa_git.core import canonical, logid
 from esaa_git.core.projection import projection_hash
 from esaa_git.errors import (
     ConfigurationError,
@@ -23,7 +23,6 @@ from esaa_git.errors import (
     RepositoryError,
     UsageError,
 )
-from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import BLOB, object_id
 from esaa_git.store.position import walk_forward
@@ -179,8 +178,8 @@ def test_an_imported_log_is_another_log_and_passes_every_check_of_a_log(
     assert report.log_id == done.log_id == f"imported-{done.events}-{TOKEN}"
     assert done.tip == report.tip
     assert done.tip not in exported.made.commits
-    assert commitform.imported_events(done.log_id) == done.events
-    assert commitform.imported_events("0" * 32) == 0
+    assert logid.imported_events(done.log_id) == done.events
+    assert logid.imported_events("0" * 32) == 0
 
 
 def test_an_imported_log_can_be_continued(exported: Exported, target: MadeLog) -> None:

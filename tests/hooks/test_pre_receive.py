@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from esaa_git.core import logid
 from esaa_git.core.canonical import encode
 from esaa_git.core.events import base as records
 from esaa_git.core.invariants import Violation
-from esaa_git.store import commitform
 from esaa_git.store.commitform import imported_log_id
 from esaa_git.store.objects import (
     BLOB,
@@ -1086,7 +1086,7 @@ def test_the_forgers_are_honest_where_they_do_not_lie(full: Shared, git: Git) ->
     assert draft.write(full.project.repository, full.at()) == oid
     assert _with_entries(full, oid) == oid
     assert sign_commit(b"a\n\nb", b"s\n") == b"a\ngpgsig s\n\nb"
-    assert commitform.imported_events("0" * 32) == 0
+    assert logid.imported_events("0" * 32) == 0
     effect = _commit_draft(full).write(full.project.repository, full.project.head(f"{MAIN}~1"))
     assert effect == full.project.head(MAIN)
     full.taken(f"{oid}:{LOG}")
