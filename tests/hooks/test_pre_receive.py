@@ -294,6 +294,13 @@ def test_contracts_changed_in_an_ordinary_event_are_refused(full: Shared) -> Non
     says(full.refused(f"{forger.finish()}:{LOG}"), 6, "ordinary event", event="EV-00000012")
 
 
+def test_programs_changed_in_an_ordinary_event_are_refused(full: Shared) -> None:
+    forger = full.forger()
+    forger.programs = TreeEntry("40000", full.project.repository.put(TREE, b""))
+    forger.add(health(forger))
+    says(full.refused(f"{forger.finish()}:{LOG}"), 6, "programs change", event="EV-00000012")
+
+
 def test_contracts_changed_without_an_admin_are_refused(tmp_path: Path, git: Git) -> None:
     public = write_key(tmp_path / "orchestrator", SEED)
     admin = new_key(tmp_path, "admin").public_key_line
