@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected, excerpt, together
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -81,3 +81,29 @@ def test_an_excerpt_is_bounded_and_can_be_stored(text: str, limit: int) -> None:
     assert len(shown) <= limit
     assert shown.isprintable()
     assert json.loads(json.dumps(shown, ensure_ascii=False).encode("utf-8")) == shown
+
+
+def test_faults_of_one_code_are_told_at_once_and_others_wait() -> None:
+    faults = [
+        Rejected(
+            RejectCode.BOUNDARY_VIOLATION, f"'{path}' is outside", {"path": path, "allowed": []}
+        )
+        for path in ("a", "b", "c", "b")
+    ]
+    other = Rejected(RejectCode.PATH_INVALID, "'/' is invalid", {"path": "/"})
+    found = together([*faults, other])
+    assert found.code == RejectCode.BOUNDARY_VIOLATION
+    assert found.message == "'a' is outside; the same holds for 2 more: 'b', 'c'"
+    assert found.detail == {"path": "a", "allowed": [], "paths": ["a", "b", "c"], "count": 3}
+    assert together([other, *faults]) == other
+
+
+def test_of_very_many_faults_the_first_are_named_and_all_counted() -> None:
+    faults = [
+        Rejected(RejectCode.PATH_PROTECTED, f"'{number}' is closed", {"path": f"{number}"})
+        for number in range(500)
+    ]
+    found = together(faults)
+    assert found.detail["count"] == 500
+    assert len(found.detail["paths"]) == 50
+    assert len(found.message) < 300
