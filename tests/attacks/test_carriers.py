@@ -6,13 +6,17 @@ Each test takes a legitimate step, sees that it took, and then what must not be 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esaa_git.app.hooks import install
+from esaa_git.store.repository import open_repository
 from tests.attacks.test_trust import Scene, caught, rebase
-from tests.conftest import GitFailed
-from tests.support.project import Project
+from tests.conftest import Git, GitFailed
+from tests.support.project import LOG, Project, make_project, result, task, write
+from tests.support.shared import MAIN, Shared
 
 OTHER_LOG = "f" * 32
 
@@ -215,6 +219,26 @@ def test_a_claim_of_another_log_counts_where_a_run_lists_it(scene: Scene) -> Non
     assert [one["why"] for one in report["foreign"]] == [why]
     commit(project, f"T-9: theirs\n\nESAA-Event: {'e' * 40}\nESAA-Log: {'a' * 32}\n")
     caught(project, 11, "claims an event")
+
+
+def test_a_claim_older_than_the_log_is_let_be_and_listed(tmp_path: Path, git: Git) -> None:
+    """A log that was begun on a history which had another one; the hook takes it as well."""
+    project = make_project(tmp_path / "project", git, task("T-1"))
+    claim = f"T-9: theirs\n\nESAA-Event: {'e' * 40}\n"
+    older = project.commit(claim)
+    commit(project, "Ours begins here", own="own = 1\n")
+    project.answers(T_1=result("T-1", write("src/a.py", "a = 1\n")))
+    project.ok("run")
+    report = report_of(project, "--strict")
+    assert report["foreign"] == [{"commit": older, "why": "older than the log"}]
+    server = tmp_path / "server.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
+    install(open_repository(server), "pre-receive")
+    shared = Shared(project, server, git)
+    project.git("remote", "add", "origin", str(server))
+    shared.taken("--atomic", LOG, MAIN)
+    commit(project, claim)
+    assert "check 11" in shared.refused(MAIN)
 
 
 # -- reachable is not present -------------------------------------------------------------------

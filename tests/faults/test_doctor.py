@@ -68,6 +68,23 @@ def test_without_repair_it_only_says_so(
     assert _everything(claimed) == before
 
 
+def test_a_merge_after_an_interruption_is_a_carrier_that_verify_knows(claimed: Project) -> None:
+    """It bears our name and claims nothing: the log says what it is."""
+    _killed(claimed, Point.LOG_MOVED)
+    for lock in ("refs/heads/main.lock", "index.lock"):
+        (claimed.path / ".git" / lock).unlink()  # as git itself advises a person
+    claimed.write("src/beside.txt", "by a person\n")
+    claimed.git("add", "src/beside.txt")
+    claimed.git("commit", "--quiet", "--message", "Meanwhile")
+    claimed.ok("doctor", "--repair")
+    merge = claimed.head()
+    assert len(claimed.git("rev-list", "--parents", "-1", merge).split()) == 3
+    said = claimed.esaa("verify", "--full", "--strict", "--json")
+    assert said.code == 0, said
+    carrier = claimed.state().carriers[merge]
+    assert (carrier.how, carrier.tasks) == ("merged", ("T-1",))
+
+
 def test_an_unfinished_move_is_finished_on_demand(claimed: Project) -> None:
     _killed(claimed, Point.LOG_MOVED)
     said = _repaired(claimed)
