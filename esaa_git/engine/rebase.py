@@ -133,7 +133,7 @@ class _Replay:
             raise LeftOut(f"'{stored.event.task_id}' is another task there")
         match payload:
             case events.RunInit():
-                return self._run_init(payload, self._contracts_of(stored.commit))
+                return self._run_init(actor, payload, self._contracts_of(stored.commit))
             case events.TaskCreate():
                 return self._task_create(payload)
             case events.AttemptCreate():
@@ -208,7 +208,9 @@ class _Replay:
 
     # -- the plan ---------------------------------------------------------------------------------
 
-    def _run_init(self, payload: events.RunInit, contracts: Contracts) -> tuple[str, str]:
+    def _run_init(
+        self, actor: str, payload: events.RunInit, contracts: Contracts
+    ) -> tuple[str, str]:
         state, in_force = self._engine.log.load()
         same = contracts.same_as(in_force)
         if state.run.is_open:
@@ -219,7 +221,7 @@ class _Replay:
             base = self._engine.branch.tip(payload.branch)
             if base is None:
                 raise LeftOut(f"there is no branch '{payload.branch}'")
-            again = Repeat(actor=ORCHESTRATOR, payload=replace(payload, base=base, tasks=new))
+            again = Repeat(actor=actor, payload=replace(payload, base=base, tasks=new))
             tx.ask(again, contracts=tx.contracts if same else contracts)
             return str(tx.state.run.run_id)
 

@@ -25,7 +25,7 @@ from esaa_git.store.journal import FileJournal
 from esaa_git.store.position import common_event
 from tests.conftest import Git
 from tests.support.forgery import Forger, draft_of
-from tests.support.logs import make_log
+from tests.support.logs import PERSON, make_log
 from tests.support.project import Project, edit, make_project, result, task, write
 from tests.support.shared import health
 from tests.support.team import LOG, MAIN, Team, build, copy, environment, hook_environment
@@ -329,14 +329,14 @@ def test_a_review_is_granted_on_the_new_state(team: Team) -> None:
     team.two.ok("fetch")
     team.one.ok("run", "--task", "T-3")
     team.one.ok("push")
-    team.two.ok("review", "T-R", "--approve", "--as", "carol", "--reason", "Good")
+    team.two.ok("review", "T-R", "--approve", "--reason", "Good")
     found = outcomes(team.two)
     assert found["approval.grant APR-0001"][0] == "recorded again"
     assert found["task.update T-R: in_progress → done (approved)"][0] == "concluded anew"
     team.one.ok("fetch")
     team.agree()
     assert team.one.task("T-R").is_done
-    assert team.one.state().approvals["APR-0001"].decided_by == "carol"
+    assert team.one.state().approvals["APR-0001"].decided_by == PERSON
 
 
 def test_a_whole_review_in_the_tail_gets_new_ids(team: Team) -> None:

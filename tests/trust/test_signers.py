@@ -268,12 +268,14 @@ def test_a_file_that_names_nobody_is_refused(content: bytes) -> None:
         SignerSet.parse(content, b"[]\n")
 
 
-def test_a_written_line_is_read_back_and_is_for_git_alone() -> None:
+def test_a_written_line_is_read_back_and_is_for_git_and_a_persons_decisions() -> None:
     line = allowed_signers_line(["admin", "alice@example.com"], ALICE.line + " her laptop")
     (signer,) = signers(line).allowed
     assert signer.principals == ("admin", "alice@example.com")
     assert signer.blob == ALICE.blob
-    assert signer.namespaces == ("git",)
+    assert signer.namespaces == ("git", "git-esaa-decision")
+    (machine,) = signers(allowed_signers_line(["orchestrator"], ALICE.line)).allowed
+    assert machine.namespaces == ("git",)
     assert signers(line).verify(PAYLOAD, ALICE.sign()).principals == set(signer.principals)
 
 
