@@ -24,6 +24,10 @@ from esaa_git.ports.files import BlobStore, Trees
 from esaa_git.ports.local import Clock
 
 
+def _nothing(_path: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
     """One attempt's context; its parts are used by the thread of that attempt alone.
@@ -38,6 +42,7 @@ class AdapterContext:
         sandbox: the confinement that was asked for: `auto`, `landlock`, `bubblewrap` or `none`.
         prompt: gives the text of a pinned prompt template by name, or None.
         programs: the pinned programs; None where the log says nothing of programs.
+        in_tree: answers whether an absolute path is a file of the checkout that git tracks.
     """
 
     root: Path | None
@@ -49,6 +54,7 @@ class AdapterContext:
     sandbox: str
     prompt: Callable[[str], bytes | None]
     programs: Programs | None = None
+    in_tree: Callable[[str], bool] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

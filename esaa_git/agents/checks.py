@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from esaa_git.agents.programs import WHERE, environment, find_program, place_of
+from esaa_git.agents.programs import (
+    BY_ITS_PATH,
+    OF_THE_TREE,
+    WHERE,
+    environment,
+    find_program,
+    place_of,
+)
 from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
 from esaa_git.core.commands import acting
 from esaa_git.errors import AgentError
@@ -35,25 +42,40 @@ class ConfinedChecker:
         sandbox: the confinement that was asked for, as in `AdapterContext`.
         root: the top of the operator's checkout: what a check names in there by an absolute path
             is run from the proposed tree as well.
+        in_tree: as in `AdapterContext`.
     """
 
     def __init__(
-        self, workspaces: Callable[[], Workspaces], sandbox: str, root: Path | None = None
+        self,
+        workspaces: Callable[[], Workspaces],
+        sandbox: str,
+        root: Path | None = None,
+        in_tree: Callable[[str], bool] = lambda _path: False,
     ) -> None:
         self._workspaces = workspaces
         self._sandbox = sandbox
         self._root = None if root is None else str(root)
+        self._in_tree = in_tree
 
     def ready(self, checks: Sequence[Check]) -> None:
-        """Raise AgentError if a program is missing on PATH, where no proposal could put it."""
+        """Raise AgentError if a program is missing on PATH, or PATH leads into the tree."""
         for check in checks:
             program = check.run[0]
-            if "/" not in program and shutil.which(program, path=search_path()) is None:
+            if "/" in program:
+                continue
+            found = shutil.which(program, path=search_path())
+            if found is None:
                 raise AgentError(
                     f"check '{check.name}': no program '{program}'",
                     cause="none of that name is on PATH",
                     hint=f"install it, or correct the check in .roadmap/{AGENT_CONTRACT} or in the "
                     "plan; it takes effect with the next run",
+                )
+            if self._in_tree(found):
+                raise AgentError(
+                    f"check '{check.name}': {OF_THE_TREE.format(program)}",
+                    cause=f"PATH leads to '{found}'",
+                    hint=BY_ITS_PATH,
                 )
 
     def run(

@@ -40,6 +40,10 @@ EXAMPLE: Final = "example-agent"
 WHERE: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 """Where a person corrects a setting of an agent, for hints."""
 
+OF_THE_TREE: Final = "'{}' on PATH is a file of this repository, which nobody pins by that name"
+BY_ITS_PATH: Final = (
+    "name it by its path, with a '/', and run 'git esaa plan apply --restart' to pin it"
+)
 _WRONG: Final = f"correct 'command' {WHERE}"
 _BY_HAND: Final = "run it by hand"
 SCRIPT: Final = f"{_BY_HAND}; a script needs a first line as in '#!/usr/bin/env python3'"
@@ -107,7 +111,8 @@ class ProgramAgent(ABC):
         Raises:
             AgentError: if there is none.
         """
-        return find_program(self.name, self._settings["command"][0], self._context.root)
+        context = self._context
+        return find_program(self.name, self._settings["command"][0], context.root, context.in_tree)
 
     def _words(self) -> Sequence[str]:
         """Return the words by which it is started, as the entry has them."""
@@ -163,16 +168,23 @@ class ProgramAgent(ABC):
         return self._error(f"'{program}' cannot be started", str(error), hint)
 
 
-def find_program(agent: str, name: str, root: Path | None) -> str:
+def find_program(
+    agent: str,
+    name: str,
+    root: Path | None,
+    in_tree: Callable[[str], bool] = lambda _path: False,
+) -> str:
     """Return the absolute path of a program.
 
     Args:
         agent: who wants it, for messages.
         name: a name to look for on PATH, or a path; a relative one starts at `root`.
         root: the top of the operator's checkout, None in a bare repository.
+        in_tree: answers whether a file that PATH leads to is one of the tree, which nobody pins by
+            that name.
 
     Raises:
-        AgentError: if there is none, or it is not executable.
+        AgentError: if there is none, it is not executable, or PATH leads to a file of the tree.
     """
     if "/" not in name:
         found = shutil.which(name, path=search_path())
@@ -182,6 +194,13 @@ def find_program(agent: str, name: str, root: Path | None) -> str:
                 f"no program '{name}'",
                 "none of that name is on PATH",
                 f"install it, or {_WRONG}",
+            )
+        if in_tree(found):
+            raise agent_error(
+                agent,
+                OF_THE_TREE.format(name),
+                f"PATH leads to '{found}'",
+                BY_ITS_PATH,
             )
         return found
     path = Path(name)

@@ -115,7 +115,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
             return super().program()
         name = self._settings.get("program", preset.program)
         try:
-            return find_program(self.name, name, self._context.root)
+            return find_program(self.name, name, self._context.root, self._context.in_tree)
         except AgentError as error:
             raise AgentError(
                 error.message,

@@ -301,6 +301,7 @@ class Project:
             sandbox=self.sandbox,
             prompt=contracts.prompt,
             programs=contracts.programs,
+            in_tree=repository.tracks,
         )
         made = make_agent(entry, context)
         return AgreedAgent(made, entry, contracts.programs, consent or self.consent)
@@ -323,6 +324,7 @@ class Project:
             lambda: GitWorkspaces(open_repository(folder)),
             self.sandbox,
             self.repository.workdir,
+            lambda path: open_repository(folder).tracks(path),
         )
         return AgreedChecker(checker, self.consent)
 

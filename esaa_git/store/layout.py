@@ -62,6 +62,17 @@ class Layout:
         """The checkout, or None in a bare repository."""
         return None if self.raw.is_bare else Path(self.raw.workdir)
 
+    def tracks(self, path: str) -> bool:
+        """Answer whether an absolute path is, or leads to, a file of the checkout in its index."""
+        top = self.workdir
+        if top is None:
+            return False
+        for place in (Path(path), Path(os.path.realpath(path))):
+            for above in (top, top.resolve()):
+                if place.is_relative_to(above):
+                    return place.relative_to(above).as_posix() in self.raw.index
+        return False
+
     def setting(self, name: str) -> str | None:
         """Return one value of the git configuration."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from esaa_git.core import canonical
 from esaa_git.core.events.base import encode
+from esaa_git.errors import AgentError
 from esaa_git.store.objects import BLOB, MODE_FILE, MODE_TREE, TREE, TreeEntry, encode_tree
 from tests.conftest import Git
 from tests.support.forgery import Forger
@@ -229,6 +231,23 @@ def test_a_task_that_names_a_new_program_is_refused_in_an_open_run(judged: Proje
     assert judged.tip() == tip
     judged.write(".roadmap/plan.yaml", before)
     (judged.path / "ci/new.sh").unlink()
+
+
+def test_a_file_of_the_tree_does_not_act_by_way_of_path(
+    tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = [{"name": "judge", "run": ["judge"]}]
+    project = make_project(tmp_path / "work", git, task("T-1"), kinds={"impl": {"checks": checks}})
+    judge = project.write("bin/judge", "#!/bin/sh\n", executable=True)
+    monkeypatch.setenv("PATH", f"{judge.parent}:{os.environ['PATH']}")
+    project.answers(T_1=result("T-1", write("a.txt", "a\n")))
+    project.ok("allow", "--yes")
+    # What git does not track is the machine's own, as what a virtual environment holds.
+    project.ok("plan", "apply")
+    project.commit("A judge")
+    said = project.fails(AgentError.exit_code, "run")
+    assert "check 'judge': 'judge' on PATH is a file of this repository" in said
+    assert "attempt.create" not in project.actions()
 
 
 def test_a_contract_that_is_absent_from_the_checkout_stays_as_it_is(
