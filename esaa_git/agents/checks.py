@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from esaa_git.agents.pinned import belongs
 from esaa_git.agents.programs import (
     BY_ITS_PATH,
     OF_THE_TREE,
@@ -102,7 +103,10 @@ class ConfinedChecker:
 
     def _within(self, check: Check, workspace: Workspace) -> Check:
         """Return the check with the files of the tree that it names as the workspace has them."""
-        found = acting(check.run, self._root)
+        root, in_tree = self._root, self._in_tree
+        if root is None:
+            return check
+        found = acting(check.run, root, lambda path: belongs(path, root, in_tree))
         inside = {
             at: str(workspace.path / path)
             for at, path in found.files.items()

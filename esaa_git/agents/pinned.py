@@ -7,8 +7,9 @@ of the tree and nobody has pinned is not started.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -47,7 +48,19 @@ class Laid:
 
 
 def _read(words: Sequence[str], context: AdapterContext) -> Acting:
-    return acting(words, None if context.root is None else str(context.root.absolute()))
+    if context.root is None:
+        return acting(words)
+    root = str(context.root.absolute())
+    return acting(words, root, lambda path: belongs(path, root, context.in_tree))
+
+
+def belongs(path: str, root: str, in_tree: Callable[[str], bool]) -> bool:
+    """Answer whether an absolute path names a file of the checkout, and not a link out of it.
+
+    What git tracks always does: where a link leads that a push may change is looked at nowhere.
+    """
+    real = Path(os.path.realpath(path))
+    return real.is_relative_to(os.path.realpath(root)) or in_tree(path)
 
 
 def names_pinned(agent: str, words: Sequence[str], context: AdapterContext) -> bool:

@@ -87,6 +87,7 @@ def _programs(
     checks: Iterable[Sequence[str]],
     branch: str | None,
 ) -> Programs:
+    from esaa_git.agents.pinned import belongs
     from esaa_git.core.commands import acting
     from esaa_git.core.judges import commands, pinned_globs
     from esaa_git.core.programs import Programs, check_bounds
@@ -94,7 +95,14 @@ def _programs(
     workdir = project.repository.workdir
     root = None if workdir is None else str(workdir)
     commanded = [words for _, words in commands(contracts)]
-    named = {path for words in (*commanded, *checks) for path in acting(words, root).paths}
+    tracks = project.repository.tracks
+    named = {
+        path
+        for words in (*commanded, *checks)
+        for path in acting(
+            words, root, lambda path: root is not None and belongs(path, root, tracks)
+        ).paths
+    }
     globs = pinned_globs(contracts)
     source = _OfBranch(project.repository, branch) if workdir is None else _OfCheckout(workdir)
     matching = {path for path in source.paths(globs.prefixes) if globs.matches(path)}
@@ -144,7 +152,8 @@ def _in_words() -> Iterator[None]:
         raise ConfigurationError(
             f"a program cannot be pinned: {error}",
             cause="what acts or judges is a regular file, and no link is followed to it",
-            hint="put the file itself there; what is large or many belongs on PATH",
+            hint="put the file itself there, or name what is installed elsewhere by its absolute "
+            "path; what is large or many belongs on PATH",
         ) from error
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,22 +68,27 @@ class Acting:
         return tuple(dict.fromkeys((*self.files.values(), *self.modules, *self.hidden)))
 
 
-def acting(words: Sequence[str], root: str | None = None) -> Acting:
+def acting(
+    words: Sequence[str], root: str | None = None, inside: Callable[[str], bool] = bool
+) -> Acting:
     """Return what of a command acts by a file of the tree.
 
     Args:
         words: the program and its arguments.
         root: the absolute path of the tree's top, by which absolute paths inside of it are told.
+        inside: answers of such an absolute path whether it belongs to the tree: a link to what is
+            installed, in a folder that git ignores, does not.
     """
-    return _Reading(list(words), root).read()
+    return _Reading(list(words), root, inside).read()
 
 
 class _Reading:
     """One reading of a command, from its first word on."""
 
-    def __init__(self, words: list[str], root: str | None) -> None:
+    def __init__(self, words: list[str], root: str | None, inside: Callable[[str], bool]) -> None:
         self._words = words
         self._root = root
+        self._inside = inside
         self._files: dict[int, str] = {}
         self._modules: list[str] = []
         self._hidden: list[str] = []
@@ -123,8 +128,13 @@ class _Reading:
         elif name in ("ruby", "perl"):
             self._interpreter(name, at + 1)
 
+    def _in_tree(self, word: str) -> str | None:
+        if word.startswith("/") and not self._inside(word):
+            return None
+        return path_in_tree(word, self._root, self._folder)
+
     def _take(self, at: int) -> None:
-        path = path_in_tree(self._words[at], self._root, self._folder)
+        path = self._in_tree(self._words[at])
         if path is not None:
             self._files[at] = path
 
@@ -162,7 +172,7 @@ class _Reading:
 
     def _load(self, at: int, option: str) -> None:
         if "=" in option:
-            path = path_in_tree(option.partition("=")[2], self._root, self._folder)
+            path = self._in_tree(option.partition("=")[2])
             self._hidden += [] if path is None else [path]
         elif at + 1 < len(self._words) and "/" in self._words[at + 1]:
             self._take(at + 1)
@@ -214,13 +224,13 @@ class _Reading:
                 self._hide(command[1])
             command = command[1:]
         if command:
-            found = _Reading(command, self._root)
+            found = _Reading(command, self._root, self._inside)
             found._folder = self._folder
             read = found.read()
             self._hidden += read.paths
 
     def _hide(self, word: str) -> None:
-        path = path_in_tree(word, self._root, self._folder)
+        path = self._in_tree(word)
         self._hidden += [] if path is None else [path]
 
     def _env(self, at: int) -> None:

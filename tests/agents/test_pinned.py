@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,6 +75,19 @@ def test_by_an_absolute_path_it_is_the_copy_as_well(root: Path) -> None:
     with laid_out("agent-x", [str(root / "tools/agent")], context(root)) as laid:
         assert Path(laid.words[0]).read_bytes() == TOOL
         assert digest_of([str(root / "tools/agent")], context(root)) == digest(TOOL)
+
+
+def test_a_link_out_of_the_checkout_is_the_machine_s_where_git_does_not_track_it(
+    root: Path,
+) -> None:
+    link = root / "tools/sh"
+    link.symlink_to("/bin/sh")
+    with laid_out("agent-x", [str(link), "tools/plain"], context(root)) as laid:
+        assert laid.words[0] == str(link)
+        assert Path(laid.words[1]).read_bytes() == TOOL
+    tracking = replace(context(root), in_tree=lambda path: path == str(link))
+    with pytest.raises(AgentError, match="is not pinned"):
+        names_pinned("agent-x", [str(link), "tools/plain"], tracking)
 
 
 def test_what_is_installed_is_started_as_it_is(root: Path) -> None:
