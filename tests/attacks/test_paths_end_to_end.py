@@ -117,7 +117,7 @@ SHAPES = {
     "src/com1.txt": "PATH_INVALID",
     "ROADMA~1/x": "PATH_INVALID",
     "src/x\u200by": "PATH_INVALID",
-    "src/x\u202ey": "PATH_INVALID",
+    "src/x\u202ey": "CONTROL_CHARACTER",
     "src/e\u0301": "PATH_INVALID",
     "src/\ue000": "PATH_INVALID",
     "~/x": "accepted",
