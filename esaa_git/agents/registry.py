@@ -56,9 +56,7 @@ def check_swarm(contracts: Contracts) -> None:
         if adapter is not None:
             _check_settings(entry, adapter)
         elif entry.package is None:
-            known = ", ".join(ADAPTERS.names())
-            fault = f"agents/{entry.name}/adapter: '{entry.adapter}' is not one of {known}"
-            raise unfit(_FILE, visible(fault, keep=""))
+            raise _unknown(entry)
 
 
 def asks_of_agent(entry: AgentEntry, files: NamedFiles) -> list[Ask]:
@@ -71,6 +69,8 @@ def asks_of_agent(entry: AgentEntry, files: NamedFiles) -> list[Ask]:
         ConfigurationError: if its settings are none of the adapter's, or a package cannot be used.
     """
     adapter = ADAPTERS.find(entry.adapter)
+    if adapter is None and entry.package is None:
+        raise _unknown(entry)
     if adapter is None or adapter.asks is None or entry.adapter not in ADAPTERS.built_in:
         return list(asks_of_stranger(entry))
     try:
@@ -97,6 +97,12 @@ def make_agent(entry: AgentEntry, context: AdapterContext) -> AgentAdapter:
     _check_settings(entry, adapter)
     _check_sandboxes(entry, adapter, context.sandbox)
     return ForeignAgent(entry, package, lambda: adapter.make(entry, context))
+
+
+def _unknown(entry: AgentEntry) -> ConfigurationError:
+    known = ", ".join(ADAPTERS.names())
+    fault = f"agents/{entry.name}/adapter: '{entry.adapter}' is not one of {known}"
+    return unfit(_FILE, visible(fault, keep=""))
 
 
 def make(adapter: Adapter, entry: AgentEntry, context: AdapterContext) -> AgentAdapter:

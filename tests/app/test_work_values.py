@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.app import agents, hosts, init, issues, plan, remarks, run, status, tasks, work
+from esaa_git.app import (
+    agents,
+    consent,
+    hosts,
+    init,
+    issues,
+    plan,
+    remarks,
+    run,
+    status,
+    tasks,
+    work,
+)
 from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project as App
 from esaa_git.app.roadmap import read_plan
@@ -256,6 +268,9 @@ def test_who_there_is_and_what_one_would_be_sent(project: Project, app: App) -> 
     assert (ready.name, ready.kinds, ready.missing) == ("agent-x", ["impl"], None)
     assert lost.missing is not None
     assert "no-such-program" in lost.missing
+    assert not lost.is_allowed
+    consent.allow(app)
+    assert all(one.is_allowed for one in agents.members(app, "none"))
     plan.apply_plan(app, actor=ALICE)
     shown = agents.request_of(app, "T-2", None)
     assert (shown.agent, shown.open) == ("agent-x", False)
