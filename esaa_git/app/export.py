@@ -18,9 +18,10 @@ from typing import IO, Any
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import canonical
+from esaa_git.core.entries import Lesson
 from esaa_git.core.projection import roadmap
 from esaa_git.core.refnames import DEFAULT_LOG
-from esaa_git.core.state import SCHEMA_VERSION, Issue, Lesson
+from esaa_git.core.state import SCHEMA_VERSION, Issue
 from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.files import replacing_below, write_below

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.entries import Lesson
     from esaa_git.core.events import EventNote, RunNote, TaskNote
-    from esaa_git.core.state import Lesson
 
 _RUN = re.compile(r"RUN-[0-9]{4,9}")
 

@@ -9,23 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from esaa_git.core.invariants import Violation
-from esaa_git.core.machine import IllegalTransition, TaskState, next_state
-from esaa_git.core.state import (
+from esaa_git.core.entries import (
     NOTES_KEPT,
     AcceptedLessons,
-    Approval,
-    Attempt,
-    Carrier,
     Decision,
-    Issue,
     Lesson,
     Note,
     Notes,
+    Request,
+)
+from esaa_git.core.invariants import Violation
+from esaa_git.core.machine import IllegalTransition, TaskState, next_state
+from esaa_git.core.state import (
+    Approval,
+    Attempt,
+    Carrier,
+    Issue,
     PinnedProgram,
     PinnedPrograms,
     Project,
-    Request,
     Run,
     State,
     Task,

@@ -13,7 +13,8 @@ A lesson goes to another request only as long as all of this holds, by the state
 from __future__ import annotations
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.state import Lesson, State
+from esaa_git.core.entries import Lesson
+from esaa_git.core.state import State
 
 
 def lessons_for(state: State, contracts: Contracts, kind: str) -> list[Lesson]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from esaa_git.core.entries import Request
 from esaa_git.core.events import (
     AnyPayload,
     EffectRelinked,
@@ -21,7 +22,7 @@ from esaa_git.core.events import (
 from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause
-from esaa_git.core.state import Request, State
+from esaa_git.core.state import State
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

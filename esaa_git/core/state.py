@@ -11,6 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from esaa_git.core.entries import (
+    NO_LESSONS,
+    AcceptedLessons,
+    Decision,
+    Lesson,
+    Note,
+    Notes,
+    Request,
+)
 from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
 from esaa_git.core.record import JsonRecord
 from esaa_git.core.table import Table
@@ -86,31 +95,6 @@ class CheckCommand(JsonRecord):
     name: str
     run: tuple[str, ...]
     timeout: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Note(JsonRecord):
-    """A remark that a person left."""
-
-    ts: str
-    by: str
-    text: str
-
-
-NOTES_KEPT: Final = 100
-"""How many notes on one thing the state holds; older ones stand in the log alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notes(JsonRecord):
-    """The newest remarks on one task, run or event, by its id, oldest first."""
-
-    target: str
-    notes: tuple[Note, ...] = ()
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(document["target"], tuple(Note(**one) for one in document["notes"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,29 +227,6 @@ class Issue(JsonRecord):
         return self.resolution is None
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson(JsonRecord):
-    """A rule learnt from a mistake, with what it is known from.
-
-    `kinds` narrows to whom it goes; `esaa_git.core.lessons` says to whom it may. One that is
-    `withdrawn`, for this reason, goes to nobody.
-    """
-
-    lesson_id: str
-    rule: str
-    mistake: str
-    recorded_by: str
-    kinds: tuple[str, ...] = ()
-    task_id: str | None = None
-    attempt_id: str | None = None
-    withdrawn: str | None = None
-    withdrawn_by: str | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**{**document, "kinds": tuple(document.get("kinds", ()))})
-
-
 AGREED: Final = "agreed"
 """The state of an approval on which the agent agreed that was asked; a person's is `granted`."""
 
@@ -336,40 +297,6 @@ class Carrier(JsonRecord):
         values["people"] = tuple(values.get("people", ()))
         values["beside"] = tuple(Beside(**one) for one in values.get("beside", ()))
         return cls(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision(JsonRecord):
-    """A decision document that the log has taken, by its SHA-256: it takes none a second time."""
-
-    sha256: str
-    event_id: str
-    action: str
-    by: str
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**document)
-
-
-@dataclass(frozen=True, slots=True)
-class Request(JsonRecord):
-    """What an admin asked for.
-
-    `text` is the blob of their words; `carried_out` the sequence number of the last event that did
-    it, None where none has yet.
-    """
-
-    event_id: str
-    kind: str
-    by: str
-    text: str
-    arguments: Mapping[str, Any]
-    carried_out: int | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,49 +403,6 @@ class Supersessions(JsonRecord):
         return dict(self.by_task).get(task_id)
 
 
-LESSONS_OF_ATTEMPT: Final = 20
-"""How many lessons an attempt may leave, whatever ways they come."""
-
-LESSONS_OF_AUTHOR: Final = 50
-"""How many lessons of one author the state holds ready; older ones stay on record."""
-
-LESSONS_READY: Final = 500
-"""How many it holds ready of all authors, so that a request costs a bounded time."""
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedLessons(JsonRecord):
-    """The lessons that came with accepted results and stand, by author, oldest first.
-
-    An author who records many pushes out their own: where there are too many of all, the author
-    who has most gives up the oldest.
-    """
-
-    by_author: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {author: list(ids) for author, ids in self.by_author}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(tuple(sorted((author, tuple(ids)) for author, ids in document.items())))
-
-    def with_lessons(self, author: str, ids: tuple[str, ...]) -> AcceptedLessons:
-        """Return these and newer ones of an author."""
-        held = dict(self.by_author)
-        held[author] = (*held.get(author, ()), *ids)[-LESSONS_OF_AUTHOR:]
-        while sum(map(len, held.values())) > LESSONS_READY:
-            most = max(sorted(held), key=lambda name: len(held[name]))
-            held[most] = held[most][1:]
-        return AcceptedLessons(tuple(sorted(held.items())))
-
-    def without(self, author: str, lesson_id: str) -> AcceptedLessons:
-        """Return these but for one."""
-        held = dict(self.by_author)
-        held[author] = tuple(one for one in held.get(author, ()) if one != lesson_id)
-        return AcceptedLessons(tuple(sorted((name, ids) for name, ids in held.items() if ids)))
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that the events up to `seq` say.
@@ -532,7 +416,7 @@ class State:
     project: Project = Project()
     run: Run = Run()
     supersessions: Supersessions = Supersessions()
-    accepted_lessons: AcceptedLessons = AcceptedLessons()
+    accepted_lessons: AcceptedLessons = NO_LESSONS
     programs: PinnedPrograms = PinnedPrograms()
     tasks: Table[Task] = field(default_factory=Table)
     issues: Table[Issue] = field(default_factory=Table)

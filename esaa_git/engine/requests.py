@@ -12,6 +12,7 @@ from functools import partial
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.decision import NONCE_BYTES, SALT_BYTES, Document, salted
+from esaa_git.core.entries import Request
 from esaa_git.core.event import NewEvent, StoredEvent
 from esaa_git.core.events import (
     AcceptRequest,
@@ -27,7 +28,6 @@ from esaa_git.core.events.fields import Decided, Said, TaskDefinition
 from esaa_git.core.events.operator_request import AnyRequest, OperatorRequest, RequestedLink
 from esaa_git.core.events.spec import is_person
 from esaa_git.core.requests import ACCEPTED
-from esaa_git.core.state import Request
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Hotfix, Intention, Override, Relink, Unblock

@@ -22,13 +22,14 @@ from esaa_git.core.answer import (
 )
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.entries import LESSONS_OF_ATTEMPT
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.paths import check_tree
 from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
-from esaa_git.core.state import LESSONS_OF_ATTEMPT, Attempt, State, Task
+from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees

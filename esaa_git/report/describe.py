@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from esaa_git.core import canonical
+from esaa_git.core.entries import Note
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events import (
     AgentHeartbeat,
@@ -49,7 +50,7 @@ from esaa_git.core.events.base import encode
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Note, Task
+from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
 
 # -- events -----------------------------------------------------------------------------------
 

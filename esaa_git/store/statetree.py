@@ -12,17 +12,13 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from esaa_git.core import canonical, limits
+from esaa_git.core.entries import AcceptedLessons, Decision, Lesson, Notes, Request
 from esaa_git.core.state import (
-    AcceptedLessons,
     Approval,
     Carrier,
-    Decision,
     Issue,
-    Lesson,
-    Notes,
     PinnedPrograms,
     Project,
-    Request,
     Run,
     State,
     Supersessions,

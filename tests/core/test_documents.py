@@ -18,7 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import esaa_git
-from esaa_git.core import machine, state
+from esaa_git.core import entries, machine, state
 from esaa_git.core.envelope import published_schema
 from esaa_git.core.event import schema
 from esaa_git.core.events import ACTIONS
@@ -156,12 +156,12 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
     }
     for heading, record in {
         "**An issue**": state.Issue,
-        "**A lesson**": state.Lesson,
+        "**A lesson**": entries.Lesson,
         "**An approval**": state.Approval,
         "**A carrier**": state.Carrier,
-        "**Notes**": state.Notes,
-        "**A decision**": state.Decision,
-        "**A request**": state.Request,
+        "**Notes**": entries.Notes,
+        "**A decision**": entries.Decision,
+        "**A request**": entries.Request,
     }.items():
         line = text.partition(heading)[2].partition("\n")[0]
         mentioned = re.findall(r"`([a-z_0-9]+)`", re.sub(r" \([^)]*\)", "", line))

@@ -13,9 +13,9 @@ import pytest
 from esaa_git.agents.prompts import render
 from esaa_git.core import canonical
 from esaa_git.core.contracts import SWARM
+from esaa_git.core.entries import LESSONS_OF_ATTEMPT, LESSONS_OF_AUTHOR, LESSONS_READY
 from esaa_git.core.invariants import Violation
 from esaa_git.core.lessons import kinds_of, lessons_for
-from esaa_git.core.state import LESSONS_OF_ATTEMPT, LESSONS_OF_AUTHOR, LESSONS_READY
 from esaa_git.core.view import purified_view
 from esaa_git.testing.contracts import contracts
 from tests.support.story import AGENT, Story, definition

@@ -8,20 +8,16 @@ from typing import Any
 import pytest
 
 from esaa_git.core import canonical
+from esaa_git.core.entries import AcceptedLessons, Decision, Lesson, Notes, Request
 from esaa_git.core.event import after
 from esaa_git.core.projection import evolve, project, projection_hash, roadmap
 from esaa_git.core.state import (
     EMPTY,
-    AcceptedLessons,
     Approval,
     Blocked,
-    Decision,
     Issue,
-    Lesson,
-    Notes,
     Project,
     Rejection,
-    Request,
     Result,
     Run,
     State,

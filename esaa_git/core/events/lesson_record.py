@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+from esaa_git.core.entries import LESSONS_OF_ATTEMPT, Lesson
 from esaa_git.core.events.base import Count, Payload, Stamp, Text
 from esaa_git.core.events.fields import Actor, AttemptId, LessonId, Name, TaskId
 from esaa_git.core.events.spec import AGENT, PERSON
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import LESSONS_OF_ATTEMPT, Lesson
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

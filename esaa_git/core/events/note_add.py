@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from esaa_git.core.entries import Note
 from esaa_git.core.events.base import Payload, Stamp, Text
 from esaa_git.core.events.fields import EventId, RunId, TaskId
 from esaa_git.core.events.spec import PERSON
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Note
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

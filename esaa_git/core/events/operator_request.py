@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from esaa_git.core import canonical
+from esaa_git.core.entries import Decision, Request
 from esaa_git.core.events.base import Count, Payload, Range, Record, Stamp, encode
 from esaa_git.core.events.fields import (
     Decided,
@@ -20,7 +21,6 @@ from esaa_git.core.events.fields import (
     TaskId,
 )
 from esaa_git.core.events.spec import PERSON
-from esaa_git.core.state import Decision, Request
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
