@@ -22,7 +22,7 @@ from esaa_git.core import logid
 from esaa_git.core.canonical import encode
 from esaa_git.core.events import base as records
 from esaa_git.core.invariants import Violation
-from esaa_git.store.commitform import imported_log_id
+from esaa_git.core.logid import imported_log_id
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
