@@ -73,7 +73,7 @@ def import_into(project: Project, file: Path, objects: Path | None = None) -> Im
         EsaaError: as `import_log` does.
     """
     if file.is_dir():
-        file = file / (BUNDLE if objects is None and (file / BUNDLE).is_file() else ACTIVITY)
+        file = file / (BUNDLE if objects is None and exists_below(file, BUNDLE) else ACTIVITY)
     if is_bundle(file):
         return import_bundle(project, file)
     beside = file.parent / OBJECTS

@@ -183,13 +183,17 @@ def test_what_is_derived_is_written_through_no_link(own: Project, outside: Path)
     assert SECRET in (outside / "secret").read_text()
 
 
-@pytest.mark.parametrize("target", ["secret", "not-there"])
-def test_an_import_follows_no_link_either(cloned: Project, outside: Path, target: str) -> None:
-    cloned.write(".roadmap/x", "")
-    (cloned.path / ".roadmap/activity.jsonl").symlink_to(outside / target)
-    said = cloned.fails(3, "import", str(cloned.path / ".roadmap"))
-    assert "'activity.jsonl' is in the way: it is a symbolic link" in said
-    assert SECRET not in said
+@pytest.mark.parametrize("name", ["activity.jsonl", "activity.bundle", "activity.objects.pack"])
+def test_an_import_follows_no_link_either(cloned: Project, outside: Path, name: str) -> None:
+    said = []
+    for target in ("secret", "not-there"):
+        link = cloned.write(f".roadmap/{name}", "").parent / name
+        link.unlink()
+        link.symlink_to(outside / target)
+        said.append(cloned.fails(3, "import", str(cloned.path / ".roadmap")))
+    assert f"'{name}' is in the way: it is a symbolic link" in said[0]
+    assert said[0] == said[1]
+    assert SECRET not in said[0]
 
 
 def test_a_file_is_proposed_through_no_link(own: Project, outside: Path) -> None:
