@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -54,7 +54,8 @@ class LocalConsent:
 
         with self._lock:
             repository = self._repository()
-            files = RepositoryFiles(repository, base or working_tip(repository), programs)
+            tip = base or partial(working_tip, repository)
+            files = RepositoryFiles(repository, tip, programs)
             self._require(repository, f"agent '{entry.name}'", asks_of_agent(entry, files))
 
     def require_checks(self, checks: Sequence[Check], base: str | None = None) -> None:
@@ -64,7 +65,7 @@ class LocalConsent:
             return
         with self._lock:
             repository = self._repository()
-            tip = base or working_tip(repository)
+            tip = base or partial(working_tip, repository)
             files = RepositoryFiles(repository, tip, programs_in_force(repository))
             for check in checks:
                 self._require(repository, f"check '{check.name}'", asks_of_check(check, files))

@@ -6,8 +6,8 @@ import os
 import posixpath
 import shutil
 import stat
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,8 @@ class RepositoryFiles:
     """Implements `ports.consent.NamedFiles`.
 
     Args:
-        commit: whose tree programs work in; None where that is the checkout as it stands.
+        commit: gives the commit whose tree programs work in, when it is first needed; None where
+            that is the checkout as it stands.
         programs: the pinned ones, which run as they are pinned whatever stands elsewhere.
         otherwise: those that a draft takes over where the checkout has none.
     """
@@ -38,7 +39,7 @@ class RepositoryFiles:
     def __init__(
         self,
         repository: Repository,
-        commit: str | None,
+        commit: Callable[[], str | None] | str | None,
         programs: Programs | None = None,
         otherwise: Programs | None = None,
     ) -> None:
@@ -46,7 +47,11 @@ class RepositoryFiles:
         self._otherwise = otherwise
         self.root: Path | None = repository.workdir
         self._repository = repository
-        self._commit = commit
+        self._given = commit
+
+    @cached_property
+    def _commit(self) -> str | None:
+        return self._given() if callable(self._given) else self._given
 
     def which(self, program: str) -> str | None:
         return shutil.which(program, path=search_path())
