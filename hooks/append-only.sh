@@ -3,12 +3,14 @@
 #
 # It refuses, for the ref of the log and with git alone: deletion, any history that is not the
 # old one with commits after it, a merge, a commit without exactly one signature, a second
-# genesis; and refs/replace/* altogether. It does not verify signatures or events: clones do that
-# with 'git esaa verify'. Other refs are none of its business.
+# genesis; and refs/replace/* altogether. Beside the log it knows checkpoints, each a commit of one
+# file that names an event of the log by its number, and never replaced, and proposals that an event
+# of the log names; every other name there is refused. It does not verify signatures or events:
+# clones do that with 'git esaa verify'. Other refs are none of its business.
 #
 # To install it in a bare repository:  cp append-only.sh REPO.git/hooks/pre-receive
-# The log's ref is refs/esaa/events, or what 'git config esaa.eventsRef' says in the repository; without
-# that setting, a branch whose tip has the form of an event is guarded as a log too.
+# The log's ref is refs/esaa/events, or what 'git config esaa.eventsRef' says in the repository;
+# without that setting, a branch whose tip has the form of an event is guarded as a log too.
 
 set -u
 LC_ALL=C GIT_NO_REPLACE_OBJECTS=1
@@ -93,6 +95,22 @@ check_checkpoint() {
 	done
 }
 
+# The event that names a proposal has its commit in event.json, and its attempt in the message.
+check_proposal() {
+	new=$1 ref=$2 attempt=${2##*/}
+	# Whether it is over, the state says, which is not read here: whoever pushes may delete it.
+	is_zero "$new" && return
+	[ "$(git cat-file -t "$new" 2>/dev/null)" = commit ] || refuse "'$ref' names commits only"
+	[ "$(git cat-file commit "$new" | sed '/^$/q' | grep -c '^gpgsig')" = 1 ] ||
+		refuse "'$ref' is no proposal: it has not one signature"
+	[ -n "$log" ] && ! is_zero "$log" || refuse "'$ref' is of no log"
+	for event in $(git rev-list -F --grep="ESAA-Attempt: $attempt" "$log"); do
+		git cat-file blob "$event:event.json" |
+			grep -qF "\"proposal\":{\"commit\":\"$new\"" && return
+	done
+	refuse "'$ref' is named by no event of the log"
+}
+
 commands=$(cat)
 # The log as it will be after the push.
 log=$(git rev-parse -q --verify "$events")
@@ -114,6 +132,8 @@ while read -r old new ref; do
 		case ${ref#"$shared"checkpoints/} in *[!0-9]*) refuse "'$ref' is no name that we know" ;; esac
 		check_checkpoint "$old" "$new" "$ref"
 		;;
+	"$shared"proposals/*/*/*) is_zero "$new" || refuse "'$ref' is no name that we know" ;;
+	"$shared"proposals/*/*-A[1-9]*) check_proposal "$new" "$ref" ;;
 	"$shared"* | refs/esaa/*) is_zero "$new" || refuse "'$ref' is no name that we know" ;;
 	[Rr][Ee][Ff][Ss]/[Ee][Ss][Aa][Aa] | [Rr][Ee][Ff][Ss]/[Ee][Ss][Aa][Aa]/*)
 		refuse "'$ref' is the folder of our records, by another name"

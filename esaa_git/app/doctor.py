@@ -48,8 +48,10 @@ def maintain(project: Project) -> Maintained | None:
         RepositoryError: if git cannot pack, or cannot read its pack back; nothing is lost.
         CorruptedError: if the log ends with something that is no event.
     """
+    from esaa_git.remote.records import forget
     from esaa_git.store.maintenance import maintain as pack
 
+    forget(project.repository)
     return pack(project.repository)
 
 

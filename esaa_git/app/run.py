@@ -186,6 +186,7 @@ def work_through(
     from esaa_git.engine.cycle import cycle
     from esaa_git.engine.requests import carry_out_open
 
+    plain_git.refresh(project.repository, project.note)
     before = project.observer
     if observer is not None:
         project.observer = observer
@@ -195,7 +196,6 @@ def work_through(
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:
         project.observer = before
-    plain_git.refresh(project.repository, project.note)
     state, _ = project.log.load()
     audit = report.audit
     return RunReport(

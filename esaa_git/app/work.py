@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.app.changes import file_updates
 from esaa_git.core.events.base import encode
+from esaa_git.core.refnames import proposal_ref
 from esaa_git.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -370,11 +371,15 @@ def _only_one_held(project: Project, by: str) -> Task | None:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A result that waits for a review."""
+    """A result that waits for a review.
+
+    `ref` names a commit of what it proposes, where it changes files.
+    """
 
     attempt_id: str
     agent: str
     summary: str
+    ref: str | None = None
 
 
 def proposed(project: Project, task_id: str) -> Proposed:
@@ -392,7 +397,10 @@ def proposed(project: Project, task_id: str) -> Proposed:
             f"'{task_id}' does not wait for a review; it is {task.state}",
             hint="run 'git esaa status' to see what does",
         )
-    return Proposed(task.attempt.attempt_id, task.attempt.agent, task.result.summary)
+    repository, attempt_id = project.repository, task.attempt.attempt_id
+    ref = proposal_ref(repository.events_ref, task_id, attempt_id)
+    shown = ref if repository.ref_target(ref) is not None else None
+    return Proposed(attempt_id, task.attempt.agent, task.result.summary, shown)
 
 
 def review(

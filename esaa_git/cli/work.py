@@ -135,6 +135,8 @@ def _show_proposal(project: Project, task_id: str) -> int:
     found = work.proposed(project, task_id)
     say(f"{found.attempt_id} by {found.agent}: {found.summary}")
     print_effect(project, found.attempt_id)
+    if found.ref is not None:
+        say(f"\nto try it: git switch --detach {found.ref}", err=True)
     say(f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True)
     return 0
 

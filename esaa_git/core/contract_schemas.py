@@ -119,7 +119,8 @@ STORAGE_POLICY = record(
         **_VERSION,
         "exchange": record({"request": _KEPT, "response": _KEPT, "max_bytes": integer(0)}),
         "redact": array(text(1000, 1), most=200),
-    }
+    },
+    {"keep_rejected": BOOLEAN},
 )
 
 _AGENT = {

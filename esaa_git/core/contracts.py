@@ -110,6 +110,7 @@ class StoragePolicy:
 
     Attributes:
         redact: regular expressions of RE2 that are redacted beside what every secret looks like.
+        keep_rejected: the lawful part of a rejected answer's files is kept on a ref.
         handed: values that an agent was given, which are redacted in whatever it says; no part of
             the file.
     """
@@ -118,6 +119,7 @@ class StoragePolicy:
     response: str
     max_bytes: int
     redact: tuple[str, ...]
+    keep_rejected: bool = True
     handed: tuple[str, ...] = ()
 
 
@@ -350,6 +352,7 @@ class Contracts:
             exchange["response"],
             exchange["max_bytes"],
             tuple(document["redact"]),
+            document.get("keep_rejected", True),
         )
 
     @cached_property

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import assert_never
 
 from esaa_git.core import canonical, secrets, storage
-from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
+from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.envelope import Envelope, check_payload
+from esaa_git.core.envelope import decode as decode_envelope
 from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.fields import Usage
@@ -31,11 +32,20 @@ from esaa_git.engine.effect import (
     waits_for_review,
 )
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, AgentOutput, call_result, named, reject
+from esaa_git.engine.exchange import (
+    NOTHING_KEPT,
+    Admission,
+    AgentOutput,
+    Kept,
+    call_result,
+    named,
+    reject,
+)
 from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.schedule import require_run
+from esaa_git.engine.shown import show_rejected, show_waiting
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.engine.verifier import Accepted, Repeated
 
@@ -69,7 +79,7 @@ def _admit(
     require_run(tx.state)
     call = call_result(engine, tx.contracts, output)
     if isinstance(verdict, Rejected):
-        return reject(tx, output, verdict, call)
+        return reject(tx, output, verdict, call, kept=_lawful_part(engine, tx, output))
     envelope = verdict.envelope
     given = envelope.payload
     match given:
@@ -163,6 +173,34 @@ def _storable(accepted: Accepted, policy: StoragePolicy) -> Accepted | Rejected:
     return dataclasses.replace(accepted, envelope=kept)
 
 
+def _lawful_part(engine: Engine, tx: Transaction, output: AgentOutput) -> Kept:
+    """Keep of an answer that is refused what no rule of paths, form, size or secrets refuses."""
+    if output.failure is not None or not tx.contracts.storage.keep_rejected:
+        return NOTHING_KEPT
+    envelope = decode_envelope(output.answer.output, max_bytes=tx.contracts.policy.max_output_bytes)
+    if isinstance(envelope, Rejected):
+        return NOTHING_KEPT
+    given, task = envelope.payload, tx.state.tasks.get(envelope.task_id)
+    attempt = None if task is None else task.active_attempt
+    is_its_own = (
+        attempt is not None
+        and attempt.attempt_id == envelope.attempt_id == (output.attempt_id or attempt.attempt_id)
+        and attempt.agent == output.actor
+    )
+    if not isinstance(given, Result) or not given.file_updates or task is None or not is_its_own:
+        return NOTHING_KEPT
+    policy = output.storage(tx.contracts)
+
+    def exposes(update: FileUpdate) -> bool:
+        said = encode(update)
+        return bool(storage.redact_value(said, policy) != said)
+
+    proposal, refused = engine.verifier.lawful_part(given.file_updates, task, tx.contracts, exposes)
+    address = task.task_id, envelope.attempt_id
+    not_kept = tuple(replace(one, path=storage.redact(one.path, policy)) for one in refused)
+    return show_rejected(engine, tx, address, proposal, output.agent or output.actor, not_kept)
+
+
 # -- from a verdict to events -----------------------------------------------------------------
 
 
@@ -186,13 +224,21 @@ def _admit_result(
         if isinstance(found, Unproven):
             return found
         if isinstance(found, Unfit):
-            return reject(tx, output, found.rejected, call, results=found.results)
+            address = task_id, accepted.envelope.attempt_id
+            kept = show_rejected(engine, tx, address, proposal, output.agent or output.actor)
+            return reject(tx, output, found.rejected, call, results=found.results, kept=kept)
         base = proposal.onto
         proposal = found.proposal if found.proposal.files else None
         write = None if proposal is None else effect_of(task, proposal, base, found.results)
+    result = _result(output, accepted.envelope, given, proposal, call)
+    if proposal is not None and needs_review(task, tx.contracts):
+        address = task_id, result.attempt_id
+        author = output.agent or output.actor
+        shown = show_waiting(engine, tx, address, proposal, author=author, actor=output.actor)
+        result = replace(result, proposal=shown)
     accept = AcceptResult(
         actor=output.actor,
-        result=_result(output, accepted.envelope, given, proposal, call),
+        result=result,
         lessons=given.lessons or (),
         write=write,
     )

@@ -31,6 +31,7 @@ from esaa_git.engine.proof import (
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
+from esaa_git.engine.shown import show_rejected
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer
@@ -180,7 +181,7 @@ def finish_task(
     if isinstance(found, Unproven):
         return found
     if isinstance(found, Unfit):
-        return _give_up(tx, task, found)
+        return _give_up(engine, tx, task, found, before)
     write = None
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
@@ -199,9 +200,12 @@ def _consented(
     return ApplyResult(task_id=task_id, write=write, by=grant.by, reason=grant.reason)
 
 
-def _give_up(tx: Transaction, task: Task, unfit: Unfit) -> Admission:
+def _give_up(
+    engine: Engine, tx: Transaction, task: Task, unfit: Unfit, proposal: Proposal
+) -> Admission:
     """Take back a result that cannot be applied to what the branch has become."""
     assert task.attempt is not None
+    author = task.attempt.agent
     rejected = unfit.rejected
     if task.pending_approval is not None:
         reason = rejected.message[:2000]
@@ -209,7 +213,8 @@ def _give_up(tx: Transaction, task: Task, unfit: Unfit) -> Admission:
     output = AgentOutput(
         Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id
     )
-    return reject(tx, output, rejected, NO_CALL, closing=True, results=unfit.results)
+    kept = show_rejected(engine, tx, (task.task_id, task.attempt.attempt_id), proposal, author)
+    return reject(tx, output, rejected, NO_CALL, closing=True, results=unfit.results, kept=kept)
 
 
 def effect_of(

@@ -10,7 +10,16 @@ from esaa_git.core import secrets, storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, StoragePolicy
 from esaa_git.core.events.base import decode
-from esaa_git.core.events.fields import Exchange, ExchangePart, LeftOut, LeftOutFile, Try, Usage
+from esaa_git.core.events.fields import (
+    Exchange,
+    ExchangePart,
+    LeftOut,
+    LeftOutFile,
+    NotKept,
+    Proposed,
+    Try,
+    Usage,
+)
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
 from esaa_git.engine.calls import CallResult
@@ -114,6 +123,17 @@ def _kept(engine: Engine, policy: StoragePolicy, data: bytes, how: str) -> Excha
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept of the files of a rejected answer, and what was not."""
+
+    proposal: Proposed | None = None
+    not_kept: tuple[NotKept, ...] = ()
+
+
+NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """What became of an answer.
 
@@ -140,6 +160,7 @@ def reject(
     *,
     closing: bool = False,
     results: Sequence[CheckResult] = (),
+    kept: Kept = NOTHING_KEPT,
     approval_id: str | None = None,
 ) -> Admission:
     """Record the reject signal for an answer, and say so.
@@ -147,6 +168,7 @@ def reject(
     Args:
         call, closing, approval_id: as in `Reject`.
         results: how the checks ended that were run before the refusal.
+        kept: what of its files was kept.
     """
     task_id, attempt_id = output.task_id, output.attempt_id
     if task_id is None or attempt_id is None or task_id not in tx.state.tasks:
@@ -168,6 +190,8 @@ def reject(
             output=refused,
             call=call,
             results=as_recorded(results),
+            proposal=kept.proposal,
+            not_kept=kept.not_kept,
             approval_id=approval_id,
             closing=closing,
         )

@@ -40,6 +40,8 @@ from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.events.fields import (
     CheckResult,
     Exchange,
+    NotKept,
+    Proposed,
     Severity,
     TaskChanges,
     TaskDefinition,
@@ -288,6 +290,7 @@ class Reject(Record):
         output: what was refused.
         call: how the answer came about.
         results: how the checks ended that were run before the refusal.
+        proposal: what was kept of its files, and `not_kept` what no rule lets be kept.
         approval_id: what a reviewer was asked to decide, whose answer this was.
         closing: give up a result that was admitted already and cannot be applied any more. What
             its agent says after it never does that.
@@ -299,6 +302,8 @@ class Reject(Record):
     output: Output
     call: CallResult = NO_CALL
     results: tuple[CheckResult, ...] = ()
+    proposal: Proposed | None = None
+    not_kept: tuple[NotKept, ...] = ()
     approval_id: str | None = None
     closing: bool = False
 

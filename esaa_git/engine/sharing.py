@@ -8,11 +8,11 @@ agents go on, and what they answer is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from esaa_git.errors import ConflictError, EsaaError, RemoteUnreachable
 from esaa_git.ports.local import Clock
-from esaa_git.ports.log import SharedLog
+from esaa_git.ports.log import ProposalRef, SharedLog
 
 POLL_SECONDS = (1.0, 2.0)
 """How long a worker with nothing to do lets the shared log be: somewhere between the two."""
@@ -70,7 +70,13 @@ class Sharing:
         self._allowed = AT_ONCE
         self._heard()
 
-    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+    def publish(
+        self,
+        tip: str,
+        branch: str,
+        branch_tip: str | None,
+        proposals: Sequence[ProposalRef] = (),
+    ) -> None:
         """Append to the shared log what is stored here and named by no ref yet.
 
         Raises:
@@ -79,7 +85,7 @@ class Sharing:
             RefusedError: if it refuses.
         """
         began = self._clock.monotonic()
-        self._shared.publish(tip, branch, branch_tip)
+        self._shared.publish(tip, branch, branch_tip, proposals)
         self.took = self._clock.monotonic() - began
         self._won += 1
         self._heard()

@@ -22,6 +22,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.events import FileWrite
 from esaa_git.core.events.file_write import FileDelete
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, Carrier, State
@@ -34,7 +35,7 @@ from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
-from esaa_git.ports.log import Attachments, LogTransaction
+from esaa_git.ports.log import Attachments, LogTransaction, ProposalRef
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class Transaction:
         self.now = max(timestamp(now), state.ts)
         self.events: list[StoredEvent] = []
         self.followup: Followup | None = None
+        self.proposals: list[ProposalRef] = []
         self.leases = leases
 
     @property
@@ -127,9 +129,13 @@ class Transaction:
         self.events.append(stored)
         return stored
 
-    def sign(self, payload: bytes) -> bytes:
-        """Return the orchestrator's signature of a commit's unsigned bytes."""
-        return self._writer.sign(payload)
+    def sign(self, payload: bytes, actor: str = ORCHESTRATOR) -> bytes:
+        """Return the signature of a commit's unsigned bytes by the key of this actor's events."""
+        return self._writer.sign(payload, actor)
+
+    def show(self, proposal: ProposalRef) -> None:
+        """Have a proposal's ref name its commit when the event that names it is recorded."""
+        self.proposals.append(proposal)
 
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         """Return a person's signature of a decision document."""
@@ -141,7 +147,8 @@ class Transaction:
 
     def commit(self) -> None:
         """Record the events, and move the branch with them."""
-        self._writer.commit(None if self.followup is None else self.followup.move)
+        move = None if self.followup is None else self.followup.move
+        self._writer.commit(move, self.proposals)
 
 
 def _attachments(event: Event) -> Attachments:
@@ -262,7 +269,7 @@ def _publish(engine: Engine, transaction: Transaction) -> None:
     branch = str(transaction.state.run.branch)
     followup = transaction.followup
     branch_tip = engine.branch.tip(branch) if followup is None else followup.move.new
-    engine.sharing.publish(transaction.events[-1].commit, branch, branch_tip)
+    engine.sharing.publish(transaction.events[-1].commit, branch, branch_tip, transaction.proposals)
 
 
 def _bring_checkouts(engine: Engine, followup: Followup) -> None:

@@ -6,7 +6,7 @@ commit, so the complete output is validated before the first effect (INV-003).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from esaa_git.core.answer import (
@@ -24,7 +24,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import LESSONS_OF_ATTEMPT
 from esaa_git.core.envelope import Envelope, decode
-from esaa_git.core.events.fields import LeftOutFile
+from esaa_git.core.events.fields import LeftOutFile, NotKept
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.paths import check_tree
 from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out
@@ -33,6 +33,8 @@ from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
+
+NOT_KEPT = 1000  # paths of a rejected answer that are named and not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,46 @@ class Verifier:
             )
         proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
         return self._collisions(proposal) or proposal
+
+    def lawful_part(
+        self,
+        updates: Sequence[FileUpdate],
+        task: Task,
+        contracts: Contracts,
+        exposes: Callable[[FileUpdate], bool],
+    ) -> tuple[Proposal | None, tuple[NotKept, ...]]:
+        """Return what of a refused answer no rule refuses by itself, and the other paths.
+
+        `exposes` answers whether an update holds what looks like a secret.
+        """
+        policy, boundary = contracts.policy, self.boundary(task, contracts)
+        assert task.attempt is not None
+        base = task.attempt.base
+        files: list[FileChange] = []
+        refused: list[NotKept] = []
+        lines, taken = 0, set[str]()
+        for update in updates:
+            fault = check_updates([update], boundary, policy.max_files)
+            found = fault or self._resolve_update(update, base, policy.max_file_bytes)
+            code = found.code if isinstance(found, Rejected) else None
+            if code is None and exposes(update):
+                code = RejectCode.SECRET_EXPOSED
+            if code is None and found is not None and not isinstance(found, Rejected):
+                change, count = found
+                touched = {change.path, change.source or change.path}
+                if len(files) >= policy.max_files or touched & taken:
+                    code = RejectCode.TOO_MANY_FILES
+                elif lines + count > policy.max_patch_lines:
+                    code = RejectCode.PATCH_TOO_LARGE
+                else:
+                    files.append(change)
+                    taken |= touched
+                    lines += count
+            if code is not None and len(refused) < NOT_KEPT and update.path.isprintable():
+                refused.append(NotKept(path=update.path, code=code))
+        proposal = Proposal(tuple(sorted(files, key=_by_path)), base, lines)
+        is_sound = files and self._collisions(proposal) is None
+        return proposal if is_sound else None, tuple(refused)
 
     def _resolve_update(
         self, update: FileUpdate, base: str, max_bytes: int

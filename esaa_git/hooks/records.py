@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from esaa_git.core import refnames
 from esaa_git.errors import RefusedError
 from esaa_git.hooks.commands import Record
+from esaa_git.store.log import load_tip
 from esaa_git.store.repository import Repository
 from esaa_git.verification.failure import check_name
-from esaa_git.verification.published import Unfounded, check_checkpoint
+from esaa_git.verification.published import Unfounded, check_checkpoint, check_proposal, is_over
 
 
 def check_records(
@@ -27,11 +28,15 @@ def check_records(
                 assert name.seq is not None
                 assert command.new is not None  # a deletion was refused by its text alone
                 check_checkpoint(repository, name.seq, command.new, old, log_tip)
-            else:
-                raise Unfounded("no event of the log names it")
+            elif command.new is not None:
+                check_proposal(repository, str(name.task), str(name.attempt), command.new, log_tip)
+            elif log_tip is None or not is_over(
+                load_tip(repository, log_tip).state, str(name.task), str(name.attempt)
+            ):
+                raise Unfounded("it is not over: a later attempt or the end of its task lets it go")
         except Unfounded as reason:
             raise RefusedError(
-                f"'{command.ref}' is refused: it is not the {name.kind} that its name says",
+                f"'{command.ref}' is refused: it is not what a {name.kind} of this name is",
                 cause=f"{check_name(1)}: {reason}",
                 hint="'git esaa push' sends the records that belong to the log, with the log",
             ) from reason

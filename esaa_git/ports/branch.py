@@ -48,6 +48,22 @@ class Effect:
     assisted_by: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an attempt proposes, ready to be committed so that anybody can check it out.
+
+    `changes` is as in `Effect`; `rejected` says that the answer broke a rule.
+    """
+
+    parent: str
+    changes: Mapping[str, FileEntry | None]
+    author: str
+    ts: str
+    task_id: str
+    attempt_id: str
+    rejected: bool
+
+
 class WorkingBranch(Protocol):
     """The branches that effects arrive on, by name without `refs/heads/`."""
 
@@ -85,6 +101,10 @@ class EffectCommits(Protocol):
 
     def commit_effect(self, effect: Effect, sign: Callable[[bytes], bytes]) -> str:
         """Store the effect commit and return its id."""
+        ...
+
+    def commit_proposal(self, shown: Shown, sign: Callable[[bytes], bytes]) -> tuple[str, str]:
+        """Store the commit of a proposal and return its id and that of its tree."""
         ...
 
     def commit_merge(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.state import State
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.files import FileEntry
@@ -37,6 +38,15 @@ class Tip:
     log_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProposalRef:
+    """The commit that shows what an attempt proposes."""
+
+    task_id: str
+    attempt_id: str
+    commit: str
+
+
 class LogTransaction(Protocol):
     """A chain of events being written after one tip. Nothing counts until `commit`.
 
@@ -57,10 +67,6 @@ class LogTransaction(Protocol):
         """Whether a person's key is at hand, and the orchestrator's is not."""
         ...
 
-    def sign(self, payload: bytes) -> bytes:
-        """Return the orchestrator's armoured signature of a commit's unsigned bytes."""
-        ...
-
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         """Return a person's armoured signature of a decision document.
 
@@ -69,8 +75,20 @@ class LogTransaction(Protocol):
         """
         ...
 
-    def commit(self, branch: BranchMove | None = None) -> None:
+    def sign(self, payload: bytes, actor: str = ORCHESTRATOR) -> bytes:
+        """Return the armoured signature of a commit's unsigned bytes.
+
+        Args:
+            actor: by the key that signs this actor's events.
+        """
+        ...
+
+    def commit(
+        self, branch: BranchMove | None = None, proposals: Sequence[ProposalRef] = ()
+    ) -> None:
         """Move the log's ref, and then the working branch, from where this transaction began.
+
+        Refs of proposals, which the events name, move with them.
 
         Raises:
             ConflictError: if either ref is not where it was, or is locked; nothing has moved.
@@ -111,7 +129,13 @@ class SharedLog(Protocol):
 
     name: str
 
-    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+    def publish(
+        self,
+        tip: str,
+        branch: str,
+        branch_tip: str | None,
+        proposals: Sequence[ProposalRef] = (),
+    ) -> None:
         """Append by compare-and-swap what leads to `tip`; log and branch move there, or neither.
 
         Raises:

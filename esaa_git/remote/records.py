@@ -6,14 +6,34 @@ nothing is sent that would hold up the whole push, and nothing taken that only h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from esaa_git.core import refnames
+from esaa_git.core.state import State
 from esaa_git.ports.refs import RefMove
+from esaa_git.store.log import load_tip
 from esaa_git.store.position import contains
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
-from esaa_git.verification.published import Unfounded, check_checkpoint
+from esaa_git.verification.published import Unfounded, check_checkpoint, check_proposal, is_over
+
+
+def forget(repository: Repository) -> None:
+    """Delete the refs of proposals of which nothing more comes, by the log that is here."""
+    refs, log = GitRefs(repository), repository.events_ref
+    tip, here = refs.read(log), refs.list(refnames.proposals(log))
+    if tip is None or not here:
+        return
+    state = load_tip(repository, tip).state
+    refs.delete([ref for ref in here if may_go(ref, log, state)])
+
+
+def may_go(ref: str, log: str, state: State) -> bool:
+    """Answer whether a ref is that of a proposal of which nothing more comes."""
+    name = refnames.classify(ref, log)
+    return (
+        name is not None and name.task is not None and is_over(state, name.task, str(name.attempt))
+    )
 
 
 class Records:
@@ -28,7 +48,10 @@ class Records:
         self._refs = GitRefs(repository)
         self._name = name
         self._log = repository.events_ref
-        self._folders = {"checkpoints": refnames.checkpoints(self._log)}
+        self._folders = {
+            "checkpoints": refnames.checkpoints(self._log),
+            "proposals": refnames.proposals(self._log),
+        }
 
     def refspecs(self, target: str) -> list[str]:
         """Return what brings them below `target`, without a `+`."""
@@ -45,22 +68,27 @@ class Records:
         self, records: Mapping[str, str], there: Mapping[str, str], log_tip: str
     ) -> tuple[dict[str, str], list[str]]:
         """Return the records that a server takes, and in words which ones are left out, and why."""
-        sent, left = {}, []
+        sent: dict[str, str] = {}
+        left: list[str] = []
+        state = load_tip(self._repository, log_tip).state
         for ref, oid in records.items():
             known = there.get(ref)
+            if may_go(ref, self._log, state):
+                sent |= {} if known is None else {ref: ""}
+                continue
             if known == oid:
                 continue
-            if known is not None and known not in self._repository.odb:
-                left.append(f"'{ref}' stays here: '{self._name}' has one that was not fetched yet")
-                continue
-            if known is not None and contains(self._repository, known, oid):
-                continue  # the remote is ahead
-            try:
-                self._check(ref, oid, known, log_tip)
-            except Unfounded as reason:
-                left.append(f"'{ref}' stays here: {reason}")
-            else:
+            if not self._is_proposal(ref) and known is not None:
+                if known not in self._repository.odb:
+                    left.append(f"'{ref}' stays here: '{self._name}' has one that is not here")
+                    continue
+                if contains(self._repository, known, oid):
+                    continue  # the remote is ahead
+            reason = self._reason(ref, oid, known, log_tip)
+            if reason is None:
                 sent[ref] = oid
+            else:
+                left.append(f"'{ref}' stays here: {reason}")
         return sent, left
 
     # -- taking ---------------------------------------------------------------------------------
@@ -82,13 +110,13 @@ class Records:
 
     def _take(self, ours: str, arrived: str, log_tip: str) -> str | None:
         old, new = self._refs.read(ours), str(self._refs.read(arrived))
-        if old == new:
+        if old == new or may_go(ours, self._log, load_tip(self._repository, log_tip).state):
             return None
-        reason = self._reason(lambda: self._check(ours, new, old, log_tip))
+        reason = self._reason(ours, new, old, log_tip)
         if reason is None:
             self._refs.move([RefMove(ours, old, new, f"esaa: from {self._name}")])
             return None
-        if old is None or self._reason(lambda: self._check(ours, new, None, log_tip)) is not None:
+        if old is None or self._reason(ours, new, None, log_tip) is not None:
             return f"'{ours}' on '{self._name}' is left there: {reason}"
         if contains(self._repository, old, new):
             return None  # what is here is ahead
@@ -97,15 +125,20 @@ class Records:
             "each other: compare the two before you trust either"
         )
 
-    def _reason(self, check: Callable[[], None]) -> Unfounded | None:
+    def _reason(self, ref: str, new: str, old: str | None, log_tip: str) -> Unfounded | None:
+        """Return why a server would not take this on a ref where `old` is, or None."""
+        name = refnames.classify(ref, self._log)
         try:
-            check()
+            if name is not None and name.seq is not None:
+                check_checkpoint(self._repository, name.seq, new, old, log_tip)
+            elif name is not None and name.task is not None:
+                # What was kept of a rejected answer may take the place of what waited.
+                check_proposal(self._repository, name.task, str(name.attempt), new, log_tip)
+            else:
+                return Unfounded("its name is none of a record")
         except Unfounded as reason:
             return reason
         return None
 
-    def _check(self, ref: str, new: str, old: str | None, log_tip: str) -> None:
-        name = refnames.classify(ref, self._log)
-        if name is None or name.seq is None:
-            raise Unfounded("its name is none of a record")
-        check_checkpoint(self._repository, name.seq, new, old, log_tip)
+    def _is_proposal(self, ref: str) -> bool:
+        return ref.startswith(self._folders["proposals"])

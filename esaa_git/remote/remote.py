@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+from esaa_git.core import refnames
 from esaa_git.errors import (
     ConfigurationError,
     ConflictError,
@@ -26,10 +27,11 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.faults import Point, reach
+from esaa_git.ports.log import ProposalRef
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
 from esaa_git.remote.parts import send_in_parts
-from esaa_git.remote.records import Records
+from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.log import load_tip
@@ -298,6 +300,7 @@ class Remote:
                 events, lambda oid: self._send({self.log_ref: oid}), lambda: self._send(moving)
             )
             reach(Point.PUSH_DONE)
+        forget(here)
         self._remember_pushed(local, branch, refs.get(f"{_HEADS}{branch}"))
         return sorted(moving)
 
@@ -306,7 +309,13 @@ class Remote:
         newer = takewhile(lambda oid: oid != theirs, walk_back(self._repository, local))
         return list(newer)[::-1]
 
-    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+    def publish(
+        self,
+        tip: str,
+        branch: str,
+        branch_tip: str | None,
+        proposals: Sequence[ProposalRef] = (),
+    ) -> None:
         """Push what leads to `tip`, which no ref here has to name yet, and the branch with it.
 
         git takes nothing that does not go forward from where the remote is at that moment.
@@ -319,6 +328,8 @@ class Remote:
         moving = {self.log_ref: tip}
         if branch_tip is not None and branch_tip != self.branch_tip(branch):
             moving[_HEADS + branch] = branch_tip
+        for one in proposals:
+            moving[refnames.proposal_ref(self.log_ref, one.task_id, one.attempt_id)] = one.commit
         self._send(moving)
         reach(Point.PUSH_DONE)
         self._remember_pushed(tip, branch, branch_tip)
@@ -366,7 +377,10 @@ class Remote:
         return {}
 
     def _send(self, moving: dict[str, str]) -> None:
-        specs = [f"{oid}:{ref}" for ref, oid in moving.items()]
+        # What an attempt proposed may give way to what was kept of it; nothing else is forced.
+        forced = refnames.proposals(self.log_ref)
+        specs = [f"{'+' * ref.startswith(forced)}{oid}:{ref}" for ref, oid in moving.items()]
+        specs = [spec.removeprefix("+") if spec.startswith("+:") else spec for spec in specs]
         reach(Point.PUSH_BEGUN)
         try:
             self._git("push", "--porcelain", "--atomic", "--no-verify", "--", self.name, *specs)

@@ -8,10 +8,11 @@ not, nothing moves, and a person brings the two together by `git esaa sync`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.ports.branch import Checkouts
+from esaa_git.ports.log import ProposalRef
 from esaa_git.remote.incoming import Incoming
 from esaa_git.remote.reconcile import apply
 from esaa_git.remote.remote import Remote
@@ -44,9 +45,15 @@ class SharedRemote:
         self._say = say
         self._is_behind = False
 
-    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+    def publish(
+        self,
+        tip: str,
+        branch: str,
+        branch_tip: str | None,
+        proposals: Sequence[ProposalRef] = (),
+    ) -> None:
         try:
-            self._remote.publish(tip, branch, branch_tip)
+            self._remote.publish(tip, branch, branch_tip, proposals)
         except ConflictError:
             self._is_behind = True  # no need to ask again
             raise

@@ -10,7 +10,7 @@ import pygit2
 
 from esaa_git.core.event import epoch_seconds
 from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
-from esaa_git.ports.branch import BranchMove, Effect
+from esaa_git.ports.branch import BranchMove, Effect, Shown
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
 from esaa_git.store.objects import COMMIT, encode_commit, sign_commit
@@ -118,6 +118,18 @@ class GitEffects:
             assisted_by=effect.assisted_by,
         )
         return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
+
+    def commit_proposal(self, shown: Shown, sign: Callable[[bytes], bytes]) -> tuple[str, str]:
+        tree = self._trees.with_changes(self._trees.root(shown.parent), shown.changes)
+        payload = commitform.proposal_commit(
+            tree=tree,
+            parent=shown.parent,
+            author=shown.author,
+            ts=shown.ts,
+            attempt_id=shown.attempt_id,
+            rejected=shown.rejected,
+        )
+        return self._repository.put(COMMIT, sign_commit(payload, sign(payload))), tree
 
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]

@@ -114,6 +114,29 @@ def effect_commit(
     )
 
 
+def proposal_commit(
+    *, tree: str, parent: str, author: str, ts: str, attempt_id: str, rejected: bool
+) -> bytes:
+    """Return the unsigned bytes of the commit that shows what an attempt proposes.
+
+    Its message claims no event and holds no word of an agent's.
+
+    Args:
+        author: who proposes it, as in `identity`.
+        rejected: the answer broke a rule; else it waits for a review.
+    """
+    when = f"{epoch_seconds(ts)} +0000"
+    said = proposal_message(attempt_id, rejected=rejected)
+    committer = f"{COMMITTER} {when}"
+    return encode_commit(tree, (parent,), f"{identity(author)} {when}", committer, said)
+
+
+def proposal_message(attempt_id: str, *, rejected: bool) -> str:
+    """Return the message of that commit."""
+    how = "The answer was rejected; this is what could be kept of it."
+    return f"proposal of {attempt_id}\n\n{how if rejected else 'It waits for a review.'}\n"
+
+
 def _message(task_id: str, summary: str) -> str:
     """Return subject and body from a summary that may have any length and many lines.
 

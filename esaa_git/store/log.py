@@ -6,7 +6,7 @@ and costs the same at event 10 and at event 1,000,000.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from esaa_git.core import limits, logid
@@ -15,7 +15,8 @@ from esaa_git.core.contracts import (
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, StoredEvent
 from esaa_git.core.events.operator_request import OperatorRequest
-from esaa_git.core.events.spec import is_person
+from esaa_git.core.events.spec import ORCHESTRATOR, is_person
+from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
     CorruptedError,
@@ -25,7 +26,7 @@ from esaa_git.errors import (
     RepositoryError,
 )
 from esaa_git.ports.branch import BranchMove
-from esaa_git.ports.log import Attachments, Tip
+from esaa_git.ports.log import Attachments, ProposalRef, Tip
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import (
@@ -53,7 +54,7 @@ from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.decision import CarriedDecision, carried_by
 from esaa_git.trust.decision import sign as sign_decision
-from esaa_git.trust.roles import Authority, check_signers
+from esaa_git.trust.roles import Authority, check_signers, signer_set
 from esaa_git.trust.signer import Signer, SigningKeys
 
 _PINNED = ("contracts", "programs")
@@ -395,15 +396,28 @@ class GitLogTransaction:
         """Whether a person's key is at hand, and the orchestrator's is not."""
         return self._log.keys.alone
 
-    def sign(self, payload: bytes) -> bytes:
-        """Return the orchestrator's signature of a commit's bytes."""
-        return (self._orchestrator or self._log.keys.signer).sign(payload)
-
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         """Return a person's signature of a decision document."""
         return sign_decision(self._log.keys.of(actor), document)
 
-    def commit(self, branch: BranchMove | None = None) -> None:
+    def sign(self, payload: bytes, actor: str = ORCHESTRATOR) -> bytes:
+        """Return the signature of a commit's bytes by the key that signs this actor's events."""
+        if is_person(actor):
+            return self._log.keys.of(actor).sign(payload)
+        return self._orchestrators().sign(payload)
+
+    def _orchestrators(self) -> Signer:
+        """Return the orchestrator's key: after a rotation, the one that took over."""
+        keys = self._log.keys
+        if self._orchestrator is None and self._start is not None and keys.following is not None:
+            known = signer_set(self._start.contracts)
+            if not known.roles_of_fingerprint(keys.signer.fingerprint):
+                return keys.following
+        return self._orchestrator or keys.signer
+
+    def commit(
+        self, branch: BranchMove | None = None, proposals: Sequence[ProposalRef] = ()
+    ) -> None:
         """Move the log's ref, then the branch, from where this transaction began."""
         if self._last is None:
             return
@@ -413,6 +427,9 @@ class GitLogTransaction:
         if branch is not None:
             ref = f"refs/heads/{branch.branch}"
             moves.append(RefMove(ref, branch.old, branch.new, message))
+        for one in proposals:
+            ref = proposal_ref(self._log.ref, one.task_id, one.attempt_id)
+            moves.append(RefMove(ref, self._log.refs.read(ref), one.commit, message))
         self._log.refs.move(moves)
         self._log.moved(self._last, self._state_tree, self._authority)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +10,15 @@ from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events.base import encode
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
+from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import RepositoryError
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.checks import Audit
-from esaa_git.ports.log import Attachments, Tip
+from esaa_git.ports.log import Attachments, ProposalRef, Tip
 from esaa_git.testing.world import Commit, Repository
 
 EVENTS: Final = "refs/esaa/events"
@@ -107,18 +109,23 @@ class MemoryLogTransaction:
     def alone(self) -> bool:
         return False
 
-    def sign(self, payload: bytes) -> bytes:
-        return SIGNATURE
-
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         return SIGNATURE
 
-    def commit(self, branch: BranchMove | None = None) -> None:
+    def sign(self, payload: bytes, actor: str = ORCHESTRATOR) -> bytes:
+        return SIGNATURE
+
+    def commit(
+        self, branch: BranchMove | None = None, proposals: Sequence[ProposalRef] = ()
+    ) -> None:
         if self._last is None or self._last == self._start:
             return
         moves = [(EVENTS, self._start, self._last)]
         if branch is not None:
             moves.append((f"refs/heads/{branch.branch}", branch.old, branch.new))
+        for one in proposals:
+            ref = proposal_ref(EVENTS, one.task_id, one.attempt_id)
+            moves.append((ref, self._log.repository.refs.get(ref), one.commit))
         self._log.repository.swap(moves)
         self._log.load()
 

@@ -20,7 +20,7 @@ from esaa_git.core import canonical
 from esaa_git.core.agent_contract import Check
 from esaa_git.errors import AgentError, ConflictError, RepositoryError
 from esaa_git.ports.agent import Workspace
-from esaa_git.ports.branch import BranchMove, Effect, InTheWay
+from esaa_git.ports.branch import BranchMove, Effect, InTheWay, Shown
 from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import Conflict, FileEntry, NotAFile
 from esaa_git.ports.local import Followup
@@ -247,6 +247,13 @@ class MemoryEffects:
         files = changed(self._repository.files(effect.parent), effect.changes)
         said = {name: value for name, value in asdict(effect).items() if name != "changes"}
         return self._repository.put(Commit((effect.parent,), files, said))
+
+    def commit_proposal(self, shown: Shown, sign: Callable[[bytes], bytes]) -> tuple[str, str]:
+        sign(shown.attempt_id.encode())
+        files = changed(self._repository.files(shown.parent), shown.changes)
+        said = {name: value for name, value in asdict(shown).items() if name != "changes"}
+        commit = self._repository.put(Commit((shown.parent,), files, said))
+        return commit, commit
 
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]

@@ -156,7 +156,9 @@ def test_a_task_is_taken_answered_and_reviewed_as_values(
     project.write("src/b.txt", "b\n")
     waiting = work.complete(app, "T-3", "wrote b", ["src/b.txt"], actor=ALICE)
     assert (waiting.kind, waiting.effect_commit) == ("waiting", None)
-    assert work.proposed(app, "T-3") == work.Proposed(given.attempt_id, ALICE, "wrote b")
+    ref = f"refs/esaa/proposals/T-3/{given.attempt_id}"
+    assert work.proposed(app, "T-3") == work.Proposed(given.attempt_id, ALICE, "wrote b", ref)
+    assert project.git("log", "-1", "--format=%an %G?", ref) == f"{ALICE} G"
     with pytest.raises(RefusedError, match="own work"):
         work.review(app, "T-3", approve=True, reason="", actor=ALICE)
     back = work.review(bob, "T-3", approve=False, reason="say more", actor=BOB)

@@ -821,6 +821,22 @@ def what_a_pattern_matches_is_blotted_out(bench: Bench) -> None:
         assert summary == ("Used hush-0000000000." if shown else "Used [redacted].")
 
 
+@scenario(f"{STORAGE}/keep_rejected")
+def the_lawful_part_of_a_rejected_answer_is_kept_or_not(bench: Bench) -> None:
+    """One file is inside of the boundary and one is not."""
+    for value in (True, False):
+        answer = result(write("docs/a.md", "a\n"), write(".roadmap/b.py", "b = 1\n"))
+        done = worked(bench.engine(value, answer))
+        refused = found(done, "output.rejected")[0].payload
+        refs = [ref for ref in done.repository.refs if "/proposals/" in ref]
+        assert (refused.proposal is not None, bool(refs)) == (value, value)
+        left = [one.path for one in refused.not_kept or ()]
+        assert left == ([".roadmap/b.py"] if value else [])
+        if value:
+            files = done.repository.files(refused.proposal.commit)
+            assert ("docs/a.md" in files, ".roadmap/b.py" in files) == (True, False)
+
+
 # ------------------------------------------------------------------------------------- agents_swarm
 
 ECHO = """

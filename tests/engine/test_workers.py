@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from esaa_git.engine.lease import Watched
 from esaa_git.engine.sharing import Sharing
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable, RunHalted
 from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.log import ProposalRef
 from esaa_git.testing.answers import Answering, oblige, says
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -55,7 +56,13 @@ class Shared:
     def name(self) -> str:
         return self.server.name
 
-    def publish(self, tip: str, branch: str, branch_tip: str | None) -> None:
+    def publish(
+        self,
+        tip: str,
+        branch: str,
+        branch_tip: str | None,
+        proposals: Sequence[ProposalRef] = (),
+    ) -> None:
         once, self.server.before_push = self.server.before_push, lambda: None
         once()
         self._reach()

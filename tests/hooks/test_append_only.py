@@ -185,3 +185,21 @@ def test_a_log_on_a_branch_is_known_by_its_form(repo: Path, server: Path, git: G
     assert "only grows" in refused(repo, server, git, f"+{commit(git, repo, [], 'x')}:{branch}")
     assert "not deleted" in refused(repo, server, git, f":{branch}")
     git(repo, "push", "--quiet", "origin", f"{commit(git, repo, [log], said)}:{branch}")
+
+
+def test_a_proposal_is_one_that_the_log_names(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    ref = "refs/esaa/proposals/T-1/T-1-A1"
+    good, other = (commit(git, repo, [], text) for text in ("a proposal", "another"))
+    (repo / "event.json").write_text(f'{{"payload":{{"proposal":{{"commit":"{good}"}}}}}}\n')
+    git(repo, "add", "event.json")
+    event = commit(git, repo, [log[-1]], "agent.result\n\nESAA-Attempt: T-1-A1")
+    assert "named by no event" in refused(repo, server, git, f"{good}:{ref}")
+    git(repo, "push", "--quiet", "--atomic", "origin", f"{event}:{LOG}", f"{good}:{ref}")
+    unsigned = commit(git, repo, [], "a proposal", signed=False)
+    for attack in (other, unsigned, log[0], git(repo, "rev-parse", f"{good}^{{tree}}").strip()):
+        refused(repo, server, git, f"+{attack}:{ref}")
+    assert "named by no event" in refused(repo, server, git, f"{good}:{ref[:-1]}2")
+    assert "no name" in refused(repo, server, git, f"{good}:refs/esaa/proposals/T-2/T-2-A1/x")
+    git(repo, "push", "--quiet", "origin", f":{ref}")

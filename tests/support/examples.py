@@ -131,6 +131,7 @@ _ALL: Final = (
         exchange=_EXCHANGE,
         agent="codex",
         left_out=_LEFT_OUT,
+        proposal={"commit": OID, "tree": OID},
     ),
     _agent(
         "issue.report",
@@ -192,6 +193,8 @@ _ALL: Final = (
         latency_ms=4,
         tries=_TRIES,
         left_out=_LEFT_OUT,
+        proposal={"commit": OID, "tree": OID},
+        not_kept=[{"path": "src/key.py", "code": "SECRET_EXPOSED"}],
     ),
     _orchestrator(
         "orchestrator.file.write",

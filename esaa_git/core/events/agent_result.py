@@ -12,6 +12,7 @@ from esaa_git.core.events.fields import (
     Exchange,
     LeftOut,
     Path,
+    Proposed,
     Sha256,
     TaskId,
     Tries,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 class AgentResult(Payload, action="agent.result", by={AGENT}):
     """What the holder says it did; `checks` are its own words about what holds.
+
+    `proposal` is what waits for a review, on a ref of its own.
 
     `agent` is who did it under a person's key; the person is the actor then, and it is theirs.
     """
@@ -45,6 +48,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     exchange: Exchange | None = None
     agent: Actor | None = None
     left_out: LeftOut | None = None
+    proposal: Proposed | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)

@@ -96,6 +96,20 @@ class Said(Record):
     salt: Oid
 
 
+class Proposed(Record):
+    """A proposal as a signed commit that anybody can check out, and the tree of that commit."""
+
+    commit: Oid
+    tree: Oid
+
+
+class NotKept(Record):
+    """A path of a rejected answer that is not in the tree that was kept of it, and why."""
+
+    path: Path
+    code: Annotated[str, Line(64)]
+
+
 class Usage(Record):
     """What an answer took. `price_source` says by whom, or from which table, it was reckoned."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-from esaa_git.core.events.base import Line, Payload, Record, Stamp, Text
+from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
 from esaa_git.core.events.fields import (
     ApprovalId,
     AttemptId,
@@ -13,6 +13,8 @@ from esaa_git.core.events.fields import (
     Detail,
     Exchange,
     LeftOut,
+    NotKept,
+    Proposed,
     Sha256,
     TaskId,
     Tries,
@@ -37,7 +39,10 @@ class Output(Record):
 
 
 class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
-    """An agent's answer broke a rule; with `approval_id`, a reviewer's."""
+    """An agent's answer broke a rule; with `approval_id`, a reviewer's.
+
+    `proposal` is what was kept of its files, and `not_kept` names those that no rule lets be kept.
+    """
 
     task_id: TaskId
     attempt_id: AttemptId
@@ -53,6 +58,8 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     latency_ms: int | None = None
     tries: Tries | None = None
     left_out: LeftOut | None = None
+    proposal: Proposed | None = None
+    not_kept: Annotated[tuple[NotKept, ...], Count(most=1000)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task = draft.task(self.task_id)

@@ -134,6 +134,8 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         latency_ms=call.latency_ms,
         tries=call.tries,
         left_out=call.left_out,
+        proposal=wanted.proposal,
+        not_kept=wanted.not_kept or None,
     )
     attempt = task.attempt
     if wanted.approval_id is not None:
