@@ -55,7 +55,8 @@ def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 def shown(text: object) -> str:
     """Return text as `say` prints it on a terminal, with the colours that `style` gave it."""
-    return "\x1b".join(visible(part, keep="\n\t") for part in str(text).split(_OURS))
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    return "\x1b".join(visible(part, keep="\n\t") for part in words.split(_OURS))
 
 
 def print_json(value: Any) -> None:
