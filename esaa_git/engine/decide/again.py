@@ -41,7 +41,7 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
     payload = wanted.payload
     match payload:
         case TaskUpdate():
-            return (_update_again(state, contracts, payload),)
+            return (_update_again(state, contracts, payload, wanted.actor),)
         case RunInit():
             payload = replace(payload, run_id=next_run(state))
         case LessonRecord():
@@ -74,7 +74,7 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
     return (by_actor(wanted.actor, payload),)
 
 
-def _update_again(state: State, contracts: Contracts, payload: TaskUpdate) -> NewEvent:
+def _update_again(state: State, contracts: Contracts, payload: TaskUpdate, actor: str) -> NewEvent:
     task = find_task(state, payload.task_id)
     allowed = payload.attempts_allowed
     if allowed is not None and allowed <= task.attempts_used:
@@ -86,4 +86,5 @@ def _update_again(state: State, contracts: Contracts, payload: TaskUpdate) -> Ne
         by=payload.by,
         changes=payload.changes,
         attempts_allowed=allowed,
+        actor=actor,
     )
