@@ -1077,7 +1077,7 @@ def test_a_hook_that_is_killed_while_it_verifies_takes_nothing(full: Shared, nam
 def test_every_word_of_a_forged_commit_is_made_visible(full: Shared) -> None:
     """What was pushed ends on somebody's terminal."""
     tree, parent = full.project.git("rev-parse", f"{MAIN}^{{tree}}"), full.project.head(MAIN)
-    message = "x\n\nESAA-Event: \x1b[2J\x07\nESAA-Task: \x1b]0;\x07\n"
+    message = "x\n\nESAA-Event: 3f2a91c\x1b[2J\x07\nESAA-Task: \x1b]0;\x07\n"
     forged = full.project.git("commit-tree", tree, "-p", parent, stdin=message)
     said = full.refused(f"{forged}:{MAIN}")
     assert "\x1b[2J" not in said
