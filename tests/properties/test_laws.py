@@ -444,6 +444,12 @@ def resolve_an_issue(walk: Walk, number: int) -> object:
 
 
 @step
+def withdraw_a_lesson(walk: Walk, number: int) -> object:
+    lesson_id = f"LES-{1 + number % (walk.state.run.lessons + 1):04d}"
+    return operator.withdraw_lesson(walk.engine, lesson_id, walk.person(number), "wrong")
+
+
+@step
 def override(walk: Walk, number: int) -> object:
     return operator.override(
         walk.engine, walk.some_task(number, "done"), walk.person(number), "wrong"
@@ -593,10 +599,12 @@ def test_the_walks_lead_everywhere() -> None:
             if isinstance(event.payload, TaskUpdate):
                 rows.add(("task", event.payload.from_, "task.update", event.payload.cause))
             state = evolve(state, event)
-    # Said by the engine's health, by policy and by a failed verification, which no step here is.
+    # Said by the engine's health, by policy, by an agent that reviews and by a failed verification,
+    # which no step here is.
     assert set(ACTIONS) - set(seen) == {
         "orchestrator.health",
         "policy.decision",
+        "review.result",
         "verify.fail",
     }
     updates = {row[:4] for row in TABLE if row.entity == "task" and row.action == "task.update"}
