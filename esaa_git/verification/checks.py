@@ -86,7 +86,7 @@ class _Presence:
 
     def put(self, kind: int, data: bytes) -> str:
         oid = object_id(kind, data)
-        found, stored = self._reader(oid, len(data))
+        found, stored = self._reader(oid)  # whose size is known: git names it by its content
         if found != kind or stored != data:
             raise MalformedObject(f"object {oid} is damaged")
         return oid
