@@ -57,7 +57,10 @@ class _Key:
     named: str
     made: bool
     public: str
-    style: str = "ssh"
+
+    @property
+    def is_ssh(self) -> bool:
+        return " " in self.public  # an OpenPGP key's is its fingerprint alone
 
 
 def init(
@@ -112,7 +115,7 @@ def init(
         plain_git.refresh(repository, project.note)
         agree_to_written(project, written)
     both = ((("orchestrator",), ours), (_roles_of(person), theirs))
-    lines = tuple(_line(names, one) for names, one in both if one.style == "ssh")
+    lines = tuple(_line(names, one) for names, one in both if one.is_ssh)
     return Begun(
         written,
         ours.named,
@@ -161,7 +164,7 @@ def _key(project: Project, name: str, given: str | None, style: str) -> _Key:
         style = repository.setting("esaa.keyFormat") or "ssh"
     if configured is not None:
         spec = KeySpec(style, configured, repository.gpg_program)
-        return _Key(configured, False, load_signer(spec).public_key_line, style)
+        return _Key(configured, False, load_signer(spec).public_key_line)
     made = _new_key(name, f"git-esaa orchestrator of {name}")
     repository.set_local("esaa.signingKey", made.named)
     repository.set_local("esaa.keyFormat", "ssh")
@@ -177,7 +180,7 @@ def _persons_key(project: Project, name: str, person: str, given: str | None, ou
     named = given or repository.setting("esaa.approverKey")
     if named is not None:
         spec = key_spec(named, repository.gpg_program)
-        found = _Key(named, False, load_signer(spec).public_key_line, spec.format)
+        found = _Key(named, False, load_signer(spec).public_key_line)
         if _is_same(found, ours):
             raise UsageError(
                 f"the orchestrator signs with '{named}' already",
@@ -276,7 +279,7 @@ def _signers(project: Project, checkout: Path, person: str, ours: _Key, theirs: 
     )
     entries = ""
     for principals, key in ((("orchestrator",), ours), (_roles_of(person), theirs)):
-        if key.style == "ssh":
+        if key.is_ssh:
             text += _line(principals, key) + "\n"
             continue
         public = read_public_key(key.public, project.repository.gpg_program)

@@ -282,6 +282,7 @@ def start(
         )
     else:
         refuse_second_log(project)
+    _ = project.log.signer  # a run that the orchestrator cannot go on with does not begin
     _require_agents(project, plan, done_before, branch, agent)
     done = runs.apply(
         project.engine,
