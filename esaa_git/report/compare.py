@@ -13,8 +13,17 @@ from esaa_git.core.printable import visible
 from esaa_git.core.record import JsonRecord
 from esaa_git.core.state import State
 
-TABLES = ("tasks", "issues", "lessons", "approvals", "notes", "decisions", "requests")
-SINGLES = ("project", "run", "supersessions", "accepted_lessons")
+TABLES = (
+    "tasks",
+    "issues",
+    "lessons",
+    "approvals",
+    "notes",
+    "carriers",
+    "decisions",
+    "requests",
+)
+SINGLES = ("project", "run", "supersessions", "accepted_lessons", "programs")
 
 Document = tuple[str, str]
 """A table and a record's id; the table is empty for the single documents, as in `State.touched`."""

@@ -8,7 +8,7 @@ from typing import cast
 
 import pygit2
 
-from esaa_git.core.state import State
+from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import CorruptedError, RepositoryError
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import MalformedObject, decode_tree, object_id
@@ -69,8 +69,9 @@ class _Ids:
 def state_tree_id(state: State) -> str:
     """Return the id of the `roadmap/` tree that holds exactly this state."""
     documents = {("", "project"), ("", "run")}
-    if state.supersessions.by_task:
-        documents.add(("", "supersessions"))
+    for name in ("supersessions", "accepted_lessons", "programs"):
+        if getattr(state, name) != getattr(EMPTY, name):
+            documents.add(("", name))
     for table in TABLES:
         documents.update((table, key) for key in getattr(state, table))
     whole = replace(state, touched=frozenset(documents))
