@@ -224,7 +224,7 @@ class Edited:
     """An edit of the files that name the keys.
 
     `changed` are the names of the files that it wrote, none where it changed nothing; `roles` are
-    what the key has by it, and `keyring` is what stands there now.
+    what the key has by it, `person` whose it is, and `keyring` is what stands there now.
     """
 
     fingerprint: str
@@ -232,6 +232,7 @@ class Edited:
     changed: tuple[str, ...]
     keyring: Keyring
     is_configured: bool = False
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +263,8 @@ def trust(
 
     Args:
         given: a .pub file, a public key line, or the fingerprint of an OpenPGP key.
-        person: whose key it is, an e-mail address; needed for roles of people, except where the
-            key's line names one already.
+        person: whose key it is, an e-mail address; by default whom the key's line names already,
+            or the address that its comment begins with, as in the files that `create` writes.
 
     Raises:
         UsageError: if roles of people and of machines are mixed, or nobody is named.
@@ -276,13 +277,21 @@ def trust(
     checkout, before = editable_keyring(project)
     public = read_public_key(given, project.repository.gpg_program)
     if set(roles) & set(PEOPLE):
+        said = public.comment.partition(" ")[0]
         person = person or before.person_of(public.fingerprint)
+        person = person or (said if is_person(said) else None)
     _check_owner(roles, person)
     after = before.trust(public, roles, person=person or "")
     check_lines(after.signers)
     changed = () if after is before else tuple(write_keyring(checkout, before, after))
     named = tuple(sorted(after.roles_of(public.fingerprint)))
-    return Edited(public.fingerprint, named, changed, after)
+    return Edited(
+        public.fingerprint,
+        named,
+        changed,
+        after,
+        person=after.person_of(public.fingerprint),
+    )
 
 
 def _check_owner(roles: Sequence[str], person: str | None) -> None:

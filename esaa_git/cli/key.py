@@ -158,7 +158,8 @@ def create(
     "--as",
     "person",
     metavar="EMAIL",
-    help="Whose key it is; for contributors, approvers and admins.",
+    help="Whose key it is; for contributors, approvers and admins. By default the address that its "
+    "comment begins with.",
 )
 @pass_project
 def trust(project: Project, given: str, roles: tuple[str, ...], person: str | None) -> None:
@@ -172,7 +173,8 @@ def trust(project: Project, given: str, roles: tuple[str, ...], person: str | No
     named = ", ".join(edited.roles)
     _print_changed(edited.changed)
     if edited.changed:
-        say(f"{edited.fingerprint} gets the roles: {named}")
+        whose = f", as the key of {edited.person}" if edited.person else ""
+        say(f"{edited.fingerprint} gets the roles: {named}{whose}")
     else:
         say(f"{edited.fingerprint} has the roles already: {named}")
     _print_when(project, edited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -159,7 +160,8 @@ def test_trust_writes_one_line_and_says_when_it_counts(project: Project, tmp_pat
     assert "whose key it is" in project.fails(USAGE, "key", "trust", *given)
     out = project.ok("key", "trust", *given, "--as", GUEST)
     public = (tmp_path / "key.pub").read_text()
-    assert project.read(SIGNERS) == f'{before}{GUEST},approver namespaces="git" {public}'
+    namespaces = 'namespaces="git,git-esaa-decision"'
+    assert project.read(SIGNERS) == f"{before}{GUEST},approver {namespaces} {public}"
     assert "takes effect when the log begins" in out
     again = project.ok("key", "trust", public.strip(), "--role", "approver")
     assert "has the roles already" in again
@@ -474,3 +476,20 @@ def test_a_person_reviews_with_a_key_of_their_own(tmp_path: Path, git: Git) -> N
     assert signed_by(project, "approval.deny") == {approver}
     assert signed_by(project, "task.update") == {project.signer.fingerprint}
     project.check()
+
+
+def test_a_key_that_create_made_is_trusted_by_the_command_that_it_names(
+    project: Project, tmp_path: Path
+) -> None:
+    path = tmp_path / "second"
+    said = project.esaa("key", "create", "--role", "approver", "--out", str(path))
+    command = re.findall("'git esaa ([^']*)'", said.out + said.err)[-1].split()
+    assert "as the key of " in project.ok(*command)
+
+
+def test_a_comment_that_is_no_address_names_nobody(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "second"
+    project.ok("key", "create", "--role", "approver", "--out", str(path))
+    public = path.with_suffix(".pub").read_text(encoding="utf-8").split()[:2]
+    said = project.fails(USAGE, "key", "trust", f"{' '.join(public)} laptop", "--role", "approver")
+    assert "whose key it is" in said
