@@ -323,8 +323,10 @@ def test_a_branch_with_the_words_of_an_event_is_no_log(full: Shared) -> None:
     full.taken(":refs/heads/topic")
 
 
-def test_a_second_log_on_a_branch_is_refused_and_a_named_one_is_not(full: Shared) -> None:
+def test_a_second_log_on_a_branch_is_refused_and_may_go(full: Shared, git: Git) -> None:
     assert "the log of this repository is" in full.refused(f"{LOG}:refs/heads/copy")
     full.configure("esaa.eventsRef", LOG)
-    full.taken(f"{LOG}:refs/heads/copy")
+    assert "check 11, " in full.refused(f"{LOG}:refs/heads/copy")
+    # What was there before is no log where a setting names another ref.
+    git(full.server, "update-ref", "refs/heads/copy", full.at())
     full.taken(":refs/heads/copy")

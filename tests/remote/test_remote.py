@@ -724,7 +724,7 @@ def test_log_and_branch_are_pushed_together_or_not_at_all(longer: Team) -> None:
 def test_setup_says_what_it_does_once(team: Team) -> None:
     team.two.git("config", "--unset-all", "remote.origin.fetch")
     team.two.git("config", "core.logAllRefUpdates", "true")
-    assert len(Remote(team.two.repository, "origin").setup()) == 3
+    assert len(Remote(team.two.repository, "origin").setup()) == 4
     config = (team.two.path / ".git/config").read_bytes()
     assert Remote(team.two.repository, "origin").setup() == []
     assert (team.two.path / ".git/config").read_bytes() == config
