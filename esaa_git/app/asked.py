@@ -58,7 +58,7 @@ def gather(
         tasks: also the checks that single tasks name.
         kind: how the files are read.
     """
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     found: list[Gathered] = []
     notes: list[str] = []
@@ -190,7 +190,7 @@ def _of_task(
 
 def programs_in_force(repository: Repository) -> Programs | None:
     """Return the pinned programs that an open run goes by; None where the next run pins anew."""
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     target = repository.ref_target(repository.events_ref)
     loaded = None if target is None else load_tip(repository, target)
@@ -199,7 +199,7 @@ def programs_in_force(repository: Repository) -> Programs | None:
 
 def working_tip(repository: Repository) -> str | None:
     """Return the commit that the next attempt works on; None where there is none yet."""
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     target = repository.ref_target(repository.events_ref)
     if target is not None:

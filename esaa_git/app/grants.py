@@ -27,8 +27,8 @@ from esaa_git.store.files import replacing, write_atomically
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
-    from esaa_git.store.log import LoadedTip
     from esaa_git.store.repository import Repository
+    from esaa_git.store.tip import LoadedTip
 
 VERSION: Final = 1
 
@@ -222,7 +222,7 @@ def _log_here(repository: Repository) -> Holder | None:
 
 
 def _loaded(repository: Repository) -> LoadedTip | None:
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     target = repository.ref_target(repository.events_ref)
     if target is None:

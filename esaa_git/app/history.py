@@ -353,7 +353,7 @@ def replay(project: Project, until: str = "@") -> Replay:
     from esaa_git.core.projection import projection_hash
     from esaa_git.report.compare import compare
     from esaa_git.store.difference import state_tree_id
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     oid = find_event(project.repository, until)
     state = _project(project, oid)

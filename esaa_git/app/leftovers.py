@@ -8,10 +8,10 @@ from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.local import Followup
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.journal import FileJournal, journal_path
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import decode_commit, name_of
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.pins import mark_path, read_mark
 
 _LAST_EVENTS = 1000

@@ -52,7 +52,7 @@ def refresh(repository: Repository, say: Say) -> None:
 
     What keeps it from being written is said, and stops nothing.
     """
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
     from esaa_git.verification.audit import Auditor
 
     tip = repository.ref_target(repository.events_ref)
@@ -76,7 +76,7 @@ def refresh(repository: Repository, say: Say) -> None:
 
 def write(repository: Repository, verified_tip: str, say: Say) -> None:
     """Write our file from the contracts of a log that was just verified up to this event."""
-    from esaa_git.store.log import load_tip
+    from esaa_git.store.tip import load_tip
 
     with suppress(OSError):  # an auditor may have no right to write, and needs none
         _move_over(repository, say)

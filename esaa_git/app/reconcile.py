@@ -86,8 +86,8 @@ def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult
     Args:
         together: merge branches, and decide a diverged tail again; otherwise only go forward.
     """
-    from esaa_git.store.log import load_tip
     from esaa_git.store.position import seq_of
+    from esaa_git.store.tip import load_tip
 
     repository = project.repository
     if repository.ref_target(remote.log_ref) is not None and together:

@@ -7,6 +7,7 @@ from typing import Any
 from esaa_git.core import secrets
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import StoragePolicy
+from esaa_git.core.textviews import Span
 
 PREVIEW_CHARACTERS = 400
 
@@ -22,7 +23,7 @@ def redact(text: str, policy: StoragePolicy) -> str:
     return secrets.redact(data, spans).decode("utf-8", "surrogatepass") if spans else text
 
 
-def _spans(data: bytes, policy: StoragePolicy) -> list[secrets.Span]:
+def _spans(data: bytes, policy: StoragePolicy) -> list[Span]:
     handed = [value.encode("utf-8", "surrogateescape") for value in policy.handed]
     return secrets.find(data, handed, [pattern.encode() for pattern in policy.redact])
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from esaa_git.core import refnames
 from esaa_git.errors import RefusedError
 from esaa_git.hooks.commands import Record
-from esaa_git.store.log import load_tip
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.failure import check_name
 from esaa_git.verification.published import Unfounded, check_checkpoint, check_proposal, is_over
 

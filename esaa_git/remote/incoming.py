@@ -13,10 +13,10 @@ from pathlib import Path
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError, MismatchError
 from esaa_git.store.eventcommit import read_event_commit
-from esaa_git.store.log import load_tip
 from esaa_git.store.position import common_event, seq_of
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.failure import check_name
 from esaa_git.verification.pins import Mark, keep, mark_path, read_mark

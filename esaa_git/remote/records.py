@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from esaa_git.core import refnames
 from esaa_git.core.state import State
 from esaa_git.ports.refs import RefMove
-from esaa_git.store.log import load_tip
 from esaa_git.store.position import contains
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.published import Unfounded, check_checkpoint, check_proposal, is_over
 
 

@@ -34,11 +34,11 @@ from esaa_git.remote.parts import send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
-from esaa_git.store.log import load_tip
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.pins import Mark, mark_path, read_mark, write_mark
 
 ASK_SECONDS = 20

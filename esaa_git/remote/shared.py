@@ -16,9 +16,9 @@ from esaa_git.ports.log import ProposalRef
 from esaa_git.remote.incoming import Incoming
 from esaa_git.remote.reconcile import apply
 from esaa_git.remote.remote import Remote
-from esaa_git.store.log import load_tip
 from esaa_git.store.position import contains
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 
 TRIES = 5
 """How often catching up begins again because another process here was faster."""

@@ -7,7 +7,6 @@ and costs the same at event 10 and at event 1,000,000.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from esaa_git.core import limits, logid
 from esaa_git.core.contracts import (
@@ -31,7 +30,6 @@ from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import (
     EventCommit,
-    contracts_of,
     read_event_commit,
 )
 from esaa_git.store.objects import (
@@ -40,25 +38,20 @@ from esaa_git.store.objects import (
     MODE_FILE,
     MODE_TREE,
     TREE,
-    MalformedObject,
     ObjectSink,
-    Reader,
     TreeEntry,
     encode_tree,
     sign_commit,
     split_signature,
 )
 from esaa_git.store.repository import Repository
-from esaa_git.store.statetree import StateTree, load_state, pinned_programs
+from esaa_git.store.statetree import StateTree
+from esaa_git.store.tip import LoadedTip, decision_of, load_tip
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.decision import CarriedDecision, carried_by
 from esaa_git.trust.decision import sign as sign_decision
 from esaa_git.trust.roles import Authority, check_signers, signer_set
 from esaa_git.trust.signer import Signer, SigningKeys
-
-_PINNED = ("contracts", "programs")
-"""The trees beside an event that change with an authorised run.init alone."""
 
 
 class GitEventLog:
@@ -235,65 +228,6 @@ class GitEventLog:
         if self._loaded is None or self._loaded.tip.commit != target:
             self._loaded = load_tip(self.repository, target, self._loaded)
         return self._loaded
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedTip:
-    """What one tip says."""
-
-    tip: Tip
-    state: State
-    contracts: Contracts
-    contracts_tree: str
-    programs_tree: str | None
-    state_tree: str
-
-    def has_contracts_of(self, reader: Reader, other: EventCommit) -> bool:
-        """Answer whether the same contracts and programs are beside another event."""
-        tree = other.tree
-        trees = tuple(None if (at := tree.get(name)) is None else at.oid for name in _PINNED)
-        return (
-            trees == (self.contracts_tree, self.programs_tree)
-            and pinned_programs(reader, tree["roadmap"].oid) == self.state.programs
-        )
-
-
-def load_tip(repository: Repository, target: str, known: LoadedTip | None = None) -> LoadedTip:
-    """Return what the event commit says of the log up to it.
-
-    Contracts that are those of another tip that is `known` are not decoded again.
-    """
-    found = read_event_commit(repository.read, target)
-    event = found.event
-    try:
-        tip = Tip(target, event.seq, event.ts, event.sha256, found.trailers["ESAA-Log"])
-        roadmap, contracts = found.tree["roadmap"].oid, found.tree["contracts"].oid
-        state = load_state(repository.read, roadmap, seq=event.seq, ts=event.ts)
-        beside = found.tree.get("programs")
-        programs = None if beside is None else beside.oid
-        if known is not None and known.has_contracts_of(repository.read, found):
-            in_force = known.contracts
-        else:
-            in_force = contracts_of(repository.read, found)
-        return LoadedTip(tip, state, in_force, contracts, programs, roadmap)
-    except (KeyError, MalformedObject) as error:
-        raise CorruptedError(
-            f"event commit {target[:12]} is incomplete",
-            cause=str(error),
-            hint="run 'git esaa verify'",
-        ) from error
-
-
-def decision_of(repository: Repository, event: Event, log_id: str | None) -> CarriedDecision | None:
-    """Return the decision that an event names; None where it is not here, or names none.
-
-    Args:
-        log_id: of the log that it was recorded in; None where that is not known.
-    """
-    try:
-        return carried_by(event, log_id, repository.read)
-    except (KeyError, MalformedObject):
-        return None
 
 
 class GitLogTransaction:

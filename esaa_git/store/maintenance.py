@@ -30,11 +30,11 @@ from threading import Thread
 from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.store.durability import sync_file, sync_folders
 from esaa_git.store.files import write_atomically
-from esaa_git.store.log import load_tip
 from esaa_git.store.objectfolder import ObjectFolder, PackIndex, Usage
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.store.residue import remove as remove_residue
+from esaa_git.store.tip import load_tip
 
 FACTOR = 2
 """Each pack of ours has at least so many times the objects of all smaller ones together."""

@@ -22,9 +22,9 @@ from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store.commitform import claimed_seq
 from esaa_git.store.eventcommit import EventCommit, read_commit, read_event_commit
 from esaa_git.store.files import write_atomically
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import message_of, raw_parent
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 
 NEAR = 512
 """So many steps back from the tip are walked; farther ones are looked up."""

@@ -23,10 +23,10 @@ from esaa_git.ports.checks import Audit
 from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_commit, read_event_commit
-from esaa_git.store.log import LoadedTip, load_tip
 from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
+from esaa_git.store.tip import LoadedTip, load_tip
 from esaa_git.verification.branchaudit import BranchAudit, BranchSettings
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esaa_git.store.eventcommit import read_contracts, read_event_commit
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import decode_commit, decode_tree
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.trust.keyring import Keyring
 
 

@@ -21,9 +21,9 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.errors import CorruptedError, MismatchError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.eventcommit import read_contracts
-from esaa_git.store.log import LoadedTip, load_tip
 from esaa_git.store.repository import Repository
 from esaa_git.store.seal import Sealed, Unreadable, read_sealed, write_sealed
+from esaa_git.store.tip import LoadedTip, load_tip
 from esaa_git.trust import sshsig
 from esaa_git.trust.roles import Authority
 from esaa_git.trust.signers import SignerSet

@@ -8,9 +8,9 @@ from esaa_git.core.logid import imported_events
 from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
 from esaa_git.store.eventcommit import EventCommit, read_contracts
-from esaa_git.store.log import decision_of, load_tip
 from esaa_git.store.objects import split_signature
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import decision_of, load_tip
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority
 

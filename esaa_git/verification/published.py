@@ -13,7 +13,6 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from esaa_git.errors import CorruptedError
 from esaa_git.store.commitform import COMMITTER, proposal_message
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
@@ -27,6 +26,7 @@ from esaa_git.store.objects import (
 )
 from esaa_git.store.position import contains, events_about
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.roles import Authority

@@ -24,8 +24,9 @@ from esaa_git.core.event import after, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import ConfigurationError, EsaaError, KeyUnavailable, RefusedError
-from esaa_git.store.log import GitEventLog, load_tip
+from esaa_git.store.log import GitEventLog
 from esaa_git.store.refs import GitRefs
+from esaa_git.store.tip import load_tip
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import PrivateKeySigner, create_key, load_signer

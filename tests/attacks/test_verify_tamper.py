@@ -23,7 +23,6 @@ from esaa_git.core.events.base import encode
 from esaa_git.core.projection import projection_hash
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.eventcommit import EventCommit
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import (
     COMMIT,
     MODE_EXECUTABLE,
@@ -36,6 +35,7 @@ from esaa_git.store.objects import (
     encode_commit,
     sign_commit,
 )
+from esaa_git.store.tip import load_tip
 from esaa_git.store.trees import GitTrees, store_files
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer

@@ -12,7 +12,6 @@ from esaa_git.core.projection import projection_hash
 from esaa_git.core.refnames import classify, proposal_ref
 from esaa_git.errors import ConfigurationError, RefusedError
 from esaa_git.hooks.commands import Command, Settings, parse_settings, sort_out
-from esaa_git.store.log import load_tip
 from esaa_git.store.objects import (
     BLOB,
     COMMIT,
@@ -23,6 +22,7 @@ from esaa_git.store.objects import (
     encode_tree,
 )
 from esaa_git.store.repository import Repository
+from esaa_git.store.tip import load_tip
 from esaa_git.trust.signer import Signer
 from esaa_git.verification.checkpoint import (
     FILE,

@@ -21,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.errors import CorruptedError, RepositoryError
-from esaa_git.store.log import load_tip
 from esaa_git.store.maintenance import (
     EVERY,
     FACTOR,
@@ -34,6 +33,7 @@ from esaa_git.store.maintenance import (
 from esaa_git.store.objectfolder import PackIndex
 from esaa_git.store.objects import BLOB
 from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.tip import load_tip
 from esaa_git.verification.audit import Auditor
 from tests.conftest import Git
 from tests.support.logs import MadeLog, make_log, open_log

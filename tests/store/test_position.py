@@ -14,7 +14,6 @@ from esaa_git.errors import CorruptedError, RepositoryError, UsageError
 from esaa_git.store import position
 from esaa_git.store.difference import documents_between, state_tree_id
 from esaa_git.store.eventcommit import read_event_commit
-from esaa_git.store.log import load_tip
 from esaa_git.store.position import (
     SequenceIndex,
     commit_at,
@@ -29,6 +28,7 @@ from esaa_git.store.position import (
     walk_back,
     walk_forward,
 )
+from esaa_git.store.tip import load_tip
 from tests.support.logs import MadeLog, make_log, make_repository, open_log
 
 

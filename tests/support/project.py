@@ -28,8 +28,8 @@ from esaa_git.cli.main import run_command
 from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
-from esaa_git.store.log import load_tip
 from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.tip import load_tip
 from esaa_git.trust.allowed_signers import allowed_signers_line
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
