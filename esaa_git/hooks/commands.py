@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     genesis: str | None = None
     require_effects: bool = False
     is_told: bool = False
-    timeout: int = 60
+    timeout: float = 60
 
 
 class Record(NamedTuple):
@@ -150,14 +150,15 @@ def parse_settings(data: bytes) -> Settings:
     return Settings(log, genesis, _flag("esaa.requireEffects", found), is_told, timeout)
 
 
-def _timeout(found: dict[str, str | None]) -> int:
+def _timeout(found: dict[str, str | None]) -> float:
     value = found.get("esaa.hooktimeout", "60") or ""
-    if not value.isdecimal() or not 0 < len(value) < 6 or int(value) == 0:
+    number = value.removesuffix("ms")
+    if not number.isdecimal() or not 0 < len(number) < 6 or int(number) == 0:
         raise ConfigurationError(
-            f"esaa.hookTimeout '{value}' is not a number of seconds",
+            f"esaa.hookTimeout '{value}' is not a number of seconds, or of milliseconds with 'ms'",
             hint="on the server, run 'git config esaa.hookTimeout 60'",
         )
-    return int(value)
+    return int(number) / 1000 if number != value else int(number)
 
 
 def _flag(name: str, found: dict[str, str | None]) -> bool:

@@ -30,7 +30,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.ports.log import ProposalRef
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
-from esaa_git.remote.parts import send_in_parts
+from esaa_git.remote.parts import Branch, send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
@@ -296,9 +296,9 @@ class Remote:
         moving |= sent
         if moving:
             events = self._unsent(local, there.get(self.log_ref))
-            send_in_parts(
-                events, lambda oid: self._send({self.log_ref: oid}), lambda: self._send(moving)
-            )
+            head = f"{_HEADS}{branch}"
+            along = Branch(here, branch, refs.get(head), there.get(head))
+            send_in_parts(events, self.log_ref, along, self._send, moving)
             reach(Point.PUSH_DONE)
         forget(here)
         self._remember_pushed(local, branch, refs.get(f"{_HEADS}{branch}"))

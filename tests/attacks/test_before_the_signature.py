@@ -319,6 +319,7 @@ def test_until_a_signature_holds_there_is_less_time(monkeypatch: pytest.MonkeyPa
 def test_the_deadline_is_a_setting_of_the_server() -> None:
     assert parse_settings(b"").timeout == 60
     assert parse_settings(b"esaa.hooktimeout\n5\0").timeout == 5
-    for value in (b"0", b"-1", b"1m", b"", b"999999"):
+    assert parse_settings(b"esaa.hooktimeout\n250ms\0").timeout == 0.25
+    for value in (b"0", b"-1", b"1m", b"", b"999999", b"0ms", b"ms", b"1.5", b"5msms"):
         with pytest.raises(ConfigurationError, match=r"esaa\.hookTimeout"):
             parse_settings(b"esaa.hooktimeout\n" + value + b"\0")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from esaa_git.core.limits import TOO_MUCH
 from esaa_git.errors import ConflictError, EsaaError, RefusedError
 from esaa_git.hooks.deadline import too_much
 from esaa_git.remote import parts
-from esaa_git.remote.parts import TooMuchAtOnce, send_in_parts
+from esaa_git.remote.parts import Branch, TooMuchAtOnce, send_in_parts
 from esaa_git.remote.refusal import refusal
 from esaa_git.store.program import GitFailed
 
@@ -66,18 +68,43 @@ def test_a_push_that_never_arrived_is_no_refusal() -> None:
 # -- a long log in parts ------------------------------------------------------------------------
 
 
-class Server:
-    """A server that looks at so many events at once, and keeps what it was sent."""
+class Along(Branch):
+    """A branch that goes along with every part."""
 
-    def __init__(self, events: list[str], most: int, *, needs_effects: bool = False) -> None:
+    def __init__(self) -> None:
+        self.moves: list[dict[str, str]] = []
+
+    def along(self, part: Sequence[str]) -> dict[str, str]:
+        return {"refs/heads/main": part[-1]}
+
+    def moved(self, refs: dict[str, str]) -> None:
+        self.moves.append(refs)
+
+
+class Server:
+    """A server that looks at so many events at once, and keeps what it was sent.
+
+    Args:
+        rebased: it refuses the branch before the whole log is there.
+    """
+
+    def __init__(
+        self, events: list[str], most: int, *, needs_effects: bool = False, rebased: bool = False
+    ) -> None:
         self.events, self.most, self.needs_effects = events, most, needs_effects
+        self.rebased = rebased
         self.at = 0
         self.pushes: list[int] = []
+        self.branch = Along()
 
-    def take(self, upto: int, *, whole: bool) -> None:
+    def take(self, refs: dict[str, str]) -> None:
+        upto = self.events.index(refs["log"]) + 1 if self.events else 0
         if upto - self.at > self.most:
             raise TooMuchAtOnce("too much")
-        if self.needs_effects and not whole:
+        is_branch_here = "refs/heads/main" in refs
+        if is_branch_here and self.rebased and upto < len(self.events):
+            raise RefusedError("refused", cause="an effect without its event")
+        if self.needs_effects and not is_branch_here:
             raise RefusedError(
                 "refused", cause="it is not on 'main', and esaa.requireEffects is set"
             )
@@ -85,11 +112,8 @@ class Server:
         self.at = upto
 
     def receive(self) -> None:
-        send_in_parts(
-            self.events,
-            lambda oid: self.take(self.events.index(oid) + 1, whole=False),
-            lambda: self.take(len(self.events), whole=True),
-        )
+        last = {"log": self.events[-1] if self.events else "", "refs/heads/main": "tip"}
+        send_in_parts(self.events, "log", self.branch, self.take, last)
 
 
 def events(count: int) -> list[str]:
@@ -118,15 +142,39 @@ def test_a_single_event_that_is_too_much_ends_it() -> None:
         Server(events(8), most=0).receive()
 
 
-def test_a_server_that_wants_effects_with_their_events_gets_all_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_each_part_takes_its_branch_along(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "EVENTS_A_PUSH", 10)
-    server = Server(events(35), most=100, needs_effects=True)
+    server = Server(events(25), most=6, needs_effects=True)
+    server.receive()
+    assert server.pushes == [5, 5, 5, 5, 5]
+    assert server.branch.moves == [
+        {"log": oid, "refs/heads/main": oid} for oid in server.events[4:20:5]
+    ]
+
+
+def test_a_branch_that_rests_on_a_later_event_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "EVENTS_A_PUSH", 10)
+    server = Server(events(35), most=100, rebased=True)
+    server.receive()
+    assert server.pushes == [10, 10, 10, 5]
+    assert all(list(refs) == ["log"] for refs in server.branch.moves)
+
+
+def test_where_that_is_not_wanted_all_goes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "EVENTS_A_PUSH", 10)
+    server = Server(events(35), most=100, needs_effects=True, rebased=True)
     server.receive()
     assert server.pushes == [35]
     with pytest.raises(TooMuchAtOnce):
-        Server(events(35), most=20, needs_effects=True).receive()
+        Server(events(35), most=20, needs_effects=True, rebased=True).receive()
+
+
+def test_another_refusal_ends_it() -> None:
+    def refuse(_refs: dict[str, str]) -> None:
+        raise RefusedError("refused", cause="the signature is not that of a known key")
+
+    with pytest.raises(RefusedError, match="refused"):
+        send_in_parts(events(6000), "log", Along(), refuse, {"log": "last"})
 
 
 def test_the_words_of_the_hook_are_those_that_are_waited_for() -> None:
