@@ -9,7 +9,7 @@ from esaa_git.core.events import RunInit
 from esaa_git.core.state import Carrier
 from esaa_git.ports.refs import RefStore
 from esaa_git.store.eventcommit import read_event_commit
-from esaa_git.store.repository import Repository
+from esaa_git.store.repository import DamagedObject, MissingObject, Repository
 from esaa_git.verification.branch import Node, Relinked, Walked, check_branch, nodes_of
 from esaa_git.verification.carrier import LOST as LET_GO
 from esaa_git.verification.claims import ClaimJudge
@@ -168,8 +168,8 @@ class BranchAudit:
                 nodes = nodes_of(self._repository.read, walked.tip, self._base, self._shallow)
             carried = self._carried(nodes, report.relinked)
             found = gone_from(self._repository, walked.tip, nodes, carried)
-        except KeyError as error:
-            self._note(f"whether '{name}' holds what its effects did is open: {error} is missing")
+        except (MissingObject, DamagedObject) as error:
+            self._note(f"whether '{name}' holds what its effects did is open: {error.message}")
             return
         report.gone += found
         lost: dict[str, list[Gone]] = {}

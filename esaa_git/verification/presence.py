@@ -57,7 +57,8 @@ def gone_from(
         commits: the history of the branch, as far as effects may be in it.
 
     Raises:
-        KeyError: naming an object that is not here.
+        MissingObject: naming an object that is not here.
+        DamagedObject: naming one that cannot be read.
     """
     order = _children_first(tip, commits)
     place = {oid: number for number, oid in enumerate(order)}

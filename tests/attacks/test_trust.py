@@ -137,10 +137,10 @@ def caught(
 
 
 def copied(scene: Scene, chain: list[EventCommit], *, log_id: str | None = None) -> Forger:
-    """A forger with the orchestrator's key who has written these events again."""
-    forger = Forger(scene.project, scene.key.sign)
+    """A forger with every key of the log who has written these events again."""
     if log_id is None:
-        return forger.copy(chain)
+        return Forger(scene.project, scene.key.sign).copy(chain)
+    forger = Forger(scene.project, scene.key.sign, people=True)
     forger.log_id = log_id
     for found in chain:
         forger.add(found.event, attached=attachments(found), contracts=found.tree["contracts"].oid)

@@ -1062,6 +1062,8 @@ def test_a_damaged_branch_is_named_or_no_matter(scene: Scene, of: str) -> None:
     said = project.esaa("verify", "--full", "--json")
     if of in ("a tree", "a file"):
         assert said.code == 0
+        is_open = f"holds what its effects did is open: object {oid} is damaged"
+        assert any(is_open in one for one in said.json["notes"]) == (of == "a tree")
         return
     assert (said.code, said.json["check"]) == (CORRUPTED, 11)
     assert said.json["commit"] == oid
@@ -1268,8 +1270,9 @@ def test_an_effect_that_names_an_event_outside_of_the_log(scene: Scene) -> None:
         "Fix\n\nESAA-Event: {tip}\nESAA-Task: T-1010\n",
         "Fix\n\nESAA-Event: {tip}\nESAA-Event: {tip}\n",
         "Fix\n\nesaa-event: {tip}\n",
+        "Fix\n\nESAA-Event: {tip}\nis what it carries.\n\nMore.\n",
     ],
-    ids=["as ours", "twice", "in lower case"],
+    ids=["as ours", "twice", "in lower case", "in any paragraph"],
 )
 def test_a_hand_made_commit_that_claims_an_event(scene: Scene, message: str) -> None:
     project = scene.project
@@ -1283,7 +1286,8 @@ def test_a_person_may_speak_of_events(scene: Scene) -> None:
     """Not every commit that mentions one poses as an effect."""
     project = scene.project
     project.write("notes.txt", "x\n")
-    project.commit(f"About ESAA-Event\n\nESAA-Event: {project.tip()}\nis what I mean.\n\nMore.\n")
+    words = f"I mean ESAA-Event: {project.tip()} of last week.\n\nESAA-Event: see the guide.\n"
+    project.commit(f"About ESAA-Event\n\n{words}\nESAA-Events: {project.tip()}\n")
     project.git("checkout", "--quiet", "-b", "side")
     project.git("revert", "--no-edit", "HEAD~1")
     project.git("checkout", "--quiet", "main")

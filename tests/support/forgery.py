@@ -243,7 +243,8 @@ def value(event: Event, **changes: Any) -> dict[str, Any]:
 
 
 def attachments(found: EventCommit) -> dict[str, TreeEntry]:
-    return {name: found.tree[name] for name in ("files", "exchange") if name in found.tree}
+    names = ("programs", "files", "exchange", "decision")
+    return {name: found.tree[name] for name in names if name in found.tree}
 
 
 def store_contracts(project: Project, contracts: Contracts) -> str:
