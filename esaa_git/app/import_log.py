@@ -164,7 +164,9 @@ def import_log(
             log_id = logid.imported_log_id(first_look.events, token, origin)
             contents = _Contents(repository, sink, foreign)
             contents.add_contracts(first_look.pins, contract_files or {})
-            task = _Import(log, log.begin(log_id=log_id, sink=sink), contents, activity)
+            task = _Import(
+                log, log.begin(log_id=log_id, sink=sink, read=contents.read), contents, activity
+            )
             source.seek(0)
             for number, line in enumerate(source, 1):
                 task.take(number, line)
@@ -233,6 +235,15 @@ class _Contents:
 
     def contract(self, sha: str) -> bytes | None:
         return self._contracts.get(sha)
+
+    def read(self, oid: str, most: int | None = None, /) -> tuple[int, bytes]:
+        """Return (kind, content) of an object that an event names, wherever it is."""
+        try:
+            return self._repository.read(oid, most)
+        except KeyError:
+            if self._foreign is None:
+                raise
+            return self._foreign.read(oid)
 
     def take(self, oid: str) -> bytes | None:
         """Return a blob, stored here from now on; None where no source has it."""

@@ -39,6 +39,7 @@ from esaa_git.store.objects import (
     MODE_TREE,
     TREE,
     ObjectSink,
+    Reader,
     TreeEntry,
     encode_tree,
     sign_commit,
@@ -121,15 +122,20 @@ class GitEventLog:
         return loaded.state, loaded.contracts
 
     def begin(
-        self, *, log_id: str | None = None, sink: ObjectSink | None = None
+        self,
+        *,
+        log_id: str | None = None,
+        sink: ObjectSink | None = None,
+        read: Reader | None = None,
     ) -> GitLogTransaction:
         """Start a transaction after what was loaded last; with `log_id`, a log's first.
 
         Objects go to `sink`, by default the repository itself; a caller that gives another
-        one brings them into the repository before the transaction commits.
+        one brings them into the repository before the transaction commits, and says with `read`
+        where they are meanwhile.
         """
         if log_id is not None:
-            return GitLogTransaction(self, None, log_id, sink)
+            return GitLogTransaction(self, None, log_id, sink, read)
         if self._loaded is None:
             self.load()
         assert self._loaded is not None
@@ -187,11 +193,8 @@ class GitEventLog:
             changes = found.parent is None or before is not loaded.contracts
             key = authority.prove(*parts)
             imported = found.event.seq <= logid.imported_events(loaded.tip.log_id)
-            decision = decision_of(
-                self.repository,
-                found.event,
-                logid.origin_of(loaded.tip.log_id) if imported else loaded.tip.log_id,
-            )
+            first = logid.recorded_in(loaded.tip.log_id, found.event.seq)
+            decision = decision_of(self.repository.read, found.event, first)
             authority.check(
                 key, found.event, state, changes=changes, imported=imported, decision=decision
             )
@@ -239,8 +242,10 @@ class GitLogTransaction:
         start: LoadedTip | None,
         log_id: str,
         sink: ObjectSink | None = None,
+        read: Reader | None = None,
     ) -> None:
         self._log = log
+        self._read: Reader = log.repository.read if read is None else read
         self._sink: ObjectSink = log.repository if sink is None else sink
         self._start = start
         self.log_id = log_id
@@ -401,9 +406,8 @@ class GitLogTransaction:
         key = self._authority.prove_own(signer, payload, armored)
         changes = self._parent is None or self._contracts is not self._authority.contracts
         imported = event.seq <= self._imported
-        decision = decision_of(
-            self._log.repository, event, logid.origin_of(self.log_id) if imported else self.log_id
-        )
+        first = logid.recorded_in(self.log_id, event.seq)
+        decision = decision_of(self._read, event, first)
         self._authority.check(
             key, event, self._state, changes=changes, imported=imported, decision=decision
         )

@@ -66,13 +66,13 @@ def load_tip(repository: Repository, target: str, known: LoadedTip | None = None
         ) from error
 
 
-def decision_of(repository: Repository, event: Event, log_id: str | None) -> CarriedDecision | None:
+def decision_of(read: Reader, event: Event, log_id: str | None) -> CarriedDecision | None:
     """Return the decision that an event names; None where it is not here, or names none.
 
     Args:
         log_id: of the log that it was recorded in; None where that is not known.
     """
     try:
-        return carried_by(event, log_id, repository.read)
+        return carried_by(event, log_id, read)
     except (KeyError, MalformedObject):
         return None

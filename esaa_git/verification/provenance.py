@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esaa_git.core.logid import imported_events
+from esaa_git.core.logid import imported_events, recorded_in
 from esaa_git.core.state import EMPTY
 from esaa_git.errors import ConfigurationError
 from esaa_git.store.eventcommit import EventCommit, read_contracts
@@ -45,9 +45,9 @@ def provenance_of(repository: Repository, found: EventCommit) -> Provenance:
         key = authority.prove(*parts)
         roles = authority.roles(key, found.event.ts)
         changes = tree != before or found.parent is None
-        imported = found.event.seq <= imported_events(found.trailers.get("ESAA-Log"))
-        log_id = None if imported else found.trailers.get("ESAA-Log")
-        decision = decision_of(repository, found.event, log_id)
+        log_id, seq = found.trailers.get("ESAA-Log", ""), found.event.seq
+        imported = seq <= imported_events(log_id)
+        decision = decision_of(repository.read, found.event, recorded_in(log_id, seq))
         why = authority.fault(
             key, found.event, state, changes=changes, imported=imported, decision=decision
         )

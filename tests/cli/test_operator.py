@@ -393,6 +393,19 @@ def test_an_issue_is_reported_listed_and_resolved(applied: Project) -> None:
     applied.check()
 
 
+def test_a_log_with_an_admins_request_is_exported_and_imported(
+    applied: Project, git: Git, tmp_path: Path
+) -> None:
+    applied.ok("issue", "report", "--task", "T-1", "--severity", "high", "--title", "it is broken")
+    applied.ok("task", "unblock", "T-1", "--reason", "go on")
+    applied.ok("export", str(tmp_path / "out"))
+    copy = tmp_path / "copy"
+    git(tmp_path, "init", "-q", str(copy))
+    git(copy, "config", "esaa.signingKey", applied.git("config", "esaa.signingKey"))
+    assert "nobody vouches" in applied.ok("import", str(tmp_path / "out"), folder=copy)
+    assert "verify_status: ok" in applied.ok("verify", "--full", folder=copy)
+
+
 def test_the_third_medium_issue_is_a_grave_one(applied: Project) -> None:
     report = ["issue", "report", "--task", "T-1", "--severity", "medium", "--title", "again"]
     for _ in range(2):

@@ -56,9 +56,10 @@ def record(world: World) -> None:
         "key list --json",
     ):
         world.esaa(KEPT, *words.split())
-    world.heading("it is carried on with the key that it was left with")
-    world.new_key("home/kept", key_seed(2), "kept")
-    world.git(KEPT, "config", "esaa.signingKey", str(world.path("home/kept")))
+    world.heading("it is carried on with the keys that it was left with")
+    for name, setting, nth in (("kept", "signingKey", 3), ("person", "approverKey", 2)):
+        world.new_key(f"home/{name}", key_seed(nth), name)
+        world.git(KEPT, "config", f"esaa.{setting}", str(world.path(f"home/{name}")))
     world.later(hours=3)
     world.write(f"{KEPT}/.roadmap/answers/T-10.json", json.dumps(result("T-10")))
     world.write(f"{KEPT}/.roadmap/answers/T-11.json", json.dumps(result("T-11")))

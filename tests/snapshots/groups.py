@@ -233,12 +233,13 @@ def share(world: World) -> None:
     world.esaa(ONE, "push")
     world.esaa(".", "clone", "server.git", "two")
     world.esaa(".", "clone", "server.git", "three", "--genesis", "1" * 40)
-    world.git("two", "config", "esaa.signingKey", world.git(ONE, "config", "esaa.signingKey"))
+    for name in ("esaa.signingKey", "esaa.approverKey"):
+        world.git("two", "config", name, world.git(ONE, "config", name))
     world.git("two", "remote", "set-url", "origin", "../server.git")
 
     world.heading("both record, one is first")
     world.esaa("two", "task", "note", "T-10", "Look twice")
-    world.esaa("two", "claim", "T-10", "--as", "carol@example.com")
+    world.by("carol", "two", "claim", "T-10")
     world.esaa("two", "push", "origin")
     world.esaa(ONE, "fetch", "--json")
     world.esaa(ONE, "status")

@@ -15,6 +15,9 @@ ANSWERS = f"{ONE}/.roadmap/answers"
 KINDS = ("spec", "impl", "qa", "hotfix")
 LOG, MAIN = "refs/esaa/events", "refs/heads/main"
 
+PEOPLE = {"reviewer": "approver", "bob": "contributor", "carol": "contributor"}
+"""Who else works here, each with a key of their own."""
+
 PLAN = """\
 project: Example
 tasks:
@@ -75,6 +78,9 @@ def begin(world: World) -> None:
     world.write(f"{ONE}/src/shared.txt", "one\ntwo\nthree\n")
     world.commit(ONE, "Start")
     world.ok(ONE, "init", "--project", "Example")
+    for name, role in PEOPLE.items():
+        world.new_key(f"home/{name}", name.encode().ljust(32), f"{name}@example.com {role}")
+        world.ok(ONE, "key", "trust", f"../home/{name}.pub", "--role", role)
     agents = {
         "agent-x": {"adapter": "scripted", "folder": ".roadmap/answers", "model": "scripted-1"},
         "agent-y": {"adapter": "scripted", "folder": ".roadmap/answers"},
@@ -136,7 +142,7 @@ def first_run(world: World) -> None:
     world.esaa(ONE, "run", "--task", "T-3")
     world.ok(ONE, "review", "T-3", "--request-changes", "say why", "--json")
     world.esaa(ONE, "run", "--task", "T-3", "--json")
-    world.ok(ONE, "review", "T-3", "--approve", "--as", "reviewer@example.com")
+    world.by("reviewer", ONE, "review", "T-3", "--approve")
 
     world.heading("people work by hand")
     world.ok(ONE, "claim", "T-5")
@@ -154,8 +160,8 @@ def first_run(world: World) -> None:
     done = {**result("T-5", write("src/hand.txt", "by hand\n")), "attempt_id": "T-5-A1"}
     world.write("answer.json", json.dumps(done))
     world.ok(ONE, "submit", "../answer.json", "--json")
-    world.ok(ONE, "claim", "T-6", "--json", "--as", "bob@example.com")
-    world.ok(ONE, "task", "release", "T-6", "--reason", "lunch", "--as", "bob@example.com")
+    world.by("bob", ONE, "claim", "T-6", "--json")
+    world.by("bob", ONE, "task", "release", "T-6", "--reason", "lunch")
     world.ok(ONE, "claim", "T-6")
     world.write(f"{ONE}/src/tool.sh", "#!/bin/sh\necho 7\n", executable=True)
     world.ok(ONE, "complete", "T-6", "src/tool.sh", "--summary", "A tool", "--check", "sh -n=ok")

@@ -327,6 +327,14 @@ class World:
         """Run a command that the history needs: it has to succeed."""
         return _passed(arguments, self.esaa(folder, *arguments, stdin=stdin))
 
+    def by(self, person: str, folder: str, *arguments: str) -> Said:
+        """Run a command that has to succeed as another person does, with their own key."""
+        mine = self.git(folder, "config", "esaa.approverKey")
+        self.git(folder, "config", "esaa.approverKey", str(self.path(f"home/{person}")))
+        said = self.ok(folder, *arguments, "--as", f"{person}@example.com")
+        self.git(folder, "config", "esaa.approverKey", mine)
+        return said
+
     def later(self, **much: float) -> None:
         """Let time pass."""
         _Pinned.now += datetime.timedelta(**much)
