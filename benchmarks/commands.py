@@ -49,7 +49,7 @@ def _claim(subject: logs.Subject) -> Callable[[], float]:
     fresh = iter(subject.open)
 
     def once() -> float:
-        command = [*git_esaa(), "claim", next(fresh), "--as", "bench@example.com"]
+        command = [*git_esaa(), "claim", next(fresh), "--as", logs.PERSON]
         return timed(partial(run, command, subject.folder))
 
     return once

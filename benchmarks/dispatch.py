@@ -25,12 +25,13 @@ import yaml
 from benchmarks.harness import Row, by_turns, compared, timed
 from benchmarks.programs import git_esaa, run
 from benchmarks.workshop import Workshop
-from esaa_git.agents.http.wire import WRAPPER, encode_wire
+from esaa_git.agents.http.wire import WRAPPER
 from esaa_git.app.project import Project as OpenProject
 from esaa_git.checkout.workspace import GitWorkspace, GitWorkspaces
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.store.repository import open_repository
 from tests.support.model_server import Received, Step, answer, model_server
+from tests.support.wire_form import encode_wire
 
 SUBJECT = "a dispatched attempt"
 MS = 1e3

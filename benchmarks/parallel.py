@@ -85,19 +85,19 @@ def _claimed(shop: Workshop, total: int, processes: int, *, in_memory: bool) -> 
         sink.install()
         transaction.commit()
     shares = [names[number::processes] for number in range(processes)]
-    took = together([partial(_claims, place, share, at) for at, share in enumerate(shares)])
+    took = together([partial(_claims, place, share) for share in shares])
     state, _ = subject.log.load()
     assert state.seq == 1 + len(names), f"{1 + len(names) - state.seq} claims were lost"
     shop.clear(place)
     return took
 
 
-def _claims(place: Path, names: Sequence[str], number: int) -> Iterator[None]:
-    made, who = OpenProject(str(place)).engine, f"p{number}@example.com"
-    claim(made, names[0], who)
+def _claims(place: Path, names: Sequence[str]) -> Iterator[None]:
+    made = OpenProject(str(place)).engine
+    claim(made, names[0], logs.PERSON)
     yield
     for name in names[1:]:
-        claim(made, name, who)
+        claim(made, name, logs.PERSON)
 
 
 def together(works: Sequence[Callable[[], Iterator[None]]]) -> float:

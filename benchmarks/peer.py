@@ -151,13 +151,13 @@ def _verify(subject: logs.Subject, *options: str) -> Callable[[], float]:
 
 def _create(subject: logs.Subject) -> Callable[[], float]:
     fresh = iter(logs.names("MORE", 10_000))
-    kind = ("--kind", "impl", "--title", "One more", "--as", "bench@example.com")
+    kind = ("--kind", "impl", "--title", "One more", "--as", logs.PERSON)
     return lambda: _ours(subject, "task", "add", next(fresh), *kind)
 
 
 def _claim(subject: logs.Subject) -> Callable[[], float]:
     fresh = reversed(subject.open)
-    return lambda: _ours(subject, "claim", next(fresh), "--as", "bench@example.com")
+    return lambda: _ours(subject, "claim", next(fresh), "--as", logs.PERSON)
 
 
 def _version(program: Path) -> str:

@@ -171,7 +171,7 @@ def _claiming(shop: Workshop) -> Row:
     def arm(middle: str) -> Arm:
         def once() -> float:
             command = [sys.executable, "-c", f"{begin}{middle}{end}"]
-            command += ["claim", next(fresh), "--as", "bench@example.com"]
+            command += ["claim", next(fresh), "--as", logs.PERSON]
             return timed(partial(run, command, subject.folder))
 
         return once

@@ -1,6 +1,7 @@
 """A soak: runs, agents and people at work on one repository, and somebody of them always dies.
 
-Two `git esaa run --parallel 3` and three people who claim and submit compete for the same tasks.
+Two `git esaa run --parallel 3` and a person at three terminals, who claims and submits, compete for
+the same tasks.
 Every few hundredths of a second one is killed by SIGKILL and another one takes its place: a run, a
 person, or the program of an agent. Whom and when comes from a fixed seed; what the victim is doing
 then is the machine's affair. In the end everybody is stopped, `git esaa doctor --repair` and
@@ -142,7 +143,7 @@ class Soak:
         chance = self.moments.randrange(1 << 30)
         child = os.fork()
         if not child:
-            self._be_a_person(f"p{chance % 3}@example.com", random.Random(chance))
+            self._be_a_person(logs.PERSON, random.Random(chance))
         with suppress(OSError):
             os.setpgid(child, child)
         return Worker("person", child)
@@ -215,7 +216,7 @@ class Soak:
         place.mkdir(parents=True)
         esaa = [*git_esaa(), "-C", str(place)]
         run(["git", "init", "-q", "-b", "main"], place)
-        for name, value in (("user.name", "bench"), ("user.email", "bench@example.com")):
+        for name, value in (("user.name", "bench"), ("user.email", logs.PERSON)):
             run(["git", "config", name, value], place)
         (place / "README.md").write_text("# Bench\n")
         run(
