@@ -279,7 +279,11 @@ def test_tasks_are_listed_by_state_and_kind(applied: Project) -> None:
 def test_the_status_says_who_holds_what_and_what_waits(make: Make) -> None:
     project = make(task("T-1"), task("T-2", "spec"), kinds={"spec": {"review": "required"}})
     assert "no event log yet" in project.ok("status")
-    assert json.loads(project.ok("status", "--json")) == {"run": {"state": "idle"}, "events": 0}
+    assert json.loads(project.ok("status", "--json")) == {
+        "run": {"state": "idle"},
+        "events": 0,
+        "consent": {"asked": 0, "granted": 0},
+    }
     project.ok("plan", "apply")
     project.ok("claim", "T-1", *ALICE)
     project.ok("claim", "T-2", *BOB)

@@ -15,7 +15,7 @@ import pytest
 from esaa_git.cli.main import run_command
 from esaa_git.core import canonical
 from tests.conftest import Git
-from tests.support.logs import LOG_ID, MadeLog, make_log, make_repository, open_log
+from tests.support.logs import LOG_ID, PERSON, MadeLog, make_log, make_repository, open_log
 
 Esaa = Callable[..., tuple[int, bytes, str]]
 
@@ -87,14 +87,12 @@ def test_project_as_json(esaa: Esaa, made: MadeLog) -> None:
 
 def test_project_holds_issues(esaa: Esaa, made: MadeLog) -> None:
     issue = {"issue_id": "ISS-0001", "severity": "low", "title": "A typo"}
-    made.emit("issue.report", "ada@example.com", issue)
+    made.emit("issue.report", PERSON, issue)
     made.record()
 
     esaa("project")
 
-    assert json.loads(roadmap(made, "issues.json"))["issues"] == [
-        {**issue, "reported_by": "ada@example.com"}
-    ]
+    assert json.loads(roadmap(made, "issues.json"))["issues"] == [{**issue, "reported_by": PERSON}]
 
 
 def test_project_in_a_bare_repository_prints_only(esaa: Esaa, tmp_path: Path) -> None:
