@@ -67,12 +67,20 @@ class Commit:
 
     @property
     def oid(self) -> str:
-        said = {
-            "parents": self.parents,
-            "files": {path: _named(entry) for path, entry in self.files.items()},
-            "message": self.message,
-        }
-        return sha1(canonical.encode(said), usedforsecurity=False).hexdigest()
+        files = self._named_files()
+        return _sha1({"parents": self.parents, "files": files, "message": self.message})
+
+    @property
+    def tree(self) -> str:
+        """The id of what stands in it, whoever committed it."""
+        return _sha1({"files": self._named_files()})
+
+    def _named_files(self) -> dict[str, str]:
+        return {path: _named(entry) for path, entry in self.files.items()}
+
+
+def _sha1(said: Mapping[str, Any]) -> str:
+    return sha1(canonical.encode(said), usedforsecurity=False).hexdigest()
 
 
 def _named(entry: Entry) -> str:
@@ -253,7 +261,7 @@ class MemoryEffects:
         files = changed(self._repository.files(shown.parent), shown.changes)
         said = {name: value for name, value in asdict(shown).items() if name != "changes"}
         commit = self._repository.put(Commit((shown.parent,), files, said))
-        return commit, commit
+        return commit, self._repository.commits[commit].tree
 
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]

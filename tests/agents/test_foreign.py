@@ -131,6 +131,7 @@ def test_a_run_ends_with_the_name_of_the_package_and_gives_the_attempt_back(
     project = make_project(tmp_path / "project", git, task("T-1"))
     project.swarm({"coder": {"adapter": "odd"}}, dict.fromkeys(KINDS, "coder"))
     project.commit("The swarm")
+    project.agree()
     said = project.esaa("run")
     assert said.code == AgentError.exit_code
     assert "adapter 'odd' of the package 'odd-plug' failed in 'answer'" in said.err

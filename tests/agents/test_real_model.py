@@ -151,7 +151,8 @@ def test_a_wrong_key_spends_no_attempt(
 def test_a_prompt_beyond_the_context_is_a_failure_with_the_servers_reason(
     served: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(VIEW, "lessons", [{"rule": "word " * 4000, "mistake": "none"}])
+    lesson = {"by": "coder", "task_id": "T-0", "rule": "word " * 4000, "mistake": "none"}
+    monkeypatch.setitem(VIEW, "lessons", [lesson])
     answer = ask(served, "chat", max_output_tokens=10)
     assert answer.code == RejectCode.AGENT_FAILED
     assert "exceeds the available context size" in str(answer.failure)
@@ -178,6 +179,7 @@ def make_task(tmp_path: Path, git: Git, **entry: Any) -> Project:
     )
     project.swarm({"local": {"adapter": "local", **entry}}, {"spec": "local"})
     project.commit("A local model")
+    project.agree()
     return project
 
 

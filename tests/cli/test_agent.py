@@ -90,7 +90,7 @@ def strongest() -> str:
         return "none"
 
 
-SANDBOX = ("--sandbox", strongest())
+SANDBOX = ("--sandbox", "none" if strongest() == "none" else "auto")
 
 
 # ------------------------------------------------------------------------------------------ list

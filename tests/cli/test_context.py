@@ -19,6 +19,7 @@ from esaa_git.engine.request import branch_tip, build_request
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConfigurationError, RepositoryError, UsageError
 from tests.conftest import Git
+from tests.support.logs import PERSON
 from tests.support.project import KINDS, Clock, Project, make_project, result, task, write
 
 
@@ -134,18 +135,18 @@ def test_an_attempt_under_way_is_shown_as_it_is(project: Project, clock: Clock) 
 
 
 def test_a_claimed_task_is_shown_as_its_holder_got_it(project: Project, clock: Clock) -> None:
-    request = operator.claim(OpenProject(str(project.path)).engine, "T-1", "alice@example.com")
+    request = operator.claim(OpenProject(str(project.path)).engine, "T-1", PERSON)
     clock.advance(60)
     said = project.esaa("context", "T-1", "--json").json
     assert said["sent"].encode() == request.sent
-    assert (said["agent"], said["adapter"]) == ("alice@example.com", "claim")
+    assert (said["agent"], said["adapter"]) == (PERSON, "claim")
 
 
 def test_another_agent_is_shown_as_if_it_came_next(project: Project) -> None:
-    operator.claim(OpenProject(str(project.path)).engine, "T-1", "alice@example.com")
+    operator.claim(OpenProject(str(project.path)).engine, "T-1", PERSON)
     said = project.esaa("context", "T-1", "--agent", "agent-x", "--json").json
     assert (said["agent"], said["attempt_id"], said["open"]) == ("agent-x", "T-1-A2", False)
-    assert "alice@example.com holds it" in said["notes"][0]
+    assert f"{PERSON} holds it" in said["notes"][0]
 
 
 def test_what_keeps_a_task_from_being_sent_now_is_noted(project: Project) -> None:

@@ -49,6 +49,8 @@ from esaa_git.store.repository import open_repository
 from esaa_git.store.trees import GitTrees
 from esaa_git.testing.engine import MemoryAgent, MemoryEngine, engine
 from esaa_git.testing.world import MemoryClock
+from esaa_git.trust.keys import load_signer
+from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 from tests.conftest import Git
 from tests.support.project import Project, make_project
 from tests.support.records import payload_of
@@ -147,6 +149,20 @@ def _said(event: Event) -> Document:
     }
 
 
+class Keyring(SigningKeys):
+    """The orchestrator's key, and those of all people: whoever says something signs it."""
+
+    def __init__(self, project: Project) -> None:
+        super().__init__(lambda: project.signer)
+        self.people = {
+            name: load_signer(KeySpec("ssh", str(project.path / ".git/people" / name)))
+            for name in PEOPLE
+        }
+
+    def of(self, actor: str) -> Signer:
+        return self.people.get(actor) or super().of(actor)
+
+
 class OnGit(Side):
     """A real repository, with its event log, its branch and its checkout."""
 
@@ -157,6 +173,7 @@ class OnGit(Side):
         made = app.engine
         made.clock = clock
         made.make_agent = lambda entry, _: MemoryAgent(entry, answers.next, [])
+        app.log.keys = Keyring(project)
         super().__init__(made, clock)
 
     def branch(self) -> dict[str, tuple[str, str]]:
@@ -324,7 +341,10 @@ class SideBySide(RuleBasedStateMachine):
         document = {"project": "example", "tasks": list(self.planned.values())}
         plan = load_plan(json.dumps(document).encode(), "plan.yaml")
         contracts = self.git.contracts
-        self.both(lambda one: run.apply(one, plan, contracts, branch=None, by=None))
+        starter = run.Starter(PEOPLE[0])
+        self.both(
+            lambda one: run.apply(one, plan, contracts, branch=None, by=None, starter=starter)
+        )
 
     @rule(name=TASK, who=PERSON)
     def claim(self, name: str, who: str) -> None:
@@ -431,7 +451,10 @@ class SideBySide(RuleBasedStateMachine):
 def machine(tmp_path_factory: pytest.TempPathFactory, git: Git) -> type[SideBySide]:
     policy = {"attempts__ttl": "PT1M", "attempts__cooldown": "PT10S"}
     place = tmp_path_factory.mktemp("side-by-side") / "template"
-    SideBySide.template = make_project(place, git, seed=SEED, policy=policy)
+    project = SideBySide.template = make_project(place, git, seed=SEED, policy=policy)
+    for name in PEOPLE:
+        project.person(name, "approver", "admin")
+    project.commit("People who may do everything: here they agree with one another, not with roles")
     return SideBySide
 
 
