@@ -107,6 +107,8 @@ class Soak:
         self.names = logs.names("T", int(seconds * TASKS_A_SECOND) + 50)
         self.place = self._project()
         self.said = self.place.parent / f"{self.place.name}-said"
+        self.laid = (self.place.parent / f"{self.place.name}-laid").resolve()
+        self.laid.mkdir(exist_ok=True)
         begun = time.monotonic()
         try:
             while time.monotonic() - begun < seconds:
@@ -134,7 +136,7 @@ class Soak:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.laid)},
                 start_new_session=True,
             )
         return Worker("run", process.pid, process)
@@ -161,7 +163,7 @@ class Soak:
 
     def _kill(self, kind: str) -> None:
         if kind == "agent":
-            agents = _programs(self.place / ".roadmap" / "agent")
+            agents = _programs(self.laid)
             if agents:
                 with suppress(ProcessLookupError):
                     os.kill(self.moments.choice(agents), signal.SIGKILL)
@@ -300,11 +302,15 @@ def _reported(said: Path) -> tuple[set[str], int]:
     return reported, recoveries
 
 
-def _programs(program: Path) -> list[int]:
-    """Return the processes that run this program."""
+def _programs(folder: Path) -> list[int]:
+    """Return the processes that run the agent as it was pinned, laid out below this folder."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.fsencode(program) in (place / "cmdline").read_bytes().split(b"\0")[:3]:
+            words = (place / "cmdline").read_bytes().split(b"\0")[:3]
+            if any(
+                word.startswith(os.fsencode(folder)) and word.endswith(b"/.roadmap/agent")
+                for word in words
+            ):
                 found.append(int(place.name))
     return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.__main__ import BY_NAME, SUBJECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +54,8 @@ def test_every_row_is_a_ratio_with_its_verdict(document: dict[str, Any]) -> None
 
 def test_appending_is_held_against_the_same_objects_written_bare(document: dict[str, Any]) -> None:
     assert any("bare objects" in row["name"] and row["allowed"] for row in document["rows"])
+
+
+@pytest.mark.parametrize("name", SUBJECTS + BY_NAME)
+def test_every_subject_can_be_loaded(name: str) -> None:
+    assert callable(import_module(f"benchmarks.{name}").measure)
