@@ -221,9 +221,16 @@ def check_updates(
         found = [boundary.check(path) for path in paths]
         found.append(_check_operation(update, boundary.operations))
         faults += [fault for fault in found if fault is not None]
-        by_case = paths[0] != paths[-1] and case_key(paths[0]) == case_key(paths[-1])
-        named += paths[-1:] if by_case else paths
+        named += names_of(update)
     return together(faults) if faults else check_path_set(named)
+
+
+def names_of(update: FileUpdate) -> tuple[str, ...]:
+    """Return the paths of an update that no other of the proposal may meet (`check_path_set`)."""
+    if not isinstance(update, RenameFile):
+        return (update.path,)
+    by_case = update.from_ != update.path and case_key(update.from_) == case_key(update.path)
+    return (update.path,) if by_case else (update.from_, update.path)
 
 
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:

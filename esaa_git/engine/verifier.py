@@ -26,8 +26,8 @@ from esaa_git.core.entries import LESSONS_OF_ATTEMPT
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events.fields import LeftOutFile, NotKept
 from esaa_git.core.patches import changed_lines
-from esaa_git.core.paths import check_tree
-from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out
+from esaa_git.core.paths import check_path_set, check_tree
+from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out, names_of
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
@@ -182,12 +182,10 @@ class Verifier:
 
         `exposes` answers whether an update holds what looks like a secret.
         """
-        policy, boundary = contracts.policy, self.boundary(task, contracts)
         assert task.attempt is not None
-        base = task.attempt.base
-        files: list[FileChange] = []
-        refused: list[NotKept] = []
-        lines, taken = 0, set[str]()
+        policy, boundary, base = contracts.policy, self.boundary(task, contracts), task.attempt.base
+        files, refused = list[FileChange](), list[NotKept]()
+        lines, names = 0, list[str]()
         for update in updates:
             fault = check_updates([update], boundary, policy.max_files)
             found = fault or self._resolve_update(update, base, policy.max_file_bytes)
@@ -196,14 +194,15 @@ class Verifier:
                 code = RejectCode.SECRET_EXPOSED
             if code is None and found is not None and not isinstance(found, Rejected):
                 change, count = found
-                touched = {change.path, change.source or change.path}
-                if len(files) >= policy.max_files or touched & taken:
+                if len(files) >= policy.max_files:
                     code = RejectCode.TOO_MANY_FILES
+                elif beside := check_path_set([*names, *names_of(update)]):
+                    code = beside.code
                 elif lines + count > policy.max_patch_lines:
                     code = RejectCode.PATCH_TOO_LARGE
                 else:
                     files.append(change)
-                    taken |= touched
+                    names += names_of(update)
                     lines += count
             if code is not None and len(refused) < NOT_KEPT and update.path.isprintable():
                 refused.append(NotKept(path=update.path, code=code))

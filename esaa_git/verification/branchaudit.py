@@ -167,7 +167,7 @@ class BranchAudit:
             if not is_whole:
                 nodes = nodes_of(self._repository.read, walked.tip, self._base, self._shallow)
             carried = self._carried(nodes, report.relinked)
-            found = gone_from(self._repository, walked.tip, nodes, carried)
+            found = gone_from(self._repository, walked.tip, nodes, carried) if carried else []
         except (MissingObject, DamagedObject) as error:
             self._note(f"whether '{name}' holds what its effects did is open: {error.message}")
             return

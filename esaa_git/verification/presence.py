@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pygit2
 
-from esaa_git.store.repository import Repository
+from esaa_git.store.repository import DamagedObject, Repository
 from esaa_git.verification.branch import Node
 from esaa_git.verification.changes import Image, TreeChanges
 
@@ -58,7 +58,7 @@ def gone_from(
 
     Raises:
         MissingObject: naming an object that is not here.
-        DamagedObject: naming one that cannot be read.
+        DamagedObject: naming one that cannot be read, or a merge that stands on such a one.
     """
     order = _children_first(tip, commits)
     place = {oid: number for number, oid in enumerate(order)}
@@ -194,7 +194,11 @@ class _Tracer:
             index = None
             if len(parents) == 2:
                 ours, theirs = (pygit2.Oid(hex=oid) for oid in parents)
-                index = self._repository.raw.merge_commits(ours, theirs)
+                try:
+                    index = self._repository.raw.merge_commits(ours, theirs)
+                except (KeyError, pygit2.GitError) as error:
+                    what = f"merge {merge[:12]} cannot be made again"
+                    raise DamagedObject(what, cause=str(error)) from error
             self._merges[merge] = index
         return self._merges[merge]
 

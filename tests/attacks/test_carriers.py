@@ -15,6 +15,7 @@ from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.attacks.test_trust import Scene, caught, rebase
 from tests.conftest import Git, GitFailed
+from tests.support import forgery
 from tests.support.project import LOG, Project, make_project, result, task, write
 from tests.support.shared import MAIN, Shared
 
@@ -278,6 +279,24 @@ def test_a_tree_made_by_hand_that_drops_an_effect_is_named(scene: Scene) -> None
     project.git("checkout", "--quiet", "-B", "main")
     assert ("T-1020", "src/a.py", "lost") in gone_of(project)
     caught(project, 11, "lost", arguments=("--full", "--strict"))
+
+
+def test_a_merge_that_cannot_be_made_again_is_left_open(scene: Scene) -> None:
+    project = scene.project
+    project.ok("verify")  # so that the effects of before are not read again
+    text = (project.path / "src/long.py").read_text()
+    commit(project, long=text + "the end\n")
+    project.git("checkout", "--quiet", "-b", "side", "HEAD~2")
+    commit(project, long="the beginning\n" + text)
+    project.git("merge", "--quiet", "--strategy", "ours", "--no-edit", "main")
+    project.git("checkout", "--quiet", "-B", "main")
+    merge, base = project.head(), project.git("merge-base", "HEAD^1", "HEAD^2")
+    forgery.flip_byte(project, project.head(f"{base}:src/long.py"))
+    words = f"is open: merge {merge[:12]} cannot be made again"
+    caught(project, 11, words, arguments=("--strict",))
+    said = project.esaa("verify", "--json")
+    assert said.code == 0, said
+    assert words in " ".join(said.json["notes"])
 
 
 def two_sides(project: Project) -> None:

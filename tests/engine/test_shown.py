@@ -79,6 +79,20 @@ def test_of_a_rejected_answer_the_lawful_part_is_kept(project: Project) -> None:
     project.check()
 
 
+def test_of_paths_that_cannot_stand_side_by_side_the_first_is_kept(project: Project) -> None:
+    updates = [write(f"src/{name}", "1\n") for name in ("x", "x", "X", "x/y", "new", "new/z/z")]
+    moved = {"op": "rename", "from": "src/a.py", "path": "src/a.py/b"}
+    project.answers(T_1=result("T-1", *updates, moved))
+    project.esaa("run")
+    refused = project.payloads("output.rejected")[0]
+    kept = project.git("diff", "--name-only", f"{ref()}^", ref()).splitlines()
+    assert kept == ["src/new", "src/x"]
+    left = [(one["path"], one["code"]) for one in refused["not_kept"]]
+    assert left[:4] == [(f"src/{name}", "DUPLICATE_PATH") for name in ("x", "X", "x/y", "new/z/z")]
+    assert [path for path, _ in left[4:]] == ["src/a.py/b"]
+    project.check()
+
+
 def test_nothing_is_kept_where_the_contracts_say_so_or_nothing_is_lawful(project: Project) -> None:
     project.answers(
         T_1_A1=result("T-1", write("../a", "x\n"), attempt_id="T-1-A1"),
