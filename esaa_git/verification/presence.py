@@ -60,6 +60,8 @@ def gone_from(
         MissingObject: naming an object that is not here.
         DamagedObject: naming one that cannot be read, or a merge that stands on such a one.
     """
+    if tip not in commits:
+        return []  # it is where the log began, so no effect was committed to it
     order = _children_first(tip, commits)
     place = {oid: number for number, oid in enumerate(order)}
     changes = TreeChanges(repository.read)
