@@ -20,6 +20,7 @@ from esaa_git.store.maintenance import Housekeeper, maintain
 from esaa_git.store.repository import open_repository
 from tests.concurrency.children import at_work, together
 from tests.conftest import Git
+from tests.support.logs import PERSON
 from tests.support.patience import patience
 from tests.support.project import Project, make_project, result, run, task, write
 
@@ -66,7 +67,7 @@ def _one_process(project: Project, worker: int) -> list[str]:
     keeper = Housekeeper(app.repository, said.append)
     texts = [f"note {number} of {worker}" for number in range(NOTES)]
     for text in texts:
-        operator.add_note(app.engine, TaskNote(task_id=_names(worker)[0], text=text), f"w{worker}")
+        operator.add_note(app.engine, TaskNote(task_id=_names(worker)[0], text=text), PERSON)
         keeper(app.log.load()[0].seq)
     keeper.close()
     assert said == []
@@ -110,7 +111,7 @@ def _check(project: Project, reported: list[list[str]]) -> None:
         for name in reported[worker]:
             assert state.tasks[name].is_done
             assert project.git("show", f"main:src/{name}.txt") == name
-    noted = [one["text"] for one in project.payloads("orchestrator.view.mutate") if "text" in one]
+    noted = [one["text"] for one in project.payloads("note.add")]
     assert sorted(noted) == sorted([*reported[1], *reported[3]])
     project.check()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -79,9 +79,9 @@ def test_of_what_many_processes_record_nothing_is_lost_or_recorded_twice(
 
 def _work(project: Project, number: int, names: list[str]) -> list[str]:
     """Take every task from claimed to done, and return what was reported of each transition."""
-    esaa, me = ("-C", str(project.path)), ("--as", f"w{number}")
+    esaa, name_me = ("-C", str(project.path)), ("--as", f"w{number}")
 
-    def ok(*arguments: str, stdin: Any = None) -> None:
+    def ok(*arguments: str, stdin: Any = None, me: Sequence[str] = name_me) -> None:
         data = b"" if stdin is None else json.dumps(stdin).encode()
         said = run(*esaa, *arguments, *me, stdin=data)
         assert said.code == 0, (arguments, said)
@@ -90,8 +90,8 @@ def _work(project: Project, number: int, names: list[str]) -> list[str]:
     for at, name in enumerate(names):
         ok("claim", name)
         reported.append(f"attempt.create {name}")
-        ok("task", "note", name, f"noted by {number}")
-        reported.append(f"orchestrator.view.mutate {name}")
+        ok("task", "note", name, f"noted beside {number}", me=())  # a person's
+        reported.append(f"note.add {name}")
         beat = {**result(name, attempt_id=f"{name}-A1"), "action": "agent.heartbeat", "payload": {}}
         ok("submit", "-", stdin=beat)
         reported.append(f"agent.heartbeat {name}")
