@@ -17,6 +17,7 @@ from esaa_git.core.events.spec import (
     record,
     text,
 )
+from esaa_git.core.limits import EXCHANGE_PART
 from esaa_git.core.state import SCHEMA_VERSION
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -117,7 +118,9 @@ RUNTIME_POLICY = record(
 STORAGE_POLICY = record(
     {
         **_VERSION,
-        "exchange": record({"request": _KEPT, "response": _KEPT, "max_bytes": integer(0)}),
+        "exchange": record(
+            {"request": _KEPT, "response": _KEPT, "max_bytes": integer(0, EXCHANGE_PART)}
+        ),
         "redact": array(text(1000, 1), most=200),
     },
     {"keep_rejected": BOOLEAN},

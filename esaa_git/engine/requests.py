@@ -27,6 +27,7 @@ from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import Decided, Said, TaskDefinition
 from esaa_git.core.events.operator_request import AnyRequest, OperatorRequest, RequestedLink
 from esaa_git.core.events.spec import is_person
+from esaa_git.core.limits import DECISION_WORDS
 from esaa_git.core.requests import ACCEPTED
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
@@ -53,7 +54,7 @@ class Decider:
         text: their words: the reason.
 
     Raises:
-        RefusedError: if that is no person.
+        RefusedError: if that is no person, or the words are longer than a verifier reads.
     """
 
     def __init__(self, engine: Engine, by: str, text: str) -> None:
@@ -63,6 +64,12 @@ class Decider:
                 hint="name yourself by the e-mail address that 'git esaa key list' shows",
             )
         self.by, self._text = by, text.encode()
+        if len(self._text) > DECISION_WORDS:
+            raise RefusedError(
+                f"the reason has {len(self._text):,} bytes",
+                cause=f"{DECISION_WORDS:,} are recorded with a decision at most",
+                hint="say it shorter, and name a file of the branch for the rest",
+            )
         self._engine = engine
         self._signed: dict[tuple[str, str], tuple[Decided, Said]] = {}
 

@@ -78,7 +78,7 @@ TABLE = {
     "a tree below an event": f"{size(limits.TREE)}, {limits.TREE_ENTRIES:,} entries",
     "all below `files/` or `exchange/`": f"{limits.FILES_BELOW:,} entries, {limits.TREE_DEPTH} "
     "levels; an after-image what the event and the contracts say",
-    "a part of an exchange": size(limits.EXCHANGE_PART),
+    "a part of an exchange, and `max_bytes` of STORAGE_POLICY": size(limits.EXCHANGE_PART),
     "a decision document, its signature, its salt; its words": f"{size(limits.DECISION)} each; "
     f"{size(limits.DECISION_WORDS)}",
     "events in one push to a hook": f"{limits.EVENTS_IN_A_PUSH:,}",

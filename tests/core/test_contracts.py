@@ -13,6 +13,7 @@ from esaa_git.app.roadmap import check_contracts
 from esaa_git.core.contracts import REQUIRED_FILES, Contracts, is_contract_file
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.limits import EXCHANGE_PART
 from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import Place, changed_files, contracts, template_files
 
@@ -291,6 +292,7 @@ WRONG: list[tuple[Place, Any, str]] = [
     ((STORAGE, "exchange", "request"), "some", "exchange/request"),
     ((STORAGE, "exchange", "response"), None, "exchange/response"),
     ((STORAGE, "exchange", "max_bytes"), -1, "exchange/max_bytes"),
+    ((STORAGE, "exchange", "max_bytes"), EXCHANGE_PART + 1, "exchange/max_bytes"),
     ((STORAGE, "redact"), [""], "redact/0"),
     ((STORAGE, "redact"), ["x" * 1001], "redact/0"),
     # agents_swarm

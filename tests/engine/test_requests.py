@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esaa_git.core.events.fields import TaskDefinition
+from esaa_git.core.limits import DECISION_WORDS
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options
 from esaa_git.engine.requests import carry_out_open
@@ -58,6 +59,15 @@ def test_what_cannot_be_carried_out_is_not_asked_for(monkeypatch: pytest.MonkeyP
 def test_an_admin_is_a_person(name: str) -> None:
     with pytest.raises(RefusedError, match=f"'{name}' is no person"):
         operator.unblock(spent(), "T-1", name, "x")
+
+
+def test_a_reason_is_no_longer_than_a_verifier_reads() -> None:
+    made = spent()
+    before = len(made.events)
+    with pytest.raises(RefusedError, match="the reason has 65,537 bytes"):
+        operator.unblock(made, "T-1", ANN, "x" * (DECISION_WORDS + 1))
+    assert len(made.events) == before
+    assert operator.unblock(made, "T-1", ANN, "x" * DECISION_WORDS) == ["T-1"]
 
 
 def test_a_request_of_a_person_alone_waits_and_is_carried_out_once(
