@@ -362,13 +362,16 @@ class GitLogTransaction:
             return
         old = None if self._start is None else self._start.tip.commit
         message = f"esaa: {self._subject}"
-        moves = [RefMove(self._log.ref, old, self._last.tip.commit, message)]
-        if branch is not None:
-            ref = f"refs/heads/{branch.branch}"
-            moves.append(RefMove(ref, branch.old, branch.new, message))
+        moves = []
+        # Who dies before the log has moved leaves the ref of a proposal that no event names, which
+        # the next try moves on; after it, no event lacks its ref.
         for one in proposals:
             ref = proposal_ref(self._log.ref, one.task_id, one.attempt_id)
             moves.append(RefMove(ref, self._log.refs.read(ref), one.commit, message))
+        moves.append(RefMove(self._log.ref, old, self._last.tip.commit, message))
+        if branch is not None:
+            ref = f"refs/heads/{branch.branch}"
+            moves.append(RefMove(ref, branch.old, branch.new, message))
         self._log.refs.move(moves)
         self._log.moved(self._last, self._state_tree, self._authority)
 
