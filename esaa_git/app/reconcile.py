@@ -194,6 +194,7 @@ def _decide_again(
     """Decide the local tail again after the remote's last event, and move there."""
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.events import EffectRelinked, TaskUpdate
+    from esaa_git.core.refnames import proposals
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
     from esaa_git.store.eventcommit import contracts_of as log_contracts
@@ -227,6 +228,11 @@ def _decide_again(
         plan.pick_before(repository, refs)
     dropped = tuple(one for plan in plans for one in plan.dropped)
     result = replace(result, outcomes=outcomes, dropped=dropped)
+    shown = {
+        ref: str(oid)
+        for ref in refs.list(proposals(remote.log_ref))
+        if (oid := refs.read(ref)) != project.refs.read(ref)
+    }
     keep = {f"{SUPERSEDED}/{local}/log": local}
     keep |= {
         f"{SUPERSEDED}/{local}/heads/{plan.name}": plan.local
@@ -242,7 +248,7 @@ def _decide_again(
         (local, tip),
         [(name, old, new) for name, old, new in moves if new is not None],
         common=common,
-        keep=keep,
+        keep=keep | shown,
         message=f"esaa: decided again after {incoming.tip[:12]}",
     )
     report = Auditor(repository).run()

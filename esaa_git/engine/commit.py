@@ -21,16 +21,9 @@ from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.fields import Usage
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.engine.alone import LATER, without_after_images
+from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import CallResult
-from esaa_git.engine.effect import (
-    Unfit,
-    commit_effect,
-    effect_of,
-    fitted,
-    is_done,
-    waits_for_review,
-)
+from esaa_git.engine.effect import commit_effect, is_done, waits_for_review
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import (
     NOTHING_KEPT,
@@ -41,6 +34,7 @@ from esaa_git.engine.exchange import (
     named,
     reject,
 )
+from esaa_git.engine.fit import Unfit, effect_of, fitted
 from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
@@ -217,9 +211,7 @@ def _admit_result(
     task = tx.state.tasks[task_id]
     proposal, write = accepted.proposal, None
     call = replace(call, left_out=named(accepted.left_out, call.left_out))
-    if proposal is not None and tx.alone:
-        raise without_after_images()
-    if proposal is not None:
+    if proposal is not None and not tx.alone:
         found = fitted(engine, tx, task, proposal, proof)
         if isinstance(found, Unproven):
             return found
@@ -231,7 +223,7 @@ def _admit_result(
         proposal = found.proposal if found.proposal.files else None
         write = None if proposal is None else effect_of(task, proposal, base, found.results)
     result = _result(output, accepted.envelope, given, proposal, call)
-    if proposal is not None and needs_review(task, tx.contracts):
+    if proposal is not None and (tx.alone or needs_review(task, tx.contracts)):
         address = task_id, result.attempt_id
         author = output.agent or output.actor
         shown = show_waiting(engine, tx, address, proposal, author=author, actor=output.actor)

@@ -23,6 +23,7 @@ from esaa_git.engine import run
 from esaa_git.engine.attempts import expire
 from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Admission
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
@@ -78,6 +79,7 @@ class _Decider:
         self._told = False
         self._trouble: EsaaError | None = None
         self._stuck: set[str] = set()
+        self._awaited: dict[str, int] = {}  # proposals that have not arrived, and up to which event
         self._selection = Selection(overlap=options.overlap, shared=engine.sharing is not None)
         self._left_behind: list[str] = []
         self._held_back: list[JobResult[Found]] = []
@@ -349,12 +351,26 @@ class _Decider:
             return None
         if isinstance(came, Unproven):
             return came
+        if work.output is None and self._is_awaited(work, came):
+            return None
         self._report.admissions.append(came)
         self._observer.admitted(came)
-        if work.output is None and came.kind == "waiting":
+        if work.output is None and came.in_the_way:
             self._stuck.add(work.attempt_id)
             self._trouble = self._trouble or RunHalted(came.message)
         return None
+
+    def _is_awaited(self, work: Work, came: Admission) -> bool:
+        """Answer whether a proposal has not arrived, and say so once; others are not kept by it."""
+        state, _ = self._engine.log.load()
+        if came.kind != "waiting" or came.in_the_way:
+            return False
+        if not is_ready_to_close(state, state.tasks[work.task_id]):
+            return False
+        if work.attempt_id not in self._awaited:
+            self._engine.say(came.message)
+        self._awaited[work.attempt_id] = state.seq
+        return True
 
     def _is_overtaken(self, work: Work) -> bool:
         """Answer whether others have ended the run, or done what we were about to do."""
@@ -384,6 +400,8 @@ class _Decider:
         for task in held:
             attempt = task.attempt
             if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):
+                continue
+            if self._awaited.get(attempt.attempt_id) == state.seq:
                 continue
             if is_ready_to_close(state, task):
                 work = Work(task.task_id, attempt.attempt_id)

@@ -2,41 +2,34 @@
 
 One transaction holds the result, the effect and the closing update. Where a reviewer must agree
 first, or a person's uncommitted work is in the way, the result and its after-images are recorded
-(they are validated, and lost no more) and `apply_effect` finishes the task later from the log.
+(they are validated, and lost no more) and `apply_effect` finishes the task later from the log. What
+a person proposed alone is judged first (`engine.proposed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from esaa_git.core.contract_rules import attribution, needs_review, required_checks, reviewer_of
+from esaa_git.core.contract_rules import attribution, needs_review, reviewer_of
 from esaa_git.core.events import FileWrite
 from esaa_git.core.events.spec import ORCHESTRATOR
-from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Task
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import NO_CALL, AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, reject
+from esaa_git.engine.fit import Unfit, effect_of, fitted
 from esaa_git.engine.intentions import ApplyResult, AskForReview, CloseTask, DenyApproval
-from esaa_git.engine.proof import (
-    Proof,
-    Unproven,
-    as_recorded,
-    failed_check,
-    find_proof,
-    settled,
-)
+from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
-from esaa_git.engine.request import branch_tip
+from esaa_git.engine.proposed import Taken, take_proposed
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.shown import show_rejected
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer
 from esaa_git.ports.branch import BranchMove, Effect
-from esaa_git.ports.checks import CheckResult
 
 
 def waits_for_review(tx: Transaction, task_id: str) -> Admission:
@@ -165,17 +158,27 @@ def finish_task(
     require_run(tx.state)
     if task.attempt is None or task.result is None:
         raise RunHalted(f"'{task_id}' has no result to finish")
+    taken: Taken | None = None
+    attempt_id = task.attempt.attempt_id
+    if task.effect == "pending" and not tx.alone:
+        came = take_proposed(engine, tx, task, proof)
+        if not isinstance(came, Taken):
+            return came
+        task, taken = find_task(tx.state, task_id), came
     if task.pending_approval is None and needs_review(task, tx.contracts):
         # The contract began to ask for one while the result waited for something else.
         tx.ask(AskForReview(task_id=task_id))
         return waits_for_review(tx, task_id)
     if tx.alone and isinstance(grant, Grant):
         tx.ask(_consented(task_id, grant, None))
-        return Admission("waiting", task_id, task.attempt.attempt_id, LATER)
+        return Admission("waiting", task_id, attempt_id, LATER)
     if task.effect != "written":
         tx.ask(_consented(task_id, grant, None))
         return is_done(tx, task_id)
-    recorded = recorded_effect(engine, task.attempt.attempt_id)
+    if taken is not None:
+        tx.ask(_consented(task_id, grant, None))
+        return commit_effect(engine, tx, task_id, taken.proposal, taken.written)
+    recorded = recorded_effect(engine, attempt_id)
     before = recorded.proposal
     found = fitted(engine, tx, task, before, proof, recorded.passed)
     if isinstance(found, Unproven):
@@ -215,71 +218,6 @@ def _give_up(
     )
     kept = show_rejected(engine, tx, (task.task_id, task.attempt.attempt_id), proposal, author)
     return reject(tx, output, rejected, NO_CALL, closing=True, results=unfit.results, kept=kept)
-
-
-def effect_of(
-    task: Task, proposal: Proposal, base: str, results: Sequence[CheckResult] = ()
-) -> FileWrite:
-    """Return the effect as it is recorded; its after-images travel beside the event.
-
-    Args:
-        base: the commit that the proposal was made for, before it was merged onto another.
-        results: how the checks of the merged tree ended.
-    """
-    assert task.attempt is not None
-    return FileWrite(
-        task_id=task.task_id,
-        attempt_id=task.attempt.attempt_id,
-        base=base,
-        files=tuple(file.recorded() for file in proposal.files),
-        changed_lines=proposal.changed_lines,
-        merged_onto=None if proposal.onto == base else proposal.onto,
-        check_results=as_recorded(results) or None,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A proposal as the branch takes it now, and how the checks of that tree ended."""
-
-    proposal: Proposal
-    results: Sequence[CheckResult] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """Why the branch does not take a proposal; `results` where that is a check that failed."""
-
-    rejected: Rejected
-    results: Sequence[CheckResult] = ()
-
-
-def fitted(
-    engine: Engine,
-    tx: Transaction,
-    task: Task,
-    proposal: Proposal,
-    proof: Proof | None,
-    passed: frozenset[str] | None = None,
-) -> Fitted | Unfit | Unproven:
-    """Return a proposal merged onto the branch's tip with its checks passed, or what is missing.
-
-    Args:
-        passed: the checks that are on record for the proposal; they hold for the same tree.
-    """
-    boundary = engine.verifier.boundary(task, tx.contracts)
-    rebased = engine.verifier.rebase(proposal, branch_tip(engine, tx), boundary)
-    if isinstance(rebased, Rejected):
-        return Unfit(rebased)
-    checks = required_checks(task, tx.contracts) if rebased.files else ()
-    known = passed is not None and passed.issuperset(check.name for check in checks)
-    if known and rebased.onto == proposal.onto:
-        return Fitted(rebased)
-    found = find_proof(engine, tx.contracts, proof, task.task_id, checks, rebased)
-    if isinstance(found, Unproven):
-        return found
-    failed = failed_check(found, tx.contracts)
-    return Fitted(rebased, found) if failed is None else Unfit(failed, found)
 
 
 @dataclass(frozen=True, slots=True)

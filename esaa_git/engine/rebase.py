@@ -18,7 +18,6 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.operator_request import OperatorRequest
-from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -26,7 +25,7 @@ from esaa_git.core.requests import carries_out
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
 from esaa_git.engine.calls import CallResult
-from esaa_git.engine.effect import Unfit, apply_effect, effect_of, fitted
+from esaa_git.engine.effect import apply_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
     Intention,
@@ -36,11 +35,9 @@ from esaa_git.engine.intentions import (
     ReportIssue,
     StopRun,
 )
-from esaa_git.engine.proof import Proof, Unproven, settled
-from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.rebase_requests import RequestReplay
-from esaa_git.engine.rebase_reviews import ReviewReplay, admitted, announce
-from esaa_git.engine.request import branch_tip
+from esaa_git.engine.rebase_results import ResultReplay, known_base
+from esaa_git.engine.rebase_reviews import ReviewReplay, admitted
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.tail import AGAIN, ALREADY, CHANGED, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
 from esaa_git.engine.transaction import Transaction, transact
@@ -103,6 +100,7 @@ class _Replay:
         self._ids = Ids()
         self._requests = RequestReplay(engine, tail[0].event.seq if tail else 0, self._ids)
         self._reviews = ReviewReplay(engine, tail, self._ids, before_effect)
+        self._results = ResultReplay(engine, self._ids, before_effect)
 
     def run(self) -> list[Outcome]:
         for index, stored in enumerate(self._tail):
@@ -139,7 +137,8 @@ class _Replay:
             case events.AttemptCreate():
                 return self._attempt_create(index, payload)
             case events.AgentResult():
-                return self._agent_result(index, actor, payload)
+                later = tuple(self._later(index, payload.attempt_id))
+                return self._results.result(actor, payload, later)
             case events.TaskUpdate():
                 return self._task_update(index, payload)
             case events.OutputRejected():
@@ -161,8 +160,7 @@ class _Replay:
             case events.VerifyStart() | events.VerifyOk() | events.VerifyFail():
                 raise LeftOut("it speaks of a log that ended otherwise; the next run verifies")
             case events.FileWrite():
-                self._ids.attempt(payload.attempt_id)
-                return CONCLUDED, ""
+                return self._results.write(payload)
             case events.EffectRelinked():
                 raise LeftOut("it links an effect to a branch that is no longer")
             case events.Dispatch() if payload.review is not None:
@@ -266,63 +264,17 @@ class _Replay:
             raise LeftOut(f"the lease of '{old}' ran out without an answer")
 
         def step(tx: Transaction) -> str:
-            base = self._known_base(tx, payload.base)
+            base = known_base(self._engine, tx, payload.base)
             return open_attempt(tx, payload.task_id, payload.agent, mode=payload.mode, base=base)
 
         self._ids.put_attempt(old, new := transact(self._engine, step))
         return AGAIN, "" if new == old else f"as '{new}'"
-
-    def _known_base(self, tx: Transaction, base: str) -> str:
-        """Return the commit where others have it as well, or else the branch's tip."""
-        tip = branch_tip(self._engine, tx)
-        return base if self._engine.branch.contains(tip, base) else tip
 
     def _attempt_timeout(self, payload: events.AttemptTimeout) -> tuple[str, str]:
         self._ids.attempt(payload.attempt_id)
         task = find_task(self._state(), payload.task_id)
         if not transact(self._engine, lambda tx: expire(tx, [task.task_id])):
             raise LeftOut("the attempt is not active there, or has more time")
-        return AGAIN, ""
-
-    def _agent_result(self, index: int, actor: str, payload: events.AgentResult) -> tuple[str, str]:
-        old = payload.attempt_id
-        engine = self._engine
-        later = list(self._later(index, old))
-        written = next((one for one in later if isinstance(one, events.FileWrite)), None)
-        closed = next((one for one in later if isinstance(one, events.TaskUpdate)), None)
-        if closed is not None:
-            announce(closed, self._before_effect)
-
-        def step(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
-            given = replace(payload, attempt_id=self._ids.attempt(old), paths=())
-            task = find_task(tx.state, payload.task_id)
-            attempt = task.active_attempt
-            if attempt is None or attempt.attempt_id != given.attempt_id:
-                raise LeftOut(
-                    f"'{given.attempt_id}' is over there: '{task.task_id}' is {task.state}"
-                )
-            if written is None:
-                tx.ask(Repeat(actor=actor, payload=given))
-                return None
-            found = fitted(engine, tx, task, Proposal.of(written), proof)
-            if isinstance(found, Unproven):
-                return found
-            if isinstance(found, Unfit):
-                return _refuse(tx, given, found.rejected)
-            proposal = found.proposal
-            tx.ask(Repeat(actor=actor, payload=replace(given, paths=proposal.paths)))
-            if proposal.files:
-                base = self._known_base(tx, written.base)
-                effect = effect_of(task, proposal, base, found.results)
-                tx.ask(Repeat(actor=ORCHESTRATOR, payload=effect))
-            return None
-
-        rejected = settled(
-            engine, lambda proof: transact(engine, lambda tx: step(tx, proof)), lambda: None
-        )
-        if rejected is not None:
-            self._ids.end_attempt(old, f"the result of '{old}' was rejected")
-            return CHANGED, f"rejected, {rejected.code}: {rejected.message}"
         return AGAIN, ""
 
     def _output_rejected(self, index: int, payload: events.OutputRejected) -> tuple[str, str]:
@@ -431,19 +383,3 @@ class _Replay:
         for stored in self._tail[index + 1 :]:
             if stored.event.attempt_id == attempt_id:
                 yield stored.event.payload
-
-
-def _refuse(tx: Transaction, given: events.AgentResult, rejected: Rejected) -> Rejected:
-    """Record that a result cannot be taken any more, and return why."""
-    response = None if given.exchange is None else given.exchange.response
-    size = 0 if response is None else response.bytes
-    tx.ask(
-        Reject(
-            task_id=given.task_id,
-            attempt_id=given.attempt_id,
-            rejected=rejected,
-            output=Output(sha256=given.output_sha256, bytes=size, preview=""),
-            call=CallResult(exchange=given.exchange),
-        )
-    )
-    return rejected

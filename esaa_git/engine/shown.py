@@ -26,7 +26,7 @@ def show_waiting(
     author: str,
     actor: str,
 ) -> Proposed:
-    """Commit a result that waits for a review; `actor` is whose event names it.
+    """Commit a result that waits, for a review or to be judged; `actor` is whose event names it.
 
     Args:
         address: the task and the attempt.

@@ -113,7 +113,7 @@ class Verifier:
         )
         if not kept:
             return _nothing_left(left)
-        proposal = self._resolve(kept, task, contracts)
+        proposal = self.resolve(kept, task, contracts)
         return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal, left)
 
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
@@ -139,9 +139,10 @@ class Verifier:
 
     # -- the proposal against its base ------------------------------------------------------
 
-    def _resolve(
+    def resolve(
         self, updates: Sequence[FileUpdate], task: Task, contracts: Contracts
     ) -> Proposal | Rejected:
+        """Return the proposal that updates of the attempt's base amount to, or why it is none."""
         policy = contracts.policy
         fault = check_updates(updates, self.boundary(task, contracts), policy.max_files)
         if fault is not None:

@@ -107,6 +107,14 @@ class EffectCommits(Protocol):
         """Store the commit of a proposal and return its id and that of its tree."""
         ...
 
+    def proposed(self, commit: str) -> tuple[str, str] | None:
+        """Return parent and tree of a proposal's commit; None where it is not here.
+
+        Raises:
+            CorruptedError: if it is no commit with one parent.
+        """
+        ...
+
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]
     ) -> str:

@@ -29,6 +29,10 @@ class BlobStore(Protocol):
         """Return the content of a blob."""
         ...
 
+    def size(self, oid: str) -> int:
+        """Return how many bytes a blob has, without reading it."""
+        ...
+
     def write(self, content: bytes) -> str:
         """Store a content and return its id."""
         ...
@@ -49,6 +53,13 @@ class Trees(Protocol):
         """Yield every regular file of the commit that is, or lies below, one of these paths.
 
         In the order in which git sorts a tree; `""` is the root.
+        """
+        ...
+
+    def changes(self, before: str, after: str) -> Iterator[tuple[str, FileEntry | NotAFile | None]]:
+        """Yield every path at which two commits differ, with what stands there after.
+
+        None where it is gone. What is the same on both sides costs nothing.
         """
         ...
 

@@ -13,7 +13,13 @@ from esaa_git.errors import ConflictError, CorruptedError, RepositoryError
 from esaa_git.ports.branch import BranchMove, Effect, Shown
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store import commitform
-from esaa_git.store.objects import COMMIT, encode_commit, sign_commit
+from esaa_git.store.objects import (
+    COMMIT,
+    MalformedObject,
+    decode_commit,
+    encode_commit,
+    sign_commit,
+)
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
 
@@ -130,6 +136,18 @@ class GitEffects:
             rejected=shown.rejected,
         )
         return self._repository.put(COMMIT, sign_commit(payload, sign(payload))), tree
+
+    def proposed(self, commit: str) -> tuple[str, str] | None:
+        if commit not in self._repository.odb:
+            return None
+        try:
+            kind, data = self._repository.read(commit)
+            found = decode_commit(data)
+        except MalformedObject as error:
+            raise CorruptedError(f"'{commit}' is no commit", cause=str(error)) from error
+        if kind != COMMIT or len(found.parents) != 1:
+            raise CorruptedError(f"'{commit}' is no commit with one parent")
+        return found.parents[0], found.tree
 
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]

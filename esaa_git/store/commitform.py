@@ -123,7 +123,7 @@ def proposal_commit(
 
     Args:
         author: who proposes it, as in `identity`.
-        rejected: the answer broke a rule; else it waits for a review.
+        rejected: the answer broke a rule; else it waits, for a review or to be judged.
     """
     when = f"{epoch_seconds(ts)} +0000"
     said = proposal_message(attempt_id, rejected=rejected)
@@ -134,7 +134,7 @@ def proposal_commit(
 def proposal_message(attempt_id: str, *, rejected: bool) -> str:
     """Return the message of that commit."""
     how = "The answer was rejected; this is what could be kept of it."
-    return f"proposal of {attempt_id}\n\n{how if rejected else 'It waits for a review.'}\n"
+    return f"proposal of {attempt_id}\n\n{how if rejected else 'It waits to be accepted.'}\n"
 
 
 def _message(task_id: str, summary: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
+from esaa_git.errors import CorruptedError
 from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.store.objects import (
     BLOB,
@@ -13,6 +15,7 @@ from esaa_git.store.objects import (
     MODE_SYMLINK,
     MODE_TREE,
     TREE,
+    MalformedObject,
     ObjectSink,
     TreeEntry,
     decode_commit,
@@ -20,6 +23,10 @@ from esaa_git.store.objects import (
     encode_tree,
 )
 from esaa_git.store.repository import Repository
+
+MOST_FOLDERS: Final = 100_000
+MOST_DEPTH: Final = 200
+"""So many folders, and so deep ones, are opened to see what somebody else's tree changes."""
 
 
 def store_files(sink: ObjectSink, files: Mapping[str, FileEntry]) -> str:
@@ -95,6 +102,36 @@ class GitTrees:
         for path, _ in self._walk(self.root(commit), "", tuple(below)):
             yield path
 
+    def changes(self, before: str, after: str) -> Iterator[tuple[str, FileEntry | NotAFile | None]]:
+        """Yield every path at which two commits differ, with what stands there after.
+
+        Raises:
+            CorruptedError: if a folder cannot be read, or there are more than any work has.
+        """
+        try:
+            yield from self._changes(self.root(before), self.root(after), "", count())
+        except MalformedObject as error:
+            raise CorruptedError("a tree cannot be read", cause=str(error)) from error
+
+    def _changes(
+        self, before: str | None, after: str | None, prefix: str, opened: Iterator[int]
+    ) -> Iterator[tuple[str, FileEntry | NotAFile | None]]:
+        if next(opened) > MOST_FOLDERS or prefix.count("/") > MOST_DEPTH:
+            raise MalformedObject("there are more folders, or deeper ones, than are looked at")
+        old = {} if before is None else self._tree(before)
+        new = {} if after is None else self._tree(after)
+        for name in sorted(old.keys() | new.keys()):
+            left, right = old.get(name), new.get(name)
+            if left == right:
+                continue
+            one, other = _folder(left), _folder(right)
+            if left is not None and one is None and (right is None or other is not None):
+                yield prefix + name, None
+            if one is not None or other is not None:
+                yield from self._changes(one, other, f"{prefix}{name}/", opened)
+            if right is not None and other is None:
+                yield prefix + name, _what(right)
+
     def root(self, commit: str) -> str:
         """Return the id of the commit's tree."""
         return decode_commit(self._repository.read(commit)[1]).tree
@@ -152,6 +189,10 @@ class GitTrees:
         return tree
 
 
+def _folder(entry: TreeEntry | None) -> str | None:
+    return entry.oid if entry is not None and entry.is_tree else None
+
+
 def _within(name: str, below: Sequence[str]) -> tuple[str, ...]:
     """Return what is left of these paths inside of an entry of this name."""
     start = name + "/"
@@ -181,6 +222,9 @@ class GitBlobs:
 
     def read(self, oid: str) -> bytes:
         return self._repository.read(oid)[1]
+
+    def size(self, oid: str) -> int:
+        return int(self._repository.odb.read_header(oid)[1])
 
     def write(self, content: bytes) -> str:
         return self._repository.put(BLOB, content)

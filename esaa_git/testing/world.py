@@ -133,6 +133,9 @@ class MemoryBlobs:
     def read(self, oid: str) -> bytes:
         return self._blobs[oid]
 
+    def size(self, oid: str) -> int:
+        return len(self._blobs[oid])
+
     def write(self, content: bytes) -> str:
         data = b"blob %d\0%s" % (len(content), content)
         oid = sha1(data, usedforsecurity=False).hexdigest()
@@ -171,6 +174,12 @@ class MemoryTrees:
         for path, entry in sorted(self._repository.files(commit).items()):
             if isinstance(entry, FileEntry) and is_below(path, below):
                 yield path, entry
+
+    def changes(self, before: str, after: str) -> Iterator[tuple[str, Entry | None]]:
+        old, new = self._repository.files(before), self._repository.files(after)
+        for path in sorted(old.keys() | new.keys()):
+            if old.get(path) != new.get(path):
+                yield path, new.get(path)
 
     def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
         for path in sorted(self._repository.files(commit)):
@@ -262,6 +271,10 @@ class MemoryEffects:
         said = {name: value for name, value in asdict(shown).items() if name != "changes"}
         commit = self._repository.put(Commit((shown.parent,), files, said))
         return commit, self._repository.commits[commit].tree
+
+    def proposed(self, commit: str) -> tuple[str, str] | None:
+        found = self._repository.commits.get(commit)
+        return None if found is None else (found.parents[0], commit)
 
     def commit_merge(
         self, branch: str, effect_commit: str, ts: str, sign: Callable[[bytes], bytes]

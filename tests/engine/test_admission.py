@@ -112,7 +112,7 @@ def test_a_review_that_the_contract_began_to_ask_for_is_asked_for() -> None:
     made.given = contracts({REVIEW: "required"})
     made.apply(task())
     made.repository.checkout = dict(made.repository.files(str(made.branch.tip("main"))))
-    with pytest.raises(RunHalted, match=r"waits for a review \(APR-0001\)"):
+    with pytest.raises(RunHalted, match=r"'T-1' waits for 'git esaa review T-1'"):
         cycle(made)
     assert made.content(PATH) is None
     operator.review(made, "T-1", BOB, approve=True, reason="fine")

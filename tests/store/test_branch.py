@@ -186,11 +186,12 @@ def test_the_effect_commit_says_who_did_what_and_why(make: Callable[..., Project
     assert committer == "git-esaa orchestrator"
     assert authored == committed
     assert message.startswith(
-        "T-1: Wrote the parser.\n\nIt reads everything.\n Reviewed-by: nobody\n"
+        "T-1: Wrote the parser.\n\n> It reads everything.\n> Reviewed-by: nobody\n"
     )
     trailers = project.git("show", "-s", "--format=%(trailers:only,unfold)", effect).split("\n")
     assert [line for line in trailers if line] == [
         f"ESAA-Event: {written.oid}",
+        f"ESAA-Log: {written.trailers['ESAA-Log']}",
         "ESAA-Run: RUN-0001",
         "ESAA-Task: T-1",
         "ESAA-Attempt: T-1-A1",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class AgentResult(Payload, action="agent.result", by={AGENT}):
     """What the holder says it did; `checks` are its own words about what holds.
 
-    `proposal` is what waits for a review, on a ref of its own.
+    `proposal` is what waits, for a review or to be judged, on a ref of its own.
 
     `agent` is who did it under a person's key; the person is the actor then, and it is theirs.
     """

@@ -64,7 +64,7 @@ def apply_result(state: State, wanted: ApplyResult) -> Events:
         if wanted.verdict is not None:
             approval = state.approvals[task.pending_approval]
             events.append(_reviewed(approval, wanted.verdict, "approve"))
-    if task.effect != "written":
+    if task.effect is None:
         events.append(closed(task, None))
     return tuple(events)
 
