@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.app.asked import gather, programs_in_force, working_tip
-from esaa_git.app.grants import granted, recorded
+from esaa_git.app.grants import granted, keep, recorded
 from esaa_git.app.named_files import RepositoryFiles
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.asks import Ask, digest_of
@@ -92,8 +92,15 @@ class LocalConsent:
     def _by_digest(self) -> frozenset[Ask]:
         """Return all that is asked for, if the digest that was given is that of it."""
         everything = frozenset(ask for ask, _, _ in gather(self._repository())[0])
-        matches = given_digest(self._repository()) == digest_of(everything)
-        return everything if matches else frozenset()
+        repository = self._repository()
+        if given_digest(repository) != digest_of(everything):
+            return frozenset()
+        # Kept, so that the same or less, as it stands after this command, is no other question.
+        try:
+            keep(repository, granted(repository) | everything)
+        except OSError:
+            return everything  # nowhere to keep it: the digest says it again the next time
+        return everything
 
     def _require(self, repository: Repository, who: str, asks: Iterable[Ask]) -> None:
         wanted = frozenset(asks)

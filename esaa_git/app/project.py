@@ -360,8 +360,12 @@ def has_log(project: Project) -> bool:
         return False
     raise MismatchError(
         f"the event log '{repository.events_ref}' is gone; {mark.seq} events were verified here",
-        hint=f"run 'git update-ref {repository.events_ref} {mark.tip}' to have it back, or delete "
-        f"'{pin}' if it is to begin anew",
+        cause="it may have had more: events that were recorded since are not lost as long as git "
+        "keeps their commits",
+        hint="fetch it from a remote; or look for its last event with 'git fsck --lost-found "
+        f"--no-progress' and run 'git update-ref {repository.events_ref} COMMIT' with that, at the "
+        f"least {mark.tip}, then 'git esaa verify --full'. Delete '{pin}' only if it is to begin "
+        "anew",
     )
 
 

@@ -218,18 +218,24 @@ _ORDINARY: Final = re.compile(
 
 
 def _spellings(handed: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Return the values, each line of them too, and each in base64 and in hexadecimal digits."""
+    """Return the values, each line of them too, as text, and in base64, base32 and digits.
+
+    As text, that is in UTF-8 and in UTF-16.
+    """
     found: set[bytes] = set()
     lines = {line.strip() for value in handed for line in (value, *value.split(b"\n"))}
-    for value in (line for line in lines if len(line) >= LEAST_HANDED):
-        found |= {value, binascii.hexlify(value), binascii.hexlify(value).upper()}
-        for skipped in range(3):
-            # The bytes before and after share characters with it; those in between are its own.
-            coded = base64.b64encode(bytes(skipped) + value)
-            last = len(coded) - 4 if coded.endswith(b"=") else len(coded)
-            own = coded[(0, 2, 3)[skipped] : last]
-            if len(own) >= 2 * LEAST_HANDED:
-                found |= {own, own.translate(_URL_SAFE)}
+    for line in (line for line in lines if len(line) >= LEAST_HANDED):
+        text = line.decode("utf-8", "replace")
+        for value in (line, text.encode("utf-16-le"), text.encode("utf-16-be")):
+            found |= {value, binascii.hexlify(value), binascii.hexlify(value).upper()}
+            found.add(base64.b32encode(value).rstrip(b"=")[: len(value) * 8 // 5])
+            for skipped in range(3):
+                # What is before and after shares characters with it; those between are its own.
+                coded = base64.b64encode(bytes(skipped) + value)
+                last = len(coded) - 4 if coded.endswith(b"=") else len(coded)
+                own = coded[(0, 2, 3)[skipped] : last]
+                if len(own) >= 2 * LEAST_HANDED:
+                    found |= {own, own.translate(_URL_SAFE)}
     return tuple(sorted(found, key=lambda one: (-len(one), one)))
 
 

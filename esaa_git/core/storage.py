@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from esaa_git.core import secrets
 from esaa_git.core.canonical import digest
@@ -39,6 +40,28 @@ def redact_value(value: Any, policy: StoragePolicy) -> Any:
         return {key: redact_value(item, policy) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [redact_value(item, policy) for item in value]
+    return value
+
+
+WORDS: Final = frozenset({"reason", "text", "title", "description", "note", "rule", "mistake"})
+"""The fields of events in which people and agents say something in their own words."""
+
+_LEAST_WORDS: Final = 8
+
+
+def redact_words(payload: Mapping[str, Any], policy: StoragePolicy) -> Mapping[str, Any]:
+    """Return an event's payload with what somebody says in it redacted; the rest as it is."""
+    return {key: _redact_words(key, value, policy) for key, value in payload.items()}
+
+
+def _redact_words(key: str, value: Any, policy: StoragePolicy) -> Any:
+    if isinstance(value, str):
+        is_said = key in WORDS and len(value) >= _LEAST_WORDS
+        return redact(value, policy)[: len(value)] if is_said else value
+    if isinstance(value, dict):
+        return redact_words(value, policy)
+    if isinstance(value, list):
+        return [_redact_words(key, item, policy) for item in value]
     return value
 
 

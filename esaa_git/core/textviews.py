@@ -82,8 +82,11 @@ _ENTITIES: Final = {
 _INVISIBLE: Final = re.compile(
     rb"\xc2\xad|\xcd\x8f|\xd8\x9c|\xe1\x85[\x9f\xa0]|\xe1\xa0[\x8b-\x8f]|\xe2\x80[\x8b-\x8f\xaa-\xae]"
     rb"|\xe2\x81[\xa0-\xaf]|\xe3\x85\xa4|\xef\xb8[\x80-\x8f]|\xef\xbb\xbf|\xef\xbe\xa0|\xf3\xa0[\x80-\x87]."
+    rb"|\xf0\x9b\xb2[\xa0-\xa3]|\xf0\x9d\x85[\xb3-\xba]|\xf0\x93\x90[\xb0-\xbf]|\xf0\x93\x91[\x80-\x95]"
     rb"|\x1b\[[0-9;?]{0,20}[A-Za-z]"
 )
+_WIDE: Final = re.compile(rb"\xef\xbc[\x81-\xbf]|\xef\xbd[\x80-\x9e]")
+"""Letters, digits and signs of ASCII in full width."""
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:
@@ -93,15 +96,20 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     return _PLAIN.get(match[3], match[3])
 
 
+def _plainer(view: View) -> View:
+    view = view.replaced(_INVISIBLE, lambda _: b"") or view
+    return view.replaced(_WIDE, lambda match: bytes([ord(match[0].decode()) - 0xFEE0])) or view
+
+
 def views(data: bytes) -> Iterator[View]:
     plain = View(data)
-    view = plain.replaced(_INVISIBLE, lambda _: b"") or plain
+    view = _plainer(plain)
     yield view
     for _ in range(_LEVELS):
         peeled = view.replaced(_ESCAPE, _unescape)
         if peeled is None:
             break
-        view = peeled.replaced(_INVISIBLE, lambda _: b"") or peeled
+        view = _plainer(peeled)
         yield view
     for pattern, by in (
         (_PERCENT, lambda match: bytes([int(match[1], 16)])),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from esaa_git.core import secrets, storage
 from esaa_git.core.canonical import digest
@@ -133,6 +133,17 @@ class Kept:
 NOTHING_KEPT = Kept()
 
 
+_DETAIL_SHOWN: Final = 4000
+
+
+def _bounded(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the end of what a program said; it was redacted as a whole before."""
+    return {
+        key: value[-_DETAIL_SHOWN:] if isinstance(value, str) else value
+        for key, value in detail.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What became of an answer.
@@ -179,7 +190,7 @@ def reject(
     safe = Rejected(
         rejected.code,
         storage.redact(rejected.message, policy),
-        storage.redact_value(dict(rejected.detail), policy),
+        _bounded(storage.redact_value(dict(rejected.detail), policy)),
     )
     refused = Output(sha256=digest(raw), bytes=len(raw), preview=storage.preview(raw, policy))
     tx.ask(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from esaa_git.core import storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.decision import NONCE_BYTES, SALT_BYTES, Document, salted
 from esaa_git.core.entries import Request
@@ -32,7 +33,7 @@ from esaa_git.core.requests import ACCEPTED
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Hotfix, Intention, Override, Relink, Unblock
-from esaa_git.engine.transaction import Transaction, transact
+from esaa_git.engine.transaction import Transaction, transact, without_secrets
 from esaa_git.errors import EsaaError, RefusedError
 
 _NOWHERE = "0" * 40
@@ -63,10 +64,10 @@ class Decider:
                 f"this is an admin's to decide, and '{by}' is no person",
                 hint="name yourself by the e-mail address that 'git esaa key list' shows",
             )
-        self.by, self._text = by, text.encode()
-        if len(self._text) > DECISION_WORDS:
+        self.by, self._text = by, text
+        if len(text.encode()) > DECISION_WORDS:
             raise RefusedError(
-                f"the reason has {len(self._text):,} bytes",
+                f"the reason has {len(text.encode()):,} bytes",
                 cause=f"{DECISION_WORDS:,} are recorded with a decision at most",
                 hint="say it shorter, and name a file of the branch for the rest",
             )
@@ -96,7 +97,8 @@ class Decider:
             return known
         engine, blobs = self._engine, self._engine.blobs
         salt, nonce = engine.draw(SALT_BYTES), engine.draw(NONCE_BYTES).hex()
-        words = salted(salt, self._text)
+        text = storage.redact(self._text, tx.contracts.storage).encode()
+        words = salted(salt, text)
         action = OperatorRequest.action
         document = Document(tx.log_id, action, about, nonce, words).encode()
         signature = tx.sign_decision(document, self.by)
@@ -106,7 +108,7 @@ class Decider:
                 document=blobs.write(document),
                 signature=blobs.write(signature),
             ),
-            Said(text=blobs.write(self._text), salt=blobs.write(salt)),
+            Said(text=blobs.write(text), salt=blobs.write(salt)),
         )
         self._signed[tx.log_id, about] = made
         return made
@@ -141,7 +143,7 @@ def hotfix(engine: Engine, wanted: Hotfix) -> str:
     decider = Decider(engine, wanted.by, wanted.reason)
 
     def step(tx: Transaction) -> str:
-        (created,) = _planned(tx, wanted)
+        (created,) = (without_secrets(one, tx.contracts) for one in _planned(tx, wanted))
         assert isinstance(created.payload, TaskCreate)
         task = created.payload.task
         made = partial(

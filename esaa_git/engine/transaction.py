@@ -17,11 +17,14 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
+from esaa_git.core import storage
 from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
-from esaa_git.core.events import FileWrite
+from esaa_git.core.events import FileWrite, RunInit
+from esaa_git.core.events.base import decode, encode
 from esaa_git.core.events.file_write import FileDelete
+from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
@@ -117,6 +120,7 @@ class Transaction:
             RefusedError: if the protocol or the contracts forbid the event in this state.
         """
         in_force = self.contracts if contracts is None else contracts
+        new = without_secrets(new, in_force)
         try:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
             check_contract_rules(self.state, event, in_force)
@@ -149,6 +153,19 @@ class Transaction:
         """Record the events, and move the branch with them."""
         move = None if self.followup is None else self.followup.move
         self._writer.commit(move, self.proposals)
+
+
+def without_secrets(new: NewEvent, contracts: Contracts) -> NewEvent:
+    """Return the event without secrets in what somebody says in it.
+
+    The plan is left as it is: it stands in the repository, and is compared with what is in force.
+    So is a request: its words were redacted before they were signed.
+    """
+    if isinstance(new.payload, RunInit | OperatorRequest):
+        return new
+    given = encode(new.payload)
+    safe = storage.redact_words(given, contracts.storage)
+    return new if safe == given else replace(new, payload=decode(type(new.payload), safe))
 
 
 def _attachments(event: Event) -> Attachments:

@@ -19,7 +19,7 @@ GRACE_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = 1.0
 """How long children may hold the pipes open once the program itself has ended."""
 
-STDERR_BYTES: Final = 4000
+STDERR_BYTES: Final = 65_536
 """How much of the standard error is kept: the end of it."""
 
 _CHUNK: Final = 65536

@@ -1193,3 +1193,28 @@ def test_a_folder_of_ours_that_cannot_be_written_is_named(applied: Project) -> N
     place.unlink()
     applied.ok("complete", "T-1", "--summary", "x", "src/a.py")
     applied.check()
+
+
+# ------------------------------------------------------------------------------------- secrets
+
+
+def test_what_people_say_is_stored_without_secrets(make: Make) -> None:
+    project = make(task("T-1"), task("T-2"), task("T-3", attempts_allowed=1))
+    project.answers(T_1=result("T-1"), T_2=result("T-2"))
+    project.ok("plan", "apply")
+    token = "gh" + "p_" + "a1B2c3D4e5F6" * 3
+    said = f"it uses {token} today"
+    project.ok("note", "T-1", said)
+    project.ok("issue", "report", "--task", "T-2", "--severity", "high", "--title", said)
+    project.ok("task", "unblock", "T-2", "--reason", said)
+    project.ok("claim", "T-1")
+    project.ok("task", "release", "T-1", "--reason", said)
+    project.ok("run", "--task", "T-1")
+    project.ok("run", "--task", "T-2")
+    project.ok("hotfix", "T-1", "--title", said, "--reason", said)
+    project.ok("override", "T-2", "--reason", said)
+    listed = project.git("rev-list", "--objects", "--no-object-names", "refs/esaa/events")
+    stored = project.git("cat-file", "--batch", stdin=f"{listed}\n")
+    assert "it uses [redacted] today" in stored
+    assert token[4:] not in stored
+    project.check()

@@ -162,6 +162,11 @@ HANDED = "made-up cloud value, 7"
         lambda value: base64.urlsafe_b64encode(f"xy{value}".encode()).decode(),
         lambda value: value.encode().hex(),
         lambda value: value.replace("cloud", "clo\u200bud"),
+        lambda value: value.replace("cloud", "clo\U0001bca0ud"),
+        lambda value: "".join(chr(ord(char) + 0xFEE0) if char > "!" else char for char in value),
+        lambda value: value.encode("utf-16-le").hex(),
+        lambda value: base64.b64encode(value.encode("utf-16")).decode(),
+        lambda value: base64.b32encode(value.encode()).decode(),
     ],
 )
 def test_the_exact_value_that_was_handed_over_is_found_in_any_spelling(
@@ -169,7 +174,7 @@ def test_the_exact_value_that_was_handed_over_is_found_in_any_spelling(
 ) -> None:
     text = f"I was told: {form(HANDED)}"
     for piece in (HANDED, form(HANDED)):
-        assert piece not in shown(text, CLOUD=HANDED)
+        assert not leaks(piece, shown(text, CLOUD=HANDED))
 
 
 def test_a_word_that_was_handed_over_is_a_secret_by_the_name_of_its_variable_alone() -> None:

@@ -381,3 +381,17 @@ def test_a_summary_loses_what_the_agent_was_given_and_the_rest_is_taken() -> Non
     assert said.kind == "done"
     assert not any(key.encode() in event.data for event in made.events)
     assert made.content(PATH) == b"production\n"
+
+
+@pytest.mark.parametrize("before", [0, 1, 3976, 3990, 5000, 60_000])
+def test_a_secret_at_the_edge_of_what_is_shown_of_a_failure_is_redacted_first(before: int) -> None:
+    made = engine()
+    made.apply(task())
+    request = operator.claim(made, "T-1", ANN)
+    key = "q7Gk29xL" + "pR4vTz81"
+    said = {"stderr": "x " * (before // 2) + key + " y" * 1988}
+    answer = Answer(b"", 0, "left with status 3", "AGENT_FAILED", said, handed={"MODEL_KEY": key})
+    admit(made, AgentOutput(answer, ANN, None, request.task_id, request.attempt_id, None, True))
+    assert not any(key[-8:].encode() in event.data for event in made.events)
+    (rejected,) = (one.payload for one in made.events if isinstance(one.payload, OutputRejected))
+    assert len(str(rejected.detail["stderr"])) <= 4000

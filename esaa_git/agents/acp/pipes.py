@@ -13,7 +13,7 @@ MAX_LINE_BYTES: Final = 8 << 20
 MAX_STRAY_LINES: Final = 100
 """How many lines that are no messages are passed over: some programs print a greeting first."""
 
-STDERR_BYTES: Final = 4000
+STDERR_BYTES: Final = 65_536
 """How much of the standard error is kept: the end of it."""
 
 DRAIN_SECONDS: Final = 1.0
