@@ -54,14 +54,13 @@ def gone_from(
     """Return what of these effects is not at the tip, in the order of the branch.
 
     Args:
-        commits: the history of the branch, as far as effects may be in it.
+        commits: the history of the branch, as far as effects may be in it; those that hold one of
+            `carried` among them, and so the tip.
 
     Raises:
         MissingObject: naming an object that is not here.
         DamagedObject: naming one that cannot be read, or a merge that stands on such a one.
     """
-    if tip not in commits:
-        return []  # it is where the log began, so no effect was committed to it
     order = _children_first(tip, commits)
     place = {oid: number for number, oid in enumerate(order)}
     changes = TreeChanges(repository.read)

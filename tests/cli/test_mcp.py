@@ -168,7 +168,7 @@ def test_a_task_is_claimed_rejected_corrected_and_committed(project: Project, ag
     said = agent.fails(
         "submit_result", task_id="T-1", summary="x", file_updates=written(".github/w.yml", "on: x")
     )
-    assert "rejected, PATH_PROTECTED: '.github/w.yml' is prohibited" in said
+    assert "rejected, PATH_PROTECTED: '.github/w.yml' runs by itself or is obeyed unasked" in said
     assert "Leave this path alone" in said
     assert "2 of 3 are left" in said
     assert "call next_task with task_id 'T-1' and claim true" in said

@@ -115,7 +115,9 @@ def test_clone_brings_the_log_and_says_what_it_believes(
     three.git("verify-commit", "refs/esaa/events")
     assert (three.repository.esaa_dir / "verified.json").exists()
     three.check()
-    assert "no signing key" in three.fails(5, "task", "note", "T-2", "x")
+    said_so = three.fails(5, "task", "note", "T-2", "x")
+    assert "signed with a key of their own, and none is configured here" in said_so
+    assert "hint: run 'git config esaa.approverKey PATH'" in said_so
     three.ok("fetch")
 
 

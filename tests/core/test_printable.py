@@ -13,9 +13,26 @@ def test_visible_text_cannot_move_a_cursor_or_turn_the_writing(text: str) -> Non
     assert all(char.isprintable() or char == "\n" for char in visible(text))
 
 
-@given(st.text().filter(str.isprintable))
+# They count as printable and show nothing; the first and the last of each range.
+UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00\ufe0e\uffa0\U000e0100\U000e01ef"
+
+
+def _is_ordinary(text: str) -> bool:
+    return text.isprintable() and not any(
+        char in UNSEEN or "\ufe00" <= char <= "\ufe0e" or "\U000e0100" <= char <= "\U000e01ef"
+        for char in text
+    )
+
+
+@given(st.text().filter(_is_ordinary))
 def test_visible_leaves_ordinary_text_alone(text: str) -> None:
     assert visible(text) == text
+
+
+def test_visible_shows_what_counts_as_printable_and_is_not_seen() -> None:
+    assert UNSEEN.isprintable()
+    assert visible(UNSEEN).isascii()
+    assert visible("\u2764\ufe0f") == "\u2764\ufe0f"
 
 
 def test_visible_shows_what_it_took_the_power_from() -> None:

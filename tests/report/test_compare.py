@@ -76,7 +76,7 @@ def test_a_record_inside_a_record_is_compared_by_its_fields() -> None:
 
 def test_lines_hold_no_control_characters() -> None:
     before = Story().started(definition()).state
-    after = Story().started(definition("T-1", description="a\u202e31m\ttail")).state
+    after = Story().started(definition("T-1", description="a\u200f31m\ttail\u2028")).state
 
     lines = [line for change in compare(before, after) for line in change_lines(change)]
 

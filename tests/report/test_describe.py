@@ -39,7 +39,7 @@ def test_a_row_has_id_time_actor_and_subject() -> None:
 
 
 def test_an_event_in_full_names_its_signature_files_and_payload() -> None:
-    event = Story().started(definition("T-1", description="a\u202e31m")).events[0]
+    event = Story().started(definition("T-1", description="a\u200f31m")).events[0]
 
     lines = event_lines(StoredEvent(event, OID), "good, by SHA256:x", ["files/a.txt"], ["do this"])
 
@@ -49,8 +49,8 @@ def test_an_event_in_full_names_its_signature_files_and_payload() -> None:
     assert "signature:  good, by SHA256:x" in text
     assert '"run_id": "RUN-0001"' in text
     assert lines[-3:] == ["  files/a.txt", "", "hint: do this"]
-    assert "\u202e" not in text
-    assert "a\\u202e31m" in text
+    assert "\u200f" not in text
+    assert "a\\u200f31m" in text
 
 
 def test_every_attempt_is_listed_with_its_outcome() -> None:
