@@ -71,9 +71,13 @@ def running(
 
 
 def agents(project: Project) -> list[int]:
-    """Return the processes that run the agents' program, confined or about to be."""
-    program = str(project.path / ".roadmap" / "agents" / "agent").encode()
-    return [pid for pid, arguments in processes() if program in arguments[:3]]
+    """Return the processes that run the program of the agents, as it is pinned."""
+    here, program = os.fsencode(project.path.parent), b"/pinned/.roadmap/agents/agent"
+    return [
+        pid
+        for pid, arguments in processes()
+        if any(one.startswith(here) and one.endswith(program) for one in arguments[:3])
+    ]
 
 
 def left(project: Project) -> list[int]:
