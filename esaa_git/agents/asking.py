@@ -18,6 +18,7 @@ from esaa_git.core.agent_contract import Check
 from esaa_git.core.asks import ABSENT, Ask
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.programs import AGENTS
+from esaa_git.core.scripts import named_by
 from esaa_git.ports.consent import NamedFiles
 
 _PIECES: Final = re.compile(r"""[\s'"`=;|&<>(){}\[\]$,:]+""")
@@ -33,6 +34,7 @@ def asks_of_check(check: Check, files: NamedFiles) -> Iterator[Ask]:
     """Yield what a check asks for; its program is looked for in the tree, or on PATH."""
     command = _located(check.run, files)
     yield Ask(command, "program", command)
+    yield from _installed(command, check.run[0], files)
     yield from _contents(command, check.run, files, program_in_tree=True)
 
 
@@ -47,6 +49,7 @@ def asks_of_command(
     """Yield what a command of the swarm asks for: to be started, and what it is given."""
     command = _located(argv, files)
     yield Ask(command, "program", command)
+    yield from _installed(command, argv[0], files)
     yield from _contents(command, argv, files, program_in_tree=False)
     yield from asks_given(command, settings)
 
@@ -97,6 +100,13 @@ def _located(argv: Sequence[str], files: NamedFiles) -> str:
     return plain(shlex.join([program, *arguments]))
 
 
+def _installed(command: str, program: str, files: NamedFiles) -> Iterator[Ask]:
+    """Yield the places that a program outside of PATH and the tree reads to run at all."""
+    if program.startswith("/"):
+        for place in files.installed(program):
+            yield Ask(command, "file", plain(place))
+
+
 def _contents(
     command: str, argv: Sequence[str], files: NamedFiles, *, program_in_tree: bool
 ) -> Iterator[Ask]:
@@ -112,6 +122,14 @@ def _contents(
         digest = files.in_tree(path)
         if digest is not None and path not in found:
             found[path] = digest
+    scripts = tuple(found)
+    starts = files.beginning_in_tree if program_in_tree else files.beginning
+    for named, _ in named_by(
+        scripts,
+        lambda script: starts(script) if script == path else files.beginning_in_tree(script),
+        None if files.root is None else str(files.root.absolute()),
+    ):
+        found.setdefault(named, files.in_tree(named) or ABSENT)
     if not program_in_tree and any(path.startswith(AGENTS) for path in found):
         # They are laid out together, so one may load another.
         found |= dict(files.of_agents())

@@ -15,6 +15,7 @@ from esaa_git.agents.programs import (
     WHERE,
     environment,
     find_program,
+    own_places,
     place_of,
 )
 from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
@@ -96,10 +97,18 @@ class ConfinedChecker:
         results: list[CheckResult] = []
         with self._workspaces().open(base, changes) as workspace:
             for check in checks:
-                results.append(_run(level, self._within(check, workspace), workspace, pause))
+                within = self._within(check, workspace)
+                read = self._own_places(within.run[0], workspace)
+                results.append(_run(level, within, workspace, read, pause))
                 if not results[-1].passed:
                     break
         return results
+
+    def _own_places(self, program: str, workspace: Workspace) -> Sequence[Path]:
+        """Return what a check's program is installed in that is named by its absolute path."""
+        if not program.startswith("/") or Path(program).is_relative_to(workspace.path):
+            return ()
+        return own_places(program, None if self._root is None else Path(self._root), self._in_tree)
 
     def _within(self, check: Check, workspace: Workspace) -> Check:
         """Return the check with the files of the tree that it names as the workspace has them."""
@@ -118,7 +127,13 @@ class ConfinedChecker:
         return replace(check, run=words)
 
 
-def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], None]) -> CheckResult:
+def _run(
+    level: str,
+    check: Check,
+    workspace: Workspace,
+    read: Sequence[Path],
+    pause: Callable[[], None],
+) -> CheckResult:
     who = f"check '{check.name}'"
     began = time.monotonic()
     try:
@@ -131,7 +146,7 @@ def _run(level: str, check: Check, workspace: Workspace, pause: Callable[[], Non
         outcome = run(
             level,
             [program, *check.run[1:]],
-            rules=rules_of({}, place_of(workspace), WHERE),
+            rules=rules_of({}, place_of(workspace, read), WHERE),
             cwd=workspace.path,
             env=environment(who, (), home=workspace.home, tmp=workspace.tmp, ours={}),
             body=b"",

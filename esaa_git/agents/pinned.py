@@ -21,6 +21,7 @@ from esaa_git.agents.scratch import SnapshotFile, lay_out
 from esaa_git.core.commands import Acting, acting
 from esaa_git.core.printable import visible
 from esaa_git.core.programs import Programs
+from esaa_git.core.scripts import named_by
 from esaa_git.folders import throwaway_folder
 from esaa_git.sandbox import confinement
 
@@ -83,7 +84,33 @@ def names_pinned(agent: str, words: Sequence[str], context: AdapterContext) -> b
             "it stands inside of a text, or of an option, where its copy cannot take its place",
             "name the program itself as the first word of 'command'",
         )
+    _first_lines(agent, found, context)
     return bool(found.files) or any(programs.pin(path) for path in found.modules)
+
+
+def _first_lines(agent: str, found: Acting, context: AdapterContext) -> None:
+    """Refuse a script whose first line names a file of the tree, wherever it is started."""
+    programs, root = context.programs, context.root
+    assert programs is not None
+
+    def read(path: str) -> bytes | None:
+        pin = programs.pin(path)
+        return None if pin is None else programs.content(pin)
+
+    top = None if root is None else str(root.absolute())
+    for path, script in named_by(
+        found.paths,
+        read,
+        top,
+        lambda place: top is not None and belongs(place, top, context.in_tree),
+    ):
+        raise agent_error(
+            agent,
+            f"'{path}' cannot be run from what is pinned",
+            f"the first line of '{script}' names it, where its copy cannot take its place",
+            f"write '#!/usr/bin/env python3' or the like into '{script}', or name both in "
+            "'command'; then run 'git esaa plan apply --restart'",
+        )
 
 
 def pinned_places(words: Sequence[str], context: AdapterContext) -> Mapping[int, str]:
@@ -166,7 +193,9 @@ def digest_of(words: Sequence[str], context: AdapterContext) -> str | None:
     return None
 
 
-def version_of(program: str, level: str, env: Mapping[str, str]) -> str | None:
+def version_of(
+    program: str, level: str, env: Mapping[str, str], read: Sequence[Path] = ()
+) -> str | None:
     """Return the first line that a tool says of its version, None where it says none.
 
     It is asked once a process for each file, confined, without a network, for `VERSION_SECONDS` at
@@ -175,6 +204,7 @@ def version_of(program: str, level: str, env: Mapping[str, str]) -> str | None:
     Args:
         program: its absolute path.
         level: the confinement.
+        read: what it is installed in, beside what PATH leads to.
         env: PATH and the variables of the language; HOME and TMPDIR are made for it.
     """
     try:
@@ -182,19 +212,23 @@ def version_of(program: str, level: str, env: Mapping[str, str]) -> str | None:
     except OSError:
         return None
     kept = tuple(sorted((name, env[name]) for name in env if name in ("PATH", "LANG", "LC_ALL")))
-    return _version(program, (status.st_mtime_ns, status.st_size), level, kept)
+    return _version(program, (status.st_mtime_ns, status.st_size), level, kept, tuple(read))
 
 
 @lru_cache(maxsize=64)
 def _version(
-    program: str, _of: tuple[int, int], level: str, env: tuple[tuple[str, str], ...]
+    program: str,
+    _of: tuple[int, int],
+    level: str,
+    env: tuple[tuple[str, str], ...],
+    read: tuple[Path, ...],
 ) -> str | None:
     with throwaway_folder("version") as home:
         try:
             outcome = confinement.run(
                 level,
                 [program, "--version"],
-                rules=confinement.Rules((), (home,)),
+                rules=confinement.Rules(read, (home,)),
                 cwd=home,
                 env={**dict(env), "HOME": str(home), "TMPDIR": str(home)},
                 body=b"",

@@ -27,6 +27,7 @@ from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.floor import variable_fault
 from esaa_git.ports.agent import Answer, Ran, Request, Workspace
+from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Place, choose
 from esaa_git.sandbox.programs import search_path
 from esaa_git.sandbox.runner import NotStarted
@@ -135,10 +136,22 @@ class ProgramAgent(ABC):
     def _laid(self) -> Iterator[Laid]:
         """Give the command to start, with its program's absolute path."""
         with laid_out(self.name, self._words(), self._context) as laid:
-            if Path(laid.words[0]).is_absolute():
-                yield laid
+            if 0 in pinned_places(self._words(), self._context):
+                yield laid if Path(laid.words[0]).is_absolute() else self._started_by(laid)
             else:
-                yield replace(laid, words=[self.program(), *laid.words[1:]])
+                whole = self._started_by(laid)
+                yield replace(whole, read=(*whole.read, *self._own_places(whole.words[0])))
+
+    def _started_by(self, laid: Laid) -> Laid:
+        return replace(laid, words=[self.program(), *laid.words[1:]])
+
+    def own_places(self) -> Sequence[Path]:
+        """Return what the program is installed in, where the user was asked for that."""
+        return self._own_places(self.program())
+
+    def _own_places(self, program: str) -> Sequence[Path]:
+        context = self._context
+        return own_places(program, context.root, context.in_tree)
 
     def ran(self) -> Ran:
         """Return the digest of the pinned program that answers, as `NamesWhatRuns` has it."""
@@ -290,6 +303,24 @@ def check_names(agent: str, names: Sequence[str]) -> None:
                 fault,
                 f"remove it from 'env' in .roadmap/{SWARM}",
             )
+
+
+def own_places(
+    program: str, root: Path | None, in_tree: Callable[[str], bool] = lambda _path: False
+) -> Sequence[Path]:
+    """Return what a program outside of PATH and the repository is installed in.
+
+    A consent names each of them (`agents.asking`). A file of the repository opens nothing, however
+    it is reached.
+
+    Args:
+        program: its absolute path.
+        root, in_tree: as `find_program` has them.
+    """
+    real = os.path.realpath(program)
+    if in_tree(program) or (root is not None and Path(real).is_relative_to(os.path.realpath(root))):
+        return ()
+    return confinement.own_places(program)
 
 
 def place_of(workspace: Workspace, read: Sequence[Path] = ()) -> Place:

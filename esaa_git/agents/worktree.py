@@ -137,7 +137,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         if preset is None or found.program_sha256 is not None:
             return replace(found, provider=None if preset is None else self._provider(preset))
         env = environment(self.name, (), home=Path(), tmp=Path(), ours={})
-        version = version_of(self.program(), self.sandbox, env)
+        version = version_of(self.program(), self.sandbox, env, self.own_places())
         return Ran(program_version=version, provider=self._provider(preset))
 
     def _provider(self, preset: Preset) -> str | None:

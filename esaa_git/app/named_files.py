@@ -17,6 +17,7 @@ import pygit2
 from esaa_git.beneath import Obstacle, files_under
 from esaa_git.core.programs import AGENTS, MAX_PROGRAMS, Programs
 from esaa_git.errors import EsaaError
+from esaa_git.firstline import LONGEST
 from esaa_git.sandbox.programs import search_path
 from esaa_git.store.repository import Repository
 
@@ -56,6 +57,11 @@ class RepositoryFiles:
     def which(self, program: str) -> str | None:
         return shutil.which(program, path=search_path())
 
+    def installed(self, program: str) -> Sequence[str]:
+        from esaa_git.agents.programs import own_places
+
+        return [str(place) for place in own_places(program, self.root) if str(place) != program]
+
     def on_disk(self, path: str) -> str | None:
         """Return the SHA-256 of a file of the checkout, links followed; None where there is none.
 
@@ -66,7 +72,31 @@ class RepositoryFiles:
             return pinned
         if self.root is None:
             return self._of_commit(path)
-        return self._of_checkout(self.root, path) or _pinned(self._otherwise, path)
+        return self._on_disk(path) or _pinned(self._otherwise, path)
+
+    def _on_disk(self, path: str) -> str | None:
+        return None if self.root is None else self._of_checkout(self.root, path)
+
+    def beginning(self, path: str) -> bytes | None:
+        if (content := _pinned_content(self._programs, path)) is not None:
+            return content[:LONGEST]
+        if self.root is None:
+            content = self._content_of_commit(path)
+            return None if content is None else content[:LONGEST]
+        if self._on_disk(path) is None:
+            content = _pinned_content(self._otherwise, path)
+            return None if content is None else content[:LONGEST]
+        try:
+            with (self.root / path).open("rb") as stream:
+                return stream.read(LONGEST)
+        except (OSError, ValueError):
+            return None
+
+    def beginning_in_tree(self, path: str) -> bytes | None:
+        if self._commit is None:
+            return self.beginning(path)
+        content = _pinned_content(self._programs, path) or self._content_of_commit(path)
+        return None if content is None else content[:LONGEST]
 
     def in_tree(self, path: str) -> str | None:
         """Return the SHA-256 of a file of the commit, links inside of it followed."""
@@ -101,6 +131,11 @@ class RepositoryFiles:
             return sha256(f"unreadable: {error}".encode()).hexdigest()
 
     def _of_commit(self, path: str) -> str | None:
+        content = self._content_of_commit(path)
+        return None if content is None else sha256(content).hexdigest()
+
+    def _content_of_commit(self, path: str) -> bytes | None:
+        """Return a file of the commit; of a link that leads out of it, a text that says so."""
         if self._commit is None:
             return None
         try:
@@ -109,7 +144,7 @@ class RepositoryFiles:
         except (EsaaError, KeyError, ValueError, AttributeError, pygit2.GitError):
             return None
 
-    def _in(self, top: pygit2.Tree, path: str) -> str | None:
+    def _in(self, top: pygit2.Tree, path: str) -> bytes | None:
         left, done, links = path.split("/"), list[str](), 0
         here: pygit2.Object = top
         while left:
@@ -122,19 +157,24 @@ class RepositoryFiles:
                 target = self._repository.read(str(below.id))[1].decode("utf-8", "surrogateescape")
                 aim = posixpath.normpath(posixpath.join("/".join(done), target))
                 if links > _MOST_LINKS or aim.startswith(("/", "..")):
-                    return sha256(b"link: " + os.fsencode(target)).hexdigest()
+                    return b"link: " + os.fsencode(target)
                 left, done, here = [*aim.split("/"), *left], [], top
                 continue
             done.append(name)
             here = below
         if not isinstance(here, pygit2.Blob):
             return None
-        return sha256(self._repository.read(str(here.id))[1]).hexdigest()
+        return self._repository.read(str(here.id))[1]
 
 
 def _pinned(programs: Programs | None, path: str) -> str | None:
     pin = None if programs is None else programs.pin(path)
     return None if pin is None else pin.sha256
+
+
+def _pinned_content(programs: Programs | None, path: str) -> bytes | None:
+    pin = None if programs is None else programs.pin(path)
+    return None if programs is None or pin is None else programs.content(pin)
 
 
 @lru_cache(maxsize=4096)

@@ -91,30 +91,38 @@ def _programs(
     from esaa_git.core.commands import acting
     from esaa_git.core.judges import commands, pinned_globs
     from esaa_git.core.programs import Programs, check_bounds
+    from esaa_git.core.scripts import named_by
 
     workdir = project.repository.workdir
     root = None if workdir is None else str(workdir)
     commanded = [words for _, words in commands(contracts)]
     tracks = project.repository.tracks
-    named = {
-        path
-        for words in (*commanded, *checks)
-        for path in acting(
-            words, root, lambda path: root is not None and belongs(path, root, tracks)
-        ).paths
-    }
+
+    def inside(path: str) -> bool:
+        return root is not None and belongs(path, root, tracks)
+
+    named = {path for words in (*commanded, *checks) for path in acting(words, root, inside).paths}
     globs = pinned_globs(contracts)
     source = _OfBranch(project.repository, branch) if workdir is None else _OfCheckout(workdir)
     matching = {path for path in source.paths(globs.prefixes) if globs.matches(path)}
     found: dict[str, tuple[str, bytes]] = {}
-    for path in sorted(named | matching):
+
+    def take(path: str) -> bytes | None:
         entry = source.read(path)
-        if entry is not None:
-            found[path] = entry
-        elif before is not None and before.programs is not None:
-            pin = before.programs.pin(path)
-            if pin is not None:
-                found[path] = (pin.mode, before.programs.content(pin))
+        pin = None if before is None or before.programs is None else before.programs.pin(path)
+        if entry is None and pin is not None:
+            assert before is not None
+            assert before.programs is not None
+            entry = (pin.mode, before.programs.content(pin))
+        if entry is None:
+            return None
+        found[path] = entry
+        return entry[1]
+
+    scripts = sorted(named | matching)
+    for path in (*scripts, *(path for path, _ in named_by(scripts, take, root, inside))):
+        if path not in found:
+            take(path)
     programs = Programs.of(found)
     check_bounds(programs)
     return programs

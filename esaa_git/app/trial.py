@@ -244,7 +244,7 @@ def _installed(adapter: AgentAdapter, top: Path) -> tuple[str | None, str | None
         outcome = confinement.run(
             adapter.sandbox,
             [program, "--version"],
-            rules=confinement.Rules((), (home,)),
+            rules=confinement.Rules(adapter.own_places(), (home,)),
             cwd=home,
             env=environment(adapter.name, (), home=home, tmp=home, ours={}),
             body=b"",

@@ -17,7 +17,8 @@ from esaa_git.core.commands import acting
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.globs import Glob, GlobSet, static_prefix
 from esaa_git.core.paths import case_key, is_protected
-from esaa_git.core.programs import AGENTS
+from esaa_git.core.programs import AGENTS, Programs
+from esaa_git.core.scripts import named_by
 
 REVIEW_BY_A_PERSON = "required"
 
@@ -91,6 +92,7 @@ def _judges(contracts: Contracts) -> Judges:
     paths = {pin.path for pin in contracts.programs.pins}
     for _, words in commands(contracts):
         paths.update(acting(words).paths)
+    paths.update(first_lines(contracts.programs))
     globs = pinned_globs(contracts).globs
     keys = {case_key(path) for path in paths}
     above = {folder for key in keys for folder in _folders(key)}
@@ -99,6 +101,16 @@ def _judges(contracts: Contracts) -> Judges:
         above.update(_folders(prefix))
         above.add(prefix)
     return Judges(frozenset(keys), frozenset(above - {""}), globs)
+
+
+def first_lines(programs: Programs) -> frozenset[str]:
+    """Return what the first lines of pinned scripts name, whether or not it is pinned."""
+
+    def read(path: str) -> bytes | None:
+        pin = programs.pin(path)
+        return None if pin is None else programs.content(pin)
+
+    return frozenset(path for path, _ in named_by([pin.path for pin in programs.pins], read))
 
 
 def pinned_globs(contracts: Contracts) -> GlobSet:

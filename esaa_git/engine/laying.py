@@ -13,7 +13,7 @@ from esaa_git.core.agent_contract import Check
 from esaa_git.core.commands import acting
 from esaa_git.core.contract_rules import not_pinned
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.judges import commands, pinned_globs
+from esaa_git.core.judges import commands, first_lines, pinned_globs
 from esaa_git.core.programs import Programs
 from esaa_git.engine.engine import Engine
 from esaa_git.errors import AgentError
@@ -79,6 +79,7 @@ def _beside(
     words = [command for _, command in commands(contracts)]
     words += [check.run for check in checks]
     named = {path for command in words for path in acting(command).paths}
+    named |= first_lines(programs)
     globs = pinned_globs(contracts)
     pinned = {pin.path for pin in programs.pins}
     there = {*engine.trees.names(base, (*globs.prefixes, *sorted(named)))}

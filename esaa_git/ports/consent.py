@@ -24,6 +24,14 @@ class NamedFiles(Protocol):
         """Return where a program is that is named without a '/', None where it is not on PATH."""
         ...
 
+    def installed(self, program: str) -> Sequence[str]:
+        """Return what is read to run a program of neither PATH nor the tree, beside itself.
+
+        Args:
+            program: its absolute path.
+        """
+        ...
+
     def on_disk(self, path: str) -> str | None:
         """Return the SHA-256 of a file of the checkout, None where there is none.
 
@@ -33,6 +41,14 @@ class NamedFiles(Protocol):
 
     def in_tree(self, path: str) -> str | None:
         """Return the SHA-256 of a file of the tree that a program works in; None for none."""
+        ...
+
+    def beginning(self, path: str) -> bytes | None:
+        """Return the first `firstline.LONGEST` bytes of what `on_disk` has the digest of."""
+        ...
+
+    def beginning_in_tree(self, path: str) -> bytes | None:
+        """Return the first `firstline.LONGEST` bytes of what `in_tree` has the digest of."""
         ...
 
     def of_agents(self) -> Sequence[tuple[str, str]]:

@@ -42,6 +42,7 @@ from esaa_git.sandbox.programs import search_path, startable
 from esaa_git.sandbox.readpaths import (
     DEVICES,
     PROCESSORS,
+    asked,
     bubblewrap_arguments,
     installation,
     open_settings,
@@ -58,6 +59,7 @@ __all__ = [
     "Rules",
     "choose",
     "make_rules",
+    "own_places",
     "rules_of",
     "run",
     "start",
@@ -201,6 +203,18 @@ def _wrong(setting: str, cause: str, where: str) -> AgentError:
     )
 
 
+def own_places(program: str) -> list[Path]:
+    """Return what a program outside of PATH is installed in, which is not read without consent.
+
+    What holds keys is not among it. `agents.asking` asks for it, and who starts the program by the
+    path that its contract has adds it to the rules.
+
+    Args:
+        program: an absolute path, which leads to no file of the repository.
+    """
+    return [place for place in asked(program, search_path()) if is_open(place)]
+
+
 def run(
     level: str,
     command: Sequence[str],
@@ -249,7 +263,7 @@ def start(
         NotStarted: as `run`.
     """
     path = env.get("PATH", search_path())
-    startable(command[0], path)
+    startable(command[0])
     # What a program is installed beside is its own; a store of keys there is not.
     own = [place for place in installation(command[0], path) if is_open(place)]
     read = [*own, *rules.read]

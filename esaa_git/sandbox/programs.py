@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from esaa_git.sandbox.readpaths import interpreter
+from esaa_git.sandbox.readpaths import named_interpreter
 from esaa_git.sandbox.runner import NotStarted
 
 _MACH_O: Final = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe")
@@ -19,7 +19,7 @@ def search_path() -> str:
     return os.pathsep.join(entry for entry in entries if Path(entry).is_absolute()) or os.defpath
 
 
-def startable(program: str, path: str) -> None:
+def startable(program: str) -> None:
     """Raise NotStarted where the kernel would not start a file, in its words (execve(2)).
 
     Under confinement only its exit status would tell, which a program can have as well.
@@ -32,8 +32,8 @@ def startable(program: str, path: str) -> None:
     except OSError as error:
         raise NotStarted(error.strerror or str(error)) from error
     if start[:2] == b"#!":
-        for file in interpreter(Path(program), path)[:1]:
-            if not Path(file).is_file():
-                raise NotStarted(os.strerror(2))
+        file = named_interpreter(Path(program))
+        if file is not None and not Path(file).is_file():
+            raise NotStarted(os.strerror(2))
     elif start != b"\x7fELF" and start not in _MACH_O:
         raise NotStarted(os.strerror(8))

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from esaa_git.firstline import LONGEST, program_of_env, words_of
+
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 
 _SECRET_FOLDERS: Final = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d", "/etc/NetworkManager")
@@ -69,30 +71,56 @@ def _divide(folder: Path, depth: int) -> tuple[list[Path], list[Path]]:
 
 
 def installation(program: str, search_path: str) -> list[Path]:
-    """Return what has to be readable for a program outside of the system's folders to run.
+    """Return what a program may read to run, without anybody having been asked.
 
-    That is each file on the way from its name to what the kernel starts (symlinks, the interpreter
-    of a script, one that `env` finds), what PATH leads to, as a program starts others by name, and
-    around such a file the prefix that it is installed in:
-    a virtual environment, the prefix of an interpreter, the outermost `node_modules`. A folder that
-    holds other things as well (the home, `~/.local`, a repository) is no prefix.
+    Of what PATH leads to, that is each file on the way from a name to what the kernel starts
+    (symlinks, the interpreter of a script, one that `env` finds), and around such a file the prefix
+    that it is installed in: a virtual environment, the prefix of an interpreter, the outermost
+    `node_modules`. A folder that holds other things as well (the home, `~/.local`, a repository) is
+    no prefix. Of any other program it is the file itself, where no link leads to it, and of what
+    its first line names only what PATH leads to: who wrote it may be a stranger.
 
     Args:
         program: an absolute path.
         search_path: the PATH that the program will have.
     """
-    found: list[Path] = []
-    for file in _chain(Path(program), search_path):
-        if any(file.is_relative_to(folder) for folder in _SYSTEM):
-            continue
-        found.append(file)
-        prefix = _prefix(file)
-        if prefix is not None:
-            found.append(prefix)
-            found += _base(prefix)
+    found = _places(_chain(Path(program), search_path, is_trusted=False))
     for folder in map(Path, search_path.split(os.pathsep)):
         found += _on_path(folder)
     return list(dict.fromkeys(found))
+
+
+def asked(program: str, search_path: str) -> list[Path]:
+    """Return what a program outside of PATH takes beside that, as if PATH led to it.
+
+    It is the user's to grant (`agents.asking`), and never for a file of a repository.
+    """
+    given = installation(program, search_path)
+    wanted = dict.fromkeys(_places(_chain(Path(program), search_path, is_trusted=True)))
+    return [place for place in wanted if not any(place.is_relative_to(path) for path in given)]
+
+
+def _places(files: Iterable[tuple[Path, bool]]) -> list[Path]:
+    found: list[Path] = []
+    for file, is_trusted in files:
+        if _of_system(file):
+            continue
+        found.append(file)
+        prefix = _prefix(file) if is_trusted else None
+        if prefix is not None:
+            found.append(prefix)
+            found += _base(prefix)
+    return found
+
+
+def _of_system(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in _SYSTEM)
+
+
+def _is_named(file: Path, search_path: str) -> bool:
+    """Answer whether a file is the system's, or lies in a folder of PATH."""
+    folders = [Path(os.path.normpath(name)) for name in search_path.split(os.pathsep) if name]
+    return _of_system(file) or file.parent in folders
 
 
 def _on_path(folder: Path) -> list[Path]:
@@ -101,7 +129,7 @@ def _on_path(folder: Path) -> list[Path]:
     A folder of shims (pyenv, rbenv, nodenv, asdf) starts what lies beside it under `versions` or
     `installs`, so all of that installation is one.
     """
-    if any(folder.is_relative_to(system) for system in _SYSTEM):
+    if _of_system(folder):
         return []
     if folder.name == "shims":
         root = folder.parent
@@ -110,41 +138,70 @@ def _on_path(folder: Path) -> list[Path]:
     return [] if prefix is None else [prefix, *_base(prefix)]
 
 
-def _chain(path: Path, search_path: str) -> Iterator[Path]:
-    """Yield the file, what it is a symlink to, and so on for its interpreter."""
+def _chain(path: Path, search_path: str, *, is_trusted: bool) -> Iterator[tuple[Path, bool]]:
+    """Yield the file, what it is a symlink to, and so on for its interpreter.
+
+    Args:
+        is_trusted: the word of the file counts although PATH does not lead to it.
+
+    Each comes with whether its word counts: by the user's PATH, or by that of a file before it.
+    """
     seen: set[Path] = set()
-    waiting = [path]
+    waiting = [(path, is_trusted)]
     while waiting:
-        file = Path(os.path.normpath(waiting.pop()))
+        place, counts = waiting.pop()
+        file = Path(os.path.normpath(place))
         if file in seen:
             continue
         seen.add(file)
-        yield file
         real = Path(os.path.realpath(file))
-        if file.is_symlink():
-            waiting += [file.parent / file.readlink(), real]
-        elif file != real:
-            waiting.append(real)
-        waiting += map(Path, interpreter(file, search_path))
+        counts = counts or _is_named(file, search_path)
+        if counts or file == real:
+            yield file, counts
+        if counts and file.is_symlink():
+            waiting.append((file.parent / file.readlink(), True))
+        if file != real and (counts or _is_named(real, search_path)):
+            waiting.append((real, True))
+        for name in interpreter(file, search_path):
+            if counts or _is_named(Path(os.path.normpath(name)), search_path):
+                waiting.append((Path(name), True))
 
 
 def interpreter(file: Path, search_path: str) -> list[str]:
-    """Return the programs that a script's first line names (execve(2), "Interpreter scripts")."""
-    try:
-        with file.open("rb") as stream:
-            line = stream.readline(256)
-    except OSError:
-        return []
-    if not line.startswith(b"#!"):
-        return []
-    words = os.fsdecode(line[2:].strip()).split()
+    """Return the programs that a script's first line names (execve(2), "Interpreter scripts").
+
+    Only what can be executed counts: no folder, and no path that depends on the folder it is
+    started in.
+    """
+    words = _first_line(file)
     if not words:
         return []
     found = [words[0]]
     if Path(words[0]).name == "env":
-        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-        found += [path for name in names[:1] if (path := shutil.which(name, path=search_path))]
-    return found
+        name = program_of_env(words[1:])
+        if name is not None:
+            found.append(name if "/" in name else shutil.which(name, path=search_path) or "")
+    return [name for name in found if name.startswith("/") and _is_program(name)]
+
+
+def named_interpreter(file: Path) -> str | None:
+    """Return what the kernel starts in the place of a script, None where it is no script."""
+    return next(iter(_first_line(file)), None)
+
+
+def _first_line(file: Path) -> list[str]:
+    try:
+        with file.open("rb") as stream:
+            return words_of(stream.readline(LONGEST))
+    except OSError:
+        return []
+
+
+def _is_program(name: str) -> bool:
+    try:
+        return Path(name).is_file() and os.access(name, os.X_OK)
+    except (OSError, ValueError):
+        return False
 
 
 def _prefix(file: Path) -> Path | None:
@@ -177,7 +234,7 @@ def _base(prefix: Path) -> list[Path]:
         for home in homes
         if home.is_absolute()
         and (found := _prefix(home / "python")) is not None
-        and not any(found.is_relative_to(folder) for folder in _SYSTEM)
+        and not _of_system(found)
     ]
 
 

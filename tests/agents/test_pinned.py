@@ -121,6 +121,17 @@ def test_what_no_copy_can_take_the_place_of_is_not_started(root: Path, words: li
         names_pinned("agent-x", words, context(root, programs))
 
 
+@pytest.mark.parametrize(
+    "line", ["/usr/bin/env -S python3 tools/real.py", "tools/agent", "{root}/tools/agent", "real"]
+)
+def test_a_first_line_that_names_the_tree_is_not_started(root: Path, line: str) -> None:
+    content = f"#!{line.format(root=root)}\n".encode()
+    programs = Programs.of({"x": ("100755", content), "tools/agent": ("100755", TOOL)})
+    with pytest.raises(AgentError, match="cannot be run from what is pinned") as raised:
+        names_pinned("agent-x", ["./x"], context(root, programs))
+    assert "the first line of 'x'" in str(raised.value.cause)
+
+
 def test_a_tool_is_asked_for_its_version_once(tmp_path: Path) -> None:
     tool = tmp_path / "tool"
     tool.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\necho 'tool 1.2'\necho more\n")

@@ -292,6 +292,49 @@ def test_a_file_that_a_command_names_is_agreed_to_by_its_content(
     assert [words.startswith(f"with the file '{path}' (sha256 ") for words in old] == [True]
 
 
+@pytest.mark.parametrize(
+    "line", ["/usr/bin/env -S python3 tools/data.txt", "tools/data.txt", "/bin/sh tools/data.txt"]
+)
+@pytest.mark.parametrize("by", ["agent", "check"])
+def test_what_a_first_line_names_is_agreed_to_by_its_content(
+    scene: Scene, line: str, by: str
+) -> None:
+    scene.victim.write("late", f"#!{line}\n", executable=True)
+    try:
+        if by == "agent":
+            scene.swarm(adapter="command", command=["./late"])
+        else:
+            scene.checks("./late")
+            scene.victim.git("add", "late")
+            scene.victim.git("commit", "--quiet", "--no-verify", "-m", "x", "late")
+        assert sum("'tools/data.txt' (sha256" in words for words in scene.words()) == 1
+    finally:
+        if by == "check":
+            scene.victim.git("reset", "--quiet", "--hard", "HEAD^")
+
+
+def test_what_a_program_outside_of_path_is_installed_in_is_asked_for(
+    scene: Scene, tmp_path: Path
+) -> None:
+    program = tmp_path / "private/bin/deploy"
+    program.parent.mkdir(parents=True)
+    (tmp_path / "private/lib").mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    scene.swarm(adapter="command", command=[str(program)])
+    assert scene.words() == [f"start {program}", f"let it read '{tmp_path}/private'"]
+    scene.allow()
+    program.write_text(f"#!{tmp_path}/other/bin/sh\n")
+    other = tmp_path / "other/bin/sh"
+    (tmp_path / "other/lib").mkdir(parents=True)
+    other.parent.mkdir()
+    shutil.copy("/bin/sh", other)
+    assert scene.words("new") == [
+        f"let it read '{tmp_path}/other'",
+        f"let it read '{tmp_path}/other/bin/sh'",
+    ]
+
+
 def test_a_file_beside_an_agents_program_is_agreed_to_by_its_content(scene: Scene) -> None:
     scene.swarm()
     scene.allow()

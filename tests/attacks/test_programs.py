@@ -126,7 +126,11 @@ def test_a_run_goes_on_with_the_programs_that_it_pinned(tmp_path: Path, git: Git
     # For the owner, an edit is one command away.
     restored(project)
     with_other_words(project)
-    assert ".roadmap/agents/words.py  has another content" in project.ok("plan", "diff")
+    project.write(".roadmap/agents/late", "#!/usr/bin/env -S python3 tools/real.py\n")
+    project.write("tools/real.py", "print()\n")
+    differs = project.ok("plan", "diff")
+    assert ".roadmap/agents/words.py  has another content" in differs
+    assert "tools/real.py  is pinned from then on" in differs
     project.ok("allow", "--yes")
     project.ok("plan", "apply", "--restart")
     project.ok("run", "--steps", "1")

@@ -381,7 +381,8 @@ def test_an_interpreter_outside_of_the_system_brings_its_installation(
     link.parent.mkdir()
     link.symlink_to(direct)
     for program in (direct, link):
-        outcome = ran(confining, place, str(program))
+        read = confinement.own_places(str(program))
+        outcome = ran(confining, place, str(program), rules=Rules(read, (place,)))
         assert outcome.output == b"[%d, %d]\n" % sys.version_info[:2], outcome
 
 
@@ -394,7 +395,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def installed(program: Path) -> Sequence[Path]:
-    return readpaths.installation(str(program), "/usr/bin:/bin")
+    """What a program brings that the user's PATH leads to."""
+    return readpaths.installation(str(program), f"{program.parent}:/usr/bin:/bin")
 
 
 def test_a_tool_in_a_virtual_environment_brings_it_and_where_it_is_from(home: Path) -> None:
@@ -449,6 +451,89 @@ def test_a_folder_that_holds_other_things_is_no_installation(home: Path, place: 
     (home / "project/lib").mkdir()
     tool = script(home / place, "#!/bin/sh\n")
     assert installed(tool) == [tool]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{private}",
+        "{private}/bin/deploy",
+        "{private}/lib/text",
+        "/usr/bin/env {private}/bin/deploy",
+        "/usr/bin/env -S -u {private}/bin/deploy python3",
+        "/usr/bin/env -S -u ./tools/hop python3",
+        "/usr/bin/env -S -u {repository}/tools/hop python3",
+        "/usr/bin/env -S --unset tools/hop python3",
+        "/usr/bin/env -S -C {private}/bin deploy",
+        "/usr/bin/env -S --unknown {private}/bin/deploy",
+        "/usr/bin/env -S PATH={private}/bin deploy",
+        "{repository}/tools/hop",
+        "./tools/hop",
+        "../person/private/bin/deploy",
+        "{repository}/tools/link",
+        "{private}/../private/bin/deploy",
+        "/usr/bin/../..{private}/bin/deploy",
+        "/usr/bin/env -S {private}/bin/env python3",
+    ],
+)
+def test_the_first_line_of_a_strangers_script_opens_nothing(
+    home: Path, tmp_path: Path, line: str
+) -> None:
+    private, repository = home / "private", tmp_path / "repository"
+    (private / "lib").mkdir(parents=True)
+    (private / "lib/text").write_text("private")
+    script(private / "bin/deploy", f"#!{private}/bin/deploy\n")
+    script(private / "bin/env", "#!/bin/sh\n")
+    script(repository / "tools/hop", f"#!{private}\n")
+    (repository / "tools/link").symlink_to(private / "bin/deploy")
+    text = line.format(private=private, repository=repository)
+    program = script(repository / "tools/agent", f"#!{text}\n")
+    assert readpaths.installation(str(program), "/usr/bin:/bin") == [program]
+
+
+@pytest.mark.parametrize("place", ["tools/link", "linked/deploy"])
+def test_a_link_of_a_repository_opens_nothing(home: Path, tmp_path: Path, place: str) -> None:
+    (home / "private/lib").mkdir(parents=True)
+    script(home / "private/bin/deploy", "#!/bin/sh\n")
+    (tmp_path / "repository/tools").mkdir(parents=True)
+    (tmp_path / "repository/tools/link").symlink_to(home / "private/bin/deploy")
+    (tmp_path / "repository/linked").symlink_to(home / "private/bin")
+    program = str(tmp_path / "repository" / place)
+    assert readpaths.installation(program, "/usr/bin:/bin") == []
+
+
+def test_what_path_leads_to_is_opened_for_a_strangers_script(home: Path, tmp_path: Path) -> None:
+    prefix = home / ".nvm/versions/node/v20"
+    (prefix / "lib").mkdir(parents=True)
+    node = script(prefix / "bin/node", "")
+    search_path = f"{prefix}/bin:/usr/bin:/bin"
+    for line in ("/usr/bin/env node", "/usr/bin/env -S -i node -x", str(node)):
+        program = script(tmp_path / "repository/agent", f"#!{line}\n")
+        assert readpaths.installation(str(program), search_path) == [program, node, prefix]
+
+
+def test_a_program_outside_of_path_asks_for_what_it_is_installed_in(home: Path) -> None:
+    (home / "private/lib").mkdir(parents=True)
+    python = script(home / "private/bin/python", "")
+    program = script(home / "tools/agent", f"#!{python}\n")
+    assert readpaths.installation(str(program), "/usr/bin:/bin") == [program]
+    assert readpaths.asked(str(program), "/usr/bin:/bin") == [python, home / "private"]
+    assert readpaths.asked("/usr/bin/env", "/usr/bin:/bin") == []
+
+
+def test_a_confined_script_cannot_read_what_its_first_line_names(
+    confining: str, place: Path, tmp_path: Path
+) -> None:
+    private = tmp_path / "private"
+    (private / "lib").mkdir(parents=True)
+    (private / "lib/text").write_text("unseen")
+    hop = script(place / "tools/hop", f"#!{private}\n")
+    script(private / "bin/deploy", "#!/bin/sh\n")
+    for option in (f"-u {hop}", f"-u {private}/bin/deploy", f"PATH={private}/bin:/usr/bin"):
+        program = script(place / "agent", f"#!/usr/bin/env -S {option} cat {private}/lib/text\n")
+        outcome = ran(confining, place, str(program))
+        assert b"unseen" not in outcome.output
+        assert outcome.status != 0
 
 
 def test_programs_of_the_system_bring_nothing() -> None:
