@@ -125,7 +125,25 @@ if [ -x "$0.before-esaa" ]; then
 	printf '%s\n' "$commands" | "$0.before-esaa" "$@" || exit
 fi
 
+# What git takes for another name (gitrevisions(7)): nobody could push to that one any more.
+short=${events#refs/}
+branch=${short#heads/}
+check_meaning() {
+	case $2 in
+	refs/heads/refs/* | refs/tags/refs/* | refs/remotes/refs/* | refs/refs/*) ;;
+	refs/tags/"$short" | refs/remotes/"$short" | refs/remotes/"$short"/HEAD | refs/heads/heads/*) ;;
+	refs/tags/"$branch" | refs/remotes/"$branch" | refs/remotes/"$branch"/HEAD) ;;
+	refs/tags/esaa/checkpoints/* | refs/tags/esaa/proposals/*) ;;
+	refs/heads/"$short")
+		[ -z "$told" ] && { is_event "$1" || is_event "$(git rev-parse -q --verify "$2")"; } && return
+		;;
+	*) return ;;
+	esac
+	is_zero "$1" || refuse "git would take '$2' for another name, as that of the log"
+}
+
 while read -r old new ref; do
+	check_meaning "$new" "$ref"
 	case $ref in
 	"$events") check_log "$old" "$new" ;;
 	"$shared"checkpoints/[1-9]*)

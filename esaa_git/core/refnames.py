@@ -28,6 +28,8 @@ _CHECKPOINTS, _PROPOSALS = "checkpoints", "proposals"
 _LATER: Final = ("evals", "inbox", "witness")
 _LOCAL: Final = ("incoming", "remotes", "snapshots", "superseded")
 _MOST_DIGITS = 16
+_BEFORE: Final = (f"{HEADS}", "refs/tags/", "refs/remotes/", "refs/")
+"""What git puts before a name that it is given (gitrevisions(7)); `/HEAD` behind a remote's."""
 
 # Code points that a case-folding file system drops from names (git's own list, utf8.c).
 _IGNORED: Final = frozenset(
@@ -86,7 +88,11 @@ def classify(ref: str, log: str) -> Name | None:
 def may_hold_log(ref: str) -> bool:
     """Answer whether a log may be kept on this ref: not where another name of ours would be."""
     name = classify(ref, ref)
-    return f"{ref}/" != BRANCHES and (name is None or name.kind == UNKNOWN)
+    return (
+        f"{ref}/" != BRANCHES
+        and (name is None or name.kind == UNKNOWN)
+        and mistaken_for(ref, ref) is None
+    )
 
 
 def is_twin(ref: str, log: str) -> bool:
@@ -95,6 +101,37 @@ def is_twin(ref: str, log: str) -> bool:
         f"{folded(ref)}/".startswith(ours) and not ref.startswith(ours)
         for ours in {OURS, folder(log)}
     )
+
+
+def mistaken_for(ref: str, log: str) -> str | None:
+    """Return the name that git would no longer know from this one if it existed, or None.
+
+    For a name that it is given, git looks in several folders (gitrevisions(7), git-push(1)). So
+    `refs/heads/refs/esaa/events` makes `refs/esaa/events` ambiguous, and nobody could push there.
+    Whatever has a full name in it, that of the working branch for instance, is such a name; and
+    what the log, a checkpoint or a proposal is called for short.
+    """
+    for before in _BEFORE:
+        if not (seen := folded(ref)).startswith(before):
+            continue
+        if (full := seen.removeprefix(before)).startswith("refs/"):
+            return full.removesuffix("/head") if before == "refs/remotes/" else full
+        short = ref[len(before) :]
+        for full in (f"refs/{short}", f"{HEADS}{short}"):
+            whole = full.removesuffix("/HEAD") if before == "refs/remotes/" else full
+            if whole != ref and _is_shared(whole, log) and not _is_beside(ref, whole, log):
+                return whole
+    return None
+
+
+def _is_shared(ref: str, log: str) -> bool:
+    name = None if ref == log else classify(ref, log)
+    return ref == log or (name is not None and name.kind in (CHECKPOINT, PROPOSAL))
+
+
+def _is_beside(ref: str, whole: str, log: str) -> bool:
+    """Answer whether this may be a name of ours too, where the log begins on a branch."""
+    return ref.startswith(BRANCHES) and whole != log
 
 
 def folded(ref: str) -> str:

@@ -232,6 +232,16 @@ def _check_known(command: Command, name: Name, log: str) -> None:
 
 def _check_name(command: Command, log: str) -> None:
     ref = command.ref
+    mistaken = refnames.mistaken_for(ref, log)
+    if mistaken is not None and command.new is not None:
+        raise RefusedError(
+            f"'{ref}' is refused: git would take it for '{mistaken}'",
+            cause=_cause(
+                f"where both exist, whoever pushes to '{mistaken}' is told that it matches "
+                "more than one"
+            ),
+            hint="push it under another name",
+        )
     if ref == log:
         return
     folded = refnames.folded(ref)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from esaa_git.core.limits import TOO_MUCH
@@ -21,6 +23,33 @@ _MOVED = (
     "reference already exists",
 )
 """What the server's git, or our hook, says of a ref that is no longer where the push begins."""
+
+
+_AMBIGUOUS = re.compile(r"dst refspec (\S+) matches more than one")
+
+
+def ambiguous(error: GitFailed) -> tuple[str, ...]:
+    """Return the refs of a push that git does not know from others there, which it sent none of."""
+    return tuple(dict.fromkeys(_AMBIGUOUS.findall(error.cause or "")))
+
+
+def mistaken(name: str, wanted: Iterable[str], there: Iterable[str]) -> RefusedError:
+    """Return what is wrong where refs of a remote are taken for those that are to be pushed.
+
+    Args:
+        there: the refs of the remote whose names end in one of those.
+    """
+    refs = tuple(wanted)
+    others = sorted({ref for ref in there if ref not in refs})
+    said = ", ".join(f"'{ref}'" for ref in refs)
+    gone = " ".join(f":{ref}" for ref in others) or ":REF"
+    return RefusedError(
+        f"'{name}' has refs that git takes for {said}",
+        cause=f"it has {', '.join(others) or 'several of that name'}, and git sends nothing where "
+        "a name means two",
+        hint=f"run 'git push {name} {gone}' to delete them there, and repeat the command; with the "
+        "hook of 'git esaa hooks install' the server takes no such name",
+    )
 
 
 def refusal(name: str, error: GitFailed) -> EsaaError | None:

@@ -32,7 +32,7 @@ from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
 from esaa_git.remote.parts import Branch, send_in_parts
 from esaa_git.remote.records import Records, forget
-from esaa_git.remote.refusal import refusal, rejections
+from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
 from esaa_git.store.program import GitFailed, run_git
@@ -132,17 +132,17 @@ class Remote:
         Raises:
             RepositoryError: if it cannot be asked.
         """
+        listed = self._listed(*refs, timeout=timeout)
+        return {ref: oid for ref, oid in listed.items() if ref in refs}
+
+    def _listed(self, *refs: str, timeout: float | None = None) -> dict[str, str]:
+        """Return the refs of the remote whose names end so: `refs/x/refs/heads/main` as well."""
         try:
             listed = self._git("ls-remote", "--refs", "--", self.name, *refs, timeout=timeout)
         except RepositoryError as error:
             raise self._unreachable(error) from error
-        found = {}
-        for line in listed.decode("utf-8", "replace").splitlines():
-            oid, _, ref = line.partition("\t")
-            # git matches the end of names: `refs/x/refs/heads/main` would be listed as well.
-            if ref in refs:
-                found[ref] = oid
-        return found
+        lines = (line.partition("\t") for line in listed.decode("utf-8", "replace").splitlines())
+        return {ref: oid for oid, _, ref in lines}
 
     def has_log(self, timeout: float | None = None) -> bool:
         """Answer whether the remote has a log now."""
@@ -385,6 +385,8 @@ class Remote:
         try:
             self._git("push", "--porcelain", "--atomic", "--no-verify", "--", self.name, *specs)
         except GitFailed as error:
+            if wanted := ambiguous(error):
+                raise mistaken(self.name, wanted, self._listed(*wanted)) from error
             raise refusal(self.name, error) or self._unreachable(error) from error
         except RepositoryError as error:
             raise self._unreachable(error) from error

@@ -144,6 +144,19 @@ def test_names_beside_the_log_are_known_ones_alone(
         assert "by another name" in refused(repo, server, git, f"{log[0]}:{name}")
 
 
+def test_a_name_that_git_would_take_for_another_is_refused(
+    repo: Path, server: Path, log: list[str], git: Git
+) -> None:
+    short = ("refs/heads/esaa/events", "refs/tags/esaa/events", "refs/remotes/esaa/events/HEAD")
+    for ref in ("refs/heads/refs/esaa/events", "refs/tags/refs/heads/main", "refs/refs/x", *short):
+        assert "for another name" in refused(repo, server, git, f"{log[0]}:{ref}")
+    git(
+        repo, "push", "--quiet", "origin", f"{log[0]}:refs/heads/esaa/work", f"{log[0]}:refs/tags/v"
+    )
+    git(server, "update-ref", "refs/tags/refs/heads/main", log[0])
+    git(repo, "push", "--quiet", "origin", ":refs/tags/refs/heads/main")
+
+
 def checkpoint(git: Git, repo: Path, seq: int, tip: str, name: str = "checkpoint.json") -> str:
     """Store a commit that looks like a checkpoint to a hook that verifies nothing."""
     text = f'{{"checkpoint":{{"schema":"x","seq":{seq},"tip":"{tip}","ts":"x"}},"signatures":[]}}\n'

@@ -80,6 +80,42 @@ def test_a_name_that_is_not_known_is_refused(ref: str, word: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("log", [LOG, BRANCH])
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "refs/heads/refs/esaa/events",
+        "refs/tags/refs/esaa/events",
+        "refs/remotes/refs/esaa/events",
+        "refs/remotes/refs/esaa/events/HEAD",
+        "refs/refs/esaa/events",
+        "refs/tags/refs/heads/main",
+        "refs/heads/refs/heads/main",
+        "refs/tags/refs/esaa/checkpoints/3",
+        "refs/heads/Refs/esaa/events",
+        "refs/tags/esaa/events",
+        "refs/remotes/esaa/events",
+        "refs/remotes/esaa/events/HEAD",
+        "refs/tags/esaa/checkpoints/3",
+        "refs/tags/esaa/proposals/T-1/T-1-A1",
+    ],
+)
+def test_a_name_that_git_would_take_for_another_is_refused(ref: str, log: str) -> None:
+    with pytest.raises(RefusedError, match="git would take it for"):
+        sort_out((Command(None, ONE, ref),), Settings(log))
+    sort_out((Command(ONE, None, ref),), Settings(log))  # what is there may go
+    if ref.lower().count("refs/") > 1:
+        with pytest.raises(ConfigurationError, match="other records"):
+            parse_settings(f"esaa.eventsref\n{ref}\0".encode())
+
+
+def test_names_that_git_tells_apart_are_taken() -> None:
+    for ref in ("refs/heads/esaa/work", "refs/tags/v1", "refs/tags/main", "refs/heads/x/refs/y"):
+        sort_out((Command(None, ONE, ref),), Settings())
+    with pytest.raises(RefusedError, match="git would take it for"):
+        sort_out((Command(None, ONE, "refs/heads/esaa/events"),), Settings())
+
+
 def test_what_came_before_the_hook_may_be_taken_away_again() -> None:
     for ref in ("refs/esaa/anything", "refs/esaa/snapshots/x/log", "refs/esaa/checkpoints/007"):
         assert sort_out((Command(ONE, None, ref),), Settings()).records == ()

@@ -65,6 +65,10 @@ def test_replace_refs_are_refused_and_other_refs_left_alone(full: Shared) -> Non
     full.taken(":refs/heads/topic")
 
 
+def test_a_name_that_git_would_take_for_the_logs_is_refused(full: Shared) -> None:
+    assert "git would take it for" in full.refused(f"{MAIN}:refs/tags/{LOG}")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

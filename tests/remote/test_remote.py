@@ -110,6 +110,22 @@ def test_nothing_to_do_is_said(team: Team) -> None:
     assert team.refs() == before
 
 
+def test_a_ref_that_git_takes_for_the_logs_is_named_with_the_way_to_delete_it(
+    team: Team, git: Git
+) -> None:
+    alice, server = team.one, team.server
+    wrong = [f"refs/heads/{LOG}", f"refs/tags/{LOG}"]
+    for ref in wrong:
+        git(server, "update-ref", ref, MAIN)
+    alice.ok("run", "--task", "T-2")
+    said = alice.fails(7, "push")
+    assert f"has refs that git takes for '{LOG}'" in said
+    gone = " ".join(f":{ref}" for ref in wrong)
+    assert f"'git push origin {gone}'" in said
+    alice.git("push", "--quiet", "origin", *gone.split())
+    assert "pushed" in alice.ok("push")
+
+
 def test_a_push_that_lost_the_race_is_refused_and_a_sync_decides_again(team: Team) -> None:
     team.one.ok("run", "--task", "T-2")
     team.one.ok("push")
