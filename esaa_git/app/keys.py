@@ -225,6 +225,8 @@ class Edited:
 
     `changed` are the names of the files that it wrote, none where it changed nothing; `roles` are
     what the key has by it, `person` whose it is, and `keyring` is what stands there now.
+    `also` are other keys of the person that were taken out with it, and `alike` those that stay
+    though their comment names that person.
     """
 
     fingerprint: str
@@ -233,6 +235,8 @@ class Edited:
     keyring: Keyring
     is_configured: bool = False
     person: str | None = None
+    also: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,18 +322,31 @@ def revoke(project: Project, given: str) -> Edited:
     """Take a key out of `.roadmap/`: from the next run.init on it signs nothing.
 
     Args:
-        given: a fingerprint, a comment, or the path of the key.
+        given: a person's e-mail address, for all keys of theirs; or a fingerprint, a comment, or
+            the path of one key.
 
     Raises:
         RepositoryError: if there is no checkout, or no file to edit in it.
         UsageError: if the text means no key, or several.
     """
     checkout, before = editable_keyring(project)
-    fingerprint = before.find(given)
-    after = before.revoke(fingerprint)
+    theirs = before.of_person(given) if is_person(given) else ()
+    gone = theirs or (before.find(given),)
+    after = before.revoke(*gone)
     changed = tuple(write_keyring(checkout, before, after))
-    is_configured = fingerprint in _configured(project)[0]
-    return Edited(fingerprint, (), changed, after, is_configured)
+    is_configured = not set(gone).isdisjoint(_configured(project)[0])
+    said = given.casefold()
+    alike = (key.fingerprint for key in after.keys if said in key.comment.casefold().split())
+    return Edited(
+        gone[0],
+        (),
+        changed,
+        after,
+        is_configured,
+        given if theirs else None,
+        gone[1:],
+        tuple(dict.fromkeys(alike)) if theirs else (),
+    )
 
 
 def takes_effect(project: Project, edited: Edited) -> Takes:

@@ -190,6 +190,7 @@ def claim(project: Project, task_id: str, *, actor: str | None = None) -> Assign
 def _require_approver(project: Project, task_id: str, by: str) -> None:
     """Refuse to take a task whose result would have to be approved, and nobody else could."""
     from esaa_git.core.contract_rules import needs_review, reviewer_of
+    from esaa_git.core.events.spec import same_person
     from esaa_git.engine.schedule import find_task
     from esaa_git.trust.roles import approvers
 
@@ -199,9 +200,9 @@ def _require_approver(project: Project, task_id: str, by: str) -> None:
     if not needs_review(task, contracts):
         return
     reviewer = reviewer_of(replace(task, attempt=None), contracts)
-    if reviewer is not None and owner(reviewer) != owner(by):
+    if reviewer is not None and not same_person(owner(reviewer), owner(by)):
         return
-    if approvers(contracts) - {owner(by)}:
+    if any(not same_person(one, owner(by)) for one in approvers(contracts)):
         return
     raise RefusedError(
         f"'{task_id}' needs a review, and nobody but {owner(by)} could approve it",

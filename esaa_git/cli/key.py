@@ -184,7 +184,8 @@ def trust(project: Project, given: str, roles: tuple[str, ...], person: str | No
     "revoke",
     epilog=examples(
         "git esaa key revoke SHA256:uNiVztksCsDhcc0u9e8BrZJNWd5oPh1XmfaNUfbLC3s",
-        'git esaa key revoke "alice@example.com approver"',
+        "git esaa key revoke bob@example.com",
+        'git esaa key revoke "ci of the shop"',
     ),
 )
 @click.argument("given", metavar="KEY")
@@ -192,13 +193,22 @@ def trust(project: Project, given: str, roles: tuple[str, ...], person: str | No
 def revoke(project: Project, given: str) -> None:
     """Take a key out of .roadmap/: from the next run.init on it signs nothing.
 
-    KEY is a fingerprint, a comment, or the path of the key. What it has signed stays valid.
+    KEY is a person's e-mail address, for every key of theirs; or the fingerprint, the comment or
+    the path of one key. What it has signed stays valid.
     """
     from esaa_git.app.keys import revoke as take_out
 
     edited = take_out(project, given)
     _print_changed(edited.changed)
-    say(f"{edited.fingerprint} is taken out")
+    for fingerprint in (edited.fingerprint, *edited.also):
+        whose = f", a key of {edited.person}," if edited.person else ""
+        say(f"{fingerprint}{whose} is taken out")
+    for fingerprint in edited.alike:
+        say(
+            f"note: {fingerprint} stays: its comment names {edited.person}, and its line somebody "
+            f"else; 'git esaa key revoke {fingerprint}' takes it out",
+            err=True,
+        )
     if edited.is_configured:
         say(
             "note: this key is configured here; 'git esaa key rotate' would have replaced it",

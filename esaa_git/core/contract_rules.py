@@ -58,7 +58,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
 from esaa_git.core.events.operator_request import OperatorRequest
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, same_person
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
 from esaa_git.core.judges import REVIEW_BY_A_PERSON, review_of, unpinned
@@ -167,7 +167,7 @@ def reviewer_of(task: Task, contracts: Contracts) -> str | None:
 def is_own_work(task: Task, name: str, contracts: Contracts) -> bool:
     """Answer whether the last attempt on a task is this actor's, or that of whom they stand for."""
     owner = contracts.swarm.owner
-    return task.attempt is not None and owner(task.attempt.agent) == owner(name)
+    return task.attempt is not None and same_person(owner(task.attempt.agent), owner(name))
 
 
 def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:

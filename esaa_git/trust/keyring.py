@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.documents import decode_yaml_texts
-from esaa_git.core.events.spec import PEOPLE, ROLES, is_person
+from esaa_git.core.events.spec import PEOPLE, ROLES, is_person, same_person
 from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import allowed_signers_line, parse_line
@@ -129,6 +129,15 @@ class Keyring:
             hint="run 'git esaa key list' for fingerprints and comments",
         )
 
+    def of_person(self, person: str) -> tuple[str, ...]:
+        """Return the fingerprints of a person's keys, one each, in any case of the address."""
+        found = (
+            key.fingerprint
+            for key in self.keys
+            if any(is_person(name) and same_person(name, person) for name in key.principals)
+        )
+        return tuple(dict.fromkeys(found))
+
     # -- edits --------------------------------------------------------------------------------
 
     def trust(self, key: PublicKey, roles: Iterable[str], *, person: str | None = None) -> Keyring:
@@ -157,13 +166,16 @@ class Keyring:
             return self
         return self._kept(self._rename(entry, [*wanted, *others]))
 
-    def revoke(self, fingerprint: str) -> Keyring:
-        """Take a key out, wherever it is listed.
+    def revoke(self, *fingerprints: str) -> Keyring:
+        """Take keys out, wherever they are listed.
 
         Raises:
             RefusedError: if no key would be left with a role that one has to have.
         """
-        return self._kept(self._without(fingerprint))
+        after = self
+        for fingerprint in fingerprints:
+            after = after._without(fingerprint)
+        return self._kept(after)
 
     def replace(self, fingerprint: str, key: PublicKey) -> Keyring:
         """Put a key in the place of another one, with the same principals.

@@ -98,12 +98,21 @@ def check_lines(signers: SignerSet) -> None:
         ConfigurationError: naming the line's principals, or the key.
     """
     owners: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for fingerprint, principals in _entries(signers):
         granted = names_in(principals) & set(ROLES)
         if not granted:
             continue
         said = ",".join(principals)
         owner = _owner(said, principals, granted)
+        first = spelled.setdefault(owner.casefold(), owner)
+        if first != owner:
+            raise ConfigurationError(
+                f"'{owner}' is the person '{first}' in another spelling",
+                cause="one person would count as two, and approve their own work",
+                hint=f"write '{first}' on each line in '.roadmap/{ALLOWED_SIGNERS}'; "
+                f"'git esaa key trust KEY --role ROLE --as {first}' does",
+            )
         known = owners.setdefault(fingerprint, owner)
         if known != owner:
             raise ConfigurationError(

@@ -256,6 +256,43 @@ def test_revoke_by_every_name_and_not_the_last_of_its_kind(
     assert project.read(SIGNERS) == before
 
 
+def test_revoke_by_address_takes_out_every_key_of_the_person_and_no_other(
+    project: Project, tmp_path: Path
+) -> None:
+    before = project.read(SIGNERS)
+    keys = [made(tmp_path / name, comment) for name, comment in (("a", "laptop"), ("b", GUEST))]
+    for name in ("a", "b"):
+        project.ok("key", "trust", f"{tmp_path / name}.pub", "--role", "approver", "--as", GUEST)
+    other = made(tmp_path / "c", f"{GUEST} ci")
+    project.ok("key", "trust", f"{tmp_path / 'c'}.pub", "--role", "orchestrator")
+    said = project.esaa("key", "revoke", "Alice@Example.com")
+    assert said.code == 0
+    for key in keys:
+        assert f"{key}, a key of Alice@Example.com, is taken out" in said.out
+        assert key not in listed(project)
+    assert f"note: {other} stays" in said.err
+    assert project.read(SIGNERS).startswith(before)
+    assert f"{other} is taken out" in project.ok("key", "revoke", other)
+    assert project.read(SIGNERS) == before
+    names = listed(project)[project.persons_signer.fingerprint]["principals"]
+    message = project.fails(REFUSED, "key", "revoke", next(one for one in names if "@" in one))
+    assert "no key with the role admin" in message
+    assert "no key" in project.fails(USAGE, "key", "revoke", "nobody@example.com")
+
+
+def test_a_second_spelling_of_a_person_is_refused(project: Project, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        made(tmp_path / name, name)
+    args = ("--role", "approver", "--as")
+    project.ok("key", "trust", f"{tmp_path / 'a'}.pub", *args, GUEST)
+    before = project.read(SIGNERS)
+    message = project.fails(
+        CONFIGURATION, "key", "trust", f"{tmp_path / 'b'}.pub", *args, "Alice@Example.COM"
+    )
+    assert f"'Alice@Example.COM' is the person '{GUEST}' in another spelling" in message
+    assert project.read(SIGNERS) == before
+
+
 # -- rotate ------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,11 @@ def is_person(name: str) -> bool:
     return "@" in name
 
 
+def same_person(one: str, other: str) -> bool:
+    """Answer whether two names are one actor's: case tells no e-mail addresses apart."""
+    return one == other or (is_person(one) and one.casefold() == other.casefold())
+
+
 def record(required: Schema, optional: Schema | None = None) -> Schema:
     """Return the schema of an object with exactly these keys."""
     return {
