@@ -7,6 +7,7 @@ another version than the one that checked them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from esaa_git.agents.asking import asks_of_stranger
 from esaa_git.agents.foreign import ForeignAgent
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
-from esaa_git.core.printable import visible
+from esaa_git.core.printable import ascii_visible, visible
 from esaa_git.core.schema_faults import check_part, unfit
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.plugins import Door
@@ -38,6 +39,10 @@ ADAPTERS: Final = Door(
 """Each is imported when it is asked for, so a command pays for none that it does not use."""
 
 _FILE: Final = f".roadmap/{SWARM}"
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS: Final = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without spaces, and without the backslash, which some readers take for '/'."""
 
 _CONFINED: Final = {"in-process", "landlock", "bubblewrap"}
 
@@ -73,6 +78,7 @@ def asks_of_agent(entry: AgentEntry, files: NamedFiles) -> list[Ask]:
         raise _unknown(entry)
     if adapter is None or adapter.asks is None or entry.adapter not in ADAPTERS.built_in:
         return list(asks_of_stranger(entry))
+    _check_names(entry)
     try:
         return list(adapter.asks(entry, files))
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -142,6 +148,27 @@ def _check_settings(entry: AgentEntry, adapter: Adapter) -> None:
             hint="say so to the author of the package that brings it",
         ) from error
     check_part(settings, validator, _FILE, ("agents", entry.name))
+    if entry.adapter in ADAPTERS.built_in:
+        _check_names(entry)
+
+
+def _check_names(entry: AgentEntry) -> None:
+    """Refuse a variable, host or URL that can look like another one to who is asked for it."""
+    for setting in ("env", "key_env", "hosts", "url"):
+        given = entry.settings.get(setting)
+        for value in given if isinstance(given, list | tuple) else (given,):
+            if not isinstance(value, str):
+                continue  # its schema says so
+            fault = None
+            if setting in ("env", "key_env"):
+                if not _VARIABLE.fullmatch(value):
+                    fault = "is no name of a variable: letters of ASCII, digits and '_'"
+            elif not _ADDRESS.fullmatch(value):
+                fault = "holds other characters than those of an address: write it in its ASCII "
+                fault += "form, a name as xn--…, and in a path as %XX"
+            if fault is not None:
+                place = f"agents/{entry.name}/{setting}"
+                raise unfit(_FILE, f"{place}: '{ascii_visible(value[:200])}' {fault}")
 
 
 def _as_written(entry: AgentEntry) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.agent_contract import AGENT_CONTRACT
 from esaa_git.core.asks import ABSENT, KINDS, Ask, digest_of
 from esaa_git.core.contracts import SWARM
-from esaa_git.core.printable import visible
+from esaa_git.core.printable import ascii_visible, visible
 from esaa_git.errors import NotAllowed, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Asked:
         return not self.granted and self.never is None
 
     def words(self) -> str:
-        return visible(self.ask.words(), keep="")
+        return ascii_visible(self.ask.words())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,7 +84,7 @@ class Consents:
     def before(self, one: Asked) -> list[str]:
         """Return in words what was granted in the place of something that is new."""
         return [
-            visible(ask.words(), keep="")
+            ascii_visible(ask.words())
             for ask in self.gone
             if (ask.to, ask.kind, ask.what) == (one.ask.to, one.ask.kind, one.ask.what)
         ]
@@ -93,7 +93,7 @@ class Consents:
         """Return in words what is not asked for any more, and nothing like it either."""
         places = {(one.ask.to, one.ask.kind, one.ask.what) for one in self.asked if one.is_new}
         return [
-            visible(ask.words() + f" (for {ask.to})" * (ask.kind != "program"), keep="")
+            ascii_visible(ask.words() + f" (for {ask.to})" * (ask.kind != "program"))
             for ask in self.gone
             if (ask.to, ask.kind, ask.what) not in places
         ]

@@ -18,7 +18,7 @@ from esaa_git.app.grants import granted, keep, recorded
 from esaa_git.app.named_files import RepositoryFiles
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core.asks import Ask, digest_of
-from esaa_git.core.printable import visible
+from esaa_git.core.printable import ascii_visible, visible
 from esaa_git.errors import NotAllowed
 from esaa_git.floor import path_fault, variable_fault
 from esaa_git.store.repository import Repository, open_repository
@@ -173,7 +173,7 @@ def _own_keys(repository: Repository) -> Iterator[Path]:
 
 def not_allowed(who: str, asks: Sequence[Ask], mismatch: str = "") -> NotAllowed:
     """Return the error that names what was not agreed to."""
-    shown = "; ".join(visible(ask.words(), keep="") for ask in asks[:6])
+    shown = "; ".join(ascii_visible(ask.words()) for ask in asks[:6])
     more = f"; and {len(asks) - 6} more" if len(asks) > 6 else ""
     return NotAllowed(
         f"{who} asks for what you have not agreed to on this machine",
@@ -185,7 +185,7 @@ def not_allowed(who: str, asks: Sequence[Ask], mismatch: str = "") -> NotAllowed
 def refused(who: str, ask: Ask, fault: str) -> NotAllowed:
     """Return the error that no consent covers something."""
     return NotAllowed(
-        f"{who} asks for what no consent covers: {visible(ask.words(), keep='')}",
+        f"{who} asks for what no consent covers: {ascii_visible(ask.words())}",
         cause=fault,
         hint=f"take it out of {ROADMAP}/; no repository gets keys, credentials or agents' sockets",
     )

@@ -30,6 +30,17 @@ def visible(text: str, *, keep: str = "\n") -> str:
     return text if text.isascii() else _UNSEEN.sub(lambda match: _escaped(match[0]), text)
 
 
+def ascii_visible(text: str) -> str:
+    """Return the text on one line of ASCII, everything else as an escape (`\\u0430`).
+
+    What a person decides by has to be told apart: letters of other alphabets look like ASCII ones.
+    """
+    return "".join(
+        char if char.isascii() else f"\\u{ord(char):04x}" if ord(char) < 1 << 16 else _escaped(char)
+        for char in visible(text, keep="")
+    )
+
+
 def json_visible(text: str) -> str:
     """Return a JSON text in which what does not print is spelled as JSON escapes it.
 

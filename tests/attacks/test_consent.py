@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 
 import esaa_git
+from esaa_git.agents.registry import asks_of_agent
 from esaa_git.app import door
 from esaa_git.app.consent import Asked
 from esaa_git.app.grants import grant_folder
+from esaa_git.app.named_files import RepositoryFiles
 from esaa_git.app.roadmap import read_contracts
 from esaa_git.core.agent_contract import Check
-from esaa_git.errors import NotAllowed
+from esaa_git.core.contracts import AgentEntry
+from esaa_git.errors import ConfigurationError, NotAllowed
+from esaa_git.ports.consent import NamedFiles
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 
@@ -105,6 +109,12 @@ def scene(made: Scene) -> Iterator[Scene]:
 
 
 # -- nothing happens before --------------------------------------------------------------------
+
+
+@pytest.fixture
+def named_files(scene: Scene) -> Iterator[NamedFiles]:
+    with esaa_git.open(scene.victim.path) as project:
+        yield RepositoryFiles(project.repository, None)
 
 
 def test_a_program_starts_when_its_user_has_agreed_and_not_before(scene: Scene) -> None:
@@ -544,6 +554,59 @@ def test_escapes_of_a_stranger_reach_no_terminal(scene: Scene) -> None:
     said = scene.victim.esaa("allow", "--show")
     assert "\u202e" not in said.out
     assert "\\u202e" in said.out
+
+
+LOOK_ALIKES: list[tuple[str, Any]] = [
+    ("url", "https://api.open\u0430i.com/v1"),
+    ("url", "https://api.openai.com\u2044.example.com/v1"),
+    ("url", "https://api\u2024openai.com/v1"),
+    ("url", "https://api.openai.com\uff0fv1"),
+    ("url", "https://api.openai.com/v\u0661"),
+    ("url", "https://api.openai.com\\.example.com/v1"),
+    ("url", "https://api.openai.com .example.com/v1"),
+    ("hosts", ["api.open\u0430i.com:443"]),
+    ("hosts", ["api.openai\u3002com:443"]),
+    ("hosts", ["api.openai.com:\u0664\u0664\u0663"]),
+    ("env", ["OPENAI_\u0410PI_KEY"]),
+    ("env", ["\uff2fPENAI_API_KEY"]),
+    ("env", ["OPENAI-API-KEY"]),
+    ("env", ["1KEY"]),
+    ("env", ["KEY=x"]),
+    ("env", ["A KEY"]),
+    ("key_env", "OPENAI_API_K\u0415Y"),
+    ("key_env", "KEY\u200b"),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), LOOK_ALIKES, ids=ascii)
+def test_what_looks_like_another_name_is_refused_in_the_contract(
+    setting: str, value: Any, named_files: NamedFiles
+) -> None:
+    service = {"dialect": "chat", "url": "https://api.openai.com/v1", "model": "m"}
+    adapter = "http" if setting in ("url", "key_env") else "command"
+    settings = {**(service if adapter == "http" else {"command": ["true"]}), setting: value}
+    entry = AgentEntry("guest", adapter, None, settings)
+    with pytest.raises(ConfigurationError) as raised:
+        asks_of_agent(entry, named_files)
+    assert f"agents/guest/{setting}" in raised.value.message
+    assert raised.value.message.replace("\u2026", "").isascii()
+    assert "xn--" in raised.value.message or setting in ("env", "key_env")
+
+
+def test_the_contract_with_such_a_name_is_pinned_by_no_run(scene: Scene) -> None:
+    scene.swarm(hosts=["api.open\u0430i.com:443"])
+    said = scene.victim.fails(4, "plan", "apply")
+    assert "api.open\\u0430i.com:443" in said
+    assert "xn--" in said
+
+
+def test_other_letters_of_a_command_are_shown_as_escapes(scene: Scene) -> None:
+    scene.swarm(adapter="command", command=["true", "--to", "\u0430pi", "caf\u00e9"])
+    said = scene.victim.esaa("allow", "--show").out
+    assert r"--to '\u0430pi' 'caf\u00e9'" in said
+    (ask,) = (one.ask for one in scene.asks() if one.ask.kind == "program")
+    assert "\u0430pi" in ask.what  # the grant is of the words themselves
+    assert r"\u0430pi" in scene.victim.fails(NOT_ALLOWED, "run")
 
 
 # -- one's own ---------------------------------------------------------------------------------
