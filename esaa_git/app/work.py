@@ -53,7 +53,8 @@ class Outcome:
     """What became of an answer.
 
     Attributes:
-        kind: `done`, `waiting` (for a review, or for a person's uncommitted work), `rejected`,
+        kind: `done`, `waiting` (for a review, a person's uncommitted work, or, where the
+            orchestrator's key is elsewhere, its next run), `rejected`,
             `issue`, `noted` (a heartbeat or lesson) or `repeated`.
         attempt_id: empty where the answer belongs to no attempt, so that nothing was recorded.
         message: what was done, or is in the way, in words.

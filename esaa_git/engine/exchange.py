@@ -148,7 +148,8 @@ def _bounded(detail: Mapping[str, Any]) -> dict[str, Any]:
 class Admission:
     """What became of an answer.
 
-    `kind` is `done`, `waiting` (for a review, or for a person's uncommitted work), `rejected`,
+    `kind` is `done`, `waiting` (for a review, a person's uncommitted work, or, where the
+    orchestrator's key is elsewhere, its next run), `rejected`,
     `issue`, `noted` (a heartbeat or lesson) or `repeated`.
     """
 

@@ -116,7 +116,8 @@ def test_files_of_a_person_alone_arrive_as_an_effect(two: Two) -> None:
     two.ann.check()
     two.ann.ok("push")
     assert two.run(two.server, "rev-parse", ref("T-1")) == said["proposal"]["commit"]
-    two.runs(0, "--task", "T-1")
+    two.one.ok("remote", "setup", "origin")
+    two.one.ok("run", "--remote", "origin", "--task", "T-1")
     done = two.one.task("T-1")
     assert done.state == "done"
     assert two.one.git("show", "main:src/mine.txt") == "mine"
