@@ -185,6 +185,7 @@ def work_through(
     """
     from esaa_git.engine.cycle import cycle
     from esaa_git.engine.requests import carry_out_open
+    from esaa_git.engine.transaction import settle
 
     plain_git.refresh(project.repository, project.note)
     before = project.observer
@@ -192,6 +193,7 @@ def work_through(
         project.observer = observer
     try:
         told = None if observer is None else _Told(observer)
+        settle(project.engine)
         carry_out_open(project.engine)
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:

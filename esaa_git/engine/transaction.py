@@ -27,12 +27,13 @@ from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
+from esaa_git.core.machine import RunState
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, Carrier, State
 from esaa_git.engine.alone import owed, own_part
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.intentions import Intention, Relink
+from esaa_git.engine.intentions import ActOnIssue, Intention, Relink
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
@@ -180,6 +181,23 @@ def _attachments(event: Event) -> Attachments:
     return Attachments(images, kept_exchange(payload), kept_decision(payload))
 
 
+def settle(engine: Engine) -> None:
+    """Record what follows from issues that people reported alone, where the orchestrator's key is.
+
+    It is a transaction of its own: a run that one of them halts is over, whatever comes next.
+    """
+    if engine.log.tip() is None:
+        return
+    if any(isinstance(one, ActOnIssue) for one in owed(engine.log.events(newest_first=True))):
+        _transact(engine, lambda _: None)
+        run = engine.log.load()[0].run
+        if run.state == RunState.HALTED:
+            engine.say(
+                f"{run.run_id} is halted: {run.reason}; once that is dealt with, run 'git esaa "
+                "issue resolve ISSUE --reason TEXT', which closes the issue, then 'git esaa run'"
+            )
+
+
 def transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
     """Load the state, decide on it and record what was decided; decide again where it moved.
 
@@ -192,6 +210,12 @@ def transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | 
             worker, for a bounded time.
         RemoteUnreachable: if the shared log cannot be reached for so long.
     """
+    if log_id is None:
+        settle(engine)
+    return _transact(engine, step, log_id=log_id)
+
+
+def _transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str | None = None) -> T:
     race = None if engine.sharing is None else engine.sharing.race()
     for attempt in count(1):
         try:

@@ -19,7 +19,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.store.tip import load_tip
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.failure import check_name
-from esaa_git.verification.pins import Mark, keep, mark_path, read_mark
+from esaa_git.verification.pins import Mark, keep, mark_path, read_mark, read_pin
 
 Progress = Callable[[int, int], None]
 
@@ -76,6 +76,7 @@ class Judge:
         Raises:
             MismatchError: if it was rolled back, forked or replaced, or does not hold.
             CorruptedError: if it is no log, or cannot be read.
+            PinUnusable: if the genesis was pinned by another user, or in another folder.
         """
         here = self._repository
         try:
@@ -86,6 +87,7 @@ class Judge:
                 cause=error.cause or error.message,
                 hint="nothing was taken over; ask who keeps the server how that came there",
             ) from error
+        read_pin(here)  # one that does not count here is no fault of the remote's log
         kept = keep(here, self._pin_path)
         last = kept.mark
         if last is not None:

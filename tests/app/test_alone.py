@@ -103,6 +103,28 @@ def test_an_issue_has_its_consequences_with_the_orchestrators_next_event(alone: 
     project.check()
 
 
+def test_a_critical_issue_halts_with_the_orchestrators_next_run(alone: Alone) -> None:
+    project, ben = alone.project, alone.ben
+    ben.ok("issue", "report", "--task", "T-1", "--severity", "critical", "--title", "It burns")
+    alone.come()
+    said = project.esaa("run")
+    assert "is halted: ISS-0001: It burns" in said.out + said.err
+    assert "git esaa issue resolve" in said.out + said.err
+    assert project.state().run.state == "halted"
+    project.check()
+
+
+def test_whatever_comes_next_records_the_halt_and_is_then_refused(alone: Alone) -> None:
+    project, ben = alone.project, alone.ben
+    ben.ok("issue", "report", "--severity", "critical", "--title", "It burns")
+    alone.come()
+    said = project.esaa("claim", "T-1", "--as", "agent-impl")
+    assert said.code != 0
+    assert project.chain()[-1].event.action == "run.end"
+    project.ok("issue", "resolve", "ISS-0001", "--reason", "out")
+    project.check()
+
+
 def test_what_is_the_orchestrators_is_not_done_without_its_key(alone: Alone) -> None:
     project = alone.project
     before = project.tip()

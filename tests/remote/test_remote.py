@@ -126,6 +126,22 @@ def test_a_ref_that_git_takes_for_the_logs_is_named_with_the_way_to_delete_it(
     assert "pushed" in alice.ok("push")
 
 
+def test_a_pin_that_counts_no_more_is_not_said_of_the_remotes_log(
+    team: Team, tmp_path: Path
+) -> None:
+    team.one.ok("trust", "pin")
+    genesis = team.one.chain()[0].oid
+    moved = tmp_path / "moved"
+    team.one.path.rename(moved)
+    said = team.one.esaa("fetch", folder=moved)
+    assert said.code != 0
+    assert "does not count" in said.err
+    assert f"'git esaa trust pin --replace {genesis}'" in said.err
+    assert "does not hold" not in said.err
+    assert team.one.esaa("trust", "pin", "--replace", genesis, folder=moved).code == 0
+    assert team.one.esaa("fetch", folder=moved).code == 0
+
+
 def test_a_push_that_lost_the_race_is_refused_and_a_sync_decides_again(team: Team) -> None:
     team.one.ok("run", "--task", "T-2")
     team.one.ok("push")
