@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from esaa_git.core.agent_contract import Check
 from esaa_git.core.asks import ABSENT, Ask
+from esaa_git.core.commands import acting
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.programs import AGENTS
 from esaa_git.core.scripts import named_by
@@ -24,7 +26,12 @@ from esaa_git.ports.consent import NamedFiles
 _PIECES: Final = re.compile(r"""[\s'"`=;|&<>(){}\[\]$,:]+""")
 """Between the words of an argument that is itself a command, a list or `--option=value`."""
 
-_MOST_PIECES: Final = 2000
+_MOST_PATHS: Final = 5000
+"""More is not looked for: then any file of the tree counts."""
+
+_WORKS_IN: Final = frozenset(
+    {"-C", "--directory", "--cwd", "--chdir", "--prefix", "--working-directory", "--project"}
+)
 
 _STARTS_IN: Final = ("__main__.py", "index.js", "index.mjs", "package.json")
 """What an interpreter starts that is given a folder."""
@@ -118,52 +125,76 @@ def _contents(
     if path is not None:
         look = files.in_tree if program_in_tree and "/" in program else files.on_disk
         found[path] = look(path) or ABSENT
-    for path in named_paths(arguments, files.root):
+    root = None if files.root is None else str(files.root.absolute())
+    read = acting(argv, root)
+    doubts = dict.fromkeys(read.unread)
+    folders = dict.fromkeys((read.folder, *(named_folders(arguments, read.folder))))
+    named = dict.fromkeys(read.paths)
+    for path in named_paths(arguments, files.root, tuple(folders)):
+        if len(named) > _MOST_PATHS:
+            doubts["it names more than is read"] = None
+            break
+        named[path] = None
+    for path in named:
         digest = files.in_tree(path)
         if digest is not None and path not in found:
             found[path] = digest
+    for folder in read.folders:
+        below = files.under(folder)
+        if below is None:
+            doubts[f"more lies in '{folder}' than one can show"] = None
+        found = {**dict(below or ()), **found}
     scripts = tuple(found)
     starts = files.beginning_in_tree if program_in_tree else files.beginning
-    for named, _ in named_by(
+    for below_it, _ in named_by(
         scripts,
         lambda script: starts(script) if script == path else files.beginning_in_tree(script),
-        None if files.root is None else str(files.root.absolute()),
+        root,
+        doubt=lambda why: doubts.setdefault(why, None),
     ):
-        found.setdefault(named, files.in_tree(named) or ABSENT)
+        found.setdefault(below_it, files.in_tree(below_it) or ABSENT)
     if not program_in_tree and any(path.startswith(AGENTS) for path in found):
         # They are laid out together, so one may load another.
         found |= dict(files.of_agents())
+    if doubts:
+        yield Ask(command, "tree", plain("; ".join(doubts)), files.whole())
     for path, digest in found.items():
         yield Ask(command, "content", plain(path), digest)
 
 
-def named_paths(arguments: Iterable[str], root: Path | None) -> Iterator[str]:
+def named_folders(arguments: Sequence[str], folder: str) -> Iterator[str]:
+    """Yield the folders in which arguments have a program work, as the `-C` of make and git."""
+    for at, argument in enumerate(arguments):
+        name, has_value, value = argument.partition("=")
+        if name in _WORKS_IN:
+            yield posixpath.join(
+                folder, value if has_value else "".join(arguments[at + 1 : at + 2])
+            )
+        elif argument.startswith("-C"):
+            yield posixpath.join(folder, argument[2:])
+
+
+def named_paths(
+    arguments: Iterable[str], root: Path | None, folders: Sequence[str] = ("",)
+) -> Iterator[str]:
     """Yield the paths of the tree that arguments may name, whether or not there is such a file.
 
-    Also looked at are the words of an argument (`sh -c TEXT`, `--option=FILE`, `-fFILE`), what an
-    interpreter starts in a folder, and the module after `-m`.
+    Also looked at are the words of an argument (`sh -c TEXT`, `--option=FILE`, `-fFILE`), and what
+    an interpreter starts in a folder.
+
+    Args:
+        folders: those that a name may be relative to.
     """
-    seen: set[str] = set()
-    before = ""
-    left = _MOST_PIECES
     for argument in arguments:
         pieces = [argument, *_PIECES.split(argument)]
         pieces += [piece[2:] for piece in pieces if len(piece) > 2 and piece[0] == "-"]
         pieces += [piece[1:] for piece in pieces if piece[:1] in ("@", "+")]
-        if before == "-m":
-            pieces.append(f"{argument.replace('.', '/')}.py")
-            pieces.append(argument.replace(".", "/"))
-        before = argument
-        for piece in pieces[:left]:
-            path = _inside(piece, root)
-            if path is None or path in seen:
-                continue
-            seen.add(path)
-            yield path
-            yield from (f"{path}/{name}" for name in _STARTS_IN)
-        left -= len(pieces)
-        if left <= 0:
-            return
+        for piece in dict.fromkeys(pieces):
+            for folder in folders:
+                path = _inside(posixpath.join(folder, piece) if piece else "", root)
+                if path is not None:
+                    yield path
+                    yield from (f"{path}/{name}" for name in _STARTS_IN)
 
 
 def _inside(name: str, root: Path | None) -> str | None:

@@ -77,10 +77,13 @@ def names_pinned(agent: str, words: Sequence[str], context: AdapterContext) -> b
     for at, path in found.files.items():
         if programs.pin(path) is None:
             raise _not_pinned(agent, found.words[at], path, context)
-    if found.hidden:
+    # Python alone is told where the copy of a module is.
+    others = [path for path in found.modules if programs.pin(path) and not path.endswith(".py")]
+    inside = (*found.hidden, *others)
+    if inside:
         raise agent_error(
             agent,
-            f"'{found.hidden[0]}' cannot be run from what is pinned",
+            f"'{inside[0]}' cannot be run from what is pinned",
             "it stands inside of a text, or of an option, where its copy cannot take its place",
             "name the program itself as the first word of 'command'",
         )

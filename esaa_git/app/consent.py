@@ -197,7 +197,7 @@ def agree_to_written(project: Project, written: Iterable[str]) -> None:
         [
             ask
             for ask in asks
-            if ask.kind != "content"
+            if ask.kind not in ("content", "tree")
             or ask.detail == ABSENT
             or ask.what.removeprefix(f"{ROADMAP}/") in ours
         ],

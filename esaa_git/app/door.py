@@ -82,11 +82,13 @@ class LocalConsent:
     def missing(self, repository: Repository, asks: Iterable[Ask]) -> frozenset[Ask]:
         """Return which of these were not granted, by a kept grant or by a digest that was given."""
         wanted = frozenset(asks)
-        left = wanted - granted(repository) if wanted else wanted
-        left = left - recorded(repository, left)
+        if not wanted:
+            return wanted
+        agreed = granted(repository)
+        left = wanted - agreed
         if left and given_digest(repository) is not None:
-            left = left - self._by_digest
-        return left
+            agreed |= self._by_digest
+        return left - agreed - recorded(repository, left - agreed, agreed)
 
     @cached_property
     def _by_digest(self) -> frozenset[Ask]:

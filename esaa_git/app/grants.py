@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,24 +196,57 @@ def forget(repository: Repository) -> bool:
     return forget_grant(place_of(repository, make=False)) or log
 
 
-def recorded(repository: Repository, asks: Iterable[Ask]) -> frozenset[Ask]:
+def recorded(
+    repository: Repository, asks: Iterable[Ask], agreed: Iterable[Ask] = ()
+) -> frozenset[Ask]:
     """Return which of these are files as an accepted result of this log left them.
 
     What agents made of the tests that a check names was judged and recorded, and is not asked for
-    again. That holds for a log that this repository's own key signs, and for no other.
+    again; nor is a tree that differs by nothing else from one that was agreed to. That holds for a
+    log that this repository's own key signs, and for no other.
+
+    Args:
+        agreed: what the user agreed to.
     """
-    wanted = [ask for ask in asks if ask.kind == "content" and ask.detail]
+    wanted = [ask for ask in asks if ask.kind in ("content", "tree") and ask.detail]
     loaded = _loaded(repository) if wanted else None
     fingerprint = None if loaded is None else own_fingerprint(repository)
     if loaded is None or fingerprint is None or not is_in_force(loaded.contracts, fingerprint):
         return frozenset()
-    paths = {ask.what for ask in wanted}
+    steps = _steps(repository, wanted, agreed)
+    paths = {ask.what for ask in wanted if ask.kind == "content"}
+    paths.update(*(step.keys() for _, step in steps))
     left: set[tuple[str, str | None]] = set()
     for task in loaded.state.tasks.values():
         if task.is_done and task.result is not None and task.result.effect_commit is not None:
             tree = RepositoryFiles(repository, task.result.effect_commit)
             left |= {(path, tree.in_tree(path)) for path in paths & set(task.result.paths)}
-    return frozenset(ask for ask in wanted if (ask.what, ask.detail) in left)
+    found = {ask for ask in wanted if ask.kind == "content" and (ask.what, ask.detail) in left}
+    found |= {ask for ask, step in steps if step.items() <= left}
+    return frozenset(found)
+
+
+def _steps(
+    repository: Repository, wanted: Iterable[Ask], agreed: Iterable[Ask]
+) -> list[tuple[Ask, Mapping[str, str | None]]]:
+    """Return what differs between each tree that is asked for and each that was agreed to."""
+    before: dict[str, set[str]] = {}
+    for ask in agreed:
+        if ask.kind == "tree" and ask.detail:
+            before.setdefault(ask.to, set()).add(ask.detail)
+    steps: list[tuple[Ask, Mapping[str, str | None]]] = []
+    for ask in wanted:
+        for old in before.get(ask.to, ()) if ask.kind == "tree" else ():
+            try:
+                changed = repository.raw.diff(old, ask.detail)
+            except (KeyError, ValueError, pygit2.GitError):
+                continue  # a checkout's, which is no object
+            now = RepositoryFiles(repository, ask.detail)
+            names = {
+                name for one in changed.deltas for name in (one.old_file.path, one.new_file.path)
+            }
+            steps.append((ask, {name: now.in_tree(name) for name in names}))
+    return steps
 
 
 def _log_here(repository: Repository) -> Holder | None:

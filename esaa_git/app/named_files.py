@@ -15,13 +15,17 @@ from typing import Final
 import pygit2
 
 from esaa_git.beneath import Obstacle, files_under
+from esaa_git.core.asks import ABSENT
 from esaa_git.core.programs import AGENTS, MAX_PROGRAMS, Programs
 from esaa_git.errors import EsaaError
 from esaa_git.firstline import LONGEST
 from esaa_git.sandbox.programs import search_path
 from esaa_git.store.repository import Repository
+from esaa_git.store.tracked import tracked_tree
+from esaa_git.store.trees import GitTrees
 
 _MOST_LINKS: Final = 40
+_MOST_SHOWN: Final = 200
 
 LEFT_OUT: Final = ("__pycache__", ".git")
 """Folders that nobody writes by hand: what an interpreter keeps for itself, and git's."""
@@ -103,6 +107,34 @@ class RepositoryFiles:
         if self._commit is None:
             return self.on_disk(path)
         return _pinned(self._programs, path) or self._of_commit(path)
+
+    def under(self, folder: str) -> Sequence[tuple[str, str]] | None:
+        """Return path and SHA-256 of what lies below a folder; None for more than one can show."""
+        try:
+            paths = self._paths_under(folder)
+        except (OSError, Obstacle, EsaaError, KeyError, ValueError, pygit2.GitError):
+            return None
+        if len(paths) > _MOST_SHOWN:
+            return None
+        return [(path, digest) for path in paths if (digest := self.in_tree(path)) is not None]
+
+    def _paths_under(self, folder: str) -> Sequence[str]:
+        if self._commit is not None:
+            trees = GitTrees(self._repository)
+            return [path for path, _ in trees.paths(self._commit, (f"{folder}/",))]
+        if self.root is None or not (self.root / folder).is_dir():
+            return []
+        return sorted(files_under(self.root, folder, LEFT_OUT, most=MAX_PROGRAMS))
+
+    def whole(self) -> str:
+        """Return the id of the commit's tree, or of that of the tracked files of the checkout."""
+        try:
+            if self._commit is not None:
+                commit = self._repository.raw.get(self._commit)
+                return str(commit.peel(pygit2.Tree).id)  # type: ignore[union-attr]
+            return ABSENT if self.root is None else tracked_tree(self._repository)
+        except (AttributeError, KeyError, ValueError, pygit2.GitError):
+            return ABSENT
 
     def of_agents(self) -> Sequence[tuple[str, str]]:
         """Return path and SHA-256 of what lies in the folder of agents' programs."""

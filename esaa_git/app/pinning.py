@@ -213,6 +213,36 @@ def checks_without_program(
     return tuple(name for name, run in found.items() if runs_nothing_pinned(run, contracts))
 
 
+def unread_judges(contracts: Contracts, of_tasks: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    """Return the checks and reviewers of whose command it cannot be told what it runs, and why.
+
+    What they run of the tree counts as not pinned.
+    """
+    from esaa_git.core.judges import reviewers, unread
+
+    kinds = contracts.agent.kinds.items()
+    named: dict[str, Sequence[str]] = {
+        f"check {kind}: {one.name}": one.run for kind, of in kinds for one in of.checks
+    }
+    named |= {f"check {name}": run for name, run in of_tasks.items()}
+    named |= {f"reviewer {name}": words for name, words in reviewers(contracts)}
+    return {name: why for name, words in named.items() if (why := unread(words, contracts))}
+
+
+def unread_in_force(project: Project) -> Mapping[str, str]:
+    """Return the same of what is in force, and of the tasks that are still to be done."""
+    if not has_log(project):
+        return {}
+    state, contracts = project.log.load()
+    tasks = {
+        f"{task_id}: {check.name}": check.run
+        for task_id, task in state.tasks.items()
+        if not task.is_done
+        for check in task.checks
+    }
+    return unread_judges(contracts, tasks)
+
+
 def kinds_for_persons(contracts: Contracts) -> tuple[str, ...]:
     """Return the kinds that open a pinned path by name, for which a person decides."""
     from esaa_git.core.judges import opened

@@ -14,6 +14,7 @@ from esaa_git.app.pinning import (
     checks_without_program,
     kinds_for_persons,
     taken_over,
+    unread_judges,
     wanted_contracts,
 )
 from esaa_git.app.project import has_log
@@ -38,6 +39,8 @@ class Difference:
             `content` or `mode`; None where what is in force says nothing of programs.
         taken_over: the contract files that are absent from the checkout, and stay in force.
         no_judges: the checks that rest on what a kind may write: they run no pinned program.
+        unread: the checks and reviewers of which it cannot be told what they run, and why; that
+            counts as not pinned.
         by_a_person: the kinds that open a pinned path by name, so that a person decides.
     """
 
@@ -46,6 +49,7 @@ class Difference:
     programs: Mapping[str, str] = field(default_factory=dict)
     taken_over: Sequence[str] = ()
     no_judges: Sequence[str] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
     by_a_person: Sequence[str] = ()
 
 
@@ -86,6 +90,7 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
     check_contracts(wanted)
     by_a_person = kinds_for_persons(wanted)
     no_judges = checks_without_program(wanted, _checks_of(document))
+    unread = unread_judges(wanted, _checks_of(document))
     if not has_log(project):
         plans.check_plan(document, EMPTY, wanted)
         return Difference(
@@ -94,6 +99,7 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
             changes(None, wanted),
             (),
             no_judges,
+            unread,
             by_a_person,
         )
     state, in_force = project.log.load()
@@ -104,6 +110,7 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
         changes(in_force, wanted),
         taken_over(project, branch),
         no_judges,
+        unread,
         by_a_person,
     )
 

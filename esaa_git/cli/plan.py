@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from esaa_git.app.pinning import unread_in_force
 from esaa_git.app.plan import Difference, apply_plan, difference
 from esaa_git.app.project import Project
 from esaa_git.cli.allow import settle
@@ -18,6 +20,7 @@ from esaa_git.cli.output import (
     say,
     style,
 )
+from esaa_git.core.printable import visible
 
 if TYPE_CHECKING:
     from esaa_git.core.plan import Amendment, PlanDiff
@@ -49,6 +52,7 @@ def diff_(project: Project, as_json: bool, branch: str | None) -> None:
                 "contracts_taken_over": list(found.taken_over),
                 "programs_changed": dict(found.programs),
                 "checks_without_pinned_program": list(found.no_judges),
+                "not_readable": dict(found.unread),
                 "kinds_decided_by_a_person": list(found.by_a_person),
             }
         )
@@ -105,6 +109,7 @@ def apply_(
     if as_json:
         print_json(done.to_json())
         return
+    say_unread(unread_in_force(project))
     begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
     say(f"{begun}{done.created} tasks created, {done.amended} amended")
 
@@ -170,8 +175,17 @@ def _print_programs(whole: Difference) -> None:
         say(f"not in the checkout, and in force as before: {', '.join(whole.taken_over)}")
     for check in whole.no_judges:
         say(f"  check {check}  runs no pinned program: what it runs, a kind may write")
+    say_unread(whole.unread)
     for kind in whole.by_a_person:
         say(f"  kind {kind}  opens a pinned program by name: a person decides")
+
+
+def say_unread(found: Mapping[str, str]) -> None:
+    """Name the checks and reviewers that count as not pinned, because they cannot be read."""
+    for name, why in found.items():
+        say(style(f"! {visible(name, keep='')}  is not pinned: {visible(why, keep='')}", fg="red"))
+    if found:
+        say("  what they run of the repository, a task may change; name its files under 'pin'")
 
 
 def _short(value: Any) -> str:

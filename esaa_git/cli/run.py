@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from esaa_git.app.observer import Silent
+from esaa_git.app.pinning import unread_in_force
 from esaa_git.app.project import Project
 from esaa_git.cli.allow import settle
 from esaa_git.cli.output import (
@@ -22,7 +23,7 @@ from esaa_git.cli.output import (
     say,
     state_text,
 )
-from esaa_git.cli.plan import branch_option
+from esaa_git.cli.plan import branch_option, say_unread
 from esaa_git.cli.progress import watching
 from esaa_git.errors import ConfigurationError, RunHalted
 
@@ -122,6 +123,8 @@ def run(
     if remote is not None:
         share(project, remote, patience / 1000, lambda: stop.cancelling)
     start(project, branch=branch, actor=actor, agent=agent)
+    if not as_json:
+        say_unread(unread_in_force(project))
     options = Options(steps, task_id, agent, parallel, overlap)
     with watching(quiet=as_json) as observer, _stopping(stop):
         result = work_through(project, options, observer=observer, stop=stop)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from esaa_git.core import canonical
 
-KINDS: Final = ("program", "content", "variable", "file", "host", "endpoint", "adapter")
+KINDS: Final = ("program", "content", "tree", "variable", "file", "host", "endpoint", "adapter")
 
 ABSENT: Final = ""
 """The digest of a file that is named and not there."""
@@ -26,9 +26,10 @@ class Ask:
         to: the command, service or adapter that is to get it. What was granted to one program is
             not granted to another. The longest lists are grouped by it, so it comes first.
         kind: one of `KINDS`.
-        what: the whole command as a shell would take it; or the path, name of the variable,
-            `host:port`, URL or adapter.
-        detail: of `content` the SHA-256 of the file, or `ABSENT`; of an `endpoint` the variable
+        what: the whole command as a shell would take it; or the path, why any file may be loaded,
+            the name of the variable, `host:port`, URL or adapter.
+        detail: of `content` the SHA-256 of the file, or `ABSENT`; of a `tree` its id, or `ABSENT`
+            where there is none; of an `endpoint` the variable
             that holds its key; of an `adapter` its settings as canonical JSON.
     """
 
@@ -63,6 +64,9 @@ class Ask:
             case "content":
                 held = f"sha256 {self.detail}" if self.detail else "not there yet"
                 return f"with the file '{self.what}' ({held})"
+            case "tree":
+                held = f"tree {self.detail}" if self.detail else "nothing yet"
+                return f"with any file of the repository, as it is now ({held}): {self.what}"
             case "variable":
                 return f"give it your variable ${self.what}"
             case "file":

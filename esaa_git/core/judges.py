@@ -8,7 +8,7 @@ has such a path among its `write` by name, and not by a pattern, opens it, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -106,11 +106,16 @@ def _judges(contracts: Contracts) -> Judges:
 def first_lines(programs: Programs) -> frozenset[str]:
     """Return what the first lines of pinned scripts name, whether or not it is pinned."""
 
+    scripts = [pin.path for pin in programs.pins]
+    return frozenset(path for path, _ in named_by(scripts, _reader(programs)))
+
+
+def _reader(programs: Programs) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         pin = programs.pin(path)
         return None if pin is None else programs.content(pin)
 
-    return frozenset(path for path, _ in named_by([pin.path for pin in programs.pins], read))
+    return read
 
 
 def pinned_globs(contracts: Contracts) -> GlobSet:
@@ -142,6 +147,15 @@ def review_of(kind: KindContract, contracts: Contracts) -> str:
     return REVIEW_BY_A_PERSON if opened(kind, contracts) else kind.review
 
 
+def reviewers(contracts: Contracts) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the name and the words of each reviewer that is a program."""
+    swarm = contracts.swarm
+    for name in dict.fromkeys(swarm.reviewers.values()):
+        words = command_of(swarm.agents[name]) if name in swarm.agents else ()
+        if words:
+            yield name, words
+
+
 def unpinned(words: Sequence[str], contracts: Contracts) -> tuple[str, ...]:
     """Return what a command names of the tree and is not pinned; nothing where nothing is.
 
@@ -153,6 +167,19 @@ def unpinned(words: Sequence[str], contracts: Contracts) -> tuple[str, ...]:
     found = acting(words)
     named = dict.fromkeys((*found.files.values(), *found.hidden))
     return tuple(path for path in named if programs.pin(path) is None)
+
+
+def unread(words: Sequence[str], contracts: Contracts) -> str:
+    """Return why it cannot be told what a command runs; empty where its words say it.
+
+    The first lines of the pinned scripts that it runs count with them.
+    """
+    found = acting(words)
+    doubts = dict.fromkeys(found.unread)
+    if contracts.programs is not None:
+        read = _reader(contracts.programs)
+        list(named_by(found.paths, read, doubt=lambda why: doubts.setdefault(why, None)))
+    return "; ".join(doubts)
 
 
 def runs_nothing_pinned(words: Sequence[str], contracts: Contracts) -> bool:

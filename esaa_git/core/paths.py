@@ -12,6 +12,7 @@ assigned code point, and unassigned ones are refused.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -355,3 +356,16 @@ def _guards(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
 
 def _any_of(sources: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{source})" for source in sources), re.IGNORECASE)
+
+
+def path_in_tree(word: str, root: str | None = None, folder: str = "") -> str | None:
+    """Return the path of the tree that a word of a command names, None where it leads outside."""
+    if not word or "\0" in word:
+        return None
+    path = posixpath.normpath(posixpath.join(folder, word))
+    if path.startswith("/"):
+        top = None if root is None else root.rstrip("/") + "/"
+        if top is None or not path.startswith(top):
+            return None
+        path = path[len(top) :]
+    return None if path in (".", "..") or path.startswith("../") else path

@@ -19,6 +19,7 @@ def named_by(
     read: Callable[[str], bytes | None],
     root: str | None = None,
     inside: Callable[[str], bool] = bool,
+    doubt: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield what the first lines of scripts name of the tree, and who names it, on and on.
 
@@ -27,17 +28,23 @@ def named_by(
         read: returns the content of a file of the tree, or its first `LONGEST` bytes; None where
             there is none.
         root, inside: as `acting` has them.
+        doubt: is told why a first line cannot be read for sure, or that there are too many.
     """
     waiting = list(dict.fromkeys(paths))
     seen = set(waiting)
     while waiting and len(seen) <= _MOST_SCRIPTS:
         script = waiting.pop(0)
-        for words in _readings(read(script) or b""):
-            for path in acting([*words, ""], root, inside).paths:
+        readings = [acting([*words, ""], root, inside) for words in _readings(read(script) or b"")]
+        if doubt is not None and readings and all(one.unread for one in readings):
+            doubt(f"in the first line of '{script}', {'; '.join(readings[-1].unread)}")
+        for found in readings:
+            for path in found.paths:
                 if path not in seen:
                     seen.add(path)
                     waiting.append(path)
                     yield path, script
+    if doubt is not None and waiting:
+        doubt(f"more than {_MOST_SCRIPTS} first lines follow from it")
 
 
 def _readings(content: bytes) -> Iterator[list[str]]:

@@ -51,6 +51,17 @@ class NamedFiles(Protocol):
         """Return the first `firstline.LONGEST` bytes of what `in_tree` has the digest of."""
         ...
 
+    def under(self, folder: str) -> Sequence[tuple[str, str]] | None:
+        """Return path and SHA-256 of every file below a folder; None for more than one can show."""
+        ...
+
+    def whole(self) -> str:
+        """Return the id of the tree that a program works in; empty where there is none.
+
+        Of a checkout it is that of the files that git tracks, as they stand there.
+        """
+        ...
+
     def of_agents(self) -> Sequence[tuple[str, str]]:
         """Return path and SHA-256 of the files of `.roadmap/agents/`: one may load another."""
         ...

@@ -50,6 +50,10 @@ class Scene:
         self.stranger.write("tools/check.sh", "#!/bin/sh\nexit 0\n", executable=True)
         self.stranger.write("tools/data.txt", "one\n")
         self.stranger.write("agent/__main__.py", "print()\n")
+        for name in ("agentmod.py", "pkg/__init__.py", "pkg/mod.py", "pkg/other.py"):
+            self.stranger.write(name, "\n")
+        for name in ("agentmod.py", "lib.rb", "check.pm", "check.js", "run.sh"):
+            self.stranger.write(f"sub/{name}", "\n")
         self.stranger.commit()
         git(folder, "clone", "--quiet", str(self.stranger.path), "victim")
         self.victim = Clone(folder / "victim", git)
@@ -276,12 +280,29 @@ def test_what_one_program_was_given_is_not_given_to_another(scene: Scene) -> Non
         (["./.roadmap/agents/guest"], ".roadmap/agents/guest"),
         ([".roadmap/agents/../agents/guest"], ".roadmap/agents/guest"),
         (["sh", "tools/check.sh"], "tools/check.sh"),
-        (["env", "X=1", "sh", "-c", "cd . && ./tools/check.sh;true"], "tools/check.sh"),
+        (["env", "X=1", "sh", "-c", ": && ./tools/check.sh;true"], "tools/check.sh"),
         (["make", "--file=tools/data.txt"], "tools/data.txt"),
         (["make", "-ftools/data.txt"], "tools/data.txt"),
         (["curl", "@tools/data.txt"], "tools/data.txt"),
         (["python3", "agent"], "agent/__main__.py"),
         (["python3", "-m", "agent"], "agent/__main__.py"),
+        (["python3", "-magentmod"], "agentmod.py"),
+        (["python3", "-Bmagentmod"], "agentmod.py"),
+        (["python3", "-Im", "agentmod"], "agentmod.py"),
+        (["python3", "-m", "pkg.mod"], "pkg/__init__.py"),
+        (["python3", "-m", "pkg.mod"], "pkg/other.py"),
+        (["env", "-C", "sub", "python3", "agentmod.py"], "sub/agentmod.py"),
+        (["env", "--chd=sub", "python3", "-m", "agentmod"], "sub/agentmod.py"),
+        (["make", "-C", "sub", "-f", "agentmod.py"], "sub/agentmod.py"),
+        (["uv", "run", "--directory", "sub", "agentmod.py"], "sub/agentmod.py"),
+        (["ruby", "-r./sub/lib", "agentmod.py"], "sub/lib.rb"),
+        (["ruby", "-Isub", "-rlib", "agentmod.py"], "sub/lib.rb"),
+        (["perl", "-Isub", "-Mcheck", "agentmod.py"], "sub/check.pm"),
+        (["node", "-r./sub/check.js", "agentmod.py"], "sub/check.js"),
+        (["sh", "-c", 'sh "sub/r""un.sh"'], "sub/run.sh"),
+        (["sh", "-c", "sh sub/r\\un.sh"], "sub/run.sh"),
+        (["sh", "-c", "sh < sub/run.sh"], "sub/run.sh"),
+        (["timeout", "9", "python3", "-magentmod"], "agentmod.py"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -343,6 +364,42 @@ def test_what_a_program_outside_of_path_is_installed_in_is_asked_for(
         f"let it read '{tmp_path}/other'",
         f"let it read '{tmp_path}/other/bin/sh'",
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c", "cd sub; sh run.sh"],
+        ["sh", "-c", 'sh "$X"'],
+        ["sh", "-c", "`cat sub/name`"],
+        ["sh", "-c", "cat sub/run.sh | sh"],
+        ["sh", "-c", "sh sub/*.sh"],
+        ["sh", "-c", "eval x"],
+        ["env", "PYTHONPATH=sub", "python3", "-m", "check"],
+        ["env", "BASH_ENV=sub/run.sh", "bash", "-c", "true"],
+        ["env", *(f"X{n}=" + ",".join(f"a{n}{i}" for i in range(480)) for n in range(5)), "true"],
+        ["python3", "--unheard", "agentmod.py"],
+        ["python3", "-c", "import agentmod"],
+        ["xargs", "sh"],
+    ],
+    ids=lambda command: " ".join(command)[:40],
+)
+def test_a_command_that_cannot_be_read_is_agreed_to_with_the_whole_tree(
+    scene: Scene, command: list[str]
+) -> None:
+    scene.checks(*command)
+    assert any("any file of the repository, as it is now" in one for one in scene.words("new"))
+    scene.allow()
+    assert scene.words("new") == []
+    scene.victim.write("tools/data.txt", "two\n")
+    new = scene.words("new")
+    assert ["any file of the repository" in one for one in new] == [True]
+    # And so it is once it is committed: nothing is started by it.
+    scene.victim.git("commit", "--quiet", "--no-verify", "-m", "x", "tools/data.txt")
+    try:
+        scene.victim.fails(NOT_ALLOWED, "run")
+    finally:
+        scene.victim.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
 def test_a_file_beside_an_agents_program_is_agreed_to_by_its_content(scene: Scene) -> None:
@@ -679,6 +736,29 @@ def test_what_an_accepted_result_made_of_a_named_file_is_not_asked_again(
     one.plan(task("T-1"), task("T-3", checks=check))
     one._asks = False
     one.fails(NOT_ALLOWED, "allow")
+
+
+def test_a_tree_that_accepted_results_alone_changed_is_not_asked_again(
+    tmp_path: Path, git: Git
+) -> None:
+    check = [{"name": "c", "run": ["sh", "-c", "cd . && grep -q a a.txt"]}]
+    one = make_project(tmp_path / "one", git, task("T-1"), seed={"a.txt": "a\n"})
+    again = json.loads(json.dumps(check))
+    one.plan(task("T-1", checks=check), task("T-2", checks=again, depends_on=["T-1"]))
+    one.answers(
+        T_1=result("T-1", write("a.txt", "a b\n")), T_2=result("T-2", write("b.txt", "b\n"))
+    )
+    one.commit()
+    one.agree()
+    said = one.ok("run")
+    assert "! check T-1: c  is not pinned: 'cd' stands in its text" in said
+    assert one.task("T-2").is_done
+    # Anybody else's change is, wherever it is.
+    one.plan(task("T-1"), task("T-3", checks=check))
+    one.agree()
+    one.write("elsewhere.txt", "by somebody\n")
+    one.commit()
+    one.fails(NOT_ALLOWED, "run")
 
 
 def test_a_draft_that_asks_for_more_does_not_stop_the_run_that_is_open(
