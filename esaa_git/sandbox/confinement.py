@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import re
 import shutil
 import sys
@@ -45,6 +46,7 @@ from esaa_git.sandbox.readpaths import (
     asked,
     bubblewrap_arguments,
     installation,
+    named_interpreter,
     open_settings,
     system,
 )
@@ -268,6 +270,8 @@ def start(
     own = [place for place in installation(command[0], path) if is_open(place)]
     read = [*own, *rules.read]
     write = [*rules.write]
+    if level != "none":
+        _require_interpreter(command[0], (*system(), *read, *write))
     sandlock = None
     match level:
         case "landlock" | "landlock-pid":
@@ -284,6 +288,19 @@ def start(
             raise NotStarted(f"no confinement '{unknown}'")
     job = Job(level, command, cwd, env, read, write, rules.hosts, rules.limits, sandlock)
     return runner.start(job)
+
+
+def _require_interpreter(program: str, readable: Sequence[Path]) -> None:
+    """Refuse a script whose interpreter it could not read: only an exit status would tell."""
+    name = named_interpreter(Path(program))
+    if name is None or not name.startswith("/"):
+        return
+    real = Path(os.path.realpath(name))
+    if not any(real.is_relative_to(os.path.realpath(place)) for place in readable):
+        raise NotStarted(
+            f"its first line names {name[:200]!a}, which the system does not have and PATH does "
+            "not lead to",
+        )
 
 
 def _is_there(path: Path) -> bool:

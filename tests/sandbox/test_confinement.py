@@ -536,6 +536,18 @@ def test_a_confined_script_cannot_read_what_its_first_line_names(
         assert outcome.status != 0
 
 
+def test_a_script_whose_interpreter_it_cannot_read_is_not_started(
+    confining: str, place: Path, tmp_path: Path
+) -> None:
+    shell = script(tmp_path / "private/bin/sh", "")
+    shutil.copy(SH, shell)
+    program = script(place / "agent", f"#!{shell}\nexit 3\n")
+    with pytest.raises(NotStarted, match=r"its first line names .*PATH does not lead to"):
+        ran(confining, place, str(program))
+    rules = Rules((shell,), (place,))  # as `read` of an agent, which is asked for
+    assert ran(confining, place, str(program), rules=rules).status == 3
+
+
 def test_programs_of_the_system_bring_nothing() -> None:
     assert installed(Path("/usr/bin/env")) == []
 
