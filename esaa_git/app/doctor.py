@@ -81,6 +81,33 @@ def _git() -> Finding:
 
 
 def _key(project: Project) -> Iterator[Finding]:
+    """Look at the keys that sign here; a person's alone is a set-up of its own (guides/keys.md)."""
+    from esaa_git.trust.roles import person_of
+
+    setting = project.repository.setting
+    persons = setting("esaa.approverKey") is not None
+    if persons and setting("esaa.signingKey") is None and has_log(project):
+        yield Finding("ok", "a person's key alone: what follows is recorded by the orchestrator")
+    else:
+        yield from _orchestrators_key(project)
+    if not persons:
+        return
+    signer = project.log.keys.person
+    assert signer is not None  # it is configured
+    contracts = project.log.load()[1] if has_log(project) else read_contracts(project.repository)
+    who = person_of(contracts, signer.fingerprint)
+    if who is not None:
+        yield Finding("ok", f"{who} signs with {signer.fingerprint} ({signer.key_type})")
+    else:
+        yield Finding(
+            "problem",
+            f"esaa.approverKey names {signer.fingerprint}, which the contracts name for no person",
+            f"an admin has to add it: git esaa key trust '{signer.public_key_line}' "
+            "--role contributor --as EMAIL",
+        )
+
+
+def _orchestrators_key(project: Project) -> Iterator[Finding]:
     from esaa_git.trust.roles import signer_set
 
     try:

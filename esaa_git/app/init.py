@@ -15,7 +15,7 @@ from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.app.sync import refuse_second_log
 from esaa_git.core.events.spec import ADMIN, APPROVER, is_person
-from esaa_git.errors import EsaaError, UsageError
+from esaa_git.errors import EsaaError, RefusedError, UsageError
 from esaa_git.resources import resource_path
 from esaa_git.store.files import create_below, exists_below, write_below
 from esaa_git.trust.allowed_signers import NAME
@@ -92,6 +92,7 @@ def init(
     Raises:
         UsageError: if the name cannot be a project's, or git does not know the person's address.
         RepositoryError: if a remote has a log already.
+        RefusedError: if a log is here already, and a key would have to be made.
         KeyUnavailable: if the key cannot be used.
     """
     repository = project.repository
@@ -106,6 +107,7 @@ def init(
     if not name.isprintable() or len(name) > 100:
         raise UsageError(f"'{name!r}' cannot be a project's name", hint="give one with --project")
     person = _who(project)
+    _refuse_unknown_keys(project, key, orchestrator_key)
     ours = _key(project, name, orchestrator_key, key_format)
     theirs = _persons_key(project, name, person, key, ours)
     written = None
@@ -125,6 +127,26 @@ def init(
         theirs.named,
         theirs.made,
         has_remote=_has_remote(project),
+    )
+
+
+def _refuse_unknown_keys(project: Project, key: str | None, orchestrator_key: str | None) -> None:
+    """Refuse to make a key where contracts name others already: it would count for nothing.
+
+    Raises:
+        RefusedError: naming what to do in a clone.
+    """
+    setting = project.repository.setting
+    ours = orchestrator_key or setting("esaa.signingKey")
+    theirs = key or setting("esaa.approverKey")
+    if (ours and theirs) or not has_log(project):
+        return
+    raise RefusedError(
+        "the log has its keys, and one that is made here would count for nothing",
+        cause="only an admin's run.init puts another key in force",
+        hint="set the one you have with 'git config esaa.approverKey PATH', or 'esaa.signingKey' "
+        "on the orchestrator's machine; else make one with 'git esaa key create --role ROLE' and "
+        "have an admin run 'git esaa key trust KEY.pub --role ROLE'",
     )
 
 

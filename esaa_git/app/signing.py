@@ -79,9 +79,13 @@ def orchestrator(repository: Repository, note: Callable[[str], None]) -> Signer:
         note("note: the new signing key is in force, and signs here from now on")
     spec = configured(repository, "esaa.signingKey", "esaa.keyFormat")
     if spec is None:
+        begun = keyring_in_force(repository) is not None
         raise KeyUnavailable(
             "no signing key is configured for the orchestrator",
-            hint="run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
+            hint="run it where the orchestrator's key is, or set 'git config esaa.signingKey PATH' "
+            "to one that 'git esaa key list' shows in that role"
+            if begun
+            else "run 'git esaa init' to make one, or set 'git config esaa.signingKey PATH'",
         )
     return load_signer(spec)
 

@@ -83,6 +83,11 @@ def _consent_json(project: Project) -> dict[str, Any]:
 def _in_progress(state: State, task: Task) -> str:
     if task.pending_approval is not None:
         approval = state.approvals[task.pending_approval]
+        if approval.state != "pending":
+            return (
+                f"{task.task_id}: its review is {approval.state} by {approval.decided_by}, which "
+                "the orchestrator carries out with its next 'git esaa run'"
+            )
         if approval.reviewer is not None:
             until = f"{approval.reviewer} has until {approval.deadline}"
             return f"{task.task_id} waits for a review: {until}"

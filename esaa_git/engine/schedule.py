@@ -68,6 +68,13 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
     if task.state == TaskState.IN_PROGRESS:
         holder = task.attempt.agent if task.attempt else "somebody"
         if task.pending_approval is not None:
+            approval = state.approvals[task.pending_approval]
+            if approval.state != "pending":
+                return Blocker(
+                    f"the review of '{name}' is {approval.state} by {approval.decided_by}, and "
+                    "waits for the orchestrator",
+                    "run 'git esaa run' where its key is",
+                )
             return Blocker(
                 f"'{name}' waits for a review of {holder}'s work",
                 f"run 'git esaa review {name}'",

@@ -218,7 +218,9 @@ def task_lines(
     `events` are the task's own, newest first.
     """
     lines = [f"{task.task_id}  {visible(task.title)}", *_definition(task), ""]
-    lines += _standing(task, attempts_allowed)
+    approvals = tuple(approvals)
+    decided = {one.approval_id: one.state for one in approvals if one.state != "pending"}
+    lines += _standing(task, attempts_allowed, decided)
     for one in attempts_of(stored.event for stored in reversed(events)):
         lines.append(
             f"  {one['attempt_id']}  {one['outcome']}  {visible(one['agent'])} ({one['mode']}), "
@@ -282,13 +284,16 @@ def _item(value: object) -> str:
     return f"{value.name}: {shlex.join(value.run)}{limit}"
 
 
-def _standing(task: Task, attempts_allowed: int) -> list[str]:
+def _standing(task: Task, attempts_allowed: int, decided: Mapping[str, str]) -> list[str]:
     lines = [f"state: {task.state}"]
     if task.blocked is not None:
         lines[0] += visible(f" ({task.blocked.cause}: {task.blocked.reason})")
     if task.effect is not None:
         lines.append(f"effect: {task.effect}, not on the branch yet")
-    if task.pending_approval is not None:
+    verdict = decided.get(task.pending_approval or "")
+    if verdict is not None:
+        lines.append(f"{task.pending_approval} is {verdict}, and waits for the orchestrator")
+    elif task.pending_approval is not None:
         lines.append(f"waits for the review {task.pending_approval}")
     if task.not_before is not None:
         lines.append(f"cools down until {task.not_before}")

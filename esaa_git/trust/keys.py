@@ -241,7 +241,12 @@ def _read_key_file(path: Path) -> bytes:
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotAKey(f"no signing key at '{path}'", hint="run 'git esaa init'") from None
+        raise NotAKey(
+            f"no signing key at '{path}'",
+            cause="the settings name a file that is not there",
+            hint="put it back from a copy; if it is lost, make another with 'git esaa key create "
+            "--role ROLE' and have an admin run 'git esaa key trust KEY.pub --role ROLE'",
+        ) from None
     except OSError as error:
         raise KeyUnavailable(
             f"cannot read the signing key '{path}'", cause=error.strerror

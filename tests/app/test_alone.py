@@ -75,6 +75,11 @@ def test_an_approver_decides_and_the_next_run_does_the_rest(alone: Alone) -> Non
     ben.ok("review", "T-3", "--request-changes", "say more")
     assert alone.last() == ("approval.deny", BEN)
     assert {project.task(name).state for name in ("T-2", "T-3")} == {"in_progress"}
+    said = ben.ok("status")
+    for task_id, verdict in (("T-2", "granted"), ("T-3", "denied")):
+        assert f"{task_id}: its review is {verdict} by {BEN}" in said
+        assert f"is {verdict}, and waits for the orchestrator" in ben.ok("task", "show", task_id)
+    assert "waits for a review" not in said
     project.check()
     alone.come()
     project.fails(HALTED, "run")
@@ -112,6 +117,19 @@ def test_a_critical_issue_halts_with_the_orchestrators_next_run(alone: Alone) ->
     assert "git esaa issue resolve" in said.out + said.err
     assert project.state().run.state == "halted"
     project.check()
+
+
+def test_a_persons_key_alone_is_in_order_and_init_makes_no_other(alone: Alone) -> None:
+    project, ben = alone.project, alone.ben
+    said = ben.esaa("doctor")
+    assert "a person's key alone" in said.out
+    assert f"{BEN} signs with" in said.out
+    assert "git esaa init" not in said.out + said.err
+    before = project.git("config", "--list", "--local")
+    refused = ben.esaa("init")
+    assert refused.code == 7
+    assert "git esaa key trust" in refused.err
+    assert project.git("config", "--list", "--local") == before
 
 
 def test_whatever_comes_next_records_the_halt_and_is_then_refused(alone: Alone) -> None:

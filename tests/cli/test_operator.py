@@ -733,9 +733,11 @@ def test_the_key_file_is_gone(applied: Project) -> None:
     assert applied.ok("status")
 
 
-def test_a_key_that_the_contracts_do_not_know(applied: Project) -> None:
+def test_a_key_that_the_contracts_do_not_know(applied: Project, tmp_path: Path) -> None:
     applied.git("config", "--unset", "esaa.signingKey")
-    applied.ok("init")
+    assert "count for nothing" in applied.fails(REFUSED, "init")
+    applied.ok("key", "create", "--role", "orchestrator", "--out", str(tmp_path / "other"))
+    applied.git("config", "esaa.signingKey", str(tmp_path / "other"))
     message = refused(applied, KEY, "task", "add", "T-9", "--kind", "spec", "--title", "x")
     assert "the signing key is not trusted by the contracts in force" in message
     assert "git esaa doctor" in message
