@@ -147,6 +147,12 @@ class Attacker:
         yield "a genesis with as many signers as there may be", self.genesis
         yield "a branch commit of 50 MiB that claims an event", lambda: self.claims(50 * MIB)
         yield "80 branch commits that claim events", lambda: self.claims(BRANCH_COMMIT // 2, 80)
+        many = b"encoding cp037\n" * 200
+        yield "a claim below 200 encodings", lambda: self.claims(900_000, headers=many)
+        seqs = b"".join(b"ESAA-Task: T-%d\n" % number for number in range(50_000))
+        yield "a claim below 50,000 trailers", lambda: self.claims(0, text=seqs)
+        alternating = b"\xffa" * 400_000
+        yield "a claim below text that is none", lambda: self.claims(0, text=alternating)
 
     # -- events -----------------------------------------------------------------------------
 
@@ -221,13 +227,15 @@ class Attacker:
 
     # -- branches ---------------------------------------------------------------------------
 
-    def claims(self, size: int, count: int = 1) -> bytes:
+    def claims(
+        self, size: int, count: int = 1, *, headers: bytes = b"", text: bytes = b""
+    ) -> bytes:
         tip = self.branch_old
         tree = pygit2.Repository(str(self.repository.common_dir))[tip].peel(pygit2.Tree).id
         for _ in range(count):
-            head = f"tree {tree}\nparent {tip}\n".encode() + PEOPLE
-            body = b"x" * size + b"\n\nESAA-Event: " + b"0" * 40 + b"\n"
-            tip = self.repository.put(COMMIT, head + b"\n\n" + body)
+            head = f"tree {tree}\nparent {tip}\n".encode() + PEOPLE + b"\n" + headers
+            body = text + b"x" * size + b"\n\nESAA-Event: " + b"0" * 40 + b"\n"
+            tip = self.repository.put(COMMIT, head + b"\n" + body)
         return f"{self.branch_old} {tip} {self.branch}\n".encode()
 
 

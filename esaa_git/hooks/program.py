@@ -8,6 +8,7 @@ push would pay, so processes are started one level below.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, NamedTuple
 
@@ -151,7 +152,8 @@ def _content(stream: IO[bytes], size: int, oid: str) -> bytes:
             head, _, part = part.partition(b"\n\n")
         if speaks_of_us(b"%b\n\n%b%b" % (head, end, part)):
             raise too_much(f"commit {oid[:12]} claims an event, and has {size:,} bytes")
-        end = part[-_LINE:]
+        # However much white space lies in a line that is cut here, its beginning is kept.
+        end = re.sub(rb"[ \t\r]{2,}", b" ", end + part)[-_LINE:]
     return b""
 
 

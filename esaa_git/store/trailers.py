@@ -11,15 +11,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 _PLAIN = bytes({*range(0x20, 0x7F), *b"\t\n"})
-_LINE_LENGTH = 160
-"""How much of a line is looked at where it is not plain: a name, white space and an id."""
+_ENCODING = b"\nencoding "
+_UNUSABLE = frozenset(
+    {
+        *("utf_8", "utf8"),
+        *("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"),
+    }
+)
+"""UTF-8, which is read anyhow, and encodings of Python's that no other program knows."""
 
-_UNUSABLE = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
-"""Encodings of Python's that no other program knows, or that are slow on purpose-made bytes."""
+
+_ENCODING_LENGTH = 40
+"""Characters that the name of an encoding has at most; Python knows none that is longer."""
 
 
 class _Forms(NamedTuple):
@@ -27,48 +34,69 @@ class _Forms(NamedTuple):
 
     breaks: re.Pattern[str]
     unseen: re.Pattern[str]
-    lookalikes: Mapping[int, int]
+    letters: re.Pattern[str]
+    unassigned: re.Pattern[str]
+    spelled: re.Pattern[str]
+    folding: _Folding
     trailer: re.Pattern[str]
     id: re.Pattern[str]
-    encoding: re.Pattern[bytes]
     our_name: re.Pattern[str]
 
 
 @cache
 def _forms() -> _Forms:
+    from esaa_git.store.lookalikes import UNSEEN
+
     return _Forms(
-        re.compile("\r\n|[\r\v\f\0\x1c-\x1e\x85\u2028\u2029]"),
-        # What a reader does not see: default-ignorables, and what moves a terminal's cursor.
-        re.compile(
-            "\x1b\\[[0-9;?]*[@-~]|[\x01-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f"
-            "\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-            "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-        ),
-        # Greek and Cyrillic letters that look like those of our names, dashes like the hyphen.
-        str.maketrans(
-            "\u0410\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0405\u0474"
-            "\u0391\u0395\u0397\u039a\u039c\u039d\u039f\u03a1\u03a4"
-            "\u0430\u0435\u043a\u043c\u043e\u0440\u0441\u0442\u0443\u0455\u0475"
-            "\u0501\u0578\u057d\u03b1\u03b5\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u0261"
-            "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\u2796\u30fc",
-            "AEKMHOPCTSVAEHKMNOPTaekmopctysvdnuaekvoptug-----------",
-        ),
+        re.compile("[\r\v\f\0\x1c-\x1e\x85\u2028\u2029]"),
+        # What a reader does not see, and what moves a terminal's cursor.
+        re.compile(f"\x1b\\[[0-9;?]*[@-~]|[\x01-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f{UNSEEN}]"),
+        # What no name of ours is spelled with, by the thousand: nobody has to look each up.
+        re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff]+"),
+        re.compile("[\ue000-\uf8ff\U00040000-\U000dffff\U000e1000-\U0010ffff]+"),
+        re.compile("[^\0-\x7f]+"),
+        _Folding(),
         re.compile(
             r"^[^\S\n]*(esaa-(?:event-sha256|prev-sha256|event|attempt|log|run|seq|task))"
             # git takes white space before a separator; `trailer.separators` may name any.
             r"[^\S\n]*[^\w\s-]{1,8}"
             # A value is folded by white space at the beginning of the next line.
-            r"(?:[^\S\n]|\n(?=[^\S\n]))*"
-            r"(\S{0,200})",
+            # It may be a trailer as well, so nothing of it is used up.
+            r"(?=(?:[^\S\n]|\n(?=[^\S\n]))*"
+            # What opens it may stand alone, or before it.
+            r"(?:[^\w\s]+[^\S\n]+)*"
+            r"((?:[^\w\s]|_)*\S{0,200}))",
             re.MULTILINE,
         ),
-        re.compile(r"[0-9a-f]{7}|[0-9a-f]{4,6}(?!\w)|imported-[0-9]"),
-        re.compile(rb"^encoding ([^\n]{1,40})$", re.MULTILINE),
+        re.compile(r"(?:[^\w\s]|_)*(?:[0-9a-f]{7}|[0-9a-f]{4,6}(?!\w)|imported-[0-9])"),
         re.compile(
-            r"^(?:author|committer) [^\n]*(?:esaa\.invalid\b|git-esaa orchestrator)",
+            r"^(?:author|committer) (?:[^\n]|\n )*?"
+            r"(?:esaa\.[il]nva[il][il]d\b|g[il]t-esaa[^\S\n]+orchestrator)",
             re.MULTILINE,
         ),
     )
+
+
+class _Folding(dict[int, str]):
+    """By code point, what it reads like: in NFKC, as what it looks like, in lower case.
+
+    Character by character, since NFKC of a whole text takes ever longer for marks in a row.
+    """
+
+    def __init__(self) -> None:
+        from esaa_git.store.lookalikes import LOOKALIKES
+
+        self._like = {one: plain for plain, ones in LOOKALIKES.items() for one in ones}
+
+    def __missing__(self, code: int) -> str:
+        like = self._like.get
+        one = chr(code)
+        plain = like(one) or "".join(
+            like(part) or like(part.casefold()) or part.casefold()
+            for part in unicodedata.normalize("NFKC", one)
+        )
+        self[code] = plain
+        return plain
 
 
 def may_speak_of_us(data: bytes) -> bool:
@@ -90,13 +118,11 @@ def trailers_of(data: bytes) -> Mapping[str, Sequence[str]]:
     """
     if not may_speak_of_us(data):
         return {}
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for text in _texts(data):
         for name, value in _forms().trailer.findall(text):
-            values = found.setdefault(name, [])
-            if value not in values:
-                values.append(value)
-    return found
+            found.setdefault(name, {})[value] = None
+    return {name: list(values) for name, values in found.items()}
 
 
 def claimed_ids(data: bytes) -> Mapping[str, Sequence[str]]:
@@ -113,13 +139,11 @@ def claimed_ids(data: bytes) -> Mapping[str, Sequence[str]]:
 
 def bears_our_name(data: bytes) -> bool:
     """Answer whether author or committer of a commit is one under which we alone commit."""
-    head = data.partition(b"\n\n")[0] + b"\n"
-    if b"esaa" not in head.lower() and b"\nencoding " not in head:
+    head = data.partition(b"\n\n")[0]
+    if not may_speak_of_us(head):
         return False
-    return any(
-        _forms().our_name.search(text.partition("\n\n")[0]) is not None
-        for text in (head.decode("utf-8", "replace").lower(), *map(_folded, _recoded(data)))
-    )
+    raw = _folded(head.decode("utf-8", "replace"))
+    return any(map(_names_us, (raw, *_recoded(data))))
 
 
 def speaks_of_us(data: bytes) -> bool:
@@ -127,36 +151,50 @@ def speaks_of_us(data: bytes) -> bool:
     return bool(claimed_ids(data)) or bears_our_name(data)
 
 
+def _names_us(text: str) -> bool:
+    return _forms().our_name.search(text.partition("\n\n")[0]) is not None
+
+
 def _texts(data: bytes) -> Iterator[str]:
     """Yield every text that a reader may be shown of a commit, folded."""
     yield _folded(data.partition(b"\n\n")[2].decode("utf-8", "replace"))
-    yield from map(_folded, _recoded(data))
+    yield from _recoded(data)
 
 
-def _recoded(data: bytes) -> Iterator[str]:
-    """Yield a commit as git recodes it for the log: by its `encoding` header, headers and all."""
-    for name in _forms().encoding.findall(data.partition(b"\n\n")[0]):
+@lru_cache(maxsize=1)
+def _recoded(data: bytes) -> Sequence[str]:
+    """Return a commit as it is recoded for the log: by its `encoding` header, headers and all.
+
+    Where it has several, git goes by the first and libgit2 by the last; no third is looked at.
+    """
+    head = b"\n%b\n" % data.partition(b"\n\n")[0]
+    texts = []
+    first, last = head.find(_ENCODING), head.rfind(_ENCODING)
+    for start in sorted({first, last} - {-1}):
+        begin = start + len(_ENCODING)
+        name = head[begin : head.index(b"\n", begin)].split(b"//")[0]  # `//TRANSLIT`
         encoding = name.decode("ascii", "replace").strip().lower()
-        if encoding.replace("-", "_") in _UNUSABLE or encoding in ("utf-8", "utf8"):
+        if len(encoding) > _ENCODING_LENGTH or encoding.replace("-", "_") in _UNUSABLE:
             continue
         try:
-            yield data.decode(encoding, "replace")
+            texts.append(_folded(data.decode(encoding, "replace")))
         except (LookupError, ValueError):  # git shows the bytes as they are
             continue
+    return texts
 
 
 def _folded(text: str) -> str:
-    """Return a text with what does not change how it reads taken away, in lower case."""
+    """Return a text with what does not change how it reads taken away, in lower case.
+
+    In time linear in its length, whatever is in it.
+    """
     if text.isascii() and not text.encode().translate(None, _PLAIN):
         return text.lower()
-    return "\n".join(map(_folded_line, _forms().breaks.sub("\n", text).split("\n")))
-
-
-def _folded_line(line: str) -> str:
-    kept = _forms().unseen.sub("", line)
-    head = kept.lstrip()[:_LINE_LENGTH]
-    indent = " " if kept[:1].isspace() else ""
-    if head.isascii():
-        return indent + head.lower()
-    plain = unicodedata.normalize("NFKC", head).translate(_forms().lookalikes)
-    return indent + plain.casefold()
+    forms = _forms()
+    # What some end a line with, and git does not, is white space to git.
+    kept = forms.breaks.sub("\n ", text.replace("\r\n", "\n"))
+    kept = forms.unseen.sub("", kept)
+    if not kept.isascii():
+        kept = forms.unassigned.sub("\ufffd", forms.letters.sub("\u4e00", kept))
+        kept = forms.spelled.sub(lambda found: found[0].translate(forms.folding), kept)
+    return kept.lower()
