@@ -106,6 +106,7 @@ def _first_lines(agent: str, found: Acting, context: AdapterContext) -> None:
         read,
         top,
         lambda place: top is not None and belongs(place, top, context.in_tree),
+        absent=False,
     ):
         raise agent_error(
             agent,

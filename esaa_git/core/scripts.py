@@ -20,6 +20,8 @@ def named_by(
     root: str | None = None,
     inside: Callable[[str], bool] = bool,
     doubt: Callable[[str], object] | None = None,
+    *,
+    absent: bool = True,
 ) -> Iterator[tuple[str, str]]:
     """Yield what the first lines of scripts name of the tree, and who names it, on and on.
 
@@ -29,6 +31,7 @@ def named_by(
             there is none.
         root, inside: as `acting` has them.
         doubt: is told why a first line cannot be read for sure, or that there are too many.
+        absent: also modules that there are not, in whose place an installed one is loaded.
     """
     waiting = list(dict.fromkeys(paths))
     seen = set(waiting)
@@ -39,6 +42,8 @@ def named_by(
             doubt(f"in the first line of '{script}', {'; '.join(readings[-1].unread)}")
         for found in readings:
             for path in found.paths:
+                if not absent and path in found.modules and read(path) is None:
+                    continue
                 if path not in seen:
                     seen.add(path)
                     waiting.append(path)

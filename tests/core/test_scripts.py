@@ -90,7 +90,8 @@ TREE = {
     ],
 )
 def test_what_a_first_line_names_is_followed(script: str, named: list[str]) -> None:
-    assert [path for path, _ in named_by([script], TREE.get, "/home/me/work")] == named
+    found = named_by([script], TREE.get, "/home/me/work", absent=False)
+    assert [path for path, _ in found] == named
 
 
 def test_there_is_an_end_to_hops() -> None:
