@@ -91,7 +91,8 @@ TREE = {
 )
 def test_what_a_first_line_names_is_followed(script: str, named: list[str]) -> None:
     found = named_by([script], TREE.get, "/home/me/work", absent=False)
-    assert [path for path, _ in found] == named
+    there = {*TREE, "tools/real.py", "hop"}  # `node` tries endings as well
+    assert [path for path, _ in found if path in there] == named
 
 
 def test_there_is_an_end_to_hops() -> None:
