@@ -47,6 +47,8 @@ class Walked:
     """Commits whose claims are let be, each with why."""
     nodes: dict[str, Node] = field(default_factory=dict)
     """What was walked over, newest first."""
+    unjudged: list[str] = field(default_factory=list)
+    """Carriers on record whose parent is not here, so that what they change cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def check_branch(
     holds_verified = verified in (None, tip)
     walked = Walked(tip)
 
-    def note(oid: str, commit: Commit) -> None:
+    def note(oid: str, commit: Commit, is_cut: bool) -> None:
         missing.pop(oid, None)
         stands = standing(oid, commit)
         if stands.carrier is not None:
@@ -147,6 +149,8 @@ def check_branch(
                 walked.relinked.append(_recorded(one, stands.carrier))
         elif stands.kind == FOREIGN:
             walked.foreign.append((oid, stands.why))
+        elif stands.is_on_record and is_cut:
+            walked.unjudged.append(oid)
         elif stands.kind == UNFOUNDED:
             posing[oid], why[oid] = commit, stands.why
 
@@ -155,7 +159,7 @@ def check_branch(
         walked.is_cut |= is_cut
         walked.nodes[oid] = Node(commit.tree, commit.parents)
         holds_verified |= verified in commit.parents
-        note(oid, commit)
+        note(oid, commit, is_cut)
         if posing and explain is None:
             raise _unfounded(oid, why[oid])
     if walked.is_cut:

@@ -124,6 +124,12 @@ class BranchAudit:
             shallow=self._shallow,
             explain=explain,
         )
+        if walked.unjudged:
+            self._note(
+                f"whether {walked.unjudged[0][:12]} on '{name}' carries what the log says could "
+                "not be checked: its parent is not here (a shallow clone); 'git fetch --unshallow' "
+                "fetches it"
+            )
         if walked.beyond:
             self._note(
                 f"the history of '{name}' that is here ends early (a shallow clone): "

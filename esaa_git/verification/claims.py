@@ -37,6 +37,8 @@ class Standing:
     kind: str
     why: str = ""
     carrier: Carrier | None = None
+    is_on_record: bool = False
+    """The log says that it carries effects, whether or not it was found to."""
 
     @property
     def is_founded(self) -> bool:
@@ -100,7 +102,8 @@ class ClaimJudge:
         if is_older(oid):
             return Standing(FOREIGN, "older than the log")
         if fault is not None:
-            return Standing(UNFOUNDED, f"the log says that it carries effects, but {fault}")
+            why = f"the log says that it carries effects, but {fault}"
+            return Standing(UNFOUNDED, why, is_on_record=True)
         why = (
             ""
             if claimed_ids(commit.payload)

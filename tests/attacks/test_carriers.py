@@ -370,3 +370,22 @@ def test_a_commit_that_is_named_has_to_be_one(scene: Scene) -> None:
     assert said.code == 2
     assert "no-such" in str(said)
     assert scene.project.esaa("verify", "--accept", "HEAD").code == 2
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_carrier_at_the_boundary_of_a_shallow_clone_could_not_be_checked(
+    scene: Scene, depth: int
+) -> None:
+    """Without its parent, nobody can tell what it changes: that is no tampering."""
+    project = scene.project
+    rebase(project)
+    project.ok("verify", "--relink", "--record")
+    clone = scene.clone(scene.mirror(f"depth-{depth}"), f"clone-{depth}", f"--depth={depth}")
+    report = report_of(clone)
+    boundary = clone.git("rev-list", "HEAD").split()[-1]
+    (note,) = [one for one in report["notes"] if "could not be checked" in one]
+    assert boundary[:12] in note
+    assert "--unshallow" in note
+    caught(clone, 11, "not here", arguments=("--full", "--strict"))
+    clone.git("fetch", "--quiet", "--unshallow")
+    assert not any("could not be checked" in one for one in report_of(clone)["notes"])
