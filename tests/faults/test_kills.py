@@ -140,7 +140,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Iterator[Scene]:
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock().install(patch)
-        fix_log_id(patch, "0123456789abcdef" * 2)
+        fix_log_id(patch, "0123456789abcdef" * 2, draw=bytes)  # nothing is left to chance
         folder = tmp_path_factory.mktemp("kills")
         tasks = task("T-1"), task("T-2"), task("T-R", review=True)
         base = make_project(folder / "base", git, *tasks, seed=SEED, agents=["alice"])

@@ -123,12 +123,10 @@ class Clock:
         return self
 
 
-def fix_log_id(patch: pytest.MonkeyPatch, log_id: str) -> None:
-    """Give the logs that begin from here on this id, where it would be drawn."""
-    patch.setattr(
-        "esaa_git.engine.engine.Engine",
-        lambda **parts: Engine(**{**parts, "new_log_id": lambda: log_id}),
-    )
+def fix_log_id(patch: pytest.MonkeyPatch, log_id: str, **parts: Any) -> None:
+    """Give the logs that begin from here on this id, where it would be drawn; `parts` likewise."""
+    fixed = {"new_log_id": lambda: log_id, **parts}
+    patch.setattr("esaa_git.engine.engine.Engine", lambda **given: Engine(**{**given, **fixed}))
 
 
 class Project:
