@@ -186,7 +186,7 @@ print(len(sys.stdin.buffer.read()))
     )
     assert answer.failure is None
     assert answer.output == b"x" * MEBIBYTE + f"{MEBIBYTE}\n".encode()
-    assert answer.detail == {"stderr": "x" * 4000}
+    assert answer.detail == {"stderr": "x" * 65_536}
 
 
 def test_a_program_may_read_a_little_and_answer_a_lot(world: World) -> None:
@@ -314,9 +314,9 @@ sys.stderr.buffer.write(text.encode() + b"\xff\xed\xa0\x80\n")
 
 def test_the_errors_are_cut_between_characters(world: World) -> None:
     answer = world.python(
-        "import sys; sys.stderr.buffer.write('a'.encode() + 'é'.encode() * 3000 + b'!')"
+        "import sys; sys.stderr.buffer.write('a'.encode() + 'é'.encode() * 40_000 + b'!')"
     )
-    assert answer.detail["stderr"] == "é" * 1999 + "!"
+    assert answer.detail["stderr"] == "é" * 32_767 + "!"
 
 
 # -- time -------------------------------------------------------------------------------------
