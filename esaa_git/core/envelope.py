@@ -63,6 +63,18 @@ class Envelope:
     payload: AnyAnswer
     idempotency_key: str | None = None
 
+    @property
+    def lessons(self) -> int:
+        """How many lessons it brings."""
+        if isinstance(self.payload, Result):
+            return len(self.payload.lessons or ())
+        return int(isinstance(self.payload, Lesson))
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """The intentions in it: its own, and that of the lessons which come with a result."""
+        return frozenset({self.action, *(["lesson.record"] if self.lessons else ())})
+
 
 @cache
 def update_schemas() -> Mapping[str, Schema]:

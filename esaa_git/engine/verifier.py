@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from esaa_git.core.answer import (
-    AnyAnswer,
     DeleteFile,
     FileUpdate,
     Heartbeat,
     KeptFile,
-    Lesson,
     RenameFile,
     Result,
     WriteFile,
@@ -96,8 +94,7 @@ class Verifier:
         if isinstance(envelope.payload, Heartbeat) and now >= attempt.deadline:
             return _late(attempt)  # by the log's own time, which the protocol holds it against
         answer = envelope.payload
-        learnt = _lessons_of(answer)
-        if len(attempt.lessons) + learnt > LESSONS_OF_ATTEMPT:
+        if len(attempt.lessons) + envelope.lessons > LESSONS_OF_ATTEMPT:
             return Rejected(
                 RejectCode.INVALID_VALUE,
                 f"an attempt leaves {LESSONS_OF_ATTEMPT} lessons at most, and this one has "
@@ -331,12 +328,6 @@ class Verifier:
         return replace(file, before=ours, after=merged, size=len(content), sha256=digest(content))
 
 
-def _lessons_of(answer: AnyAnswer) -> int:
-    if isinstance(answer, Result):
-        return len(answer.lessons or ())
-    return int(isinstance(answer, Lesson))
-
-
 def _is_repeated(envelope: Envelope, state: State, output_sha256: str) -> bool:
     task = state.tasks.get(envelope.task_id)
     if task is None or task.result is None:
@@ -354,10 +345,10 @@ def _check_address(
     attempt_id: str | None,
 ) -> Rejected | None:
     """Return what is wrong with whom the envelope is from and what it answers, or None."""
-    if envelope.action not in contracts.agent.actions:
+    if forbidden := envelope.actions.difference(contracts.agent.actions):
         return Rejected(
             RejectCode.FORBIDDEN_ACTION,
-            f"the contract does not allow {envelope.action}",
+            f"the contract does not allow {min(forbidden)}",
             {"allowed": sorted(contracts.agent.actions)},
         )
     task = state.tasks.get(envelope.task_id)

@@ -217,8 +217,12 @@ WHO: dict[str, tuple[Hostile, str]] = {
         "NO_RESULT",
     ),
     "a sign of life and no result": (says("agent.heartbeat"), "NO_RESULT"),
+    "lessons where the contract takes none": (
+        payload(lessons=[{"rule": "r", "mistake": "m"}]),
+        "FORBIDDEN_ACTION",
+    ),
     "a secret where it cannot be blotted out": (
-        payload(lessons=[{"rule": "r", "mistake": "m", "kinds": ["sk-" + 30 * "a"]}]),
+        payload(lessons=[{"rule": "r", "mistake": "m", "kinds": ["sk-" + 12 * "a1B2"]}]),
         "INVALID_VALUE",
     ),
 }
@@ -239,7 +243,7 @@ PATHS: dict[str, str] = {
     "docs/a.md ": "PATH_INVALID",
     "docs/CON.md": "PATH_INVALID",
     "docs/ROADMA~1": "PATH_INVALID",
-    "docs/\u202egnp.md": "PATH_INVALID",
+    "docs/\u202egnp.md": "CONTROL_CHARACTER",
     "docs/a\u200b.md": "PATH_INVALID",
     "docs/e\u0301.md": "PATH_INVALID",
     "docs/\ue000.md": "PATH_INVALID",
@@ -385,7 +389,9 @@ STRICT = contracts(
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(name: str) -> None:
     hostile, code = CASES[name]
-    made = engine(hostile, files=FILES, given=STRICT)
+    # Where lessons are taken, a lesson can hold a secret.
+    given_ = contracts() if "secret" in name else STRICT
+    made = engine(hostile, files=FILES, given=given_)
     made.apply(task("T-1"), task("T-2"))
     before = (made.branch.tip("main"), dict(made.repository.checkout))
 
@@ -414,7 +420,9 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     assert made.audit().is_ok
 
 
-@pytest.mark.parametrize("path", [path for path, code in PATHS.items() if code[:4] == "PATH"])
+@pytest.mark.parametrize(
+    "path", [path for path, code in PATHS.items() if code[:4] in ("PATH", "CONT")]
+)
 @pytest.mark.parametrize("operation", ["edit", "delete", "chmod", "rename", "from"])
 def test_a_path_that_cannot_be_written_cannot_be_reached_otherwise(
     path: str, operation: str
@@ -539,6 +547,8 @@ def test_every_code_has_a_case() -> None:
     elsewhere = {"STALE_ATTEMPT", "WRITE_CONFLICT", "REVIEW_CHANGES_REQUESTED", "CHECK_FAILED"}
     # What adapters say of services and programs; their tests are in tests/agents.
     elsewhere |= {"AGENT_REFUSED", "OUTPUT_TRUNCATED", "OUTPUT_EMPTY"}
+    # No answer alone: what the agent was given (tests/engine/test_admission.py), and a plan.
+    elsewhere |= {"SECRET_EXPOSED", "PLAN_PROGRAM_NOT_PINNED"}
     assert here.isdisjoint(elsewhere)
     assert here | elsewhere == set(RejectCode)
 
