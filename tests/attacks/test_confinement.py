@@ -26,11 +26,16 @@ import pytest
 
 from esaa_git.errors import AgentError
 from esaa_git.sandbox.confinement import Limits, Outcome, Rules, choose, run
+from esaa_git.sandbox.readpaths import asked
 from tests.conftest import Git
 from tests.support.patience import patience
 
 MEBIBYTE = 1 << 20
 FEW = Limits(processes=200)
+PATH = "/usr/local/bin:/usr/bin:/bin"
+PYTHON = tuple(asked(sys.executable, PATH))
+"""Where this interpreter is installed: whoever names it by its path has been asked for that."""
+
 
 PRELUDE = """
 import ctypes, errno, json, os, signal, socket, subprocess, sys, time
@@ -87,10 +92,10 @@ class Arena:
         return run(
             self.level,
             [sys.executable, "-IS", "-c", PRELUDE + source, *map(str, arguments)],
-            rules=Rules(read, (self.checkout, self.home, self.tmp), hosts, limits),
+            rules=Rules((*PYTHON, *read), (self.checkout, self.home, self.tmp), hosts, limits),
             cwd=self.checkout,
             env={
-                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "PATH": PATH,
                 "HOME": str(self.home),
                 "TMPDIR": str(self.tmp),
                 **(env or {}),
@@ -750,7 +755,8 @@ from esaa_git.sandbox.confinement import Limits, Rules, run
 place = Path({str(arena.tmp)!r})
 run({arena.level!r}, [{sys.executable!r}, "-IS", "-c", {PRELUDE + DAEMON!r} + "time.sleep(300)",
      {mark!r}, {str(arena.trace)!r}],
-    rules=Rules((), (place,), (), Limits(processes=50)), cwd=place, env={{"PATH": "/usr/bin:/bin"}},
+    rules=Rules([*map(Path, {[str(one) for one in PYTHON]!r})], (place,), (), Limits(processes=50)),
+    cwd=place, env={{"PATH": {PATH!r}}},
     body=b"", max_output_bytes=1000, until=time.monotonic() + 300, pause=lambda: None)
 """
     with subprocess.Popen([sys.executable, "-c", source]) as orchestrator:
