@@ -276,6 +276,8 @@ def fleet(
         clone = Project(folder / f"w{number}", git)
         clone.git("config", "esaa.signingKey", str(first.key))
         clone.git("config", "esaa.approverKey", first.setting("esaa.approverKey"))
+        if program:
+            clone.agree()
         made.clones.append(clone)
     try:
         yield made
