@@ -61,7 +61,7 @@ def _kill_at_random(project: Project, *, kills: int, tasks: int) -> None:
         for _ in range(kills):
             for number in range(WORKERS):
                 if number not in living:
-                    living[number] = _start(project, f"w{number}@x.org", shares[number], diary)
+                    living[number] = _start(project, f"w{number}", shares[number], diary)
             time.sleep(moments.uniform(0.0, 0.15))
             victim = moments.randrange(WORKERS)
             pid = living.pop(victim)

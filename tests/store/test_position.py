@@ -29,7 +29,7 @@ from esaa_git.store.position import (
     walk_forward,
 )
 from esaa_git.store.tip import load_tip
-from tests.support.logs import MadeLog, make_log, make_repository, open_log
+from tests.support.logs import PERSON, MadeLog, make_log, make_repository, open_log
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_events_about_a_task_hold_the_decisions_on_its_approvals(tmp_path: Path)
     )
     approval = {"approval_id": "APR-0001", "reason": "by contract"}
     made.emit("approval.request", "orchestrator", {**address, **approval})
-    made.emit("approval.deny", "ada@example.com", approval)
+    made.emit("approval.deny", PERSON, approval)
     made.record()
 
     found = events_about(made.repository, made.tip, "T-1000", ["APR-0001"])
@@ -298,7 +298,7 @@ def test_documents_that_differ_are_those_that_the_events_touched(made: MadeLog) 
 def test_documents_of_every_table_are_told_apart(tmp_path: Path) -> None:
     made = make_log(tmp_path / "log", tasks=1, done=0, bare=True)
     issue = {"issue_id": "ISS-0001", "severity": "low", "title": "A typo"}
-    made.emit("issue.report", "ada@example.com", issue)
+    made.emit("issue.report", PERSON, issue)
     made.record()
 
     found = documents_between(made.repository, made.commits[0], made.commits[1])
