@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -129,7 +130,11 @@ def _sealed(environ: Mapping[str, str], *, home: Path) -> dict[str, str]:
         if name == patience.VARIABLE
         or (name not in leftovers and not name.startswith(("ESAA_", "GIT_", "LC_", "XDG_")))
     }
+    # Programs of tests begin with '#!' and this interpreter; one that is not on PATH is read by a
+    # confined program only where somebody agreed to that.
+    own = os.path.dirname(sys.executable)  # noqa: PTH120 - links are part of the name
     return kept | {
+        "PATH": os.pathsep.join([own, environ.get("PATH", os.defpath)]),
         "GIT_CONFIG_GLOBAL": str(gitconfig),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
