@@ -243,7 +243,7 @@ def test_a_missing_key_names_the_command_that_makes_one(tmp_path: Path) -> None:
         error = unavailable(path)
         assert str(path) in error.message
         assert error.hint is not None
-        assert "git esaa init" in error.hint
+        assert "git esaa key create" in error.hint
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o611, 0o777])
