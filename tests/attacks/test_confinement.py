@@ -26,6 +26,7 @@ import pytest
 
 from esaa_git.errors import AgentError
 from esaa_git.sandbox.confinement import Limits, Outcome, Rules, choose, run
+from esaa_git.sandbox.processes import STDERR_BYTES
 from esaa_git.sandbox.readpaths import asked
 from tests.conftest import Git
 from tests.support.patience import patience
@@ -822,7 +823,7 @@ while True:
         mark,
     )
     assert (len(outcome.output), outcome.truncated) == (MEBIBYTE + 1, True)
-    assert len(outcome.stderr) == 4000
+    assert len(outcome.stderr) == STDERR_BYTES
     assert b"y" * 1000 in outcome.stderr
     assert marked(mark) == []
 
