@@ -68,8 +68,11 @@ class AgentContract:
         """Return the kinds that may write a path that runs by itself, in order."""
         return tuple(sorted(name for name, kind in self.kinds.items() if kind.opens.matches(path)))
 
-    def kind(self, name: str) -> KindContract:
+    def kind(self, name: str, task_id: str | None = None) -> KindContract:
         """Return the boundaries of a kind.
+
+        Args:
+            task_id: the task that has it, for the message.
 
         Raises:
             ConfigurationError: if the contract does not know the kind.
@@ -78,7 +81,8 @@ class AgentContract:
             return self.kinds[name]
         except KeyError:
             raise ConfigurationError(
-                f"no task kind '{name}' in {AGENT_CONTRACT}",
+                f"no task kind '{name}' in {AGENT_CONTRACT}"
+                + (f" (task '{task_id}')" if task_id else ""),
                 cause=f"it knows {', '.join(sorted(self.kinds))}",
                 hint=f"add the kind to .roadmap/{AGENT_CONTRACT}, or correct the task",
             ) from None

@@ -102,7 +102,7 @@ def check_plan(plan: Plan, state: State, contracts: Contracts) -> None:
                 hint=f"give one of them another id in .roadmap/{PLAN}",
             )
         seen.add(task_id)
-        contracts.agent.kind(task["kind"])
+        contracts.agent.kind(task["kind"], task["task_id"])
         required_checks(Task.from_json(task), contracts)
         if "reviewer" in task:
             contracts.swarm.agent(task["reviewer"])

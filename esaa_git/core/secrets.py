@@ -57,19 +57,28 @@ def compiled(pattern: bytes) -> Any:
         raise ValueError(said.decode() if isinstance(said, bytes) else str(said)) from error
 
 
-@cache
-def _tokens() -> tuple[Any, ...]:
-    found = []
-    for beginning, alphabet, least, most in rules.TOKENS:
-        # A line may have been broken within what is certain; never after it.
-        body = f"(?:{alphabet}{_BREAK}?){{{least - 1}}}{alphabet}{{1,{min(most - least + 1, 900)}}}"
-        found.append(compiled(f"(?:^|[^A-Za-z0-9_]|\\b)({beginning}{body})".encode()))
-    return tuple(found)
+def _stem(beginning: str) -> bytes:
+    """Return the letters that a token's beginning has in any case, before its pattern branches."""
+    found = re.match(r"[\w-]*", beginning)
+    stem = "" if found is None else found[0]
+    is_doubtful = beginning[len(stem) : len(stem) + 1] in ("?", "*", "{")
+    return (stem[:-1] if is_doubtful else stem).encode()
+
+
+_STEMS: Final = tuple(_stem(row[0]) for row in rules.TOKENS)
 
 
 @cache
-def _beginnings() -> Any:
-    return compiled("|".join(f"(?:{row[0]})" for row in rules.TOKENS).encode())
+def _token(number: int) -> Any:
+    beginning, alphabet, least, most = rules.TOKENS[number]
+    # A line may have been broken within what is certain; never after it.
+    body = f"(?:{alphabet}{_BREAK}?){{{least - 1}}}{alphabet}{{1,{min(most - least + 1, 900)}}}"
+    return compiled(f"\\b({beginning}{body})".encode())
+
+
+def _tokens(data: bytes) -> Iterator[Any]:
+    """Yield the patterns of tokens that this text may hold: few, and the others cost nothing."""
+    return (_token(number) for number, stem in enumerate(_STEMS) if stem in data)
 
 
 @cache
@@ -159,11 +168,7 @@ def _matches(data: bytes, patterns: Iterable[Any]) -> Iterator[Span]:
 
 
 def _shaped(data: bytes) -> Iterator[Span]:
-    if _beginnings().search(data):
-        for pattern in _tokens():
-            for match in pattern.finditer(data):
-                yield match.span(1)
-    for pattern in _shapes():
+    for pattern in (*_tokens(data), *_shapes()):
         for match in pattern.finditer(data):
             yield match.span(1)
     for pattern in _options_of_tools():
@@ -254,7 +259,7 @@ def _encoded(data: bytes) -> Iterator[Span]:
         except (binascii.Error, ValueError):
             continue
         if _TEXT.fullmatch(decoded) and any(
-            pattern.search(decoded) for pattern in (*_tokens(), *_shapes())
+            pattern.search(decoded) for pattern in (*_tokens(decoded), *_shapes())
         ):
             yield match.span()
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.documents import decode_yaml_texts
-from esaa_git.core.events.spec import PEOPLE, ROLES, is_person, same_person
+from esaa_git.core.events.spec import ADMIN, PEOPLE, ROLES, is_person, same_person
 from esaa_git.errors import ConfigurationError, RefusedError, UsageError
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import allowed_signers_line, parse_line
@@ -208,8 +208,7 @@ class Keyring:
             raise RefusedError(
                 f"that would leave no key with the role {' or '.join(lost)}",
                 cause="nothing could be recorded, or no other key be trusted, ever again",
-                hint="run 'git esaa key rotate' to replace the key configured here, or 'git esaa "
-                f"key trust KEY --role {lost[0]}' for another one first",
+                hint=_instead(lost[0]),
             )
         return after
 
@@ -324,6 +323,16 @@ def _with_principals(raw: bytes, names: Sequence[str]) -> bytes:
     assert field is not None  # the strict reader has read it
     quote = '"' if field[2] is None else ""
     return f"{before}{quote}{','.join(names)}{quote}{line[field.end() :]}{after}".encode()
+
+
+def _instead(role: str) -> str:
+    """Return what to do where the last key of a role was to go."""
+    if role == ADMIN:
+        return f"run 'git esaa key trust KEY --role {ADMIN} --as EMAIL' for another one first"
+    return (
+        "run 'git esaa key rotate' to replace the key configured here, or 'git esaa key trust "
+        f"KEY --role {role}' for another one first"
+    )
 
 
 def _with_key(raw: bytes, key: PublicKey) -> bytes:

@@ -114,7 +114,8 @@ def test_a_dependency_may_be_in_the_log_alone() -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    assert unusable(definition("T-1", "poetry")).message.startswith("no task kind 'poetry'")
+    error = unusable(definition("T-1", "poetry"))
+    assert error.message == "no task kind 'poetry' in AGENT_CONTRACT.yaml (task 'T-1')"
 
 
 def test_a_cycle_is_named_along_its_way() -> None:

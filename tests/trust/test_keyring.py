@@ -110,7 +110,10 @@ def test_a_replaced_key_keeps_principals_and_namespaces_but_no_limit_in_time() -
 def test_the_last_of_a_needed_role_stays(who: PublicKey, role: str) -> None:
     with pytest.raises(RefusedError, match=f"no key with the role {role}") as caught:
         KEYS.revoke(who.fingerprint)
-    assert "git esaa key rotate" in (caught.value.hint or "")
+    hint = caught.value.hint or ""
+    assert f"git esaa key trust KEY --role {role}" in hint
+    # Only the key configured here can be rotated, and it is an orchestrator's.
+    assert ("git esaa key rotate" in hint) == (role == "orchestrator")
     with pytest.raises(RefusedError, match=role):
         KEYS.trust(who, ["approver"])
     with_another = KEYS.trust(DAVE, [role])
