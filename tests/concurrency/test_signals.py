@@ -93,6 +93,7 @@ def test_a_second_ctrl_c_or_any_other_signal_calls_everybody_off(
 def test_a_run_that_cools_down_is_stopped_at_once(make: Make) -> None:
     project = make(0, attempts__cooldown="PT50M")
     project.program("print('I am done!')")
+    project.commit("Agents that answer nothing of use")
     with running(project, at_work=None) as process:
         wait(lambda: project.tip() is not None, "a run")
         wait(lambda: project.actions().count("output.rejected") == 4, "four rejections")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -117,7 +118,8 @@ def values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 def strings(shape: Mapping[str, Any]) -> st.SearchStrategy[str]:
     least, most = shape.get("minLength", 0), shape["maxLength"]
     if "\\x7f" in shape["pattern"]:
-        return FREE.filter(lambda text: least <= len(text) <= most)
+        allowed = re.compile(shape["pattern"])
+        return FREE.filter(lambda text: least <= len(text) <= most and bool(allowed.match(text)))
     found = st.from_regex(shape["pattern"].replace("$(?!\\n)", r"\Z"), fullmatch=True)
     return found.filter(lambda text: least <= len(text) <= most)
 
