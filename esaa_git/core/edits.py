@@ -40,8 +40,9 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str | Rejected:
     """Return `text` with all `edits` made, or the refusal of the first that does not fit.
 
     Each applies to the text as left by the one before. Line endings are part of the text: LF
-    does not match CRLF. Places that overlap count as two, and with `all` the replacement runs
-    from the left.
+    does not match CRLF; but where lines of the text end in both ways, and the edit spells LF
+    alone, new lines end as the line does in which they begin. Places that overlap count as two,
+    and with `all` the replacement runs from the left.
     """
     if len(edits) > MAX_EDITS:
         message = f"{len(edits)} edits of one file, at most {MAX_EDITS} are allowed"
@@ -66,12 +67,31 @@ def _apply_edit(text: str, edit: Edit, index: int, original: str) -> str | Rejec
     if not edit.all and text.find(edit.old, first + 1) >= 0:
         return _ambiguous(text, edit, index)
     count = text.count(edit.old) if edit.all else 1
-    size = len(text) + count * (len(edit.new) - len(edit.old))
+    size = len(text) + count * (len(edit.new) + edit.new.count("\n") - len(edit.old))
     if size > MAX_RESULT:
         message = f"edit {index}: the file would grow beyond {MAX_RESULT} characters"
         detail = {"index": index, "size": size, "limit": MAX_RESULT}
         return Rejected(RejectCode.FILE_TOO_LARGE, message, detail)
-    return text.replace(edit.old, edit.new)
+    return _replaced(text, edit)
+
+
+def _replaced(text: str, edit: Edit) -> str:
+    if "\n" not in edit.new or "\r\n" not in text or "\r\n" in edit.old + edit.new:
+        return text.replace(edit.old, edit.new)
+    pieces: list[str] = []
+    done, line_end, new = 0, -1, edit.new
+    at = text.find(edit.old)
+    while at >= 0:
+        if line_end < at:
+            line_end = text.find("\n", at)
+            # The last line may have no end: then that of the line before counts.
+            end = line_end if line_end >= 0 else text.rfind("\n")
+            new = edit.new.replace("\n", "\r\n") if text[end - 1] == "\r" else edit.new
+            line_end = line_end if line_end >= 0 else len(text)
+        pieces += [text[done:at], new]
+        done = at + len(edit.old)
+        at = text.find(edit.old, done)
+    return "".join([*pieces, text[done:]])
 
 
 def _ambiguous(text: str, edit: Edit, index: int) -> Rejected:

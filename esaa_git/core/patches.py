@@ -14,10 +14,11 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from typing import Any, Final
 
+from esaa_git.core.lineends import MARK, end_of
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 
 MAX_HUNKS: Final = 2000
@@ -71,6 +72,14 @@ class Patch:
     def concerns(self, path: str) -> bool:
         """Answer whether no header names a file other than `path`, `a/` and `b/` aside."""
         return all(named in (path, f"a/{path}", f"b/{path}") for named in self.paths)
+
+    def without_mark(self) -> Patch:
+        """Return the patch without a byte order mark at the beginning of the file."""
+        first, *others = self.hunks
+        if first.start > 1:
+            return self
+        first = replace(first, old=first.old.removeprefix(MARK), new=first.new.removeprefix(MARK))
+        return replace(self, hunks=(first, *others))
 
 
 def parse_patch(diff: str) -> Patch | Rejected:
@@ -265,8 +274,12 @@ def _misfit(
         if found != expected:
             break
     message = f"hunk {number} fits nowhere: line {line + 1} of the file is not what it says"
+    reason = "context-mismatch"
+    if found and found.rstrip("\r\n") == expected.rstrip("\r\n"):
+        reason = "line-endings"
+        message += f": it ends with {end_of(found)}, and there with {end_of(expected)}"
     shown = {"expected": excerpt(expected, _SHOWN), "found": excerpt(found, _SHOWN)}
-    return _failed(message, "context-mismatch", hunk=number, line=line + 1, **shown)
+    return _failed(message, reason, hunk=number, line=line + 1, **shown)
 
 
 def _trimmed(old: list[bytes], new: list[bytes]) -> tuple[list[bytes], list[bytes]]:

@@ -117,22 +117,28 @@ def case_key(path: str) -> str:
     return normalize("NFC", normalize("NFD", path).casefold())
 
 
-def check_path_set(paths: Iterable[str]) -> Rejected | None:
+def check_path_set(paths: Iterable[str], gone: Iterable[str] = ()) -> Rejected | None:
     """Return the refusal of `paths` that cannot be written side by side, if there are any.
 
     Those are equal paths, paths that differ only by case or normalisation, and a file in the
     place of a directory of another, in any case.
+
+    Args:
+        gone: paths that files are taken away from; what takes their place may differ from them
+            by case, or be a folder where they were a file, and the other way round.
     """
     # In this order a directory comes right before what is below it, so neighbours suffice.
     ordered = sorted((case_key(path).split("/"), path) for path in paths)
-    found: list[Rejected] = []
+    left = set(gone)
+    found = [_same_path(path) for path in sorted({path for _, path in ordered} & left)]
     for (key, path), (next_key, next_path) in pairwise(ordered):
         if next_key[: len(key)] != key:
             continue
         one, other = excerpt(path), excerpt(next_path)
         if path == next_path:
-            reason, message = "same-path", f"path '{one}' is named twice"
-        elif key == next_key:
+            found.append(_same_path(path))
+            continue
+        if key == next_key:
             reason, message = (
                 "same-but-for-case",
                 f"paths '{one}' and '{other}' differ only by case",
@@ -153,6 +159,15 @@ def check_path_set(paths: Iterable[str]) -> Rejected | None:
             "collisions": [{"path": one, "with": other} for one, other in pairs],
             "count": len(found),
         },
+    )
+
+
+def _same_path(path: str) -> Rejected:
+    shown = excerpt(path)
+    return Rejected(
+        RejectCode.DUPLICATE_PATH,
+        f"path '{shown}' is named twice",
+        {"reason": "same-path", "paths": [shown, shown]},
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 from weakref import WeakKeyDictionary
 
@@ -31,10 +32,10 @@ from esaa_git.core.edits import Edit, apply_edits
 from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.globs import Glob, GlobSet
 from esaa_git.core.judges import Judges, judges_of, opens
+from esaa_git.core.lineends import MARK, TextForm, kept
 from esaa_git.core.patches import apply_patch, parse_patch
 from esaa_git.core.paths import (
     ALWAYS_PROTECTED,
-    case_key,
     check_path_set,
     folded_name,
     is_protected,
@@ -214,23 +215,51 @@ def check_updates(
             f"the proposal touches {len(updates)} files, {max_files} are allowed",
             {"files": len(updates), "allowed": max_files},
         )
-    named: list[str] = []
+    named = Names()
     faults: list[Rejected] = []
     for update in updates:
         paths = (update.from_, update.path) if isinstance(update, RenameFile) else (update.path,)
         found = [boundary.check(path) for path in paths]
         found.append(_check_operation(update, boundary.operations))
         faults += [fault for fault in found if fault is not None]
-        named += names_of(update)
-    return together(faults) if faults else check_path_set(named)
+        named.add(update)
+    return together(faults) if faults else named.check()
 
 
-def names_of(update: FileUpdate) -> tuple[str, ...]:
-    """Return the paths of an update that no other of the proposal may meet (`check_path_set`)."""
-    if not isinstance(update, RenameFile):
-        return (update.path,)
-    by_case = update.from_ != update.path and case_key(update.from_) == case_key(update.path)
-    return (update.path,) if by_case else (update.from_, update.path)
+@dataclass(slots=True)
+class Names:
+    """The paths that updates of one proposal name, which may not meet (`check_path_set`)."""
+
+    kept: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    def add(self, update: FileUpdate) -> None:
+        """Add what an update leaves a file at, and what it takes one away from."""
+        if isinstance(update, DeleteFile):
+            self.gone.append(update.path)
+            return
+        self.kept.append(update.path)
+        if isinstance(update, RenameFile):
+            self.gone.append(update.from_)
+
+    def beside(self, update: FileUpdate) -> Rejected | None:
+        """Return the refusal of an update that would meet one of these, or None."""
+        names = Names([*self.kept], [*self.gone])
+        names.add(update)
+        return names.check()
+
+    def check(self) -> Rejected | None:
+        """Return the refusal of paths that meet, or None."""
+        twice = [path for path, times in Counter(self.gone).items() if times > 1]
+        return check_path_set([*self.kept, *twice], self.gone)
+
+
+def taken_away(updates: Iterable[FileUpdate]) -> frozenset[str]:
+    """Return the paths at which these updates leave no file where one was."""
+    names = Names()
+    for update in updates:
+        names.add(update)
+    return frozenset(names.gone)
 
 
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:
@@ -289,26 +318,43 @@ def _changed(update: EditFile | PatchFile, before: bytes) -> bytes | Rejected:
             f"'{path}' is not UTF-8 text; propose its whole content in base64",
             {"path": path},
         )
+    form = TextForm.of(text)
     if isinstance(update, EditFile):
-        edits = [Edit(edit.old, edit.new, bool(edit.all)) for edit in update.edits]
-        outcome = apply_edits(text, edits)
+        outcome = _edited(form.plain(text), update, form)
     else:
-        patch = parse_patch(update.patch)
-        if isinstance(patch, Rejected):
-            outcome = patch
-        elif not patch.concerns(path):
-            outcome = Rejected(
-                RejectCode.PATCH_FAILED,
-                f"the patch names another file than '{path}'",
-                {"named": list(patch.paths)},
-            )
-        else:
-            outcome = apply_patch(text, patch)
+        outcome = _patched(form.plain(text), update, form)
     if isinstance(outcome, Rejected):
         return Rejected(
             outcome.code, f"'{path}': {outcome.message}", {**outcome.detail, "path": path}
         )
-    return outcome.encode()
+    return form.written(outcome).encode()
+
+
+def _edited(text: str, update: EditFile, form: TextForm) -> str | Rejected:
+    edits: list[Edit] = []
+    for index, edit in enumerate(update.edits):
+        old, new = form.plain(edit.old), form.plain(edit.new)
+        if old == new and edit.old != edit.new:
+            return kept(f"edit {index}")
+        edits.append(Edit(old, new, bool(edit.all)))
+    return apply_edits(text, edits)
+
+
+def _patched(text: str, update: PatchFile, form: TextForm) -> str | Rejected:
+    patch = parse_patch(form.plain(update.patch))
+    if isinstance(patch, Rejected):
+        return patch
+    if not patch.concerns(update.path):
+        return Rejected(
+            RejectCode.PATCH_FAILED,
+            f"the patch names another file than '{update.path}'",
+            {"named": list(patch.paths)},
+        )
+    patch = patch.without_mark()
+    for number, hunk in enumerate(patch.hunks, start=1):
+        if hunk.old == hunk.new and ("\r" in update.patch or MARK in update.patch):
+            return kept(f"hunk {number}")
+    return apply_patch(text, patch)
 
 
 def _content(path: str, content: str, encoding: str | None) -> bytes | Rejected:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from esaa_git.core.answer import (
     DeleteFile,
@@ -24,8 +25,15 @@ from esaa_git.core.entries import LESSONS_OF_ATTEMPT
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events.fields import LeftOutFile, NotKept
 from esaa_git.core.patches import changed_lines
-from esaa_git.core.paths import check_path_set, check_tree
-from esaa_git.core.proposal import Boundary, after_image, check_updates, left_out, names_of
+from esaa_git.core.paths import check_tree
+from esaa_git.core.proposal import (
+    Boundary,
+    Names,
+    after_image,
+    check_updates,
+    left_out,
+    taken_away,
+)
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
@@ -121,8 +129,9 @@ class Verifier:
         if proposal.onto == tip:
             return proposal
         files = []
+        gone = frozenset(path for path, after in proposal.tree_changes().items() if after is None)
         for file in proposal.files:
-            merged = self._rebase_file(file, proposal.onto, tip, boundary)
+            merged = self._rebase_file(file, proposal.onto, tip, boundary, gone)
             if isinstance(merged, Rejected):
                 return merged
             if merged is not None:
@@ -146,9 +155,9 @@ class Verifier:
             return fault
         assert task.attempt is not None  # _check_address looked at it
         files: list[FileChange] = []
-        lines = 0
+        lines, gone = 0, taken_away(updates)
         for update in updates:
-            resolved = self._resolve_update(update, task.attempt.base, policy.max_file_bytes)
+            resolved = self._resolve_update(update, task.attempt.base, gone, policy.max_file_bytes)
             if isinstance(resolved, Rejected):
                 return resolved
             if resolved is not None:
@@ -183,10 +192,10 @@ class Verifier:
         assert task.attempt is not None
         policy, boundary, base = contracts.policy, self.boundary(task, contracts), task.attempt.base
         files, refused = list[FileChange](), list[NotKept]()
-        lines, names = 0, list[str]()
+        lines, names, gone = 0, Names(), taken_away(updates)
         for update in updates:
             fault = check_updates([update], boundary, policy.max_files)
-            found = fault or self._resolve_update(update, base, policy.max_file_bytes)
+            found = fault or self._resolve_update(update, base, gone, policy.max_file_bytes)
             code = found.code if isinstance(found, Rejected) else None
             if code is None and exposes(update):
                 code = RejectCode.SECRET_EXPOSED
@@ -194,13 +203,13 @@ class Verifier:
                 change, count = found
                 if len(files) >= policy.max_files:
                     code = RejectCode.TOO_MANY_FILES
-                elif beside := check_path_set([*names, *names_of(update)]):
+                elif beside := names.beside(update):
                     code = beside.code
                 elif lines + count > policy.max_patch_lines:
                     code = RejectCode.PATCH_TOO_LARGE
                 else:
                     files.append(change)
-                    names += names_of(update)
+                    names.add(update)
                     lines += count
             if code is not None and len(refused) < NOT_KEPT and update.path.isprintable():
                 refused.append(NotKept(path=update.path, code=code))
@@ -209,17 +218,17 @@ class Verifier:
         return proposal if is_sound else None, tuple(refused)
 
     def _resolve_update(
-        self, update: FileUpdate, base: str, max_bytes: int
+        self, update: FileUpdate, base: str, gone: frozenset[str], max_bytes: int
     ) -> tuple[FileChange, int] | Rejected | None:
         path = update.path
         source = update.from_ if isinstance(update, RenameFile) else None
-        before = self._file(base, source or path)
+        before = self._file(base, source or path, gone)
         if isinstance(before, Rejected):
             return before
         if before is None and not isinstance(update, WriteFile):
             return _missing(source or path, update.op)
         if source is not None:
-            target = self._file(base, path)
+            target = self._file(base, path, gone)
             if isinstance(target, Rejected):
                 return target
             if target is not None:
@@ -247,8 +256,8 @@ class Verifier:
         change = FileChange(path, before, after, source, len(new), digest(new))
         return change, changed_lines(old, new)
 
-    def _file(self, commit: str, path: str) -> FileEntry | Rejected | None:
-        entry = self._trees.entry(commit, path)
+    def _file(self, commit: str, path: str, gone: frozenset[str]) -> FileEntry | Rejected | None:
+        entry = self._standing(commit, path, gone)
         if isinstance(entry, NotAFile):
             return Rejected(
                 RejectCode.PATH_NOT_A_FILE,
@@ -256,6 +265,21 @@ class Verifier:
                 {"path": path},
             )
         return entry
+
+    def _standing(
+        self, commit: str, path: str, gone: frozenset[str]
+    ) -> FileEntry | NotAFile | None:
+        """Return what stands at a path beside what a proposal takes away.
+
+        A folder that loses its last file goes with it, and a file in the way of a path may go.
+        """
+        entry = self._trees.entry(commit, path)
+        if not isinstance(entry, NotAFile) or not gone:
+            return entry
+        above = [path[:at] for at, char in enumerate(path) if char == "/"]
+        below = list(islice(self._trees.names(commit, (path,)), len(gone) + 1))
+        is_emptied = below and path not in below and gone.issuperset(below)
+        return None if is_emptied or any(one in gone for one in above) else entry
 
     def _collisions(self, proposal: Proposal) -> Rejected | None:
         """Return the refusal of names that would be one with others of the resulting tree."""
@@ -275,15 +299,15 @@ class Verifier:
     # -- the proposal against a branch that moved on ----------------------------------------
 
     def _rebase_file(
-        self, file: FileChange, base: str, tip: str, boundary: Boundary
+        self, file: FileChange, base: str, tip: str, boundary: Boundary, gone: frozenset[str]
     ) -> FileChange | Rejected | None:
         """Return the change as it applies to `tip`; None where the tip has it already."""
         stands_on = file.source or file.path
-        ours = self._trees.entry(tip, stands_on)
+        ours = self._standing(tip, stands_on, gone)
         if isinstance(ours, NotAFile):
             return _conflict(stands_on, f"the branch has {ours.what} there", base, tip)
         if file.source is not None:
-            target = self._trees.entry(tip, file.path)
+            target = self._standing(tip, file.path, gone)
             if target is not None:
                 return _conflict(file.path, "the branch has a file there now", base, tip)
         if ours == file.before:

@@ -261,8 +261,12 @@ def test_places_that_follow_each_other_are_all_seen() -> None:
 
 def test_a_hunk_is_found_only_where_a_line_starts_and_ends() -> None:
     patch = patch_of("@@ -1 +1 @@\n-a\n+b\n")
-    for text in ("xa\n", "ax\n", "xa\nax\n", "a", "a\r\n"):
+    for text in ("xa\n", "ax\n", "xa\nax\n"):
         assert refusal(apply_patch(text, patch)).detail["reason"] == "context-mismatch"
+    for text, end in (("a", "no line end"), ("a\r\n", "CRLF")):
+        outcome = refusal(apply_patch(text, patch))
+        assert outcome.detail["reason"] == "line-endings"
+        assert f"it ends with {end}, and there with LF" in outcome.message
     assert apply_patch("xa\na\nax\n", patch) == "xa\nb\nax\n"
 
 
