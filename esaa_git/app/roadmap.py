@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from esaa_git.beneath import MAX_BYTES
-from esaa_git.errors import RepositoryError
+from esaa_git.errors import ConfigurationError, RepositoryError
 from esaa_git.ports.files import FileEntry, NotAFile
 from esaa_git.store.files import contents_below, read_below, write_below
 from esaa_git.store.objects import TooLarge
@@ -15,6 +15,7 @@ from esaa_git.store.repository import Repository
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Plan
+    from esaa_git.engine.schedule import PlanOrder
     from esaa_git.trust.keyring import Keyring
 
 ROADMAP: Final = ".roadmap"
@@ -112,6 +113,20 @@ def read_plan(repository: Repository, branch: str | None = None) -> Plan:
             f"there is no '{ROADMAP}/{PLAN}'", hint="run 'git esaa init' to write one"
         )
     return load_plan(data)
+
+
+def plan_order(repository: Repository, branch: str | None = None) -> PlanOrder:
+    """Return the order of the plan as it stands on disk; that of the ids where none can be read.
+
+    A plan that is edited while a run is open says what goes first from the next command on.
+    """
+    from esaa_git.engine.schedule import BY_ID, PlanOrder
+
+    try:
+        plan = read_plan(repository, branch)
+    except (RepositoryError, ConfigurationError):
+        return BY_ID
+    return PlanOrder(task["task_id"] for task in plan.tasks)
 
 
 def check_usable(contracts: Contracts) -> None:

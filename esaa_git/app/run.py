@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app import plain_git
@@ -12,7 +12,7 @@ from esaa_git.app.observer import Observer
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
-from esaa_git.app.roadmap import check_usable, read_plan
+from esaa_git.app.roadmap import check_usable, plan_order, read_plan
 from esaa_git.app.sync import refuse_second_log, share
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from esaa_git.engine.proposer import Dispatched
 
 __all__ = [
-    "DryRun",
     "Options",
     "RunObserver",
     "RunReport",
     "Stop",
-    "WouldAsk",
-    "dry_run",
     "run",
     "start",
     "work_through",
@@ -97,24 +94,6 @@ class RunReport:
                 for one in self.attempts
             ],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class WouldAsk:
-    """A task that an agent would be asked for."""
-
-    task_id: str
-    title: str
-    agent: str
-
-
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """What a run would begin with: whether it is a new one, with how many new tasks of the plan."""
-
-    starts_run: bool
-    new: int
-    would_dispatch: Sequence[WouldAsk]
 
 
 def run(
@@ -188,6 +167,8 @@ def work_through(
     from esaa_git.engine.transaction import settle
 
     plain_git.refresh(project.repository, project.note)
+    branch = project.log.load()[0].run.branch
+    options = replace(options, order=plan_order(project.repository, branch))
     before = project.observer
     if observer is not None:
         project.observer = observer
@@ -289,7 +270,7 @@ def start(
     done = runs.apply(
         project.engine,
         plan,
-        _to_be_in_force(project, branch, plan),
+        to_be_in_force(project, branch, plan),
         branch=branch,
         by=project.actor(actor),
         starter=starter(project),
@@ -298,7 +279,7 @@ def start(
         project.note(f"{done.run_id} started with {done.created} new tasks")
 
 
-def _to_be_in_force(project: Project, branch: str | None, plan: Plan) -> Contracts:
+def to_be_in_force(project: Project, branch: str | None, plan: Plan) -> Contracts:
     """Return the contracts of the open run, else those that the next one pins."""
     if has_log(project):
         state, in_force = project.log.load()
@@ -317,7 +298,7 @@ def _require_agents(
     from esaa_git.core.agent_contract import make_check
     from esaa_git.engine.laying import require_pinned
 
-    contracts = _to_be_in_force(project, branch, plan)
+    contracts = to_be_in_force(project, branch, plan)
     check_usable(contracts)
     kinds = contracts.agent.kinds
     ahead = [
@@ -334,52 +315,3 @@ def _require_agents(
         checks = (*kinds[task["kind"]].checks, *own)
         require_pinned(checks, contracts)
         project.engine.checker.ready(checks)
-
-
-def dry_run(
-    project: Project,
-    *,
-    task_id: str | None = None,
-    agent: str | None = None,
-    branch: str | None = None,
-) -> DryRun:
-    """Return what a run would begin with, and record nothing.
-
-    Args:
-        task_id: only this task.
-        agent: who would be asked, whatever the kind of task.
-        branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
-    """
-    from esaa_git.agents.registry import check_swarm
-    from esaa_git.core.plan import check_plan, diff_plan
-    from esaa_git.core.state import EMPTY
-    from esaa_git.engine.proposer import agent_for
-    from esaa_git.engine.schedule import eligible, find_task
-
-    state = EMPTY
-    if has_log(project):
-        state, _ = project.log.load()
-    plan = read_plan(project.repository, branch)
-    contracts = _to_be_in_force(project, branch, plan)
-    check_swarm(contracts)
-    check_plan(plan, state, contracts)
-    found = diff_plan(plan, state)
-    now = project.engine.moment(state)
-    if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
-        find_task(state, task_id)
-    ready: list[WouldAsk] = []
-    if state.run.is_open:
-        for task in eligible(state, contracts, now):
-            ready.append(WouldAsk(task.task_id, task.title, agent_for(task, contracts, agent).name))
-    for definition in found.new:
-        done = all(
-            name in state.tasks and state.tasks[name].is_done
-            for name in definition.get("depends_on", ())
-        )
-        if done:
-            name = agent or definition.get("agent") or contracts.swarm.for_kind(definition["kind"])
-            contracts.swarm.agent(name)
-            ready.append(WouldAsk(definition["task_id"], definition["title"], name))
-    if task_id is not None:
-        ready = [one for one in ready if one.task_id == task_id]
-    return DryRun(not state.run.is_open, len(found.new), ready)

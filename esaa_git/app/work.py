@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.app.changes import file_updates
+from esaa_git.app.roadmap import plan_order
 from esaa_git.core.events.base import encode
 from esaa_git.core.refnames import proposal_ref
 from esaa_git.errors import RefusedError
@@ -142,14 +143,15 @@ def held_by(state: State, by: str) -> list[tuple[Task, Attempt]]:
 
 
 def open_to(project: Project, state: State, contracts: Contracts, by: str) -> list[Task]:
-    """Return what the actor may take, most urgent first.
+    """Return what the actor may take, in the order of the plan.
 
     Tasks whose agent the plan names are left to that agent; those whose lease ran out count.
     """
     from esaa_git.engine import schedule
 
     moment = project.engine.moment(state)
-    found = schedule.eligible(state, contracts, moment)
+    order = plan_order(project.repository, state.run.branch)
+    found = schedule.eligible(state, contracts, moment, order)
     for name in state.run.in_progress:
         attempt = state.tasks[name].active_attempt
         if (

@@ -28,6 +28,7 @@ from esaa_git.cli.progress import watching
 from esaa_git.errors import ConfigurationError, RunHalted
 
 if TYPE_CHECKING:
+    from esaa_git.app.forecast import DryRun
     from esaa_git.app.run import RunReport, Stop
 
 
@@ -112,7 +113,17 @@ def run(
     """
     project.sandbox = sandbox
     if dry_run:
-        return _dry_run(project, task_id, agent, branch, as_json)
+        from esaa_git.app import forecast
+
+        found = forecast.dry_run(
+            project,
+            task_id=task_id,
+            agent=agent,
+            parallel=parallel,
+            overlap=overlap,
+            branch=branch,
+        )
+        return _print_forecast(found, parallel, as_json)
     from esaa_git.app.run import Options, Stop, start, work_through
     from esaa_git.app.sync import share
 
@@ -159,23 +170,21 @@ def _stopping(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _dry_run(
-    project: Project, task_id: str | None, agent: str | None, branch: str | None, as_json: bool
-) -> int:
-    from esaa_git.app.run import dry_run
-
-    found = dry_run(project, task_id=task_id, agent=agent, branch=branch)
+def _print_forecast(found: DryRun, parallel: int, as_json: bool) -> int:
     if as_json:
         would = [
             {"task_id": one.task_id, "title": one.title, "agent": one.agent}
             for one in found.would_dispatch
         ]
-        print_json({"starts_run": found.starts_run, "would_dispatch": would})
+        waits = {} if found.waits is None else {"waits": found.waits}
+        print_json({"starts_run": found.starts_run, "would_dispatch": would, **waits})
         return 0
     if found.starts_run:
         say(f"would start a run with {found.new} new tasks")
     for one in found.would_dispatch:
         say(f"would ask {one.agent} for {one.task_id}: {one.title}")
+    if found.waits is not None:
+        say(f"with --parallel {parallel}: {found.waits}")
     if not found.would_dispatch:
         say("nothing could be dispatched now")
     return 0

@@ -24,6 +24,7 @@ from esaa_git.engine.attempts import expire
 from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
+from esaa_git.engine.idle import Idleness
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
@@ -80,7 +81,10 @@ class _Decider:
         self._trouble: EsaaError | None = None
         self._stuck: set[str] = set()
         self._awaited: dict[str, int] = {}  # proposals that have not arrived, and up to which event
-        self._selection = Selection(overlap=options.overlap, shared=engine.sharing is not None)
+        self._selection = Selection(
+            overlap=options.overlap, shared=engine.sharing is not None, order=options.order
+        )
+        self._idleness = Idleness(engine, options, self._selection)
         self._left_behind: list[str] = []
         self._held_back: list[JobResult[Found]] = []
         self._backoff = Backoff(engine, self._pool, stop)
@@ -105,6 +109,8 @@ class _Decider:
                 self._take(self._held_back.pop(0))
                 continue
             if self._pool:
+                if self._trouble is None and not self._stop.finishing:
+                    self._idleness.tell(state, contracts, len(self._work))
                 self._take(self._pool.next(POLL_SECONDS))
                 continue
             if self._trouble is not None:

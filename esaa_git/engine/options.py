@@ -9,6 +9,7 @@ from typing import Protocol
 from esaa_git.core.machine import RunState
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.proposer import Dispatched
+from esaa_git.engine.schedule import BY_ID, PlanOrder
 from esaa_git.ports.checks import Audit
 
 
@@ -79,6 +80,7 @@ class Options:
         agent: who is asked, whatever the kind of task.
         parallel: how many agents may be at work at once.
         overlap: also where what they may write overlaps.
+        order: which of the tasks that can be worked on goes first.
     """
 
     steps: int | None = None
@@ -86,3 +88,4 @@ class Options:
     agent: str | None = None
     parallel: int = 1
     overlap: bool = False
+    order: PlanOrder = BY_ID

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attempts_allowed, is_success
@@ -104,14 +105,44 @@ def is_spent(task: Task, contracts: Contracts) -> bool:
     return task.attempts_used >= attempts_allowed(task, contracts)
 
 
-def eligible(state: State, contracts: Contracts, now: str) -> list[Task]:
-    """Return the tasks that can be worked on, most urgent first: by priority, then by id."""
+class PlanOrder:
+    """Which of two tasks goes first: the one of higher priority, else the first in the plan.
+
+    Tasks that the plan does not name go after those that it names, by their ids, in which digits
+    count as numbers: T-2 before T-10.
+
+    Args:
+        names: the ids of the plan's tasks in the order of the file.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def place(self, task_id: str, priority: int) -> tuple[int, int, list[str | int]]:
+        """Return what sorts before the place of every task that goes later."""
+        parts = re.split("([0-9]+)", task_id)
+        natural = [int(part) if index % 2 else part for index, part in enumerate(parts)]
+        return -priority, self._places.get(task_id, len(self._places)), natural
+
+
+BY_ID = PlanOrder()
+"""The order where no plan is at hand."""
+
+
+def eligible(state: State, contracts: Contracts, now: str, order: PlanOrder = BY_ID) -> list[Task]:
+    """Return the tasks that can be worked on, in the order in which they are taken up."""
     found = [
         task
         for task in state.tasks.values()
         if task.state == TaskState.TODO and blocker(state, contracts, task, now) is None
     ]
-    return sorted(found, key=lambda task: (-task.priority, task.task_id))
+    return sorted(found, key=lambda task: order.place(task.task_id, task.priority))
+
+
+def at_work(state: State) -> list[Task]:
+    """Return the tasks that an agent is at work on, set to it by a run of any process."""
+    held = (state.tasks[name] for name in state.run.in_progress)
+    return [task for task in held if is_dispatched(task)]
 
 
 def is_dispatched(task: Task) -> bool:
@@ -164,7 +195,7 @@ def _waits_for_somebody(state: State) -> bool:
 
 
 class Selection:
-    """Chooses the next task: most urgent first, and none that may write what another one may.
+    """Chooses the next task: the first in the plan's order that writes nowhere another one may.
 
     What a task may write is what it declares: its own `writes`, else its kind's. Whom an agent is
     at work for is read from the log, so that other processes' attempts count; a claim by a person
@@ -173,11 +204,13 @@ class Selection:
     Args:
         overlap: take tasks up although what they may write overlaps.
         shared: other machines work on the same log.
+        order: which of two that can be worked on goes first.
     """
 
-    def __init__(self, *, overlap: bool, shared: bool) -> None:
+    def __init__(self, *, overlap: bool, shared: bool, order: PlanOrder = BY_ID) -> None:
         self._overlap = overlap
         self._shared = shared
+        self._order = order
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
 
     def next(
@@ -188,18 +221,29 @@ class Selection:
         Raises:
             RefusedError: if `task_id` names a task that cannot be worked on, saying why.
         """
-        running = [
-            _declared(task, contracts)
-            for task in (state.tasks[name] for name in state.run.in_progress)
-            if is_dispatched(task)
-        ]
         if task_id is not None:
-            task = self._named(state, contracts, task_id, now)
-            return None if task is None or self._meets(task, contracts, running) else task
-        for task in eligible(state, contracts, now):
-            if not self._meets(task, contracts, running):
-                return task
-        return None
+            named = self._named(state, contracts, task_id, now)
+            candidates = [] if named is None else [named]
+        else:
+            candidates = eligible(state, contracts, now, self._order)
+        running = at_work(state)
+        free = (task for task in candidates if not self.in_the_way(task, contracts, running))
+        return next(free, None)
+
+    def waiting(self, state: State, contracts: Contracts, now: str) -> list[tuple[Task, Task]]:
+        """Return what could be worked on and is not, each with the one at work that it meets."""
+        running = at_work(state)
+        found = (
+            (task, self.in_the_way(task, contracts, running))
+            for task in eligible(state, contracts, now, self._order)
+        )
+        return [(task, other) for task, other in found if other is not None]
+
+    def blocked_first(self, state: State, contracts: Contracts, now: str) -> Blocker | None:
+        """Return what keeps the first of the tasks that are left from being worked on."""
+        left = [task for task in state.tasks.values() if task.state == TaskState.TODO]
+        first = min(left, key=lambda task: self._order.place(task.task_id, task.priority))
+        return blocker(state, contracts, first, now)
 
     def _named(self, state: State, contracts: Contracts, task_id: str, now: str) -> Task | None:
         task = find_task(state, task_id)
@@ -215,11 +259,13 @@ class Selection:
             return None  # another worker has it, and may yet fail
         raise RefusedError(found.message, hint=found.hint)
 
-    def _meets(self, task: Task, contracts: Contracts, running: list[tuple[str, ...]]) -> bool:
+    def in_the_way(self, task: Task, contracts: Contracts, running: Sequence[Task]) -> Task | None:
+        """Return the first of those at work that may write what this task may; None if none."""
         if self._overlap or not running:
-            return False
+            return None
         own = _declared(task, contracts)
-        return any(self._overlaps(own, other) for other in running)
+        meets = (other for other in running if self._overlaps(own, _declared(other, contracts)))
+        return next(meets, None)
 
     def _overlaps(self, a: tuple[str, ...], b: tuple[str, ...]) -> bool:
         key = (a, b) if a <= b else (b, a)

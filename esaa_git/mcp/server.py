@@ -107,7 +107,7 @@ class Desk:
         self,
         context: Context[Any, Any],
         task_id: Annotated[
-            str, Field(description="A task of your choice; empty for the most urgent one.")
+            str, Field(description="A task of your choice; empty for the first in the plan.")
         ] = "",
         claim: Annotated[
             bool, Field(description="Take it: an attempt opens for you, with a deadline.")

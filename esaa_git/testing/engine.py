@@ -17,6 +17,7 @@ from esaa_git.engine import run as runs
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Options, Report
+from esaa_git.engine.schedule import PlanOrder
 from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.testing.answers import Answering, oblige
@@ -106,6 +107,7 @@ class MemoryEngine(Engine):
     has_checkout: bool = True
     requests: list[Request] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> State:
@@ -166,6 +168,7 @@ class MemoryEngine(Engine):
         self, *tasks: Mapping[str, Any], project: str = "example", by: str | None = None
     ) -> runs.Applied:
         """Apply a plan of these tasks, starting a run where none is open."""
+        self.planned = [task["task_id"] for task in tasks]
         document = json.dumps({"project": project, "tasks": list(tasks)})
         return runs.apply(
             self, load_plan(document.encode(), "plan.yaml"), self.given, branch=None, by=by
@@ -173,7 +176,7 @@ class MemoryEngine(Engine):
 
     def run(self, options: Options | None = None) -> Report:
         """Have the agents work through what was applied, as `git esaa run` does."""
-        return cycle(self, options or Options())
+        return cycle(self, options or Options(order=PlanOrder(self.planned)))
 
     def snapshot(self) -> Callable[[], None]:
         """Return a function that puts log, branch, checkout, journal and time back."""

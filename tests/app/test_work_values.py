@@ -11,6 +11,7 @@ import pytest
 from esaa_git.app import (
     agents,
     consent,
+    forecast,
     hosts,
     init,
     issues,
@@ -226,9 +227,9 @@ def test_a_run_tells_its_observer_and_returns_what_came_of_it(
 ) -> None:
     project.plan(task("T-1"), task("T-2", depends_on=["T-1"]))
     project.commit("A plan")
-    before = run.dry_run(app)
+    before = forecast.dry_run(app)
     assert (before.starts_run, before.new) == (True, 2)
-    assert before.would_dispatch == [run.WouldAsk("T-1", "Do T-1", "agent-x")]
+    assert before.would_dispatch == [forecast.WouldAsk("T-1", "Do T-1", "agent-x")]
     app.observer = heard = Notes()
     run.start(app, actor=ALICE)
     assert heard.lines == ["RUN-0001 started with 2 new tasks"]

@@ -480,6 +480,13 @@ def test_a_dry_run_shows_and_records_nothing(make: Make) -> None:
     assert "would ask agent-x for T-1" in said
     assert "T-2" not in said
     assert project.refs() == before
+    project.plan(task("Z-2"), task("A-1"), task("Z-1", priority=1))
+    said = project.ok("run", "--dry-run", "--parallel", "2")
+    places = [said.index(f"ask agent-x for {name}") for name in ("Z-1", "Z-2", "A-1")]
+    assert places == sorted(places)
+    assert "with --parallel 2: 'Z-2', 'A-1' wait for 'Z-1': what they may write overlaps" in said
+    assert "overlaps" not in project.ok("run", "--dry-run", "--parallel", "2", "--overlap")
+    assert project.refs() == before
     assert "no task 'T-9'" in project.fails(USAGE, "run", "--dry-run", "--task", "T-9")
 
 

@@ -1,0 +1,114 @@
+"""What a run would begin with, found out without recording anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from esaa_git.app.project import has_log
+from esaa_git.app.roadmap import read_plan
+from esaa_git.app.run import to_be_in_force
+
+if TYPE_CHECKING:
+    from esaa_git.app.project import Project
+    from esaa_git.core.contracts import Contracts
+    from esaa_git.core.state import State, Task
+
+
+@dataclass(frozen=True, slots=True)
+class WouldAsk:
+    """A task that an agent would be asked for."""
+
+    task_id: str
+    title: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run would begin with: whether it is a new one, with how many new tasks of the plan.
+
+    Attributes:
+        would_dispatch: what could be worked on, in the order in which it would be.
+        waits: in words, what of it would wait although more agents are allowed; None for nothing.
+    """
+
+    starts_run: bool
+    new: int
+    would_dispatch: Sequence[WouldAsk]
+    waits: str | None = None
+
+
+def dry_run(
+    project: Project,
+    *,
+    task_id: str | None = None,
+    agent: str | None = None,
+    parallel: int = 1,
+    overlap: bool = False,
+    branch: str | None = None,
+) -> DryRun:
+    """Return what a run would begin with, and record nothing.
+
+    Args:
+        task_id: only this task.
+        agent: who would be asked, whatever the kind of task.
+        parallel: how many agents could work at once.
+        overlap: also where what they may write overlaps.
+        branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
+    """
+    from esaa_git.agents.registry import check_swarm
+    from esaa_git.core.plan import check_plan, diff_plan
+    from esaa_git.core.state import EMPTY, Task
+    from esaa_git.engine.proposer import agent_for
+    from esaa_git.engine.schedule import PlanOrder, at_work, eligible, find_task
+
+    state = EMPTY
+    if has_log(project):
+        state, _ = project.log.load()
+    plan = read_plan(project.repository, branch)
+    contracts = to_be_in_force(project, branch, plan)
+    check_swarm(contracts)
+    check_plan(plan, state, contracts)
+    found = diff_plan(plan, state)
+    now = project.engine.moment(state)
+    if task_id is not None and task_id not in {task["task_id"] for task in found.new}:
+        find_task(state, task_id)
+    ready = eligible(state, contracts, now) if state.run.is_open else []
+    ready += [Task.from_json(new) for new in found.new if _is_ready(new, state)]
+    order = PlanOrder(task["task_id"] for task in plan.tasks)
+    ready.sort(key=lambda task: order.place(task.task_id, task.priority))
+    if task_id is not None:
+        ready = [one for one in ready if one.task_id == task_id]
+    asked = [
+        WouldAsk(task.task_id, task.title, agent_for(task, contracts, agent).name) for task in ready
+    ]
+    waits = None if overlap else _waits(at_work(state), ready, contracts, parallel)
+    return DryRun(not state.run.is_open, len(found.new), asked, waits)
+
+
+def _is_ready(definition: Mapping[str, Any], state: State) -> bool:
+    """Answer whether a new task of the plan waits for nothing."""
+    known = (state.tasks.get(name) for name in definition.get("depends_on", ()))
+    return all(task is not None and task.is_done for task in known)
+
+
+def _waits(
+    running: list[Task], ready: Sequence[Task], contracts: Contracts, parallel: int
+) -> str | None:
+    """Set as many to work as are allowed, and say which wait for one that may write the same."""
+    from esaa_git.engine.idle import meeting_words
+    from esaa_git.engine.schedule import Selection
+
+    selection = Selection(overlap=False, shared=False)
+    waiting = []
+    for task in ready:
+        if len(running) >= parallel:
+            break
+        other = selection.in_the_way(task, contracts, running)
+        if other is None:
+            running.append(task)
+        else:
+            waiting.append((task, other))
+    return meeting_words(waiting) if waiting else None

@@ -1,0 +1,87 @@
+"""Which task is next, and why none is set to work beside those under way."""
+
+from __future__ import annotations
+
+import threading
+
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.schedule import PlanOrder
+from esaa_git.ports.agent import Request
+from esaa_git.testing.answers import oblige
+from esaa_git.testing.contracts import task
+from esaa_git.testing.engine import MemoryEngine, engine
+
+WAIT = 20.0
+"""Seconds after which a test gives up; none waits that long."""
+
+
+def asked(made: MemoryEngine) -> list[str]:
+    return [request.task_id for request in made.requests]
+
+
+def test_tasks_are_done_in_the_order_of_the_plan() -> None:
+    made = engine()
+    made.apply(task("T-20"), task("T-3", depends_on=["T-7"]), task("T-100"), task("T-7"))
+    made.run()
+    assert asked(made) == ["T-20", "T-100", "T-7", "T-3"]
+
+
+def test_a_priority_goes_before_the_order_of_the_plan() -> None:
+    made = engine()
+    made.apply(task("B-1"), task("B-2", priority=-1), task("A-1", priority=1), task("A-2"))
+    made.run()
+    assert asked(made) == ["A-1", "B-1", "A-2", "B-2"]
+
+
+def test_what_the_plan_does_not_name_comes_after_it_with_digits_as_numbers() -> None:
+    order = PlanOrder(["Z-1", "Y-1"])
+    names = ["T-10", "Y-1", "T-2", "T-2-HF1", "Z-1", "10", "9"]
+    assert sorted(names, key=lambda name: order.place(name, 0)) == [
+        *("Z-1", "Y-1", "9", "10", "T-2", "T-2-HF1", "T-10")
+    ]
+
+
+def test_a_task_that_waits_for_what_another_may_write_is_named_once_with_the_way_out() -> None:
+    made = engine()
+    made.apply(*(task(f"T-{number}") for number in range(1, 6)))
+    cycle(made, Options(parallel=2))
+    (told,) = [line for line in made.lines if "agents at work" in line]
+    assert told == (
+        "1 of 2 agents at work: 'T-2', 'T-3', 'T-4' and 1 more wait for 'T-1': what they may write "
+        "overlaps; narrow it by 'writes' in .roadmap/plan.yaml, or use --overlap"
+    )
+
+
+def test_an_agent_without_work_is_explained_by_what_the_others_wait_for() -> None:
+    made = engine()
+    made.apply(task("T-1"), task("T-2", depends_on=["T-1"]))
+    cycle(made, Options(parallel=2))
+    assert [line for line in made.lines if "agents at work" in line] == [
+        "1 of 2 agents at work: 'T-2' waits for T-1"
+    ]
+    alone = engine()
+    alone.apply(task("T-1"))
+    cycle(alone, Options(parallel=2))
+    assert "1 of 2 agents at work: no other task is left" in alone.lines
+    single = engine()
+    single.apply(task("T-1"), task("T-2"))
+    cycle(single, Options(parallel=2, task_id="T-1"))
+    assert "1 of 2 agents at work: --task asks for 'T-1' alone" in single.lines
+    step = engine()
+    step.apply(task("T-1"), task("T-2", writes=["docs/qa/b.md"]))
+    cycle(step, Options(parallel=2, steps=1, overlap=True))
+    assert "1 of 2 agents at work: --steps allows no other attempt" in step.lines
+
+
+def test_nothing_is_said_where_as_many_work_as_may_or_at_the_end_of_a_parallel_run() -> None:
+    both = threading.Barrier(2)
+
+    def meet(request: Request) -> bytes:
+        if request.task_id in ("T-1", "T-2"):
+            both.wait(WAIT)
+        return oblige(request)
+
+    made = engine(meet)
+    made.apply(*(task(f"T-{number}", writes=[f"docs/qa/{number}.md"]) for number in range(1, 4)))
+    cycle(made, Options(parallel=2))
+    assert not [line for line in made.lines if "agents at work" in line]
