@@ -13,10 +13,10 @@ from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, plan_order, read_plan
-from esaa_git.app.sync import refuse_second_log, share
+from esaa_git.app.sync import refuse_second_log, share, take_shared
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
-from esaa_git.errors import RunHalted, UsageError
+from esaa_git.errors import ConflictError, RunHalted, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -241,12 +241,11 @@ def start(
             for task in plan.tasks
             if (known := state.tasks.get(task["task_id"])) is not None and known.is_done
         }
-        nothing_new = diff_plan(plan, state).is_empty
+        diff = diff_plan(plan, state)
         note_edited_contracts(project, branch)
-        if state.run.is_open and nothing_new:
+        if state.run.is_open and diff.is_empty:
             return
-        unfinished = dict(state.run.by_state).get("todo", 0)
-        if not state.run.is_open and nothing_new and not unfinished:
+        if runs.is_over_for(state, diff):
             if project.engine.sharing is not None:
                 return  # the others were faster, and the result is ours as well
             blocked = ", ".join(sorted(state.run.blocked)[:10])
@@ -263,18 +262,28 @@ def start(
             "the plan has no tasks yet",
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
+    elif take_shared(project):
+        start(project, branch=branch, actor=actor, agent=agent)
+        return
     else:
         refuse_second_log(project)
     _ = project.log.signer  # a run that the orchestrator cannot go on with does not begin
     _require_agents(project, plan, done_before, branch, agent)
-    done = runs.apply(
-        project.engine,
-        plan,
-        to_be_in_force(project, branch, plan),
-        branch=branch,
-        by=project.actor(actor),
-        starter=starter(project),
-    )
+    try:
+        done = runs.apply(
+            project.engine,
+            plan,
+            to_be_in_force(project, branch, plan),
+            branch=branch,
+            by=project.actor(actor),
+            starter=starter(project),
+            idle=False,
+        )
+    except ConflictError:
+        if not take_shared(project):
+            raise
+        start(project, branch=branch, actor=actor, agent=agent)
+        return
     if done.started:
         project.note(f"{done.run_id} started with {done.created} new tasks")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
 from esaa_git.app.observer import Observer
-from esaa_git.app.project import Project
+from esaa_git.app.project import Project, has_log
 from esaa_git.app.reconcile import SyncResult, reconcile
 from esaa_git.errors import ConflictError, RefusedError, RepositoryError, UsageError
 
@@ -292,8 +292,29 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
     shared = SharedRemote(project.repository, name, GitCheckouts(project.repository), engine.say)
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
-    shared.require_shared()
     engine.leases, engine.sharing = Watched(engine.clock.monotonic), sharing
+    take_shared(project)
+    shared.require_shared()
+
+
+def take_shared(project: Project) -> bool:
+    """Take in the log that others share where none is here; answer whether that was so.
+
+    Another worker may begin it while this one is about to.
+
+    Raises:
+        RepositoryError, MismatchError, CorruptedError: as `fetch`.
+    """
+    sharing = project.engine.sharing
+    if sharing is None or has_log(project):
+        return False
+    remote = _remote(project, sharing.name)
+    if remote.last_seen() is None and not remote.has_log():
+        return False
+    reconcile(project, remote, together=False)
+    plain_git.refresh(project.repository, project.note)
+    project.note(f"note: the log of '{sharing.name}' was taken in, as 'git esaa fetch' does")
+    return True
 
 
 # -- parts --------------------------------------------------------------------------------------

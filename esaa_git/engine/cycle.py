@@ -43,6 +43,9 @@ MAX_CONFLICTS = 8
 MAX_VOIDED = 3
 """How often the checks of an attempt are run in vain before others wait for it."""
 
+_OVERTAKEN = (RefusedError, ConflictError, RunHalted)
+"""What an attempt that others were faster to open, or whose run they have ended, fails with."""
+
 
 def cycle(
     engine: Engine,
@@ -180,7 +183,7 @@ class _Decider:
             opened = self._open_next(state)
         except EsaaError as error:
             # Another process may have been faster; then there is something else to choose from.
-            is_late = isinstance(error, RefusedError | ConflictError) and self._has_moved(state)
+            is_late = isinstance(error, _OVERTAKEN) and self._has_moved(state)
             # Others may be at work, and their answers are worth waiting for.
             self._trouble = None if is_late else error
             return True

@@ -8,7 +8,9 @@ from functools import partial
 from esaa_git.core import plan as plans
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events.run_end import RunResult
-from esaa_git.core.plan import Plan
+from esaa_git.core.machine import TaskState
+from esaa_git.core.plan import Plan, PlanDiff
+from esaa_git.core.state import State
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
     ChangePlan,
@@ -52,25 +54,33 @@ def apply(
     branch: str | None,
     by: str | None,
     starter: Starter | None = None,
+    idle: bool = True,
 ) -> Applied:
     """Bring the log after the plan: start a run where none is open, create and amend tasks.
 
-    The contracts given are pinned when a run starts; in an open run those in force stay.
+    The contracts given are pinned when a run starts; in an open run those in force stay. Where
+    another process was faster, at the first event as at any later one, all is decided again.
 
     Args:
         starter: whose key begins a log, and puts other contracts in force.
+        idle: start a run even where it would have nothing to do.
 
     Raises:
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
     """
     contracts.check()
-    fresh = engine.log.tip() is None
-    log_id = engine.new_log_id() if fresh else None
-    return transact(
-        engine,
-        lambda tx: _apply(engine, tx, plan, contracts, branch, by, starter),
-        log_id=log_id,
-    )
+    while True:
+        log_id = engine.new_log_id() if engine.log.tip() is None else None
+        try:
+            return transact(
+                engine,
+                lambda tx: _apply(engine, tx, plan, contracts, branch, by, starter, idle),
+                log_id=log_id,
+            )
+        except ConflictError:
+            if log_id is None or engine.log.tip() is None:
+                raise
+            # Another process has begun the log: what is left to do is decided on that one.
 
 
 def _apply(
@@ -81,6 +91,7 @@ def _apply(
     branch: str | None,
     by: str | None,
     starter: Starter | None,
+    idle: bool,
 ) -> Applied:
     in_force = tx.contracts if tx.state.run.is_open else contracts
     plans.check_plan(plan, tx.state, in_force)
@@ -88,6 +99,8 @@ def _apply(
     tasks = tuple(plans.in_order(diff.new))
     amended = tuple((one.task.task_id, one.after) for one in diff.amended)
     started = not tx.state.run.is_open
+    if started and not idle and is_over_for(tx.state, diff):
+        return Applied(str(tx.state.run.run_id), False, 0, 0)
     if started:
         # Contracts that did not change stay those in force, so that no admin has to sign them.
         pinned = tx.contracts if tx.contracts.same_as(contracts) else contracts
@@ -108,6 +121,12 @@ def _apply(
     else:
         tx.ask(ChangePlan(tasks=tasks, amended=amended, by=by))
     return Applied(str(tx.state.run.run_id), started, len(diff.new), len(diff.amended))
+
+
+def is_over_for(state: State, diff: PlanDiff) -> bool:
+    """Answer whether the run is over and another one would have nothing to do."""
+    todo = dict(state.run.by_state).get(TaskState.TODO, 0)
+    return state.run.run_id is not None and not state.run.is_open and diff.is_empty and not todo
 
 
 def stop(engine: Engine, reason: str, by: str) -> None:

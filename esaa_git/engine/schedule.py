@@ -40,6 +40,9 @@ def require_run(state: State) -> None:
     )
 
 
+_STEPS = 4
+"""How many of the steps to a task that waits are named."""
+
 # -- eligibility ------------------------------------------------------------------------------
 
 
@@ -89,7 +92,7 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         )
     missing = [other for other in task.depends_on if not state.tasks[other].is_done]
     if missing:
-        return Blocker(f"'{name}' waits for {', '.join(missing)}")
+        return Blocker(f"'{name}' waits for {', '.join(missing)}", _way_to(state, task))
     if task.not_before is not None and now < task.not_before:
         return Blocker(f"'{name}' cools down until {task.not_before}")
     if is_spent(task, contracts):
@@ -98,6 +101,37 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
             f"run 'git esaa task unblock {name} --attempts N --reason TEXT'",
         )
     return None
+
+
+def _way_to(state: State, task: Task) -> str:
+    """Return in words how what a task waits for is done, each after what it waits for itself."""
+    undone: dict[str, Task] = {}
+    stack = [task]
+    while stack:
+        missing = [
+            other
+            for other in map(state.tasks.__getitem__, stack[-1].depends_on)
+            if not other.is_done and other.task_id not in undone
+        ]
+        if missing:
+            stack.append(missing[0])
+        else:
+            last = stack.pop()
+            undone[last.task_id] = last
+    steps = [_step(one) for one in undone.values()]
+    shown = steps[:_STEPS] + (["so on"] if len(steps) > _STEPS else [])
+    return f"run {', then '.join(shown)}; or 'git esaa run' for the whole plan"
+
+
+def _step(task: Task) -> str:
+    name = task.task_id
+    if task.state == TaskState.BLOCKED:
+        return f"'git esaa task unblock {name} --reason TEXT' and 'git esaa run --task {name}'"
+    if task.pending_approval is not None:
+        return f"'git esaa review {name}'"
+    if task.active_attempt is not None:
+        return f"'git esaa status' until {task.active_attempt.agent} has done '{name}'"
+    return f"'git esaa run --task {name}'"
 
 
 def is_spent(task: Task, contracts: Contracts) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.errors import ConflictError
 from esaa_git.ports.branch import Checkouts
 from esaa_git.ports.log import ProposalRef
 from esaa_git.remote.incoming import Incoming
@@ -108,10 +108,7 @@ class SharedRemote:
                 return False
             remote.refuse_missing(last)
         if local is None:
-            raise RepositoryError(
-                f"'{self.name}' has an event log already, and there is none here",
-                hint=f"run 'git esaa fetch {self.name}', then repeat the command",
-            )
+            return False  # there is nothing to go forward from: `app.sync.take_shared`
         if self._has(local, theirs) and self._has(own, there.get(ref)):
             last = remote.last_seen()
             if theirs != local and last is not None:

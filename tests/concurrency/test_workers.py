@@ -244,16 +244,18 @@ def test_a_worker_refuses_to_begin_with_events_that_are_not_shared(make: Make) -
     made.settle()
 
 
-def test_a_worker_may_begin_the_first_log_of_all(make: Make) -> None:
-    made = make(clones=1, tasks=1)
-    (clone,) = made.clones
+def test_workers_may_begin_the_first_log_of_all_and_the_slower_takes_it_in(make: Make) -> None:
+    made = make(clones=2, tasks=2)
     made.run(made.server, "update-ref", "-d", LOG)
-    for ref in (LOG, "refs/esaa/remotes/origin/events"):
-        clone.git("update-ref", "-d", ref)
-    shutil.rmtree(clone.repository.esaa_dir)
-    status, said = made.start(0).ends()
-    assert status == 0, said
-    assert "RUN-0001 started with 1 new tasks" in said
+    for clone in made.clones:
+        for ref in (LOG, "refs/esaa/remotes/origin/events"):
+            clone.git("update-ref", "-d", ref)
+        shutil.rmtree(clone.repository.esaa_dir)
+    both = [made.start(0), made.start(1)]
+    ended = [worker.ends() for worker in both]
+    assert [status for status, _ in ended] == [0, 0], ended
+    said = "".join(text for _, text in ended)
+    assert said.count("RUN-0001 started with 2 new tasks") == 1
     made.settle()
 
 

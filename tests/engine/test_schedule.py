@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import pytest
+
+from esaa_git.core.plan import load_plan
+from esaa_git.engine import operator
+from esaa_git.engine import run as runs
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.schedule import PlanOrder
+from esaa_git.errors import RefusedError
 from esaa_git.ports.agent import Request
 from esaa_git.testing.answers import oblige
 from esaa_git.testing.contracts import task
@@ -85,3 +93,53 @@ def test_nothing_is_said_where_as_many_work_as_may_or_at_the_end_of_a_parallel_r
     made.apply(*(task(f"T-{number}", writes=[f"docs/qa/{number}.md"]) for number in range(1, 4)))
     cycle(made, Options(parallel=2))
     assert not [line for line in made.lines if "agents at work" in line]
+
+
+def test_a_task_that_waits_names_what_for_and_each_step_of_the_way() -> None:
+    made = engine()
+    made.apply(task("T-3", depends_on=["T-2", "T-1"]), task("T-2", depends_on=["T-1"]), task("T-1"))
+    with pytest.raises(RefusedError, match="'T-3' waits for T-2, T-1") as caught:
+        made.run(Options(task_id="T-3"))
+    assert caught.value.hint == (
+        "run 'git esaa run --task T-1', then 'git esaa run --task T-2', then 'git esaa run --task "
+        "T-3'; or 'git esaa run' for the whole plan"
+    )
+    operator.claim(made, "T-1", "alice@example.com")
+    with pytest.raises(RefusedError) as caught:
+        made.run(Options(task_id="T-2"))
+    assert "until alice@example.com has done 'T-1'" in str(caught.value.hint)
+
+
+def slower(made: MemoryEngine, others: Callable[[], object]) -> None:
+    """Let others record something each time when we are about to, the first time."""
+    waiting = [others]
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        if waiting:
+            waiting.pop()()
+        yield
+
+    made.turn = turn
+
+
+PLAN = load_plan(
+    b"project: example\ntasks: [{task_id: T-1, kind: qa, title: Do it}]\n", "plan.yaml"
+)
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_whoever_is_slower_at_the_first_event_decides_again(is_over: bool) -> None:
+    made = engine()
+
+    def begin() -> None:
+        made.apply(task("T-1", kind="qa", title="Do it"))
+        if is_over:
+            made.run()
+
+    slower(made, begin)
+    done = runs.apply(made, PLAN, made.given, branch=None, by=None, idle=False)
+    assert (done.run_id, done.started, done.created) == ("RUN-0001", False, 0)
+    assert made.actions.count("run.init") == 1
+    assert made.run().result == "success"
+    assert made.actions.count("task.create") + made.actions.count("agent.result") == 1
