@@ -52,6 +52,20 @@ class RepositoryError(EsaaError):
     exit_code = 3
 
 
+class NoLog(RepositoryError):
+    """There is no event log here; whether a remote has one is looked for where this is told."""
+
+    def __init__(
+        self,
+        message: str = "there is no event log in this repository yet",
+        *,
+        cause: str | None = None,
+        hint: str | None = "run 'git esaa run' to start one; where a remote has it, "
+        "'git esaa fetch' brings it",
+    ) -> None:
+        super().__init__(message, cause=cause, hint=hint)
+
+
 class RemoteUnreachable(RepositoryError):
     """A remote did not answer; whether it took what was on its way to it is not known."""
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esaa_git.app.elsewhere import explain
 from esaa_git.app.observer import Notes
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import check_contracts, read_contracts, read_plan
-from esaa_git.errors import EsaaError, RepositoryError
+from esaa_git.errors import EsaaError, NoLog, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _contracts(project: Project) -> Iterator[Finding]:
 
 def _log(project: Project) -> Iterator[Finding]:
     if not has_log(project):
-        yield Finding("note", "no event log yet", "run 'git esaa run' to start one")
+        missing = explain(project, NoLog())
+        yield Finding("note", missing.message, missing.hint)
         return
     try:
         state, _ = project.log.load()

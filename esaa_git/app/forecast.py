@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import read_plan
 from esaa_git.app.run import to_be_in_force
@@ -67,6 +68,8 @@ def dry_run(
     state = EMPTY
     if has_log(project):
         state, _ = project.log.load()
+    else:
+        refuse_second_log(project)
     plan = read_plan(project.repository, branch)
     contracts = to_be_in_force(project, branch, plan)
     check_swarm(contracts)

@@ -11,9 +11,9 @@ from typing import Final
 
 from esaa_git.app import plain_git
 from esaa_git.app.consent import agree_to_written, allow
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import ROADMAP
-from esaa_git.app.sync import refuse_second_log
 from esaa_git.core.events.spec import ADMIN, APPROVER, is_person
 from esaa_git.errors import EsaaError, RefusedError, UsageError
 from esaa_git.resources import resource_path

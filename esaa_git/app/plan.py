@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
 from esaa_git.app.consent import require_used
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.pinning import (
     RESTART,
     changes,
@@ -19,7 +20,6 @@ from esaa_git.app.pinning import (
 )
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_contracts, check_usable, read_plan
-from esaa_git.app.sync import refuse_second_log
 from esaa_git.errors import ConfigurationError, RefusedError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
     no_judges = checks_without_program(wanted, _checks_of(document))
     unread = unread_judges(wanted, _checks_of(document))
     if not has_log(project):
+        refuse_second_log(project)
         plans.check_plan(document, EMPTY, wanted)
         return Difference(
             plans.diff_plan(document, EMPTY),
@@ -155,8 +156,7 @@ def apply_plan(
     by = project.actor(actor)
     wanted = read_plan(project.repository, branch)
     contracts = wanted_contracts(project, branch, wanted)
-    if not has_log(project):
-        refuse_second_log(project)
+    refuse_second_log(project)
     is_open = has_log(project) and project.log.load()[0].run.is_open
     if is_open and sign_with is not None and not restart:
         raise UsageError(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app import plain_git
 from esaa_git.app.consent import require_used
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.observer import Observer
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, plan_order, read_plan
-from esaa_git.app.sync import refuse_second_log, share, take_shared
+from esaa_git.app.sync import share, take_shared
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import Options, Stop
 from esaa_git.errors import ConflictError, RunHalted, UsageError

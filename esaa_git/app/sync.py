@@ -14,7 +14,7 @@ from esaa_git.app import plain_git
 from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.reconcile import SyncResult, reconcile
-from esaa_git.errors import ConflictError, RefusedError, RepositoryError, UsageError
+from esaa_git.errors import ConflictError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.remote.remote import Remote
@@ -246,33 +246,6 @@ def take_log(cloned: Clone) -> SyncResult:
     plain_git.set_up(cloned.project.repository, cloned.project.note)
     plain_git.refresh(cloned.project.repository, cloned.project.note)
     return result
-
-
-def refuse_second_log(project: Project) -> None:
-    """Refuse to begin a log where a remote has one; a remote that cannot be asked is a note.
-
-    Raises:
-        RepositoryError: naming the remote.
-    """
-    from esaa_git.remote.remote import ASK_SECONDS, Remote, names
-
-    for name in names(project.repository):
-        remote = Remote(project.repository, name)
-        if name != "origin" and not remote.is_set_up:
-            continue
-        try:
-            is_there = remote.last_seen() is not None or remote.has_log(ASK_SECONDS)
-        except RepositoryError as error:
-            project.note(
-                f"note: whether '{name}' has an event log already is not known: {error.cause}"
-            )
-            continue
-        if is_there:
-            raise RepositoryError(
-                f"'{name}' has an event log already",
-                cause="a second log of the same repository could never be pushed",
-                hint=f"run 'git esaa fetch {name}' to have it here",
-            )
 
 
 def share(project: Project, name: str, patience: float, given_up: Callable[[], bool]) -> None:

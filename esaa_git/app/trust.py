@@ -11,8 +11,8 @@ from esaa_git.errors import (
     CorruptedError,
     EsaaError,
     MismatchError,
+    NoLog,
     RefusedError,
-    RepositoryError,
     UsageError,
 )
 from esaa_git.store.repository import Repository
@@ -89,8 +89,7 @@ def pin(project: Project, oid: str | None, *, replace: bool = False) -> Pin:
             hint="nothing was pinned; ask where the log comes from, and where the id does",
         )
     if here is None and oid is None:
-        raise RepositoryError(
-            "there is no event log in this repository yet",
+        raise NoLog(
             hint="run 'git esaa trust pin OID' with the id that somebody has told you",
         )
     new = here or Pin(str(oid))

@@ -6,19 +6,33 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from secrets import token_hex
 from typing import Any
 
 import click
 
+from esaa_git.app.elsewhere import explain
 from esaa_git.app.project import Project
 from esaa_git.core.printable import json_visible, visible
+from esaa_git.errors import NoLog
 
 _OURS = f"\x1b{token_hex(8)}"
 """Stands for the escape of a colour of ours until it is printed; nobody else knows it."""
 
-pass_project = click.make_pass_decorator(Project)
-"""Gives a command the repository that it was called in."""
+
+def pass_project(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the repository that it was called in; say where a missing log is."""
+
+    @wraps(command)
+    def called(project: Project, *arguments: Any, **options: Any) -> Any:
+        try:
+            return command(project, *arguments, **options)
+        except NoLog as error:
+            raise explain(project, error) from error
+
+    return click.make_pass_decorator(Project)(called)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.pinning import unread_in_force
 from esaa_git.app.plan import Difference, apply_plan, difference
 from esaa_git.app.project import Project
@@ -97,6 +98,7 @@ def apply_(
 
     Where no run is open, one is started under the contracts as they stand on disk.
     """
+    refuse_second_log(project)
     settle(project, branch=branch, draft=restart)
     done = apply_plan(
         project,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.observer import Silent
 from esaa_git.app.pinning import unread_in_force
 from esaa_git.app.project import Project
@@ -129,6 +130,8 @@ def run(
 
     if as_json:
         project.observer = Silent()
+    if remote is None:
+        refuse_second_log(project)
     settle(project, branch=branch)
     stop = Stop()
     if remote is not None:

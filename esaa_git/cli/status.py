@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esaa_git.app.elsewhere import explain
 from esaa_git.app.project import Project
 from esaa_git.app.status import Status, consent_counts
 from esaa_git.app.status import status as read_status
@@ -17,6 +18,7 @@ from esaa_git.cli.output import (
     say,
     state_text,
 )
+from esaa_git.errors import NoLog
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State, Task
@@ -31,10 +33,14 @@ def status(project: Project, as_json: bool) -> None:
     """Show the run, its tasks by state, who works on what, and what needs a person."""
     found = read_status(project)
     if found is None:
+        missing = explain(project, NoLog())
         if as_json:
-            print_json({"run": {"state": "idle"}, "events": 0, **_consent_json(project)})
+            idle = {"run": {"state": "idle"}, "events": 0, "message": missing.message}
+            print_json({**idle, "hint": missing.hint, **_consent_json(project)})
             return
-        say("no event log yet; 'git esaa run' starts one")
+        say(f"{missing.message}; {missing.hint}")
+        if missing.cause is not None:
+            project.note(f"note: {missing.cause}")
         _print_consent(project)
         return
     if as_json:

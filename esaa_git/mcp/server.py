@@ -27,9 +27,10 @@ from mcp.types import ToolAnnotations
 from pydantic import BeforeValidator, Field
 
 from esaa_git import __version__
+from esaa_git.app.elsewhere import explain
 from esaa_git.app.observer import Notes
 from esaa_git.app.project import Project
-from esaa_git.errors import EsaaError, RefusedError
+from esaa_git.errors import EsaaError, NoLog, RefusedError
 from esaa_git.mcp import tools
 from esaa_git.mcp.words import told
 
@@ -210,7 +211,8 @@ class Desk:
                 project.observer = notes
                 result = tool(project, _actor(project, self._name, client), *arguments)
             except EsaaError as error:
-                raise ToolError("\n".join([told(error), *notes.lines])) from error
+                found = explain(project, error) if isinstance(error, NoLog) else error
+                raise ToolError("\n".join([told(found), *notes.lines])) from error
             except OSError as error:
                 what = f"'{error.filename}'" if error.filename else "a file"
                 raise ToolError(f"cannot use {what}: {error.strerror or error}") from error

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from esaa_git.app import issues, work
+from esaa_git.app.elsewhere import explain
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.status import at_tip
-from esaa_git.errors import RefusedError
+from esaa_git.errors import NoLog, RefusedError
 from esaa_git.mcp.answers import (
     Result,
     admit_answer,
@@ -24,7 +25,7 @@ from esaa_git.mcp.answers import (
     updates_text,
     view_of,
 )
-from esaa_git.mcp.words import find_task, over, own_attempt, progress, standing
+from esaa_git.mcp.words import find_task, over, own_attempt, progress, standing, told
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
@@ -156,7 +157,7 @@ def get_status(project: Project, by: str) -> Result:
         return {
             "you": by,
             "run": {"state": "idle"},
-            "message": "there is no event log yet; a person starts one with 'git esaa plan apply'",
+            "message": told(explain(project, NoLog())),
         }
     state, _ = at_tip(project)
     run = state.run

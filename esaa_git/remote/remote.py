@@ -22,6 +22,7 @@ from esaa_git.errors import (
     ConflictError,
     CorruptedError,
     MismatchError,
+    NoLog,
     RemoteUnreachable,
     RepositoryError,
     UsageError,
@@ -57,7 +58,14 @@ class Remote:
         stall: give up a connection over HTTP that has stood still for `STALL_SECONDS`.
     """
 
-    def __init__(self, repository: Repository, name: str, *, stall: bool = False) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        name: str,
+        *,
+        stall: bool = False,
+        in_passing: bool = False,
+    ) -> None:
         if name not in names(repository):
             raise UsageError(
                 f"there is no remote '{name}'",
@@ -70,6 +78,8 @@ class Remote:
         if stall:  # git-config(1), http.lowSpeedLimit
             self._env["GIT_HTTP_LOW_SPEED_LIMIT"] = "1"
             self._env["GIT_HTTP_LOW_SPEED_TIME"] = str(STALL_SECONDS)
+        if in_passing:  # git(1): no terminal is asked for a name or a password
+            self._env["GIT_TERMINAL_PROMPT"] = "0"
         self.log_ref = repository.events_ref
         self.tracking = f"refs/esaa/remotes/{name}/events"
         self._arrivals = f"refs/esaa/incoming/{name}/"
@@ -277,10 +287,7 @@ class Remote:
         here = self._repository
         local = self._refs.read(self.log_ref)
         if local is None:
-            raise RepositoryError(
-                "there is no event log in this repository yet",
-                hint=f"run 'git esaa run' to start one, or 'git esaa fetch {self.name}'",
-            )
+            raise NoLog
         refs = {self.log_ref: local}
         branch = load_tip(here, local).state.run.branch
         if branch is not None:

@@ -21,8 +21,8 @@ from esaa_git.errors import (
     CorruptedError,
     KeyUnavailable,
     MismatchError,
+    NoLog,
     RefusedError,
-    RepositoryError,
 )
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.log import Attachments, ProposalRef, Tip
@@ -113,11 +113,7 @@ class GitEventLog:
         """
         target = self.refs.read(self.ref)
         if target is None:
-            raise RepositoryError(
-                "there is no event log in this repository yet",
-                hint="run 'git esaa init' for the contracts, then 'git esaa plan apply' or "
-                "'git esaa run'",
-            )
+            raise NoLog
         loaded = self._load(target)
         return loaded.state, loaded.contracts
 

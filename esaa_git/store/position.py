@@ -18,7 +18,7 @@ import pygit2
 
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.state import State
-from esaa_git.errors import CorruptedError, RepositoryError, UsageError
+from esaa_git.errors import CorruptedError, NoLog, UsageError
 from esaa_git.store.commitform import claimed_seq
 from esaa_git.store.eventcommit import EventCommit, read_commit, read_event_commit
 from esaa_git.store.files import write_atomically
@@ -80,10 +80,7 @@ def tip_of(repository: Repository) -> EventCommit:
     """
     target = repository.ref_target(repository.events_ref)
     if target is None:
-        raise RepositoryError(
-            "there is no event log in this repository yet",
-            hint="run 'git esaa run' to start one, or 'git esaa import' to take one in",
-        )
+        raise NoLog
     return read_event_commit(repository.read, target)
 
 

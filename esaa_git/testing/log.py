@@ -15,7 +15,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
-from esaa_git.errors import RepositoryError
+from esaa_git.errors import NoLog
 from esaa_git.ports.branch import BranchMove
 from esaa_git.ports.checks import Audit
 from esaa_git.ports.log import Attachments, ProposalRef, Tip
@@ -54,7 +54,7 @@ class MemoryEventLog:
     def load(self) -> tuple[State, Contracts]:
         self._loaded = self.repository.refs.get(EVENTS)
         if self._loaded is None:
-            raise RepositoryError("there is no event log in this repository yet")
+            raise NoLog
         last = self.recorded[self._loaded]
         return last.state, last.contracts
 

@@ -18,7 +18,7 @@ import pygit2
 from esaa_git.core import logid
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
-from esaa_git.errors import CorruptedError, RepositoryError
+from esaa_git.errors import CorruptedError, NoLog
 from esaa_git.ports.checks import Audit
 from esaa_git.ports.refs import RefStore
 from esaa_git.store import commitform
@@ -138,10 +138,7 @@ class Auditor:
         mark, pin = kept.mark, self._pin()
         tip = self._refs.read(self._repository.events_ref)
         if tip is None and mark is None and pin is None:
-            raise RepositoryError(
-                "there is no event log in this repository yet",
-                hint="run 'git esaa run' to start one, or fetch it from a remote",
-            )
+            raise NoLog
         anchor = Anchor(self._repository, mark, pin, self._settings.expected)
         since = None if self._full else self._since(mark)
         attempt_from = partial(_Attempt, self._repository, self._refs, self._settings, anchor, mark)

@@ -279,10 +279,12 @@ def test_tasks_are_listed_by_state_and_kind(applied: Project) -> None:
 
 def test_the_status_says_who_holds_what_and_what_waits(make: Make) -> None:
     project = make(task("T-1"), task("T-2", "spec"), kinds={"spec": {"review": "required"}})
-    assert "no event log yet" in project.ok("status")
+    assert "there is no event log in this repository yet" in project.ok("status")
     assert json.loads(project.ok("status", "--json")) == {
         "run": {"state": "idle"},
         "events": 0,
+        "message": "there is no event log in this repository yet",
+        "hint": "run 'git esaa run' to start one, or 'git esaa plan apply' to ask no agent yet",
         "consent": {"asked": 0, "granted": 0},
     }
     project.ok("plan", "apply")

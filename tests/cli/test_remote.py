@@ -151,7 +151,16 @@ def test_clone_of_what_is_not_there(team: Team, tmp_path: Path, git: Git) -> Non
 def test_a_second_log_is_not_begun(team: Team, tmp_path: Path, git: Git) -> None:
     git(tmp_path, "clone", "--quiet", str(team.server), "plain")
     plain = Project(tmp_path / "plain", git)
-    for arguments in (("init",), ("run",), ("plan", "apply")):
+    for words in ("status", "status --json", "doctor"):
+        said = plain.esaa(*words.split())
+        assert "the event log is not here; 'origin' has it" in said.out
+        assert "run 'git esaa fetch origin', then repeat the command" in said.out
+    for words in ("log", "verify", "show 1", "task list", "claim T-1", "replay", "context T-1"):
+        complaint = plain.fails(3, *words.split())
+        assert "error: the event log is not here; 'origin' has it" in complaint
+        assert "hint: run 'git esaa fetch origin', then repeat the command" in complaint
+    nothing = (("init",), ("run",), ("run", "--dry-run"), ("plan", "apply"), ("plan", "diff"))
+    for arguments in nothing:
         before = plain.files()
         complaint = plain.fails(3, *arguments)
         assert "'origin' has an event log already" in complaint
@@ -168,6 +177,9 @@ def test_a_remote_that_cannot_be_asked_does_not_keep_a_log_from_beginning(
 ) -> None:
     project = make_project(tmp_path / "project", git, task("T-1"))
     project.git("remote", "add", "origin", "../nowhere.git")
+    complaint = project.fails(3, "log")
+    assert "caused by: whether 'origin' has one is not known" in complaint
+    assert "hint: run 'git esaa fetch origin' when it can be reached" in complaint
     said = project.esaa("plan", "apply")
     assert said.code == 0, said.err
     assert "note: whether 'origin' has an event log already is not known" in said.err
