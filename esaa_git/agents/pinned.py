@@ -28,6 +28,9 @@ from esaa_git.sandbox import confinement
 VERSION_SECONDS: Final = 10
 """How long a tool may take to say its version."""
 
+UNWRITTEN: Final = b"still the example of git-esaa"
+"""Stands in the example that 'init' writes; a program that holds it was not written yet."""
+
 _PIN: Final = (
     "run 'git esaa plan diff' for what differs, and 'git esaa plan apply --restart' to pin"
 )
@@ -68,15 +71,26 @@ def names_pinned(agent: str, words: Sequence[str], context: AdapterContext) -> b
     """Answer whether a command acts by files of the tree, all of which are pinned.
 
     Raises:
-        AgentError: if one of them is not pinned, or stands where its copy cannot take its place.
+        AgentError: if one of them is not pinned, is the example that nobody has made their own,
+            or stands where its copy cannot take its place.
     """
     programs = context.programs
     if programs is None:
         return False
     found = _read(words, context)
     for at, path in found.files.items():
-        if programs.pin(path) is None:
+        pin = programs.pin(path)
+        if pin is None:
             raise _not_pinned(agent, found.words[at], path, context)
+        if UNWRITTEN in programs.content(pin):
+            raise agent_error(
+                agent,
+                f"program '{path}' is still the example, which does no task",
+                f"it holds the words '{UNWRITTEN.decode()}'",
+                "call your own agent in its 'work()' and delete the line with these words, or name "
+                "another program in .roadmap/agents_swarm.yaml; then run 'git esaa allow', and "
+                "'git esaa plan apply --restart' where a run is open, else 'git esaa run'",
+            )
     # Python alone is told where the copy of a module is.
     others = [path for path in found.modules if programs.pin(path) and not path.endswith(".py")]
     inside = (*found.hidden, *others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from esaa_git.errors import AgentError
+from esaa_git.resources import resource_path
 from tests.conftest import Git
 from tests.support.project import Document, Project, make_project, result, task, write
 
@@ -102,11 +104,25 @@ def test_a_program_that_is_still_to_be_written_may_begin_as_the_example(make: Ma
     project = make()
     entry = {"adapter": "command", "command": ["./.roadmap/agents/my-agent"]}
     project.swarm({"mine": entry}, {"impl": "mine"})
-    project.write(".roadmap/agents/example-agent", "#!/bin/sh\n", executable=True)
+    example = (resource_path("templates") / "default/agents/example-agent").read_text(
+        encoding="utf-8"
+    )
+    project.write(".roadmap/agents/example-agent", example, executable=True)
     said = project.fails(AgentError.exit_code, "run")
     agents = project.path / ".roadmap" / "agents"
-    assert f"hint: run 'cp {agents}/example-agent {agents}/my-agent'" in said
+    hint = f"cp {agents}/example-agent {agents}/my-agent"
+    assert f"hint: run '{hint}'" in said
     assert "agent 'mine': agent 'mine'" not in project.ok("doctor")
+    subprocess.run(hint.split(), check=True)
+    project.ok("allow", "--yes")
+    said = project.fails(AgentError.exit_code, "run")
+    assert "program '.roadmap/agents/my-agent' is still the example" in said
+    assert project.tip() is None
+    own = "".join(line for line in example.splitlines(True) if "still the example" not in line)
+    project.write(".roadmap/agents/my-agent", own, executable=True)
+    project.ok("allow", "--yes")
+    project.ok("run")
+    assert project.task("T-1").state == "done"
 
 
 def test_a_tasks_checks_are_shown_as_people_write_them(make: Make) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.agents.pinned import UNWRITTEN
 from esaa_git.core.answer import RenameFile
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.envelope import Envelope, decode, update_schemas
@@ -199,22 +200,33 @@ def test_a_key_that_was_cut_off_does_not_take_the_rest_of_an_answer_along() -> N
 # --------------------------------------------------------------------------- the example agent
 
 
-def test_the_example_agent_answers_with_a_valid_envelope_that_changes_nothing() -> None:
-    task = {"task_id": "T-1000", "kind": "spec", "title": "Über alles", "acceptance": ["One."]}
-    request = {"schema_version": "0.3.0", "attempt_id": "T-1000-A1", "task": task}
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE_AGENT)],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:replace"},
-        check=True,
-    )
-    envelope = decode(done.stdout, max_bytes=10_000)
+def test_the_example_agent_does_no_task_before_it_was_made_ones_own(tmp_path: Path) -> None:
+    lines = EXAMPLE_AGENT.read_bytes().splitlines(keepends=True)
+    (line,) = (line for line in lines if UNWRITTEN in line)
+    program = tmp_path / "my-agent"
+    program.write_bytes(b"".join(lines))
+    assert UNWRITTEN in _answered(program, returncode=1).stderr
+    program.write_bytes(b"".join(one for one in lines if one is not line))
+    envelope = decode(_answered(program).stdout, max_bytes=10_000)
     assert isinstance(envelope, Envelope)
     assert (envelope.action, envelope.task_id) == ("agent.result", "T-1000")
     assert envelope.attempt_id == "T-1000-A1"
     assert "Über alles" in envelope.payload.summary
     assert envelope.payload.file_updates is None
+
+
+def _answered(program: Path, returncode: int = 0) -> subprocess.CompletedProcess[bytes]:
+    task = {"task_id": "T-1000", "kind": "spec", "title": "Über alles", "acceptance": ["One."]}
+    request = {"schema_version": "0.3.0", "attempt_id": "T-1000-A1", "task": task}
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:replace"},
+        check=False,
+    )
+    assert done.returncode == returncode
+    return done
 
 
 def test_the_agents_of_a_new_project_are_one_program_to_be_written_beside_the_example() -> None:
