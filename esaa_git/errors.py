@@ -109,6 +109,13 @@ class RunHalted(EsaaError):
     exit_code = 8
 
 
+class ServiceUnavailable(RunHalted):
+    """The service behind an agent is away, longer than the run waits; the same command goes on."""
+
+    kind = "unavailable"
+    exit_code = 13
+
+
 class MismatchError(EsaaError):
     """Verification: well-formed history that does not add up to what it claims."""
 

@@ -73,7 +73,7 @@ def members(project: Project, sandbox: str) -> list[Member]:
 def _member(project: Project, entry: AgentEntry, contracts: Contracts) -> Member:
     from esaa_git.agents.registry import ADAPTERS
 
-    kinds = sorted(kind for kind, agent in contracts.swarm.kinds.items() if agent == entry.name)
+    kinds = sorted(kind for kind, names in contracts.swarm.kinds.items() if entry.name in names)
     found = Member(entry.name, entry.adapter, entry.settings.get("preset"), entry.model, kinds)
     try:
         adapter = project.make_agent(entry, contracts)

@@ -16,7 +16,7 @@ from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, plan_order, read_plan
 from esaa_git.app.sync import share, take_shared
 from esaa_git.app.work import Outcome, outcome_of
-from esaa_git.engine.options import Options, Stop
+from esaa_git.engine.options import MAX_WAIT_SECONDS, Options, Stop
 from esaa_git.errors import ConflictError, RunHalted, UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def run(
     agent: str | None = None,
     parallel: int = 1,
     overlap: bool = False,
+    wait: float = MAX_WAIT_SECONDS,
     remote: str | None = None,
     patience: float = 600,
     sandbox: str = "auto",
@@ -121,6 +122,8 @@ def run(
         agent: ask this agent, whatever the kind of task.
         parallel: let so many agents work at once, on tasks that may not write the same files.
         overlap: with `parallel`, also where they may.
+        wait: for how many seconds at most to do nothing, where a cooldown or a service that is
+            away is all there is to wait for.
         remote: work beside others on the log of this remote.
         patience: with `remote`, for how many seconds it may be out of reach.
         sandbox: what confines agents and checks: `auto`, `landlock`, `bubblewrap`, or `none`.
@@ -132,6 +135,7 @@ def run(
     Raises:
         UsageError: for less than one agent or attempt, or an unknown confinement.
         RunHalted: if the run is over and the plan has nothing new, or only a person can help.
+        ServiceUnavailable: if a service is away for longer than `wait`; the same call goes on.
         AgentError: if an agent cannot be asked at all.
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
     """
@@ -146,7 +150,7 @@ def run(
     if remote is not None:
         share(project, remote, patience, lambda: stop.cancelling)
     start(project, branch=branch, actor=actor, agent=agent)
-    options = Options(steps, task_id, agent, parallel, overlap)
+    options = Options(steps, task_id, agent, parallel, overlap, wait=wait)
     return work_through(project, options, observer=observer, stop=stop)
 
 
@@ -314,7 +318,10 @@ def _require_agents(
     ahead = [
         task for task in plan.tasks if task["kind"] in kinds and task["task_id"] not in done_before
     ]
-    names = {agent or task.get("agent") or contracts.swarm.for_kind(task["kind"]) for task in ahead}
+    names: set[str] = set()
+    for task in ahead:
+        named = agent or task.get("agent")
+        names.update((named,) if named else contracts.swarm.line_up(task["kind"]))
     for name in sorted(names):
         project.make_agent(contracts.swarm.agent(name), contracts).ready()
     for task in ahead:

@@ -37,11 +37,11 @@ INTERRUPTED = 130
 """The exit status of a run that a person stopped, as shells have it for SIGINT."""
 
 
-def _milliseconds(_context: click.Context, _option: click.Parameter, text: str) -> int:
+def _milliseconds(_context: click.Context, option: click.Parameter, text: str) -> int:
     from esaa_git.core.duration import duration_ms
 
     try:
-        return duration_ms(text, "--patience")
+        return duration_ms(text, f"--{option.name}")
     except ConfigurationError as error:
         raise click.BadParameter(f"{error.message}; {error.hint}") from error
 
@@ -67,6 +67,13 @@ def _milliseconds(_context: click.Context, _option: click.Parameter, text: str) 
 )
 @click.option("--overlap", is_flag=True, help="With --parallel: also where they may.")
 @click.option(
+    "--wait",
+    callback=_milliseconds,
+    default="PT1H",
+    metavar="TIME",
+    help="How long to do nothing for a cooldown, or for a service that is away (PT1H).",
+)
+@click.option(
     "--remote",
     metavar="NAME",
     help="Work beside others on the log of this remote: nothing counts before it is there.",
@@ -91,6 +98,7 @@ def run(
     agent: str | None,
     parallel: int,
     overlap: bool,
+    wait: int,
     remote: str | None,
     patience: int,
     sandbox: str,
@@ -108,6 +116,11 @@ def run(
     With --remote, any number of machines work on one plan, each in a clone of its own. An event
     is recorded when the remote has taken it, so no two have the same task; whoever finds nothing
     to do waits, and the run ends for all when it ends for one.
+
+    Where the service behind an agent is away (rate limit, quota, overload, no connection), no
+    attempt is spent: the agent rests, another one that its kind names takes over, and otherwise
+    the run waits, for --wait at most. Then it ends with exit code 13 and says until when;
+    'git esaa run' goes on.
 
     Ctrl-C lets the agents at work finish and starts no others; a second one ends them and gives
     their tasks back.
@@ -139,7 +152,7 @@ def run(
     start(project, branch=branch, actor=actor, agent=agent)
     if not as_json:
         say_unread(unread_in_force(project))
-    options = Options(steps, task_id, agent, parallel, overlap)
+    options = Options(steps, task_id, agent, parallel, overlap, wait=wait / 1000)
     with watching(quiet=as_json) as observer, _stopping(stop):
         result = work_through(project, options, observer=observer, stop=stop)
     if as_json:

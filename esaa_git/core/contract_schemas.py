@@ -143,8 +143,10 @@ _AGENT = {
 }
 """What is said of every agent. The rest are settings of its adapter, which has their schema."""
 
+_ONE_OR_MORE = {"oneOf": [NAME, {**array(NAME, least=1, most=10), "uniqueItems": True}]}
+
 SWARM = record(
-    {**_VERSION, "agents": _named(_AGENT), "kinds": _named(NAME, least=0)},
+    {**_VERSION, "agents": _named(_AGENT), "kinds": _named(_ONE_OR_MORE, least=0)},
     {"reviewers": _named(NAME, least=0), "pin": _PIN},
 )
 

@@ -145,10 +145,10 @@ class AgentEntry:
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """agents_swarm.yaml: who there is, and who does which kind of task."""
+    """agents_swarm.yaml: who there is, and who does which kind of task, first to last."""
 
     agents: Mapping[str, AgentEntry]
-    kinds: Mapping[str, str]
+    kinds: Mapping[str, tuple[str, ...]]
     reviewers: Mapping[str, str]
     pin_patterns: tuple[str, ...] = ()
 
@@ -169,15 +169,24 @@ class Swarm:
         entry = self.agents.get(name)
         return name if entry is None or entry.stands_for is None else entry.stands_for
 
-    def for_kind(self, kind: str) -> str:
-        """Return the name of the agent that does this kind of task."""
+    def line_up(self, kind: str, spent: int = 0) -> tuple[str, ...]:
+        """Return who does this kind of task, in the order in which they are asked.
+
+        Attempt N is for the Nth of the list, every later one for the last. Who cannot be asked now
+        is passed over, to the next and then from the first on.
+
+        Args:
+            spent: how many attempts on the task count so far.
+        """
         try:
-            return self.kinds[kind]
+            names = self.kinds[kind]
         except KeyError:
             raise ConfigurationError(
                 f"no agent does tasks of kind '{kind}'",
                 hint=f"name one under 'kinds' in .roadmap/{SWARM}, or use --agent NAME",
             ) from None
+        turn = min(spent, len(names) - 1)
+        return (*names[turn:], *names[:turn])
 
 
 class Contracts:
@@ -213,8 +222,9 @@ class Contracts:
                 self.profile(match.group(1))
         for kind in self.swarm.kinds:
             self.agent.kind(kind)
-        for agent in self.swarm.kinds.values():
-            self.swarm.agent(agent)
+        for names in self.swarm.kinds.values():
+            for agent in names:
+                self.swarm.agent(agent)
         self._check_reviewers()
 
     def _check_sizes(self) -> None:
@@ -243,7 +253,7 @@ class Contracts:
             swarm.agent(agent)
         reviewed = [name for name, kind in self.agent.kinds.items() if kind.review == "agent"]
         for kind in reviewed:
-            if kind not in swarm.reviewers or swarm.reviewers[kind] == swarm.kinds.get(kind):
+            if kind not in swarm.reviewers or swarm.reviewers[kind] in swarm.kinds.get(kind, ()):
                 raise ConfigurationError(
                     f"kind '{kind}' is reviewed by an agent, and {SWARM} names none that may",
                     cause="nobody approves their own work",
@@ -380,9 +390,11 @@ class Contracts:
                 entry.get("package"),
                 entry.get("stands_for"),
             )
-        return Swarm(
-            agents, document["kinds"], document.get("reviewers", {}), pin_patterns(SWARM, document)
-        )
+        kinds = {
+            kind: (names,) if isinstance(names, str) else tuple(names)
+            for kind, names in document["kinds"].items()
+        }
+        return Swarm(agents, kinds, document.get("reviewers", {}), pin_patterns(SWARM, document))
 
     def profile(self, agent: str) -> Mapping[str, Any] | None:
         """Return an agent's PARCER profile: persona, audience, rules, context and so on."""

@@ -43,7 +43,7 @@ def kinds_of(state: State, contracts: Contracts, lesson: Lesson) -> tuple[str, .
         return ()
     own = state.tasks[task_id].kind
     works_on = {own} | {
-        kind for kind, agent in contracts.swarm.kinds.items() if agent == lesson.recorded_by
+        kind for kind, agents in contracts.swarm.kinds.items() if lesson.recorded_by in agents
     }
     return tuple(sorted(works_on & set(lesson.kinds or (own,))))
 

@@ -50,6 +50,7 @@ class Cause(StrEnum):
     TIMED_OUT = "timed_out"
     CHANGES_REQUESTED = "changes_requested"
     RELEASED = "released"
+    UNAVAILABLE = "unavailable"
     ATTEMPTS_SPENT = "attempts_spent"
     ISSUE = "issue"
     DEPENDENCY = "dependency"
@@ -83,6 +84,7 @@ TABLE: tuple[Transition, ...] = (
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.TIMED_OUT, _T.TODO),
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.CHANGES_REQUESTED, _T.TODO),
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.RELEASED, _T.TODO),
+    Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.UNAVAILABLE, _T.TODO),
     # Blocked: attempts spent, a grave issue, or a dependency that is blocked by one.
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.ATTEMPTS_SPENT, _T.BLOCKED),
     Transition("task", _T.TODO, _UPDATE, Cause.ISSUE, _T.BLOCKED),
@@ -100,6 +102,7 @@ TABLE: tuple[Transition, ...] = (
     Transition("attempt", _A.ACTIVE, "output.rejected", None, _A.REJECTED),
     Transition("attempt", _A.ACTIVE, "attempt.timeout", None, _A.TIMED_OUT),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.RELEASED, _A.CANCELLED),
+    Transition("attempt", _A.ACTIVE, _UPDATE, Cause.UNAVAILABLE, _A.CANCELLED),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.ISSUE, _A.CANCELLED),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.DEPENDENCY, _A.CANCELLED),
     # Runs.

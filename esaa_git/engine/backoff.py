@@ -1,34 +1,58 @@
 """Backoff: what to wait for while others hold what is left, and for how long.
 
 Others are agents of another process, people who hold a claim or owe a review, and cooldowns. A
-worker waits for them all; where one machine works alone, people are told instead.
+worker waits for them all; where one machine works alone, people are told instead. A service that is
+away is waited for by either.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import TaskState
 from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.options import Stop
+from esaa_git.engine.options import Options, Stop
 from esaa_git.engine.pool import POLL_SECONDS, WorkerPool
-from esaa_git.engine.schedule import is_dispatched, is_spent
+from esaa_git.engine.proposer import agents_for
+from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
+from esaa_git.engine.review import awaiting_reviewer
+from esaa_git.engine.schedule import eligible, is_dispatched, is_spent
 from esaa_git.engine.work import Found
 from esaa_git.errors import RunHalted
-
-MAX_WAIT_SECONDS = 3600
-"""The longest cooldown that a run sits out."""
 
 
 class Backoff:
     """How one run waits: it says once what for, and wakes up for its own jobs."""
 
-    def __init__(self, engine: Engine, pool: WorkerPool[Found], stop: Stop) -> None:
+    def __init__(
+        self, engine: Engine, pool: WorkerPool[Found], options: Options, stop: Stop
+    ) -> None:
+        self.rests = Rests(engine.clock)
         self._engine = engine
         self._pool = pool
+        self._options = options
         self._stop = stop
         self._told = False
+        self._told_of: Rest | None = None
+
+    def rests_for(self, task: Task, contracts: Contracts) -> Rest | None:
+        """Return what keeps all who could work on a task; None where one of them may be asked."""
+        return self.rests.of_all(agents_for(task, contracts, self._options.agent))
+
+    def in_force(self, state: State, contracts: Contracts) -> Rest | None:
+        """Return the rest that ends first of those that something which could be done waits for."""
+        engine, only = self._engine, self._options.task_id
+        waiting = [
+            self.rests_for(task, contracts)
+            for task in eligible(state, contracts, engine.moment(state))
+            if only in (None, task.task_id)
+        ]
+        owed = awaiting_reviewer(engine, state, contracts)
+        waiting += [self.rests.of(name) for task, _, name in owed if only in (None, task.task_id)]
+        return first_to_end(rest for rest in waiting if rest is not None)
 
     def is_over(self) -> None:
         """There is something to do again, so that the next wait is told again."""
@@ -61,27 +85,45 @@ class Backoff:
         self._pool.next(self._engine.sharing.rest())
         self._engine.sharing.keep_up(idle=True)
 
-    def cool_down(self, state: State, contracts: Contracts) -> None:
-        """Sleep until a cooldown ends, or until we are stopped.
+    def cool_down(self, state: State, contracts: Contracts, rest: Rest | None) -> None:
+        """Sleep until a cooldown or a rest ends, or until we are stopped.
 
         Raises:
+            ServiceUnavailable: if a service is away for longer than the run waits.
             RunHalted: if there is none to wait for, naming who or what else is waited for.
         """
         engine = self._engine
         now = timestamp(engine.clock.now())
-        moments = _cooling(state, now)
-        if not moments:
+        moment = min(_cooling(state, now), default=None)
+        if rest is not None and (moment is None or _ends_before(rest, moment)):
+            self._sit_out(rest)
+            return
+        if moment is None:
             raise _nothing_to_do(state, contracts)
-        moment = min(moments)
         seconds = (instant(moment) - instant(now)).total_seconds()
-        if seconds > MAX_WAIT_SECONDS:
+        if seconds > self._options.wait:
             raise RunHalted(
                 f"the next attempt may start at {moment}", hint="run 'git esaa run' then"
             )
         engine.say(f"cooling down until {moment}")
-        while seconds > 0 and not self._stop.finishing:
-            engine.clock.sleep(min(seconds, POLL_SECONDS))
-            seconds = (instant(moment) - engine.clock.now()).total_seconds()
+        self._sleep_until(instant(moment))
+
+    def _sit_out(self, rest: Rest) -> None:
+        """Wait for the end of a rest, if all the waiting for this service is affordable."""
+        if rest.until is None or (rest.until - rest.since).total_seconds() > self._options.wait:
+            raise too_long(rest)
+        if rest is not self._told_of:
+            self._told_of = rest
+            self._engine.say(f"waiting{rest.words} for the service of {rest.agent}: {rest.reason}")
+        if self._engine.sharing is None:
+            self._sleep_until(rest.until)
+        else:
+            self.rest()
+
+    def _sleep_until(self, moment: datetime) -> None:
+        clock = self._engine.clock
+        while (seconds := (moment - clock.now()).total_seconds()) > 0 and not self._stop.finishing:
+            clock.sleep(min(seconds, POLL_SECONDS))
 
 
 def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
@@ -100,6 +142,10 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
         f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
         hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK'",
     )
+
+
+def _ends_before(rest: Rest, moment: str) -> bool:
+    return rest.until is not None and rest.until <= instant(moment)
 
 
 def _cooling(state: State, now: str) -> list[str]:

@@ -26,16 +26,17 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.idle import Idleness
 from esaa_git.engine.lease import Lease
+from esaa_git.engine.leftbehind import LeftBehind
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
-from esaa_git.engine.proposer import Dispatched, dispatch, release, resume
-from esaa_git.engine.review import awaiting_reviewer, dispatch_review, release_review
-from esaa_git.engine.schedule import Selection, is_dispatched, outcome
+from esaa_git.engine.proposer import Dispatched, dispatch
+from esaa_git.engine.review import awaiting_reviewer, dispatch_review
+from esaa_git.engine.schedule import Selection, outcome
 from esaa_git.engine.transaction import transact
 from esaa_git.engine.work import Found, Work, is_ready_to_close
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
-from esaa_git.ports.agent import Request
+from esaa_git.ports.agent import Answer, Request
 
 MAX_CONFLICTS = 8
 """How often an answer is taken up again after all tries to record it were lost against others."""
@@ -84,13 +85,16 @@ class _Decider:
         self._trouble: EsaaError | None = None
         self._stuck: set[str] = set()
         self._awaited: dict[str, int] = {}  # proposals that have not arrived, and up to which event
+        self._backoff = Backoff(engine, self._pool, options, stop)
         self._selection = Selection(
-            overlap=options.overlap, shared=engine.sharing is not None, order=options.order
+            overlap=options.overlap,
+            shared=engine.sharing is not None,
+            order=options.order,
+            rests=lambda *task: self._backoff.rests_for(*task) is not None,
         )
         self._idleness = Idleness(engine, options, self._selection)
-        self._left_behind: list[str] = []
+        self._left_behind = LeftBehind(engine, options.task_id)
         self._held_back: list[JobResult[Found]] = []
-        self._backoff = Backoff(engine, self._pool, stop)
         self._ending: int | None = None
         stop.wake = self._pool.wake
 
@@ -123,9 +127,10 @@ class _Decider:
                 return self._report
             if self._is_enough(state):
                 return self._report
-            ending = outcome(state, contracts)
+            rest = self._backoff.in_force(state, contracts)
+            ending = outcome(state, contracts) if rest is None else None
             if ending is None and not self._backoff.waits(state):
-                self._backoff.cool_down(state, contracts)
+                self._backoff.cool_down(state, contracts, rest)
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 
@@ -222,12 +227,13 @@ class _Decider:
         """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""
         engine = self._engine
         _, contracts = engine.log.load()
-        resumed = self._resume(state)
+        resumed = self._left_behind.resume(state)
         if resumed is not None:
             return resumed
-        owed = awaiting_reviewer(engine, state, contracts)
-        if owed is not None and self._options.task_id in (None, owed[0].task_id):
-            return dispatch_review(engine, *owed)
+        rests, only = self._backoff.rests, self._options.task_id
+        for owed in awaiting_reviewer(engine, state, contracts):
+            if only in (None, owed[0].task_id) and rests.of(owed[2]) is None:
+                return dispatch_review(engine, *owed)
         if self._options.steps is not None and self._made >= self._options.steps:
             return None
         now = engine.moment(state)
@@ -240,32 +246,12 @@ class _Decider:
         name = f"{task.task_id}-A{task.attempts_total + 1}"
         engine.registry.enter(name)
         try:
-            opened = dispatch(engine, task, self._options.agent)
+            opened = dispatch(engine, task, self._options.agent, rests)
         except BaseException:
             engine.registry.leave(name)
             raise
         self._made += 1
         return opened
-
-    def _resume(self, state: State) -> Dispatched | None:
-        """Take up again what a process was at work on that is gone: no attempt is lost with it."""
-        engine = self._engine
-        self._left_behind += engine.registry.left_behind()
-        while self._left_behind:
-            name = self._left_behind.pop(0)
-            if name in state.approvals:
-                release_review(engine, name, "the process that asked for it is gone")
-                continue
-            held = (state.tasks[task_id] for task_id in state.run.in_progress)
-            task = next((one for one in held if _is_dispatched_as(one, name)), None)
-            if task is None:
-                continue
-            if self._options.task_id not in (None, task.task_id):
-                release(engine, task.task_id, name, "the process that was at work on it is gone")
-                continue
-            engine.say(f"{name}: its process is gone, and it is taken up again")
-            return resume(engine, task)
-        return None
 
     def call_off(self, reason: str) -> None:
         """End everything that is at work, and give the tasks back."""
@@ -275,7 +261,8 @@ class _Decider:
             if ended is None:
                 continue
             work = self._end(ended.key)
-            if ended.error is not None or not self._came_in_time(work, ended.value):
+            away = isinstance(ended.value, Answer) and ended.value.unavailable is not None
+            if away or ended.error is not None or not self._came_in_time(work, ended.value):
                 self._give_back(work, reason)
 
     def _give_back(self, work: Work, reason: str) -> None:
@@ -311,6 +298,8 @@ class _Decider:
             if isinstance(ended.error, EsaaError):
                 self._trouble = self._trouble or ended.error
             return
+        if self._stands_down(work, ended.value):
+            return
         try:
             unproven = self._admit(work, work.take(ended.value))
         except ConflictError as error:
@@ -326,6 +315,20 @@ class _Decider:
             self._trouble = self._trouble or moved_too_often()
             return
         self._check(ended.key, unproven)
+
+    def _stands_down(self, work: Work, value: Found) -> bool:
+        """Answer whether an agent's service was away; nothing is spent then, and it rests."""
+        if not isinstance(value, Answer) or work.dispatched is None:
+            return False
+        agent, rests = work.dispatched.adapter.name, self._backoff.rests
+        if value.unavailable is None:
+            rests.end(agent)
+            return False
+        self._end(work.attempt_id)
+        rest = rests.begin(agent, value.unavailable, work.began)
+        self._made -= work.approval_id is None
+        self._observer.admitted(work.stand_down(self._engine, value, rest.until))
+        return True
 
     def _is_pressed(self, beside: Work | None = None) -> bool:
         """Answer whether an attempt's checks run that others' admissions have voided often.
@@ -432,8 +435,3 @@ class _Decider:
             return False
         work = self._work.get(attempt.attempt_id)
         return work is None or work.hangs(self._engine, attempt)
-
-
-def _is_dispatched_as(task: Task, attempt_id: str) -> bool:
-    attempt = task.active_attempt
-    return is_dispatched(task) and attempt is not None and attempt.attempt_id == attempt_id

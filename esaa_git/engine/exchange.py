@@ -149,8 +149,8 @@ class Admission:
     """What became of an answer.
 
     `kind` is `done`, `waiting` (for a review, a person's uncommitted work, or, where the
-    orchestrator's key is elsewhere, its next run), `rejected`,
-    `issue`, `noted` (a heartbeat or lesson) or `repeated`.
+    orchestrator's key is elsewhere, its next run), `rejected`, `unavailable` (its service was
+    away; no attempt is spent), `issue`, `noted` (a heartbeat or lesson) or `repeated`.
     """
 
     kind: str

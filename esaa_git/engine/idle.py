@@ -70,5 +70,9 @@ class Idleness:
             blocker = self._selection.blocked_first(state, contracts, now)
             if blocker is not None:
                 return "blocked", blocker.message
+            resting = self._selection.resting(state, contracts, now)
+            if resting:
+                first = f"'{resting[0].task_id}'"
+                return "rest", f"{first} waits for an agent whose service is away"
             return "steps", "--steps allows no other attempt"
         return "end", "no other task is left"

@@ -45,6 +45,7 @@ from esaa_git.core.events.fields import (
     Severity,
     TaskChanges,
     TaskDefinition,
+    Usage,
 )
 from esaa_git.core.events.operator_request import AnyRequest
 from esaa_git.core.events.output_rejected import Output
@@ -237,12 +238,16 @@ class ReleaseAttempt(Record):
 
     Attributes:
         attempt_id: only this attempt, else nothing is to be done; None for the one that is held.
+        until, usage: of an attempt whose service was `unavailable`, as the event has them.
     """
 
     task_id: str
     reason: str
     attempt_id: str | None = None
     by: str | None = None
+    unavailable: bool = False
+    until: str | None = None
+    usage: Usage | None = None
 
 
 class AskAgent(Record):

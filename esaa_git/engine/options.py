@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from esaa_git.core.machine import RunState
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.proposer import Dispatched
 from esaa_git.engine.schedule import BY_ID, PlanOrder
 from esaa_git.ports.checks import Audit
+
+MAX_WAIT_SECONDS: Final = 3600
+"""How long a run does nothing where nobody says otherwise."""
 
 
 @dataclass
@@ -81,6 +84,8 @@ class Options:
         parallel: how many agents may be at work at once.
         overlap: also where what they may write overlaps.
         order: which of the tasks that can be worked on goes first.
+        wait: for how many seconds at most nothing is done, where a cooldown or a service that is
+            away is all there is to wait for.
     """
 
     steps: int | None = None
@@ -89,3 +94,4 @@ class Options:
     parallel: int = 1
     overlap: bool = False
     order: PlanOrder = BY_ID
+    wait: float = MAX_WAIT_SECONDS

@@ -6,6 +6,7 @@ verifier, whatever it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,18 +23,30 @@ from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.laying import require_pinned
 from esaa_git.engine.request import branch_tip, build_request, request_for
+from esaa_git.engine.rests import Rests
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RunHalted
 from esaa_git.ports.agent import AgentAdapter, Answer, Request, ran_by
 
 
-def agent_for(task: Task, contracts: Contracts, override: str | None) -> AgentEntry:
-    """Return who works on the task: `--agent`, else the task's own agent, else its kind's."""
-    name = override or task.agent or contracts.swarm.for_kind(task.kind)
-    return contracts.swarm.agent(name)
+def agents_for(task: Task, contracts: Contracts, override: str | None) -> Sequence[str]:
+    """Return who may work on the task, first to last: `--agent`, else its own, else its kind's."""
+    named = override or task.agent
+    return (named,) if named else contracts.swarm.line_up(task.kind, task.attempts_used)
 
 
-def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
+def agent_for(
+    task: Task, contracts: Contracts, override: str | None, rests: Rests | None = None
+) -> AgentEntry:
+    """Return who works on the task: the first who does not rest."""
+    names = agents_for(task, contracts, override)
+    awake = (name for name in names if rests is None or rests.of(name) is None)
+    return contracts.swarm.agent(next(awake, names[0]))
+
+
+def dispatch(
+    engine: Engine, task: Task, override: str | None, rests: Rests | None = None
+) -> Dispatched:
     """Open an attempt on the task and record what its agent is asked; it is not asked yet.
 
     Raises:
@@ -42,7 +55,7 @@ def dispatch(engine: Engine, task: Task, override: str | None) -> Dispatched:
         ConflictError: if a person's uncommitted work would keep the answer waiting.
     """
     _, contracts = engine.log.load()
-    adapter = engine.make_agent(agent_for(task, contracts, override), contracts)
+    adapter = engine.make_agent(agent_for(task, contracts, override, rests), contracts)
     adapter.ready()
     ran_by(adapter)  # a tool is asked for its version before anything is locked
     checks = required_checks(task, contracts)
@@ -147,7 +160,6 @@ def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapt
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
     """Give a task back whose agent was never really asked; the attempt does not count."""
-
     given_up = ReleaseAttempt(task_id=task_id, reason=reason, attempt_id=attempt_id)
     transact(engine, lambda tx: tx.ask(given_up))
 

@@ -302,7 +302,7 @@ class _Replay:
         task = find_task(self._state(), payload.task_id)
         if payload.cause in (Cause.ACCEPTED, Cause.APPROVED):
             return self._closed(payload, task)
-        if payload.cause == Cause.RELEASED:
+        if payload.cause in (Cause.RELEASED, Cause.UNAVAILABLE):
             attempt = task.active_attempt
             old = str(payload.attempt_id)
             if attempt is None or attempt.attempt_id != self._ids.attempt(old):

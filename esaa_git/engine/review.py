@@ -9,7 +9,7 @@ quicker at any time. A task that needs a person is never shown to an agent.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from esaa_git.core import canonical, storage
@@ -42,8 +42,8 @@ MAX_DIFF = 100_000
 
 def awaiting_reviewer(
     engine: Engine, state: State, contracts: Contracts
-) -> tuple[Task, Approval, str] | None:
-    """Return a task whose result an agent may review now, the approval, and that agent's name."""
+) -> Iterator[tuple[Task, Approval, str]]:
+    """Yield the tasks whose result an agent may review now, the approval, and that agent's name."""
     now = engine.moment(state)
     for task_id in state.run.in_progress:
         task = state.tasks[task_id]
@@ -59,8 +59,7 @@ def awaiting_reviewer(
         ):
             continue
         if approval.tries < contracts.policy.max_attempts:
-            return task, approval, name
-    return None
+            yield task, approval, name
 
 
 def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -> Dispatched:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attempts_allowed, is_success
@@ -239,12 +239,21 @@ class Selection:
         overlap: take tasks up although what they may write overlaps.
         shared: other machines work on the same log.
         order: which of two that can be worked on goes first.
+        rests: answers whether all who could work on a task rest.
     """
 
-    def __init__(self, *, overlap: bool, shared: bool, order: PlanOrder = BY_ID) -> None:
+    def __init__(
+        self,
+        *,
+        overlap: bool,
+        shared: bool,
+        order: PlanOrder = BY_ID,
+        rests: Callable[[Task, Contracts], bool] = lambda _task, _contracts: False,
+    ) -> None:
         self._overlap = overlap
         self._shared = shared
         self._order = order
+        self._rests = rests
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
 
     def next(
@@ -259,7 +268,7 @@ class Selection:
             named = self._named(state, contracts, task_id, now)
             candidates = [] if named is None else [named]
         else:
-            candidates = eligible(state, contracts, now, self._order)
+            candidates = self._awake(state, contracts, now)
         running = at_work(state)
         free = (task for task in candidates if not self.in_the_way(task, contracts, running))
         return next(free, None)
@@ -269,9 +278,18 @@ class Selection:
         running = at_work(state)
         found = (
             (task, self.in_the_way(task, contracts, running))
-            for task in eligible(state, contracts, now, self._order)
+            for task in self._awake(state, contracts, now)
         )
         return [(task, other) for task, other in found if other is not None]
+
+    def resting(self, state: State, contracts: Contracts, now: str) -> list[Task]:
+        """Return what could be worked on if those who could do it did not rest."""
+        found = eligible(state, contracts, now, self._order)
+        return [task for task in found if self._rests(task, contracts)]
+
+    def _awake(self, state: State, contracts: Contracts, now: str) -> list[Task]:
+        found = eligible(state, contracts, now, self._order)
+        return [task for task in found if not self._rests(task, contracts)]
 
     def blocked_first(self, state: State, contracts: Contracts, now: str) -> Blocker | None:
         """Return what keeps the first of the tasks that are left from being worked on."""
@@ -283,7 +301,7 @@ class Selection:
         task = find_task(state, task_id)
         found = blocker(state, contracts, task, now)
         if found is None:
-            return task
+            return None if self._rests(task, contracts) else task
         cools = task.not_before is not None and now < task.not_before
         if task.state in (TaskState.DONE, TaskState.BLOCKED) or (
             task.state == TaskState.TODO and cools

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
-from esaa_git.core.event import instant
+from esaa_git.core import storage
+from esaa_git.core.event import instant, timestamp
+from esaa_git.core.events.base import decode
+from esaa_git.core.events.fields import Usage
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.engine.commit import try_admit
 from esaa_git.engine.effect import try_apply_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput
+from esaa_git.engine.intentions import ReleaseAttempt
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, release
 from esaa_git.engine.review import release_review, try_admit_review
+from esaa_git.engine.transaction import transact
 from esaa_git.ports.agent import Answer
 
 Found: TypeAlias = Answer | Proof | None
@@ -72,6 +78,28 @@ class Work:
             release_review(engine, self.approval_id, reason)
         else:
             release(engine, self.task_id, self.attempt_id, reason)
+
+    def stand_down(self, engine: Engine, answer: Answer, until: datetime | None) -> Admission:
+        """Give back what its agent could not do because the service behind it was away."""
+        assert self.dispatched is not None
+        assert answer.unavailable is not None
+        _, contracts = engine.log.load()
+        said = self.dispatched.output(answer)
+        reason = storage.redact(answer.unavailable.reason, said.storage(contracts))
+        if self.approval_id is not None:
+            release_review(engine, self.approval_id, reason)
+        else:
+            usage = decode(Usage, answer.usage) if answer.usage else None
+            gone = ReleaseAttempt(
+                task_id=self.task_id,
+                attempt_id=self.attempt_id,
+                reason=reason,
+                unavailable=True,
+                until=None if until is None else timestamp(until),
+                usage=usage,
+            )
+            transact(engine, lambda tx: tx.ask(gone))
+        return Admission("unavailable", self.task_id, self.attempt_id, reason)
 
     def hangs(self, engine: Engine, attempt: Attempt) -> bool:
         """Answer whether the agent should have been ended at its deadline, and was not.

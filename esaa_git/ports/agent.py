@@ -34,6 +34,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The service behind an agent could not answer: nobody's failed attempt.
+
+    Attributes:
+        reason: what it said, on one line.
+        seconds: after how long it wants to be asked again; None where it does not say.
+        needs_person: only a person can help (an account to be paid), so waiting is of no use.
+        hint: what a person can do, with a command where there is one.
+    """
+
+    reason: str
+    seconds: float | None = None
+    needs_person: bool = False
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back from an agent, unjudged.
 
@@ -49,6 +66,8 @@ class Answer:
         handed: variables of the user that the agent was given, and their values. What is a secret
             among them is redacted wherever it said it, and a file that holds one is not taken.
         left_out: what it made and its output does not hold: paths, a folder's with `/` at the end.
+        unavailable: its service was out of order: no attempt is spent, and the agent rests.
+            `failure` stands beside it.
     """
 
     output: bytes
@@ -62,6 +81,7 @@ class Answer:
     tries: Sequence[Mapping[str, Any]] = ()
     handed: Mapping[str, str] = field(default_factory=dict, repr=False)
     left_out: Sequence[str] = ()
+    unavailable: Unavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def test_the_contracts_of_a_new_project_are_typed() -> None:
         "critical": "halt",
     }
     assert (found.storage.request, found.storage.response) == ("full", "full")
-    assert found.swarm.for_kind("hotfix") == "agent-impl"
+    assert found.swarm.line_up("hotfix") == ("agent-impl",)
     assert found.swarm.agent("agent-qa").settings["timeout"] == 10 * 60 * 1000
     profile = found.profile("agent-impl")
     assert profile is not None
@@ -303,7 +303,10 @@ WRONG: list[tuple[Place, Any, str]] = [
     ((SWARM, "agents", "agent-qa", "folder"), "recorded", "agents/agent-qa"),
     ((SWARM, "agents", "agent-qa"), {"command": ["x"]}, "agents/agent-qa"),
     ((SWARM, "agents", "an agent"), {"adapter": "scripted", "folder": "x"}, "agents"),
-    ((SWARM, "kinds", "spec"), ["agent-spec"], "kinds/spec"),
+    ((SWARM, "kinds", "spec"), 7, "kinds/spec"),
+    ((SWARM, "kinds", "spec"), [], "kinds/spec"),
+    ((SWARM, "kinds", "spec"), ["agent-spec", "agent-spec"], "kinds/spec"),
+    ((SWARM, "kinds", "spec"), ["agent-spec", 7], "kinds/spec"),
     # PARCER_PROFILE
     ((PROFILE, "persona"), ["a developer"], "persona"),
     ((PROFILE, "rules"), "be good", "rules"),
@@ -414,4 +417,4 @@ def test_an_agent_that_is_asked_for_and_does_not_exist_is_named() -> None:
 
 def test_a_kind_without_an_agent_is_named_when_one_is_needed() -> None:
     with pytest.raises(ConfigurationError, match="no agent does tasks of kind 'poetry'"):
-        contracts().swarm.for_kind("poetry")
+        contracts().swarm.line_up("poetry")

@@ -69,7 +69,7 @@ def boundary_of(kind: str, contracts: Contracts) -> Boundary:
 def test_the_contracts_of_a_new_project_can_be_used_as_they_are() -> None:
     contracts = contracts_of(DEFAULT)
     contracts.check()
-    assert all(contracts.profile(name) for name in contracts.swarm.kinds.values())
+    assert all(contracts.profile(name) for (name,) in contracts.swarm.kinds.values())
     assert set(contracts.swarm.kinds) == set(contracts.agent.kinds)
 
 
@@ -233,7 +233,8 @@ def test_the_agents_of_a_new_project_are_one_program_to_be_written_beside_the_ex
     assert os.access(EXAMPLE_AGENT, os.X_OK)
     assert EXAMPLE_AGENT.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     swarm = contracts_of(DEFAULT).swarm
-    for agent in map(swarm.agent, swarm.kinds.values()):
+    for (name,) in swarm.kinds.values():
+        agent = swarm.agent(name)
         (program,) = agent.settings["command"]
         place = EXAMPLE_AGENT.with_name("my-agent")
         assert program == f"./.roadmap/{place.relative_to(DEFAULT)}"
@@ -386,7 +387,7 @@ def test_the_example_has_nine_tasks_without_a_review_or_a_limit_in_the_way() -> 
         assert task.acceptance
         assert not task.review
         assert CONTRACTS.agent.kind(task.kind).review == "none"
-        assert CONTRACTS.swarm.for_kind(task.kind) == f"agent-{task.kind}"
+        assert CONTRACTS.swarm.line_up(task.kind) == (f"agent-{task.kind}",)
 
 
 def test_every_task_has_one_recorded_answer_and_nobody_else_has() -> None:

@@ -247,7 +247,7 @@ def test_the_first_way_to_show_results_fails_the_tests_that_were_there_before(
 def test_the_reviewer_asks_for_changes_to_the_first_window_and_agrees_to_the_second() -> None:
     task = CALCULATOR.tasks["T-1080"]
     assert task.reviewer == "agent-review"
-    assert task.reviewer not in CALCULATOR.contracts.swarm.kinds.values()
+    assert (task.reviewer,) not in CALCULATOR.contracts.swarm.kinds.values()
     verdicts = {
         name: CALCULATOR.answer(f"{name}.review", review=True).payload.verdict
         for name in ("T-1080-A1", "T-1080")
@@ -284,7 +284,7 @@ def phases() -> list[list[str]]:
 def test_the_clinic_has_fifty_tasks_in_fifteen_phases_for_four_agents() -> None:
     assert [name for phase in phases() for name in phase] == list(CLINIC.tasks)
     assert (len(CLINIC.tasks), len(phases())) == (50, 15)
-    agents = {CLINIC.contracts.swarm.for_kind(task.kind) for task in CLINIC.tasks.values()}
+    agents = {CLINIC.contracts.swarm.line_up(task.kind)[0] for task in CLINIC.tasks.values()}
     assert agents == {"agent-spec", "agent-impl", "agent-qa", "agent-ops"}
 
 

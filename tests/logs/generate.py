@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events import EventNote, Health, RunNote, TaskNote
 from esaa_git.core.events.base import replace
@@ -33,7 +33,7 @@ from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.intentions import ReportIssue
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
-from esaa_git.ports.agent import Answer, Request
+from esaa_git.ports.agent import Answer, Request, Unavailable
 from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
 from esaa_git.testing.contracts import contracts, pipeline, task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -272,6 +272,23 @@ def released_and_stopped() -> History:
     return made.events
 
 
+def service_away() -> History:
+    """A service is away: the other agent of the kind takes over, and the first one rests."""
+    made = engine(given=contracts({(SWARM, "kinds", "spec"): ["agent-spec", "agent-qa"]}))
+
+    def away(request: Request) -> Answer:
+        made.clock.forward(seconds=20)
+        used = {"input_tokens": 300, "output_tokens": 20}
+        gone = Unavailable("status 529: overloaded", 30)
+        return Answer(b"", 0, gone.reason, usage=used, unavailable=gone)
+
+    made.answering["agent-spec"] = away
+    paced(made, oblige, seconds=20)
+    made.apply(task("T-1"), task("T-2"), task("T-3"))
+    cycle(made)
+    return made.events
+
+
 def rare_events() -> History:
     """What no ordinary run records: policy, health, a relinked effect, a failed verification."""
     made = engine()
@@ -388,6 +405,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         reviewed_by_an_agent,
         programs_pinned,
         released_and_stopped,
+        service_away,
         rare_events,
         bad_done_regresses,
         bad_foreign_result,

@@ -91,6 +91,8 @@ _ALL: Final = (
         issue_id="ISS-0001",
         blocked_by="T-0",
         changes={"kind": "impl", "title": "Another title", **_DEFINITION},
+        until=LATER,
+        usage=_USAGE,
     ),
     _orchestrator(
         "attempt.create",

@@ -14,6 +14,7 @@ from esaa_git.core.events.fields import (
     TaskChanges,
     TaskId,
     Timestamp,
+    Usage,
 )
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 ACTION = "task.update"
-_LOSES_ATTEMPT = frozenset({Cause.RELEASED, Cause.ISSUE, Cause.DEPENDENCY})
+_UNCOUNTED = frozenset({Cause.RELEASED, Cause.UNAVAILABLE})
+_LOSES_ATTEMPT = _UNCOUNTED | {Cause.ISSUE, Cause.DEPENDENCY}
 
 
 class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
-    """One step of a task by the state machine's table."""
+    """One step of a task by the state machine's table.
+
+    With `unavailable` go `until`, when its agent is asked again, and `usage`, what was used up.
+    """
 
     task_id: TaskId
     from_: TaskState
@@ -43,6 +48,8 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
     issue_id: IssueId | None = None
     blocked_by: TaskId | None = None
     changes: TaskChanges | None = None
+    until: Timestamp | None = None
+    usage: Usage | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task = draft.task(self.task_id)
@@ -91,7 +98,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
         if cause in _LOSES_ATTEMPT and task.active_attempt is not None:
             state = draft.step("attempt", task.active_attempt.state, ACTION, cause)
             task = replace(task, attempt=replace(task.active_attempt, state=state))
-            if cause == Cause.RELEASED:
+            if cause in _UNCOUNTED:
                 task = replace(task, attempts_used=task.attempts_used - 1)
         elif task.active_attempt is not None:
             raise Violation(

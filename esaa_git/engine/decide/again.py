@@ -85,6 +85,8 @@ def _update_again(state: State, contracts: Contracts, payload: TaskUpdate, actor
         reason=payload.reason,
         by=payload.by,
         changes=payload.changes,
+        until=payload.until,
+        usage=payload.usage,
         attempts_allowed=allowed,
         actor=actor,
     )

@@ -72,6 +72,9 @@ def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
         attempt is None or attempt.attempt_id != wanted.attempt_id
     ):
         return ()
+    if wanted.unavailable:
+        gone, usage = Cause.UNAVAILABLE, wanted.usage
+        return (update(task, gone, reason=wanted.reason, until=wanted.until, usage=usage),)
     mine = attempt is not None and attempt.agent == wanted.by and is_person(attempt.agent)
     actor = attempt.agent if attempt is not None and mine else ORCHESTRATOR
     return (update(task, Cause.RELEASED, reason=wanted.reason, by=wanted.by, actor=actor),)

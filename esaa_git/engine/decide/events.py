@@ -6,7 +6,7 @@ from esaa_git.core.answer import Lesson
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent, after
 from esaa_git.core.events import AnyPayload, LessonRecord, RunEnd, TaskUpdate
-from esaa_git.core.events.fields import TaskChanges
+from esaa_git.core.events.fields import TaskChanges, Usage
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, TaskState
@@ -61,6 +61,8 @@ def update(
     issue_id: str | None = None,
     blocked_by: str | None = None,
     changes: TaskChanges | None = None,
+    until: str | None = None,
+    usage: Usage | None = None,
     actor: str = ORCHESTRATOR,
 ) -> NewEvent:
     """Return the `task.update` of one row of the table."""
@@ -82,6 +84,8 @@ def update(
             issue_id=issue_id,
             blocked_by=blocked_by,
             changes=changes,
+            until=until,
+            usage=usage,
         ),
     )
 
