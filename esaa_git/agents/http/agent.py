@@ -14,11 +14,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from esaa_git.agents import outage
 from esaa_git.agents.adapter import Adapter, AdapterContext
 from esaa_git.agents.asking import plain
 from esaa_git.agents.http import wire
-from esaa_git.agents.http.dialects import DIALECTS, NotInDialect, read_body, service_error
-from esaa_git.agents.http.endpoint import UNPAID, Endpoint, redacted, redacted_body
+from esaa_git.agents.http.dialects import (
+    DIALECTS,
+    NotInDialect,
+    error_words,
+    read_body,
+    reported_status,
+    service_error,
+)
+from esaa_git.agents.http.endpoint import Endpoint, redacted, redacted_body
 from esaa_git.agents.http.prices import priced
 from esaa_git.agents.prompts import render
 from esaa_git.agents.providers import provider_of_host
@@ -30,7 +38,7 @@ from esaa_git.core.event import instant
 from esaa_git.core.events.spec import choice, integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
-from esaa_git.ports.agent import Answer, Ran, Request
+from esaa_git.ports.agent import Answer, Ran, Request, Unavailable
 from esaa_git.ports.consent import NamedFiles
 
 if TYPE_CHECKING:
@@ -115,8 +123,8 @@ class HttpAgent:
         """Send exactly `request.sent` and return what the model wrote, as an envelope.
 
         Raises:
-            AgentError: as `ready`; if the service cannot be reached; if it refuses the key, the
-                account, the address or the model; if it sends us elsewhere.
+            AgentError: as `ready`; if the service refuses the key, the address or the model; if it
+                sends us elsewhere; if its certificate is none.
         """
         from esaa_git.agents.http.client import Hopeless, ask
 
@@ -127,7 +135,7 @@ class HttpAgent:
                 self._call(request, key, began),
                 pause,
                 reason_of=lambda reply: _reason(reply, key),
-                is_hopeless=lambda reply: service_error(reply.body)[0] in UNPAID,
+                is_hopeless=lambda reply: outage.is_unpaid(_words(reply)),
             )
         except Hopeless as error:
             host = self._endpoint.host
@@ -143,12 +151,27 @@ class HttpAgent:
         reply = replace(reply, body=redacted_body(reply.body, key, is_answer=is_answer))
         if is_answer:
             return replace(self._read(reply, key), latency_ms=latency_ms, tries=tries)
-        code, said = service_error(reply.body)
-        location = redacted(reply.headers.get("location", ""), key)
-        self._endpoint.refuse(reply.status, code, said, location)
-        failure = f"the service refused the request: {_reason(reply, key)}"
-        detail = {"status": reply.status}
-        return Answer(b"", latency_ms, failure, RejectCode.AGENT_FAILED, detail, tries=tries)
+        refused = self._away(_reason(reply, key), reply.status, words=_words(reply))
+        if refused is None:
+            location = redacted(reply.headers.get("location", ""), key)
+            said = service_error(reply.body)
+            self._endpoint.refuse(reply.status, *said, location)
+            failure = f"the service refused the request: {_reason(reply, key)}"
+            refused = _failed(failure, reply.status)
+        return replace(refused, latency_ms=latency_ms, tries=tries)
+
+    def _reported(self, error: Any, key: str | None) -> Answer | None:
+        """Return what an error amounts to that came with a good status; None where it is ours.
+
+        Raises:
+            AgentError: if it refuses the key or the model.
+        """
+        status = reported_status(error)
+        words = redacted(error_words(error), key)
+        away = self._away(words, status)
+        if away is None and status is not None:
+            self._endpoint.refuse(status, "", words, "")
+        return away
 
     def _call(self, request: Request, key: str | None, began: float) -> Call:
         from esaa_git.agents.http.client import Call
@@ -174,30 +197,47 @@ class HttpAgent:
 
     def _given_up(self, asked: CallResult, deadline: str) -> Answer:
         """Return what it amounts to that every try failed, or that there was no time for one."""
-        tries = asked.tries
-        if tries and not any(failed.connected for failed in tries):
-            raise self._endpoint.error(
-                f"'{self._endpoint.host}' cannot be reached",
-                f"{tries[-1].reason} ({_counted(len(tries))})",
-                f"start the service, or correct 'url' in .roadmap/{SWARM} (it takes effect with "
-                "the next run)",
-            )
-        last = tries[-1] if tries else None
-        said = "" if last is None else f"{last.reason} ({_counted(len(tries))})"
-        if asked.late:
+        last = asked.tries[-1] if asked.tries else None
+        said = "" if last is None else f"{last.reason} ({_counted(len(asked.tries))})"
+        found: Answer | None
+        if last is None or asked.late:
             failure = f"did not answer before its deadline {deadline}"
             failure += f": {said}" if said else ""
+            found = Answer(b"", 0, failure, RejectCode.AGENT_TIMEOUT)
+        elif last.timed_out:
+            found = Answer(b"", 0, f"gave no answer: {said}", RejectCode.AGENT_TIMEOUT)
+        elif last.status == 0:
+            away = Unavailable(f"'{self._endpoint.host}': {said}")
+            if not last.connected:
+                where = f"start the service, or correct 'url' in .roadmap/{SWARM}"
+                reason = f"'{self._endpoint.host}' cannot be reached: {said}"
+                away = Unavailable(reason, hint=f"{where} (it takes effect with the next run)")
+            found = replace(_failed(away.reason), unavailable=away)
         else:
-            failure = f"gave no answer: {said}"
-        is_late = asked.late or (last is not None and last.timed_out)
-        return Answer(
-            b"",
-            0,
-            failure,
-            RejectCode.AGENT_TIMEOUT if is_late else RejectCode.AGENT_FAILED,
-            {"status": last.status} if last is not None and last.status else {},
-            tries=[failed.to_json() for failed in tries],
-        )
+            found = self._away(said, last.status, asked.retry_after)
+            assert found is not None, "what is tried again is said to be away"
+        return replace(found, tries=[failed.to_json() for failed in asked.tries])
+
+    def _away(
+        self,
+        said: str,
+        status: int | None,
+        seconds: float | None = None,
+        words: str | None = None,
+    ) -> Answer | None:
+        """Return the answer that the service is away, None where it does not say so.
+
+        Args:
+            said: what people are told.
+            seconds: after how long it wants to be asked again, by a header.
+            words: all that it said, its code included.
+        """
+        away = outage.found_in(words or said, self._context.clock.now(), status)
+        if away is None:
+            return None
+        after = away.seconds if seconds is None else seconds
+        away = replace(away, reason=f"'{self._endpoint.host}': {said}", seconds=after)
+        return replace(_failed(f"gave no answer: {said}", status), unavailable=away)
 
     def _read(self, reply: Reply, key: str | None) -> Answer:
         """Return what a reply with a good status says."""
@@ -209,12 +249,11 @@ class HttpAgent:
             reading = read_body(self._dialect, reply.body)
         except NotInDialect as error:
             said = f"the service did not answer in the form of {self._dialect.title}: {error}"
-            return Answer(
-                reply.body[:most],
-                0,
-                redacted(said, key),
-                RejectCode.AGENT_FAILED,
-                {"status": reply.status},
+            found = None
+            if error.error is not None:
+                found = self._reported(error.error, key)
+            return replace(
+                found or _failed(redacted(said, key), reply.status), output=reply.body[:most]
             )
         # Half of a surrogate pair may come out of a JSON string; the decoder has a word for it.
         written = reading.text.encode(errors="surrogatepass")
@@ -235,9 +274,18 @@ class HttpAgent:
         )
 
 
+def _failed(failure: str, status: int | None = None) -> Answer:
+    detail = {} if status is None else {"status": status}
+    return Answer(b"", 0, failure, RejectCode.AGENT_FAILED, detail)
+
+
 def _reason(reply: Reply, key: str | None) -> str:
     code, said = service_error(redacted_body(reply.body, key, is_answer=False))
     return excerpt(f"status {reply.status}: {said or code or 'it gives no reason'}", 400)
+
+
+def _words(reply: Reply) -> str:
+    return ": ".join(service_error(reply.body))
 
 
 def _counted(tries: int) -> str:

@@ -18,6 +18,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
+from esaa_git.agents.outage import is_away
 from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
 
@@ -30,13 +31,14 @@ except ImportError as _missing:
         hint="run 'python -m pip install \"esaa-git[http]\"', then repeat the command",
     ) from _missing
 
-RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may well succeed; 529 is Anthropic's "overloaded"."""
-
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 60.0
 """The wait doubles from one failed try to the next, and a random part of up to a half is left out,
-so that callers that failed together do not come back together."""
+so that callers that failed together do not come back together. A service that wants to be left
+alone for longer is not waited for here."""
+
+SHARE_OF_TRIES: Final = 0.5
+"""No further try begins after this part of the time: tries end well before the deadline."""
 
 CONNECT_SECONDS: Final = 30.0
 """How long one try waits for a connection."""
@@ -96,12 +98,14 @@ class FailedTry:
 class CallResult:
     """How it went: the reply that settled it, where there was one, and the tries that failed.
 
-    `late` says that the time ran out, be it in a try or in the wait for the next.
+    `late` says that the time ran out, and `retry_after` after how many seconds the service wants to
+    be asked again that the last try reached, where it says so.
     """
 
     reply: Reply | None
     tries: tuple[FailedTry, ...]
     late: bool = False
+    retry_after: float | None = None
 
 
 class Hopeless(Exception):
@@ -118,7 +122,7 @@ def ask(
     """Send the request until there is a reply that is no passing failure, or no more use in trying.
 
     Args:
-        reason_of: words for a reply with one of the statuses of `RETRIED`.
+        reason_of: words for a reply that says that the service is away (`outage.is_away`).
         is_hopeless: whether such a reply is one that a later try will get as well.
 
     Raises:
@@ -140,6 +144,8 @@ async def _ask(
     call: Call, reason_of: Callable[[Reply], str], is_hopeless: Callable[[Reply], bool]
 ) -> CallResult:
     failed: list[FailedTry] = []
+    began = time.monotonic()
+    none_after = began + SHARE_OF_TRIES * (call.until - began)
     is_here = is_loopback(call.url)
     async with httpx2.AsyncClient(
         verify=_certificates(is_needed=not (is_here and call.url.startswith("http:"))),
@@ -154,17 +160,19 @@ async def _ask(
                 return CallResult(None, tuple(failed), late=True)
             last = await _try(client, call, left)
             reply = last if isinstance(last, Reply) else None
-            if reply is not None and reply.status not in RETRIED:
+            if reply is not None and not is_away(reply.status):
                 return CallResult(reply, tuple(failed))
             if reply is not None and is_hopeless(reply):
                 return CallResult(reply, tuple(failed))
             if isinstance(last, Reply):
                 last = FailedTry(last.status, reason_of(last))
-            left = call.until - time.monotonic()
-            seconds = _wait(number, reply)
-            is_last = number == call.max_tries
-            if is_last or seconds >= left:
-                return CallResult(None, (*failed, last), late=left <= 0 or not is_last)
+            now = time.monotonic()
+            asked = None if reply is None else _retry_after(reply.headers)
+            seconds = _wait(number) if asked is None else asked
+            is_last = number == call.max_tries or now + seconds > none_after
+            if is_last or seconds > LONGEST_WAIT_SECONDS:
+                late = now >= call.until
+                return CallResult(None, (*failed, last), late=late, retry_after=asked)
             waited_ms = int(seconds * 1000)
             failed.append(
                 FailedTry(last.status, last.reason, waited_ms, last.connected, last.timed_out)
@@ -207,11 +215,8 @@ async def _post(client: httpx2.AsyncClient, call: Call) -> Reply:
     return Reply(response.status_code, dict(response.headers), bytes(body))
 
 
-def _wait(number: int, reply: Reply | None) -> float:
-    """Return the seconds until the next try: what the service asks for, or ever more."""
-    asked = None if reply is None else _retry_after(reply.headers)
-    if asked is not None:
-        return asked
+def _wait(number: int) -> float:
+    """Return the seconds until the next try, ever more."""
     longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (number - 1))
     return longest * random.uniform(0.5, 1.0)
 

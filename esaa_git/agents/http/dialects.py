@@ -8,7 +8,8 @@ answer is streamed: an envelope is of use only when it is complete.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,7 +27,16 @@ Body = dict[str, Any]
 
 
 class NotInDialect(Exception):
-    """A body that is no answer of the dialect; the message says what it is instead."""
+    """A body that is no answer of the dialect; the message says what it is instead.
+
+    Attributes:
+        error: what it reports, in whatever form the service has for that; None where it is no
+            report of an error.
+    """
+
+    def __init__(self, message: str, error: Any = None) -> None:
+        super().__init__(message)
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,35 @@ def read_body(dialect: Dialect, body: bytes) -> Reading:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
+        for value in _streamed(body):
+            _look_for_error(value)
         shown = excerpt(body[:200].decode(errors="replace"), 100)
         raise NotInDialect(f"its body is not JSON: {shown or 'it is empty'}") from error
-    if isinstance(value, dict) and value.get("error"):
-        raise NotInDialect(f"it reports an error: {_error_of(value)[1]}")
+    if isinstance(value, list) and len(value) == 1:
+        _look_for_error(value[0])
+    _look_for_error(value)
     return dialect.read(value)
+
+
+def _look_for_error(value: Any) -> None:
+    """Raise NotInDialect if an error is reported in the place of an answer."""
+    if not isinstance(value, dict):
+        return
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    for reports in (value, choice):
+        if isinstance(reports, dict) and reports.get("error"):
+            raise NotInDialect(f"it reports an error: {_error_of(reports)[1]}", reports["error"])
+
+
+def _streamed(body: bytes) -> Iterator[Any]:
+    """Yield what the events of a stream say that nobody asked for."""
+    for line in body.splitlines():
+        if line.startswith(b"data:"):
+            try:
+                yield json.loads(line[5:])
+            except (ValueError, RecursionError):
+                continue
 
 
 def service_error(body: bytes) -> tuple[str, str]:
@@ -92,13 +126,43 @@ def service_error(body: bytes) -> tuple[str, str]:
     return _error_of(value)
 
 
+def reported_status(error: Any) -> int | None:
+    """Return the HTTP status that an error names, which came with another one."""
+    if not isinstance(error, dict):
+        return None
+    for name in ("code", "status", "status_code", "statusCode"):
+        number = str(error.get(name))
+        if re.fullmatch("[45][0-9]{2}", number):
+            return int(number)
+    kinds = {error.get(name) for name in ("code", "type") if isinstance(error.get(name), str)}
+    return next((status for kind, status in _STATUS_OF.items() if kind in kinds), None)
+
+
+_STATUS_OF: Final = {
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+}
+
+
+def error_words(error: Any) -> str:
+    """Return code and message of a reported error, for who looks for words in them."""
+    code, said = _error_of(error)
+    return f"{code}: {said}" if code else said
+
+
 def _error_of(value: Any) -> tuple[str, str]:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     error = value.get("error", value) if isinstance(value, dict) else value
     if isinstance(error, dict):
-        code = error.get("code") or error.get("type")
+        codes = (error.get(name) for name in ("code", "type", "status"))
+        code = next((code for code in codes if isinstance(code, str)), "")
         said = error.get("message") or error.get("detail")
         if isinstance(said, str):
-            return (code if isinstance(code, str) else ""), excerpt(said, _MOST_SAID)
+            return code, excerpt(said, _MOST_SAID)
     if isinstance(error, str):
         return "", excerpt(error, _MOST_SAID)
     return "", excerpt(json.dumps(error, ensure_ascii=False), _MOST_SAID)
@@ -184,7 +248,7 @@ def _read_responses(value: Any) -> Reading:
         details = value.get("incomplete_details")
         reason = (details.get("reason") if isinstance(details, dict) else None) or status
     elif status not in ("completed", None):
-        raise NotInDialect(f"its status is '{excerpt(str(status), 40)}'")
+        raise NotInDialect(f"its status is '{excerpt(str(status), 40)}'", value.get("error"))
     return _reading(
         "".join(_text_of(part, "output_text") for part in parts),
         refusal=refused[0] if refused else None,

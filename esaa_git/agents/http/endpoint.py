@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from esaa_git.agents.adapter import agent_error
+from esaa_git.agents.outage import is_unknown_model
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
@@ -18,18 +20,20 @@ SECRET_LENGTH: Final = 16
 """A key at least so long is redacted in what a model wrote. A shorter one is none (local servers
 take words like `none`), and might be a word of the answer."""
 
-UNPAID: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-"""Codes of a 429 that stays one until its account is paid."""
-
 _BLOT: Final = "***"
 
-# Statuses that no attempt should be spent on: the entry, the key or the account is wrong.
+# Statuses that no attempt should be spent on: the entry or the key is wrong.
 _OURS: Final = {
     401: "refuses the key",
-    402: "wants to be paid",
     403: "refuses access",
     404: "knows no such address or model",
 }
+
+_BAD_KEY: Final = re.compile(
+    r"api[_ ]key[_ ](?:not[_ ]valid|invalid|expired)"
+    r"|(?:invalid|incorrect|expired|wrong)[_ ]api[_ ]key",
+    re.IGNORECASE,
+)
 
 _NEXT_RUN: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 
@@ -100,12 +104,18 @@ class Endpoint:
                 f"to '{excerpt(_without_secrets(location))}'",
                 f"correct 'url' {_NEXT_RUN}",
             )
-        if status in _OURS or code in UNPAID:
-            means = _OURS.get(status, _OURS[402])
+        # Some say by 400 what others have a status for.
+        words = f"{code}: {said}"
+        meant = status
+        if status in (400, 422) and _BAD_KEY.search(words):
+            meant = 401
+        elif status in (400, 422) and is_unknown_model(words):
+            meant = 404
+        if meant in _OURS:
             raise self.error(
-                f"'{self.host}' {means} (status {status})",
+                f"'{self.host}' {_OURS[meant]} (status {status})",
                 said or "it gives no reason",
-                self._hint(status),
+                self._hint(meant),
             )
 
     def error(
@@ -120,9 +130,7 @@ class Endpoint:
         if status in (401, 403):
             key = "the key" if name is None else f"${name}"
             return f"see that {key} is one that may use '{self.model}', then run it again"
-        if status == 404:
-            return f"correct 'url' or 'model' {_NEXT_RUN}"
-        return "look after the account at the service, then run it again"
+        return f"correct 'url' or 'model' {_NEXT_RUN}"
 
     def _parts(self) -> SplitResult:
         try:
