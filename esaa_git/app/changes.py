@@ -93,14 +93,5 @@ def _checkout(project: Project) -> Path:
 
 
 def _as_git_would_store(project: Project, data: bytes, path: str) -> bytes:
-    from esaa_git.store.program import run_git
-
-    oid = run_git(
-        _checkout(project),
-        "hash-object",
-        "-w",
-        f"--path={path}",
-        "--stdin",
-        input=data,
-    )
+    oid = project.repository.git("hash-object", "-w", f"--path={path}", "--stdin", input=data)
     return project.repository.read(oid.decode().strip())[1]

@@ -21,7 +21,7 @@ from esaa_git.core.asks import Ask, digest_of
 from esaa_git.core.printable import ascii_visible, visible
 from esaa_git.errors import NotAllowed
 from esaa_git.floor import path_fault, variable_fault
-from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.repository import Repository, open_again
 
 if TYPE_CHECKING:
     from esaa_git.core.agent_contract import Check
@@ -44,7 +44,7 @@ class LocalConsent:
     """
 
     def __init__(self, repository: Repository) -> None:
-        self._folder = repository.git_dir
+        self._own = repository
         self._lock = Lock()
 
     def require_agent(
@@ -124,7 +124,7 @@ class LocalConsent:
         return f"; {VARIABLE} or {SETTING} agrees to {shown}, and asked is {digest_of(asks)}"
 
     def _repository(self) -> Repository:
-        return open_repository(self._folder)
+        return open_again(self._own)
 
 
 class TrialConsent:

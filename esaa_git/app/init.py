@@ -160,7 +160,7 @@ def _who(project: Project) -> str:
     """Return the person who works here, as a line of allowed_signers can name them."""
     person = project.repository.person()
     if not is_person(person):
-        person = project.repository.setting("user.email") or person
+        person = project.repository.identity("author")[1] or person
     if not is_person(person) or re.fullmatch(NAME, person) is None:
         raise UsageError(
             f"'{person}' cannot name a person in the contracts",

@@ -17,7 +17,7 @@ import pygit2
 from esaa_git.beneath import Obstacle, files_under
 from esaa_git.core.asks import ABSENT
 from esaa_git.core.programs import AGENTS, MAX_PROGRAMS, Programs
-from esaa_git.errors import EsaaError
+from esaa_git.errors import EsaaError, RepositoryError
 from esaa_git.firstline import LONGEST
 from esaa_git.sandbox.programs import search_path
 from esaa_git.store.repository import Repository
@@ -133,7 +133,7 @@ class RepositoryFiles:
                 commit = self._repository.raw.get(self._commit)
                 return str(commit.peel(pygit2.Tree).id)  # type: ignore[union-attr]
             return ABSENT if self.root is None else tracked_tree(self._repository)
-        except (AttributeError, KeyError, ValueError, pygit2.GitError):
+        except (AttributeError, KeyError, ValueError, pygit2.GitError, RepositoryError):
             return ABSENT
 
     def of_agents(self) -> Sequence[tuple[str, str]]:

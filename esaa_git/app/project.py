@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from esaa_git.app.observer import Observer, Silent
 from esaa_git.errors import EsaaError, MismatchError, UsageError
-from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.repository import Repository, open_again, open_repository
 
 if TYPE_CHECKING:
     from esaa_git.agents.agreed import AgreedAgent
@@ -290,7 +290,7 @@ class Project:
         from esaa_git.checkout.workspace import GitWorkspaces
         from esaa_git.store.trees import GitBlobs, GitTrees
 
-        repository = open_repository(self.repository.git_dir)
+        repository = open_again(self.repository)
         context = AdapterContext(
             root=self.repository.workdir,
             trees=GitTrees(repository),
@@ -319,12 +319,12 @@ class Project:
         from esaa_git.agents.checks import ConfinedChecker
         from esaa_git.checkout.workspace import GitWorkspaces
 
-        folder = self.repository.git_dir
+        here = self.repository
         checker = ConfinedChecker(
-            lambda: GitWorkspaces(open_repository(folder)),
+            lambda: GitWorkspaces(open_again(here)),
             self.sandbox,
             self.repository.workdir,
-            lambda path: open_repository(folder).tracks(path),
+            lambda path: open_again(here).tracks(path),
         )
         return AgreedChecker(checker, self.consent)
 

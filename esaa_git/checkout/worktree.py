@@ -29,6 +29,11 @@ _REFUSAL = re.compile(
     "|resolve your current index"
 )
 
+# An index that stands for folders (git-sparse-checkout(1), "INTERNALS - SPARSE INDEX") is read and
+# written as one of files: two trees of some paths cannot be merged into the other. The person's
+# next command makes it sparse again.
+_WHOLE_INDEX = ("-c", "index.sparse=false")
+
 # Stands for a file that is yet to be written: no content has this id.
 UNWRITTEN = TreeEntry(MODE_FILE, "")
 
@@ -375,6 +380,7 @@ class Worktree:
             f"--git-dir={self.git_dir}",
             f"--work-tree={self.folder}",
             "--literal-pathspecs",
+            *_WHOLE_INDEX,
             *arguments,
             input=None if input is None else bytes_of(input),
             env=env,

@@ -407,8 +407,7 @@ class Remote:
 
     def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
         # A relative URL is one from the top of the checkout, as for git itself.
-        folder = self._repository.workdir or self._repository.git_dir
-        return run_git(folder, *arguments, timeout=timeout, env=self._env)
+        return self._repository.git(*arguments, timeout=timeout, env=self._env)
 
 
 def names(repository: Repository) -> list[str]:

@@ -1,18 +1,85 @@
 """What is git's to say of a repository: its folders, settings and attributes, and its work trees.
 
-libgit2 answers here, or the small files that git keeps for it (gitrepository-layout(5)), since a
-command asks often and a process costs milliseconds. No other module reads them.
+The git program is asked where a repository is, once for each opening (`find`), and for its
+settings, once for each state of the files that they come from (`esaa_git.store.settings`): libgit2
+knows neither `git -c` nor half of git's variables, and no sparse index. Other work trees are read
+from the small files that git keeps of them (gitrepository-layout(5)). No other module reads those.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pygit2
+
+from esaa_git.store.objects import bytes_of, name_of
+from esaa_git.store.program import GitFailed, run_git
+from esaa_git.store.settings import Settings, is_on
+
+_SAID = re.compile(rb"(.*)\n(true|false)\n(.*?)\n?", re.DOTALL)
+
+_OBEYED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_IMPLICIT_WORK_TREE")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A repository's git directory, and its work tree; None where it has none that is known."""
+
+    git_dir: Path
+    workdir: Path | None
+
+    def again(self) -> pygit2.Repository:
+        """Return a handle of libgit2, for one thread, that goes by these places."""
+        raw = pygit2.Repository(os.fspath(self.git_dir))
+        if self.workdir is not None:
+            raw.workdir = os.fspath(self.workdir)
+        return raw
+
+
+def find(folder: Path, *, obeys: bool = False) -> Places:
+    """Ask git which repository holds a folder, and where its work tree is.
+
+    Args:
+        obeys: go by GIT_DIR, GIT_WORK_TREE and GIT_COMMON_DIR, as a command of git's own does.
+
+    Raises:
+        GitFailed: with what git says, if it finds none, or none that it may use.
+    """
+    given = {name: os.environ[name] for name in _OBEYED if name in os.environ} if obeys else {}
+    found, is_bare = _places(folder, given)
+    if is_bare or found.workdir is not None:
+        return found
+    # Inside of a git directory, whose work tree is above it, or is the one that is linked to it.
+    link = found.git_dir / "gitdir"
+    above = Path(name_of(link.read_bytes()).rstrip("\n")) if link.is_file() else found.git_dir
+    try:
+        seen, _ = _places(above.parent, {})
+    except GitFailed:
+        return found
+    return seen if seen.git_dir == found.git_dir else found
+
+
+def _places(folder: Path, given: Mapping[str, str]) -> tuple[Places, bool]:
+    asked = ("--absolute-git-dir", "--is-bare-repository", "--show-toplevel")
+    try:
+        said = run_git(folder, "rev-parse", *asked, env=given)
+    except GitFailed as error:
+        said = error.output  # the first two, where only the last has no answer
+        if _SAID.fullmatch(said) is None:
+            raise
+    found = _SAID.fullmatch(said)
+    assert found is not None
+    git_dir, is_bare, top = found.groups()
+    workdir = None if top in (b"", git_dir) else Path(name_of(top))
+    return Places(Path(name_of(git_dir)), workdir), is_bare == b"true"
+
+
+_VALUES: Mapping[str, bool | None] = {"unspecified": None, "set": True, "unset": False}
 
 
 def common_dir(git_dir: Path) -> Path:
@@ -42,15 +109,18 @@ class WorkTree:
 
 
 class Layout:
-    """One repository, as git has set it up."""
+    """One repository, as git has set it up.
 
-    def __init__(self, raw: pygit2.Repository) -> None:
+    Args:
+        places: where git says that it is; by default where libgit2 takes it to be.
+    """
+
+    def __init__(self, raw: pygit2.Repository, places: Places | None = None) -> None:
         self.raw = raw
-
-    @cached_property
-    def git_dir(self) -> Path:
+        top = None if raw.is_bare else Path(raw.workdir)
+        self.places = places or Places(Path(raw.path), top)
+        self.git_dir = Path(raw.path)
         """The `.git` of this worktree."""
-        return Path(self.raw.path)
 
     @cached_property
     def common_dir(self) -> Path:
@@ -60,7 +130,34 @@ class Layout:
     @property
     def workdir(self) -> Path | None:
         """The checkout, or None in a bare repository."""
-        return None if self.raw.is_bare else Path(self.raw.workdir)
+        return self.places.workdir
+
+    def git(
+        self,
+        *arguments: str,
+        input: bytes | None = None,  # noqa: A002 - as run_git
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        settings: bool = True,
+    ) -> bytes:
+        """Run git on this repository, at the top of its checkout, and return what it prints.
+
+        Raises:
+            GitFailed: as `run_git` does.
+            RepositoryError: as `run_git` does.
+        """
+        where = [f"--git-dir={self.git_dir}"]
+        if self.workdir is not None:
+            where.append(f"--work-tree={self.workdir}")
+        folder = self.workdir or self.git_dir
+        return run_git(
+            folder,
+            *(*where, *arguments),
+            input=input,
+            env=env,
+            timeout=timeout,
+            settings=settings,
+        )
 
     def tracks(self, path: str) -> bool:
         """Answer whether an absolute path is, or leads to, a file of the checkout in its index."""
@@ -70,34 +167,52 @@ class Layout:
         for place in (Path(path), Path(os.path.realpath(path))):
             for above in (top, top.resolve()):
                 if place.is_relative_to(above):
-                    return place.relative_to(above).as_posix() in self.raw.index
+                    inside = place.relative_to(above).as_posix()
+                    found = self.git("--literal-pathspecs", "ls-files", "-z", "--", inside)
+                    return bytes_of(inside) in found.split(b"\0")
         return False
+
+    @cached_property
+    def _settings(self) -> Settings:
+        own = (self.common_dir / "config", self.git_dir / "config.worktree")
+        return Settings(self._list_settings, self.workdir or self.git_dir, own)
+
+    def _list_settings(self) -> bytes:
+        return self.git("config", "--list", "-z", "--show-origin", settings=False)
 
     def setting(self, name: str) -> str | None:
         """Return one value of the git configuration."""
-        try:
-            return str(self.raw.config[name])
-        except KeyError:
-            return None
+        found = self._settings.all(name)
+        return found[-1] if found else None
+
+    def settings(self, name: str) -> list[str]:
+        """Return every value of a setting that may have several."""
+        return list(self._settings.all(name))
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a setting that is on or off."""
+        found = self.setting(name)
+        return default if found is None else is_on(found)
+
+    def identity(self, role: str) -> tuple[str | None, str | None]:
+        """Return name and e-mail address of the person, as far as git was told (git-commit(1)).
+
+        Args:
+            role: `author` or `committer`.
+        """
+        found = []
+        for part in ("name", "email"):
+            value = os.environ.get(f"GIT_{role}_{part}".upper())
+            value = value or self.setting(f"{role}.{part}") or self.setting(f"user.{part}")
+            if part == "email" and not self.flag("user.useConfigOnly", False):
+                value = value or os.environ.get("EMAIL")
+            found.append(value or None)
+        return found[0], found[1]
 
     def local_setting(self, name: str) -> str | None:
         """Return one value of the repository's own configuration."""
         config = pygit2.Config(str(self.common_dir / "config"))
         return str(config[name]) if name in config else None
-
-    def settings(self, name: str) -> list[str]:
-        """Return every value of a setting that may have several."""
-        try:
-            return [str(value) for value in self.raw.config.get_multivar(name)]
-        except KeyError:
-            return []
-
-    def flag(self, name: str, default: bool) -> bool:
-        """Return a setting that is on or off."""
-        try:
-            return self.raw.config.get_bool(name)
-        except KeyError:
-            return default
 
     def set_local(self, name: str, value: str) -> None:
         """Write one value into the repository's own configuration."""
@@ -123,14 +238,24 @@ class Layout:
 
         None is unspecified, and True and False are set and unset.
         """
-        return self.raw.get_attr(path, name)
+        return self.attributes([path], name)[0]
+
+    def attributes(self, paths: Sequence[str], name: str) -> list[bool | str | None]:
+        """Return an attribute of each of these paths, as `attribute` does."""
+        # Out of a sparse checkout's cone, git would say nothing of them (attr.c).
+        said = self.git(
+            *("-c", "core.sparseCheckout=false", "check-attr", "-z", "--stdin", name),
+            input=b"".join(bytes_of(path) + b"\0" for path in paths),
+        )
+        return [_VALUES.get(value, value) for value in name_of(said).split("\0")[2::3]]
 
     @cached_property
     def main(self) -> Layout:
         """The repository as its main work tree has it; itself, where this is no linked one."""
         if self.common_dir == self.git_dir:
             return self
-        return Layout(pygit2.Repository(str(self.common_dir)))
+        places = find(self.common_dir)
+        return Layout(places.again(), places)
 
     def work_trees(self) -> Iterator[WorkTree]:
         """Yield what `git worktree list` does, at the cost of a few small files and no process."""

@@ -32,7 +32,7 @@ from esaa_git.store.durability import sync_file, sync_folders
 from esaa_git.store.files import write_atomically
 from esaa_git.store.objectfolder import ObjectFolder, PackIndex, Usage
 from esaa_git.store.program import run_git
-from esaa_git.store.repository import Repository, open_repository
+from esaa_git.store.repository import Repository, open_again
 from esaa_git.store.residue import remove as remove_residue
 from esaa_git.store.tip import load_tip
 
@@ -411,7 +411,7 @@ class Housekeeper:
 
     def _work(self) -> None:
         try:
-            maintain(open_repository(self._repository.git_dir))
+            maintain(open_again(self._repository))
         except EsaaError as error:
             self._failure = f"{error.message} ({error.cause})" if error.cause else error.message
         except OSError as error:

@@ -82,6 +82,7 @@ def run_git(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     holding: Sequence[int] = (),
+    settings: bool = True,
 ) -> bytes:
     """Run git in the folder and return what it prints on standard output.
 
@@ -91,6 +92,7 @@ def run_git(
         timeout: seconds after which git is ended, for what is only asked in passing.
         holding: open files that git keeps open for us: what is locked through them stays locked
             as long as git is at work, also where we are killed meanwhile.
+        settings: whether settings of ours go before the person's; not where git is asked for those.
 
     Raises:
         GitFailed: if git ends with another status than 0; the cause is what it said on standard
@@ -100,7 +102,7 @@ def run_git(
     streams: dict[str, Any] = {"input": b"" if input is None else input, "timeout": timeout}
     if holding:
         streams["pass_fds"] = holding
-    return _run(folder, arguments, env or {}, streams).stdout
+    return _run(folder, arguments, env or {}, streams, settings=settings).stdout
 
 
 def stream_git(folder: Path, *arguments: str, source: IO[bytes], target: IO[bytes]) -> None:
@@ -113,10 +115,15 @@ def stream_git(folder: Path, *arguments: str, source: IO[bytes], target: IO[byte
 
 
 def _run(
-    folder: Path, arguments: tuple[str, ...], env: Mapping[str, str], streams: dict[str, Any]
+    folder: Path,
+    arguments: tuple[str, ...],
+    env: Mapping[str, str],
+    streams: dict[str, Any],
+    *,
+    settings: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", str(folder)]
-    for setting in (*_SETTINGS, *git_settings()):
+    for setting in (*_SETTINGS, *git_settings()) if settings else ():
         command += ["-c", setting]
     try:
         done: subprocess.CompletedProcess[bytes] = subprocess.run(

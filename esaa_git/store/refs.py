@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import pygit2
 
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
@@ -264,16 +263,22 @@ def _is_logged(repository: Repository, name: str) -> bool:
     return name == "HEAD" or name.startswith(_LOGGED)
 
 
+_REFUSED = re.compile("[<>\0]")
+"""What git leaves out of a name and an address (git-commit(1), "COMMIT INFORMATION")."""
+
+
 def _append(repository: Repository, log: Path, move: RefMove) -> None:
-    try:
-        who = repository.raw.default_signature
-    except (KeyError, pygit2.GitError):
-        who = pygit2.Signature("git-esaa orchestrator", "orchestrator@esaa.invalid")
-    sign, minutes = ("-", -who.offset) if who.offset < 0 else ("+", who.offset)
+    name, email = repository.identity("committer")
+    if not name or not email:
+        name, email = "git-esaa orchestrator", "orchestrator@esaa.invalid"
+    name, email = (" ".join(_REFUSED.sub("", part).split()) for part in (name, email))
+    now = int(time.time())
+    offset = time.localtime(now).tm_gmtoff // 60
+    sign, minutes = ("-", -offset) if offset < 0 else ("+", offset)
     zone = f"{sign}{minutes // 60:02}{minutes % 60:02}"
     message = " ".join(move.message.split())
     ids = f"{move.old or '0' * 40} {move.new}"
-    line = f"{ids} {who.name} <{who.email}> {who.time} {zone}\t{message}\n"
+    line = f"{ids} {name} <{email}> {now} {zone}\t{message}\n"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         stream.write(bytes_of(line))

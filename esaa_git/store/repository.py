@@ -12,9 +12,10 @@ from esaa_git.core import refnames
 from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
 from esaa_git.store.durability import SETTING, prepare, sync_mode
-from esaa_git.store.layout import Layout, common_dir
+from esaa_git.store.layout import Layout, Places, common_dir, find
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
 from esaa_git.store.objects import MalformedObject, TooLarge, object_id
+from esaa_git.store.program import GitFailed
 
 _FSCK = (
     "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
@@ -45,8 +46,8 @@ class DamagedObject(CorruptedError, MalformedObject):
 class Repository(Layout):
     """One repository on disk: where its parts are, and the object database in raw bytes."""
 
-    def __init__(self, raw: pygit2.Repository) -> None:
-        super().__init__(raw)
+    def __init__(self, raw: pygit2.Repository, places: Places | None = None) -> None:
+        super().__init__(raw, places)
         self.odb = raw.odb
 
     @property
@@ -135,12 +136,14 @@ class Repository(Layout):
         return self.setting("gpg.program") or "gpg"
 
     def person(self) -> str:
-        """Return the actor name of the person who types the command: `esaa.actor`, or `user.email`.
+        """Return the actor name of the person who types the command.
+
+        `esaa.actor`, or the e-mail address of whom git takes for the author.
 
         Raises:
             ConfigurationError: if git does not know an e-mail address.
         """
-        actor = self.setting("esaa.actor") or self.setting("user.email")
+        actor = self.setting("esaa.actor") or self.identity("author")[1]
         if not actor:
             raise ConfigurationError(
                 "git does not know who you are",
@@ -156,21 +159,45 @@ def open_repository(start: Path | None = None) -> Repository:
         RepositoryError: if there is none, or it is of a kind that libgit2 cannot serve.
     """
     folder = Path.cwd() if start is None else start
-    explicit = os.environ.get("GIT_DIR") if start is None else None
-    found = explicit or pygit2.discover_repository(str(folder))
-    if found is None:
-        raise RepositoryError(
+    try:
+        places = find(folder, obeys=start is None)
+    except GitFailed as error:
+        raise _not_opened(folder, error) from error
+    _refuse_unsupported(places.git_dir)
+    return _opened(places)
+
+
+def open_again(repository: Repository) -> Repository:
+    """Open a repository once more, for another thread; git is not asked again where it is.
+
+    Raises:
+        RepositoryError: if it is gone.
+    """
+    return _opened(repository.places)
+
+
+def _opened(places: Places) -> Repository:
+    try:
+        raw = places.again()
+    except pygit2.GitError as error:
+        raise RepositoryError(f"cannot open '{places.git_dir}'", cause=str(error)) from error
+    repository = GuardedRepository(raw, places)
+    prepare(repository.sync_mode)
+    return repository
+
+
+def _not_opened(folder: Path, error: GitFailed) -> RepositoryError:
+    """Return in words why git finds no repository that it may use."""
+    said = error.cause or ""
+    if "not a git repository" in said:
+        return RepositoryError(
             f"no git repository in '{folder}' or above it",
             hint="run 'git init' and make a first commit, or change to your repository",
         )
-    _refuse_unsupported(Path(found))
-    try:
-        raw = pygit2.Repository(found)
-    except pygit2.GitError as error:
-        raise RepositoryError(f"cannot open '{found}'", cause=str(error)) from error
-    repository = GuardedRepository(raw)
-    prepare(repository.sync_mode)
-    return repository
+    found = pygit2.discover_repository(str(folder))
+    if found is not None:
+        _refuse_unsupported(Path(found))  # an older git does not know them either
+    return RepositoryError(f"git opens no repository in '{folder}'", cause=said)
 
 
 def open_in_hook() -> Repository:
@@ -197,8 +224,8 @@ def open_in_hook() -> Repository:
 class GuardedRepository(Repository):
     """A repository in which no damaged object keeps a reader waiting (`esaa_git.store.loose`)."""
 
-    def __init__(self, raw: pygit2.Repository) -> None:
-        super().__init__(raw)
+    def __init__(self, raw: pygit2.Repository, places: Places | None = None) -> None:
+        super().__init__(raw, places)
         self._loose = LooseObjects(object_folders(str(self.common_dir)))
 
     def read(self, oid: str, most: int | None = None, /) -> tuple[int, bytes]:

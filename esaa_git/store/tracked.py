@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pygit2
 
+from esaa_git.store.objects import BLOB, object_id
 from esaa_git.store.repository import Repository
 
 _Folder = dict[bytes, "tuple[int, bytes] | _Folder"]
@@ -21,32 +22,36 @@ def tracked_tree(repository: Repository) -> str:
     the disk, so a checkout whose line ends git converts has an id of its own.
 
     Raises:
-        pygit2.GitError: if the index cannot be read.
+        RepositoryError: if the index cannot be read.
     """
-    raw, top = repository.raw, repository.workdir
+    top = repository.workdir
     assert top is not None
-    index = raw.index
-    index.read()
-    found = {os.fsencode(entry.path): (int(entry.mode), entry.id.raw) for entry in index}
-    changed = index.diff_to_workdir(pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
-    for delta in changed.deltas:
-        name = delta.old_file.path or delta.new_file.path
-        path = os.fsencode(name)
+    found: dict[bytes, tuple[int, bytes]] = {}
+    for line in repository.git("ls-files", "--stage", "-z").split(b"\0")[:-1]:
+        head, _, path = line.partition(b"\t")
+        digits, oid, _ = head.split(b" ")
+        found[path] = (int(digits, 8), bytes.fromhex(oid.decode()))
+    options = ("--porcelain=v2", "--untracked-files=no", "--no-renames", "--ignore-submodules=all")
+    for line in repository.git("status", "-z", *options).split(b"\0")[:-1]:
+        # git-status(1), "Porcelain Format Version 2": what is unmerged has two fields more.
+        path = line.split(b" ", 10 if line.startswith(b"u") else 8)[-1]
+        place = os.path.join(os.fsencode(top), path)  # noqa: PTH118 - names are bytes
         try:
-            status = os.lstat(top / name)
+            status = os.lstat(place)
             if stat.S_ISLNK(status.st_mode):
-                content, mode = os.fsencode((top / name).readlink()), 0o120000
-                oid = pygit2.hash(content).raw
+                found[path] = (0o120000, _blob_id(os.readlink(place)))  # noqa: PTH115 - as above
             elif stat.S_ISREG(status.st_mode):
                 mode = 0o100755 if status.st_mode & 0o100 else 0o100644
-                oid = pygit2.hashfile(str(top / name)).raw
+                found[path] = (mode, pygit2.hashfile(os.fsdecode(place)).raw)
             else:
                 raise OSError
         except OSError:
             found.pop(path, None)
-            continue
-        found[path] = (mode, oid)
     return _id_of(found)
+
+
+def _blob_id(content: bytes) -> bytes:
+    return bytes.fromhex(object_id(BLOB, content))
 
 
 def _id_of(files: Mapping[bytes, tuple[int, bytes]]) -> str:

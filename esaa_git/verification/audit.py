@@ -116,8 +116,9 @@ class Auditor:
         mark: Mark | None = None,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
-        is_guarded = isinstance(repository, GuardedRepository)
-        self._repository = repository if is_guarded else GuardedRepository(repository.raw)
+        if not isinstance(repository, GuardedRepository):
+            repository = GuardedRepository(repository.raw, repository.places)
+        self._repository = repository
         self._refs = refs or GitRefs(self._repository)
         self._mark = mark
         self._full = full or relink

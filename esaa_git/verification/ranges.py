@@ -12,6 +12,7 @@ import pygit2
 
 from esaa_git.core import logid
 from esaa_git.ports.refs import RefStore
+from esaa_git.store.layout import Places
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.effects import Closed, EffectChecker
@@ -84,7 +85,7 @@ def check_ranges(
                 repository, lambda ref: refs.read(ref) is not None, with_effects, part
             )
         return
-    opening = (str(repository.git_dir), frozenset(refs.list(_HEADS)), with_effects)
+    opening = (repository.places, frozenset(refs.list(_HEADS)), with_effects)
     with (
         _safe_path(),
         ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool,
@@ -117,10 +118,10 @@ def _safe_path() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
-def _open_in_worker(path: str, branches: frozenset[str], with_effects: bool) -> None:
+def _open_in_worker(places: Places, branches: frozenset[str], with_effects: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
-    repository = GuardedRepository(pygit2.Repository(path))
+    repository = GuardedRepository(places.again(), places)
     _in_worker = (repository, branches.__contains__, with_effects)
 
 

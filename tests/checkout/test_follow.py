@@ -119,7 +119,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     started: list[str] = []
 
     def run(folder: Path, *arguments: str, **options: Any) -> bytes:
-        started.append(next(word for word in arguments if not word.startswith("-")))
+        words = (word for word in arguments if not word.startswith("-"))
+        started.append(next(word for word in words if word != "index.sparse=false"))
         return run_git(folder, *arguments, **options)
 
     monkeypatch.setattr(worktree, "run_git", run)
@@ -973,6 +974,28 @@ def test_a_sparse_checkout_stays_sparse(world: World) -> None:
     assert not (world.path / "src").exists()
     assert world.read("a.txt") == b"new\n"
     assert world.status() == ""
+
+
+def test_an_index_that_stands_for_folders_follows(world: World) -> None:
+    world.git("sparse-checkout", "set", "--cone", "--sparse-index", "nothing")
+    assert "src/" in world.git("ls-files", "--sparse")
+
+    assert world.in_the_way("src/c.txt", "src/new.txt") == {}
+    assert world.follow({"src/c.txt": b"new\n", "src/new.txt": b"new\n", "a.txt": b"new\n"}) == {}
+
+    assert world.status() == ""
+    world.write("b.txt", b"mine\n")
+    world.git("commit", "--quiet", "--all", "--message", "Mine")
+    assert world.git("show", "HEAD:src/c.txt") == "new"
+
+
+def test_a_sparse_checkout_by_patterns_follows(world: World) -> None:
+    world.git("sparse-checkout", "set", "--no-cone", "/a.txt")
+
+    assert world.follow({"src/c.txt": b"new\n", "b.txt": None, "a.txt": b"new\n"}) == {}
+
+    assert world.status() == ""
+    assert world.read("a.txt") == b"new\n"
 
 
 def test_a_split_index_follows(world: World) -> None:
