@@ -21,6 +21,9 @@ BEFORE = ".before-esaa"
 DRY = "--check"
 """The one argument with which `git esaa hooks check` starts a hook; git never does."""
 
+TRAVELS_WITH_LOG = "ESAA_TRAVELS_WITH_LOG"
+"""Set for a `pre-push` that `git esaa push` starts, which pushes the log as well."""
+
 
 def resource_path(kind: ResourceKind, *parts: str) -> Path:
     """Find a file or folder that came with `git-esaa`, however it was installed.

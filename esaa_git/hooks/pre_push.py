@@ -7,12 +7,14 @@ Pushes of other refs, and of branches without new effects, cost no question to t
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 from esaa_git.errors import UsageError
 from esaa_git.hooks.commands import BRANCHES, Command, is_ref_name
 from esaa_git.hooks.process import run_hook
 from esaa_git.hooks.program import Remote, is_here, new_commits, read_settings, speaking
+from esaa_git.resources import TRAVELS_WITH_LOG
 
 
 def main(launcher: str) -> NoReturn:
@@ -24,6 +26,8 @@ def check(arguments: list[str], data: bytes) -> None:
     """Refuse a push that would part effects from their events."""
     if len(arguments) != 2:
         raise UsageError("the pre-push hook takes the name of a remote and its URL")
+    if os.environ.get(TRAVELS_WITH_LOG):
+        return  # 'git esaa push' shows it the branch alone, and pushes both
     settings = read_settings()
     commands = parse_updates(data)
     log = next((one for one in commands if one.ref == settings.log), None)

@@ -35,6 +35,8 @@ from esaa_git.remote.parts import Branch, send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
+from esaa_git.store.objects import name_of
+from esaa_git.store.person_hooks import ask_pre_push
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
 from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
@@ -231,9 +233,7 @@ class Remote:
 
     def branch_tip(self, branch: str | None) -> str | None:
         """Return where the remote had a branch when it was fetched."""
-        if branch is None:
-            return None
-        return self._refs.read(f"refs/remotes/{self.name}/{branch}")
+        return None if branch is None else self._refs.read(f"refs/remotes/{self.name}/{branch}")
 
     def refuse_missing(self, pin: LastSeen | None) -> NoReturn:
         """Refuse a remote without a log: it never had one, or had one when it was last seen."""
@@ -282,7 +282,7 @@ class Remote:
             RepositoryError: if there is no log here, or the remote cannot be reached.
             ConflictError: if the remote has what is not here.
             MismatchError: if its log was rolled back, or is gone.
-            RefusedError: if the server refuses.
+            RefusedError: if the server refuses, or the person's own hook does.
         """
         here = self._repository
         local = self._refs.read(self.log_ref)
@@ -304,6 +304,7 @@ class Remote:
         if moving:
             events = self._unsent(local, there.get(self.log_ref))
             head = f"{_HEADS}{branch}"
+            ask_pre_push(here, self.name, head, moving.get(head), there.get(head))
             along = Branch(here, branch, refs.get(head), there.get(head))
             send_in_parts(events, self.log_ref, along, self._send, moving)
             reach(Point.PUSH_DONE)
@@ -333,8 +334,10 @@ class Remote:
             RemoteUnreachable: if it cannot be reached.
         """
         moving = {self.log_ref: tip}
-        if branch_tip is not None and branch_tip != self.branch_tip(branch):
+        known = self.branch_tip(branch)
+        if branch_tip is not None and branch_tip != known:
             moving[_HEADS + branch] = branch_tip
+            ask_pre_push(self._repository, self.name, _HEADS + branch, branch_tip, known)
         for one in proposals:
             moving[refnames.proposal_ref(self.log_ref, one.task_id, one.attempt_id)] = one.commit
         self._send(moving)
@@ -386,8 +389,8 @@ class Remote:
     def _send(self, moving: dict[str, str]) -> None:
         # What an attempt proposed may give way to what was kept of it; nothing else is forced.
         forced = refnames.proposals(self.log_ref)
-        specs = [f"{'+' * ref.startswith(forced)}{oid}:{ref}" for ref, oid in moving.items()]
-        specs = [spec.removeprefix("+") if spec.startswith("+:") else spec for spec in specs]
+        is_forced = {ref for ref, oid in moving.items() if oid and ref.startswith(forced)}
+        specs = [f"{'+' * (ref in is_forced)}{oid}:{ref}" for ref, oid in moving.items()]
         reach(Point.PUSH_BEGUN)
         try:
             self._git("push", "--porcelain", "--atomic", "--no-verify", "--", self.name, *specs)
@@ -406,13 +409,12 @@ class Remote:
         )
 
     def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
-        # A relative URL is one from the top of the checkout, as for git itself.
         return self._repository.git(*arguments, timeout=timeout, env=self._env)
 
 
 def names(repository: Repository) -> list[str]:
-    """Return the remotes that git knows here."""
-    return [str(name) for name in repository.raw.remotes.names() if name is not None]
+    """Return the remotes that git knows here, whichever way they are configured."""
+    return name_of(repository.git("remote")).splitlines()
 
 
 def default_remote(repository: Repository) -> str:

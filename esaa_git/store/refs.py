@@ -27,6 +27,7 @@ from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.durability import note_start, sync_everything, sync_folders
 from esaa_git.store.locks import Claim, LockHeld
 from esaa_git.store.objects import bytes_of
+from esaa_git.store.person_hooks import transaction
 from esaa_git.store.repository import Repository
 
 TURN_SECONDS = 10
@@ -63,6 +64,7 @@ class GitRefs:
                     _lock(repository, claim, move)
                 for move in moves:
                     _compare(self, move)
+                stack.enter_context(transaction(repository, repository.events_ref, moves))
                 for move in moves:
                     _write_reflogs(repository, move)
                 for claim, move in zip(claims, moves, strict=True):

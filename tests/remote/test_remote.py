@@ -102,6 +102,38 @@ def test_two_clones_working_in_turn_end_with_the_same_log(team: Team) -> None:
     assert team.one.task("T-3").is_done
 
 
+def test_the_persons_own_hook_has_its_say_about_the_branch_alone(team: Team) -> None:
+    one, before = team.one, team.refs()
+    pushed = one.head(MAIN)
+    one.ok("hooks", "install")  # beside the person's own, which ours runs first
+    hook = one.path / "checks" / "pre-push"
+    hook.parent.mkdir()
+    (one.path / ".git/hooks/pre-push").rename(hook)
+    own = hook.with_name("pre-push.before-esaa")
+    own.write_text(
+        '#!/bin/sh\necho "$@" > told; cat >> told; test -e yes || { echo not yet; exit 1; }\n'
+    )
+    own.chmod(0o755)
+    one.git("config", "core.hooksPath", "checks")
+    one.ok("run", "--task", "T-2")
+
+    said = one.fails(7, "push")
+    assert "your hook 'pre-push' refused 'main'" in said
+    assert "caused by: not yet" in said
+    assert team.refs() == before
+
+    (one.path / "yes").touch()
+    one.ok("push")
+    assert one.read("told").splitlines() == [
+        f"origin {one.git('remote', 'get-url', 'origin')}",
+        f"{MAIN} {one.head(MAIN)} {MAIN} {pushed}",
+    ]
+    assert team.at() == one.tip()
+    one.ok("note", "T-2", "more to say")
+    (one.path / "yes").unlink()
+    one.ok("push")  # the log alone is none of the hook's business
+
+
 def test_nothing_to_do_is_said(team: Team) -> None:
     before = team.refs()
     assert "has it all" in team.one.ok("push")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.errors import ConflictError
+from esaa_git.errors import ConflictError, RefusedError
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.objects import COMMIT, encode_commit
 from esaa_git.store.refs import GitRefs, OverlayRefs
@@ -102,3 +102,41 @@ def test_refs_of_a_remote_are_read_under_our_names(
     assert overlay.read(LOG) == one
     assert list(overlay.list("refs/heads/")) == ["refs/heads/else", BRANCH]
     assert list(overlay.list("refs/esaa/")) == [LOG]
+
+
+# ---- the person's own hook on the person's branch ----------------------------------------------
+
+
+@pytest.fixture
+def asked(repo: Path) -> Path:
+    """A `reference-transaction` that writes down what it is told, and fails if `no` exists."""
+    hook, said = repo / ".git/hooks/reference-transaction", repo / "said"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\nsed "s/^/$1 /" >> {said}\ntest ! -e {repo}/no || exit 3\n')
+    hook.chmod(0o755)
+    return said
+
+
+def test_the_persons_hook_is_told_of_branches_and_of_nothing_of_ours(
+    repository: Repository, commits: tuple[str, str], asked: Path
+) -> None:
+    refs = GitRefs(repository)
+    refs.move([RefMove(LOG, None, commits[0], "a"), RefMove("refs/esaa/x", None, commits[0], "a")])
+    assert not asked.exists()
+    refs.move([RefMove(LOG, commits[0], commits[1], "b"), RefMove(BRANCH, None, commits[0], "b")])
+    line = f"{'0' * 40} {commits[0]} {BRANCH}"
+    assert asked.read_text() == f"prepared {line}\ncommitted {line}\n"
+
+
+def test_nothing_moves_where_the_persons_hook_refuses(
+    repository: Repository, commits: tuple[str, str], asked: Path, repo: Path
+) -> None:
+    (repo / "no").touch()
+    refs = GitRefs(repository)
+    moves = [RefMove(LOG, None, commits[0], "a"), RefMove(BRANCH, None, commits[0], "a")]
+    with pytest.raises(RefusedError, match="your hook 'reference-transaction' refused 'work'"):
+        refs.move(moves)
+    assert (refs.read(LOG), refs.read(BRANCH)) == (None, None)
+    assert [line.split()[0] for line in asked.read_text().splitlines()] == ["prepared", "aborted"]
+    asked.parent.joinpath(".git/hooks/reference-transaction").chmod(0o644)  # git passes over it
+    refs.move(moves)
