@@ -3,7 +3,7 @@
 1. `scan` finds the files that may have changed, without trust in anything there.
 2. Their contents are copied to a folder of ours, and git takes them from there into a private
    index: with the line ends that the `.gitattributes` of the proposal ask for, as `git add` would,
-   and without a filter program. A file under a filter attribute is taken as it is.
+   and without a filter program: whoever asks for the difference refuses what is under a filter.
 3. git compares that index with the tree that was laid out, and says what was renamed.
 
 New files that the `.gitignore` files of the base name, or the contract's globs for by-products,

@@ -2,7 +2,8 @@
 
 A checkout is laid out by the git program with a private git directory (`isolated`), so that line
 ends are what a person would see and no filter, hook or monitor of the repository runs. A file
-under a filter attribute (git-lfs, git-crypt) is laid out as it is stored. What was laid out is
+under a filter attribute (git-lfs, git-crypt) is laid out as it is stored, and one that is written
+there is refused: it would be stored raw. What was laid out is
 remembered in this process's memory while an agent works: nothing that `diff` relies on is on
 the disk, where a program could reach it.
 
@@ -16,8 +17,10 @@ from __future__ import annotations
 import errno
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from esaa_git.checkout import diff
@@ -29,10 +32,12 @@ from esaa_git.checkout.isolated import (
     write_git_dir,
 )
 from esaa_git.checkout.manifest import Manifest
+from esaa_git.core.proposal import under_filter
+from esaa_git.core.rejection import together
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room, throwaway_folder
 from esaa_git.ports.agent import Diff
-from esaa_git.ports.files import FileEntry
+from esaa_git.ports.files import Conversion, FileEntry
 from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
@@ -104,7 +109,8 @@ class GitWorkspaces:
                     cause="the commit is not in this repository",
                     hint="run 'git esaa fetch', then repeat the command",
                 ) from error
-            yield GitWorkspace(top, objects, settings, manifest)
+            conversions = partial(GitTrees(self._repository).conversions, base, changes or {})
+            yield GitWorkspace(top, objects, settings, manifest, conversions)
 
     def _copy_boundary(self, git_dir: Path) -> None:
         """Have the agent's git know where a shallow clone ends (git-clone(1), --depth)."""
@@ -117,7 +123,12 @@ class GitWorkspace:
     """One throwaway checkout."""
 
     def __init__(
-        self, top: Path, objects: Sequence[Path], settings: Mapping[str, str], manifest: Manifest
+        self,
+        top: Path,
+        objects: Sequence[Path],
+        settings: Mapping[str, str],
+        manifest: Manifest,
+        conversions: Callable[[Sequence[str]], Mapping[str, Conversion]],
     ) -> None:
         self.path = top / "checkout"
         self.home = top / "home"
@@ -125,6 +136,7 @@ class GitWorkspace:
         self.readable: Sequence[Path] = tuple(objects)
         self._settings = settings
         self._manifest = manifest
+        self._conversions = conversions
 
     def diff(self, max_bytes: int, by_products: Sequence[str] = ()) -> Diff:
         """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
@@ -133,7 +145,15 @@ class GitWorkspace:
             AgentError: if there is no room to find out.
         """
         with isolated_git(self.readable, self._settings) as git:
-            return diff.take_diff(git, self.path, self._manifest, max_bytes, by_products)
+            found = diff.take_diff(git, self.path, self._manifest, max_bytes, by_products)
+        # Here, so that what a filter is there to keep out gets into no answer and no record.
+        written = [str(update["path"]) for update in found.updates if "content" in update]
+        faults = [
+            under_filter(path, how.filter)
+            for path, how in self._conversions(written).items()
+            if how.filter is not None
+        ]
+        return replace(found, updates=(), fault=together(faults)) if faults else found
 
 
 def _lay_out(

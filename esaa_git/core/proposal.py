@@ -262,6 +262,17 @@ def taken_away(updates: Iterable[FileUpdate]) -> frozenset[str]:
     return frozenset(names.gone)
 
 
+def under_filter(path: str, name: str) -> Rejected:
+    """Return the refusal of a file that git stores through a filter, as it would be stored raw."""
+    shown, name = excerpt(path), excerpt(name)
+    return Rejected(
+        RejectCode.PATH_PROTECTED,
+        f"'{shown}' is stored through the filter '{name}' of its gitattributes, which no proposal "
+        "goes through; a person commits it",
+        {"path": shown, "filter": name},
+    )
+
+
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:
     if update.op in prohibited:
         return Rejected(

@@ -34,8 +34,9 @@ from esaa_git.core.proposal import (
     left_out,
     taken_away,
 )
-from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, together
 from esaa_git.core.state import Attempt, State, Task
+from esaa_git.engine.converted import check_conversions
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
@@ -176,7 +177,8 @@ class Verifier:
                 {},
             )
         proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
-        return self._collisions(proposal) or proposal
+        faults = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
+        return together([*faults.values()]) if faults else self._collisions(proposal) or proposal
 
     def lawful_part(
         self,
@@ -213,6 +215,9 @@ class Verifier:
                     lines += count
             if code is not None and len(refused) < NOT_KEPT and update.path.isprintable():
                 refused.append(NotKept(path=update.path, code=code))
+        converted = check_conversions(self._trees, self._blobs, base, files)
+        files = [file for file in files if file.path not in converted]
+        refused += [NotKept(path=path, code=fault.code) for path, fault in converted.items()]
         proposal = Proposal(tuple(sorted(files, key=_by_path)), base, lines)
         is_sound = files and self._collisions(proposal) is None
         return proposal if is_sound else None, tuple(refused)

@@ -38,6 +38,14 @@ class BlobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How git stores a file otherwise than it is: the name of its filter, and its encoding."""
+
+    filter: str | None = None
+    encoding: str | None = None
+
+
 class Trees(Protocol):
     """Files of commits, without a checkout."""
 
@@ -65,6 +73,12 @@ class Trees(Protocol):
 
     def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
         """Yield every path of the commit that is, or lies below, one of these: links too."""
+        ...
+
+    def conversions(
+        self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]
+    ) -> Mapping[str, Conversion]:
+        """Return those of the paths that git would not store as they are, in the changed tree."""
         ...
 
 

@@ -14,6 +14,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from esaa_git.core import refnames
 from esaa_git.core.printable import visible
@@ -58,7 +59,7 @@ def run_hook(repository: Layout, name: str, *arguments: str, given: Sequence[str
     env = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     env |= {"GIT_DIR": os.fspath(repository.git_dir), TRAVELS_WITH_LOG: "1"}
     command = [os.fspath(place), *arguments]
-    streams = {
+    streams: dict[str, Any] = {
         "cwd": repository.workdir or repository.git_dir,
         "env": env,
         "input": b"".join(bytes_of(line) + b"\n" for line in given),

@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any, Final
 
 from esaa_git.errors import CorruptedError
-from esaa_git.ports.files import FileEntry, NotAFile
+from esaa_git.ports.files import Conversion, FileEntry, NotAFile
+from esaa_git.store.conversion import attribute_files, conversions
 from esaa_git.store.objects import (
     BLOB,
     FILE_MODES,
@@ -101,6 +102,17 @@ class GitTrees:
         """Yield every path of the commit that is, or lies below, one of these: links too."""
         for path, _ in self._walk(self.root(commit), "", tuple(below)):
             yield path
+
+    def conversions(
+        self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]
+    ) -> Mapping[str, Conversion]:
+        """Return those of the paths that git would not store as they are, in the changed tree."""
+        said = {}
+        for path in attribute_files(paths):
+            entry = changes[path] if path in changes else self.entry(commit, path)
+            if isinstance(entry, FileEntry):  # git reads none that is a link
+                said[path] = self._repository.read(entry.oid)[1]
+        return conversions(self._repository, said, paths)
 
     def changes(self, before: str, after: str) -> Iterator[tuple[str, FileEntry | NotAFile | None]]:
         """Yield every path at which two commits differ, with what stands there after.

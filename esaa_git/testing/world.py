@@ -22,7 +22,7 @@ from esaa_git.errors import AgentError, ConflictError, RepositoryError
 from esaa_git.ports.agent import Workspace
 from esaa_git.ports.branch import BranchMove, Effect, InTheWay, Shown
 from esaa_git.ports.checks import CheckResult
-from esaa_git.ports.files import Conflict, FileEntry, NotAFile
+from esaa_git.ports.files import Conflict, Conversion, FileEntry, NotAFile
 from esaa_git.ports.local import Followup
 
 START: Final = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -180,6 +180,11 @@ class MemoryTrees:
         for path in sorted(old.keys() | new.keys()):
             if old.get(path) != new.get(path):
                 yield path, new.get(path)
+
+    def conversions(
+        self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]
+    ) -> Mapping[str, Conversion]:
+        return {}  # there is no git that would
 
     def names(self, commit: str, below: Sequence[str] = ("",)) -> Iterator[str]:
         for path in sorted(self._repository.files(commit)):

@@ -256,13 +256,25 @@ def test_paths_that_cannot_stand_side_by_side(make: Make) -> None:
         "twice": [write("src/x", "1\n"), write("src/x", "2\n")],
         "but for case": [write("src/x", "1\n"), write("src/X", "2\n")],
         "file and folder": [write("src/x", "1\n"), write("src/x/y", "2\n")],
-        "deleted to make room": [{"op": "delete", "path": "src/a.py"}, write("src/a.py/x", "x\n")],
-        "renamed to make room": [
-            {"op": "rename", "from": "src/a.py", "path": "src/a.py/x"},
-        ],
+        "gone and written": [{"op": "delete", "path": "src/a.py"}, write("src/a.py", "x\n")],
     }
     project = make(updates)
     assert codes(project, updates) == dict.fromkeys(updates, "DUPLICATE_PATH")
+
+
+def test_what_goes_makes_room(make: Make) -> None:
+    updates: list[Document] = [
+        {"op": "delete", "path": "src/a.py"},
+        write("src/a.py/x", "x\n"),
+        {"op": "rename", "from": "src/b.py", "path": "src/b.py/y"},
+        {"op": "rename", "from": "lib/c.py", "path": "lib"},
+    ]
+    project = make({"both ways": updates})
+    project.ok("run")
+    listed = project.git("ls-tree", "-r", "--name-only", "HEAD", "src", "lib").splitlines()
+    assert listed == ["lib", "src/a.py/x", "src/b.py/y", "src/legitimate.py"]
+    assert (project.read("lib"), project.status()) == ("c = 1\n", "")
+    project.check()
 
 
 def test_a_file_in_the_place_of_a_folder_and_the_other_way_round(make: Make) -> None:
@@ -299,6 +311,28 @@ def test_a_name_that_another_one_of_the_tree_has_already(make: Make, tmp_path: P
         {"path": "LIB/y.py", "with": "lib"},
         {"path": "Readme.md", "with": "README.md"},
     ]
+
+
+def test_nothing_is_stored_past_a_filter(make: Make) -> None:
+    updates: dict[str, Document | list[Document]] = {
+        "of the tree": write("src/new.bin", "raw\n"),
+        "of a macro": write("src/new.lfs", "raw\n"),
+        "of the person": write("src/new.key", "raw\n"),
+        "by a rename": {"op": "rename", "from": "src/b.py", "path": "src/b.bin"},
+        "of what is there": write("src/old.bin", "raw\n"),
+    }
+    project = make(updates)
+    project.write(".gitattributes", "[attr]large filter=lfs\n*.lfs large\n")
+    project.write("src/.gitattributes", "*.bin filter=crypt\n")
+    project.write("src/old.bin", "stored\n")
+    project.commit("Files under filters")
+    project.write(".git/info/attributes", "*.key filter=own\n")
+    assert codes(project, updates) == dict.fromkeys(updates, "PATH_PROTECTED")
+    refused = {one["task_id"]: one for one in project.payloads("output.rejected")}
+    assert [refused[f"T-{number}"]["detail"]["filter"] for number in range(1, 6)] == [
+        *("crypt", "lfs", "own", "crypt", "crypt")
+    ]
+    assert all("proposal" not in one for one in refused.values()), "nothing of it is kept"
 
 
 def test_names_that_are_there_stay_usable_and_may_be_renamed_by_case(make: Make) -> None:

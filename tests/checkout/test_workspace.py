@@ -377,11 +377,40 @@ def test_no_filter_hook_or_monitor_of_the_operator_runs(
         assert updates_of(workspace) == []
         for name in names:
             (workspace.path / name).write_bytes(b"other\n")
-        updates = updates_of(workspace)
-        assert [(each["path"], each["content"]) for each in updates] == [
-            (name, "other\n") for name in sorted(names)
-        ]
+        refused = fault(workspace)
+        assert refused.detail["paths"] == sorted(names)
+        assert refused.detail["filter"] == "local"
     assert not ran.exists()
+
+
+def test_what_is_under_a_filter_may_go_move_and_change_its_mode(project: Path, git: Git) -> None:
+    stored = {".gitattributes": b"*.bin filter=big\n", "a.bin": b"1\n", "b.bin": b"2\n" * 99}
+    commit_files(project, git, {**stored, "c.bin": b"3\n"})
+    with opened(project) as workspace:
+        (workspace.path / "a.bin").unlink()
+        (workspace.path / "b.bin").rename(workspace.path / "moved.bin")
+        (workspace.path / "c.bin").chmod(0o755)
+        assert [(each["op"], each["path"]) for each in updates_of(workspace)] == [
+            ("delete", "a.bin"),
+            ("chmod", "c.bin"),
+            ("rename", "moved.bin"),
+        ]
+        (workspace.path / ".gitattributes").write_bytes(b"")  # the base's count all the same
+        (workspace.path / "moved.bin").write_bytes(b"raw\n" + b"2\n" * 99)
+        assert fault(workspace).detail == {"path": "moved.bin", "filter": "big"}
+
+
+def test_a_file_in_an_encoding_of_its_own_is_proposed_as_git_stores_it(
+    project: Path, git: Git
+) -> None:
+    commit_files(
+        project, git, {".gitattributes": b"*.u working-tree-encoding=UTF-16LE\n*.i ident\n"}
+    )
+    with opened(project) as workspace:
+        (workspace.path / "x.u").write_bytes("hé\n".encode("utf-16-le"))
+        (workspace.path / "x.i").write_bytes(b"$Id: 0123 $\n")
+        updates = {each["path"]: each["content"] for each in updates_of(workspace)}
+        assert updates == {"x.u": "hé\n", "x.i": "$Id$\n"}
 
 
 # ---- what is proposed --------------------------------------------------------------------------
