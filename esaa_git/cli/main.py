@@ -11,6 +11,7 @@ import click
 
 from esaa_git import __version__
 from esaa_git.errors import EsaaError, UsageError
+from esaa_git.naming import start_again_in_utf8
 
 COMMANDS = {
     "init": "init:init",
@@ -140,6 +141,7 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    start_again_in_utf8()
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C: agents are ended, attempts given back, and nothing is left behind.
         if signal.getsignal(ending) is signal.SIG_DFL:

@@ -14,6 +14,7 @@ from esaa_git import __version__
 from esaa_git.core.printable import visible
 from esaa_git.errors import EsaaError
 from esaa_git.hooks.deadline import Expired
+from esaa_git.naming import start_again_in_utf8
 from esaa_git.resources import BEFORE, DRY
 
 Check = Callable[[list[str], bytes], None]
@@ -29,6 +30,7 @@ def run_hook(launcher: str, check: Check, rehearse: Callable[[], None], *, reads
         reads: whether git writes to this hook's standard input.
     """
     code = 70
+    start_again_in_utf8()
     try:
         code = _run(launcher, check, rehearse, reads)
     except EsaaError as error:

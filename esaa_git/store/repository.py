@@ -11,6 +11,7 @@ import pygit2
 from esaa_git.core import refnames
 from esaa_git.errors import ConfigurationError, CorruptedError, RepositoryError
 from esaa_git.faults import Point, reach
+from esaa_git.naming import require_utf8
 from esaa_git.store.durability import SETTING, prepare, sync_mode
 from esaa_git.store.layout import Layout, Places, common_dir, find
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
@@ -157,7 +158,9 @@ def open_repository(start: Path | None = None) -> Repository:
 
     Raises:
         RepositoryError: if there is none, or it is of a kind that libgit2 cannot serve.
+        ConfigurationError: if this process would change the names of files.
     """
+    require_utf8()
     folder = Path.cwd() if start is None else start
     try:
         places = find(folder, obeys=start is None)

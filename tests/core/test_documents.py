@@ -221,9 +221,9 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-def test_decisions_are_numbered_without_gaps_and_say_all_four_things() -> None:
+def test_decisions_have_a_number_each_and_say_all_four_things() -> None:
     records = sorted(DOCS.glob("decisions/*.md"))
-    assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
+    assert len({int(path.name[:4]) for path in records}) == len(records)
     for path in records:
         text = path.read_text(encoding="utf-8")
         for heading in ("# ", "**Problem.**", "**Options.**", "**Choice.**", "**Consequence.**"):
