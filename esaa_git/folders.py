@@ -33,6 +33,9 @@ _GET_FLAGS: Final = 0x80006601 | _LONG << 16
 _SET_FLAGS: Final = 0x40006602 | _LONG << 16
 _LOCKING_FLAGS: Final = 0x10 | 0x20
 
+_LEAST_ROOM: Final = 1 << 20
+"""So many bytes have to fit into the temporary folder: less holds no checkout."""
+
 ROOM: Final = "make room in the temporary folder, or set TMPDIR to another one"
 
 
@@ -54,8 +57,10 @@ def throwaway_folder(name: str) -> Iterator[Path]:
     of a process that was killed are told from others; they are removed here as well.
 
     Raises:
-        AgentError: if it cannot be made.
+        AgentError: if it cannot be made; if TMPDIR names what is no folder to write into, where
+            another one would be taken that nobody has named.
     """
+    _require_named()
     try:
         top = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{name}-")).resolve()
         lock = os.open(top, _FOLDER)
@@ -68,6 +73,31 @@ def throwaway_folder(name: str) -> Iterator[Path]:
     finally:
         os.close(lock)
         remove_folder(top)
+
+
+def require_room() -> None:
+    """Return if throwaway folders can be made here, with something in them.
+
+    Raises:
+        AgentError: as `throwaway_folder`; if there is no room left.
+    """
+    with throwaway_folder("room") as top:
+        try:
+            (top / "room").write_bytes(bytes(_LEAST_ROOM))
+        except OSError as error:
+            raise no_room("write to the temporary folder", error) from error
+
+
+def _require_named() -> None:
+    named = os.environ.get("TMPDIR")
+    if not named or (Path(named).is_dir() and os.access(named, os.W_OK | os.X_OK)):
+        return
+    what = "cannot be written" if Path(named).is_dir() else "is no folder"
+    raise AgentError(
+        f"the temporary folder '{named}' {what}",
+        cause="TMPDIR names it",
+        hint=f"run 'mkdir -p {named}', or set TMPDIR to another one",
+    )
 
 
 def remove_left_behind(folder: Path) -> int:

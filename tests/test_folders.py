@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from esaa_git import folders
-from esaa_git.folders import remove_left_behind, throwaway_folder
+from esaa_git.errors import AgentError
+from esaa_git.folders import remove_left_behind, require_room, throwaway_folder
 
 HOLDING = """\
 import time
@@ -77,3 +79,36 @@ def test_a_folder_that_somebody_holds_stays(tmp_path: Path) -> None:
     assert remove_left_behind(tmp_path) == 0
     os.close(descriptor)
     assert remove_left_behind(tmp_path) == 1
+
+
+# -- a look before anybody is paid -------------------------------------------------------------
+
+
+def test_a_temporary_folder_that_is_named_and_missing_is_no_reason_to_take_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_room()
+    named = tmp_path / "missing"
+    monkeypatch.setenv("TMPDIR", str(named))
+    with pytest.raises(AgentError, match=f"'{named}' is no folder") as caught:
+        require_room()
+    assert f"'mkdir -p {named}'" in str(caught.value.hint)
+    with pytest.raises(AgentError), throwaway_folder("other"):
+        pass
+    named.mkdir()
+    require_room()
+    # Root writes everywhere, so what the system would answer to others is said here.
+    monkeypatch.setattr(folders.os, "access", lambda *_: False)
+    with pytest.raises(AgentError, match="cannot be written"):
+        require_room()
+
+
+def test_a_temporary_folder_without_room_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A file system that is full cannot be had without the right to mount one.
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(AgentError, match="cannot write to the temporary folder") as caught:
+        require_room()
+    assert caught.value.cause == "No space left on device"

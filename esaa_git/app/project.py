@@ -154,6 +154,7 @@ class Project:
     def engine(self) -> Engine:
         """The orchestrator, after it has finished what a crash left undone."""
         from esaa_git.app.plain_git import move_over
+        from esaa_git.app.preflight import GitPreflight
         from esaa_git.engine.engine import Engine
         from esaa_git.store.branch import GitBranch, GitEffects
         from esaa_git.store.journal import FileJournal
@@ -181,6 +182,7 @@ class Project:
             draw=os.urandom,
             turn=lambda: take_turn(self.repository),
             housekeeping=self._housekeeper(),
+            preflight=GitPreflight(self.repository),
         )
         if engine.journal.read() is not None:
             from esaa_git.engine.transaction import recover

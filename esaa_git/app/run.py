@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from esaa_git.app import plain_git
 from esaa_git.app.consent import require_used
 from esaa_git.app.elsewhere import refuse_second_log
+from esaa_git.app.needs import ahead, require_programs
 from esaa_git.app.observer import Observer
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
-from esaa_git.app.roadmap import check_usable, plan_order, read_plan
+from esaa_git.app.roadmap import plan_order, read_plan
 from esaa_git.app.sync import share, take_shared
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import MAX_WAIT_SECONDS, Options, Stop
@@ -149,7 +150,7 @@ def run(
     project.sandbox = sandbox
     if remote is not None:
         share(project, remote, patience, lambda: stop.cancelling)
-    start(project, branch=branch, actor=actor, agent=agent)
+    start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
     options = Options(steps, task_id, agent, parallel, overlap, wait=wait)
     return work_through(project, options, observer=observer, stop=stop)
 
@@ -220,6 +221,7 @@ def start(
     branch: str | None = None,
     actor: str | None = None,
     agent: str | None = None,
+    task_id: str | None = None,
 ) -> None:
     """Start a run from the plan where none is open; an open one takes new tasks of the plan.
 
@@ -227,28 +229,27 @@ def start(
         branch: the working branch of a new run; in a bare repository, `.roadmap/` is read from it.
         actor: who starts it; by default whom git's configuration names.
         agent: who will be asked, whatever the kind of task.
+        task_id: the only task that will be worked on; what the others need is not asked for.
 
     Raises:
         NotAllowed: if contracts ask for what the user of this machine has not agreed to.
         RunHalted: if the run is over, and the plan has nothing new.
         AgentError: if an agent cannot be asked at all; nothing is recorded.
+        EsaaError: as `ports.preflight.Preflight.look`; nothing is recorded.
     """
     from esaa_git.core.plan import diff_plan
+    from esaa_git.core.state import EMPTY
     from esaa_git.engine import run as runs
 
     require_used(project, branch=branch)
     plan = read_plan(project.repository, branch)
-    done_before: set[str] = set()
+    state = EMPTY
     if has_log(project):
-        state, _ = project.log.load()
-        done_before = {
-            task["task_id"]
-            for task in plan.tasks
-            if (known := state.tasks.get(task["task_id"])) is not None and known.is_done
-        }
+        state, in_force = project.log.load()
         diff = diff_plan(plan, state)
         note_edited_contracts(project, branch)
         if state.run.is_open and diff.is_empty:
+            require_programs(project, in_force, ahead(plan, state, task_id), agent)
             return
         if runs.is_over_for(state, diff):
             if project.engine.sharing is not None:
@@ -268,17 +269,20 @@ def start(
             hint="add some to .roadmap/plan.yaml; the comments in it show how",
         )
     elif take_shared(project):
-        start(project, branch=branch, actor=actor, agent=agent)
+        start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
         return
     else:
         refuse_second_log(project)
     _ = project.log.signer  # a run that the orchestrator cannot go on with does not begin
-    _require_agents(project, plan, done_before, branch, agent)
+    contracts = to_be_in_force(project, branch, plan)
+    require_programs(project, contracts, ahead(plan, state, task_id), agent)
+    if not state.run.is_open and project.engine.sharing is None:
+        project.engine.preflight.look(runs.branch_of(project.engine, state, branch))
     try:
         done = runs.apply(
             project.engine,
             plan,
-            to_be_in_force(project, branch, plan),
+            contracts,
             branch=branch,
             by=project.actor(actor),
             starter=starter(project),
@@ -287,7 +291,7 @@ def start(
     except ConflictError:
         if not take_shared(project):
             raise
-        start(project, branch=branch, actor=actor, agent=agent)
+        start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
         return
     if done.started:
         project.note(f"{done.run_id} started with {done.created} new tasks")
@@ -300,35 +304,3 @@ def to_be_in_force(project: Project, branch: str | None, plan: Plan) -> Contract
         if state.run.is_open:
             return in_force
     return wanted_contracts(project, branch, plan)
-
-
-def _require_agents(
-    project: Project, plan: Plan, done_before: set[str], branch: str | None, agent: str | None
-) -> None:
-    """Refuse to start a run whose agents cannot be asked, or their answers not be checked.
-
-    Nothing is recorded before. Those that only did what is done by now are not asked again.
-    """
-    from esaa_git.core.agent_contract import make_check
-    from esaa_git.engine.laying import require_pinned
-
-    contracts = to_be_in_force(project, branch, plan)
-    check_usable(contracts)
-    kinds = contracts.agent.kinds
-    ahead = [
-        task for task in plan.tasks if task["kind"] in kinds and task["task_id"] not in done_before
-    ]
-    names: set[str] = set()
-    for task in ahead:
-        named = agent or task.get("agent")
-        names.update((named,) if named else contracts.swarm.line_up(task["kind"]))
-    for name in sorted(names):
-        project.make_agent(contracts.swarm.agent(name), contracts).ready()
-    for task in ahead:
-        own = [
-            make_check(check["name"], check["run"], check.get("timeout"), task["task_id"])
-            for check in task.get("checks", ())
-        ]
-        checks = (*kinds[task["kind"]].checks, *own)
-        require_pinned(checks, contracts)
-        project.engine.checker.ready(checks)

@@ -149,7 +149,7 @@ def run(
     stop = Stop()
     if remote is not None:
         share(project, remote, patience / 1000, lambda: stop.cancelling)
-    start(project, branch=branch, actor=actor, agent=agent)
+    start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
     if not as_json:
         say_unread(unread_in_force(project))
     options = Options(steps, task_id, agent, parallel, overlap, wait=wait / 1000)

@@ -18,6 +18,7 @@ from esaa_git.ports.checks import Audit, Checker
 from esaa_git.ports.files import BlobStore, Merger, Trees
 from esaa_git.ports.local import Clock, Journal, WorkerRegistry
 from esaa_git.ports.log import EventLog
+from esaa_git.ports.preflight import NO_PREFLIGHT, Preflight
 
 if TYPE_CHECKING:
     from esaa_git.engine.sharing import Sharing
@@ -37,6 +38,7 @@ class Engine:
         say: tells a person what happens, one line at a time.
         housekeeping: told after each transaction how many events there are, with nothing locked.
         turn: held around each try to decide and append, so that processes here take turns.
+        preflight: looks, before an agent is asked, for what would keep its answer from counting.
         leases: judges whether an attempt has had its time.
         sharing: the log that other machines append to as well, for a worker.
     """
@@ -59,6 +61,7 @@ class Engine:
     draw: Callable[[int], bytes]
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
     housekeeping: Callable[[int], None] = lambda _seq: None
+    preflight: Preflight = NO_PREFLIGHT
     leases: Leases = WALL_CLOCK
     sharing: Sharing | None = None
 

@@ -53,8 +53,10 @@ def dispatch(
         AgentError: if the agent cannot be asked at all, or its answer could not be checked; no
             attempt is spent.
         ConflictError: if a person's uncommitted work would keep the answer waiting.
+        EsaaError: as `ports.preflight.Preflight.look`.
     """
-    _, contracts = engine.log.load()
+    state, contracts = engine.log.load()
+    engine.preflight.look(str(state.run.branch))
     adapter = engine.make_agent(agent_for(task, contracts, override, rests), contracts)
     adapter.ready()
     ran_by(adapter)  # a tool is asked for its version before anything is locked
@@ -75,9 +77,11 @@ def resume(engine: Engine, task: Task) -> Dispatched:
 
     Raises:
         AgentError: if the agent cannot be asked at all.
+        EsaaError: as `ports.preflight.Preflight.look`.
     """
     assert task.attempt is not None
-    _, contracts = engine.log.load()
+    state, contracts = engine.log.load()
+    engine.preflight.look(str(state.run.branch))
     adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
     adapter.ready()
     ran_by(adapter)

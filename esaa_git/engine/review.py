@@ -67,8 +67,10 @@ def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -
 
     Raises:
         AgentError: if the agent cannot be asked at all.
+        EsaaError: as `ports.preflight.Preflight.look`.
     """
-    _, contracts = engine.log.load()
+    state, contracts = engine.log.load()
+    engine.preflight.look(str(state.run.branch))
     adapter = engine.make_agent(contracts.swarm.agent(name), contracts)
     adapter.ready()
     ran_by(adapter)

@@ -104,7 +104,7 @@ def _apply(
     if started:
         # Contracts that did not change stay those in force, so that no admin has to sign them.
         pinned = tx.contracts if tx.contracts.same_as(contracts) else contracts
-        name = branch or tx.state.run.branch or engine.branch.current()
+        name = branch_of(engine, tx.state, branch)
         changes = pinned is not tx.contracts
         signs = starter is not None and (changes or starter.signs)
         start = StartRun(
@@ -127,6 +127,11 @@ def is_over_for(state: State, diff: PlanDiff) -> bool:
     """Answer whether the run is over and another one would have nothing to do."""
     todo = dict(state.run.by_state).get(TaskState.TODO, 0)
     return state.run.run_id is not None and not state.run.is_open and diff.is_empty and not todo
+
+
+def branch_of(engine: Engine, state: State, wanted: str | None) -> str:
+    """Return the working branch of the next run: the one named, else that of the last one."""
+    return wanted or state.run.branch or engine.branch.current()
 
 
 def stop(engine: Engine, reason: str, by: str) -> None:
