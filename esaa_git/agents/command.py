@@ -7,13 +7,13 @@ makes the directory that it works in.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, Limit
 from esaa_git.agents.asking import asks_of_program
-from esaa_git.agents.programs import WHERE, ProgramAgent, start_hint
+from esaa_git.agents.programs import WHERE, ProgramAgent, over_limit, start_hint
 from esaa_git.agents.scratch import SnapshotFile, scratch_directory
 from esaa_git.agents.settings import COMMAND, PROGRAM
 from esaa_git.core.events.spec import record
@@ -69,7 +69,7 @@ class CommandAgent(ProgramAgent):
             except NotStarted as error:
                 raise self._not_started(program, error, start_hint(error)) from error
             latency_ms = int((time.monotonic() - started) * 1000)
-        return _answer(outcome, latency_ms, allowed.failure)
+        return _answer(outcome, latency_ms, allowed.failure, self._settings)
 
     def _files(self, request: Request, pause: Callable[[], None]) -> Iterator[SnapshotFile]:
         context = self._context
@@ -85,7 +85,9 @@ class CommandAgent(ProgramAgent):
         return make_rules(self._settings, WHERE, read=read, write=(home, tmp))
 
 
-def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
+def _answer(
+    outcome: Outcome, latency_ms: int, lateness: str, settings: Mapping[str, Any]
+) -> Answer:
     stderr = printable_output(outcome.stderr)
     detail: dict[str, Any] = {"stderr": stderr} if stderr else {}
     failure, code = None, RejectCode.AGENT_FAILED
@@ -93,7 +95,7 @@ def _answer(outcome: Outcome, latency_ms: int, lateness: str) -> Answer:
         # No failure of ours to name: the decoder says OUTPUT_TOO_LARGE to the bytes.
         pass
     elif outcome.exceeded is not None:
-        failure = f"was ended for exceeding its limit '{outcome.exceeded}'"
+        failure = over_limit(outcome.exceeded, settings)
         detail = {"limit": outcome.exceeded, **detail}
     elif outcome.timed_out:
         failure, code = lateness, RejectCode.AGENT_TIMEOUT

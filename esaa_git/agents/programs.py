@@ -8,9 +8,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from esaa_git import beneath
 from esaa_git.agents.adapter import AdapterContext, Limit, agent_error, limit
@@ -179,6 +179,15 @@ class ProgramAgent(ABC):
 
     def _not_started(self, program: str, error: NotStarted, hint: str = SCRIPT) -> AgentError:
         return self._error(f"'{program}' cannot be started", str(error), hint)
+
+
+def over_limit(name: str, settings: Mapping[str, Any]) -> str:
+    """Return that a program was ended for a limit, how much that is, and where it is set."""
+    limits = {**asdict(confinement.DEFAULT_LIMITS), **settings.get("limits", {})}
+    return (
+        f"was ended for exceeding its limit '{name}' of {limits.get(name)} "
+        f"(under 'limits' of the agent in .roadmap/{SWARM})"
+    )
 
 
 def find_program(

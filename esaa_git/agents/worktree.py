@@ -19,7 +19,14 @@ from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_fil
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
-from esaa_git.agents.programs import WHERE, check_names, environment, find_program, place_of
+from esaa_git.agents.programs import (
+    WHERE,
+    check_names,
+    environment,
+    find_program,
+    over_limit,
+    place_of,
+)
 from esaa_git.agents.providers import provider_of_model
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.asks import Ask
@@ -228,7 +235,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
             failure = f"wrote more than {MAX_REPORT_BYTES} bytes to standard output"
             code = RejectCode.OUTPUT_TOO_LARGE
         elif outcome.exceeded is not None:
-            failure = f"was ended for exceeding its limit '{outcome.exceeded}'"
+            failure = over_limit(outcome.exceeded, self._settings)
             detail = {"limit": outcome.exceeded}
         elif report.failure is not None:
             failure, code = report.failure, report.code

@@ -34,7 +34,7 @@ from esaa_git.checkout.isolated import IsolatedGit
 from esaa_git.checkout.manifest import Manifest, ManifestEntry
 from esaa_git.checkout.scan import Scan, ScanFault, Scanner, not_a_file, open_below
 from esaa_git.core.paths import normalise_path
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room
 from esaa_git.ports.agent import Diff
@@ -152,7 +152,13 @@ class _Differ:
             at = start + size + 1
             if size > _IGNORE_FILE_BYTES:
                 words = f"'{excerpt(path)}' has {size} bytes"
-                raise ScanFault(_too_large(words, _IGNORE_FILE_BYTES))
+                raise ScanFault(
+                    Rejected(
+                        RejectCode.OUTPUT_TOO_LARGE,
+                        f"{words}, and no more than {_IGNORE_FILE_BYTES} are read of such a file",
+                        {"allowed": _IGNORE_FILE_BYTES},
+                    )
+                )
             self._write(path, said[start : start + size], 0o644)
         (self._git.folder / "info/exclude").write_text("\n".join(self._rules) + "\n")
         return [self._place(path) for path in listed]
@@ -339,7 +345,9 @@ def _content(content: bytes) -> Update:
 
 def _too_large(what: str, allowed: int) -> Rejected:
     return Rejected(
-        RejectCode.OUTPUT_TOO_LARGE, f"{what}, {allowed} bytes are allowed", {"allowed": allowed}
+        RejectCode.OUTPUT_TOO_LARGE,
+        f"{what}, {allowed} bytes are allowed {of_policy('max_output_bytes')}",
+        {"allowed": allowed},
     )
 
 

@@ -45,7 +45,7 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str | Rejected:
     and with `all` the replacement runs from the left.
     """
     if len(edits) > MAX_EDITS:
-        message = f"{len(edits)} edits of one file, at most {MAX_EDITS} are allowed"
+        message = f"{len(edits)} edits of one file, at most {MAX_EDITS} are allowed by the format"
         detail = {"edits": len(edits), "limit": MAX_EDITS}
         return Rejected(RejectCode.PATCH_TOO_LARGE, message, detail)
     edited = text
@@ -69,7 +69,10 @@ def _apply_edit(text: str, edit: Edit, index: int, original: str) -> str | Rejec
     count = text.count(edit.old) if edit.all else 1
     size = len(text) + count * (len(edit.new) + edit.new.count("\n") - len(edit.old))
     if size > MAX_RESULT:
-        message = f"edit {index}: the file would grow beyond {MAX_RESULT} characters"
+        message = (
+            f"edit {index}: the file would grow beyond {MAX_RESULT} characters, "
+            "the limit of the format"
+        )
         detail = {"index": index, "size": size, "limit": MAX_RESULT}
         return Rejected(RejectCode.FILE_TOO_LARGE, message, detail)
     return _replaced(text, edit)

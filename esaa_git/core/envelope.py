@@ -7,10 +7,11 @@ whatever the bytes are, and never raises (tests/properties/test_boundary.py hold
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, cast, get_args
+from itertools import islice
+from typing import Any, Final, cast, get_args
 
 from esaa_git.core.answer import (
     AnyAnswer,
@@ -25,7 +26,8 @@ from esaa_git.core.canonical import MAX_INTEGER, nests_deeper
 from esaa_git.core.events import base as records
 from esaa_git.core.events.base import schema_of
 from esaa_git.core.events.spec import ATTEMPT_ID, TASK_ID, Schema, array, choice, line, record
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.core.packing import Packing, Seen, contained, unpack, without_remarks
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt, of_policy
 from esaa_git.core.state import SCHEMA_VERSION
 
 MAX_DEPTH = 32
@@ -62,6 +64,8 @@ class Envelope:
     attempt_id: str
     payload: AnyAnswer
     idempotency_key: str | None = None
+    unwrapped: tuple[Packing, ...] = ()
+    """What was taken off around it."""
 
     @property
     def lessons(self) -> int:
@@ -135,13 +139,47 @@ def decode(output: bytes, *, max_bytes: int, review: bool = False) -> Envelope |
     if len(output) > max_bytes:
         return Rejected(
             RejectCode.OUTPUT_TOO_LARGE,
-            f"the output has {len(output)} bytes, {max_bytes} are allowed",
+            f"the output has {len(output)} bytes, {max_bytes} are allowed "
+            + of_policy("max_output_bytes"),
             {"bytes": len(output), "allowed": max_bytes},
         )
-    value = _parse(output)
-    if isinstance(value, Rejected):
+    parsed = _parse(output)
+    if isinstance(parsed, Rejected):
+        return parsed
+    value, how = parsed
+    bare = without_remarks_of(value)
+    if bare != value:
+        how = (*how, "remarks")
+    fault = _unfit(bare)
+    if fault is not None:
+        return fault
+    found = _typed(bare, (REVIEW,) if review else tuple(INTENTIONS))
+    return found if isinstance(found, Rejected) else replace(found, unwrapped=how)
+
+
+def without_remarks_of(value: Any) -> Any:
+    """Return an envelope without keys that only say something about it, where there is a schema.
+
+    A key that a schema knows, or that may mean a change of a file, stays.
+    """
+    if not isinstance(value, dict):
         return value
-    return _typed(value, (REVIEW,) if review else tuple(INTENTIONS))
+    bare = without_remarks(value, ENVELOPE["properties"].keys())
+    payload, action = bare.get("payload"), bare.get("action")
+    if not isinstance(payload, dict) or not isinstance(action, str):
+        return bare
+    if action != REVIEW and action not in INTENTIONS:
+        return bare
+    payload = without_remarks(payload, _schema(action)["properties"].keys())
+    updates = payload.get("file_updates")
+    if isinstance(updates, list):
+        payload["file_updates"] = [_without_remarks_of_update(update) for update in updates]
+    return {**bare, "payload": payload}
+
+
+def _without_remarks_of_update(update: Any) -> Any:
+    schema = update_schemas().get(str(update.get("op"))) if isinstance(update, dict) else None
+    return update if schema is None else without_remarks(update, schema["properties"].keys())
 
 
 def _typed(value: Any, actions: tuple[str, ...]) -> Envelope | Rejected:
@@ -160,10 +198,12 @@ def _typed(value: Any, actions: tuple[str, ...]) -> Envelope | Rejected:
     fault = _violation(action, payload, "payload")
     if fault is not None:
         return fault
-    for index, update in enumerate(payload.get("file_updates", ())):
-        fault = _violation(f"op {update['op']}", update, f"payload/file_updates/{index}")
-        if fault is not None:
-            return fault
+    faults = [
+        _violation(f"op {update['op']}", update, f"payload/file_updates/{index}")
+        for index, update in enumerate(payload.get("file_updates", ()))
+    ]
+    if wrong := [one for one in faults if one is not None]:
+        return _all(wrong)
     form = Review if action == REVIEW else INTENTIONS[action]
     return Envelope(
         action,
@@ -187,8 +227,8 @@ class _Found(Exception):
         self.rejected = rejected
 
 
-def _parse(output: bytes) -> Any:
-    """Return the JSON value in the output, or a Rejected."""
+def _parse(output: bytes) -> tuple[Any, tuple[Packing, ...]] | Rejected:
+    """Return the JSON value in the output and what was around it, or a Rejected."""
     try:
         source = output.decode()
     except UnicodeDecodeError as error:
@@ -198,30 +238,57 @@ def _parse(output: bytes) -> Any:
             {"offset": error.start},
         )
     if nests_deeper(output, MAX_DEPTH):
-        return Rejected(
-            RejectCode.NESTING_TOO_DEEP, f"the output nests deeper than {MAX_DEPTH} levels", {}
-        )
+        return _too_deep()
     try:
-        value = _decoder.decode(source)
-        json.dumps(value, ensure_ascii=False).encode()
+        return _value(source)
     except _Found as found:
         return found.rejected
+
+
+def _value(source: str) -> tuple[Any, tuple[Packing, ...]] | Rejected:
+    how: tuple[Packing, ...] = ()
+    try:
+        value = _decoder.decode(source)
+        if isinstance(value, str) and value.lstrip().startswith("{") and not _is_deep(value):
+            value, how = _decoder.decode(value), ("container",)
     except json.JSONDecodeError as error:
-        return _not_json(source, error)
+        found = unpack(source)
+        if isinstance(found, Seen):
+            return _not_json(found, error)
+        if _is_deep(found.text):
+            return _too_deep()
+        value, how = _decoder.decode(found.text), found.how
+    inner = contained(value)
+    return inner, how if inner is value else (*how, "container")
+
+
+def _is_deep(text: str) -> bool:
+    return nests_deeper(text.encode(errors="replace"), MAX_DEPTH)
+
+
+def _too_deep() -> Rejected:
+    return Rejected(
+        RejectCode.NESTING_TOO_DEEP,
+        f"the output nests deeper than {MAX_DEPTH} levels, which is the limit of every envelope",
+        {"allowed": MAX_DEPTH},
+    )
+
+
+def _unfit(value: Any) -> Rejected | None:
+    """Return what is wrong with numbers and strings wherever they are in it."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=_refuse_inexact).encode()
+    except _Found as found:
+        return found.rejected
     except UnicodeEncodeError:
         return _invalid("a string holds half of a surrogate pair (\\ud800 to \\udfff)")
-    return value
+    return None
 
 
-def _not_json(source: str, error: json.JSONDecodeError) -> Rejected:
-    message = f"the output is not one JSON value: {error.msg} at character {error.pos}"
-    if source.lstrip("\ufeff \t\r\n").startswith("```"):
-        message += "; send the bare JSON, without a Markdown fence around it"
-    elif error.msg == "Extra data":
-        message += "; send one envelope and nothing after it"
+def _not_json(seen: Seen, error: json.JSONDecodeError) -> Rejected:
     return Rejected(
         RejectCode.INVALID_JSON,
-        message,
+        f"the output is not one JSON object: {seen.words}",
         {"offset": error.pos, "line": error.lineno, "column": error.colno},
     )
 
@@ -248,8 +315,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _no_float(number: str) -> Any:
-    raise _Found(_invalid(f"'{number[:40]}' is not an integer; send integers only"))
+@dataclass(frozen=True, slots=True)
+class _Inexact:
+    """A number that is no integer, kept until it is known whether anything depends on it."""
+
+    text: str
+
+
+def _refuse_inexact(value: Any) -> Any:
+    raise _Found(_invalid(f"'{value.text[:40]}' is not an integer; send integers only"))
 
 
 def _bounded(number: str) -> int:
@@ -259,7 +333,7 @@ def _bounded(number: str) -> int:
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float, parse_int=_bounded
+    object_pairs_hook=_unique, parse_float=_Inexact, parse_constant=_Inexact, parse_int=_bounded
 )
 
 
@@ -287,23 +361,62 @@ def _violation(name: str, value: Any, where: str = "") -> Rejected | None:
     if _validator(name).is_valid(value):
         return None
     from jsonschema import Draft202012Validator  # 60 ms, and only to explain
-    from jsonschema.exceptions import best_match
+    from jsonschema.exceptions import relevance
 
-    fault = best_match(Draft202012Validator(_schema(name)).iter_errors(value))
-    if fault is None:
-        first = next(_validator(name).iter_errors(value))
-        path, words, keyword = list(first.instance_path), first.message, ""
-    else:
-        path, words, keyword = list(fault.absolute_path), fault.message, str(fault.validator)
+    found = sorted(
+        islice(Draft202012Validator(_schema(name)).iter_errors(value), _MOST_LOOKED_AT),
+        key=relevance,
+        reverse=True,
+    )
+    if found:
+        return _all([_fault(error, where) for error in found])
+    first = next(_validator(name).iter_errors(value))
+    return _at(RejectCode.SCHEMA_VIOLATION, where, list(first.instance_path), first.message)
+
+
+def _fault(error: Any, where: str) -> Rejected:
+    path, keyword = list(error.absolute_path), str(error.validator)
+    if keyword == "pattern" and "\\x7f" in str(error.validator_value):
+        words = "control characters and line separators do not belong in this text"
+        return _at(RejectCode.CONTROL_CHARACTER, where, path, words)
+    words = error.message
+    if keyword in _MEASURED:
+        what, bound = _MEASURED[keyword]
+        size = len(error.instance)
+        words = f"it has {size} {what}, {bound} {error.validator_value} are allowed by the format"
+    return _at(RejectCode.SCHEMA_VIOLATION, where, path, words)
+
+
+_MOST_LOOKED_AT: Final = 1000
+_MEASURED: Final = {
+    "maxLength": ("characters", "at most"),
+    "minLength": ("characters", "no fewer than"),
+    "maxItems": ("entries", "at most"),
+    "minItems": ("entries", "no fewer than"),
+}
+
+
+def _at(code: RejectCode, where: str, path: Sequence[Any], words: str) -> Rejected:
     place = "/".join(part for part in (where, *(str(item) for item in path)) if part)
-    if keyword == "pattern" and "\\x7f" in str(fault.validator_value if fault else ""):
-        return Rejected(
-            RejectCode.CONTROL_CHARACTER,
-            f"{place}: control characters and line separators do not belong in this text",
-            {"at": place},
-        )
+    return Rejected(code, f"{place or 'envelope'}: {_short(words)}", {"at": place})
+
+
+def _all(faults: Sequence[Rejected]) -> Rejected:
+    """Return the first of some faults of form, with the others of its code."""
+    first = faults[0]
+    alike = [fault for fault in faults if fault.code == first.code]
+    if len(alike) == 1:
+        return first
+    others = "; ".join(fault.message for fault in alike[1:4])
+    more = f"; and {len(alike) - 4} more" if len(alike) > 4 else ""
     return Rejected(
-        RejectCode.SCHEMA_VIOLATION, f"{place or 'envelope'}: {_short(words)}", {"at": place}
+        first.code,
+        f"{first.message}; {others}{more}",
+        {
+            **first.detail,
+            "faults": [fault.message for fault in alike[:MAX_NAMED]],
+            "count": len(alike),
+        },
     )
 
 

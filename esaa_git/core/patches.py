@@ -99,7 +99,7 @@ def parse_patch(diff: str) -> Patch | Rejected:
     hunks, at = list[Hunk](), len(headers)
     while at < len(lines) - (lines[-1] == ""):
         if len(hunks) == MAX_HUNKS:
-            message = f"the patch has more than {MAX_HUNKS} hunks"
+            message = f"the patch has more than {MAX_HUNKS} hunks, the limit of the format"
             return Rejected(RejectCode.PATCH_TOO_LARGE, message, {"limit": MAX_HUNKS})
         parsed = _parse_hunk(lines, at, len(hunks) + 1)
         if isinstance(parsed, Rejected):

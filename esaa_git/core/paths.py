@@ -46,7 +46,7 @@ _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com
 
 _REASONS: Final = {
     "empty": "the path is empty",
-    "surrogate": "the path has a lone surrogate, which UTF-8 cannot hold",
+    "surrogate": "its bytes are not UTF-8; leave the file as it is, or give it a name that is",
     "too-long": f"the path is longer than {MAX_PATH} bytes",
     "component-too-long": f"a name in the path is longer than {MAX_COMPONENT} bytes",
     "control-character": "the path has a control character",

@@ -41,7 +41,7 @@ from esaa_git.core.paths import (
     is_protected,
     normalise_path,
 )
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt, together
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy, together
 from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
 from esaa_git.core.state import Task
 
@@ -212,7 +212,8 @@ def check_updates(
     if len(updates) > max_files:
         return Rejected(
             RejectCode.TOO_MANY_FILES,
-            f"the proposal touches {len(updates)} files, {max_files} are allowed",
+            f"the proposal touches {len(updates)} files, {max_files} are allowed "
+            + of_policy("max_files_per_proposal"),
             {"files": len(updates), "allowed": max_files},
         )
     named = Names()

@@ -174,6 +174,11 @@ def together(faults: Sequence[Rejected]) -> Rejected:
     )
 
 
+def of_policy(name: str) -> str:
+    """Return where a limit of the runtime policy is set, as every refusal by one says it."""
+    return f"('limits/{name}' in .roadmap/RUNTIME_POLICY.yaml)"
+
+
 def excerpt(text: str, limit: int = 200) -> str:
     """Return at most `limit` characters of `text`, on one line and safe to store in an event.
 

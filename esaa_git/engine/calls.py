@@ -5,6 +5,7 @@ from __future__ import annotations
 from esaa_git.core.events import OutputRejected, ReviewResult
 from esaa_git.core.events.base import Record
 from esaa_git.core.events.fields import Exchange, LeftOut, Try, Usage
+from esaa_git.core.packing import Packing
 
 
 class CallResult(Record):
@@ -19,6 +20,7 @@ class CallResult(Record):
     latency_ms: int | None = None
     tries: tuple[Try, ...] | None = None
     left_out: LeftOut | None = None
+    unwrapped: tuple[Packing, ...] | None = None
 
     @classmethod
     def of(cls, payload: OutputRejected | ReviewResult) -> CallResult:
@@ -30,6 +32,7 @@ class CallResult(Record):
             latency_ms=payload.latency_ms,
             tries=payload.tries,
             left_out=payload.left_out if isinstance(payload, OutputRejected) else None,
+            unwrapped=payload.unwrapped if isinstance(payload, OutputRejected) else None,
         )
 
 

@@ -7,8 +7,8 @@ events that `decide` makes of it, and the transaction writes them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import assert_never, cast
 
 from esaa_git.core import canonical, secrets, storage
 from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
@@ -20,6 +20,7 @@ from esaa_git.core.envelope import decode as decode_envelope
 from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.fields import Usage
+from esaa_git.core.packing import Packing
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import CallResult
@@ -73,8 +74,13 @@ def _admit(
     require_run(tx.state)
     call = call_result(engine, tx.contracts, output)
     if isinstance(verdict, Rejected):
-        return reject(tx, output, verdict, call, kept=_lawful_part(engine, tx, output))
+        refused = _refused_envelope(tx, output)
+        if refused is not None:
+            call = replace(call, unwrapped=_unwrapped(output, refused))
+        kept = NOTHING_KEPT if refused is None else _lawful_part(engine, tx, output, refused)
+        return reject(tx, output, verdict, call, kept=kept)
     envelope = verdict.envelope
+    call = replace(call, unwrapped=_unwrapped(output, envelope))
     given = envelope.payload
     match given:
         case Result():
@@ -167,12 +173,23 @@ def _storable(accepted: Accepted, policy: StoragePolicy) -> Accepted | Rejected:
     return dataclasses.replace(accepted, envelope=kept)
 
 
-def _lawful_part(engine: Engine, tx: Transaction, output: AgentOutput) -> Kept:
+def _unwrapped(output: AgentOutput, envelope: Envelope) -> tuple[Packing, ...] | None:
+    """Return what was taken off around an answer, by the adapter first; None where nothing was."""
+    how = (*cast(Sequence[Packing], output.answer.unwrapped), *envelope.unwrapped)
+    return tuple(dict.fromkeys(how)) or None
+
+
+def _refused_envelope(tx: Transaction, output: AgentOutput) -> Envelope | None:
+    """Return the envelope in an answer that is refused, where it holds one."""
+    if output.failure is not None:
+        return None
+    found = decode_envelope(output.answer.output, max_bytes=tx.contracts.policy.max_output_bytes)
+    return None if isinstance(found, Rejected) else found
+
+
+def _lawful_part(engine: Engine, tx: Transaction, output: AgentOutput, envelope: Envelope) -> Kept:
     """Keep of an answer that is refused what no rule of paths, form, size or secrets refuses."""
-    if output.failure is not None or not tx.contracts.storage.keep_rejected:
-        return NOTHING_KEPT
-    envelope = decode_envelope(output.answer.output, max_bytes=tx.contracts.policy.max_output_bytes)
-    if isinstance(envelope, Rejected):
+    if not tx.contracts.storage.keep_rejected:
         return NOTHING_KEPT
     given, task = envelope.payload, tx.state.tasks.get(envelope.task_id)
     attempt = None if task is None else task.active_attempt
@@ -269,6 +286,7 @@ def _result(
         latency_ms=call.latency_ms,
         tries=call.tries,
         left_out=call.left_out,
+        unwrapped=call.unwrapped,
         exchange=call.exchange,
         agent=output.agent,
     )

@@ -18,7 +18,7 @@ from esaa_git.core.answer import DeleteFile, FileUpdate, WriteFile
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import AgentResult
 from esaa_git.core.events.base import encode
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.core.state import Task
 from esaa_git.engine.calls import NO_CALL
 from esaa_git.engine.engine import Engine
@@ -148,7 +148,8 @@ def _updates(
         if len(updates) == policy.max_files:
             return Rejected(
                 RejectCode.TOO_MANY_FILES,
-                f"the proposal touches more than the {policy.max_files} files that are allowed",
+                f"the proposal touches more than the {policy.max_files} files that are allowed "
+                + of_policy("max_files_per_proposal"),
                 {"allowed": policy.max_files},
             )
         if isinstance(after, NotAFile):
@@ -164,7 +165,8 @@ def _updates(
         if size > policy.max_file_bytes:
             return Rejected(
                 RejectCode.FILE_TOO_LARGE,
-                f"'{excerpt(path)}' would have {size} bytes, {policy.max_file_bytes} are allowed",
+                f"'{excerpt(path)}' would have {size} bytes, {policy.max_file_bytes} are allowed "
+                + of_policy("max_file_bytes"),
                 {"path": excerpt(path), "bytes": size, "allowed": policy.max_file_bytes},
             )
         updates.append(_whole(path, engine.blobs.read(after.oid), after.mode == "100755"))

@@ -34,11 +34,12 @@ from esaa_git.core.proposal import (
     left_out,
     taken_away,
 )
-from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, together
-from esaa_git.core.state import Attempt, State, Task
+from esaa_git.core.rejection import RejectCode, Rejected, of_policy, together
+from esaa_git.core.state import State, Task
 from esaa_git.engine.converted import check_conversions
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
+from esaa_git.engine.refusals import conflict, late, missing, nothing_left
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
 
 NOT_KEPT = 1000  # paths of a rejected answer that are named and not kept
@@ -99,9 +100,9 @@ class Verifier:
         attempt = state.tasks[envelope.task_id].attempt
         assert attempt is not None  # _check_address looked at it
         if leases.is_over(Lease.of(attempt, contracts), now):
-            return _late(attempt)
+            return late(attempt)
         if isinstance(envelope.payload, Heartbeat) and now >= attempt.deadline:
-            return _late(attempt)  # by the log's own time, which the protocol holds it against
+            return late(attempt)  # by the log's own time, which the protocol holds it against
         answer = envelope.payload
         if len(attempt.lessons) + envelope.lessons > LESSONS_OF_ATTEMPT:
             return Rejected(
@@ -118,7 +119,7 @@ class Verifier:
             answer.file_updates, boundary, lambda path: self._trees.entry(base, path) is not None
         )
         if not kept:
-            return _nothing_left(left)
+            return nothing_left(left)
         proposal = self.resolve(kept, task, contracts)
         return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal, left)
 
@@ -156,18 +157,22 @@ class Verifier:
             return fault
         assert task.attempt is not None  # _check_address looked at it
         files: list[FileChange] = []
+        faults: list[Rejected] = []
         lines, gone = 0, taken_away(updates)
         for update in updates:
             resolved = self._resolve_update(update, task.attempt.base, gone, policy.max_file_bytes)
             if isinstance(resolved, Rejected):
-                return resolved
-            if resolved is not None:
+                faults.append(resolved)
+            elif resolved is not None:
                 files.append(resolved[0])
                 lines += resolved[1]
+        if faults:
+            return together(faults)
         if lines > policy.max_patch_lines:
             return Rejected(
                 RejectCode.PATCH_TOO_LARGE,
-                f"the proposal changes {lines} lines, {policy.max_patch_lines} are allowed",
+                f"the proposal changes {lines} lines, {policy.max_patch_lines} are allowed "
+                + of_policy("max_patch_lines"),
                 {"lines": lines, "allowed": policy.max_patch_lines},
             )
         if not files:
@@ -231,7 +236,7 @@ class Verifier:
         if isinstance(before, Rejected):
             return before
         if before is None and not isinstance(update, WriteFile):
-            return _missing(source or path, update.op)
+            return missing(source or path, update.op)
         if source is not None:
             target = self._file(base, path, gone)
             if isinstance(target, Rejected):
@@ -251,7 +256,8 @@ class Verifier:
         if len(new) > max_bytes:
             return Rejected(
                 RejectCode.FILE_TOO_LARGE,
-                f"'{path}' would have {len(new)} bytes, {max_bytes} are allowed",
+                f"'{path}' would have {len(new)} bytes, {max_bytes} are allowed "
+                + of_policy("max_file_bytes"),
                 {"path": path, "bytes": len(new), "allowed": max_bytes},
             )
         mode = _mode(update, before)
@@ -310,11 +316,11 @@ class Verifier:
         stands_on = file.source or file.path
         ours = self._standing(tip, stands_on, gone)
         if isinstance(ours, NotAFile):
-            return _conflict(stands_on, f"the branch has {ours.what} there", base, tip)
+            return conflict(stands_on, f"the branch has {ours.what} there", base, tip)
         if file.source is not None:
             target = self._standing(tip, file.path, gone)
             if target is not None:
-                return _conflict(file.path, "the branch has a file there now", base, tip)
+                return conflict(file.path, "the branch has a file there now", base, tip)
         if ours == file.before:
             return file
         if ours == file.after and file.source is None:
@@ -322,9 +328,9 @@ class Verifier:
         if ours is None:
             return self._rebase_moved(file, stands_on, base, tip, boundary)
         if file.before is None:
-            return _conflict(file.path, "the branch added another file there", base, tip)
+            return conflict(file.path, "the branch added another file there", base, tip)
         if file.after is None:
-            return _conflict(file.path, "the branch changed what is to be deleted", base, tip)
+            return conflict(file.path, "the branch changed what is to be deleted", base, tip)
         return self._merged(file, stands_on, ours, base, tip)
 
     def _rebase_moved(
@@ -337,7 +343,7 @@ class Verifier:
             moved = self._merger.renamed_to(base, tip, stands_on)
         ours = None if moved is None else self._trees.entry(tip, moved)
         if moved is None or ours is None or isinstance(ours, NotAFile):
-            return _conflict(stands_on, "the branch deleted it", base, tip)
+            return conflict(stands_on, "the branch deleted it", base, tip)
         fault = boundary.check(moved)
         if fault is not None:
             return fault
@@ -350,7 +356,7 @@ class Verifier:
         assert file.after is not None
         merged = self._merger.merge_file(stands_on, file.before, ours, file.after)
         if isinstance(merged, Conflict):
-            return _conflict(merged.path, merged.reason, base, tip, merged.hunks)
+            return conflict(merged.path, merged.reason, base, tip, merged.hunks)
         if merged == ours and file.source is None:
             return None
         content = self._blobs.read(merged.oid)
@@ -414,34 +420,6 @@ def _check_address(
     return None
 
 
-def _nothing_left(left: Sequence[LeftOutFile]) -> Rejected:
-    """Return the refusal of a proposal of which nothing is taken, with the reason for each path."""
-    first = left[0]
-    paths = [one.path for one in left]
-    detail = {"path": first.path, "paths": paths[:MAX_NAMED], "count": len(paths)}
-    if first.why == "settings":
-        may = f"a task of kind {' or '.join(first.kinds)} may" if first.kinds else "no kind may"
-        return Rejected(
-            RejectCode.PATH_PROTECTED,
-            f"'{first.path}' says what git sees and how, and this kind does not write it; {may}, "
-            "and nothing else was proposed",
-            {**detail, "kinds": list(first.kinds or ())},
-        )
-    return Rejected(
-        RejectCode.EMPTY_PROPOSAL,
-        f"nothing was proposed but files that are left out, as '{first.path}' ({first.why})",
-        detail,
-    )
-
-
-def _late(attempt: Attempt) -> Rejected:
-    return Rejected(
-        RejectCode.STALE_ATTEMPT,
-        f"the lease of '{attempt.attempt_id}' ran out at {attempt.deadline}",
-        {"deadline": attempt.deadline},
-    )
-
-
 def _by_path(file: FileChange) -> str:
     return file.path
 
@@ -450,22 +428,3 @@ def _mode(update: KeptFile, before: FileEntry | None) -> str:
     if update.executable is not None:
         return "100755" if update.executable else "100644"
     return "100644" if before is None else before.mode
-
-
-def _missing(path: str, operation: str) -> Rejected:
-    return Rejected(
-        RejectCode.FILE_MISSING,
-        f"'{path}' does not exist in the base, so there is nothing to {operation}",
-        {"path": path, "operation": operation},
-    )
-
-
-def _conflict(path: str, reason: str, base: str, tip: str, hunks: str = "") -> Rejected:
-    detail = {"path": path, "reason": reason, "base": base, "branch": tip}
-    if hunks:
-        detail["hunks"] = hunks
-    return Rejected(
-        RejectCode.WRITE_CONFLICT,
-        f"'{path}' changed on the branch since the base of this attempt: {reason}",
-        detail,
-    )

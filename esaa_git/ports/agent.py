@@ -68,6 +68,7 @@ class Answer:
         left_out: what it made and its output does not hold: paths, a folder's with `/` at the end.
         unavailable: its service was out of order: no attempt is spent, and the agent rests.
             `failure` stands beside it.
+        unwrapped: what the adapter took off around its output (`esaa_git.core.packing.Packing`).
     """
 
     output: bytes
@@ -82,6 +83,7 @@ class Answer:
     handed: Mapping[str, str] = field(default_factory=dict, repr=False)
     left_out: Sequence[str] = ()
     unavailable: Unavailable | None = None
+    unwrapped: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

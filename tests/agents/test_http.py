@@ -950,7 +950,7 @@ def test_an_empty_answer_is_one(dialect: str, text: str) -> None:
     with model_server(answer(dialect, text)) as server:
         said = ask(agent(server, dialect))
     assert said.code == RejectCode.OUTPUT_EMPTY
-    assert said.failure == "the model answered nothing"
+    assert str(said.failure).startswith("the model answered nothing")
 
 
 @pytest.mark.parametrize("dialect", NAMES)

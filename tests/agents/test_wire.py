@@ -295,7 +295,7 @@ def test_an_envelope_that_nobody_wrapped_is_taken_as_well() -> None:
     [
         (b"I would rather not.", RejectCode.INVALID_JSON),
         (b"", RejectCode.INVALID_JSON),
-        (b"```json\n{}\n```", RejectCode.INVALID_JSON),
+        (b"```json\n{}\n```", RejectCode.SCHEMA_VIOLATION),
         (b"[]", RejectCode.SCHEMA_VIOLATION),
         (b"null", RejectCode.SCHEMA_VIOLATION),
         (b'{"envelope": []}', RejectCode.SCHEMA_VIOLATION),

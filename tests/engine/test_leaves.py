@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from esaa_git.core.events import AgentResult, OutputRejected
 from esaa_git.engine import operator
 from esaa_git.engine.commit import admit
 from esaa_git.engine.exchange import Admission, AgentOutput
@@ -64,3 +65,46 @@ def test_a_folder_that_gains_a_file_meanwhile_is_in_the_way() -> None:
     assert admission.rejected is not None
     assert admission.rejected.code == "WRITE_CONFLICT"
     assert made.content("d/new") == b"mine\n"
+
+
+# ------------------------------------------------------------------ what is said of an answer
+
+
+def test_what_was_taken_off_is_on_record_with_the_result_and_with_a_rejection() -> None:
+    made, request = claimed({})
+    outside = result(write("/etc/passwd"))(request)
+    assert submit(made, request, b"Here:\n" + outside).kind == "rejected"
+    refused = [each.payload for each in made.events if isinstance(each.payload, OutputRejected)]
+    assert refused[-1].unwrapped == ("prose",)
+    request = operator.claim(made, "T-1", ANN)
+    fenced = b"```\n" + result(write("a"))(request) + b"\n```"
+    answer = Answer(fenced, 0, unwrapped=("tool-call",))
+    output = AgentOutput(answer, ANN, None, request.task_id, request.attempt_id)
+    assert admit(made, output).kind == "done"
+    given = [each.payload for each in made.events if isinstance(each.payload, AgentResult)]
+    assert given[-1].unwrapped == ("tool-call", "fence")
+
+
+def test_all_files_with_one_fault_are_told_at_once_with_the_limit() -> None:
+    made, request = claimed({"a": b"1\n", "b": b"2\n"})
+    most = made.contracts.policy.max_file_bytes
+    large = "x" * (most + 1)
+    admission = submit(made, request, result(write("c", large), write("d", large))(request))
+    assert admission.rejected is not None
+    assert f"{most} are allowed ('limits/max_file_bytes' in .roadmap/" in admission.rejected.message
+    assert admission.rejected.detail["paths"] == ["c", "d"]
+
+
+def test_all_faults_of_form_are_told_at_once_with_what_is_allowed() -> None:
+    made, request = claimed({})
+    wrong = result(write("a", mode="x"), write("b", mode="x"), summary="")(request)
+    admission = submit(made, request, wrong)
+    assert admission.rejected is not None
+    assert "payload/summary: it has 0 characters, no fewer than 1 are" in admission.rejected.message
+    request = operator.claim(made, "T-1", ANN)
+    admission = submit(made, request, result(write("a", mode="x"), write("b", mode="x"))(request))
+    assert admission.rejected is not None
+    assert [at.partition(":")[0] for at in admission.rejected.detail["faults"]] == [
+        "payload/file_updates/0",
+        "payload/file_updates/1",
+    ]

@@ -142,14 +142,16 @@ BOTTOMLESS = Raw("[" * 200_000 + "]" * 200_000)
 FORM: dict[str, tuple[Hostile, str]] = {
     "nothing at all": (raw(b""), "INVALID_JSON"),
     "not JSON": (raw(b"I have done it."), "INVALID_JSON"),
-    "JSON in a Markdown fence": (
-        lambda request: b"```json\n" + result()(request) + b"\n```",
+    "two answers in fences": (
+        lambda request: (
+            b"```json\n" + result()(request) + b"\n```\nor\n```\n{}\n```\n"
+            b"```\n" + result(summary="another")(request) + b"\n```"
+        ),
         "INVALID_JSON",
     ),
     "two envelopes": (lambda request: result()(request) * 2, "INVALID_JSON"),
     "an envelope cut off": (lambda request: result()(request)[:-2], "INVALID_JSON"),
-    "a byte order mark": (lambda request: b"\xef\xbb\xbf" + result()(request), "INVALID_JSON"),
-    "JSON with a comment": (raw(b"{} // done"), "INVALID_JSON"),
+    "JSON with a comment": (raw(b'{"action": 1 /* done */}'), "INVALID_JSON"),
     "not UTF-8": (raw(b'{"action": "\xff"}'), "NOT_UTF8"),
     "UTF-16": (lambda request: result()(request).decode().encode("utf-16"), "NOT_UTF8"),
     "a surrogate in UTF-8": (raw(b'"\xed\xa0\x80"'), "NOT_UTF8"),
@@ -183,7 +185,7 @@ FORM: dict[str, tuple[Hostile, str]] = {
     "a list": (raw(b"[]"), "SCHEMA_VIOLATION"),
     "null": (raw(b"null"), "SCHEMA_VIOLATION"),
     "an empty object": (raw(b"{}"), "SCHEMA_VIOLATION"),
-    "an unknown key": (with_(reasoning="because"), "SCHEMA_VIOLATION"),
+    "an unknown key": (with_(effect="done"), "SCHEMA_VIOLATION"),
     "an unknown key in the payload": (payload(effect="done"), "SCHEMA_VIOLATION"),
     "an unknown key in an update": (
         updates({**write("docs/a.md"), "mode": "777"}),

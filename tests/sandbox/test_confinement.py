@@ -659,6 +659,9 @@ echo done
 """
     assert answered(confining, SH, "-c", source).output == b"done\n"
     answer = answered(confining, SH, "-c", source, limits={"disk_bytes": 10_000_000})
-    assert answer.failure == "was ended for exceeding its limit 'disk_bytes'"
+    assert answer.failure == (
+        "was ended for exceeding its limit 'disk_bytes' of 10000000 "
+        "(under 'limits' of the agent in .roadmap/agents_swarm.yaml)"
+    )
     assert answer.detail["limit"] == "disk_bytes"
     assert answer.code == "AGENT_FAILED"

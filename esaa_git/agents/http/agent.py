@@ -271,6 +271,7 @@ class HttpAgent:
             reading.code,
             model=reading.model,
             usage=usage,
+            unwrapped=reading.unwrapped,
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from esaa_git.agents.prompts import Prompt
 from esaa_git.core.canonical import MAX_INTEGER
+from esaa_git.core.packing import Packing
 from esaa_git.core.rejection import RejectCode, excerpt
 
 MESSAGES_MAX_TOKENS: Final = 16_000
@@ -43,7 +44,8 @@ class NotInDialect(Exception):
 class Reading:
     """What a service's answer says.
 
-    `text` is what the model wrote. Where that is no answer, `failure` says why and `code` is what
+    `text` is what the model wrote, as its answer or, where it has none, as what it calls its one
+    tool with: then `is_call`. Where that is no answer, `failure` says why and `code` is what
     it amounts to. `usage` has those of `input_tokens` (all of them), `cached_input_tokens` (those
     among them that came from a cache) and `output_tokens` that the service counted.
     """
@@ -53,6 +55,12 @@ class Reading:
     code: str | None = None
     model: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    is_call: bool = False
+
+    @property
+    def unwrapped(self) -> tuple[Packing, ...]:
+        """What the answer came in, as `core.packing` has it."""
+        return ("tool-call",) if self.is_call else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +210,16 @@ def _read_chat(value: Any) -> Reading:
     said = message.get("content")
     if isinstance(said, list):  # some services answer in parts, as they are asked
         said = "".join(_text_of(part, "text") for part in said)
+    calls = [
+        _called(call.get("function") if isinstance(call, dict) else None)
+        for call in _listed(message.get("tool_calls"))
+    ]
+    if message.get("function_call"):
+        calls.append(_called(message["function_call"]))
     return _reading(
         said if isinstance(said, str) else "",
+        calls,
+        thought=bool(message.get("reasoning_content") or message.get("reasoning")),
         refusal=message.get("refusal"),
         reason=choice.get("finish_reason"),
         model=value.get("model"),
@@ -251,6 +267,8 @@ def _read_responses(value: Any) -> Reading:
         raise NotInDialect(f"its status is '{excerpt(str(status), 40)}'", value.get("error"))
     return _reading(
         "".join(_text_of(part, "output_text") for part in parts),
+        [_called(item) for item in items if _kind(item) == "function_call"],
+        thought=any(_kind(item) == "reasoning" for item in items),
         refusal=refused[0] if refused else None,
         reason=reason,
         model=value.get("model"),
@@ -291,6 +309,8 @@ def _read_messages(value: Any) -> Reading:
             usage["cached_input_tokens"] = read
     return _reading(
         "".join(_text_of(block, "text") for block in blocks),
+        [_called(block) for block in blocks if _kind(block) == "tool_use"],
+        thought=any(_kind(block) == "thinking" for block in blocks),
         refusal=None,
         reason=value.get("stop_reason"),
         model=value.get("model"),
@@ -318,8 +338,18 @@ _REFUSED: Final = ("content_filter", "refusal")
 
 
 def _reading(
-    text: str, *, refusal: Any, reason: Any, model: Any, usage: Mapping[str, int]
+    text: str,
+    calls: list[str],
+    *,
+    thought: bool,
+    refusal: Any,
+    reason: Any,
+    model: Any,
+    usage: Mapping[str, int],
 ) -> Reading:
+    is_call = not text.strip() and len(calls) == 1
+    if is_call:
+        text = calls[0]
     name = excerpt(model) if isinstance(model, str) and model else None
     failure: str | None = None
     code: str | None = None
@@ -335,8 +365,28 @@ def _reading(
         failure = f"the answer was cut off{after}"
         code = RejectCode.OUTPUT_TRUNCATED
     elif not text.strip():
-        failure, code = "the model answered nothing", RejectCode.OUTPUT_EMPTY
-    return Reading(text, failure, code, name, usage)
+        failure, code = _nothing(len(calls), thought), RejectCode.OUTPUT_EMPTY
+    return Reading(text, failure, code, name, usage, is_call)
+
+
+def _nothing(calls: int, thought: bool) -> str:
+    if calls:
+        return f"the model answered nothing, but made {calls} tool calls; one answer is wanted"
+    if thought:
+        return "the model answered nothing: all that it wrote is its reasoning"
+    return "the model answered nothing"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _called(call: Any) -> str:
+    """Return what a tool is called with, as JSON."""
+    given = None
+    if isinstance(call, dict):
+        given = call.get("arguments", call.get("input"))
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def _need(value: Any, key: str, kind: type) -> Any:

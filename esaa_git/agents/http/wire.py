@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from esaa_git.core.canonical import NotCanonical, encode
+from esaa_git.core.packing import Unpacked, unpack
 from esaa_git.errors import ConfigurationError
 
 WRAPPER: Final = "envelope"
@@ -109,19 +110,41 @@ def wire_schema(view: Mapping[str, Any], bounds: Bounds | None = None) -> Schema
 
 
 def decode(text: bytes) -> bytes:
-    """Return the envelope in an answer of wire form; what has another form is returned as it is.
+    """Return an answer with its object of wire form as an envelope; any other as it is.
 
-    The wrapper goes, and every null with it: no envelope holds one. An answer that is no JSON, or
-    JSON with a fault that rewriting would hide (a key that stands twice, half of a surrogate
-    pair), stays untouched, so that the verifier names it.
+    The wrapper goes, and every null with it: no envelope holds one. What is around the object
+    stays, for the verifier to take off (`core.packing`). An answer that holds no object, or one
+    with a fault that rewriting would hide (a key that stands twice, half of a surrogate pair),
+    stays untouched, so that the verifier names it.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique)
+        source = text.decode()
+        part = _object_of(source)
+        value = json.loads(part, object_pairs_hook=_unique)
         if isinstance(value, dict) and value.keys() == {WRAPPER}:
             value = value[WRAPPER]
-        return encode(_without_nulls(value)) if isinstance(value, dict) else text
-    except (ValueError, RecursionError, NotCanonical):
+        if not isinstance(value, dict):
+            return text
+        return source.replace(part, _written(_without_nulls(value))).encode()
+    except (ValueError, RecursionError):
         return text
+
+
+def _written(value: Any) -> str:
+    try:
+        return encode(value).decode()
+    except NotCanonical:
+        # A number that is no integer may stand in a remark, which goes.
+        return json.dumps(value, ensure_ascii=False)
+
+
+def _object_of(source: str) -> str:
+    try:
+        json.loads(source)
+    except ValueError:
+        found = unpack(source)
+        return found.text if isinstance(found, Unpacked) else source
+    return source
 
 
 def _envelope(action: str, view: Mapping[str, Any], bounds: Bounds | None) -> Schema:

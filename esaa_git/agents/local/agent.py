@@ -245,6 +245,7 @@ class LocalAgent:
             reading.code,
             model=self.model,
             usage=reading.usage,
+            unwrapped=reading.unwrapped,
         )
 
     def _refused(self, reply: Reply) -> Answer:

@@ -16,6 +16,7 @@ from esaa_git.core.events.fields import (
     Sha256,
     TaskId,
     Tries,
+    Unwrapped,
     Usage,
 )
 from esaa_git.core.events.spec import AGENT
@@ -49,6 +50,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     agent: Actor | None = None
     left_out: LeftOut | None = None
     proposal: Proposed | None = None
+    unwrapped: Unwrapped | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from esaa_git.core.events import spec
 from esaa_git.core.events.base import Count, Form, JsonObject, Line, Range, Record, Text
+from esaa_git.core.packing import Packing
 from esaa_git.core.state import CheckCommand, Task
 
 TaskId = Annotated[str, Form(spec.TASK_ID)]
@@ -64,6 +65,10 @@ class LeftOut(Record):
 
     count: Annotated[int, Range(1, 1 << 40)]
     files: Annotated[tuple[LeftOutFile, ...], Count(1, 50)]
+
+
+Unwrapped = Annotated[tuple[Packing, ...], Count(most=10)]
+"""What was taken off around an answer (`esaa_git.core.packing`)."""
 
 
 class ExchangePart(Record):

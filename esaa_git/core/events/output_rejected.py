@@ -18,6 +18,7 @@ from esaa_git.core.events.fields import (
     Sha256,
     TaskId,
     Tries,
+    Unwrapped,
     Usage,
 )
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -60,6 +61,7 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     left_out: LeftOut | None = None
     proposal: Proposed | None = None
     not_kept: Annotated[tuple[NotKept, ...], Count(most=1000)] | None = None
+    unwrapped: Unwrapped | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task = draft.task(self.task_id)

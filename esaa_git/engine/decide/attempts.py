@@ -137,6 +137,7 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         latency_ms=call.latency_ms,
         tries=call.tries,
         left_out=call.left_out,
+        unwrapped=call.unwrapped,
         proposal=wanted.proposal,
         not_kept=wanted.not_kept or None,
     )
