@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from esaa_git.core.agent_contract import Check
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.programs import Programs
-from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, ran_by
+from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, may_go_on, ran_by
 from esaa_git.ports.checks import Checker, CheckResult
 from esaa_git.ports.consent import Consent
 from esaa_git.ports.files import FileEntry
@@ -31,6 +31,7 @@ class AgreedAgent:
         self._programs = programs
         self.name, self.adapter, self.model = inner.name, inner.adapter, inner.model
         self.has_checkout = inner.has_checkout
+        self.goes_on = may_go_on(inner)
         self._entry = entry
         self._consent = consent
 

@@ -37,7 +37,11 @@ class EditingAgent(ProgramAgent, Generic[Work]):
 
     Its settings may hold `template`. A kind of it says how it is asked (`_work`), and what it
     amounts to when all its processes have ended (`_judged`).
+
+    It goes on from the files of its last attempt, where the request brings them.
     """
+
+    goes_on: Final = True
 
     def prepare(self, request: Request) -> Request:
         """Return the request with the prompt that its template makes of the view.
@@ -52,7 +56,9 @@ class EditingAgent(ProgramAgent, Generic[Work]):
     def _answer(
         self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
     ) -> Answer:
-        with self._context.workspaces.open(request.base, request.changes) as workspace:
+        with self._context.workspaces.open(
+            request.base, request.changes, request.begun
+        ) as workspace:
             started = time.monotonic()
             work = self._work(request, workspace, allowed, until, pause)
             latency_ms = int((time.monotonic() - started) * 1000)

@@ -15,7 +15,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.printable import visible
 from esaa_git.errors import AgentError, EsaaError
-from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, ran_by
+from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, may_go_on, ran_by
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ class ForeignAgent:
         with self._blamed("make"):
             self._inner = make()
             self.has_checkout = bool(self._inner.has_checkout)
+            self.goes_on = may_go_on(self._inner)
             self.model = self._inner.model
             self._sandbox: str = self._inner.sandbox
         if self._sandbox not in get_args(Sandbox):

@@ -36,6 +36,7 @@ _SEPARATOR = re.compile(r"^=====[ \t]*\r?\n", re.MULTILINE)
 
 _OPTIONAL: Final[Mapping[str, Any]] = {
     "last_rejection": None,
+    "continues": None,
     "supersedes": None,
     "review": None,
     "lessons": [],

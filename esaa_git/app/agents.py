@@ -116,6 +116,7 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
         override: an agent of the swarm that is to do it instead.
     """
     from esaa_git.engine import schedule
+    from esaa_git.engine.goeson import begun
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.request import next_attempt, request_for
 
@@ -142,6 +143,7 @@ def request_of(project: Project, task_id: str, override: str | None) -> Shown:
             chosen,
             adapter.name,
             has_checkout=adapter.has_checkout,
+            begun=begun(engine, contracts, task, chosen.base, adapter),
         )
     )
     if attempt is None:

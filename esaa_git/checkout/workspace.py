@@ -77,9 +77,15 @@ class GitWorkspaces:
 
     @contextmanager
     def open(
-        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+        self,
+        base: str,
+        changes: Mapping[str, FileEntry | None] | None = None,
+        begun: Mapping[str, FileEntry | None] | None = None,
     ) -> Iterator[GitWorkspace]:
         """Lay out a commit, with these paths changed, and remove it in the end.
+
+        What is `begun` lies there as if it had been changed since: `diff` finds it, and so does
+        git in the checkout.
 
         Raises:
             AgentError: if it cannot be laid out.
@@ -94,7 +100,10 @@ class GitWorkspaces:
                     tree = GitTrees(self._repository).with_changes(tree, changes)
                 for name in ("checkout", "home", "tmp"):
                     (top / name).mkdir(mode=0o700)
-                manifest = _lay_out(top / "checkout", tree, objects, settings)
+                then = tree
+                if begun:
+                    then = GitTrees(self._repository).with_changes(tree, begun)
+                manifest = _lay_out(top / "checkout", tree, then, objects, settings)
                 git_dir = top / "checkout" / ".git"
                 write_git_dir(git_dir, objects, {**_SETTINGS, **settings}, _BRANCH)
                 head = base if tree == commit.tree else _store_commit(git_dir, tree, base, commit)
@@ -157,11 +166,17 @@ class GitWorkspace:
 
 
 def _lay_out(
-    folder: Path, tree: str, objects: Sequence[Path], settings: Mapping[str, str]
+    folder: Path, tree: str, then: str, objects: Sequence[Path], settings: Mapping[str, str]
 ) -> Manifest:
+    """Lay out a tree, and change the files to those of another after that; remember the first."""
     with isolated_git(objects, settings) as git:
+        reads = ("-c", f"checkout.workers={_WORKERS}", "read-tree", "-m", "-u")
         try:
-            git.run(folder, "-c", f"checkout.workers={_WORKERS}", "read-tree", "-m", "-u", tree)
+            git.run(folder, *reads, tree)
+            manifest = _remember(git, tree)
+            if then != tree:
+                git.run(folder, *reads, tree, then)
+            return manifest
         except RepositoryError as error:
             raise AgentError(
                 f"cannot lay out tree {tree[:12]} for an agent",
@@ -169,7 +184,6 @@ def _lay_out(
                 cause=(error.cause or "").rpartition("\n")[2],
                 hint=_hint(error),
             ) from error
-        return _remember(git, tree)
 
 
 def _remember(git: IsolatedGit, tree: str) -> Manifest:

@@ -46,6 +46,8 @@ class KindContract:
     """What it may write of the files that run by themselves; `write` holds these globs as well."""
     outside: str = "reject"
     """What becomes of a new file outside the boundary: `reject`, or `drop` and name it."""
+    retry: str = "continue"
+    """What an attempt after a rejected one begins with: its files (`continue`), or `anew`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def _kind(name: str, document: Mapping[str, Any], listed: int | None) -> KindCon
         None if context is None else tuple(context),
         _globs(f"{where}/opens", opens),
         document.get("outside", "reject"),
+        document.get("retry", "continue"),
     )
 
 

@@ -59,6 +59,7 @@ AGENT_CONTRACT = record(
                     "context": _GLOBS,
                     "opens": _GLOBS,
                     "outside": choice("reject", "drop"),
+                    "retry": choice("continue", "anew"),
                 },
             )
         ),

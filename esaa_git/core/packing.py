@@ -177,7 +177,7 @@ def _answer(text: str) -> tuple[int, int] | Seen:
     fenced = re.search(r"^(?:`{3,}|~{3,})([\w+-]*)", text, re.MULTILINE)
     began = excerpt(text.strip(_BLANK), 80)
     what = f"a block of {fenced[1] or 'text'} in a fence" if fenced else "prose"
-    return Seen(f"it is {what} and holds no JSON object; it begins '{began}'")
+    return Seen(f"it is {what}, and begins '{began}'")
 
 
 def _what_is_wrong(error: Exception, length: int) -> str:

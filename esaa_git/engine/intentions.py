@@ -36,7 +36,7 @@ from esaa_git.core.events import (
     TaskUpdate,
 )
 from esaa_git.core.events.base import Record
-from esaa_git.core.events.dispatch import Sandbox
+from esaa_git.core.events.dispatch import Continues, Sandbox
 from esaa_git.core.events.fields import (
     CheckResult,
     Exchange,
@@ -255,6 +255,7 @@ class AskAgent(Record):
 
     Attributes:
         approval_id: the decision that is lent to a reviewer, None for an attempt.
+        continues: the attempt whose files it goes on from.
     """
 
     task_id: str
@@ -267,6 +268,7 @@ class AskAgent(Record):
     template: str | None = None
     approval_id: str | None = None
     ran: Ran = Ran()
+    continues: Continues | None = None
 
 
 class Prolong(Record):

@@ -14,12 +14,13 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.events import AttemptCreate, Dispatch
-from esaa_git.core.events.dispatch import Sandbox
+from esaa_git.core.events.dispatch import Continues, Sandbox
 from esaa_git.core.globs import GlobSet
-from esaa_git.core.state import Task
+from esaa_git.core.state import Attempt, Task
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import AgentOutput
+from esaa_git.engine.goeson import begun
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.laying import require_pinned
 from esaa_git.engine.request import branch_tip, build_request, request_for
@@ -88,6 +89,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     attempt = task.attempt
     opened, recorded = _recorded(engine, attempt.attempt_id)
     before = engine.log.state_at(opened)
+    files = begun(engine, contracts, before.tasks[task.task_id], attempt.base, adapter)
     again = adapter.prepare(
         request_for(
             engine,
@@ -97,14 +99,14 @@ def resume(engine: Engine, task: Task) -> Dispatched:
             attempt,
             adapter.name,
             has_checkout=adapter.has_checkout,
+            begun=files,
         )
     )
     if digest(again.sent) == recorded:
         return Dispatched(task.task_id, attempt.attempt_id, adapter, again)
 
     def decided(tx: Transaction) -> Dispatched:
-        request = _prepared(engine, tx, task.task_id, adapter)
-        return record_dispatch(tx, Dispatched(task.task_id, attempt.attempt_id, adapter, request))
+        return _recorded_dispatch(engine, tx, task.task_id, attempt, adapter)
 
     return transact(engine, decided)
 
@@ -152,14 +154,27 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
 def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
     base = branch_tip(engine, tx)
     attempt_id = open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
-    request = _prepared(engine, tx, task_id, adapter)
-    return record_dispatch(tx, Dispatched(task_id, attempt_id, adapter, request))
+    attempt = tx.state.tasks[task_id].attempt
+    assert attempt is not None
+    assert attempt.attempt_id == attempt_id
+    return _recorded_dispatch(engine, tx, task_id, attempt, adapter)
 
 
-def _prepared(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Request:
-    return adapter.prepare(
-        build_request(engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout)
+def _recorded_dispatch(
+    engine: Engine, tx: Transaction, task_id: str, attempt: Attempt, adapter: AgentAdapter
+) -> Dispatched:
+    task = tx.state.tasks[task_id]
+    files = begun(engine, tx.contracts, task, attempt.base, adapter)
+    request = adapter.prepare(
+        build_request(
+            engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout, begun=files
+        )
     )
+    continues = None
+    if files is not None:
+        continues = Continues(attempt_id=files.attempt_id, commit=files.commit)
+    asked = Dispatched(task_id, attempt.attempt_id, adapter, request, continues=continues)
+    return record_dispatch(tx, asked)
 
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
@@ -172,7 +187,8 @@ def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
 class Dispatched:
     """Who is asked, with what, and for which attempt: to make it, or to decide on it.
 
-    `approval_id` is the decision that a reviewer is asked for, None for who makes the attempt.
+    `approval_id` is the decision that a reviewer is asked for, None for who makes the attempt;
+    `continues` is the attempt whose files it goes on from.
     """
 
     task_id: str
@@ -180,6 +196,7 @@ class Dispatched:
     adapter: AgentAdapter
     request: Request
     approval_id: str | None = None
+    continues: Continues | None = None
 
     def output(self, answer: Answer) -> AgentOutput:
         """Return the agent's answer as it is to be admitted."""
@@ -209,6 +226,7 @@ def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
             template=request.template,
             approval_id=what.approval_id,
             ran=ran_by(adapter),
+            continues=what.continues,
         )
     )
     return what

@@ -31,6 +31,8 @@ class Request:
     template: str | None = None
     changes: Mapping[str, FileEntry | None] = field(default_factory=dict)
     """What the agent's checkout holds beside the base: the proposal that a reviewer looks at."""
+    begun: Mapping[str, FileEntry | None] = field(default_factory=dict)
+    """What was changed in its checkout before: the files of the attempt that it goes on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,18 @@ class NamesWhatRuns(Protocol):
     def ran(self) -> Ran:
         """Return what will answer. A tool is asked for its version once a process at most."""
         ...
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """An adapter whose agent finds the files of its last attempt in its checkout (`begun`)."""
+
+    goes_on: bool
+
+
+def may_go_on(adapter: object) -> bool:
+    """Answer whether an adapter's agent can begin with the files of its last attempt."""
+    return isinstance(adapter, GoesOn) and adapter.goes_on
 
 
 def ran_by(adapter: object) -> Ran:
@@ -199,9 +213,15 @@ class Workspaces(Protocol):
     """Makes throwaway checkouts."""
 
     def open(
-        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+        self,
+        base: str,
+        changes: Mapping[str, FileEntry | None] | None = None,
+        begun: Mapping[str, FileEntry | None] | None = None,
     ) -> AbstractContextManager[Workspace]:
         """Lay out a commit, with these paths changed, and remove it in the end.
+
+        What is `begun` is changed after that, as whoever works there would have done it: it is
+        part of the difference.
 
         Raises:
             AgentError: if it cannot be laid out (the disk is full, say).

@@ -65,8 +65,10 @@ class MemoryAgent:
         requests: list[Request],
         *,
         has_checkout: bool = True,
+        goes_on: bool = False,
     ) -> None:
         self.has_checkout = has_checkout
+        self.goes_on = goes_on
         self.name = entry.name
         self.adapter = entry.adapter
         self.model = entry.model
@@ -91,6 +93,7 @@ class MemoryEngine(Engine):
 
     Attributes:
         answering: who answers, by the name of the agent; `""` stands for all others.
+        goes_on: such an agent finds the files of its last attempt (`ports.agent.GoesOn`).
         requests: what agents that follow a script were asked, in order.
         lines: what a person was told.
     """
@@ -105,6 +108,7 @@ class MemoryEngine(Engine):
     given: Contracts = field(default_factory=contracts)
     answering: dict[str, Answering] = field(default_factory=dict)
     has_checkout: bool = True
+    goes_on: bool = False
     requests: list[Request] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
@@ -285,4 +289,6 @@ def engine_with(
 
 def _agent(made: MemoryEngine, entry: AgentEntry) -> AgentAdapter:
     answering = made.answering.get(entry.name) or made.answering[""]
-    return MemoryAgent(entry, answering, made.requests, has_checkout=made.has_checkout)
+    return MemoryAgent(
+        entry, answering, made.requests, has_checkout=made.has_checkout, goes_on=made.goes_on
+    )

@@ -400,7 +400,10 @@ class NoWorkspaces:
     """`Workspaces` of a world without files: there is none to lay out."""
 
     def open(
-        self, base: str, changes: Mapping[str, FileEntry | None] | None = None
+        self,
+        base: str,
+        changes: Mapping[str, FileEntry | None] | None = None,
+        begun: Mapping[str, FileEntry | None] | None = None,
     ) -> AbstractContextManager[Workspace]:
         raise AgentError(
             "there is no checkout in memory",

@@ -739,3 +739,35 @@ def test_a_symlink_is_removed_and_what_it_names_stays(temporary: Path, tmp_path:
     assert list(temporary.iterdir()) == []
     assert (outside / "file").exists()
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+def test_what_was_begun_lies_there_as_a_change_and_is_part_of_the_difference(
+    project: Path, git: Git
+) -> None:
+    repository = open_repository(project)
+    base = commit_files(project, git, {"a.txt": b"1\n", "gone.txt": b"2\n", "d/x": b"3\n"})
+    blobs = GitBlobs(repository)
+    begun = {
+        "a.txt": FileEntry("100644", blobs.write(b"begun\n")),
+        "new.txt": FileEntry("100755", blobs.write(b"new\n")),
+        "gone.txt": None,
+        "d/x": None,
+        "d": FileEntry("100644", blobs.write(b"file\n")),
+    }
+    with GitWorkspaces(repository).open(base, begun=begun) as workspace:
+        assert (workspace.path / "a.txt").read_bytes() == b"begun\n"
+        assert not (workspace.path / "gone.txt").exists()
+        status = git(workspace.path, "status", "--short")
+        found = workspace.diff(1 << 20)
+        (workspace.path / "a.txt").write_bytes(b"1\n")
+        (workspace.path / "new.txt").unlink()
+        after = workspace.diff(1 << 20)
+    assert {line.split()[-1] for line in status.splitlines()} >= {"a.txt", "new.txt", "gone.txt"}
+    assert {(one["op"], one["path"]) for one in found.updates} == {
+        ("write", "a.txt"),
+        ("write", "new.txt"),
+        ("delete", "gone.txt"),
+        ("delete", "d/x"),
+        ("write", "d"),
+    }
+    assert {one["path"] for one in after.updates} == {"gone.txt", "d/x", "d"}

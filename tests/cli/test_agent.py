@@ -223,6 +223,35 @@ def test_an_agent_that_is_not_in_the_swarm_is_said_so(project: Project) -> None:
 # ------------------------------------------------------------------------------------------- run
 
 
+def test_a_second_attempt_goes_on_from_the_files_of_the_first(tmp_path: Path, git: Git) -> None:
+    """The first attempt is rejected for one path; the second finds the others, and adds one."""
+    project = make_project(tmp_path / "project", git, task("T-1", agent="coder"))
+    source = """\
+import os, sys
+from pathlib import Path
+Path("src").mkdir(exist_ok=True)
+if os.environ["ESAA_ATTEMPT"].endswith("-A1"):
+    Path("src/first.txt").write_text("first\\n")
+    Path(".github").mkdir()
+    Path(".github/x.yml").write_text("x\\n")
+else:
+    assert "The files of T-1-A1 lie in your checkout" in sys.stdin.read()
+    assert Path("src/first.txt").read_text() == "first\\n"
+    assert not Path(".github").exists()
+    Path("src/second.txt").write_text("second\\n")
+print("I wrote it.")
+"""
+    editor(project, source)
+    project.git("add", "-A")
+    project.git("commit", "-qm", "An editor")
+    said = project.esaa("run", *SANDBOX)
+    assert said.code == 0, (said.out, said.err)
+    assert project.git("show", "HEAD:src/first.txt") == "first"
+    assert project.git("show", "HEAD:src/second.txt") == "second"
+    assert '"continues":{"attempt_id":"T-1-A1"' in project.ok("log", "--json").replace(" ", "")
+    project.ok("verify", "--full")
+
+
 def test_a_run_takes_what_an_editing_program_changed_as_an_effect(tmp_path: Path, git: Git) -> None:
     """The first attempt only says that it did; the second is told, and does."""
     project = make_project(tmp_path / "project", git, task("T-1", agent="coder"))

@@ -480,6 +480,20 @@ def a_new_file_outside_of_the_boundary_is_rejected_or_dropped(bench: Bench) -> N
         assert codes(worked(bench.engine("drop", other, narrow), bench.name)) == [code]
 
 
+@scenario(f"{AGENT}/kinds/*/retry")
+def the_next_attempt_goes_on_or_begins_anew(bench: Bench) -> None:
+    narrow = {(AGENT, "kinds", bench.name, "write"): ["docs/**"]}
+    begun = {}
+    for value in ("continue", "anew"):
+        agent = in_turn(result(write("docs/a.md"), write("else.txt")), result(write("docs/a.md")))
+        made = bench.engine(value, agent, narrow)
+        made.goes_on = True
+        worked(made, bench.name, steps=2)
+        begun[value] = made.requests[1].begun.keys()
+        assert ("continues" in made.view(1)) is (value == "continue")
+    assert begun == {"continue": {"docs/a.md"}, "anew": set()}
+
+
 @scenario(f"{AGENT}/prohibitions/operations")
 def a_prohibited_operation_is_refused(bench: Bench) -> None:
     attempts = {

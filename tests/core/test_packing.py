@@ -90,7 +90,7 @@ OTHER = json.dumps({**ANSWER, "task_id": "T-2"})
     [
         ("", "it is empty"),
         (" \n", "it is empty"),
-        ("I have done it.", "it is prose and holds no JSON object; it begins 'I have done it.'"),
+        ("I have done it.", "it is prose, and begins 'I have done it.'"),
         ("```diff\n-a\n+b\n```", "it is a block of diff in a fence"),
         ("<think>and so on and", "it is thinking that does not end"),
         (f"{BARE}\n{OTHER}", "it holds 2 answers, and one is wanted"),

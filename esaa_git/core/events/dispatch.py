@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from esaa_git.core.events.base import Line, Payload, Record, Stamp
-from esaa_git.core.events.fields import Actor, ApprovalId, AttemptId, Sha256, TaskId, Timestamp
+from esaa_git.core.events.fields import (
+    Actor,
+    ApprovalId,
+    AttemptId,
+    Oid,
+    Sha256,
+    TaskId,
+    Timestamp,
+)
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 
@@ -30,6 +38,13 @@ class Review(Record):
     deadline: Timestamp
 
 
+class Continues(Record):
+    """The rejected attempt that the agent goes on from: its checkout holds what `commit` kept."""
+
+    attempt_id: AttemptId
+    commit: Oid
+
+
 class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     """An agent is asked for an attempt, or for a review of one."""
 
@@ -45,6 +60,7 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     program_sha256: Sha256 | None = None
     program_version: Annotated[str, Line()] | None = None
     provider: Annotated[str, Line(100)] | None = None
+    continues: Continues | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         if self.review is not None:

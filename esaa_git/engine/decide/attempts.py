@@ -100,6 +100,7 @@ def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
             program_sha256=wanted.ran.program_sha256,
             program_version=wanted.ran.program_version,
             provider=wanted.ran.provider,
+            continues=wanted.continues,
         )
     )
 
