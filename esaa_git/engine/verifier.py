@@ -182,8 +182,8 @@ class Verifier:
                 {},
             )
         proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
-        faults = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
-        return together([*faults.values()]) if faults else self._collisions(proposal) or proposal
+        changed = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
+        return together([*changed.values()]) if changed else self._collisions(proposal) or proposal
 
     def lawful_part(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import cached_property
 from pathlib import Path
 
@@ -200,7 +201,11 @@ def _not_opened(folder: Path, error: GitFailed) -> RepositoryError:
     found = pygit2.discover_repository(str(folder))
     if found is not None:
         _refuse_unsupported(Path(found))  # an older git does not know them either
-    return RepositoryError(f"git opens no repository in '{folder}'", cause=said)
+    hint = None
+    if "dubious ownership" in said and found is not None:
+        top = shlex.quote(str(Path(found).resolve().parent))
+        hint = f"if you trust who owns it, run 'git config --global --add safe.directory {top}'"
+    return RepositoryError(f"git opens no repository in '{folder}'", cause=said, hint=hint)
 
 
 def open_in_hook() -> Repository:
