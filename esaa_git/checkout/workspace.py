@@ -39,6 +39,7 @@ from esaa_git.folders import ROOM, no_room, throwaway_folder
 from esaa_git.ports.agent import Diff
 from esaa_git.ports.files import Conversion, FileEntry
 from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
+from esaa_git.store.promisor import make_whole
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
 
@@ -98,6 +99,7 @@ class GitWorkspaces:
                 tree = commit.tree
                 if changes:
                     tree = GitTrees(self._repository).with_changes(tree, changes)
+                make_whole(self._repository, tree)
                 for name in ("checkout", "home", "tmp"):
                     (top / name).mkdir(mode=0o700)
                 then = tree

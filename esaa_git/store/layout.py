@@ -23,6 +23,8 @@ from esaa_git.store.settings import Settings, is_on
 
 _SAID = re.compile(rb"(.*)\n(true|false)\n(.*?)\n?", re.DOTALL)
 
+_REMOTE = re.compile(r"remote\.(.+)\.[^.]+", re.DOTALL)
+
 _OBEYED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_IMPLICIT_WORK_TREE")
 
 
@@ -188,6 +190,11 @@ class Layout:
     def settings(self, name: str) -> list[str]:
         """Return every value of a setting that may have several."""
         return list(self._settings.all(name))
+
+    def remotes(self) -> list[str]:
+        """Return the remotes of which something is set, in no order."""
+        found = (_REMOTE.fullmatch(name) for name in self._settings.names())
+        return sorted({match[1] for match in found if match is not None})
 
     def flag(self, name: str, default: bool) -> bool:
         """Return a setting that is on or off."""

@@ -375,7 +375,7 @@ class Housekeeper:
             return
         self.close()
         if self._next:
-            self._close_packs()
+            self._repository.let_packs_go()
         due = Notes.read(self._repository).seq + EVERY
         if seq < due:
             self._next = due
@@ -402,12 +402,6 @@ class Housekeeper:
         if self._failure is not None:
             self._say(f"note: the log's objects were not packed: {self._failure}")
             self._failure = None
-
-    def _close_packs(self) -> None:
-        """Have libgit2 close its packs: by itself it keeps those open that are gone, for ever."""
-        repository = self._repository
-        repository.raw.free()
-        repository.odb = repository.raw.odb
 
     def _work(self) -> None:
         try:

@@ -18,6 +18,7 @@ from esaa_git.store.layout import Layout, Places, common_dir, find
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
 from esaa_git.store.objects import MalformedObject, TooLarge, object_id
 from esaa_git.store.program import GitFailed
+from esaa_git.store.promisor import Promisor, promisors
 
 _FSCK = (
     "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
@@ -51,6 +52,18 @@ class Repository(Layout):
     def __init__(self, raw: pygit2.Repository, places: Places | None = None) -> None:
         super().__init__(raw, places)
         self.odb = raw.odb
+
+    def ask_promisors(self) -> None:
+        """Have what a partial clone left out fetched when it is read."""
+        if promisors(self):
+            self.odb = self.raw.odb
+            self.odb.add_backend(Promisor(self, lambda: self.events_ref), -1)
+
+    def let_packs_go(self) -> None:
+        """Close all packs: libgit2 keeps those open that are gone, for ever."""
+        self.raw.free()
+        self.odb = self.raw.odb
+        self.ask_promisors()
 
     @property
     def esaa_dir(self) -> Path:
@@ -187,6 +200,7 @@ def _opened(places: Places) -> Repository:
         raise RepositoryError(f"cannot open '{places.git_dir}'", cause=str(error)) from error
     repository = GuardedRepository(raw, places)
     prepare(repository.sync_mode)
+    repository.ask_promisors()
     return repository
 
 

@@ -7,7 +7,7 @@ list is asked for again once a file that it came from has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from esaa_git.store.objects import name_of
@@ -36,6 +36,11 @@ class Settings:
         if not self._seen or any(_stamp(path) != seen for path, seen in self._seen.items()):
             self._read()
         return self._values.get(_key(name), ())
+
+    def names(self) -> Collection[str]:
+        """Return the names of all that is set, section and variable in lower case."""
+        self.all("")
+        return self._values.keys()
 
     def _read(self) -> None:
         stamps = {path: _stamp(path) for path in self._own}

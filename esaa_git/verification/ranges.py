@@ -122,6 +122,7 @@ def _open_in_worker(places: Places, branches: frozenset[str], with_effects: bool
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
     repository = GuardedRepository(places.again(), places)
+    repository.ask_promisors()
     _in_worker = (repository, branches.__contains__, with_effects)
 
 

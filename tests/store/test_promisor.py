@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pygit2
 import pytest
 
 from esaa_git.errors import RepositoryError
-from esaa_git.store import promisor
+from esaa_git.store import layout
+from esaa_git.store.objects import BLOB
 from esaa_git.store.promisor import make_whole
-from esaa_git.store.repository import open_repository
+from esaa_git.store.repository import MissingObject, open_repository
+from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.conftest import Git
 
 
@@ -32,26 +35,33 @@ def clone(origin: Path, git: Git, kept: str) -> Path:
     return path
 
 
+def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the remotes that are fetched from after this."""
+    started: list[str] = []
+    before = layout.run_git
+
+    def counted(folder: Path, *arguments: str, **how: object) -> bytes:
+        if "fetch" in arguments:
+            started.append(arguments[-1])
+        return before(folder, *arguments, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(layout, "run_git", counted)
+    return started
+
+
 @pytest.mark.parametrize("kept", ["blob:none", "tree:0"])
 def test_all_that_a_commit_lacks_is_fetched_in_few_goes(
     kept: str, origin: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = clone(origin, git, kept)
-    started: list[str] = []
-    before = promisor.run_git
-
-    def counted(folder: Path, *arguments: str, **how: object) -> bytes:
-        started.append("fetch" if "fetch" in arguments else "other")
-        return before(folder, *arguments, **how)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(promisor, "run_git", counted)
+    started = fetches(monkeypatch)
     tip = git(path, "rev-parse", "HEAD")
     assert make_whole(open_repository(path), tip) >= 4
-    assert started.count("fetch") == 1 + (kept == "tree:0")
+    assert len(started) == 1 + (kept == "tree:0")
     assert "?" not in git(path, "rev-list", "--objects", "--no-walk", "--missing=print", tip)
     started.clear()
     assert make_whole(open_repository(path), tip) == 0
-    assert "fetch" not in started
+    assert not started
 
 
 def test_a_remote_that_is_away_is_named(origin: Path, git: Git) -> None:
@@ -66,5 +76,54 @@ def test_a_whole_clone_is_asked_nothing(repo: Path, monkeypatch: pytest.MonkeyPa
     def never(*_: object, **__: object) -> bytes:
         raise AssertionError("no git is started")
 
-    monkeypatch.setattr(promisor, "run_git", never)
-    assert make_whole(open_repository(repo), "HEAD") == 0
+    opened = open_repository(repo)
+    monkeypatch.setattr(layout, "run_git", never)
+    assert make_whole(opened, "HEAD") == 0
+    with pytest.raises(MissingObject):
+        opened.read("1" * 40)
+
+
+@pytest.mark.parametrize("kept", ["blob:none", "tree:0"])
+def test_whoever_reads_an_object_has_it_fetched(kept: str, origin: Path, git: Git) -> None:
+    (origin / "deep/er/0.txt").write_text("another\n")
+    git(origin, "commit", "--quiet", "--all", "--message", "later")
+    opened = open_repository(clone(origin, git, kept))
+    tip, before, blob = git(
+        origin, "rev-parse", "HEAD", "HEAD~1", "HEAD:deep/er/1.txt"
+    ).splitlines()
+    assert opened.read(blob) == (BLOB, b"1\n")
+    assert GitTrees(opened).entry(tip, "deep/er/2.txt") is not None
+    ours, theirs = opened.raw[tip].peel(pygit2.Tree), opened.raw[before].peel(pygit2.Tree)
+    assert "+another" in opened.raw.diff(theirs, ours).patch
+    opened.let_packs_go()
+    assert GitBlobs(opened).size(git(origin, "rev-parse", "HEAD:deep/er/2.txt")) == 2
+    with pytest.raises(MissingObject):
+        opened.read("1" * 40)
+    assert "2" * 40 not in opened.odb
+
+
+def test_what_a_log_lacks_is_fetched_in_one_go(
+    origin: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (origin / "event.json").write_text(f"{number}\n")
+        git(origin, "add", "event.json")
+        git(origin, "commit", "--quiet", "--message", "event")
+    git(origin, "update-ref", "refs/esaa/events", "HEAD")
+    path = clone(origin, git, "blob:none")
+    git(path, "fetch", "--quiet", "origin", "refs/esaa/events:refs/esaa/remotes/origin/events")
+    opened, started = open_repository(path), fetches(monkeypatch)
+    for back in range(5):
+        oid = git(origin, "rev-parse", f"HEAD~{back}:event.json")
+        assert opened.read(oid) == (BLOB, f"{4 - back}\n".encode())
+    assert len(started) == 1
+
+
+def test_an_object_of_a_remote_that_is_away_is_said_to_be_there(origin: Path, git: Git) -> None:
+    opened = open_repository(clone(origin, git, "blob:none"))
+    blob = git(origin, "rev-parse", "HEAD:deep/er/1.txt")
+    origin.rename(origin.with_name("away"))
+    for ask in (opened.read, opened.raw.get):
+        with pytest.raises(RepositoryError, match="'origin' does not give them") as caught:
+            ask(blob)
+        assert "does not appear to be a git repository" in str(caught.value.cause)
