@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from esaa_git import __version__
+from esaa_git.cli.interrupts import raise_once
 from esaa_git.errors import EsaaError, UsageError
 from esaa_git.naming import start_again_in_utf8
 
@@ -142,15 +143,11 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     start_again_in_utf8()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: agents are ended, attempts given back, and nothing is left behind.
-        if signal.getsignal(ending) is signal.SIG_DFL:
-            signal.signal(ending, _interrupt)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # All alike: agents are ended, attempts given back, and nothing is left behind.
+        if signal.getsignal(ending) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(ending, raise_once)
     sys.exit(run_command(sys.argv[1:]))
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def run_command(arguments: list[str]) -> int:

@@ -14,6 +14,7 @@ from esaa_git.app.observer import Silent
 from esaa_git.app.pinning import unread_in_force
 from esaa_git.app.project import Project
 from esaa_git.cli.allow import settle
+from esaa_git.cli.interrupts import counted
 from esaa_git.cli.output import (
     as_option,
     examples,
@@ -153,7 +154,7 @@ def run(
     if not as_json:
         say_unread(unread_in_force(project))
     options = Options(steps, task_id, agent, parallel, overlap, wait=wait / 1000)
-    with watching(quiet=as_json) as observer, _stopping(stop):
+    with _stopping(stop), watching(quiet=as_json) as observer:
         result = work_through(project, options, observer=observer, stop=stop)
     if as_json:
         print_json(result.to_json())
@@ -168,19 +169,22 @@ def run(
 def _stopping(stop: Stop) -> Iterator[None]:
     """Let signals stop the run in good order: the first Ctrl-C gently, whatever else at once."""
 
-    def interrupt(number: int, _frame: object) -> None:
-        if number == signal.SIGINT and not stop.finishing:
-            stop.finish()
-        else:
+    def press() -> None:
+        if stop.finishing:
             stop.cancel()
+        else:
+            stop.finish()
 
-    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in handled}
-    for number in handled:
-        if before[number] is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    def end(_number: int, _frame: object) -> None:
+        stop.cancel()
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
     try:
-        yield
+        with counted(press):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

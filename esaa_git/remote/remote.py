@@ -409,7 +409,7 @@ class Remote:
         )
 
     def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
-        return self._repository.git(*arguments, timeout=timeout, env=self._env)
+        return self._repository.git(*arguments, timeout=timeout, env=self._env, waits=True)
 
 
 def names(repository: Repository) -> list[str]:

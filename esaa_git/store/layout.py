@@ -141,6 +141,7 @@ class Layout:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         settings: bool = True,
+        waits: bool = False,
     ) -> bytes:
         """Run git on this repository, at the top of its checkout, and return what it prints.
 
@@ -159,6 +160,7 @@ class Layout:
             env=env,
             timeout=timeout,
             settings=settings,
+            waits=waits,
         )
 
     def tracks(self, path: str) -> bool:

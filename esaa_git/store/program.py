@@ -8,8 +8,10 @@ start in the middle of a run.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,6 +85,7 @@ def run_git(
     timeout: float | None = None,
     holding: Sequence[int] = (),
     settings: bool = True,
+    waits: bool = False,
 ) -> bytes:
     """Run git in the folder and return what it prints on standard output.
 
@@ -93,16 +96,21 @@ def run_git(
         holding: open files that git keeps open for us: what is locked through them stays locked
             as long as git is at work, also where we are killed meanwhile.
         settings: whether settings of ours go before the person's; not where git is asked for those.
+        waits: for somebody else, maybe for ever, so that Ctrl-C at the terminal ends it, also
+            where we have that blocked to end our own work in good order.
 
     Raises:
         GitFailed: if git ends with another status than 0; the cause is what it said on standard
             error.
         RepositoryError: if it cannot be started, or took too long.
     """
-    streams: dict[str, Any] = {"input": b"" if input is None else input, "timeout": timeout}
+    data = b"" if input is None else input
+    streams: dict[str, Any] = {"stdin": subprocess.PIPE}
     if holding:
         streams["pass_fds"] = holding
-    return _run(folder, arguments, env or {}, streams, settings=settings).stdout
+    return _run(
+        folder, arguments, env or {}, streams, data, timeout, settings=settings, waits=waits
+    )
 
 
 def stream_git(folder: Path, *arguments: str, source: IO[bytes], target: IO[bytes]) -> None:
@@ -119,20 +127,25 @@ def _run(
     arguments: tuple[str, ...],
     env: Mapping[str, str],
     streams: dict[str, Any],
+    data: bytes | None = None,
+    timeout: float | None = None,
     *,
     settings: bool = True,
-) -> subprocess.CompletedProcess[bytes]:
+    waits: bool = False,
+) -> bytes:
     command = ["git", "-C", str(folder)]
     for setting in (*_SETTINGS, *git_settings()) if settings else ():
         command += ["-c", setting]
+    options = {
+        "env": _environment(env),
+        "stderr": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        **streams,
+    }
     try:
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(
-            [*command, *arguments],
-            env=_environment(env),
-            check=False,
-            stderr=subprocess.PIPE,
-            **{"stdout": subprocess.PIPE, **streams},
-        )
+        with _interrupts_unblocked(waits):
+            process = subprocess.Popen([*command, *arguments], **options)
+        output, said = _outcome(process, data, timeout)
     except OSError as error:
         raise RepositoryError(
             "cannot run 'git'",
@@ -144,15 +157,40 @@ def _run(
             f"'git {_subcommand(arguments)}' was ended in '{folder}'",
             cause=f"no answer within {error.timeout:.0f} seconds",
         ) from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-_CAUSE_LIMIT:]
+    if process.returncode:
+        words = said.decode(errors="replace").strip()[-_CAUSE_LIMIT:]
         failed = GitFailed(
             f"'git {_subcommand(arguments)}' failed in '{folder}'",
-            cause=said or _ending(done.returncode),
+            cause=words or _ending(process.returncode),
         )
-        failed.output = done.stdout or b""
+        failed.output = output or b""
         raise failed
-    return done
+    return output
+
+
+def _outcome(
+    process: subprocess.Popen[bytes], data: bytes | None, timeout: float | None
+) -> tuple[bytes, bytes]:
+    """Return both outputs of a process that has ended; one that is not waited for is killed."""
+    with process:
+        try:
+            return process.communicate(data, timeout)
+        except BaseException:
+            process.kill()
+            raise
+
+
+@contextmanager
+def _interrupts_unblocked(is_so: bool) -> Iterator[None]:
+    """Let SIGINT through to a process that is started in the block (sigprocmask(2))."""
+    if not is_so:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _environment(last: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from esaa_git.cli.run import INTERRUPTED
 from tests.concurrency.runs import AGENT, SECONDS, command, left, running, surroundings, wait
+from tests.concurrency.terminal import at_a_terminal, has_handed_on
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
 
@@ -87,6 +89,65 @@ def test_a_second_ctrl_c_or_any_other_signal_calls_everybody_off(
     assert _attempts(project) == Counter(released=3)
     for name in ("T-1", "T-2", "T-3", "T-4"):
         assert (project.task(name).state, project.task(name).attempts_used) == ("todo", 0)
+    _is_clean(project)
+
+
+WAYS = {
+    "git": ["git", "esaa", "run"],
+    "alias": ["git", "-c", "alias.e=esaa run", "e"],
+    "shell alias": ["git", "-c", "alias.e=!git esaa run", "e"],
+    "script": ["sh", "-c", "git esaa run; exit $?"],
+    "make": ["make", "-s", "-f", "../Makefile"],
+    "program": ["git-esaa", "run"],
+}
+"""How people start a run; git hands on the SIGINT that the terminal sends to both."""
+
+
+def _waiting(project: Project, go: Path) -> None:
+    """Have the agents work until the file is there."""
+    waits = f"import os\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
+    project.program(AGENT.replace("time.sleep({seconds})", waits).format())
+    project.commit("Agents that wait")
+    project.agree()
+    (project.path.parent / "Makefile").write_text("run:\n\tgit esaa run\n")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_ctrl_c_at_a_terminal_counts_once_whatever_the_run_was_started_with(
+    make: Make, tmp_path: Path, way: str
+) -> None:
+    project = make(0)
+    go = tmp_path / "go"
+    _waiting(project, go)
+    with at_a_terminal(project, WAYS[way]) as terminal:
+        if way == "git":
+            # So that its copy comes second, and not by chance as one with the terminal's.
+            os.kill(terminal.pid, signal.SIGSTOP)
+        terminal.press()
+        wait(lambda: terminal.shows("finishing what is under way"), "the run hears of it")
+        if way == "git":
+            os.kill(terminal.pid, signal.SIGCONT)
+            wait(lambda: has_handed_on(terminal.pid), "git hands it on")
+        go.touch()
+        status, shown = terminal.ended()
+    assert status != 0
+    assert "stopped: 1 attempts made, nobody is at work" in shown
+    assert _attempts(project) == Counter(accepted=1)
+    assert project.task("T-2").attempts_total == 0
+    _is_clean(project)
+
+
+def test_ctrl_c_pressed_again_at_a_terminal_calls_everybody_off(make: Make, tmp_path: Path) -> None:
+    project = make(0)
+    _waiting(project, tmp_path / "never")
+    with at_a_terminal(project, WAYS["git"]) as terminal:
+        terminal.press()
+        wait(lambda: terminal.shows("finishing what is under way"), "the run hears of it")
+        wait(lambda: has_handed_on(terminal.pid), "git hands it on")
+        terminal.press()
+        _, shown = terminal.ended()
+    assert "calling off what is under way" in shown
+    assert _attempts(project) == Counter(released=1)
     _is_clean(project)
 
 

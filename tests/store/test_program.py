@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,26 @@ def test_takes_and_returns_bytes(repo: Path) -> None:
     oid = run_git(repo, "hash-object", "-w", "--stdin", input=b"\xff\r\n\0").decode().strip()
 
     assert run_git(repo, "cat-file", "blob", oid) == b"\xff\r\n\0"
+
+
+def test_ctrl_c_ends_a_git_that_waits_for_others_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In git's place: what git starts says nothing of git's own signals, which it cannot tell.
+    tells = "#!{}\nprint(open('/proc/self/status').read().partition('SigBlk:')[2].split()[0])\n"
+    (tmp_path / "git").write_text(tells.format(sys.executable))
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        blocked, open_to_it = run_git(tmp_path, "gc"), run_git(tmp_path, "fetch", waits=True)
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    interrupt = 1 << signal.SIGINT - 1
+    assert int(blocked, 16) & interrupt
+    assert not int(open_to_it, 16) & interrupt
 
 
 def test_standard_input_is_empty_and_never_the_terminal(repo: Path) -> None:

@@ -154,7 +154,9 @@ def say(control: socket.socket, **said: object) -> None:
 
 def main(descriptor: int) -> None:
     """Serve a socket to its end."""
-    # What Python ignores, or nohup(1) has us ignore, a program would inherit as ignored.
+    # What the orchestrator has blocked, what Python ignores, or nohup(1) has us ignore, a program
+    # would inherit so.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
