@@ -13,18 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from esaa_git import beneath
+from esaa_git.app.hook_places import APPEND_ONLY, CLIENT, SERVER, found, free, is_ours, run_in
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.resources import BEFORE, DRY, resource_path
 from esaa_git.store.files import replacing
 from esaa_git.store.repository import Repository
 
-CLIENT = ("pre-push",)
-SERVER = ("pre-receive", "update")
 FALLBACK = "append-only.sh"
 
-_OURS = (b"\n    from esaa_git.hooks.", b'\n\techo "git-esaa: refused')
-_DELEGATED = "esaa"
 _ELSEWHERE = frozenset(
     f"GIT_{name}"
     for name in ("DIR", "WORK_TREE", "COMMON_DIR", "INDEX_FILE", "OBJECT_DIRECTORY", "NAMESPACE")
@@ -40,7 +36,8 @@ class Installed:
     """What stands in one hook's place.
 
     `state` is `current`, `outdated` (ours, of another version or interpreter), `foreign`, or
-    `missing`; `before` is the hook that ours runs first; `fault` says why ours would not run.
+    `missing`; `before` is the hook that ours runs first; `by` is what starts it where git does
+    not, `shared` the file that a link leads to; `fault` says why it would not run.
     """
 
     name: str
@@ -48,6 +45,8 @@ class Installed:
     state: str
     kind: str | None = None
     before: Path | None = None
+    by: Path | None = None
+    shared: Path | None = None
     fault: str | None = None
 
     @property
@@ -104,24 +103,29 @@ def check_all(repository: Repository, *, server: bool) -> Checked:
 def install(repository: Repository, name: str, *, fallback: bool = False) -> Installed:
     """Put a hook of ours in place, with the one that is there running before it.
 
+    Where a link leads to a hook of ours that repositories share, that one is brought up to date.
+
     Raises:
         ConflictError: if there are two hooks that are not ours, the one kept and a newer one.
         RepositoryError: if the folder cannot be written to.
     """
-    path = _place(repository, name)
+    place = found(repository, name)
+    path = place.path if place.fault is None else free(repository, name).path
     before = path.with_name(path.name + BEFORE)
-    wanted = launcher(name, fallback=fallback)
+    content = launcher(name, fallback=fallback)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _exists(path) and not _is_ours(path):
+        if is_ours(path):
+            path = path.resolve()
+        elif _exists(path):
             if _exists(before):
                 raise ConflictError(
                     f"'{path}' is not ours, and neither is '{before.name}' beside it",
                     hint=f"put the two together by hand and remove '{before}', then repeat",
                 )
             _copy(path, before)
-        if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == wanted):
-            _put(path, wanted)
+        if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == content):
+            _put(path, content)
     except OSError as error:
         raise _unwritable(path, error) from error
     return look(repository, name)
@@ -133,8 +137,8 @@ def uninstall(repository: Repository, name: str) -> bool:
     Raises:
         RepositoryError: if the folder cannot be written to.
     """
-    path = _place(repository, name)
-    if not _is_ours(path):
+    path = found(repository, name).path
+    if not is_ours(path):
         return False
     before = path.with_name(path.name + BEFORE)
     try:
@@ -149,14 +153,17 @@ def uninstall(repository: Repository, name: str) -> bool:
 
 def look(repository: Repository, name: str) -> Installed:
     """Return what stands in a hook's place, and whether ours would run: it is started once."""
-    path = _place(repository, name)
-    if not _exists(path):
-        return Installed(name, path, "missing")
-    if not _is_ours(path):
-        return Installed(name, path, "foreign")
-    found = path.read_bytes()
-    fallback = found.startswith(b"#!/bin/sh\n#") and _OURS[1] in found
-    state = "current" if found == launcher(name, fallback=fallback) else "outdated"
+    place = found(repository, name)
+    path = place.path
+    shared = path.resolve() if path.is_symlink() and path.exists() else None
+    if not place.is_ours:
+        there = path.exists()
+        state = "foreign" if there else "missing"
+        fault = place.fault or _why_passed_over(path)
+        return Installed(name, path, state, by=place.by, shared=shared, fault=fault)
+    data = path.read_bytes()
+    fallback = data.startswith(b"#!/bin/sh\n#") and APPEND_ONLY in data
+    state = "current" if data == launcher(name, fallback=fallback) else "outdated"
     before = path.with_name(path.name + BEFORE)
     return Installed(
         name,
@@ -164,7 +171,9 @@ def look(repository: Repository, name: str) -> Installed:
         state,
         "append-only" if fallback else "verifying",
         before if _exists(before) else None,
-        _rehearse(repository, path, fallback=fallback),
+        place.by,
+        shared,
+        place.fault or _why_passed_over(path) or _rehearse(repository, name, path, fallback),
     )
 
 
@@ -179,22 +188,6 @@ def launcher(name: str, *, fallback: bool = False) -> bytes:
         quoted = python.replace(b"'", b"'\"'\"'")
         return b"#!/bin/sh\n'''exec' '%s' \"$0\" \"$@\"\n' '''\n%s" % (quoted, body)
     return b"#!%s\n%s" % (python, body)
-
-
-def _place(repository: Repository, name: str) -> Path:
-    """Return where the hook goes: into `NAME.d` where a forge runs all that is in there."""
-    path = repository.hooks_folder / name
-    delegates = path.with_name(f"{name}.d")
-    is_foreign = delegates.is_dir() and path.is_file() and not _is_ours(path)
-    return delegates / _DELEGATED if is_foreign and b".d" in path.read_bytes() else path
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        data = beneath.read(path.parent, path.name)
-    except (OSError, beneath.Obstacle):
-        return False
-    return data is not None and any(mark in data for mark in _OURS)
 
 
 def _exists(path: Path) -> bool:
@@ -214,13 +207,19 @@ def _put(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def _rehearse(repository: Repository, path: Path, *, fallback: bool) -> str | None:
-    """Start the hook with nothing to check, as git would; return what keeps it from running."""
-    if not os.access(path, os.X_OK):
+def _why_passed_over(path: Path) -> str | None:
+    if path.is_symlink() and not path.exists():
+        return "it is a link that leads nowhere: git passes over it"
+    if path.exists() and not os.access(path, os.X_OK):
         return f"it is not executable: git passes over it; run 'chmod +x {path}'"
-    folder = repository.workdir or repository.git_dir
+    return None
+
+
+def _rehearse(repository: Repository, name: str, path: Path, fallback: bool) -> str | None:
+    """Start the hook with nothing to check, as git would; return what keeps it from running."""
+    folder = run_in(repository, name)
     env = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    if repository.workdir is None:
+    if folder == repository.git_dir:
         env["GIT_DIR"] = "."
     try:
         done = subprocess.run(

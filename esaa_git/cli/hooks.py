@@ -128,6 +128,10 @@ def _print(one: Installed) -> None:
     colour, text = _SAYS[one.state]
     kind = f" ({one.kind})" if one.kind else ""
     say(f"{one.name}: {style(text, fg=colour)}{kind}, '{one.path}'")
+    if one.by is not None:
+        say(f"  started by '{one.by}'")
+    if one.shared is not None:
+        say(f"  a link to '{one.shared}', which other repositories may share")
     if one.before is not None:
         say(f"  after '{one.before.name}', which was there before")
     if one.fault is not None:

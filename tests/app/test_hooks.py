@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -209,6 +210,73 @@ def test_a_linked_hook_is_kept_as_the_link_it_was(server: Path, tmp_path: Path) 
     assert listing(server / "hooks") == before
 
 
+@pytest.fixture
+def common(server: Path, tmp_path: Path) -> Path:
+    """A hook of ours that the server's repository has by way of two links."""
+    shared = tmp_path / "common" / "pre-receive"
+    shared.parent.mkdir()
+    shared.write_bytes(launcher("pre-receive"))
+    shared.chmod(0o755)
+    (tmp_path / "current").symlink_to("common")
+    (server / "hooks" / "pre-receive").symlink_to("../../current/pre-receive")
+    return shared
+
+
+def test_a_shared_hook_of_ours_is_judged_behind_its_link(server: Path, common: Path) -> None:
+    said = hooks("check", "--server", server)
+    assert said.code == 0, said.out
+    assert f"a link to '{common}'" in said.out
+    common.chmod(0o644)
+    assert "not executable" in hooks("check", "--server", server).out
+    write(common, "#!/bin/sh\nexit 0\n")
+    said = hooks("check", "--server", server)
+    assert said.code == 1
+    assert "not ours" in said.out
+    common.unlink()
+    said = hooks("check", "--server", server)
+    assert said.code == 1
+    assert "no hook" in said.out
+    assert "leads nowhere" in said.out
+    common.symlink_to(common)
+    assert hooks("check", "--server", server).code == 1
+
+
+def test_a_shared_hook_of_ours_is_renewed_where_it_lies_and_not_taken_from_others(
+    server: Path, common: Path
+) -> None:
+    common.write_bytes(common.read_bytes() + b"# of another version\n")
+    assert "another version" in hooks("check", "--server", server).out
+    assert hooks("install", "--server", server).code == 0
+    assert common.read_bytes() == launcher("pre-receive")
+    assert (server / "hooks" / "pre-receive").is_symlink()
+    assert hooks("uninstall", "--server", server).out == "pre-receive: removed\n"
+    assert common.exists()
+    assert not (server / "hooks" / "pre-receive").is_symlink()
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_hooks_of_a_push_are_where_git_looks_for_them(
+    shared: Shared, git: Git, tmp_path: Path, bare: bool
+) -> None:
+    """A relative path begins in the repository's own folder, also where it has a work tree."""
+    uninstall(open_repository(shared.server), "pre-receive")
+    server = shared.server
+    if not bare:
+        server = tmp_path / "tree" / ".git"
+        server.parent.mkdir()
+        server = Path(shutil.move(shared.server, server))
+        git(server, "config", "core.bare", "false")
+        shared.server = server
+    git(server, "config", "core.hooksPath", "common/hooks")
+    git(server, "config", "receive.denyCurrentBranch", "ignore")
+    at = server if bare else server.parent
+    assert hooks("install", "--server", at).code == 0
+    assert (server / "common/hooks/pre-receive").exists()
+    assert hooks("check", "--server", at).code == 0
+    shared.project.git("remote", "set-url", "--push", "origin", str(at))
+    assert "is not deleted" in shared.refused(f":{LOG}")
+
+
 def test_a_hook_that_is_not_executable_does_not_begin_to_run(shared: Shared) -> None:
     uninstall(open_repository(shared.server), "pre-receive")
     write(shared.server / "hooks" / "pre-receive", "#!/bin/sh\nexit 1\n", 0o644)
@@ -234,6 +302,78 @@ def test_a_forges_folder_of_hooks_is_used_where_there_is_one(server: Path) -> No
     assert hooks("check", "--server", server).code == 0
     hooks("uninstall", "--server", server)
     assert [path.name for path in (server / "hooks" / "pre-receive.d").iterdir()] == ["gitea"]
+
+
+DISPATCHER = '#!/bin/sh\nfor hook in "$0".d/*; do test -x "$hook" && "$hook" || exit; done\n'
+
+
+@pytest.mark.parametrize("name", ["esaa", "10-guard", "linked"])
+def test_a_hook_of_ours_is_found_in_a_forges_folder_whatever_it_is_called(
+    server: Path, tmp_path: Path, name: str
+) -> None:
+    write(server / "hooks/pre-receive", DISPATCHER)
+    ours = server / "hooks/pre-receive.d" / name
+    ours.parent.mkdir()
+    if name == "linked":
+        (tmp_path / "common").write_bytes(launcher("pre-receive"))
+        (tmp_path / "common").chmod(0o755)
+        ours.symlink_to(tmp_path / "common")
+    else:
+        ours.write_bytes(launcher("pre-receive"))
+        ours.chmod(0o755)
+    said = hooks("check", "--server", server)
+    assert said.code == 0, said.out
+    assert f"pre-receive: installed (verifying), '{ours}'\n" in said.out
+    assert f"started by '{server / 'hooks/pre-receive'}'" in said.out
+    assert hooks("install", "--server", server).code == 0
+    assert [path.name for path in ours.parent.iterdir()] == [name]
+
+
+def test_a_folder_that_nothing_starts_guards_nothing(server: Path) -> None:
+    dispatcher = write(server / "hooks/pre-receive", DISPATCHER)
+    (server / "hooks/pre-receive.d").mkdir()
+    assert hooks("install", "--server", server).code == 0
+    faults = [
+        lambda: dispatcher.chmod(0o644),
+        lambda: write(dispatcher, "#!/bin/sh\nexit 0\n"),
+        dispatcher.unlink,
+    ]
+    for spoil, why in zip(
+        faults,
+        (
+            "'pre-receive' beside 'pre-receive.d', which would start it, is not executable",
+            "'pre-receive' beside 'pre-receive.d' does not start what is in there",
+            "there is no 'pre-receive' beside it",
+        ),
+        strict=True,
+    ):
+        spoil()
+        said = hooks("check", "--server", server)
+        assert said.code == 1
+        assert why in said.out
+    assert hooks("install", "--server", server).code == 0
+    assert hooks("check", "--server", server).code == 0
+
+
+@pytest.mark.parametrize("there", [None, "pre-receive", "pre-receive.d"])
+def test_gitlabs_folder_of_a_repository_is_where_its_server_looks(
+    server: Path, there: str | None
+) -> None:
+    custom = server / "custom_hooks"
+    custom.mkdir()
+    assert "no hook" in hooks("check", "--server", server).out
+    if there is None:
+        assert hooks("install", "--server", server).code == 0
+    else:
+        ours = custom / there / "guard" if there.endswith(".d") else custom / there
+        ours.parent.mkdir(exist_ok=True)
+        ours.write_bytes(launcher("pre-receive"))
+        ours.chmod(0o755)
+    said = hooks("check", "--server", server)
+    assert said.code == 0, said.out
+    assert f"started by '{custom}'" in said.out
+    hooks("uninstall", "--server", server)
+    assert hooks("check", "--server", server).code == 1
 
 
 def test_two_hooks_of_somebody_elses_are_not_mixed_up(server: Path) -> None:
