@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         "git esaa verify --genesis OID --max-age 2h --strict",
         "git esaa verify --checkpoint checkpoint.json --cosigner auditors --require 2",
         "git esaa verify --relink --record",
+        "git esaa verify --summary summary.md --base origin/main",
     )
 )
 @click.option("--full", is_flag=True, help="From genesis, whatever was verified before.")
@@ -79,6 +81,17 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default."
 )
+@click.option(
+    "--summary",
+    metavar="FILE",
+    type=click.File("a", encoding="utf-8"),
+    help="Append what was found to a file, as Markdown.",
+)
+@click.option(
+    "--base",
+    metavar="COMMIT",
+    help="With --summary: also the tasks, checks, approvals and signers of what HEAD adds to it.",
+)
 @json_option
 @pass_project
 def verify(
@@ -95,6 +108,8 @@ def verify(
     accept: tuple[str, ...],
     record: bool,
     jobs: int | None,
+    summary: TextIO | None,
+    base: str | None,
     as_json: bool,
 ) -> int:
     """Recompute every state, hash and signature of the log, and find every effect on the branch.
@@ -112,6 +127,8 @@ def verify(
         raise click.UsageError("--cosigner goes with --checkpoint FILE")
     if cosigner is None and require is not None:
         raise click.UsageError("--require goes with --cosigner FILE")
+    if base is not None and summary is None:
+        raise click.UsageError("--base goes with --summary FILE")
     from esaa_git.app.verify import verify as check
 
     checkpoint: dict[str, Any] = {}
@@ -137,6 +154,12 @@ def verify(
         print_json(report.to_json())
     else:
         _print(report)
+    if summary is not None:
+        from esaa_git.app.brought import brought
+        from esaa_git.report.summary import markdown
+
+        found = None if base is None else brought(project, base)
+        summary.write(markdown(report.outcome, _facts(report), found))
     return 0 if report.failure is None else report.failure.exit_code
 
 
@@ -195,6 +218,21 @@ def _print(report: VerifyReport) -> None:
         say("note: nothing was recorded; --record has later verifications find them")
     for note in report.notes:
         say(f"note: {note}")
+
+
+def _facts(report: VerifyReport) -> Iterator[str]:
+    """Yield what a page says of a verification: of which log, from where, and what is wrong."""
+    yield f"log {report.log_id} on {report.ref} at {report.tip}"
+    yield f"genesis {report.genesis} ({report.trust})"
+    yield f"events {report.checked_from} to {report.checked_to} checked"
+    if report.branch is not None:
+        yield f"effects held against '{report.branch}' ({report.branch_commits} commits read)"
+    if not report.is_ok:
+        yield f"check {report.check}: {report.message}"
+        yield f"commit {report.commit}"
+    if report.hint is not None:
+        yield f"hint: {report.hint}"
+    yield from (f"note: {note}" for note in report.notes)
 
 
 def _trust(report: VerifyReport, genesis: str) -> str:

@@ -15,6 +15,7 @@ from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
 
 HOUR = 3_600_000
+UNIT = {"name": "unit", "run": ["true"]}
 
 
 @pytest.fixture
@@ -184,3 +185,47 @@ def test_nothing_is_signed_where_the_log_does_not_verify(project: Project, tmp_p
     assert "nothing was signed" in project.fails(9, "checkpoint", "create", "--output", str(place))
     assert not place.exists()
     assert "refs/esaa/checkpoints" not in " ".join(project.refs())
+
+
+def test_a_summary_tells_what_commits_brought_and_who_answers_for_it(
+    tmp_path: Path, git: Git
+) -> None:
+    made = make_project(
+        tmp_path / "project",
+        git,
+        task("T-1"),
+        task("T-2", review=True, checks=[UNIT], depends_on=["T-1"]),
+        approvers=["alice@example.com"],
+    )
+    made.answers(
+        T_1=result("T-1", write("src/a.py", "a = 1\n")),
+        T_2=result("T-2", write("src/b.py", "b = 1\n")),
+    )
+    made.agree()
+    made.esaa("run")
+    base = made.head()
+    made.ok("review", "T-2", "--approve", "--as", "alice@example.com")
+    made.write("by-hand.txt", "x\n")
+    made.commit("By hand")
+    place = tmp_path / "summary.md"
+    place.write_text("before\n")
+    made.ok("verify", "--summary", str(place), "--base", base)
+    text = place.read_text()
+    assert text.startswith("before\n## git esaa verify: ok\n")
+    assert "`T-1`" not in text
+    (row,) = [line for line in text.splitlines() if "`T-2`" in line]
+    for cell in ("`Do T-2`", "`unit`", "`alice@example.com (APR-0001, granted)`"):
+        assert f"| {cell} |" in row
+    assert "(orchestrator" in row
+    assert "(approver" in row
+    assert "`By hand`" in text
+    assert "there is no commit 'nowhere'" in made.fails(
+        2, "verify", "--summary", str(place), "--base", "nowhere"
+    )
+    made.fails(2, "verify", "--base", base)
+    made.git("update-ref", "refs/esaa/events", "refs/esaa/events~2")
+    (made.path / ".git/esaa/verified.json").unlink()
+    assert made.esaa("verify", "--summary", "-").code == 9
+    made.esaa("verify", "--summary", str(place), "--base", base)
+    assert "## git esaa verify: mismatch" in place.read_text()
+    assert "claims an event in vain" in place.read_text()
