@@ -141,7 +141,7 @@ def test_options_for_a_server_need_one(repo: Path) -> None:
 def test_a_folder_that_is_no_repository_is_said_so(tmp_path: Path) -> None:
     said = hooks("install", "--server", tmp_path / "nothing")
     assert said.code == 3
-    assert "no git repository" in said.err
+    assert "git opens no repository" in said.err
 
 
 # -- beside other hooks ------------------------------------------------------------------------
