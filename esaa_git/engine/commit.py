@@ -23,6 +23,7 @@ from esaa_git.core.events.fields import Usage
 from esaa_git.core.packing import Packing
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.alone import LATER
+from esaa_git.engine.asked import asked
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.effect import commit_effect, is_done, waits_for_review
 from esaa_git.engine.engine import Engine
@@ -112,18 +113,21 @@ def _admit(
 
 
 def _judge(engine: Engine, tx: Transaction, output: AgentOutput) -> Accepted | Repeated | Rejected:
-    if output.failure is not None:
-        return output.failure
-    verdict = engine.verifier.judge(
-        output.answer.output,
-        state=tx.state,
-        contracts=tx.contracts,
-        actor=output.actor,
-        now=tx.now,
-        task_id=output.task_id,
-        attempt_id=output.attempt_id,
-        leases=tx.leases,
-    )
+    verdict: Accepted | Repeated | Rejected | None = output.failure
+    if verdict is None:
+        verdict = engine.verifier.judge(
+            output.answer.output,
+            state=tx.state,
+            contracts=tx.contracts,
+            actor=output.actor,
+            now=tx.now,
+            task_id=output.task_id,
+            attempt_id=output.attempt_id,
+            leases=tx.leases,
+        )
+    question = asked(engine, tx, output, verdict)
+    if question is not None:
+        verdict = Accepted(question)
     if not isinstance(verdict, Accepted):
         return verdict
     return _exposing(verdict, output) or _storable(verdict, output.storage(tx.contracts))
