@@ -22,6 +22,7 @@ from esaa_git.core.state import State, Task
 from esaa_git.engine import run
 from esaa_git.engine.attempts import expire
 from esaa_git.engine.backoff import Backoff
+from esaa_git.engine.breaker import Breaker
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.idle import Idleness
@@ -92,6 +93,7 @@ class _Decider:
             order=options.order,
             rests=lambda *task: self._backoff.rests_for(*task) is not None,
         )
+        self._breaker = Breaker()
         self._idleness = Idleness(engine, options, self._selection)
         self._left_behind = LeftBehind(engine, options.task_id)
         self._held_back: list[JobResult[Found]] = []
@@ -237,7 +239,7 @@ class _Decider:
         if self._options.steps is not None and self._made >= self._options.steps:
             return None
         now = engine.moment(state)
-        task = self._selection.next(state, contracts, now, self._options.task_id)
+        task = self._selection.next(state, contracts, now, only, self._breaker.suspects)
         if task is None:
             return None
         if engine.sharing is not None:
@@ -317,17 +319,22 @@ class _Decider:
         self._check(ended.key, unproven)
 
     def _stands_down(self, work: Work, value: Found) -> bool:
-        """Answer whether an agent's service was away; nothing is spent then, and it rests."""
+        """Answer whether an agent's service was away, or its set-up: nothing is spent on that."""
         if not isinstance(value, Answer) or work.dispatched is None:
             return False
         agent, rests = work.dispatched.adapter.name, self._backoff.rests
-        if value.unavailable is None:
+        away = work.away(self._engine, value)
+        if away is None:
             rests.end(agent)
-            return False
+            if not self._breaker.spares(agent, value):
+                return False
+            self._end(work.attempt_id)
+            work.release(self._engine, "the run stopped at failures like this")
+            return True
         self._end(work.attempt_id)
-        rest = rests.begin(agent, value.unavailable, work.began)
+        rest = rests.begin(agent, away, work.began)
         self._made -= work.approval_id is None
-        self._observer.admitted(work.stand_down(self._engine, value, rest.until))
+        self._observer.admitted(work.stand_down(self._engine, rest, value.usage))
         return True
 
     def _is_pressed(self, beside: Work | None = None) -> bool:
@@ -367,6 +374,9 @@ class _Decider:
             return None
         self._report.admissions.append(came)
         self._observer.admitted(came)
+        if work.dispatched is not None:
+            fault = self._breaker.heard(work.dispatched.adapter.name, came)
+            self._trouble = self._trouble or fault
         if work.output is None and came.in_the_way:
             self._stuck.add(work.attempt_id)
             self._trouble = self._trouble or RunHalted(came.message)

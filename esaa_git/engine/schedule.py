@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attempts_allowed, is_success
@@ -257,9 +257,17 @@ class Selection:
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
 
     def next(
-        self, state: State, contracts: Contracts, now: str, task_id: str | None
+        self,
+        state: State,
+        contracts: Contracts,
+        now: str,
+        task_id: str | None,
+        last: Collection[str] = (),
     ) -> Task | None:
         """Return the task to take up now, or None where there is none.
+
+        Args:
+            last: tasks that are taken up where there is no other.
 
         Raises:
             RefusedError: if `task_id` names a task that cannot be worked on, saying why.
@@ -271,7 +279,9 @@ class Selection:
             candidates = self._awake(state, contracts, now)
         running = at_work(state)
         free = (task for task in candidates if not self.in_the_way(task, contracts, running))
-        return next(free, None)
+        if not last:
+            return next(free, None)
+        return min(free, key=lambda task: task.task_id in last, default=None)
 
     def waiting(self, state: State, contracts: Contracts, now: str) -> list[tuple[Task, Task]]:
         """Return what could be worked on and is not, each with the one at work that it meets."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from esaa_git.core import storage
 from esaa_git.core.event import instant, timestamp
@@ -18,9 +18,10 @@ from esaa_git.engine.exchange import Admission, AgentOutput
 from esaa_git.engine.intentions import ReleaseAttempt
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, release
+from esaa_git.engine.rests import Rest
 from esaa_git.engine.review import release_review, try_admit_review
 from esaa_git.engine.transaction import transact
-from esaa_git.ports.agent import Answer
+from esaa_git.ports.agent import Answer, Unavailable
 
 Found: TypeAlias = Answer | Proof | None
 """What a job of a run came back with; nothing, where only the log is to be looked at again."""
@@ -79,27 +80,29 @@ class Work:
         else:
             release(engine, self.task_id, self.attempt_id, reason)
 
-    def stand_down(self, engine: Engine, answer: Answer, until: datetime | None) -> Admission:
-        """Give back what its agent could not do because the service behind it was away."""
-        assert self.dispatched is not None
-        assert answer.unavailable is not None
+    def away(self, engine: Engine, answer: Answer) -> Unavailable | None:
+        """Return what the answer says of a service that was away, as it may be kept and shown."""
+        if answer.unavailable is None or self.dispatched is None:
+            return None
         _, contracts = engine.log.load()
-        said = self.dispatched.output(answer)
-        reason = storage.redact(answer.unavailable.reason, said.storage(contracts))
+        policy = self.dispatched.output(answer).storage(contracts)
+        return replace(answer.unavailable, reason=storage.redact(answer.unavailable.reason, policy))
+
+    def stand_down(self, engine: Engine, rest: Rest, usage: Mapping[str, Any]) -> Admission:
+        """Give back what its agent could not do because the service behind it was away."""
         if self.approval_id is not None:
-            release_review(engine, self.approval_id, reason)
+            release_review(engine, self.approval_id, rest.reason)
         else:
-            usage = decode(Usage, answer.usage) if answer.usage else None
             gone = ReleaseAttempt(
                 task_id=self.task_id,
                 attempt_id=self.attempt_id,
-                reason=reason,
+                reason=rest.reason,
                 unavailable=True,
-                until=None if until is None else timestamp(until),
-                usage=usage,
+                until=None if rest.until is None else timestamp(rest.until),
+                usage=decode(Usage, usage) if usage else None,
             )
             transact(engine, lambda tx: tx.ask(gone))
-        return Admission("unavailable", self.task_id, self.attempt_id, reason)
+        return Admission("unavailable", self.task_id, self.attempt_id, rest.reason)
 
     def hangs(self, engine: Engine, attempt: Attempt) -> bool:
         """Answer whether the agent should have been ended at its deadline, and was not.

@@ -145,6 +145,18 @@ def test_what_an_attempt_took_all_the_same_is_on_record() -> None:
     assert (one.usage.input_tokens, one.usage.output_tokens) == (900, 30)
 
 
+def test_a_value_that_the_agent_was_given_is_neither_kept_nor_said() -> None:
+    secret = "k3y-0123456789abcdef"
+    gone_with = Unavailable(f"key {secret}: slow down", 60)
+    answer = replace(away(), unavailable=gone_with, handed={"KEY": secret})
+    made, _ = outage(1, answer)
+    made.apply(own(1))
+    cycle(made)
+    (one,) = gone(made)
+    assert str(one.reason).endswith(": slow down")
+    assert secret not in repr([made.lines, [event.data for event in made.events]])
+
+
 def test_no_step_of_a_run_is_used_up_and_a_named_task_is_waited_for() -> None:
     for options in (Options(steps=1), Options(task_id="T-1")):
         made, asked = outage(1)
