@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, Limit
 from esaa_git.agents.asking import asks_of_program
+from esaa_git.agents.lastwords import away, last_line, late
 from esaa_git.agents.programs import WHERE, ProgramAgent, over_limit, start_hint
 from esaa_git.agents.scratch import SnapshotFile, scratch_directory
 from esaa_git.agents.settings import COMMAND, PROGRAM
@@ -69,7 +71,11 @@ class CommandAgent(ProgramAgent):
             except NotStarted as error:
                 raise self._not_started(program, error, start_hint(error)) from error
             latency_ms = int((time.monotonic() - started) * 1000)
-        return _answer(outcome, latency_ms, allowed.failure, self._settings)
+        answer = _answer(outcome, latency_ms, allowed.failure, self._settings)
+        if outcome.status <= 0 or answer.code != RejectCode.AGENT_FAILED:
+            return answer
+        now = self._context.clock.now()
+        return replace(answer, unavailable=away(outcome.status, outcome.stderr, now))
 
     def _files(self, request: Request, pause: Callable[[], None]) -> Iterator[SnapshotFile]:
         context = self._context
@@ -98,7 +104,8 @@ def _answer(
         failure = over_limit(outcome.exceeded, settings)
         detail = {"limit": outcome.exceeded, **detail}
     elif outcome.timed_out:
-        failure, code = lateness, RejectCode.AGENT_TIMEOUT
+        last = last_line(outcome.stderr, outcome.output)
+        failure, code = late(lateness, last), RejectCode.AGENT_TIMEOUT
     elif outcome.status < 0:
         name = signal_name(-outcome.status)
         failure, detail = f"was ended by signal {name}", {"signal": name, **detail}

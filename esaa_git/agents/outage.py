@@ -1,4 +1,4 @@
-"""What says that a service is away, in the statuses and words of services and of coding agents.
+"""What the report of a failed call says of its service: away, or key and model refused.
 
 It is asked only about a call that failed. Words that a model wrote are no report of its service.
 """
@@ -44,7 +44,7 @@ _LIMITED: Final = re.compile(
     r"|internal server error|internalservererror|bad ?gateway|gateway time-?out"
     r"|(?:api|internal|timeout|engine_overloaded)_error|server_error|server had an error"
     r"|servers? (?:are|is) (?:down|overloaded)"
-    r"|(?:status|error|code|http)\D{0,12}(?:408|425|429|500|502|503|504|52\d|530)\b",
+    r"|(?:status|error|code|http)(?:/\d\.\d)?[^\w/.]{1,12}(?:408|425|429|500|502|503|504|52\d|530)\b",
     re.IGNORECASE,
 )
 _UNREACHED: Final = re.compile(
@@ -60,6 +60,12 @@ _UNKNOWN_MODEL: Final = re.compile(
     r"model_not_found|invalid_model|\bmodel\b[^\n]{0,120}?(?:not found|does(?: not|n't) exist"
     r"|may not exist|is not (?:supported|available)|not a valid)|unknown model|no such model"
     r"|not found[^\n]{0,20}\bmodel\b|modelnotfound|invalid model",
+    re.IGNORECASE,
+)
+_REFUSED_KEY: Final = re.compile(
+    r"api[_ ]key[_ ](?:not[_ ]valid|invalid|expired)"
+    r"|(?:invalid|incorrect|expired|wrong)[_ ]api[_ ]key|invalid x-api-key"
+    r"|authentication_?error|permissiondeniederror|please run /login|401 unauthorized",
     re.IGNORECASE,
 )
 _NOTICE: Final = re.compile(
@@ -78,9 +84,19 @@ def is_unknown_model(text: str) -> bool:
     return _UNKNOWN_MODEL.search(text) is not None
 
 
+def is_refused_key(text: str) -> bool:
+    """Answer whether a service, or a tool, says that the key is none that it takes."""
+    return _REFUSED_KEY.search(text) is not None
+
+
 def is_unpaid(text: str) -> bool:
     """Answer whether a text says that an account has to be paid before anything else."""
     return _UNPAID.search(text) is not None
+
+
+def is_unreached(text: str) -> bool:
+    """Answer whether a text tells of a connection that did not come about, or broke."""
+    return _UNREACHED.search(text) is not None
 
 
 def is_notice(words: str) -> bool:
@@ -133,7 +149,7 @@ _ISO: Final = re.compile(
 _CLOCK: Final = re.compile(
     r"(?:resets?|again)\b\W{0,3}(?:at |on )?\W{0,3}"
     r"(?:([A-Z][a-z]{2})[a-z]{0,6} (\d{1,2})(?:st|nd|rd|th)?(?:, (\d{4}))?,?(?: at)? )?"
-    r"(\d{1,2})(?::(\d\d))?\s*([ap])\.?m\b\.?(?:\s*\(([A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*)\))?",
+    r"(1[0-2]|0?[1-9])(?::(\d\d))?\s*([ap])\.?m\b\.?(?:\s*\(([A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*)\))?",
     re.IGNORECASE,
 )
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec"

@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from esaa_git.agents import outage
 from esaa_git.agents.adapter import Adapter, AdapterContext, Limit
 from esaa_git.agents.asking import asks_of_command, asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
+from esaa_git.agents.lastwords import away, last_line, last_lines, late
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
@@ -36,7 +39,7 @@ from esaa_git.core.printable import printable_output
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.folders import remove_folder
-from esaa_git.ports.agent import Answer, Ran, Request, Workspace
+from esaa_git.ports.agent import Answer, Ran, Request, Unavailable, Workspace
 from esaa_git.ports.consent import NamedFiles
 from esaa_git.sandbox import confinement
 from esaa_git.sandbox.confinement import Outcome
@@ -194,12 +197,17 @@ class WorktreeAgent(EditingAgent[Outcome]):
     ) -> Answer:
         report = self._report(work, workspace)
         answer = self._failed(work, report, allowed)
-        if answer is None:
+        if answer is not None:
+            answer = replace(answer, unavailable=self._away(work, report, answer))
+        else:
             residue = self._remove_residue(request, workspace)
             words = printable_output((report.words or "").encode("utf-8", "replace"))
             most = self._context.max_output_bytes
             answer = proposed(request, workspace, words.strip()[:MAX_SUMMARY].strip(), most)
             answer = replace(answer, left_out=(*residue, *answer.left_out))
+            if answer.code == RejectCode.EMPTY_PROPOSAL and outage.is_notice(words):
+                gone = outage.found_in(words, self._context.clock.now())
+                answer = replace(answer, unavailable=gone)
         usage = {} if self.preset is None else self.preset.usage(report)
         return replace(answer, model=_line(report.model), usage=usage)
 
@@ -218,19 +226,16 @@ class WorktreeAgent(EditingAgent[Outcome]):
         """Return the answer of a program that did not come to its end, None if it did.
 
         Raises:
-            AgentError: if the tool's service refused its key.
+            AgentError: if the tool's service refused its key, or knows no such model.
         """
         preset = self.preset
-        if preset is not None and report.denied:
-            raise self._error(
-                f"the service of {preset.name} refused its key",
-                excerpt(report.failure or "", _MOST_TOLD),
-                self._key_hint(preset),
-            )
+        if preset is not None:
+            self._require_accepted(preset, outcome, report)
         code, detail = RejectCode.AGENT_FAILED, dict[str, Any]()
         status = outcome.status
         if outcome.timed_out:
-            failure, code = allowed.failure, RejectCode.AGENT_TIMEOUT
+            last = report.trouble or last_line(outcome.stderr, outcome.output)
+            failure, code = late(allowed.failure, last), RejectCode.AGENT_TIMEOUT
         elif outcome.truncated:
             failure = f"wrote more than {MAX_REPORT_BYTES} bytes to standard output"
             code = RejectCode.OUTPUT_TOO_LARGE
@@ -252,6 +257,31 @@ class WorktreeAgent(EditingAgent[Outcome]):
         if stderr:
             detail["stderr"] = stderr
         return Answer(outcome.output, 0, excerpt(failure, _MOST_TOLD), code, detail)
+
+    def _require_accepted(self, preset: Preset, outcome: Outcome, report: Report) -> None:
+        """Raise AgentError if the tool says that its service takes neither key nor model."""
+        words = told(outcome, report)
+        if report.denied or outage.is_refused_key(words):
+            raise self._error(
+                f"the service of {preset.name} refused its key",
+                excerpt(report.failure or words, _MOST_TOLD),
+                self._key_hint(preset),
+            )
+        if report.status == 404 or outage.is_unknown_model(words):
+            raise self._error(
+                f"the service of {preset.name} knows no model '{self.model or 'of its choice'}'",
+                excerpt(report.failure or words, _MOST_TOLD),
+                f"correct 'model' {WHERE}",
+            )
+
+    def _away(self, outcome: Outcome, report: Report, answer: Answer) -> Unavailable | None:
+        """Return what a tool that failed says of its service, None where that is not away."""
+        if answer.code not in (RejectCode.AGENT_FAILED, RejectCode.AGENT_TIMEOUT):
+            return None
+        now = self._context.clock.now()
+        if self.preset is None:
+            return away(outcome.status, outcome.stderr, now)
+        return tool_away(outcome, report, now)
 
     def _remove_residue(self, request: Request, workspace: Workspace) -> list[str]:
         """Remove what a tool left in the checkout for itself, but for what the base has as well.
@@ -275,6 +305,33 @@ class WorktreeAgent(EditingAgent[Outcome]):
     def _key_hint(self, preset: Preset) -> str:
         names = " or ".join(preset.keys)
         return f"set {names}, and list it under 'env' {WHERE}"
+
+
+def told(outcome: Outcome, report: Report) -> str:
+    """Return what a tool says of its failure; nothing where it came to its end.
+
+    What its model wrote is no part of it: where its report says nothing, that is the end of its
+    standard error, and of its output where that is no report at all.
+    """
+    if report.failure is not None:
+        return report.failure if report.code == RejectCode.AGENT_FAILED else ""
+    if outcome.status == 0 and not outcome.timed_out and report.words is not None:
+        return ""
+    if report.trouble is not None:
+        return report.trouble
+    prose = outcome.output if outcome.status > 0 and not outcome.output.startswith(b"{") else b""
+    return "\n".join(filter(None, (last_lines(outcome.stderr), last_lines(prose))))
+
+
+def tool_away(outcome: Outcome, report: Report, now: datetime) -> Unavailable | None:
+    """Return what a tool that failed says of its service, None where that is not away."""
+    status = None if outcome.timed_out else report.status
+    gone = outage.found_in(told(outcome, report), now, status)
+    if gone is not None and report.seconds is not None:
+        gone = replace(gone, seconds=report.seconds)
+    if gone is not None and outage.is_unreached(gone.reason):
+        gone = replace(gone, hint=f"see that 'hosts' lists what it has to reach {WHERE}")
+    return gone
 
 
 def _line(model: str | None) -> str | None:

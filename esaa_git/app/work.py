@@ -55,7 +55,7 @@ class Outcome:
 
     Attributes:
         kind: `done`, `waiting` (for a review, a person's uncommitted work, or, where the
-            orchestrator's key is elsewhere, its next run), `rejected`,
+            orchestrator's key is elsewhere, its next run), `rejected`, `unavailable`,
             `issue`, `noted` (a heartbeat or lesson) or `repeated`.
         attempt_id: empty where the answer belongs to no attempt, so that nothing was recorded.
         message: what was done, or is in the way, in words.

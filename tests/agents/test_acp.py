@@ -443,6 +443,32 @@ def test_an_error_of_the_agent_is_a_failure_with_its_words(world: World) -> None
     assert answer.detail["stderr"] == "trouble ahead\n"
 
 
+@pytest.mark.parametrize(
+    ("step", "seconds"),
+    [
+        ({"fail": "overloaded"}, None),
+        ({"fail": "Internal error: Claude AI usage limit reached|4102444800"}, 1),
+        ({"say": "You've hit your limit · resets 3pm (UTC)"}, 1),
+    ],
+)
+def test_a_service_that_is_away_is_told_beside_the_failure(
+    world: World, step: Script, seconds: float | None
+) -> None:
+    asked = replace(world.request(), view=b'{"contract":{"write":["src/**"]}}\n')
+    answer = world.scripted({"steps": [step]}).answer(asked, no_pause)
+    assert answer.unavailable is not None
+    assert (answer.unavailable.seconds is None) == (seconds is None)
+
+
+def test_a_key_or_a_model_that_is_refused_within_the_turn_is_an_error_of_the_entry(
+    world: World,
+) -> None:
+    with pytest.raises(AgentError, match="its service refused its key"):
+        world.turn({"fail": "Invalid API key · Please run /login"})
+    with pytest.raises(AgentError, match="its service knows no such model"):
+        world.turn({"fail": "model_not_found: no"})
+
+
 def test_what_a_failed_turn_cost_is_recorded_all_the_same(world: World) -> None:
     answer = world.turn({"cost": {"amount": 0.5, "currency": "USD"}}, {"fail": "overloaded"})
     assert answer.usage["cost_microdollars"] == 500_000

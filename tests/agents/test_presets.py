@@ -18,11 +18,14 @@ from esaa_git.agents.presets import PRESETS as DOOR
 from esaa_git.agents.presets.preset import Report, ToolOutput, count, microdollars
 from esaa_git.agents.programs import check_names
 from esaa_git.agents.registry import check_swarm
+from esaa_git.agents.worktree import tool_away
 from esaa_git.core import canonical
 from esaa_git.core.canonical import MAX_INTEGER
 from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.documents import decode_yaml
 from esaa_git.core.rejection import RejectCode
+from esaa_git.sandbox.confinement import Outcome
+from tests.agents.memory import NOW
 
 PRESETS = {name: preset for name in DOOR.built_in if (preset := DOOR.find(name)) is not None}
 
@@ -507,3 +510,100 @@ def test_the_guide_says_how_a_tool_is_installed_and_what_is_set_for_it(name: str
     assert preset.install in text
     for variable in preset.keys[:1]:
         assert variable in text
+
+
+# ------------------------------------------------------------------- services that are away
+
+
+def litellm(kind: str) -> bytes:
+    return PRINTED.partition(b"Written.")[0] + f"litellm.{kind}: no\nRetrying in 0.2 s\n".encode()
+
+
+def gemini_error(message: str, code: Any = None, kind: str = "ApiError") -> bytes:
+    error = {"error": {"type": kind, "message": message, "code": code}}
+    return b"\n" + json.dumps(error, indent=2).encode()
+
+
+def ended(output: bytes, stderr: bytes, status: int) -> Outcome:
+    return Outcome(status, output, stderr, truncated=False, timed_out=False)
+
+
+GONE: dict[str, Any] = {
+    "claude-code": [
+        ({**CLAUDE, "is_error": True, "result": "API Error: 529 x", "api_error_status": 529},),
+        ({**CLAUDE, "is_error": True, "result": "slow down", "api_error_status": 429},),
+        ({**CLAUDE, "is_error": True, "result": "Claude AI usage limit reached|1769860800"},),
+        ({**CLAUDE, "is_error": True, "result": "Credit balance is too low"},),
+        (b"API Error: Connection error.",),
+    ],
+    "codex": [
+        (codex("turn.failed", error={"message": f"exceeded retry limit, last status: {number}"}),)
+        for number in (429, 503)
+    ]
+    + [
+        (codex("turn.failed", error={"message": "You've hit your usage limit. Try again later."}),),
+        (codex("error", message="stream disconnected before completion: timeout"),),
+    ],
+    "gemini": [
+        (gemini_error("no", 429), "stderr"),
+        (gemini_error("You have exhausted your daily quota", None, "TerminalQuotaError"), "stderr"),
+        ({"error": {"type": "Error", "message": "overloaded", "code": 503}},),
+    ],
+    "opencode": [
+        ({"type": "error", "error": {"name": "APIError", "data": {"message": "no", **data}}},)
+        for data in ({"statusCode": 429}, {"statusCode": 529}, {"message": "Unable to connect."})
+    ],
+    "copilot": [
+        (copilot("session.error", message="no", **data),)
+        for data in ({"errorType": "rate_limit"}, {"errorType": "quota"}, {"statusCode": 503})
+    ],
+    "aider": [
+        (litellm(kind),)
+        for kind in ("RateLimitError", "ServiceUnavailableError", "APIConnectionError")
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "printed"), [(name, printed) for name in GONE for printed in GONE[name]]
+)
+def test_a_tool_that_says_its_service_is_away_is_heard(preset: str, printed: Any) -> None:
+    document, *where = printed
+    stderr = document if where else b""
+    lines = () if where else (document,)
+    report = read(preset, *lines, stderr=stderr, status=1)
+    output = _lines(lines)
+    outcome = ended(output, stderr, 1)
+    assert tool_away(outcome, report, NOW) is not None
+    assert not report.denied
+
+
+def test_a_tool_says_by_a_header_when_to_come_back() -> None:
+    data = {"message": "no", "statusCode": 429, "responseHeaders": {"retry-after": "7200"}}
+    report = read("opencode", {"type": "error", "error": {"name": "APIError", "data": data}})
+    gone = tool_away(ended(b"", b"", 1), report, NOW)
+    assert gone is not None
+    assert gone.seconds == 7200
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_model_wrote_of_rate_limits_is_no_report_of_its_service(name: str) -> None:
+    words = {
+        "claude-code": {**CLAUDE, "result": "API Error: 429 is handled now."},
+        "codex": {**SAID, "item": {"type": "agent_message", "text": "Rate limit: 429."}},
+        "gemini": {**GEMINI, "response": "Rate limit reached is handled now."},
+        "opencode": opencode("text", text="Rate limit reached is handled now."),
+        "copilot": copilot("assistant.message", content="Rate limit reached is handled now."),
+        "aider": b"Rate limit reached is handled now.",
+    }[name]
+    file = (sent(),) if name == "aider" else ()
+    more = {"codex": [COMPLETED], "opencode": [finished("stop")], "copilot": [ENDED]}.get(name, [])
+    report = read(name, words, *more, file=file)
+    assert report.words is not None
+    assert tool_away(ended(_lines((words, *more)), b"", 0), report, NOW) is None
+
+
+def test_tools_that_take_a_limit_of_retries_get_one() -> None:
+    assert int(PRESETS["claude-code"].variables["CLAUDE_CODE_MAX_RETRIES"]) < 10
+    settings = json.loads(PRESETS["gemini"].files[".gemini/settings.json"])
+    assert settings["general"]["maxAttempts"] < 10

@@ -604,6 +604,64 @@ def test_a_refused_key_is_said_so_and_spends_no_attempt(world: World, claude: Cl
     assert "ANTHROPIC_API_KEY" in str(caught.value.hint)
 
 
+def test_a_service_that_is_away_is_told_beside_the_failure_and_what_was_used(
+    world: World, claude: Claude
+) -> None:
+    limited = {**RESULT, "is_error": True, "result": "Claude AI usage limit reached|4102444800"}
+    answer = claude("", limited).answer(world.request(), no_pause)
+    assert answer.unavailable is not None
+    assert answer.unavailable.reason.endswith("Claude AI usage limit reached|4102444800")
+    assert (answer.unavailable.seconds or 0) > 86400
+    assert answer.usage["cost_microdollars"] == 2325
+    assert answer.code == RejectCode.AGENT_FAILED
+
+
+def test_a_notice_in_the_place_of_work_is_no_answer(world: World, claude: Claude) -> None:
+    quiet = world.tool("quiet", f"print({json.dumps({**RESULT, 'result': 'API Error: 529 x'})!r})")
+    agent = world.agent(preset="claude-code", program=quiet, env=["ANTHROPIC_API_KEY"], hosts=[])
+    answer = agent.answer(contract(world, "src/**"), no_pause)
+    assert answer.unavailable is not None
+    assert (
+        claude("", {**RESULT, "result": "API Error: 529 x"})
+        .answer(contract(world, "**"), no_pause)
+        .failure
+        is None
+    ), "files changed, so they are the answer"
+
+
+def test_an_unknown_model_is_said_so_and_spends_no_attempt(world: World, claude: Claude) -> None:
+    wrong = {**RESULT, "is_error": True, "api_error_status": 404, "result": "no such model"}
+    with pytest.raises(AgentError, match="knows no model 'claude-9'") as caught:
+        claude("", wrong, model="claude-9").answer(world.request(), no_pause)
+    assert "correct 'model'" in str(caught.value.hint)
+
+
+def test_any_program_says_by_its_exit_status_or_its_last_line_that_its_service_is_away(
+    world: World,
+) -> None:
+    said = world.edit("print('back in 2 hours, try again in 2h', file=sys.stderr); sys.exit(75)")
+    assert said.unavailable is not None
+    assert (said.unavailable.seconds, said.failure) == (7200, "left with exit status 75")
+    died = world.edit("print('RateLimitError: Error code: 429', file=sys.stderr); sys.exit(1)")
+    assert died.unavailable is not None
+    assert world.edit("print('429 errors', file=sys.stderr); sys.exit(1)").unavailable is None
+    assert world.edit("print('Error code: 429', file=sys.stderr)").unavailable is None
+
+
+def test_what_a_tool_wrote_last_stands_in_the_message_of_a_timeout(
+    world: World, claude: Claude
+) -> None:
+    said = "print('Attempt 7 failed with status: 503', file=sys.stderr, flush=True)"
+    source = f"{said}; time.sleep(99)"
+    answer = claude(source, timeout=1500).answer(world.request(), no_pause)
+    assert answer.code == RejectCode.AGENT_TIMEOUT
+    assert str(answer.failure).endswith("; it last wrote: Attempt 7 failed with status: 503")
+    assert answer.unavailable is not None
+    slow = world.edit("print('step 3 of 9', flush=True); time.sleep(99)", timeout=1500)
+    assert str(slow.failure).endswith("; it last wrote: step 3 of 9")
+    assert slow.unavailable is None
+
+
 def test_a_preset_without_hosts_says_which_to_list(world: World, claude: Claude) -> None:
     if world.sandbox == "none":
         pytest.skip("nothing is confined on this machine")

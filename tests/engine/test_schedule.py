@@ -90,7 +90,7 @@ def test_nothing_is_said_where_as_many_work_as_may_or_at_the_end_of_a_parallel_r
         return oblige(request)
 
     made = engine(meet)
-    made.apply(*(task(f"T-{number}", writes=[f"docs/qa/{number}.md"]) for number in range(1, 4)))
+    made.apply(*(task(f"T-{number}", writes=[f"docs/qa/T-{number}.md"]) for number in range(1, 4)))
     cycle(made, Options(parallel=2))
     assert not [line for line in made.lines if "agents at work" in line]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from esaa_git.agents import outage
 from esaa_git.agents.acp.pipes import Program
 from esaa_git.agents.acp.turn import (
     Ask,
@@ -19,14 +20,15 @@ from esaa_git.agents.acp.turn import (
 from esaa_git.agents.adapter import Adapter, Limit
 from esaa_git.agents.asking import asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed
+from esaa_git.agents.lastwords import last_line, last_lines, late
 from esaa_git.agents.programs import WHERE, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.events.spec import record
 from esaa_git.core.printable import printable_output
-from esaa_git.core.rejection import RejectCode
+from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Answer, Request, Workspace
+from esaa_git.ports.agent import Answer, Request, Unavailable, Workspace
 from esaa_git.sandbox import confinement
 
 TakeTurn: TypeAlias = Callable[[Program, Ask, float, Callable[[], None]], Turn]
@@ -103,9 +105,19 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
         except ModelRefused as error:
             raise self._model_error(error) from error
         except OutOfTime as error:
-            return _failure(allowed.failure, RejectCode.AGENT_TIMEOUT, {}, error)
+            last = last_line(error.stderr, error.stray)
+            failed = _failure(late(allowed.failure, last), RejectCode.AGENT_TIMEOUT, {}, error)
+            return replace(failed, unavailable=self._away(last))
         except ProtocolFault as error:
-            return _failure(str(error), RejectCode.AGENT_FAILED, error.detail, error)
+            failed = _failure(str(error), RejectCode.AGENT_FAILED, error.detail, error)
+            told = f"{error}\n{error.detail.get('error_data', '')}\n{last_lines(error.stderr)}"
+            if outage.is_refused_key(told):
+                raise self._refused("refused its key", error, "look at the key") from error
+            if outage.is_unknown_model(told):
+                raise self._refused("knows no such model", error, "correct 'model'") from error
+            code = error.detail.get("error_code")
+            status = code if isinstance(code, int) and 400 <= code <= 599 else None
+            return replace(failed, unavailable=self._away(told, status))
 
     def _judged(
         self, request: Request, workspace: Workspace, allowed: Limit, work: Turn | Answer
@@ -121,7 +133,15 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
             detail = {"stop_reason": turn.stop_reason}
             return replace(told, failure=failure, code=code, detail=detail)
         answer = proposed(request, workspace, words, self._context.max_output_bytes)
+        if answer.code == RejectCode.EMPTY_PROPOSAL and outage.is_notice(words):
+            answer = replace(answer, unavailable=self._away(words))
         return replace(answer, model=turn.model, usage=turn.usage)
+
+    def _away(self, told: str, status: int | None = None) -> Unavailable | None:
+        return outage.found_in(told.strip(), self._context.clock.now(), status)
+
+    def _refused(self, what: str, error: ProtocolFault, do: str) -> AgentError:
+        return self._error(f"its service {what}", excerpt(str(error), 500), f"{do} {WHERE}")
 
     def _turn_taker(self) -> TakeTurn:
         try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from esaa_git.agents.adapter import agent_error
-from esaa_git.agents.outage import is_unknown_model
+from esaa_git.agents.outage import is_refused_key, is_unknown_model
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.rejection import excerpt
 from esaa_git.errors import AgentError
@@ -28,12 +27,6 @@ _OURS: Final = {
     403: "refuses access",
     404: "knows no such address or model",
 }
-
-_BAD_KEY: Final = re.compile(
-    r"api[_ ]key[_ ](?:not[_ ]valid|invalid|expired)"
-    r"|(?:invalid|incorrect|expired|wrong)[_ ]api[_ ]key",
-    re.IGNORECASE,
-)
 
 _NEXT_RUN: Final = f"in .roadmap/{SWARM}; it takes effect with the next run"
 
@@ -107,7 +100,7 @@ class Endpoint:
         # Some say by 400 what others have a status for.
         words = f"{code}: {said}"
         meant = status
-        if status in (400, 422) and _BAD_KEY.search(words):
+        if status in (400, 422) and is_refused_key(words):
             meant = 401
         elif status in (400, 422) and is_unknown_model(words):
             meant = 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from esaa_git.agents.presets.preset import (
@@ -40,10 +41,16 @@ def _read(said: ToolOutput) -> Report:
     if not answered:
         denied = any(name in said.output for name in _DENIED)
         failure = "was refused by its service" if denied else None
-        return Report(None, failure, denied=denied)
+        return Report(None, failure, denied=denied, trouble=_trouble(said.output))
     # It writes 'REDACTED' for models that it does not know.
     known = None if model is None or "REDACTED" in model else model
     return Report(_words(said.output), model=known, usage=usage)
+
+
+def _trouble(output: bytes) -> str | None:
+    """Return the last exception of its library for models, which stands alone on a line."""
+    found = re.findall(rb"^litellm\.\w+(?:Error|Timeout)\b.*", output, re.MULTILINE)
+    return found[-1].decode("utf-8", "replace") if found else None
 
 
 def _words(output: bytes) -> str:

@@ -11,6 +11,7 @@ from esaa_git.agents.presets.preset import (
     ToolOutput,
     count,
     document,
+    http_status,
     microdollars,
     part,
     tokens,
@@ -37,8 +38,8 @@ def _read(said: ToolOutput) -> Report:
     if fault is None:
         return Report(words, model=model, usage=usage)
     failure, code = fault
-    denied = value.get("api_error_status") in (401, 403)
-    return Report(words, failure, code, denied, model, usage)
+    status = http_status(value.get("api_error_status"))
+    return Report(words, failure, code, status in (401, 403), model, usage, status)
 
 
 def _fault(value: Mapping[str, Any], words: str) -> tuple[str, RejectCode] | None:
@@ -94,6 +95,8 @@ PRESET: Final = Preset(
     read=_read,
     variables={
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        # Ten by default, each after a longer wait: an hour of retries.
+        "CLAUDE_CODE_MAX_RETRIES": "3",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_TELEMETRY": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from esaa_git.agents.presets.preset import (
@@ -10,6 +11,7 @@ from esaa_git.agents.presets.preset import (
     ToolOutput,
     count,
     events,
+    http_status,
     part,
     tokens,
     words_of,
@@ -18,7 +20,7 @@ from esaa_git.core.rejection import RejectCode
 
 
 def _read(said: ToolOutput) -> Report:
-    words = failure = None
+    words = failure = trouble = None
     completed = False
     taken = given = cached = 0
     for event in events(said.output):
@@ -30,14 +32,18 @@ def _read(said: ToolOutput) -> Report:
                 taken += count(part(event, "usage", "input_tokens"))
                 given += count(part(event, "usage", "output_tokens"))
                 cached += count(part(event, "usage", "cached_input_tokens"))
+            case "error":
+                trouble = words_of(event.get("message"))
             case "turn.failed":
                 failure = words_of(part(event, "error", "message")) or "a failed turn"
     usage = tokens(taken, given, cached)
     if failure is not None:
         code, told = _fault(failure)
-        return Report(words, told, code, "401 Unauthorized" in failure, usage=usage)
+        named = re.search(r"status:? (\d{3})\b", failure)
+        status = None if named is None else http_status(named[1])
+        return Report(words, told, code, status in (401, 403), usage=usage, status=status)
     # A message alone is no end: there is one before every tool that it runs, too.
-    return Report(words if completed else None, usage=usage)
+    return Report(words if completed else None, usage=usage, trouble=trouble)
 
 
 def _fault(message: str) -> tuple[RejectCode, str]:

@@ -11,6 +11,7 @@ from esaa_git.agents.presets.preset import (
     ToolOutput,
     count,
     events,
+    http_status,
     part,
     tokens,
     words_of,
@@ -22,6 +23,10 @@ _STOPPED: Final[Mapping[str, tuple[str, RejectCode]]] = {
     "content_filter": ("was stopped by a content filter", RejectCode.AGENT_REFUSED),
     "refusal": ("refused to go on", RejectCode.AGENT_REFUSED),
 }
+
+
+_AWAY: Final = {"rate_limit": 429, "quota": 402}
+"""Kinds of its errors, as the statuses that other services have for them."""
 
 
 def _read(said: ToolOutput) -> Report:
@@ -42,11 +47,12 @@ def _read(said: ToolOutput) -> Report:
         return Report(words, failure, code, model=model, usage=usage)
     if error is not None:
         told = words_of(part(error, "message")) or "no word"
-        denied = part(error, "statusCode") in (401, 403) or part(error, "errorType") in (
-            "authentication",
-        )
+        status, kind = http_status(part(error, "statusCode")), part(error, "errorType")
+        denied = status in (401, 403) or kind == "authentication"
+        if status is None and kind in _AWAY:
+            status = _AWAY[kind]
         failure = f"ended with an error: {told}"
-        return Report(words, failure, denied=denied, model=model, usage=usage)
+        return Report(words, failure, denied=denied, model=model, usage=usage, status=status)
     return Report(words if ended else None, model=model, usage=usage)
 
 

@@ -12,6 +12,7 @@ from esaa_git.agents.presets.preset import (
     ToolOutput,
     count,
     document,
+    http_status,
     part,
     tokens,
     words_of,
@@ -39,7 +40,9 @@ def _read(said: ToolOutput) -> Report:
         told = words_of(part(error, "message"))
         failure = None if told is None else f"ended with an error: {told}"
         denied = part(error, "code") in _DENIED
-        return Report(words if told else None, failure, denied=denied, model=model, usage=usage)
+        status = http_status(part(error, "code"))
+        said_so = words if told else None
+        return Report(said_so, failure, denied=denied, model=model, usage=usage, status=status)
     return Report(words, model=model, usage=usage)
 
 
@@ -63,7 +66,12 @@ def _usage(models: Any) -> tuple[dict[str, int], str | None]:
 
 
 _SETTINGS: Final = {
-    "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
+    "general": {
+        "enableAutoUpdate": False,
+        "enableAutoUpdateNotification": False,
+        # Ten by default, each after a longer wait.
+        "maxAttempts": 3,
+    },
     "privacy": {"usageStatisticsEnabled": False},
     # Otherwise it takes a base URL for a gateway that wants a login of its own.
     "security": {"auth": {"selectedType": "gemini-api-key"}},

@@ -10,6 +10,7 @@ from esaa_git.agents.presets.preset import (
     ToolOutput,
     count,
     events,
+    http_status,
     microdollars,
     part,
     tokens,
@@ -51,8 +52,16 @@ def _read(said: ToolOutput) -> Report:
         told = (
             words_of(part(error, "data", "message")) or words_of(part(error, "name")) or "no word"
         )
-        denied = part(error, "data", "statusCode") in (401, 403)
-        return Report(words, f"ended with an error: {told}", denied=denied, usage=usage)
+        status = http_status(part(error, "data", "statusCode"))
+        after = words_of(part(error, "data", "responseHeaders", "retry-after")) or ""
+        return Report(
+            words,
+            f"ended with an error: {told}",
+            denied=status in (401, 403),
+            usage=usage,
+            status=status,
+            seconds=float(after[:9]) if after.isascii() and after.isdigit() else None,
+        )
     return Report(words if reason == "stop" else None, usage=usage)
 
 

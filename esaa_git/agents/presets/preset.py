@@ -41,6 +41,9 @@ class Report:
         words: the last message of the agent; None where the report does not have one.
         failure: how the turn ended where it did not end well, and `code` what that amounts to.
         denied: its service refused the key: nothing was asked, and no attempt should be spent.
+        status: the HTTP status that its service failed with, where the tool names it.
+        trouble: what it said last of trouble with its service, where its turn did not end.
+        seconds: after how long its service wants to be asked again, where it says so by a header.
         model: by the tool's own word.
         usage: as `agent.result` records it; `input_tokens` has those from a cache among them.
     """
@@ -51,6 +54,9 @@ class Report:
     denied: bool = False
     model: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    status: int | None = None
+    trouble: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,13 @@ def part(value: Any, *names: str) -> Any:
 def words_of(value: Any) -> str | None:
     """Return the value if it is text."""
     return value if isinstance(value, str) else None
+
+
+def http_status(value: Any) -> int | None:
+    """Return an HTTP status of an error; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:4])
+    return value if type(value) is int and 400 <= value <= 599 else None
 
 
 def count(value: Any) -> int:
