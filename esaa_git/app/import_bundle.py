@@ -120,7 +120,7 @@ def refuse_where_one_is(log: GitEventLog) -> None:
         raise RepositoryError(
             "a log was verified in this repository, and is gone",
             cause=f"'{pin}' remembers it; a missing log is not an empty one",
-            hint="fetch it back with 'git fetch', or import into a fresh repository",
+            hint="bring it back with 'git esaa fetch', or import into a fresh repository",
         )
     if repository.ref_target(log.ref) is not None:
         raise RepositoryError(

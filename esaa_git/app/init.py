@@ -19,6 +19,7 @@ from esaa_git.errors import EsaaError, RefusedError, UsageError
 from esaa_git.resources import resource_path
 from esaa_git.store.files import create_below, exists_below, write_below
 from esaa_git.trust.allowed_signers import NAME
+from esaa_git.trust.signer import new_key
 
 _NO_EXAMPLE: Final = ("agents", "default")
 """Templates that are no example."""
@@ -145,8 +146,7 @@ def _refuse_unknown_keys(project: Project, key: str | None, orchestrator_key: st
         "the log has its keys, and one that is made here would count for nothing",
         cause="only an admin's run.init puts another key in force",
         hint="set the one you have with 'git config esaa.approverKey PATH', or 'esaa.signingKey' "
-        "on the orchestrator's machine; else make one with 'git esaa key create --role ROLE' and "
-        "have an admin run 'git esaa key trust KEY.pub --role ROLE'",
+        f"on the orchestrator's machine; else {new_key()}",
     )
 
 

@@ -356,7 +356,8 @@ def has_log(project: Project) -> bool:
         raise MismatchError(
             f"the event log '{repository.events_ref}' is not here, and one that begins with "
             f"{anchor.genesis[:12]} is pinned",
-            hint=f"fetch it from a remote, or delete '{trusted}' if another one is to begin",
+            hint="run 'git esaa fetch' where a remote has it, or delete "
+            f"'{trusted}' if another one is to begin",
         )
     if mark is None:
         return False
@@ -364,10 +365,10 @@ def has_log(project: Project) -> bool:
         f"the event log '{repository.events_ref}' is gone; {mark.seq} events were verified here",
         cause="it may have had more: events that were recorded since are not lost as long as git "
         "keeps their commits",
-        hint="fetch it from a remote; or look for its last event with 'git fsck --lost-found "
-        f"--no-progress' and run 'git update-ref {repository.events_ref} COMMIT' with that, at the "
-        f"least {mark.tip}, then 'git esaa verify --full'. Delete '{pin}' only if it is to begin "
-        "anew",
+        hint="run 'git esaa fetch' where a remote has it; or look for its last event with 'git "
+        f"fsck --lost-found --no-progress' and run 'git update-ref {repository.events_ref} "
+        f"COMMIT' with that, at the least {mark.tip}, then 'git esaa verify --full'. Delete "
+        f"'{pin}' only if it is to begin anew",
     )
 
 

@@ -33,10 +33,21 @@ def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str
     else:
         found = _committed(repository, branch)
     if not found:
-        raise RepositoryError(
-            f"there is no '{ROADMAP}' folder here", hint="run 'git esaa init' to write one"
-        )
+        raise RepositoryError(f"there is no '{ROADMAP}' folder here", hint=_way_to(repository))
     return found
+
+
+def _way_to(repository: Repository) -> str:
+    """Return in words where the contracts are: on the branch of the run, or still to be written."""
+    from esaa_git.store.tip import load_tip
+    from esaa_git.store.trees import GitTrees
+
+    log = repository.ref_target(repository.events_ref)
+    name = None if log is None else load_tip(repository, log).state.run.branch
+    tip = None if name is None else repository.ref_target(f"refs/heads/{name}")
+    if tip is not None and GitTrees(repository).folder(tip, ROADMAP):
+        return f"run 'git switch {name}' for the branch that has it"
+    return "run 'git esaa init' to write one"
 
 
 def _is_ours(name: str) -> bool:

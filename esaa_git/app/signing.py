@@ -11,7 +11,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.trust.keyring import Keyring
 from esaa_git.trust.keys import SIGNERS, load_signer
 from esaa_git.trust.publickey import key_spec, public_half
-from esaa_git.trust.signer import KeySpec, Signer
+from esaa_git.trust.signer import KeySpec, Signer, new_key
 from esaa_git.verification.keyhistory import keyring_in_force
 
 NEXT_KEY: Final = "esaa.nextSigningKey"
@@ -115,9 +115,21 @@ def person(repository: Repository, given: str) -> Signer:
         raise KeyUnavailable(
             error.message,
             cause=error.cause,
-            hint="name a private key file, the .pub file of a key in ssh-agent, or the "
+            hint=f"put it back from a copy; if it is lost, {new_key(*_roles(repository, given))}"
+            if "/" in given
+            else "name a private key file, the .pub file of a key in ssh-agent, or the "
             "fingerprint of an OpenPGP key",
         ) from error
+
+
+def _roles(repository: Repository, given: str) -> list[str]:
+    """Return the roles of a key whose private half is gone, where its public one is beside it."""
+    keyring = keyring_in_force(repository)
+    try:
+        fingerprint = public_half(key_spec(given, repository.gpg_program)).fingerprint
+    except (KeyUnavailable, UsageError):
+        return []
+    return [] if keyring is None else sorted(keyring.roles_of(fingerprint))
 
 
 def principal(repository: Repository, given: str) -> str | None:

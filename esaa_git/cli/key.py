@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,19 @@ def create(
     say(made.public_key)
     wanted = "".join(f" --role {role}" for role in dict.fromkeys(roles)) or " --role ROLE"
     say(f"made '{made.path}' (its private half: keep a copy of it safe)", err=True)
-    say(f"next: have somebody who may run 'git esaa key trust {made.path}.pub{wanted}'", err=True)
+    say(
+        f"next: have an admin run 'git esaa key trust {made.path}.pub{wanted}', in their own clone "
+        f"with a copy of that file; then {_use(roles, made.path)}",
+        err=True,
+    )
+
+
+def _use(roles: Sequence[str], path: Path) -> str:
+    """Return in words how a key is put to use once the contracts name it."""
+    if "evaluator" in roles:
+        return f"sign evaluations with '{path}'"
+    setting = "esaa.signingKey" if "orchestrator" in roles else "esaa.approverKey"
+    return f"'git config {setting} {path}' here"
 
 
 # ---- trust and revoke -----------------------------------------------------------------------

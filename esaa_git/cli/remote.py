@@ -131,7 +131,8 @@ def clone(
     _print_result(result, "origin")
     say(
         "this clone reads and verifies; to record events from it as well: git config "
-        f"esaa.signingKey PATH, with a key that {ROADMAP}/allowed_signers names",
+        f"esaa.signingKey PATH, with a key that {ROADMAP}/allowed_signers names; for what you say "
+        "yourself, git config esaa.approverKey PATH",
         err=True,
     )
 

@@ -281,5 +281,6 @@ def override(project: Project, task_id: str, reason: str, actor: str | None) -> 
     """Set a done task aside in an emergency, without touching its record or its effect."""
     tasks.override(project, task_id, actor, reason)
     done = current_state(project).supersessions.successor_of(task_id) is not None
-    said = f"{task_id} is overridden; 'git esaa hotfix {task_id}' creates its successor"
+    hotfix = f"'git esaa hotfix {task_id} --title TEXT --reason TEXT' creates its successor"
+    said = f"{task_id} is overridden; {hotfix}"
     say(said if done else ASKED)

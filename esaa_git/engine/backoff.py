@@ -140,7 +140,8 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
             )
     return RunHalted(
         f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
-        hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK'",
+        hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK --reason "
+        "TEXT'",
     )
 
 

@@ -58,11 +58,12 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
     """Return why no attempt can be opened on the task at this moment, or None."""
     name = task.task_id
     if task.is_done:
+        hotfix = f"run 'git esaa hotfix {name} --title TEXT --reason TEXT' for a task after it"
         successor = state.supersessions.successor_of(name)
         if successor is None:
-            return Blocker(f"'{name}' is done, and done is final", f"use 'git esaa hotfix {name}'")
+            return Blocker(f"'{name}' is done, and done is final", hotfix)
         if successor == OVERRIDDEN:
-            return Blocker(f"'{name}' was overridden", f"use 'git esaa hotfix {name}'")
+            return Blocker(f"'{name}' was overridden", hotfix)
         return Blocker(f"'{name}' is superseded by '{successor}'", f"work on '{successor}' instead")
     if not state.run.is_open:
         return Blocker(

@@ -24,7 +24,7 @@ from esaa_git.disk import flush, sync_folder
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable, NotAKey
 from esaa_git.plugins import Door
 from esaa_git.trust import sshsig
-from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshSigner
+from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshSigner, new_key
 from esaa_git.trust.sshagent import AgentSigner
 from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
 
@@ -244,8 +244,7 @@ def _read_key_file(path: Path) -> bytes:
         raise NotAKey(
             f"no signing key at '{path}'",
             cause="the settings name a file that is not there",
-            hint="put it back from a copy; if it is lost, make another with 'git esaa key create "
-            "--role ROLE' and have an admin run 'git esaa key trust KEY.pub --role ROLE'",
+            hint=f"put it back from a copy; if it is lost, {new_key('orchestrator')}",
         ) from None
     except OSError as error:
         raise KeyUnavailable(

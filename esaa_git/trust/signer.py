@@ -13,6 +13,17 @@ from esaa_git.errors import KeyUnavailable
 from esaa_git.trust import sshsig
 
 
+def new_key(*roles: str) -> str:
+    """Return in words how a key is made that the contracts do not name yet, for hints."""
+    if not roles:
+        return (
+            "'git esaa key create --role contributor' makes one for claims and results, '--role "
+            "approver' one for reviews, notes and issues too, and says what comes next"
+        )
+    wanted = "".join(f" --role {role}" for role in roles)
+    return f"'git esaa key create{wanted}' makes another and says what comes next"
+
+
 class Signer(Protocol):
     """What signs for us; `sign` returns armoured text whose lines, the last too, end in LF."""
 
@@ -121,8 +132,8 @@ class SigningKeys:
             raise KeyUnavailable(
                 f"what {actor} says is signed with a key of their own, and none is configured here",
                 cause="the orchestrator's key signs for agents, and for no person",
-                hint="run 'git config esaa.approverKey PATH', with the key that the contracts "
-                "name for them; 'git esaa key list' shows which",
+                hint="run 'git config esaa.approverKey PATH' with the key that 'git esaa key list' "
+                f"shows for them; where it shows none, {new_key()}",
             )
         return self.person
 

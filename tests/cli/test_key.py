@@ -530,3 +530,32 @@ def test_a_comment_that_is_no_address_names_nobody(project: Project, tmp_path: P
     public = path.with_suffix(".pub").read_text(encoding="utf-8").split()[:2]
     said = project.fails(USAGE, "key", "trust", f"{' '.join(public)} laptop", "--role", "approver")
     assert "whose key it is" in said
+
+
+def test_who_follows_the_hints_of_a_lost_key_has_one_that_counts(finished: Project) -> None:
+    lost = Path(str(finished.setting("esaa.signingKey")))
+    lost.rename(lost.with_suffix(".moved"))
+    said = finished.fails(KEY, "plan", "apply")
+    create = re.search(r"'git esaa (key create --role orchestrator)' makes another", said)
+    assert create is not None
+    said = finished.esaa(*create[1].split()).err
+    steps = re.search(
+        r"'git esaa (key trust .* --role orchestrator)'.*'git (config .*)' here", said
+    )
+    assert steps is not None
+    finished.ok(*steps[1].split())
+    finished.commit("another key")
+    finished.git(*steps[2].split())
+    finished.ok("plan", "apply")
+    finished.ok("verify")
+
+
+def test_a_person_whose_key_is_lost_is_told_how_to_make_another_of_its_roles(
+    finished: Project,
+) -> None:
+    lost = Path(str(finished.setting("esaa.approverKey")))
+    public = load_signer(KeySpec("ssh", str(lost))).public_key_line
+    lost.with_name(f"{lost.name}.pub").write_text(f"{public}\n")
+    lost.rename(lost.with_suffix(".moved"))
+    said = finished.fails(KEY, "note", "T-1", "x")
+    assert "'git esaa key create --role admin --role approver' makes another" in said

@@ -880,7 +880,7 @@ def test_a_claim_too_early_or_too_late(make: Make) -> None:
     project.ok("complete", "T-1", "--summary", "x", *ALICE)
     message = refused(project, REFUSED, "claim", "T-1", *BOB)
     assert "'T-1' is done, and done is final" in message
-    assert "git esaa hotfix T-1" in message
+    assert "git esaa hotfix T-1 --title TEXT --reason TEXT" in message
     project.ok("claim", "T-2", *BOB)
 
 

@@ -117,8 +117,15 @@ def test_clone_brings_the_log_and_says_what_it_believes(
     three.check()
     said_so = three.fails(5, "task", "note", "T-2", "x")
     assert "signed with a key of their own, and none is configured here" in said_so
-    assert "hint: run 'git config esaa.approverKey PATH'" in said_so
+    assert "hint: run 'git config esaa.approverKey PATH' with the key that" in said_so
+    assert "'git esaa key create --role contributor' makes one" in said_so
     three.ok("fetch")
+    three.git("checkout", "--quiet", "--orphan", "bare")
+    three.git("rm", "-rfq", ".")
+    said_so = three.fails(3, "plan", "diff")
+    assert "hint: run 'git switch main' for the branch that has it" in said_so
+    three.git("switch", "--quiet", "main")
+    three.ok("plan", "diff")
 
 
 def test_clone_holds_the_log_against_a_genesis(team: Team, tmp_path: Path, git: Git) -> None:

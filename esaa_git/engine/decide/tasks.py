@@ -78,7 +78,8 @@ def override(state: State, contracts: Contracts, wanted: Override, at: str) -> E
     if state.supersessions.successor_of(wanted.task_id) is not None:
         raise RefusedError(
             f"'{wanted.task_id}' was overridden already",
-            hint=f"run 'git esaa hotfix {wanted.task_id}' to create its successor",
+            hint=f"run 'git esaa hotfix {wanted.task_id} --title TEXT --reason TEXT' to create its "
+            "successor",
         )
     overridden = EmergencyOverride(task_id=wanted.task_id, reason=wanted.reason, by=wanted.by)
     return (by_us(overridden),)
