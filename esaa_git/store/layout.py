@@ -39,7 +39,8 @@ class Places:
         """Return a handle of libgit2, for one thread, that goes by these places."""
         raw = pygit2.Repository(os.fspath(self.git_dir))
         if self.workdir is not None:
-            raw.workdir = os.fspath(self.workdir)
+            # As bytes: pygit2 encodes text strictly, and a folder's name may be no UTF-8.
+            raw.workdir = os.fsencode(self.workdir)  # type: ignore[assignment]
         return raw
 
 

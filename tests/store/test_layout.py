@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +148,17 @@ def test_a_work_tree_is_where_git_has_it(tmp_path: Path, git: Git, made: Made) -
     (top / "new.txt").write_text("a\n")
     found.git("add", "new.txt")
     assert found.tracks(str(top / "new.txt"))
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_one_like_any_other(tmp_path: Path, git: Git) -> None:
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/p\xe9r"))
+    place.mkdir()
+    git(place, "init", "--quiet")
+    git(place, "config", "esaa.test", "here")
+    found = open_repository(place)
+    assert (found.workdir, found.git_dir) == (place, place / ".git")
+    assert found.setting("esaa.test") == "here"
+    assert [one.folder for one in found.work_trees()] == [place]
 
 
 def test_variables_say_where_the_work_tree_is(
