@@ -114,7 +114,9 @@ class Backoff:
             raise too_long(rest)
         if rest is not self._told_of:
             self._told_of = rest
-            self._engine.say(f"waiting{rest.words} for the service of {rest.agent}: {rest.reason}")
+            hint = f"; {rest.hint}" if rest.hint else ""
+            why = f"{rest.reason}{hint}"
+            self._engine.say(f"waiting{rest.words} for the service of {rest.agent}: {why}")
         if self._engine.sharing is None:
             self._sleep_until(rest.until)
         else:

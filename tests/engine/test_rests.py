@@ -96,6 +96,14 @@ def test_a_run_that_cannot_wait_so_long_stops_and_says_until_when(seconds: float
     assert all(one.attempts_used == 1 for one in made.state.tasks.values())
 
 
+def test_what_a_person_can_do_is_said_while_a_run_waits() -> None:
+    made, _ = outage(1, away(90, hint="start the service"))
+    made.apply(own(1))
+    cycle(made)
+    until = "waiting until 2026-01-31T09:01:30.000Z for the service of agent-spec"
+    assert made.lines == [f"{until}: status 429: slow down; start the service"]
+
+
 def test_all_the_waiting_for_one_service_is_bounded() -> None:
     made, _ = outage(10_000)
     made.apply(own(1))
