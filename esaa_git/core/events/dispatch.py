@@ -90,4 +90,5 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     def subject(self) -> str:
         if self.review is not None:
             return f"{self.review.approval_id} of {self.attempt_id}: {self.agent} reviews"
-        return f"{self.attempt_id}: {self.agent} by {self.adapter}"
+        begun = "" if self.continues is None else f", from {self.continues.attempt_id}"
+        return f"{self.attempt_id}: {self.agent} by {self.adapter}{begun}"
