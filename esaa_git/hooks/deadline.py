@@ -14,7 +14,10 @@ from esaa_git.core.limits import TOO_MUCH
 from esaa_git.errors import RefusedError
 
 UNAUTHENTICATED_SECONDS = 5.0
-"""What a push of events may take before the first of them is known to be signed."""
+"""How long a hook may compute before the first event of a push is known to be signed."""
+
+UNAUTHENTICATED_WAIT_SECONDS = 20.0
+"""How long that may take at all. A busy server is slow to start and to read, for anybody."""
 
 _GRACE_SECONDS = 5.0
 
@@ -39,26 +42,32 @@ class Deadline:
         self._begins = monotonic()
         self._is_known = True
         signal.signal(signal.SIGALRM, self._expire)
-        self._arm(seconds)
+        signal.signal(signal.SIGVTALRM, self._expire)
+        self._arm(seconds, computing=seconds)
 
     def expect_signature(self) -> None:
         """Take note that there are events in the push, the first of which has to be signed."""
         self._is_known = False
-        self._arm(self._left(min(self._seconds, UNAUTHENTICATED_SECONDS)))
+        computing = min(self._seconds, UNAUTHENTICATED_SECONDS)
+        waiting = min(self._seconds, UNAUTHENTICATED_WAIT_SECONDS)
+        self._arm(self._left(waiting), computing=computing)
+        signal.setitimer(signal.ITIMER_VIRTUAL, computing, 1.0)
 
     def authenticated(self) -> None:
         """Take note that what is read now is signed by a key that the contracts name."""
         if not self._is_known:
             self._is_known = True
-            self._arm(self._left(self._seconds))
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            left = self._left(self._seconds)
+            self._arm(left, computing=left)
 
     def _left(self, seconds: float) -> float:
         return max(self._begins + seconds - monotonic(), 0.001)
 
-    def _arm(self, seconds: float) -> None:
+    def _arm(self, seconds: float, *, computing: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         # Nobody handles this one: it ends a process that computes and does not come back.
-        signal.setitimer(signal.ITIMER_PROF, seconds + _GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, computing + _GRACE_SECONDS)
 
     def _expire(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_known:

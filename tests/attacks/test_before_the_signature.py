@@ -282,11 +282,13 @@ def test_claims_of_one_push_are_bounded_together() -> None:
 def alarms() -> object:
     import signal
 
-    before = signal.getsignal(signal.SIGALRM)
+    handled = (signal.SIGALRM, signal.SIGVTALRM)
+    before = [signal.getsignal(one) for one in handled]
     yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    signal.signal(signal.SIGALRM, before)
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
+    for one, handler in zip(handled, before, strict=True):
+        signal.signal(one, handler)
 
 
 def wait_for_ever() -> None:
@@ -308,8 +310,11 @@ def test_when_its_time_is_over_the_hook_refuses_with_words() -> None:
 
 
 @pytest.mark.usefixtures("alarms")
-def test_until_a_signature_holds_there_is_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esaa_git.hooks.deadline.UNAUTHENTICATED_SECONDS", 0.02)
+@pytest.mark.parametrize("limit", ["UNAUTHENTICATED_SECONDS", "UNAUTHENTICATED_WAIT_SECONDS"])
+def test_until_a_signature_holds_there_is_less_time(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"esaa_git.hooks.deadline.{limit}", 0.02)
     Deadline(60).expect_signature()
     with pytest.raises(Expired) as caught:
         wait_for_ever()

@@ -84,8 +84,9 @@ TABLE = {
     "events in one push to a hook": f"{limits.EVENTS_IN_A_PUSH:,}",
     "commits of one push that claim events": f"{size(limits.BRANCH_COMMIT)} each, "
     f"{size(program._CLAIMS)} together",
-    "a hook": f"`esaa.hookTimeout`, {Settings().timeout} s; {deadline.UNAUTHENTICATED_SECONDS:g} s "
-    "of it until the first event is known to be signed",
+    "a hook": f"`esaa.hookTimeout`, {Settings().timeout} s; until the first event is known to be "
+    f"signed, {deadline.UNAUTHENTICATED_SECONDS:g} s of computing and "
+    f"{deadline.UNAUTHENTICATED_WAIT_SECONDS:g} s in all",
 }
 
 
