@@ -226,8 +226,7 @@ class Layout:
 
     def set_local(self, name: str, value: str) -> None:
         """Write one value into the repository's own configuration."""
-        path = self.common_dir / "config"
-        pygit2.Config(str(path))[name] = value
+        self.git("config", "--file", str(self.common_dir / "config"), name, value)
 
     def unset_local(self, name: str) -> None:
         """Remove one value from the repository's own configuration, if it is there."""

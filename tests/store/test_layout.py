@@ -159,6 +159,8 @@ def test_a_folder_whose_name_is_no_utf_8_is_one_like_any_other(tmp_path: Path, g
     assert (found.workdir, found.git_dir) == (place, place / ".git")
     assert found.setting("esaa.test") == "here"
     assert [one.folder for one in found.work_trees()] == [place]
+    found.set_local("esaa.place", str(place))
+    assert found.setting("esaa.place") == str(place)
 
 
 def test_variables_say_where_the_work_tree_is(
