@@ -588,6 +588,15 @@ def test_an_overload_that_is_told_in_a_good_status_is_one(body: Any, streamed: b
         assert unavailable(ask(agent(server))).reason
 
 
+def test_a_page_of_a_proxy_that_tells_of_an_outage_is_one() -> None:
+    page = b"<html><head><title>502 Bad Gateway</title></head></html>"
+    with model_server(Step(200, page)) as server:
+        unavailable(ask(agent(server)))
+    with model_server(Step(200, b"<html>Welcome</html>")) as server:
+        said = ask(agent(server))
+    assert (said.code, said.unavailable) == (RejectCode.AGENT_FAILED, None)
+
+
 def test_a_response_that_failed_is_told_by_its_error() -> None:
     error = {"code": "server_error", "message": "The model failed to generate a response."}
     body = {"status": "failed", "error": error, "output": []}

@@ -93,8 +93,10 @@ def read_body(dialect: Dialect, body: bytes) -> Reading:
     except (ValueError, RecursionError) as error:
         for value in _streamed(body):
             _look_for_error(value)
-        shown = excerpt(body[:200].decode(errors="replace"), 100)
-        raise NotInDialect(f"its body is not JSON: {shown or 'it is empty'}") from error
+        text = body[:2000].decode(errors="replace")
+        shown = excerpt(text[:200], 100) or "it is empty"
+        # What stands in the way of a service, a proxy say, speaks in pages of its own.
+        raise NotInDialect(f"its body is not JSON: {shown}", text) from error
     if isinstance(value, list) and len(value) == 1:
         _look_for_error(value[0])
     _look_for_error(value)
