@@ -35,6 +35,23 @@ def words_of(content: bytes) -> list[str]:
     return re.split(r"[ \t]+", text, maxsplit=1) if text else []
 
 
+def command_of_env(words: Sequence[str]) -> list[str] | None:
+    """Return the command by which `env` starts a script, for the first lines that are plain.
+
+    Args:
+        words: as `words_of` gives them: `env` with one program, or with `-S` and a command.
+
+    None where it is another program, has other options, or sets variables.
+    """
+    if len(words) != 2 or words[0].rpartition("/")[2] != "env":
+        return None
+    rest = words[1]
+    split = _split(rest[2:], []) if rest.startswith("-S") else [rest]
+    if not split or split[0].startswith("-") or "=" in split[0] or " " in split[0]:
+        return None
+    return split
+
+
 def program_of_env(arguments: Sequence[str]) -> str | None:
     """Return the program that `env` starts, by the options of GNU env(1); None where unknown.
 

@@ -43,6 +43,7 @@ class AdapterContext:
         prompt: gives the text of a pinned prompt template by name, or None.
         programs: the pinned programs; None where the log says nothing of programs.
         in_tree: answers whether an absolute path is a file of the checkout that git tracks.
+        kept: the folder in which what setups provide is kept; None keeps nothing.
     """
 
     root: Path | None
@@ -55,6 +56,7 @@ class AdapterContext:
     prompt: Callable[[str], bytes | None]
     programs: Programs | None = None
     in_tree: Callable[[str], bool] = _nothing
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Adapter:
             of the entry fulfil the schema, with `timeout` in milliseconds.
         asks: gives what an entry asks of this machine, for which its user's consent is needed. It
             is for adapters of our own: of a package's, the whole entry is asked for, as it stands.
+        in_checkout: it works in a checkout, in which the setup of an entry and of a kind are laid.
         api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
@@ -80,6 +83,7 @@ class Adapter:
     make: Callable[[AgentEntry, AdapterContext], AgentAdapter]
     asks: Callable[[AgentEntry, NamedFiles], Iterable[Ask]] | None = None
     api: int = 1
+    in_checkout: bool = False
 
     def schema_for(self, settings: Mapping[str, Any]) -> Schema:
         """Return the schema that these settings have to fulfil."""

@@ -21,6 +21,7 @@ from esaa_git.core.commands import acting
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.programs import AGENTS
 from esaa_git.core.scripts import named_by
+from esaa_git.core.setup import Setup
 from esaa_git.ports.consent import NamedFiles
 
 _PIECES: Final = re.compile(r"""[\s'"`=;|&<>(){}\[\]$,:]+""")
@@ -38,11 +39,30 @@ _STARTS_IN: Final = ("__main__.py", "index.js", "index.mjs", "package.json")
 
 
 def asks_of_check(check: Check, files: NamedFiles) -> Iterator[Ask]:
-    """Yield what a check asks for; its program is looked for in the tree, or on PATH."""
+    """Yield what a check asks for, without the setup that it runs in.
+
+    Its program is looked for in the tree, or on PATH.
+    """
     command = _located(check.run, files)
     yield Ask(command, "program", command)
     yield from _installed(command, check.run[0], files)
-    yield from _contents(command, check.run, files, program_in_tree=True)
+    yield from _contents(command, check.run, files, program_in_tree=True, setup=check.setup)
+
+
+def asks_of_setup(setup: Setup, files: NamedFiles) -> Iterator[Ask]:
+    """Yield what a setup asks for: its commands, what each is given, and what is read after them.
+
+    The variables that it sets stand before each command, as a shell has it.
+    """
+    sets = "".join(f"{name}={shlex.quote(value)} " for name, value in setup.variables)
+    for step in setup.steps:
+        command = plain(sets) + _located(step.run, files)
+        yield Ask(command, "program", command)
+        yield from _installed(command, step.run[0], files)
+        yield from _contents(command, step.run, files, program_in_tree=True, setup=setup)
+        yield from asks_given(command, step.given)
+    for name in setup.read:
+        yield Ask(f"whatever works in the setup of {setup.owner}", "file", plain(name))
 
 
 def asks_of_program(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
@@ -115,9 +135,17 @@ def _installed(command: str, program: str, files: NamedFiles) -> Iterator[Ask]:
 
 
 def _contents(
-    command: str, argv: Sequence[str], files: NamedFiles, *, program_in_tree: bool
+    command: str,
+    argv: Sequence[str],
+    files: NamedFiles,
+    *,
+    program_in_tree: bool,
+    setup: Setup | None = None,
 ) -> Iterator[Ask]:
-    """Yield the files of the tree that a command names, each by its content."""
+    """Yield the files of the tree that a command names, each by its content.
+
+    What its setup provides is no file of the tree: it comes of commands that are asked for.
+    """
     program, *arguments = argv
     found: dict[str, str] = {}
     place = program if "/" in program else files.which(program) or ""
@@ -159,7 +187,8 @@ def _contents(
     if doubts:
         yield Ask(command, "tree", plain("; ".join(doubts)), files.whole())
     for path, digest in found.items():
-        yield Ask(command, "content", plain(path), digest)
+        if setup is None or not setup.makes(path):
+            yield Ask(command, "content", plain(path), digest)
 
 
 def named_folders(arguments: Sequence[str], folder: str) -> Iterator[str]:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from esaa_git.agents.pinned import belongs
-from esaa_git.agents.programs import (
-    BY_ITS_PATH,
-    OF_THE_TREE,
-    WHERE,
-    environment,
-    find_program,
-    own_places,
-    place_of,
+from esaa_git.agents.environments import (
+    Environments,
+    SetupFailed,
+    SetUpWorkspace,
+    program_in,
 )
+from esaa_git.agents.pinned import belongs
+from esaa_git.agents.programs import WHERE, environment, own_places, place_of, require_program
 from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
 from esaa_git.core.commands import acting
+from esaa_git.core.setup import Setup
 from esaa_git.errors import AgentError
-from esaa_git.ports.agent import Workspace, Workspaces
+from esaa_git.ports.agent import Workspace
 from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import FileEntry
 from esaa_git.sandbox.confinement import NotStarted, choose, rules_of, run
 from esaa_git.sandbox.processes import Outcome
-from esaa_git.sandbox.programs import search_path
+
+_WHERE = f"the check in .roadmap/{AGENT_CONTRACT} or in the plan; it takes effect with the next run"
 
 OUTPUT_BYTES = 16 << 20
 """How much of a check's output is read; a check that writes more has failed."""
@@ -36,11 +35,11 @@ class ConfinedChecker:
     """Runs checks in a throwaway checkout, as confined as agents are, without any network.
 
     All checks of one proposal share the checkout, as the steps of a build do: what one leaves
-    behind, the next one finds. A program named with a '/' is looked for in the proposed tree, one
-    without on PATH.
+    behind, the next one finds. It is set up as the kind of the task has it. A program named with a
+    '/' is looked for in the proposed tree and in what the setup provides, one without on PATH.
 
     Args:
-        workspaces: gives a maker of checkouts for the thread that asks.
+        environments: gives what lays out checkouts, for the thread that asks.
         sandbox: the confinement that was asked for, as in `AdapterContext`.
         root: the top of the operator's checkout: what a check names in there by an absolute path
             is run from the proposed tree as well.
@@ -49,12 +48,12 @@ class ConfinedChecker:
 
     def __init__(
         self,
-        workspaces: Callable[[], Workspaces],
+        environments: Callable[[], Environments],
         sandbox: str,
         root: Path | None = None,
         in_tree: Callable[[str], bool] = lambda _path: False,
     ) -> None:
-        self._workspaces = workspaces
+        self._environments = environments
         self._sandbox = sandbox
         self._root = None if root is None else str(root)
         self._in_tree = in_tree
@@ -62,23 +61,9 @@ class ConfinedChecker:
     def ready(self, checks: Sequence[Check]) -> None:
         """Raise AgentError if a program is missing on PATH, or PATH leads into the tree."""
         for check in checks:
-            program = check.run[0]
-            if "/" in program:
-                continue
-            found = shutil.which(program, path=search_path())
-            if found is None:
-                raise AgentError(
-                    f"check '{check.name}': no program '{program}'",
-                    cause="none of that name is on PATH",
-                    hint=f"install it, or correct the check in .roadmap/{AGENT_CONTRACT} or in the "
-                    "plan; it takes effect with the next run",
-                )
-            if self._in_tree(found):
-                raise AgentError(
-                    f"check '{check.name}': {OF_THE_TREE.format(program)}",
-                    cause=f"PATH leads to '{found}'",
-                    hint=BY_ITS_PATH,
-                )
+            require_program(f"check '{check.name}'", check.run[0], self._in_tree, _WHERE)
+        if setups := _setups(checks):
+            self._environments().ready(setups)
 
     def run(
         self,
@@ -93,9 +78,24 @@ class ConfinedChecker:
             AgentError: if there is no confinement, no room for a checkout, or as `ready`.
         """
         self.ready(checks)
+        try:
+            return self._results(checks, base, changes, pause)
+        except SetupFailed as error:
+            if not error.is_proposed:
+                raise
+            # What it went by is the proposal's own, so it is for the agent to hear.
+            return [CheckResult(checks[0].name, False, error.reason, error.output, 0)]
+
+    def _results(
+        self,
+        checks: Sequence[Check],
+        base: str,
+        changes: Mapping[str, FileEntry | None],
+        pause: Callable[[], None],
+    ) -> Sequence[CheckResult]:
         level = choose(self._sandbox)
         results: list[CheckResult] = []
-        with self._workspaces().open(base, changes) as workspace:
+        with self._environments().open(_setups(checks), base, changes, pause) as workspace:
             for check in checks:
                 within = self._within(check, workspace)
                 read = self._own_places(within.run[0], workspace)
@@ -127,17 +127,22 @@ class ConfinedChecker:
         return replace(check, run=words)
 
 
+def _setups(checks: Sequence[Check]) -> Sequence[Setup]:
+    """Return what checks run in; those of one task all have the setup of its kind."""
+    return tuple(check.setup for check in checks[:1] if check.setup is not None)
+
+
 def _run(
     level: str,
     check: Check,
-    workspace: Workspace,
+    workspace: SetUpWorkspace,
     read: Sequence[Path],
     pause: Callable[[], None],
 ) -> CheckResult:
     who = f"check '{check.name}'"
     began = time.monotonic()
     try:
-        program = find_program(who, check.run[0], workspace.path)
+        program = program_in(who, check.run[0], check.setup, workspace)
     except AgentError:
         # What is missing may be what the agent was to write, so it is for the agent to hear.
         missing = f"'{check.run[0]}' is no file that can be executed"
@@ -148,7 +153,10 @@ def _run(
             [program, *check.run[1:]],
             rules=rules_of({}, place_of(workspace, read), WHERE),
             cwd=workspace.path,
-            env=environment(who, (), home=workspace.home, tmp=workspace.tmp, ours={}),
+            env={
+                **environment(who, (), home=workspace.home, tmp=workspace.tmp, ours={}),
+                **workspace.variables,
+            },
             body=b"",
             max_output_bytes=OUTPUT_BYTES,
             until=began + check.timeout_ms / 1000,

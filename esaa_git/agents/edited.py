@@ -11,6 +11,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from esaa_git import beneath
 from esaa_git.agents.adapter import Limit
+from esaa_git.agents.environments import Environments, SetUpWorkspace
+from esaa_git.agents.kept import Kept
 from esaa_git.agents.programs import ProgramAgent
 from esaa_git.agents.prompts import render
 from esaa_git.core import canonical
@@ -35,6 +37,8 @@ Work = TypeVar("Work")
 class EditingAgent(ProgramAgent, Generic[Work]):
     """A program that edits a throwaway checkout of the base, with a HOME and a TMPDIR of its own.
 
+    The setups of its entry have been run for that checkout.
+
     Its settings may hold `template`. A kind of it says how it is asked (`_work`), and what it
     amounts to when all its processes have ended (`_judged`).
 
@@ -56,20 +60,38 @@ class EditingAgent(ProgramAgent, Generic[Work]):
     def _answer(
         self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
     ) -> Answer:
-        with self._context.workspaces.open(
-            request.base, request.changes, request.begun
-        ) as workspace:
+        setups, base, changes = self._entry.setups, request.base, request.changes
+        opened = self._environments.open(setups, base, changes, pause, request.begun)
+        with opened as workspace:
             started = time.monotonic()
             work = self._work(request, workspace, allowed, until, pause)
             latency_ms = int((time.monotonic() - started) * 1000)
             answer = self._judged(request, workspace, allowed, work)
         return replace(answer, latency_ms=latency_ms)
 
+    @property
+    def _environments(self) -> Environments:
+        context = self._context
+        return Environments(
+            context.workspaces,
+            context.trees,
+            context.blobs,
+            context.sandbox,
+            Kept(context.kept),
+            context.root,
+            context.in_tree,
+        )
+
+    def _require_program(self) -> None:
+        """Raise AgentError if the program is missing, or one of a setup."""
+        super()._require_program()
+        self._environments.ready(self._entry.setups)
+
     @abstractmethod
     def _work(
         self,
         request: Request,
-        workspace: Workspace,
+        workspace: SetUpWorkspace,
         allowed: Limit,
         until: float,
         pause: Callable[[], None],

@@ -64,6 +64,7 @@ class ProgramAgent(ABC):
         self.adapter = entry.adapter
         self.model = entry.model
         self.has_checkout = True
+        self._entry = entry
         self._settings = entry.settings
         self._names: Sequence[str] = entry.settings.get("env", ())
         self._context = context
@@ -247,6 +248,32 @@ def find_program(
             f"run 'chmod +x {path}'",
         )
     return str(path)
+
+
+def require_program(who: str, name: str, in_tree: Callable[[str], bool], where: str) -> None:
+    """Look for a program that is named without a '/', and has to be outside of the tree.
+
+    Args:
+        where: what a person corrects, and when that takes effect.
+
+    Raises:
+        AgentError: if it is missing on PATH, or PATH leads into the tree.
+    """
+    if "/" in name:
+        return
+    found = shutil.which(name, path=search_path())
+    if found is None:
+        raise AgentError(
+            f"{who}: no program '{name}'",
+            cause="none of that name is on PATH",
+            hint=f"install it, or correct {where}",
+        )
+    if in_tree(found):
+        raise AgentError(
+            f"{who}: {OF_THE_TREE.format(name)}",
+            cause=f"PATH leads to '{found}'",
+            hint=BY_ITS_PATH,
+        )
 
 
 def _in_checkout(agent: str, name: str, root: Path) -> Path:

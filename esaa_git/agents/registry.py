@@ -7,16 +7,16 @@ another version than the one that checked them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from esaa_git.agents.adapter import Adapter, AdapterContext
-from esaa_git.agents.asking import asks_of_stranger
+from esaa_git.agents.asking import asks_of_setup, asks_of_stranger
 from esaa_git.agents.foreign import ForeignAgent
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
-from esaa_git.core.printable import ascii_visible, visible
+from esaa_git.core.names_given import fault_of
+from esaa_git.core.printable import visible
 from esaa_git.core.schema_faults import check_part, unfit
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.plugins import Door
@@ -40,10 +40,6 @@ ADAPTERS: Final = Door(
 
 _FILE: Final = f".roadmap/{SWARM}"
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ADDRESS: Final = re.compile(r"[!-\[\]-~]+")
-"""Printable ASCII without spaces, and without the backslash, which some readers take for '/'."""
-
 _CONFINED: Final = {"in-process", "landlock", "bubblewrap"}
 
 
@@ -60,6 +56,9 @@ def check_swarm(contracts: Contracts) -> None:
         adapter = ADAPTERS.find(entry.adapter)
         if adapter is not None:
             _check_settings(entry, adapter)
+            if entry.setups and not adapter.in_checkout:
+                fault = f"adapter '{entry.adapter}' works in no checkout that could be set up"
+                raise unfit(_FILE, f"agents/{entry.name}/setup: {fault}")
         elif entry.package is None:
             raise _unknown(entry)
 
@@ -80,7 +79,10 @@ def asks_of_agent(entry: AgentEntry, files: NamedFiles) -> list[Ask]:
         return list(asks_of_stranger(entry))
     _check_names(entry)
     try:
-        return list(adapter.asks(entry, files))
+        asks = list(adapter.asks(entry, files))
+        for setup in entry.setups if adapter.in_checkout else ():
+            asks += asks_of_setup(setup, files)
+        return asks
     except (AttributeError, KeyError, TypeError, ValueError):
         _check_settings(entry, adapter)
         raise
@@ -159,16 +161,9 @@ def _check_names(entry: AgentEntry) -> None:
         for value in given if isinstance(given, list | tuple) else (given,):
             if not isinstance(value, str):
                 continue  # its schema says so
-            fault = None
-            if setting in ("env", "key_env"):
-                if not _VARIABLE.fullmatch(value):
-                    fault = "is no name of a variable: letters of ASCII, digits and '_'"
-            elif not _ADDRESS.fullmatch(value):
-                fault = "holds other characters than those of an address: write it in its ASCII "
-                fault += "form, a name as xn--…, and in a path as %XX"
+            fault = fault_of(setting, value)
             if fault is not None:
-                place = f"agents/{entry.name}/{setting}"
-                raise unfit(_FILE, f"{place}: '{ascii_visible(value[:200])}' {fault}")
+                raise unfit(_FILE, f"agents/{entry.name}/{setting}: {fault}")
 
 
 def _as_written(entry: AgentEntry) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from esaa_git.agents import outage
 from esaa_git.agents.adapter import Adapter, AdapterContext, Limit
 from esaa_git.agents.asking import asks_of_command, asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
+from esaa_git.agents.environments import SetUpWorkspace, started
 from esaa_git.agents.lastwords import away, last_line, last_lines, late
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
@@ -156,7 +157,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
     def _work(
         self,
         request: Request,
-        workspace: Workspace,
+        workspace: SetUpWorkspace,
         allowed: Limit,
         until: float,
         pause: Callable[[], None],
@@ -180,10 +181,10 @@ class WorktreeAgent(EditingAgent[Outcome]):
             with self._laid() as laid:
                 return confinement.run(
                     self.sandbox,
-                    [*laid.words, *arguments],
+                    [*started(laid.words, workspace), *arguments],
                     rules=confinement.rules_of(settings, place_of(workspace, laid.read), WHERE),
                     cwd=workspace.path,
-                    env={**ours, **env, **laid.env},
+                    env={**ours, **env, **workspace.variables, **laid.env},
                     body=body,
                     max_output_bytes=MAX_REPORT_BYTES,
                     until=until,
@@ -374,4 +375,5 @@ ADAPTER: Final = Adapter(
     sandboxes=("landlock", "bubblewrap", "none"),
     make=WorktreeAgent,
     asks=_asks,
+    in_checkout=True,
 )

@@ -29,7 +29,8 @@ class Member:
     Attributes:
         sandbox: what would confine it; None where that cannot be told.
         missing: None where it can work, with `cause` and `hint` as of the error.
-        asks: what it asks of this machine, and whether that was agreed to.
+        asks: what it asks of this machine, with the setups of its kinds, and whether that was
+            agreed to.
     """
 
     name: str
@@ -55,19 +56,21 @@ def members(project: Project, sandbox: str) -> list[Member]:
     Nothing is asked of any service: that a program and the variables are there says nothing yet
     of its key.
     """
-    from esaa_git.agents.registry import check_swarm
+    from esaa_git.agents.registry import ADAPTERS, check_swarm
 
     project.sandbox = sandbox
     contracts = wanted_contracts(project, whole=False)
     check_swarm(contracts)
-    asked = consents(project, tasks=False).asked
-    return [
-        replace(
-            _member(project, entry, contracts),
-            asks=[one for one in asked if f"agent {entry.name}" in one.by and DRAFT in one.where],
-        )
-        for entry in contracts.swarm.agents.values()
-    ]
+    asked = [one for one in consents(project, tasks=False).asked if DRAFT in one.where]
+    found = []
+    for entry in contracts.swarm.agents.values():
+        member = _member(project, entry, contracts)
+        adapter = ADAPTERS.find(entry.adapter)
+        names = {f"agent {entry.name}"}
+        if adapter is not None and adapter.in_checkout:
+            names |= {f"setup of kind {kind}" for kind in member.kinds}
+        found.append(replace(member, asks=[one for one in asked if names & set(one.by)]))
+    return found
 
 
 def _member(project: Project, entry: AgentEntry, contracts: Contracts) -> Member:

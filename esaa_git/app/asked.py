@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pygit2
 
 from esaa_git.app.named_files import RepositoryFiles
 from esaa_git.app.roadmap import ROADMAP, read_contracts, read_plan, roadmap_files
+from esaa_git.core.agent_contract import make_check
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.documents import decode_yaml
@@ -16,7 +18,9 @@ from esaa_git.errors import EsaaError
 from esaa_git.store.repository import Repository
 
 if TYPE_CHECKING:
+    from esaa_git.core.agent_contract import Check
     from esaa_git.core.programs import Programs
+    from esaa_git.core.setup import Setup
     from esaa_git.core.state import State
     from esaa_git.ports.consent import NamedFiles
 
@@ -73,7 +77,7 @@ def gather(
             files = RepositoryFiles(repository, tip, loaded.contracts.programs)
             in_force = kind(loaded.contracts.files)
             found += _of(in_force, files, IN_FORCE, None if used else notes)
-            found += _of_state(loaded.state, files) if tasks else ()
+            found += _of_state(loaded.state, in_force, files) if tasks else ()
     try:
         # What is absent from the checkout stays as it is in force.
         taken_over = {} if loaded is None else loaded.contracts.files
@@ -88,7 +92,7 @@ def gather(
         for files in trees:
             if not (used and is_open):
                 found += _of(draft, files, DRAFT, None if used else notes)
-            found += _of_plan(tasks_here, files)
+            found += _of_plan(tasks_here, draft, files)
     except EsaaError as error:
         if used and not is_open:
             raise
@@ -138,20 +142,27 @@ def _of_swarm(
 
 
 def _of_kinds(contracts: Contracts, files: NamedFiles, where: str) -> Iterator[Gathered]:
-    from esaa_git.agents.asking import asks_of_check
+    from esaa_git.agents.asking import asks_of_check, asks_of_setup
 
     for name, kind in contracts.agent.kinds.items():
+        if kind.setup is not None:
+            for ask in asks_of_setup(kind.setup, files):
+                yield ask, f"setup of kind {name}", where
         for check in kind.checks:
-            for ask in asks_of_check(check, files):
+            for ask in asks_of_check(replace(check, setup=kind.setup), files):
                 yield ask, f"check {check.name} of kind {name}", where
 
 
-def _of_state(state: State, files: NamedFiles) -> Iterator[Gathered]:
+def _of_state(state: State, contracts: Contracts, files: NamedFiles) -> Iterator[Gathered]:
     for task in state.tasks.values():
         if not task.is_done:
             for check in task.checks:
                 yield from _of_task(
-                    task.task_id, check.name, check.run, check.timeout, files, IN_FORCE
+                    task.task_id,
+                    make_check(check.name, check.run, check.timeout, task.task_id),
+                    contracts.setup(task.kind),
+                    files,
+                    IN_FORCE,
                 )
 
 
@@ -165,27 +176,27 @@ def _tasks_with_checks(repository: Repository, branch: str | None) -> Sequence[M
     return [task for task in read_plan(repository, branch).tasks if task.get("checks")]
 
 
-def _of_plan(tasks: Sequence[Mapping[str, Any]], files: NamedFiles) -> Iterator[Gathered]:
+def _of_plan(
+    tasks: Sequence[Mapping[str, Any]], contracts: Contracts, files: NamedFiles
+) -> Iterator[Gathered]:
     for task in tasks:
         for check in task.get("checks", ()):
             yield from _of_task(
-                task["task_id"], check["name"], check["run"], check.get("timeout"), files, DRAFT
+                task["task_id"],
+                make_check(check["name"], check["run"], check.get("timeout"), task["task_id"]),
+                contracts.setup(task["kind"]),
+                files,
+                DRAFT,
             )
 
 
 def _of_task(
-    task_id: str,
-    name: str,
-    run: Sequence[str],
-    timeout: str | None,
-    files: NamedFiles,
-    where: str,
+    task_id: str, check: Check, setup: Setup | None, files: NamedFiles, where: str
 ) -> Iterator[Gathered]:
     from esaa_git.agents.asking import asks_of_check
-    from esaa_git.core.agent_contract import make_check
 
-    for ask in asks_of_check(make_check(name, run, timeout, task_id), files):
-        yield ask, f"check {name} of task {task_id}", where
+    for ask in asks_of_check(replace(check, setup=setup), files):
+        yield ask, f"check {check.name} of task {task_id}", where
 
 
 def programs_in_force(repository: Repository) -> Programs | None:

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from esaa_git.app.elsewhere import explain
 from esaa_git.app.observer import Notes
 from esaa_git.app.pinning import wanted_contracts
-from esaa_git.app.project import Project, has_log
+from esaa_git.app.project import KEPT, Project, has_log
 from esaa_git.app.roadmap import check_contracts, read_contracts, read_plan
 from esaa_git.errors import EsaaError, NoLog, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
@@ -43,17 +43,23 @@ def examine(project: Project, *, repair: bool = False) -> list[Finding]:
 
 
 def maintain(project: Project) -> Maintained | None:
-    """Pack the log's objects; return what was done, or None where another process is at it.
+    """Pack the log's objects, and let go of setups that nobody uses.
+
+    Return what was done, or None where another process is at it.
 
     Raises:
         RepositoryError: if git cannot pack, or cannot read its pack back; nothing is lost.
         CorruptedError: if the log ends with something that is no event.
     """
+    from esaa_git.agents.kept import Kept
     from esaa_git.remote.records import forget
     from esaa_git.store.maintenance import maintain as pack
 
-    forget(project.repository)
-    return pack(project.repository)
+    repository = project.repository
+    forget(repository)
+    done = pack(repository)
+    tidied = Kept(repository.esaa_dir / KEPT).tidy()
+    return None if done is None else replace(done, leftovers=(*done.leftovers, *tidied))
 
 
 def _findings(project: Project) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from esaa_git.core.agent_contract import Check
     from esaa_git.core.contracts import AgentEntry
     from esaa_git.core.programs import Programs
+    from esaa_git.core.setup import Setup
 
 VARIABLE: Final = "ESAA_ALLOW"
 SETTING: Final = "esaa.allow"
@@ -61,6 +62,7 @@ class LocalConsent:
     def require_checks(self, checks: Sequence[Check], base: str | None = None) -> None:
         from esaa_git.agents.asking import asks_of_check
 
+        self.require_setups([check.setup for check in checks[:1] if check.setup], base)
         if not checks:
             return
         with self._lock:
@@ -69,6 +71,20 @@ class LocalConsent:
             files = RepositoryFiles(repository, tip, programs_in_force(repository))
             for check in checks:
                 self._require(repository, f"check '{check.name}'", asks_of_check(check, files))
+
+    def require_setups(self, setups: Sequence[Setup], base: str | None = None) -> None:
+        from esaa_git.agents.asking import asks_of_setup
+
+        if not setups:
+            return
+        with self._lock:
+            repository = self._repository()
+            tip = base or partial(working_tip, repository)
+            files = RepositoryFiles(repository, tip, programs_in_force(repository))
+            for setup in setups:
+                self._require(
+                    repository, f"the setup of {setup.owner}", asks_of_setup(setup, files)
+                )
 
     def require_trial(self, entry: AgentEntry) -> None:
         """Return if all that an agent's entry asks for was agreed to, as the checkout stands."""

@@ -73,21 +73,24 @@ def require_programs(
         AgentError: naming what is missing.
         NotAllowed: if the user of this machine has not agreed to it.
     """
-    from esaa_git.engine.laying import require_pinned
+    from esaa_git.engine.laying import require_pinned, require_setup
 
     check_usable(contracts)
     kinds, swarm = contracts.agent.kinds, contracts.swarm
     known = [task for task in tasks if task.kind in kinds]
-    names: set[str] = set()
+    at_work: set[tuple[str, str]] = set()
     for task in known:
         named = agent or task.agent
-        names.update((named,) if named else swarm.line_up(task.kind))
+        names = (named,) if named else swarm.line_up(task.kind)
+        at_work.update((name, task.kind) for name in names)
         reviewer = task.reviewer or swarm.reviewers.get(task.kind)
         if reviewer is not None and kinds[task.kind].review == "agent":
-            names.add(reviewer)
-    for name in sorted(names):
-        project.make_agent(swarm.agent(name), contracts).ready()
+            at_work.add((reviewer, task.kind))
+    for name, kind in sorted(at_work):
+        entry = contracts.at_work(name, kind)
+        require_setup(entry.setups, contracts)
+        project.make_agent(entry, contracts).ready()
     for task in known:
-        checks = (*kinds[task.kind].checks, *task.checks)
+        checks = contracts.checks(task.kind, task.checks)
         require_pinned(checks, contracts)
         project.engine.checker.ready(checks)

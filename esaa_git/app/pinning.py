@@ -92,6 +92,7 @@ def _programs(
     from esaa_git.core.judges import commands, pinned_globs
     from esaa_git.core.programs import Programs, check_bounds
     from esaa_git.core.scripts import named_by
+    from esaa_git.core.setup import is_under
 
     workdir = project.repository.workdir
     root = None if workdir is None else str(workdir)
@@ -108,6 +109,8 @@ def _programs(
     found: dict[str, tuple[str, bytes]] = {}
 
     def take(path: str) -> bytes | None:
+        if is_under(path, contracts.provided):
+            return None  # what a checkout holds of it is its owner's own
         entry = source.read(path)
         pin = None if before is None or before.programs is None else before.programs.pin(path)
         if entry is None and pin is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ class Difference:
         unread: the checks and reviewers of which it cannot be told what they run, and why; that
             counts as not pinned.
         by_a_person: the kinds that open a pinned path by name, so that a person decides.
+        setups: the commands that set up what is worked in, by whose they are: "kind 'impl'".
     """
 
     plan: PlanDiff
@@ -51,6 +53,7 @@ class Difference:
     no_judges: Sequence[str] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
     by_a_person: Sequence[str] = ()
+    setups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
             no_judges,
             unread,
             by_a_person,
+            _setups_of(wanted),
         )
     state, in_force = project.log.load()
     plans.check_plan(document, state, in_force if state.run.is_open else wanted)
@@ -113,7 +117,14 @@ def difference(project: Project, *, branch: str | None = None) -> Difference:
         no_judges,
         unread,
         by_a_person,
+        _setups_of(wanted),
     )
+
+
+def _setups_of(contracts: Contracts) -> Mapping[str, Sequence[str]]:
+    return {
+        setup.owner: [shlex.join(step.run) for step in setup.steps] for setup in contracts.setups()
+    }
 
 
 def _checks_of(document: Plan) -> Mapping[str, Sequence[str]]:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from esaa_git.trust.signer import Signer
 
 
+KEPT = "setups"
+"""The folder beside the log in which what setups provide is kept."""
+
+
 class SystemClock:
     """The machine's time, and its chance."""
 
@@ -304,6 +308,7 @@ class Project:
             prompt=contracts.prompt,
             programs=contracts.programs,
             in_tree=repository.tracks,
+            kept=repository.esaa_dir / KEPT,
         )
         made = make_agent(entry, context)
         return AgreedAgent(made, entry, contracts.programs, consent or self.consent)
@@ -319,11 +324,27 @@ class Project:
     def _checker(self) -> Checker:
         from esaa_git.agents.agreed import AgreedChecker
         from esaa_git.agents.checks import ConfinedChecker
+        from esaa_git.agents.environments import Environments
+        from esaa_git.agents.kept import Kept
         from esaa_git.checkout.workspace import GitWorkspaces
+        from esaa_git.store.trees import GitBlobs, GitTrees
 
         here = self.repository
+
+        def environments() -> Environments:
+            repository = open_again(here)
+            return Environments(
+                GitWorkspaces(repository),
+                GitTrees(repository),
+                GitBlobs(repository),
+                self.sandbox,
+                Kept(repository.esaa_dir / KEPT),
+                repository.workdir,
+                repository.tracks,
+            )
+
         checker = ConfinedChecker(
-            lambda: GitWorkspaces(open_again(here)),
+            environments,
             self.sandbox,
             self.repository.workdir,
             lambda path: open_again(here).tracks(path),

@@ -210,6 +210,7 @@ def _anchored(entry: AgentEntry, root: Path | None) -> AgentEntry:
     from esaa_git.agents.registry import ADAPTERS
 
     settings = dict(entry.settings)
+    entry = replace(entry, setups=())  # what they go by is not in this repository
     if root is None or entry.adapter not in ADAPTERS.built_in:
         return entry  # what the settings of another package's adapter mean is not ours to say
 

@@ -70,6 +70,7 @@ def take_diff(
     manifest: Manifest,
     max_bytes: int,
     by_products: Sequence[str] = (),
+    hidden: frozenset[str] = frozenset(),
 ) -> Diff:
     """Return the difference of a checkout to what was laid out there.
 
@@ -77,12 +78,13 @@ def take_diff(
         git: a private git directory, made for this one diff.
         max_bytes: how many bytes the contents in it may have together.
         by_products: globs (`esaa_git.core.globs`) of new files that are left out.
+        hidden: paths that are not looked at, and named nowhere.
 
     Raises:
         AgentError: if there is no room to find out.
     """
     try:
-        differ = _Differ(git, checkout, manifest, max_bytes, by_products)
+        differ = _Differ(git, checkout, manifest, max_bytes, by_products, hidden)
         updates = differ.updates()
     except ScanFault as faulty:
         return Diff((), faulty.rejected)
@@ -101,7 +103,9 @@ class _Differ:
         manifest: Manifest,
         max_bytes: int,
         by_products: Sequence[str],
+        hidden: frozenset[str],
     ) -> None:
+        self._hidden = hidden
         self._git = git
         self._checkout = checkout
         self._manifest = manifest
@@ -112,7 +116,7 @@ class _Differ:
 
     def updates(self) -> Sequence[Update]:
         rules = self._lay_out_rules()
-        scan = Scanner(self._checkout, self._manifest, self._ignored).scan()
+        scan = Scanner(self._checkout, self._manifest, self._ignored, self._hidden).scan()
         self.left_out = scan.ignored
         for place in rules:
             place.unlink()  # what is proposed of them is read from the checkout

@@ -59,9 +59,16 @@ Ignored = Callable[[Sequence[str], Sequence[str]], set[str]]
 
 
 class Scanner:
-    """Walks one checkout, a level of folders at a time."""
+    """Walks one checkout, a level of folders at a time, around what is hidden."""
 
-    def __init__(self, checkout: Path, manifest: Manifest, ignored: Ignored) -> None:
+    def __init__(
+        self,
+        checkout: Path,
+        manifest: Manifest,
+        ignored: Ignored,
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
+        self._hidden = hidden
         self._checkout = checkout
         self._manifest = manifest
         self._ignored = ignored
@@ -101,6 +108,8 @@ class Scanner:
         with open_below(self._checkout, folder) as opened, os.scandir(opened) as found:
             for entry in found:
                 name = entry.name
+                if start + name in self._hidden:
+                    continue  # what a setup provides
                 if entry.is_dir(follow_symlinks=False):
                     if self._is_of_base(folder, name, left):
                         below.append(start + name)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,13 +39,16 @@ from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room, throwaway_folder
 from esaa_git.ports.agent import Diff
 from esaa_git.ports.files import Conversion, FileEntry
-from esaa_git.store.objects import COMMIT, Commit, decode_commit, encode_commit, object_id
+from esaa_git.store.objects import COMMIT, Commit, bytes_of, decode_commit, encode_commit, object_id
 from esaa_git.store.promisor import make_whole
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
 
 _BRANCH = "refs/heads/work"
 _AUTHOR = "Agent", "agent@localhost"
+
+# What stands for other characters in a file of patterns (gitignore(5)).
+_GLOB = re.compile(r"[*?\[\\ !#]")
 
 # Files wait for the disk more than for a core (git-config(1), checkout.workers).
 _WORKERS = max(4, os.cpu_count() or 1)
@@ -148,6 +152,15 @@ class GitWorkspace:
         self._settings = settings
         self._manifest = manifest
         self._conversions = conversions
+        self._hidden: frozenset[str] = frozenset()
+
+    def hide(self, paths: Sequence[str]) -> None:
+        """Leave these paths out of every difference, and have git in there ignore them."""
+        self._hidden |= frozenset(paths)
+        if paths:
+            lines = [_GLOB.sub(r"\\\g<0>", path) for path in paths]
+            with (self.path / ".git/info/exclude").open("ab") as file:
+                file.write(b"".join(b"/%s\n" % bytes_of(line) for line in lines))
 
     def diff(self, max_bytes: int, by_products: Sequence[str] = ()) -> Diff:
         """Return how the files differ from what was laid out; see `esaa_git.checkout.diff`.
@@ -156,7 +169,9 @@ class GitWorkspace:
             AgentError: if there is no room to find out.
         """
         with isolated_git(self.readable, self._settings) as git:
-            found = diff.take_diff(git, self.path, self._manifest, max_bytes, by_products)
+            found = diff.take_diff(
+                git, self.path, self._manifest, max_bytes, by_products, self._hidden
+            )
         # Here, so that what a filter is there to keep out gets into no answer and no record.
         written = [str(update["path"]) for update in found.updates if "content" in update]
         faults = [

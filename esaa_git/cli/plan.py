@@ -55,6 +55,7 @@ def diff_(project: Project, as_json: bool, branch: str | None) -> None:
                 "checks_without_pinned_program": list(found.no_judges),
                 "not_readable": dict(found.unread),
                 "kinds_decided_by_a_person": list(found.by_a_person),
+                "setups": {owner: list(commands) for owner, commands in found.setups.items()},
             }
         )
         return
@@ -178,6 +179,9 @@ def _print_programs(whole: Difference) -> None:
     for check in whole.no_judges:
         say(f"  check {check}  runs no pinned program: what it runs, a kind may write")
     say_unread(whole.unread)
+    for owner, commands in whole.setups.items():
+        for command in commands:
+            say(f"  setup of {visible(owner, keep='')}  runs {visible(command, keep='')}")
     for kind in whole.by_a_person:
         say(f"  kind {kind}  opens a pinned program by name: a person decides")
 

@@ -9,6 +9,7 @@ from typing import Any
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.self_running import VERSIONS, runs_by_itself
+from esaa_git.core.setup import Setup, setup_of
 from esaa_git.errors import ConfigurationError
 
 AGENT_CONTRACT = "AGENT_CONTRACT.yaml"
@@ -27,6 +28,8 @@ class Check:
     name: str
     run: tuple[str, ...]
     timeout_ms: int
+    setup: Setup | None = None
+    """What it runs in: the setup of the kind of its task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class KindContract:
     """What becomes of a new file outside the boundary: `reject`, or `drop` and name it."""
     retry: str = "continue"
     """What an attempt after a rejected one begins with: its files (`continue`), or `anew`."""
+    setup: Setup | None = None
+    """What its tasks are worked on and checked in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ def _kind(name: str, document: Mapping[str, Any], listed: int | None) -> KindCon
         _globs(f"{where}/opens", opens),
         document.get("outside", "reject"),
         document.get("retry", "continue"),
+        setup_of(document.get("setup", ()), f"kind '{name}'", f"{where}/setup"),
     )
 
 

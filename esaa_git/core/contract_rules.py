@@ -173,6 +173,8 @@ def is_own_work(task: Task, name: str, contracts: Contracts) -> bool:
 def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
     """Return what a proposal for the task has to pass: its kind's checks, then its own.
 
+    Each comes with the setup of the kind, in which it runs.
+
     Raises:
         ConfigurationError: if two have one name, or a timeout is no time.
     """
@@ -180,8 +182,7 @@ def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
         make_check(check.name, check.run, check.timeout, f"task {task.task_id}: checks")
         for check in task.checks
     )
-    kind = contracts.agent.kinds.get(task.kind)
-    found = (*(kind.checks if kind is not None else ()), *own)
+    found = contracts.checks(task.kind, own)
     names = [check.name for check in found]
     for name in names:
         if names.count(name) > 1:

@@ -29,6 +29,20 @@ _PIN = array(line(500), most=200)
 """Files that belong to programs which act or judge, as globs."""
 _DURATION = line(40)
 _KEPT = choice("full", "digest", "none")
+GIVEN: dict[str, Any] = {
+    "env": array(line(200), most=200),
+    "hosts": array(line(255), most=200),
+    "read": array(line(1000), most=200),
+    "limits": record(
+        {},
+        {
+            "memory_bytes": integer(1 << 20, 1 << 50),
+            "processes": integer(1, 100_000),
+            "disk_bytes": integer(1 << 12, 1 << 50),
+        },
+    ),
+}
+"""What may be given to a program of this machine that is an agent or sets up a project."""
 _ACTION = choice("log", "flag", "block", "halt")
 _PACKAGE = {
     "type": "string",
@@ -47,6 +61,27 @@ def _named(entry: dict[str, Any], *, least: int = 1) -> dict[str, Any]:
     }
 
 
+_SETUP = array(
+    record(
+        {"run": array(text(10_000), least=1, most=1000)},
+        {
+            **GIVEN,
+            "keys": array(line(500), most=200),
+            "provides": array(line(500, 1), most=100),
+            "path": array(line(500, 1), most=50),
+            "variables": {
+                "type": "object",
+                "propertyNames": line(200, 1),
+                "additionalProperties": text(10_000),
+                "maxProperties": 50,
+            },
+            "timeout": _DURATION,
+        },
+    ),
+    most=20,
+)
+"""The commands that make what a kind or an agent works in (`esaa_git.core.setup`)."""
+
 AGENT_CONTRACT = record(
     {
         **_VERSION,
@@ -60,6 +95,7 @@ AGENT_CONTRACT = record(
                     "opens": _GLOBS,
                     "outside": choice("reject", "drop"),
                     "retry": choice("continue", "anew"),
+                    "setup": _SETUP,
                 },
             )
         ),
@@ -140,6 +176,7 @@ _AGENT = {
         },
         "model": line(),
         "timeout": _DURATION,
+        "setup": _SETUP,
     },
 }
 """What is said of every agent. The rest are settings of its adapter, which has their schema."""

@@ -8,8 +8,8 @@ pinned, so what is in force is known to be sound.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from esaa_git.core import limits, secrets
 from esaa_git.core.agent_contract import (
     AGENT_CONTRACT,
     AgentContract,
+    Check,
     agent_contract,
     pin_patterns,
 )
@@ -29,6 +30,7 @@ from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.programs import Programs
 from esaa_git.core.schema_faults import checked
+from esaa_git.core.setup import Setup, setup_of
 from esaa_git.errors import ConfigurationError
 
 ORCHESTRATOR_CONTRACT = "ORCHESTRATOR_CONTRACT.yaml"
@@ -133,6 +135,7 @@ class AgentEntry:
         settings: everything else that stands in the entry; `timeout` in milliseconds.
         package: the package that brings the adapter, where it is not one of ours.
         stands_for: the person whose own work counts what it makes.
+        setups: what it works in: its own, and by `Contracts.at_work` that of the kind before it.
     """
 
     name: str
@@ -141,6 +144,7 @@ class AgentEntry:
     settings: Mapping[str, Any]
     package: str | None = None
     stands_for: str | None = None
+    setups: tuple[Setup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +299,37 @@ class Contracts:
         """The globs of files that belong to programs which act or judge."""
         return (*self.agent.pin_patterns, *self.swarm.pin_patterns)
 
+    def setup(self, kind: str) -> Setup | None:
+        """Return what tasks of a kind are worked on and checked in, with the pinned files."""
+        known = self.agent.kinds.get(kind)
+        found = None if known is None else known.setup
+        return None if found is None else replace(found, programs=self.programs)
+
+    def checks(self, kind: str, own: Iterable[Check] = ()) -> tuple[Check, ...]:
+        """Return the checks of a kind, then these, each with the setup of the kind to run in."""
+        known, setup = self.agent.kinds.get(kind), self.setup(kind)
+        found = (*(known.checks if known is not None else ()), *own)
+        return tuple(replace(check, setup=setup) for check in found)
+
+    def at_work(self, name: str, kind: str) -> AgentEntry:
+        """Return an agent, as `Swarm.agent`, in the setup of the kind and then its own."""
+        entry, of_kind = self.swarm.agent(name), self.setup(kind)
+        own = tuple(replace(one, programs=self.programs) for one in entry.setups)
+        return replace(entry, setups=own if of_kind is None else (of_kind, *own))
+
+    def setups(self) -> Iterator[Setup]:
+        """Yield every setup that is declared, of kinds and of agents."""
+        for kind in self.agent.kinds.values():
+            if kind.setup is not None:
+                yield kind.setup
+        for entry in self.swarm.agents.values():
+            yield from entry.setups
+
+    @cached_property
+    def provided(self) -> tuple[str, ...]:
+        """The paths that setups provide: no file of the tree, and of no proposal."""
+        return tuple(dict.fromkeys(path for setup in self.setups() for path in setup.provides))
+
     @cached_property
     def agent(self) -> AgentContract:
         return agent_contract(self._load(AGENT_CONTRACT, "AGENT_CONTRACT"))
@@ -380,8 +415,11 @@ class Contracts:
                 if key == "timeout"
                 else value
                 for key, value in entry.items()
-                if key not in ("adapter", "model", "package", "stands_for")
+                if key not in ("adapter", "model", "package", "stands_for", "setup")
             }
+            own = setup_of(
+                entry.get("setup", ()), f"agent '{name}'", f"{SWARM}: agents/{name}/setup"
+            )
             agents[name] = AgentEntry(
                 name,
                 entry["adapter"],
@@ -389,6 +427,7 @@ class Contracts:
                 settings,
                 entry.get("package"),
                 entry.get("stands_for"),
+                () if own is None else (own,),
             )
         kinds = {
             kind: (names,) if isinstance(names, str) else tuple(names)

@@ -19,6 +19,7 @@ from esaa_git.core.globs import Glob, GlobSet, static_prefix
 from esaa_git.core.paths import case_key, is_protected
 from esaa_git.core.programs import AGENTS, Programs
 from esaa_git.core.scripts import named_by
+from esaa_git.core.setup import is_under
 
 REVIEW_BY_A_PERSON = "required"
 
@@ -40,9 +41,20 @@ def commands(contracts: Contracts) -> Iterator[tuple[str, Sequence[str]]]:
         words = command_of(entry)
         if words:
             yield f"agent '{entry.name}'", words
+    for setup in contracts.setups():
+        for step in setup.steps:
+            yield f"setup of {setup.owner}", step.run
     for kind in contracts.agent.kinds.values():
         for check in kind.checks:
             yield f"check '{check.name}'", check.run
+
+
+def paths_of(words: Sequence[str], contracts: Contracts) -> tuple[str, ...]:
+    """Return the paths of the tree by which a command may act.
+
+    What a setup provides is none: it is made from a committed tree, and no proposal holds it.
+    """
+    return tuple(path for path in acting(words).paths if not is_under(path, contracts.provided))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ def _judges(contracts: Contracts) -> Judges:
     assert contracts.programs is not None
     paths = {pin.path for pin in contracts.programs.pins}
     for _, words in commands(contracts):
-        paths.update(acting(words).paths)
+        paths.update(paths_of(words, contracts))
     paths.update(first_lines(contracts.programs))
     globs = pinned_globs(contracts).globs
     keys = {case_key(path) for path in paths}
@@ -166,7 +178,11 @@ def unpinned(words: Sequence[str], contracts: Contracts) -> tuple[str, ...]:
         return ()
     found = acting(words)
     named = dict.fromkeys((*found.files.values(), *found.hidden))
-    return tuple(path for path in named if programs.pin(path) is None)
+    return tuple(
+        path
+        for path in named
+        if programs.pin(path) is None and not is_under(path, contracts.provided)
+    )
 
 
 def unread(words: Sequence[str], contracts: Contracts) -> str:
@@ -185,4 +201,6 @@ def unread(words: Sequence[str], contracts: Contracts) -> str:
 def runs_nothing_pinned(words: Sequence[str], contracts: Contracts) -> bool:
     """Answer whether a check rests on tests and build files alone, which a kind may write."""
     programs = contracts.programs
-    return programs is None or all(programs.pin(path) is None for path in acting(words).paths)
+    if programs is None:
+        return True
+    return all(programs.pin(path) is None for path in paths_of(words, contracts))

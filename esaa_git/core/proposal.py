@@ -43,6 +43,7 @@ from esaa_git.core.paths import (
 )
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy, together
 from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
+from esaa_git.core.setup import is_under
 from esaa_git.core.state import Task
 
 
@@ -63,6 +64,7 @@ class Boundary:
     operations: frozenset[str]
     protected: tuple[Glob, ...]
     judges: Judges
+    provided: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: Task, contracts: Contracts, protected: Iterable[str] = ()) -> Boundary:
@@ -87,6 +89,7 @@ class Boundary:
             contracts.agent.prohibited_operations,
             tuple(Glob.parse(pattern) for pattern in (*ALWAYS_PROTECTED, *protected)),
             judges_of(contracts),
+            contracts.provided,
         )
 
     @property
@@ -109,6 +112,12 @@ class Boundary:
             return Rejected(
                 RejectCode.PATH_PROTECTED,
                 f"'{path}' is prohibited by the contract for every kind of task",
+                {"path": path},
+            )
+        if is_under(path, self.provided):
+            return Rejected(
+                RejectCode.PATH_PROTECTED,
+                f"'{path}' is made by a setup of the contracts, and is no file of the tree",
                 {"path": path},
             )
         if self.judges.hold(path) and not opens(self.kind, path):

@@ -13,8 +13,9 @@ from esaa_git.core.agent_contract import Check
 from esaa_git.core.commands import acting
 from esaa_git.core.contract_rules import not_pinned
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.judges import commands, first_lines, pinned_globs
+from esaa_git.core.judges import commands, first_lines, paths_of, pinned_globs
 from esaa_git.core.programs import Programs
+from esaa_git.core.setup import Setup
 from esaa_git.engine.engine import Engine
 from esaa_git.errors import AgentError
 from esaa_git.ports.files import FileEntry
@@ -28,24 +29,41 @@ APPLY = (
 
 
 def require_pinned(checks: Iterable[Check], contracts: Contracts) -> None:
-    """Refuse to run a check whose program nobody has pinned; no attempt is spent on that.
+    """Refuse to run a check, or what it runs in, by a program that nobody has pinned.
+
+    No attempt is spent on that.
 
     Raises:
         AgentError: naming the program, and the command that pins it.
     """
+    for check in checks:
+        _require(f"check '{check.name}'", check.run, check.setup, contracts)
+        if check.setup is not None:
+            require_setup([check.setup], contracts)
+
+
+def require_setup(setups: Iterable[Setup], contracts: Contracts) -> None:
+    """Refuse to run a setup by a program that nobody has pinned, as `require_pinned`."""
+    for setup in setups:
+        for step in setup.steps:
+            _require(f"the setup of {setup.owner}", step.run, setup, contracts)
+
+
+def _require(who: str, words: Sequence[str], setup: Setup | None, contracts: Contracts) -> None:
     programs = contracts.programs
     if programs is None:
         return
-    for check in checks:
-        for at, path in acting(check.run).files.items():
-            pin = programs.pin(path)
-            if pin is None:
-                raise AgentError(not_pinned(f"check '{check.name}'", path), hint=APPLY)
-            if at == 0 and pin.mode != "100755":
-                raise AgentError(
-                    f"check '{check.name}' runs '{path}', which is not executable",
-                    hint=f"run 'chmod +x {path}', then 'git esaa plan apply --restart'",
-                )
+    for at, path in acting(words).files.items():
+        if setup is not None and setup.makes(path):
+            continue
+        pin = programs.pin(path)
+        if pin is None:
+            raise AgentError(not_pinned(who, path), hint=APPLY)
+        if at == 0 and pin.mode != "100755":
+            raise AgentError(
+                f"{who} runs '{path}', which is not executable",
+                hint=f"run 'chmod +x {path}', then 'git esaa plan apply --restart'",
+            )
 
 
 def laid(
@@ -78,7 +96,7 @@ def _beside(
     """Yield what stands in the tree at a path that acts, and is pinned nowhere."""
     words = [command for _, command in commands(contracts)]
     words += [check.run for check in checks]
-    named = {path for command in words for path in acting(command).paths}
+    named = {path for command in words for path in paths_of(command, contracts)}
     named |= first_lines(programs)
     globs = pinned_globs(contracts)
     pinned = {pin.path for pin in programs.pins}

@@ -22,7 +22,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.goeson import begun
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
-from esaa_git.engine.laying import require_pinned
+from esaa_git.engine.laying import require_pinned, require_setup
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.rests import Rests
 from esaa_git.engine.transaction import Transaction, transact
@@ -42,7 +42,7 @@ def agent_for(
     """Return who works on the task: the first who does not rest."""
     names = agents_for(task, contracts, override)
     awake = (name for name in names if rests is None or rests.of(name) is None)
-    return contracts.swarm.agent(next(awake, names[0]))
+    return contracts.at_work(next(awake, names[0]), task.kind)
 
 
 def dispatch(
@@ -58,7 +58,9 @@ def dispatch(
     """
     state, contracts = engine.log.load()
     engine.preflight.look(str(state.run.branch))
-    adapter = engine.make_agent(agent_for(task, contracts, override, rests), contracts)
+    entry = agent_for(task, contracts, override, rests)
+    require_setup(entry.setups, contracts)
+    adapter = engine.make_agent(entry, contracts)
     adapter.ready()
     ran_by(adapter)  # a tool is asked for its version before anything is locked
     checks = required_checks(task, contracts)
@@ -83,7 +85,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     assert task.attempt is not None
     state, contracts = engine.log.load()
     engine.preflight.look(str(state.run.branch))
-    adapter = engine.make_agent(contracts.swarm.agent(task.attempt.agent), contracts)
+    adapter = engine.make_agent(contracts.at_work(task.attempt.agent, task.kind), contracts)
     adapter.ready()
     ran_by(adapter)
     attempt = task.attempt

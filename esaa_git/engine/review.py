@@ -71,7 +71,7 @@ def dispatch_review(engine: Engine, task: Task, approval: Approval, name: str) -
     """
     state, contracts = engine.log.load()
     engine.preflight.look(str(state.run.branch))
-    adapter = engine.make_agent(contracts.swarm.agent(name), contracts)
+    adapter = engine.make_agent(contracts.at_work(name, task.kind), contracts)
     adapter.ready()
     ran_by(adapter)
     return transact(

@@ -199,6 +199,10 @@ class Workspace(Protocol):
     tmp: Path
     readable: Sequence[Path]
 
+    def hide(self, paths: Sequence[str]) -> None:
+        """Have these paths be no work of anybody: no difference holds them, nor names them."""
+        ...
+
     def diff(self, max_bytes: int, by_products: Sequence[str] = ()) -> Diff:
         """Return how the checkout differs from what was laid out.
 

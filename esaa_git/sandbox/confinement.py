@@ -264,7 +264,7 @@ def start(
     Raises:
         NotStarted: as `run`.
     """
-    path = env.get("PATH", search_path())
+    path = _of_others(env.get("PATH", search_path()), rules.write)
     startable(command[0])
     # What a program is installed beside is its own; a store of keys there is not.
     own = [place for place in installation(command[0], path) if is_open(place)]
@@ -288,6 +288,15 @@ def start(
             raise NotStarted(f"no confinement '{unknown}'")
     job = Job(level, command, cwd, env, read, write, rules.hosts, rules.limits, sandlock)
     return runner.start(job)
+
+
+def _of_others(path: str, write: Sequence[Path]) -> str:
+    """Return a PATH without the folders that a program may write: what lies there opens nothing."""
+    return os.pathsep.join(
+        folder
+        for folder in path.split(os.pathsep)
+        if not any(Path(os.path.normpath(folder)).is_relative_to(place) for place in write)
+    )
 
 
 def _require_interpreter(program: str, readable: Sequence[Path]) -> None:

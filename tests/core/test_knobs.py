@@ -461,6 +461,16 @@ def a_by_product_is_left_out_and_named(bench: Bench) -> None:
     assert codes(nothing) == ["EMPTY_PROPOSAL"]
 
 
+@scenario(f"{AGENT}/kinds/*/setup", f"{SWARM}/agents/*/setup")
+def what_a_setup_provides_is_part_of_no_proposal(bench: Bench) -> None:
+    kind = bench.name if bench.place[0] == AGENT else kind_of(bench.name)
+    writes = {(AGENT, "kinds", kind, "write"): ["**"]}
+    agent = result(write("made/tool"))
+    setup = [{"run": ["true"], "provides": ["made"]}]
+    assert codes(worked(bench.engine([], agent, writes), kind)) == []
+    assert codes(worked(bench.engine(setup, agent, writes), kind)) == ["PATH_PROTECTED"]
+
+
 @scenario(f"{AGENT}/kinds/*/outside")
 def a_new_file_outside_of_the_boundary_is_rejected_or_dropped(bench: Bench) -> None:
     agent = result(write("docs/a.md"), write("else/where.txt"))

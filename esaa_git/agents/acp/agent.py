@@ -20,6 +20,7 @@ from esaa_git.agents.acp.turn import (
 from esaa_git.agents.adapter import Adapter, Limit
 from esaa_git.agents.asking import asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed
+from esaa_git.agents.environments import SetUpWorkspace, started
 from esaa_git.agents.lastwords import last_line, last_lines, late
 from esaa_git.agents.programs import WHERE, place_of
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
@@ -70,7 +71,7 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
     def _work(
         self,
         request: Request,
-        workspace: Workspace,
+        workspace: SetUpWorkspace,
         allowed: Limit,
         until: float,
         pause: Callable[[], None],
@@ -89,15 +90,15 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
                 self._laid() as laid,
                 confinement.start(
                     self.sandbox,
-                    laid.words,
+                    started(laid.words, workspace),
                     rules=confinement.rules_of(
                         self._settings, place_of(workspace, laid.read), WHERE
                     ),
                     cwd=workspace.path,
-                    env={**env, **laid.env},
-                ) as started,
+                    env={**env, **workspace.variables, **laid.env},
+                ) as running,
             ):
-                return self._turn_taker()(started, ask, until, pause)
+                return self._turn_taker()(running, ask, until, pause)
         except confinement.NotStarted as error:
             raise self._not_started(program, error) from error
         except LoginRequired as error:
@@ -188,4 +189,5 @@ ADAPTER: Final = Adapter(
     sandboxes=("landlock", "bubblewrap", "none"),
     make=AcpAgent,
     asks=asks_of_program,
+    in_checkout=True,
 )
