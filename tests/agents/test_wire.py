@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esaa_git.agents.http.dialects import DIALECTS, read_body
 from esaa_git.agents.http.wire import (
     LONGEST_BOUND,
     MAX_NAMED_PATHS,
@@ -361,3 +362,57 @@ def test_with_bounds_an_agent_that_may_only_report_reports() -> None:
     schema = wire_schema(view(changes={ACTIONS: ["issue.report"]}), Bounds())
     assert actions_of(schema) == ["issue.report"]
     assert "description" not in json.dumps(schema)
+
+
+# ------------------------------------------------------------------------ where an answer stands
+
+CALLED = '{"action": "x"}'
+INSTEAD: dict[str, dict[str, Any]] = {
+    "chat": {
+        "choices": [
+            {
+                "message": {"content": None, "tool_calls": [{"function": {"arguments": CALLED}}]},
+                "finish_reason": "tool_calls",
+            }
+        ]
+    },
+    "responses": {"output": [{"type": "function_call", "arguments": CALLED}]},
+    "messages": {
+        "content": [{"type": "tool_use", "input": {"action": "x"}}],
+        "stop_reason": "tool_use",
+    },
+}
+THOUGHT: dict[str, dict[str, Any]] = {
+    "chat": {"choices": [{"message": {"content": "", "reasoning_content": "Hm."}}]},
+    "responses": {"output": [{"type": "reasoning", "summary": []}]},
+    "messages": {"content": [{"type": "thinking", "thinking": "Hm."}]},
+}
+
+
+@pytest.mark.parametrize("dialect", list(INSTEAD))
+def test_the_one_tool_that_a_model_calls_in_place_of_an_answer_is_its_answer(dialect: str) -> None:
+    found = read_body(DIALECTS[dialect], json.dumps(INSTEAD[dialect]).encode())
+    assert (found.text, found.failure) == (CALLED, None)
+    assert found.unwrapped == ("tool-call",)
+
+
+def test_two_calls_in_place_of_an_answer_are_called_so() -> None:
+    body = json.loads(json.dumps(INSTEAD["messages"]))
+    body["content"] *= 2
+    found = read_body(DIALECTS["messages"], json.dumps(body).encode())
+    assert found.code == RejectCode.OUTPUT_EMPTY
+    assert "made 2 tool calls; one answer is wanted" in str(found.failure)
+
+
+@pytest.mark.parametrize("dialect", list(THOUGHT))
+def test_thinking_in_place_of_an_answer_is_called_so(dialect: str) -> None:
+    found = read_body(DIALECTS[dialect], json.dumps(THOUGHT[dialect]).encode())
+    assert found.code == RejectCode.OUTPUT_EMPTY
+    assert "all that it wrote is its reasoning" in str(found.failure)
+
+
+def test_what_is_around_an_answer_in_wire_form_stays_for_the_verifier() -> None:
+    wired = json.dumps({"envelope": {**ISSUE, "idempotency_key": None, "confidence": 0.5}})
+    found = envelopes.decode(decode(f"Sure:\n```json\n{wired}\n```".encode()), max_bytes=10_000)
+    assert isinstance(found, Envelope)
+    assert found.unwrapped == ("fence", "prose", "remarks")
