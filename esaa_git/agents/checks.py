@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from esaa_git.agents.environments import (
     Environments,
@@ -29,6 +30,10 @@ _WHERE = f"the check in .roadmap/{AGENT_CONTRACT} or in the plan; it takes effec
 
 OUTPUT_BYTES = 16 << 20
 """How much of a check's output is read; a check that writes more has failed."""
+
+
+_NOT_FOUND: Final = (126, 127)
+"""By these a shell, env(1) and the like say that a program cannot be run, or is not there."""
 
 
 class ConfinedChecker:
@@ -146,7 +151,7 @@ def _run(
     except AgentError:
         # What is missing may be what the agent was to write, so it is for the agent to hear.
         missing = f"'{check.run[0]}' is no file that can be executed"
-        return CheckResult(check.name, False, missing, "", 0)
+        return CheckResult(check.name, False, missing, "", 0, is_runnable=False)
     try:
         outcome = run(
             level,
@@ -163,10 +168,31 @@ def _run(
             pause=pause,
         )
     except NotStarted as error:
-        return CheckResult(check.name, False, f"it cannot be started: {error}", "", 0)
+        why = f"it cannot be started: {error}"
+        return CheckResult(check.name, False, why, "", 0, is_runnable=False)
     duration_ms = int((time.monotonic() - began) * 1000)
-    reason = _reason(outcome, check)
-    return CheckResult(check.name, not reason, reason, _output(outcome, workspace), duration_ms)
+    reason, output = _reason(outcome, check), _output(outcome, workspace)
+    return CheckResult(
+        check.name,
+        not reason,
+        reason,
+        output,
+        duration_ms,
+        is_runnable=not _lacks_program(outcome, check, output),
+    )
+
+
+def _lacks_program(outcome: Outcome, check: Check, output: str) -> bool:
+    """Answer whether what the check was to start is not there, by the word of who looked for it."""
+    if outcome.status in _NOT_FOUND:
+        return True
+    words = check.run
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else None
+    return (
+        module is not None
+        and outcome.status == 1
+        and output.rstrip().endswith(f": No module named {module.partition('.')[0]}")
+    )
 
 
 def _output(outcome: Outcome, workspace: Workspace) -> str:

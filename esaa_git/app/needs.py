@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Plan
-    from esaa_git.core.state import State
+    from esaa_git.core.state import State, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,14 @@ def ahead(plan: Plan, state: State, task_id: str | None = None) -> list[Ahead]:
         if known.is_done or known.state == TaskState.BLOCKED:
             found.pop(known.task_id, None)
         elif known.task_id not in found:
-            own = tuple(
-                make_check(one.name, one.run, one.timeout, known.task_id) for one in known.checks
-            )
-            found[known.task_id] = Ahead(
-                known.task_id, known.kind, known.agent, known.reviewer, own
-            )
+            found[known.task_id] = of_log(known)
     return [one for one in found.values() if task_id in (None, one.task_id)]
+
+
+def of_log(task: Task) -> Ahead:
+    """Return a task of the log as one that may be worked on."""
+    own = tuple(make_check(one.name, one.run, one.timeout, task.task_id) for one in task.checks)
+    return Ahead(task.task_id, task.kind, task.agent, task.reviewer, own)
 
 
 def require_programs(

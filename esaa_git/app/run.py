@@ -107,6 +107,7 @@ def run(
     parallel: int = 1,
     overlap: bool = False,
     wait: float = MAX_WAIT_SECONDS,
+    base_may_fail: bool = False,
     remote: str | None = None,
     patience: float = 600,
     sandbox: str = "auto",
@@ -125,6 +126,7 @@ def run(
         overlap: with `parallel`, also where they may.
         wait: for how many seconds at most to do nothing, where a cooldown or a service that is
             away is all there is to wait for.
+        base_may_fail: ask agents although a check fails on the base already.
         remote: work beside others on the log of this remote.
         patience: with `remote`, for how many seconds it may be out of reach.
         sandbox: what confines agents and checks: `auto`, `landlock`, `bubblewrap`, or `none`.
@@ -151,7 +153,9 @@ def run(
     if remote is not None:
         share(project, remote, patience, lambda: stop.cancelling)
     start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
-    options = Options(steps, task_id, agent, parallel, overlap, wait=wait)
+    options = Options(
+        steps, task_id, agent, parallel, overlap, wait=wait, base_may_fail=base_may_fail
+    )
     return work_through(project, options, observer=observer, stop=stop)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "complete": "work:complete",
     "review": "work:review",
     "agent": "agent:agent",
+    "check": "check:check_",
     "allow": "allow:allow_",
     "context": "agent:context",
     "mcp": "mcp:mcp",

@@ -86,6 +86,11 @@ def _milliseconds(_context: click.Context, option: click.Parameter, text: str) -
     metavar="TIME",
     help="With --remote: how long it may be out of reach, or others be faster (PT10M).",
 )
+@click.option(
+    "--base-may-fail",
+    is_flag=True,
+    help="Ask agents although a check fails on the base already: the work is to make it pass.",
+)
 @sandbox_option
 @click.option("--dry-run", is_flag=True, help="Show what would be dispatched, and record nothing.")
 @branch_option
@@ -102,6 +107,7 @@ def run(
     wait: int,
     remote: str | None,
     patience: int,
+    base_may_fail: bool,
     sandbox: str,
     dry_run: bool,
     branch: str | None,
@@ -153,7 +159,15 @@ def run(
     start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
     if not as_json:
         say_unread(unread_in_force(project))
-    options = Options(steps, task_id, agent, parallel, overlap, wait=wait / 1000)
+    options = Options(
+        steps,
+        task_id,
+        agent,
+        parallel,
+        overlap,
+        wait=wait / 1000,
+        base_may_fail=base_may_fail,
+    )
     with _stopping(stop), watching(quiet=as_json) as observer:
         result = work_through(project, options, observer=observer, stop=stop)
     if as_json:

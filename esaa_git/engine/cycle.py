@@ -22,6 +22,7 @@ from esaa_git.core.state import State, Task
 from esaa_git.engine import run
 from esaa_git.engine.attempts import expire
 from esaa_git.engine.backoff import Backoff
+from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.breaker import Breaker
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
@@ -98,6 +99,7 @@ class _Decider:
         self._left_behind = LeftBehind(engine, options.task_id)
         self._held_back: list[JobResult[Found]] = []
         self._ending: int | None = None
+        self._on_base = BaseChecks(engine, options.base_may_fail, lambda: self._stop.finishing)
         stop.wake = self._pool.wake
 
     def work(self) -> Report:
@@ -177,10 +179,8 @@ class _Decider:
         options = self._options
         if options.steps is not None and self._made >= options.steps:
             return True
-        return options.task_id is not None and state.tasks[options.task_id].state in (
-            TaskState.DONE,
-            TaskState.BLOCKED,
-        )
+        over = (TaskState.DONE, TaskState.BLOCKED)
+        return options.task_id is not None and state.tasks[options.task_id].state in over
 
     def _dispatch_next(self, state: State) -> bool:
         """Open the next attempt and set its agent to work; answer whether there was one."""
@@ -188,6 +188,8 @@ class _Decider:
             return False
         try:
             opened = self._open_next(state)
+        except Cancelled:
+            return True
         except EsaaError as error:
             # Another process may have been faster; then there is something else to choose from.
             is_late = isinstance(error, _OVERTAKEN) and self._has_moved(state)
@@ -240,15 +242,15 @@ class _Decider:
             return None
         now = engine.moment(state)
         task = self._selection.next(state, contracts, now, only, self._breaker.suspects)
-        if task is None:
-            return None
+        if task is None or (self._pool and not self._on_base.has_seen(task, contracts)):
+            return None  # a look at checks takes long, and answers would wait for us meanwhile
         if engine.sharing is not None:
             engine.sharing.give_way()
         # Before it is open: whatever kills us from here on, the next process finds it.
         name = f"{task.task_id}-A{task.attempts_total + 1}"
         engine.registry.enter(name)
         try:
-            opened = dispatch(engine, task, self._options.agent, rests)
+            opened = dispatch(engine, task, self._options.agent, rests, self._on_base)
         except BaseException:
             engine.registry.leave(name)
             raise

@@ -86,6 +86,7 @@ class Options:
         order: which of the tasks that can be worked on goes first.
         wait: for how many seconds at most nothing is done, where a cooldown or a service that is
             away is all there is to wait for.
+        base_may_fail: nobody looks whether checks fail on the base already.
     """
 
     steps: int | None = None
@@ -95,3 +96,4 @@ class Options:
     overlap: bool = False
     order: PlanOrder = BY_ID
     wait: float = MAX_WAIT_SECONDS
+    base_may_fail: bool = False

@@ -18,6 +18,7 @@ from esaa_git.core.events.dispatch import Continues, Sandbox
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.state import Attempt, Task
 from esaa_git.engine.attempts import open_attempt
+from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.goeson import begun
@@ -46,9 +47,16 @@ def agent_for(
 
 
 def dispatch(
-    engine: Engine, task: Task, override: str | None, rests: Rests | None = None
+    engine: Engine,
+    task: Task,
+    override: str | None,
+    rests: Rests | None = None,
+    on_base: BaseChecks | None = None,
 ) -> Dispatched:
     """Open an attempt on the task and record what its agent is asked; it is not asked yet.
+
+    Args:
+        on_base: what was seen of checks on the base.
 
     Raises:
         AgentError: if the agent cannot be asked at all, or its answer could not be checked; no
@@ -68,6 +76,8 @@ def dispatch(
         require_pinned(checks, contracts)
         engine.checker.ready(checks)
     _look_for_uncommitted_work(engine, task)
+    if on_base is not None:
+        on_base.require(task, contracts)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 
 

@@ -36,7 +36,8 @@ class Audit:
 class CheckResult:
     """How one check of a proposed tree ended; `output` is the end of what it printed.
 
-    `program_sha256` is that of the pinned program which judged, where it was one.
+    `program_sha256` is that of the pinned program which judged, where it was one. `is_runnable` is
+    False where a program that the check starts is not there: then nothing was judged.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CheckResult:
     output: str
     duration_ms: int
     program_sha256: str | None = None
+    is_runnable: bool = True
 
 
 class Checker(Protocol):

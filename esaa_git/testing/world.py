@@ -414,13 +414,14 @@ class NoWorkspaces:
 class MemoryChecker:
     """A `Checker` that runs no program.
 
-    A check passes unless a file of the tree holds the words `NAME fails`. `trees` are those that
-    were checked.
+    A check passes unless a file of the tree holds the words `NAME fails`. `trees` are those of
+    proposals that were checked, and `on_base` counts looks at a base alone.
     """
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self.trees: list[dict[str, Entry]] = []
+        self.on_base = 0
 
     def ready(self, checks: Sequence[Check]) -> None:
         pass
@@ -433,7 +434,10 @@ class MemoryChecker:
         pause: Callable[[], None],
     ) -> list[CheckResult]:
         tree = {**self._repository.files(base), **changes}
-        self.trees.append({path: entry for path, entry in tree.items() if entry is not None})
+        if changes:
+            self.trees.append({path: entry for path, entry in tree.items() if entry is not None})
+        else:
+            self.on_base += 1
         contents = [
             self._repository.blobs[entry.oid]
             for entry in tree.values()

@@ -42,7 +42,8 @@ print(json.dumps({{"action": "agent.review", "task_id": request["task"]["task_id
     "attempt_id": os.environ["ESAA_ATTEMPT"],
     "payload": {{"verdict": "request_changes", "reason": words}}}}))
 """
-CHECK = "grep -q good T-*.txt\n"
+CHECK = 'set -- T-*.txt; test ! -e "$1" || grep -q good "$@"\n'
+"""Passes on the base, where no task has written anything yet."""
 
 
 def sha256(text: str) -> str:

@@ -25,7 +25,8 @@ def test_others_append_while_an_agent_or_a_check_is_at_work(
     project = make_project(tmp_path / "project", git, *tasks, agents=["ann"])
     project.program(AGENT.format(seconds=300 if who == "agent" else 1))
     project.commit("Somebody who takes their time")
-    with running(project, "--task", "T-1", at_work=1) as process:
+    # On the base, the check would sleep before anybody is asked.
+    with running(project, "--task", "T-1", "--base-may-fail", at_work=1) as process:
         if who == "check":
             wait(lambda: not agents(project), "the agent's answer")
         for number in range(3):

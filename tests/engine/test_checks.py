@@ -72,7 +72,9 @@ def test_nothing_of_a_proposal_is_recorded_before_its_checks_have_passed() -> No
 
     made.checker = Looking(made.repository)
     cycle(made)
-    assert seen == [["run.init", "attempt.create", "orchestrator.dispatch"]]
+    on_base, on_proposal = seen
+    assert on_base == ["run.init"]
+    assert on_proposal == ["run.init", "attempt.create", "orchestrator.dispatch"]
 
 
 def test_the_checks_of_kind_and_task_run_in_this_order_and_the_first_failure_is_the_last() -> None:

@@ -465,7 +465,14 @@ def _asks(document: Any) -> bool:
     return isinstance(document, list) and any(map(_asks, document))
 
 
-_PROGRESS = ("RUN-", "recovered: ", "left alone: ", "cooling down", "note: ")
+_PROGRESS = (
+    "looking at the base of ",
+    "RUN-",
+    "recovered: ",
+    "left alone: ",
+    "cooling down",
+    "note: ",
+)
 
 
 def _is_progress(line: str) -> bool:
