@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.errors import UsageError
@@ -42,6 +42,49 @@ def unblock(
     from esaa_git.engine import operator
 
     return operator.unblock(project.engine, task_id, project.actor(actor), reason, attempts)
+
+
+def unblock_many(
+    project: Project,
+    task_ids: Sequence[str],
+    actor: str | None,
+    reason: str,
+    attempts: int | None = None,
+    *,
+    cause: str | None = None,
+) -> list[str]:
+    """Free several blocked tasks, each as `unblock` does, and name all that go on.
+
+    One that is blocked because of another one of them goes with that.
+
+    Args:
+        task_ids: which; none for all that are blocked.
+        cause: only those that are blocked by this cause.
+
+    Raises:
+        UsageError: if there is no such task, or none is blocked by this cause; nothing is recorded.
+    """
+    from esaa_git.engine.schedule import find_task
+
+    state, _ = project.log.load()
+    chosen = [find_task(state, name) for name in task_ids or state.run.blocked]
+    causes = {task.task_id: task.blocked.cause for task in chosen if task.blocked is not None}
+    if cause is not None:
+        chosen = [task for task in chosen if causes.get(task.task_id) == cause]
+        if not chosen:
+            raise UsageError(
+                f"no task is blocked by '{cause}'",
+                cause="there are " + ", ".join(sorted(set(causes.values()))) if causes else None,
+                hint="run 'git esaa task list --state blocked'",
+            )
+    names = {task.task_id for task in chosen}
+    freed: list[str] = []
+    for task in chosen:
+        blocked = task.blocked
+        follows = blocked is not None and blocked.task_id in names
+        if not follows:
+            freed += unblock(project, task.task_id, actor, reason, attempts)
+    return freed
 
 
 def release(project: Project, task_id: str, actor: str | None, reason: str) -> None:

@@ -19,6 +19,7 @@ from esaa_git.cli.output import (
     say,
     state_text,
 )
+from esaa_git.errors import UsageError
 
 ASKED = "asked for: the orchestrator's next 'git esaa run' carries it out"
 
@@ -92,9 +93,14 @@ def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> N
 
 
 @task.command(
-    epilog=examples('git esaa task unblock T-1000 --reason "the API key is renewed" --attempts 2')
+    epilog=examples(
+        'git esaa task unblock T-1000 --reason "the API key is renewed" --attempts 2',
+        'git esaa task unblock --all --cause attempts_spent --reason "the check is mended"',
+    )
 )
-@click.argument("task_id", metavar="TASK")
+@click.argument("task_ids", metavar="[TASK]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every task that is blocked.")
+@click.option("--cause", metavar="CAUSE", help="Of these, what this blocked, as 'show' names it.")
 @click.option(
     "--attempts",
     type=click.IntRange(1, 100),
@@ -105,10 +111,21 @@ def add(project: Project, /, task_id: str, actor: str | None, **given: Any) -> N
 @as_option
 @pass_project
 def unblock(
-    project: Project, task_id: str, attempts: int | None, reason: str, actor: str | None
+    project: Project,
+    task_ids: tuple[str, ...],
+    everything: bool,
+    cause: str | None,
+    attempts: int | None,
+    reason: str,
+    actor: str | None,
 ) -> None:
-    """Return a blocked task to 'todo', with those that were blocked because of it."""
-    freed = tasks.unblock(project, task_id, actor, reason, attempts)
+    """Return blocked tasks to 'todo', with those that were blocked because of them."""
+    if everything == bool(task_ids):
+        raise UsageError("name the tasks that may go on, or say --all")
+    if everything and cause is None and not current_state(project).run.blocked:
+        say("no task is blocked")
+        return
+    freed = tasks.unblock_many(project, task_ids, actor, reason, attempts, cause=cause)
     say(f"{', '.join(freed)}: {state_text('todo')}" if freed else ASKED)
 
 
