@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app.branches import working_place
 from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import read_plan
@@ -31,10 +32,12 @@ class DryRun:
     """What a run would begin with: whether it is a new one, with how many new tasks of the plan.
 
     Attributes:
+        branch: the one that it works on.
         would_dispatch: what could be worked on, in the order in which it would be.
         waits: in words, what of it would wait although more agents are allowed; None for nothing.
     """
 
+    branch: str
     starts_run: bool
     new: int
     would_dispatch: Sequence[WouldAsk]
@@ -66,6 +69,7 @@ def dry_run(
     from esaa_git.engine.schedule import PlanOrder, at_work, eligible, find_task
 
     state = EMPTY
+    place = working_place(project, branch)
     if has_log(project):
         state, _ = project.log.load()
     else:
@@ -88,7 +92,7 @@ def dry_run(
         WouldAsk(task.task_id, task.title, agent_for(task, contracts, agent).name) for task in ready
     ]
     waits = None if overlap else _waits(at_work(state), ready, contracts, parallel)
-    return DryRun(not state.run.is_open, len(found.new), asked, waits)
+    return DryRun(place.branch, not state.run.is_open, len(found.new), asked, waits)
 
 
 def _is_ready(definition: Mapping[str, Any], state: State) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
+from esaa_git.app.branches import working_place
 from esaa_git.app.consent import require_used
 from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.pinning import (
@@ -61,11 +62,13 @@ class Applied:
     """What applying the plan recorded.
 
     Attributes:
-        run_id: the open run; `started` says whether it began now.
+        run_id: the open run, and `branch` the one it works on; `started` says whether it began
+            now.
         created: how many tasks are new, and `amended` how many were changed.
     """
 
     run_id: str
+    branch: str
     started: bool
     created: int
     amended: int
@@ -156,6 +159,7 @@ def apply_plan(
 
     Raises:
         NotAllowed: if contracts ask for what the user of this machine has not agreed to.
+        RunHalted: if a run is open on another branch than the one that is checked out or named.
         UsageError: if there is nothing to sign with that key.
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
     """
@@ -164,6 +168,7 @@ def apply_plan(
 
     require_used(project, branch=branch, draft=restart)
     project.sign_with = sign_with
+    place = working_place(project, branch, ends=restart)
     by = project.actor(actor)
     wanted = read_plan(project.repository, branch)
     contracts = wanted_contracts(project, branch, wanted)
@@ -176,17 +181,17 @@ def apply_plan(
             hint="add --restart to halt it, and to start the next run under those on disk",
         )
     begins = starter(project)
-    if is_open and restart:
+    if is_open and (restart or place.left is not None):
         # What cannot be applied must not have stopped the run first.
         check_usable(contracts)
         plans.check_plan(wanted, project.log.load()[0], contracts)
         project.log.check_may_pin(contracts, by_person=begins is not None and begins.signs)
-        runs.stop(project.engine, reason or "restarted", by)
+        runs.stop(project.engine, reason or place.why_it_ends or "restarted", by)
     check_contracts(contracts)
-    done = runs.apply(project.engine, wanted, contracts, branch=branch, by=by, starter=begins)
+    done = runs.apply(project.engine, wanted, contracts, branch=place.branch, by=by, starter=begins)
     plain_git.refresh(project.repository, project.note)
     note_edited_contracts(project, branch)
-    return Applied(done.run_id, done.started, done.created, done.amended)
+    return Applied(done.run_id, done.branch, done.started, done.created, done.amended)
 
 
 def starter(project: Project) -> Starter | None:

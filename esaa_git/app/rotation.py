@@ -188,13 +188,17 @@ def _recorder(project: Project, pinned: Contracts, sign_with: str | None) -> Pro
 
 def _record(project: Project, pinned: Contracts, by: str, old: str) -> None:
     """Pin the contracts in force with the new key in the place of the old one, and nothing else."""
+    from esaa_git.app.branches import working_place
     from esaa_git.app.plan import starter
     from esaa_git.core.plan import Plan
     from esaa_git.engine import run as runs
 
     state, _ = project.log.load()
+    # What was open goes on where it was, wherever the person who replaces a key stands.
+    kept = state.run.branch if state.run.is_open else None
+    branch = working_place(project, kept).branch
     if state.run.is_open:
         runs.stop(project.engine, f"the key {old} is replaced", by)
     plan = Plan(state.project.name, ())
     begins = starter(project)
-    runs.apply(project.engine, plan, pinned, branch=None, by=by, starter=begins)
+    runs.apply(project.engine, plan, pinned, branch=branch, by=by, starter=begins)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esaa_git.app import plain_git
+from esaa_git.app.branches import working_place
 from esaa_git.app.consent import require_used
 from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.needs import ahead, require_programs
@@ -63,6 +64,7 @@ class RunReport:
     """What was done, and where the run stands after it.
 
     Attributes:
+        branch: the one it works on.
         result: how the run ended, `success`, `failed` or `halted`; None where it goes on.
         stopped: it was told to stop before it came to its end.
         events: how many the log has now.
@@ -72,6 +74,7 @@ class RunReport:
         attempts: what became of each answer, in order.
     """
 
+    branch: str
     result: str | None
     stopped: bool
     reason: str
@@ -84,6 +87,7 @@ class RunReport:
     def to_json(self) -> dict[str, Any]:
         """Return it as `git esaa run --json` prints it."""
         return {
+            "branch": self.branch,
             "result": self.result,
             "stopped": self.stopped,
             "reason": self.reason,
@@ -192,6 +196,7 @@ def work_through(
     state, _ = project.log.load()
     audit = report.audit
     return RunReport(
+        str(state.run.branch),
         report.result,
         report.stopped,
         report.reason,
@@ -237,7 +242,8 @@ def start(
 
     Raises:
         NotAllowed: if contracts ask for what the user of this machine has not agreed to.
-        RunHalted: if the run is over, and the plan has nothing new.
+        RunHalted: if the run is over, and the plan has nothing new; or if one is open on another
+            branch than the one that is checked out or named.
         AgentError: if an agent cannot be asked at all; nothing is recorded.
         EsaaError: as `ports.preflight.Preflight.look`; nothing is recorded.
     """
@@ -246,13 +252,14 @@ def start(
     from esaa_git.engine import run as runs
 
     require_used(project, branch=branch)
+    place = working_place(project, branch)
     plan = read_plan(project.repository, branch)
     state = EMPTY
     if has_log(project):
         state, in_force = project.log.load()
         diff = diff_plan(plan, state)
         note_edited_contracts(project, branch)
-        if state.run.is_open and diff.is_empty:
+        if state.run.is_open and diff.is_empty and place.left is None:
             require_programs(project, in_force, ahead(plan, state, task_id), agent)
             return
         if runs.is_over_for(state, diff):
@@ -280,17 +287,22 @@ def start(
     _ = project.log.signer  # a run that the orchestrator cannot go on with does not begin
     contracts = to_be_in_force(project, branch, plan)
     require_programs(project, contracts, ahead(plan, state, task_id), agent)
-    if not state.run.is_open and project.engine.sharing is None:
-        project.engine.preflight.look(runs.branch_of(project.engine, state, branch))
+    if (place.left is not None or not state.run.is_open) and project.engine.sharing is None:
+        project.engine.preflight.look(place.branch)
+    by = project.actor(actor)
+    if place.left is not None:
+        runs.stop(project.engine, place.why_it_ends, by)
+        project.note(f"note: the open run has ended, because {place.why_it_ends}")
+        contracts = to_be_in_force(project, branch, plan)
     try:
         done = runs.apply(
             project.engine,
             plan,
             contracts,
-            branch=branch,
-            by=project.actor(actor),
+            branch=place.branch,
+            by=by,
             starter=starter(project),
-            idle=False,
+            idle=place.left is not None,
         )
     except ConflictError:
         if not take_shared(project):
@@ -298,7 +310,7 @@ def start(
         start(project, branch=branch, actor=actor, agent=agent, task_id=task_id)
         return
     if done.started:
-        project.note(f"{done.run_id} started with {done.created} new tasks")
+        project.note(f"{done.run_id} started on '{done.branch}' with {done.created} new tasks")
 
 
 def to_be_in_force(project: Project, branch: str | None, plan: Plan) -> Contracts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esaa_git.app.branches import standing_on
 from esaa_git.app.project import finish_interrupted, has_log
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state at the tip, with the id of the tip's commit and of the log."""
+    """The state at the tip, with the id of the tip's commit and of the log.
+
+    `checked_out` is the branch on which the next run would work; None for a detached HEAD.
+    """
 
     state: State
     tip: str | None
     log_id: str | None
+    checked_out: str | None
 
 
 def status(project: Project) -> Status | None:
@@ -36,7 +41,12 @@ def status(project: Project) -> Status | None:
     finish_interrupted(project)
     state, _ = project.log.load()
     tip = project.log.tip()
-    return Status(state, None if tip is None else tip.commit, None if tip is None else tip.log_id)
+    return Status(
+        state,
+        None if tip is None else tip.commit,
+        None if tip is None else tip.log_id,
+        standing_on(project.repository),
+    )
 
 
 def consent_counts(project: Project) -> tuple[int, int]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 branch_option = click.option(
     "--branch",
     metavar="BRANCH",
-    help="Working branch of a new run; by default the one that is checked out.",
+    help="Branch that the run works on, by default the one that is checked out. An open run keeps "
+    "its own.",
 )
 
 
@@ -113,7 +114,7 @@ def apply_(
         print_json(done.to_json())
         return
     say_unread(unread_in_force(project))
-    begun = f"{done.run_id} started: " if done.started else f"{done.run_id}: "
+    begun = f"{done.run_id}{' started' if done.started else ''} on '{done.branch}': "
     say(f"{begun}{done.created} tasks created, {done.amended} amended")
 
 

@@ -211,10 +211,13 @@ def _print_forecast(found: DryRun, parallel: int, as_json: bool) -> int:
             for one in found.would_dispatch
         ]
         waits = {} if found.waits is None else {"waits": found.waits}
-        print_json({"starts_run": found.starts_run, "would_dispatch": would, **waits})
+        begins = {"branch": found.branch, "starts_run": found.starts_run}
+        print_json({**begins, "would_dispatch": would, **waits})
         return 0
     if found.starts_run:
-        say(f"would start a run with {found.new} new tasks")
+        say(f"would start a run on '{found.branch}' with {found.new} new tasks")
+    else:
+        say(f"would go on with the run on '{found.branch}'")
     for one in found.would_dispatch:
         say(f"would ask {one.agent} for {one.task_id}: {one.title}")
     if found.waits is not None:
@@ -227,14 +230,17 @@ def _print_forecast(found: DryRun, parallel: int, as_json: bool) -> int:
 def _print_result(result: RunReport) -> None:
     made = len(result.attempts)
     if result.stopped:
-        say(f"stopped: {made} attempts made, nobody is at work; 'git esaa run' goes on")
+        say(
+            f"stopped: {made} attempts made on '{result.branch}', nobody is at work; "
+            "'git esaa run' goes on"
+        )
         return
     if result.result is None:
-        say(f"{made} attempts made; the run goes on (git esaa status)")
+        say(f"{made} attempts made on '{result.branch}'; the run goes on (git esaa status)")
         return
     say(
         f"run {state_text(result.result)}: {result.reason} "
-        f"({result.events} events, {result.rejected} rejected)"
+        f"({result.events} events, {result.rejected} rejected) on '{result.branch}'"
     )
     if result.verify_status is not None:
         say(

@@ -51,6 +51,12 @@ def status(project: Project, as_json: bool) -> None:
     say(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
     say(f" ({run.reason})" if run.reason else "")
     say(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
+    if found.checked_out not in (None, run.branch):
+        if run.is_open:
+            ways = f"'git esaa run --branch {run.branch}' goes on with it"
+        else:
+            ways = "the next run works there"
+        say(f"checked out is {found.checked_out}: {ways}")
     counts = dict(run.by_state)
     parts = [
         f"{counts[name]} {state_text(name)}"
@@ -113,6 +119,7 @@ def _as_json(found: Status) -> dict[str, Any]:
         "last": state.ts,
         "tip": found.tip,
         "log_id": found.log_id,
+        "checked_out": found.checked_out,
         "in_progress": [state.tasks[name].to_json() for name in state.run.in_progress[:SHOWN]],
         "blocked": [state.tasks[name].to_json() for name in state.run.blocked[:SHOWN]],
     }

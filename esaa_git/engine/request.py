@@ -32,7 +32,8 @@ def _tip(engine: Engine, state: State) -> str:
     if tip is None:
         raise RepositoryError(
             f"the working branch '{branch}' is gone",
-            hint=f"restore it with 'git branch {branch} {state.run.base}'",
+            hint=f"restore it with 'git branch {branch} {state.run.base}', or check out the branch "
+            "that has its work now, and run 'git esaa run' there",
         )
     return tip
 

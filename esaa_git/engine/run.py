@@ -30,9 +30,10 @@ MAX_AUDITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` recorded."""
+    """What `apply` recorded, and on which branch the run works."""
 
     run_id: str
+    branch: str
     started: bool
     created: int
     amended: int
@@ -62,6 +63,7 @@ def apply(
     another process was faster, at the first event as at any later one, all is decided again.
 
     Args:
+        branch: where a run that is started works; by default on the one that is checked out.
         starter: whose key begins a log, and puts other contracts in force.
         idle: start a run even where it would have nothing to do.
 
@@ -100,11 +102,11 @@ def _apply(
     amended = tuple((one.task.task_id, one.after) for one in diff.amended)
     started = not tx.state.run.is_open
     if started and not idle and is_over_for(tx.state, diff):
-        return Applied(str(tx.state.run.run_id), False, 0, 0)
+        return Applied(str(tx.state.run.run_id), str(tx.state.run.branch), False, 0, 0)
     if started:
         # Contracts that did not change stay those in force, so that no admin has to sign them.
         pinned = tx.contracts if tx.contracts.same_as(contracts) else contracts
-        name = branch_of(engine, tx.state, branch)
+        name = branch or engine.branch.current()
         changes = pinned is not tx.contracts
         signs = starter is not None and (changes or starter.signs)
         start = StartRun(
@@ -120,18 +122,19 @@ def _apply(
         tx.ask(start, contracts=pinned)
     else:
         tx.ask(ChangePlan(tasks=tasks, amended=amended, by=by))
-    return Applied(str(tx.state.run.run_id), started, len(diff.new), len(diff.amended))
+    return Applied(
+        str(tx.state.run.run_id),
+        str(tx.state.run.branch),
+        started,
+        len(diff.new),
+        len(diff.amended),
+    )
 
 
 def is_over_for(state: State, diff: PlanDiff) -> bool:
     """Answer whether the run is over and another one would have nothing to do."""
     todo = dict(state.run.by_state).get(TaskState.TODO, 0)
     return state.run.run_id is not None and not state.run.is_open and diff.is_empty and not todo
-
-
-def branch_of(engine: Engine, state: State, wanted: str | None) -> str:
-    """Return the working branch of the next run: the one named, else that of the last one."""
-    return wanted or state.run.branch or engine.branch.current()
 
 
 def stop(engine: Engine, reason: str, by: str) -> None:
