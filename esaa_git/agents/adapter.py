@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from esaa_git.core.asks import Ask
-from esaa_git.core.contracts import SWARM, AgentEntry
+from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.events.dispatch import Sandbox
 from esaa_git.core.events.spec import Schema
@@ -105,10 +105,7 @@ def limit(request: Request, timeout_ms: int | None, now: datetime) -> Limit:
     left_ms = (instant(request.deadline) - now) // timedelta(milliseconds=1)
     if timeout_ms is not None and timeout_ms < left_ms:
         deadline = timestamp(now + timedelta(milliseconds=timeout_ms))
-        failure = (
-            f"did not answer within its timeout of {timeout_ms} ms "
-            f"('timeout' of the agent in .roadmap/{SWARM})"
-        )
+        failure = f"did not answer within its timeout of {timeout_ms} ms"
         return Limit(timeout_ms, deadline, failure)
     failure = f"did not answer before its deadline {request.deadline}"
     return Limit(left_ms, request.deadline, failure)

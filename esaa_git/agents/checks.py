@@ -213,7 +213,7 @@ def _output(outcome: Outcome, workspace: Workspace) -> str:
 def _reason(outcome: Outcome, check: Check) -> str:
     """Return why a check failed, or an empty text where it passed."""
     if outcome.timed_out:
-        return f"it took longer than {check.timeout_ms} ms ('timeout' of the check)"
+        return f"it took longer than {check.timeout_ms} ms"
     if outcome.truncated:
         return f"it wrote more than {OUTPUT_BYTES} bytes"
     if outcome.status < 0:

@@ -186,7 +186,7 @@ class Project:
             draw=os.urandom,
             turn=lambda: take_turn(self.repository),
             housekeeping=self._housekeeper(),
-            preflight=GitPreflight(self.repository),
+            preflight=GitPreflight(self.repository, lambda: self.engine, self.note),
         )
         if engine.journal.read() is not None:
             from esaa_git.engine.transaction import recover
@@ -354,7 +354,8 @@ class Project:
     def _audit(self) -> Audit:
         from esaa_git.verification.audit import Auditor
 
-        return Auditor(self.repository).run().audit
+        branch = self.log.load()[0].run.branch
+        return Auditor(self.repository, judged=branch).run().audit
 
 
 def has_log(project: Project) -> bool:

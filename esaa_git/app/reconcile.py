@@ -159,6 +159,9 @@ def _take_over(
     state = own if ahead and own is not None else incoming.state
     tip = str(local) if ahead else incoming.tip
     plans = _plans(project, remote, tip, state, None, ())
+    if own is not None and (ahead or not state.run.is_open):
+        # A branch that is not here was renamed or deleted, or nobody goes on with it.
+        plans = [plan for plan in plans if plan.local is not None]
     for plan in plans:
         if plan.picks or plan.order:
             raise ConflictError(

@@ -13,11 +13,11 @@ import pygit2
 
 from esaa_git.app import plain_git
 from esaa_git.app import project as wiring
+from esaa_git.app.moved import links_of
 from esaa_git.app.project import Project, finish_interrupted
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.event import after, timestamp
 from esaa_git.core.logid import imported_events, origin_of
-from esaa_git.core.state import Carrier
 from esaa_git.errors import (
     ConfigurationError,
     CorruptedError,
@@ -28,7 +28,6 @@ from esaa_git.errors import (
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
-from esaa_git.verification.carrier import SQUASHED
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
 from esaa_git.verification.pins import NOTHING, Expected, is_oid
 from esaa_git.verification.presence import LOST, Gone
@@ -50,6 +49,7 @@ class VerifyReport:
         checked_from, checked_to: the events that were checked now; `since` were verified before.
         projection_hash: of the last state, where the record is intact.
         branch: the working branch; `branch_commits` of it were read.
+        elsewhere: effects that are on another branch: its name, the effect's commit, its task.
         relinked: effects that the branch holds in other commits than their own, and `recorded` how
             many of these links were put into the log now.
         gone: paths that are not at the tip of the branch as an effect left them, and why: what
@@ -75,6 +75,7 @@ class VerifyReport:
     projection_hash: str | None
     branch: str | None
     branch_commits: int
+    elsewhere: tuple[tuple[str, str, str], ...]
     relinked: tuple[Relinked, ...]
     foreign: tuple[tuple[str, str], ...]
     gone: tuple[Gone, ...]
@@ -132,6 +133,10 @@ class VerifyReport:
             "checked_to": self.checked_to,
             "projection_hash_sha256": self.projection_hash,
             "branch": self.branch,
+            "elsewhere": [
+                {"branch": name, "effect_commit": oid, "task_id": task_id}
+                for name, oid, task_id in self.elsewhere
+            ],
             "relinked": [
                 {
                     "task_id": one.task_id,
@@ -227,7 +232,10 @@ def verify(
     )
     if not record or not report.audit.is_ok or report.is_recorded:
         return _public(report, 0)
-    recorded = _record(project, report)
+    from esaa_git.engine import operator
+
+    links = links_of(report)
+    recorded = operator.relink(project.engine, links, project.actor(None)) if links else 0
     again = audited(project, full=True, strict=strict, expected=expected, jobs=jobs)
     return _public(again, recorded)
 
@@ -248,6 +256,7 @@ def _public(report: Report, recorded: int) -> VerifyReport:
         projection_hash=audit.projection_hash,
         branch=report.branch,
         branch_commits=report.branch_commits,
+        elsewhere=tuple(report.elsewhere),
         relinked=tuple(report.relinked),
         foreign=tuple(report.foreign),
         gone=tuple(report.gone),
@@ -385,25 +394,21 @@ def cosigners(path: Path) -> SignerSet:
     return found
 
 
-def _record(project: Project, report: Report) -> int:
-    from esaa_git.engine.operator import relink
-
-    found = [one for one in report.relinked if not one.is_recorded]
-    last = {one.carried_by: one for one in found}
-
-    def said(one: Relinked) -> Carrier:
-        """Return what is recorded: the last link of a commit says what it changes beside."""
-        if last[one.carried_by] is one or not one.carrier.beside:
-            return one.carrier
-        return Carrier(one.carried_by, (one.task_id,), SQUASHED)
-
-    links = [(one.task_id, one.effect_commit, said(one)) for one in found]
-    return relink(project.engine, links, project.actor(None)) if links else 0
-
-
 def _commit(project: Project, name: str) -> str:
-    """Return the id of a commit that a person names."""
+    """Return the id of a commit that a person names; an effect need not be here any more."""
+    effects = _effects_named(project, name)
+    if len(effects) == 1:
+        return effects[0]
     try:
         return str(project.repository.raw.revparse_single(name).peel(pygit2.Commit).id)
     except (KeyError, ValueError, pygit2.GitError) as error:
         raise UsageError(f"there is no commit '{name}'", hint="name one of the branch") from error
+
+
+def _effects_named(project: Project, name: str) -> list[str]:
+    """Return the effects of the log whose ids begin so."""
+    if re.fullmatch("[0-9a-f]{7,40}", name) is None:
+        return []
+    results = (task.result for task in project.log.load()[0].tasks.values())
+    found = {one.effect_commit for one in results if one is not None}
+    return [oid for oid in found if oid is not None and oid.startswith(name)]

@@ -34,7 +34,7 @@ from esaa_git.checkout.isolated import IsolatedGit
 from esaa_git.checkout.manifest import Manifest, ManifestEntry
 from esaa_git.checkout.scan import Scan, ScanFault, Scanner, not_a_file, open_below
 from esaa_git.core.paths import normalise_path
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy, together
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.errors import AgentError, RepositoryError
 from esaa_git.folders import ROOM, no_room
 from esaa_git.ports.agent import Diff
@@ -120,9 +120,8 @@ class _Differ:
         self.left_out = scan.ignored
         for place in rules:
             place.unlink()  # what is proposed of them is read from the checkout
-        unfit = [fault for fault in map(normalise_path, scan.new) if isinstance(fault, Rejected)]
-        if unfit:
-            raise ScanFault(together(unfit))
+        for path in scan.new:
+            _check_name(path)
         changed = self._collect(scan)
         if not changed:
             return ()

@@ -22,7 +22,7 @@ from typing import Final
 from esaa_git import beneath
 from esaa_git.checkout.manifest import Manifest, ManifestEntry
 from esaa_git.core.paths import MAX_PATH, normalise_path
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt, together
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.store.objects import MODE_SUBMODULE, MODE_SYMLINK, bytes_of
 
 _SECOND: Final = 10**9
@@ -76,15 +76,13 @@ class Scanner:
         self._files: dict[str, int] = {}
         self._folders: list[str] = []
         self._count = 0
-        self._faults: list[Rejected] = []
 
     def scan(self) -> Scan:
         """Look at every file that was laid out, and at every new one that is not ignored.
 
         Raises:
             ScanFault: for a symlink, device, socket or pipe that is new or in the place of a file,
-                a submodule that changed, a git repository, or what cannot be read. Links and
-                the like are all named, as far as a bound.
+                a submodule that changed, a git repository, or what cannot be read.
         """
         level = [""]
         visited = set()
@@ -95,8 +93,6 @@ class Scanner:
         for folder, files in self._manifest.folders.items():
             if folder not in visited:
                 self._missing(f"{folder}/", files)
-        if self._faults:
-            raise ScanFault(together(self._faults))
         return self._scan
 
     def _visit(self, folder: str) -> list[str]:
@@ -158,25 +154,20 @@ class Scanner:
             self._scan.touched[path] = file
             return
         if file.mode in (MODE_SYMLINK, MODE_SUBMODULE) or not stat.S_ISREG(mode):
-            self._faults.append(not_a_file(path, file, mode))
-            return
+            raise ScanFault(not_a_file(path, file, mode))
         self._scan.touched[path] = file
 
     def _missing(self, start: str, files: dict[str, ManifestEntry]) -> None:
         for name, file in files.items():
             path = start + name
             if file.mode in (MODE_SYMLINK, MODE_SUBMODULE):
-                self._faults.append(not_a_file(path, file, None))
-            else:
-                self._scan.gone[path] = file
+                raise ScanFault(not_a_file(path, file, None))
+            self._scan.gone[path] = file
 
     def _note(self, path: str) -> None:
         self._count += 1
         if self._count > _MOST_NEW:
-            message = (
-                f"the checkout holds more than {_MOST_NEW} new files and folders, which is fixed; "
-                "remove them, or have 'by_products' of the contract name their folder"
-            )
+            message = f"the checkout holds more than {_MOST_NEW} new files and folders"
             raise ScanFault(Rejected(RejectCode.TOO_MANY_FILES, message, {"allowed": _MOST_NEW}))
         if len(bytes_of(path)) > MAX_PATH:
             rejected = normalise_path(path)
@@ -195,10 +186,9 @@ class Scanner:
         for path, mode in files.items():
             if path in ignored:
                 continue
-            if stat.S_ISREG(mode):
-                self._scan.new.append(path)
-            else:
-                self._faults.append(not_a_file(path, None, mode))
+            if not stat.S_ISREG(mode):
+                raise ScanFault(not_a_file(path, None, mode))
+            self._scan.new.append(path)
         return [path for path in folders if path not in ignored]
 
     def _check_submodule(self, path: str) -> None:

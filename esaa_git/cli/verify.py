@@ -76,7 +76,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="COMMIT",
     help="With --record, answer as an admin for a commit that changes something beside the effects "
-    "it carries, or for a merge that lost effects. Several times, if need be.",
+    "it carries, or for a merge that lost effects; or give up the effect that COMMIT is. Several "
+    "times, if need be.",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default."
@@ -168,6 +169,8 @@ def name_of(file: Any) -> str:
     return str(getattr(file, "name", "<stdin>"))
 
 
+_SHOWN = 20
+
 _GONE = {
     "superseded": "not at the tip any more: files of {} effects, superseded by later effects",
     "changed": "not at the tip any more: files of {} effects, changed by commits since",
@@ -185,8 +188,14 @@ def _print(report: VerifyReport) -> None:
         say(f" ({report.since} were verified before)" if report.since else "")
         if report.branch is not None:
             say(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
+        for name, oid, task_id in report.elsewhere[:_SHOWN]:
+            say(f"effect {oid[:12]} of {task_id} is on '{name}'")
+        if len(report.elsewhere) > _SHOWN:
+            say(f"and {len(report.elsewhere) - _SHOWN} more are on other branches (--json)")
         for one in report.relinked:
             verb = "let go in" if one.how == "lost" else "carried by"
+            if one.carried_by == one.effect_commit:
+                verb = "given up:"
             say(
                 f"relinked: effect {one.effect_commit[:12]} of {one.task_id} is {verb} "
                 f"{one.carried_by[:12]} ({one.how}{', recorded' if one.is_recorded else ''})"
@@ -215,7 +224,7 @@ def _print(report: VerifyReport) -> None:
     if report.recorded:
         say(f"recorded: {report.recorded} links from effects to the commits that carry them")
     elif report.relinked and not report.is_recorded:
-        say("note: nothing was recorded; --record has later verifications find them")
+        say("note: nothing was recorded; 'git esaa verify --relink --record' puts it into the log")
     for note in report.notes:
         say(f"note: {note}")
 

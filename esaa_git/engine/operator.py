@@ -80,13 +80,30 @@ def withdraw_lesson(engine: Engine, lesson_id: str, by: str, reason: str) -> Non
     _record(engine, WithdrawLesson(lesson_id=lesson_id, by=by, reason=reason))
 
 
-def relink(engine: Engine, links: Sequence[tuple[str, str, Carrier]], by: str) -> int:
-    """Record which commits of the branch carry effects now; return how many links were recorded.
+Link = tuple[str, str, Carrier]
+"""A task, its effect commit, and what is to be said of the commit that carries it."""
 
-    Args:
-        links: task, effect commit, and what is to be said of the commit that carries it.
+
+def relink(engine: Engine, links: Sequence[Link], by: str) -> int:
+    """Record which commits carry effects now, because a person asks for it; return how many."""
+    found = _relinks(links)
+    requests.relink(engine, found, by)
+    return len(found)
+
+
+def follow_moved(engine: Engine, links: Sequence[Link]) -> int:
+    """Record which commits carry effects now, as an audit found it; return how many links.
+
+    It takes no request: what is recorded is held against the commit whenever it counts. What an
+    admin has to answer for is none of these.
     """
-    found = [
+    found = _relinks(links)
+    _record(engine, *found)
+    return len(found)
+
+
+def _relinks(links: Sequence[Link]) -> list[Relink]:
+    return [
         Relink(
             task_id=task_id,
             effect_commit=effect,
@@ -95,8 +112,6 @@ def relink(engine: Engine, links: Sequence[tuple[str, str, Carrier]], by: str) -
         )
         for task_id, effect, carrier in links
     ]
-    requests.relink(engine, found, by)
-    return len(found)
 
 
 def add_task(engine: Engine, definition: TaskDefinition, by: str) -> None:

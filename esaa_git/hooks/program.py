@@ -216,9 +216,10 @@ def refs_at(prefix: str) -> dict[str, str]:
     return {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
 
 
-def not_in(commits: Iterable[str], tip: str) -> set[str]:
-    """Return the commits, and what leads to them, that do not lead to the tip."""
-    return {oid for oid, _ in new_commits(commits, known=(tip,))}
+def not_in(commits: Iterable[str], *tips: str) -> set[str]:
+    """Return the commits, and what leads to them, that lead to none of the tips."""
+    wanted = list(commits)
+    return {oid for oid, _ in new_commits(wanted, known=tips)} if wanted else set()
 
 
 def is_here(oid: str) -> bool:

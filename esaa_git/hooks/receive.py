@@ -7,7 +7,7 @@ against, so the order of the refs in a push does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -27,6 +27,7 @@ from esaa_git.store.objects import Commit, MalformedObject, decode_commit, messa
 from esaa_git.store.repository import Repository
 from esaa_git.store.statetree import load_state
 from esaa_git.store.trailers import claimed_ids
+from esaa_git.verification.carrier import LOST
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.claims import EFFECT, UNFOUNDED, ClaimJudge, Standing
 from esaa_git.verification.effects import Closed, EffectChecker, closings, is_closing_effect
@@ -104,6 +105,14 @@ class Log:
                     found[result.effect_commit] = oid
         return found
 
+    @property
+    def given_up(self) -> set[str]:
+        """The effects that an admin has let go of."""
+        carriers = self.judge.carriers.values()
+        tasks = {name for carrier in carriers if carrier.how == LOST for name in carrier.tasks}
+        results = (self.state.tasks[name].result for name in tasks)
+        return {one.effect_commit for one in results if one and one.effect_commit is not None}
+
     def _commit(self, oid: str) -> Commit:
         return decode_commit(self._read(oid)[1])
 
@@ -137,7 +146,6 @@ class Reception:
         closed: list[Closed] = []
         if push.log is not None:
             closed = self.check_log(push.log)
-        after = {command.ref: command.new for command in push.branches}
         try:
             log = self._log(push)
             if log is not None:
@@ -149,7 +157,7 @@ class Reception:
             tip = None if log is None else log.tip
             check_records(self._repository, push.records, tip, self._namespace)
             if log is not None and self._settings.require_effects:
-                self._check_travels_together(closed, after, log)
+                self._check_travels_together(closed, push.branches, log)
                 self._check_nothing_lost(push.branches, log)
         except KeyError as error:
             raise _unreadable(f"object {error} is missing") from error
@@ -338,67 +346,73 @@ class Reception:
     # -- where esaa.requireEffects is set ---------------------------------------------------
 
     def _check_travels_together(
-        self, closed: Iterable[Closed], after: Mapping[str, str | None], log: Log
+        self, closed: Iterable[Closed], branches: Sequence[Command], log: Log
     ) -> None:
-        """Refuse events whose effects are not on their run's branch after the push."""
-        by_branch: dict[str, list[Closed]] = {}
-        for one in closed:
-            if one.seq > log.imported:
-                by_branch.setdefault(one.branch, []).append(one)
-        for branch, effects in by_branch.items():
-            ref = BRANCHES + branch
-            tip = after[ref] if ref in after else self._ref(ref)
-            here = [one for one in effects if one.effect_commit in self._repository.odb]
-            missing = {one.effect_commit for one in effects if one not in here}
-            if tip is None:
-                missing |= {one.effect_commit for one in effects}
-            else:
-                missing |= not_in([one.effect_commit for one in here], tip)
-            carried = log.carried(missing and self._carriers_on(tip, log))
-            for one in effects:
-                if one.effect_commit in missing and one.effect_commit not in carried:
-                    message = (
-                        f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{branch}' "
-                        "after this push, and esaa.requireEffects is set"
-                    )
-                    failure = Failure(11, message).at(one.event_commit, one.seq)
-                    hint = _TOGETHER.format(log=log.ref, branch=branch)
-                    raise _refused(log.ref, failure, hint)
-
-    def _carriers_on(self, tip: str | None, log: Log) -> set[str]:
-        """Return the commits that the log calls carriers and that lead to the tip."""
-        here = [oid for oid in log.judge.carriers if oid in self._repository.odb]
-        return set(here) - not_in(here, tip) if tip is not None and here else set()
+        """Refuse events whose effects are on no branch after the push."""
+        effects = {one.effect_commit: one for one in closed if one.seq > log.imported}
+        here = [oid for oid in effects if oid in self._repository.odb]
+        missing = effects.keys() - set(here) | self._on_no_branch(here, branches)
+        missing -= self._accounted_for(missing & effects.keys(), branches, log)
+        for one in effects.values():
+            if one.effect_commit in missing:
+                message = (
+                    f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{one.branch}', "
+                    "nor on another branch, after this push, and esaa.requireEffects is set"
+                )
+                failure = Failure(11, message).at(one.event_commit, one.seq)
+                hint = _TOGETHER.format(log=log.ref, branch=one.branch)
+                raise _refused(log.ref, failure, hint)
 
     def _check_nothing_lost(self, branches: Sequence[Command], log: Log) -> None:
-        """Refuse to take effects away from the branch that their run put them on."""
+        """Refuse to take effects away from the last branch that has them."""
         for command in branches:
             # What the push calls the old commit may be none: git then deletes without a look.
             old = self._ref(command.ref)
             if old is None:
                 continue
-            if command.new is not None:
-                gone = new_commits([old], known=[command.new])
-            else:
-                # What was merged elsewhere is not lost with the branch.
-                others = [one.new for one in branches if one.new is not None]
-                options = [f"--exclude={self._namespace}{one.ref}" for one in branches]
-                options.append(f"--glob={self._namespace}{BRANCHES}*")
-                gone = new_commits([old], *options, known=others)
+            gone = new_commits([old], *self._glob(branches), known=_new_tips(branches))
             lost = {
                 oid: message
                 for oid, message in messages_of(speaking(gone)).items()
                 if log.names(oid, message)
             }
-            carried = log.carried(lost and self._carriers_on(command.new, log))
+            accounted = self._accounted_for(lost, branches, log)
             for one in log.closing(lost):
-                if BRANCHES + one.branch == command.ref and one.effect_commit not in carried:
+                if one.effect_commit not in accounted:
                     raise RefusedError(
                         f"'{command.ref}' is refused: it would lose the effect of EV-{one.seq:08d}",
-                        cause=f"{check_name(11)}: {one.effect_commit[:12]} of {one.task_id} is not "
-                        "on it after this push, and esaa.requireEffects is set",
-                        hint="add commits to the branch; 'git revert' takes back what a task did",
+                        cause=f"{check_name(11)}: {one.effect_commit[:12]} of {one.task_id} is on "
+                        "no branch after this push, and esaa.requireEffects is set",
+                        hint="add commits to the branch; 'git revert' takes back what a task did; "
+                        "where it was rebased or squashed, 'git esaa verify --relink --record' "
+                        "records it, to be pushed with the branch",
                     )
+
+    def _accounted_for(
+        self, missing: Collection[str], branches: Sequence[Command], log: Log
+    ) -> set[str]:
+        """Return the effects that a carrier on a branch holds by the log, or that are given up."""
+        if not missing:
+            return set()
+        carriers = {oid for oid in log.judge.carriers if oid in self._repository.odb}
+        return set(log.carried(carriers - self._on_no_branch(carriers, branches))) | log.given_up
+
+    def _on_no_branch(self, commits: Iterable[str], branches: Sequence[Command]) -> set[str]:
+        """Return the commits, and what leads to them, that lead to no branch after the push."""
+        found = list(commits)
+        if not found:
+            return set()
+        gone = new_commits(found, *self._glob(branches), known=_new_tips(branches))
+        return {oid for oid, _ in gone}
+
+    def _glob(self, branches: Sequence[Command]) -> list[str]:
+        """Return the options by which git-rev-list(1) takes the branches that do not move."""
+        options = [f"--exclude={self._namespace}{one.ref}" for one in branches]
+        return [*options, f"--glob={self._namespace}{BRANCHES}*"]
+
+
+def _new_tips(branches: Sequence[Command]) -> list[str]:
+    return [one.new for one in branches if one.new is not None]
 
 
 def messages_of(commits: Mapping[str, bytes]) -> dict[str, bytes]:

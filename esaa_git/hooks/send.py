@@ -76,20 +76,27 @@ def _alone(
 
 
 def check_effects_travel(log: Command, branches: Sequence[Command], remote: Remote) -> None:
-    """Refuse events whose effects will not be on their branch of the remote."""
+    """Refuse events whose effects will be on no branch of the remote, as far as is known here."""
     repository = open_repository()
     after = {command.ref: command.new for command in branches}
+    pushed = [command.new for command in branches if command.new is not None]
+    judge = None if log.new is None else Log(repository, log.ref, log.new)
     for branch, effects in _closed(repository, log).items():
         ref = BRANCHES + branch
         tip = after[ref] if ref in after else ask_remote(remote, ref)
         if tip is not None and not is_here(tip):
             continue  # the branch has moved on the remote: the server knows, and we do not
-        missing = set(effects) if tip is None else not_in(effects, tip)
+        tips = [*pushed, *(() if tip is None else (tip,))]
+        missing = not_in([oid for oid in effects if is_here(oid)], *tips)
+        missing |= {oid for oid in effects if not is_here(oid)}
+        if missing and judge is not None:
+            carriers = {oid for oid in judge.judge.carriers if is_here(oid)}
+            missing -= judge.carried(carriers - not_in(carriers, *tips)).keys() | judge.given_up
         for effect, name in effects.items():
             if effect in missing:
                 raise RefusedError(
                     f"the log would reach '{remote.name}' without the effect of {name}",
-                    cause=f"{effect[:12]} is not on its '{branch}' after this push, and "
+                    cause=f"{effect[:12]} is on no branch there after this push, and "
                     "esaa.requireEffects is set",
                     hint=f"push both: 'git push --atomic {remote.name} {log.ref} {branch}', or "
                     "'git esaa push'",

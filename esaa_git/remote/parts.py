@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from esaa_git.errors import RefusedError
+from esaa_git.errors import EsaaError, RefusedError
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.position import contains
 from esaa_git.store.repository import Repository
@@ -72,6 +72,30 @@ class Branch:
             if closed is not None and closed.branch == self._name:
                 return closed.effect_commit
         return None
+
+
+def of_earlier_runs(
+    repository: Repository, events: Sequence[str], branch: str | None
+) -> dict[str, str]:
+    """Return the branches here, beside the last run's, that hold effects of these events.
+
+    An effect that the last run's branch holds as well travels with that.
+    """
+    found: dict[str, str] = {}
+    last = None if branch is None else repository.ref_target(_HEADS + branch)
+    for oid in events:
+        try:
+            closed = closed_in(repository.read, read_event_commit(repository.read, oid))
+        except EsaaError:
+            break  # what this is, the server says
+        if closed is None or closed.branch == branch or closed.effect_commit not in repository.odb:
+            continue
+        effect, ref = closed.effect_commit, _HEADS + closed.branch
+        tip = repository.ref_target(ref)
+        is_merged = last is not None and contains(repository, last, effect)
+        if tip is not None and not is_merged and contains(repository, tip, effect):
+            found[ref] = tip
+    return found
 
 
 def send_in_parts(

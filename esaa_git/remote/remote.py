@@ -31,7 +31,7 @@ from esaa_git.faults import Point, reach
 from esaa_git.ports.log import ProposalRef
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
-from esaa_git.remote.parts import Branch, send_in_parts
+from esaa_git.remote.parts import Branch, of_earlier_runs, send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
@@ -276,7 +276,7 @@ class Remote:
     # -- pushing --------------------------------------------------------------------------------
 
     def push(self) -> list[str]:
-        """Push log, working branch and checkpoints, all or none; return the refs that moved.
+        """Push log, branches with its effects and checkpoints, all or none; return what moved.
 
         Raises:
             RepositoryError: if there is no log here, or the remote cannot be reached.
@@ -298,11 +298,15 @@ class Remote:
         records = self._records.here()
         there = self.ask(*refs, *records)
         self._check_ahead(local, there, refs)
+        events = self._unsent(local, there.get(self.log_ref))
+        earlier = of_earlier_runs(here, events, branch)
+        if earlier:
+            there |= self.ask(*earlier)
+            refs |= {ref: tip for ref, tip in earlier.items() if self._has(tip, there.get(ref))}
         moving = {ref: oid for ref, oid in refs.items() if there.get(ref) != oid}
         sent, self.left = self._records.to_send(records, there, local)
         moving |= sent
         if moving:
-            events = self._unsent(local, there.get(self.log_ref))
             head = f"{_HEADS}{branch}"
             ask_pre_push(here, self.name, head, moving.get(head), there.get(head))
             along = Branch(here, branch, refs.get(head), there.get(head))
@@ -358,12 +362,16 @@ class Remote:
         if theirs is not None and not is_here:
             raise self._behind(f"the log on '{self.name}' has events that are not here")
         for ref, oid in refs.items():
-            known = there.get(ref)
-            if not ref.startswith(_HEADS) or known in (None, oid) or ref == self.log_ref:
+            if not ref.startswith(_HEADS) or ref == self.log_ref:
                 continue
-            if known not in here.odb or not contains(here, oid, str(known)):
+            if not self._has(oid, there.get(ref)):
                 name = ref.removeprefix(_HEADS)
                 raise self._behind(f"'{name}' on '{self.name}' has commits that are not here")
+
+    def _has(self, tip: str, theirs: str | None) -> bool:
+        """Answer whether a branch here is, or goes on from, what the remote has."""
+        here = self._repository
+        return theirs in (None, tip) or (theirs in here.odb and contains(here, tip, str(theirs)))
 
     def _behind(self, message: str) -> ConflictError:
         return ConflictError(

@@ -27,10 +27,11 @@ from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.store.tip import LoadedTip, load_tip
-from esaa_git.verification.branchaudit import BranchAudit, BranchSettings
+from esaa_git.verification.branchaudit import BranchAudit, BranchSettings, Rewritten
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import CHECKS, Failure
+from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import (
     NOTHING,
     Anchor,
@@ -78,6 +79,7 @@ class _Settings:
     jobs: int
     strict: bool
     with_branch: bool
+    is_own: bool
     branch: BranchSettings
     expected: Expected
     on_progress: Callable[[int, int], None]
@@ -92,10 +94,13 @@ class Auditor:
         remember: keep the verified point.
         relink: look on the whole branch for effects that are not where the log has them; this
             is always `full`.
-        accept: commits that carry effects and change something beside them, or merges that lose
-            effects, for which an admin answers; `by` is who.
+        accept: commits that carry effects and change something beside them, merges that lose
+            effects, or effects that are given up, for which an admin answers; `by` is who.
+        judged: a branch that is judged beside those that runs worked on; by default what is
+            checked out, without a branch too, as in a job of a forge.
         expected: what the log is held against besides what is known here.
-        refs: where log and branches are, by default those of the repository.
+        refs: where log and branches are, by default those of the repository, with the branches
+            that it fetched from its remotes.
         mark: the verified point, by default the one that is remembered here.
     """
 
@@ -111,6 +116,7 @@ class Auditor:
         relink: bool = False,
         accept: Collection[str] = (),
         by: str | None = None,
+        judged: str | None = None,
         expected: Expected = NOTHING,
         refs: RefStore | None = None,
         mark: Mark | None = None,
@@ -123,9 +129,9 @@ class Auditor:
         self._mark = mark
         self._full = full or relink
         self._remember = remember
-        branch = BranchSettings(strict, full, relink, accept, by)
+        branch = BranchSettings(strict, full, relink, accept, by, judged)
         self._settings = _Settings(
-            jobs or cores(), strict, with_branch, branch, expected, on_progress
+            jobs or cores(), strict, with_branch, refs is None, branch, expected, on_progress
         )
 
     def run(self) -> Report:
@@ -145,9 +151,8 @@ class Auditor:
         attempt_from = partial(_Attempt, self._repository, self._refs, self._settings, anchor, mark)
         attempt = attempt_from(since)
         report = attempt.run(tip)
-        if report.audit.check == 11 and since is not None and attempt.has_carriers:
-            # The branch was rewritten, and the log says how: what was verified of the branch
-            # before is looked for again.
+        if attempt.was_rewritten:
+            # A branch was rewritten, renamed or deleted since: every effect is looked for again.
             report = attempt_from(None).run(tip)
         if kept.doubt is not None:
             done = ": everything was verified" if report.audit.is_ok else ""
@@ -185,10 +190,10 @@ class Auditor:
 
 
 class _Attempt:
-    """One pass over log and branch, from genesis or from the verified point.
+    """One pass over log and branches, from genesis or from the verified point.
 
     Attributes:
-        has_carriers: whether the log says of any effect that another commit carries it.
+        was_rewritten: no branch holds any more what was verified.
     """
 
     def __init__(
@@ -201,7 +206,7 @@ class _Attempt:
         since: Mark | None,
     ) -> None:
         self._repository = repository
-        self._refs = refs
+        self._heads = Heads(repository, refs, is_own=settings.is_own)
         self._settings = settings
         self._anchor = anchor
         self._since = since
@@ -211,7 +216,7 @@ class _Attempt:
         self._sound: str | None = None
         self._absent = 0
         self._effect_failures: list[Failure] = []
-        self.has_carriers = False
+        self.was_rewritten = False
 
     def _new_walk(self, look_for: Mark | None) -> LogWalk:
         checkpoint = self._settings.expected.checkpoint
@@ -243,6 +248,7 @@ class _Attempt:
                 raise self._anchor.check_gone()
             state = self._verify(tip, report)
         except Failure as failure:
+            self.was_rewritten = isinstance(failure, Rewritten)
             self._fail(report, failure.at(str(tip)))
             return report
         audit = report.audit
@@ -343,7 +349,8 @@ class _Attempt:
         done = 0
         count = (seq or 0) - (0 if self._since is None else self._since.seq)
         ranges, with_effects = walk.ranges(tip, seq), self._settings.with_branch
-        for outcome in check_ranges(self._repository, self._refs, ranges, with_effects, jobs):
+        is_partial = self._heads.is_empty
+        for outcome in check_ranges(self._repository, ranges, with_effects, is_partial, jobs):
             outcomes.append(outcome)
             done += outcome.count
             self._settings.on_progress(done, count)
@@ -368,13 +375,12 @@ class _Attempt:
         closed = sorted((one for one in closed if one.seq > imported), key=lambda one: one.seq)
         known = {one.effect_commit: one for one in closed}
         judge = ClaimJudge(self._repository, state, str(report.tip), self._log_id, known)
-        self.has_carriers = bool(judge.carriers)
         if self._absent:
             note = f"{self._absent} effect commits are not here; the log holds what they change"
             self._note(report, 11, note)
         BranchAudit(
             self._repository,
-            self._refs,
+            self._heads,
             self._settings.branch,
             judge=judge,
             shallow=self._shallow,

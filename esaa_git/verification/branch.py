@@ -34,14 +34,17 @@ class Node(NamedTuple):
 class Walked:
     """What looking through a branch found.
 
-    `is_cut` says that the history which is here ends early (a shallow clone), and `beyond` are
-    the commits looked for that may lie before that.
+    `is_cut` says that the history which is here ends early (a shallow clone).
     """
 
+    name: str
     tip: str
     commits: int = 0
     is_cut: bool = False
-    beyond: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    """Effects that it holds, in their own commits or in carriers on record."""
+    held: set[str] = field(default_factory=set)
+    """What was verified before and leads to the tip."""
     relinked: list[Relinked] = field(default_factory=list)
     foreign: list[tuple[str, str]] = field(default_factory=list)
     """Commits whose claims are let be, each with why."""
@@ -49,6 +52,13 @@ class Walked:
     """What was walked over, newest first."""
     unjudged: list[str] = field(default_factory=list)
     """Carriers on record whose parent is not here, so that what they change cannot be told."""
+    posing: dict[str, Commit] = field(default_factory=dict)
+    """Commits that claim events, and behind which the log does not stand."""
+    why: dict[str, str] = field(default_factory=dict)
+
+    def unfounded(self, oid: str) -> Failure:
+        """Return the failure of a commit that poses as an effect."""
+        return _unfounded(oid, self.why[oid])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,98 +107,71 @@ class Explain(Protocol):
         self,
         missing: Sequence[Closed],
         posing: Mapping[str, Commit],
+        tip: str,
         history: Sequence[tuple[str, Commit]],
     ) -> tuple[list[Relinked], list[Unexplained]]:
         """Return which commits of the history, newest first, carry which effects, and which more.
 
         Args:
-            missing: effects that are not on the branch.
-            posing: commits on it that claim events, and that the log does not know.
+            missing: effects that are on no branch.
+            posing: commits of the history that claim events, and that the log does not know.
+            tip: where the branch ends.
         """
         ...
 
 
-def check_branch(
+def walk_branch(
     reader: Reader,
+    name: str,
     tip: str,
     closed: Sequence[Closed],
     *,
     standing: Callable[[str, Commit], Standing],
     seen: Collection[str] = (),
-    verified: str | None = None,
+    verified: Collection[str] = (),
     shallow: Collection[str] = (),
-    explain: Explain | None = None,
 ) -> Walked:
-    """Find every effect in the branch's history, and no commit that only poses as one.
+    """Look through a branch's history for effects, and for commits that only pose as such.
 
     Args:
-        closed: what the branch has to hold.
+        closed: the effects that are looked for.
         standing: says what stands behind a commit (`esaa_git.verification.claims`).
         seen: commits whose history need not be looked at again, such as one older than the log.
-        verified: a tip of this branch that was looked at before; the branch has to hold it.
+        verified: tips that were looked at before; whether they lead here is found out.
         shallow: commits at which the history that is here ends.
-        explain: looks for what is not found as it should be in other commits.
 
     Raises:
-        Failure: check 11.
+        Failure: check 11, for a commit that cannot be read.
     """
-    missing = {one.effect_commit: one for one in closed}
+    wanted = {one.effect_commit for one in closed}
     by_task = {one.task_id: one for one in closed}
-    posing: dict[str, Commit] = {}
-    why: dict[str, str] = {}
-    hiding = {*seen, *(() if verified is None else (verified,))}
-    holds_verified = verified in (None, tip)
-    walked = Walked(tip)
-
-    def note(oid: str, commit: Commit, is_cut: bool) -> None:
-        missing.pop(oid, None)
+    walked = Walked(name, tip, held={one for one in verified if one == tip})
+    for oid, commit, is_cut in _history(reader, tip, {*seen, *verified}, shallow):
+        walked.commits += 1
+        walked.is_cut |= is_cut
+        walked.nodes[oid] = Node(commit.tree, commit.parents)
+        walked.held.update(one for one in verified if one in commit.parents)
+        if oid in wanted:
+            walked.found.add(oid)
         stands = standing(oid, commit)
         if stands.carrier is not None:
-            for one in (by_task[name] for name in stands.carrier.tasks if name in by_task):
-                missing.pop(one.effect_commit, None)
-                walked.relinked.append(_recorded(one, stands.carrier))
+            for one in (by_task[task] for task in stands.carrier.tasks if task in by_task):
+                walked.found.add(one.effect_commit)
+                walked.relinked.append(recorded(one, stands.carrier))
         elif stands.kind == FOREIGN:
             walked.foreign.append((oid, stands.why))
         elif stands.is_on_record and is_cut:
             walked.unjudged.append(oid)
         elif stands.kind == UNFOUNDED:
-            posing[oid], why[oid] = commit, stands.why
-
-    for oid, commit, is_cut in _history(reader, tip, hiding, shallow):
-        walked.commits += 1
-        walked.is_cut |= is_cut
-        walked.nodes[oid] = Node(commit.tree, commit.parents)
-        holds_verified |= verified in commit.parents
-        note(oid, commit, is_cut)
-        if posing and explain is None:
-            raise _unfounded(oid, why[oid])
-    if walked.is_cut:
-        walked.beyond = set(missing) | (set() if holds_verified else {str(verified)})
-        missing = {}
-    elif not holds_verified:
-        message = f"the branch does not contain {str(verified)[:12]}, which was verified here"
-        raise Failure(11, message, hint=REWRITTEN).at(tip)
-    for oid, _, _ in _history(reader, tip, (), shallow) if missing and hiding else ():
-        missing.pop(oid, None)
-        if not missing:
-            break
-    if explain is not None and (missing or posing):
-        history = [(oid, commit) for oid, commit, _ in _history(reader, tip, seen, shallow)]
-        relinked, unexplained = explain(list(missing.values()), posing, history)
-        if unexplained:
-            raise unexplained[0].failure()
-        walked.relinked += relinked
-        for one in relinked:
-            missing.pop(one.effect_commit, None)
-            posing.pop(one.carried_by, None)
-    if posing:
-        first_posing = next(iter(posing))
-        raise _unfounded(first_posing, why[first_posing])
-    if missing:
-        first = min(missing.values(), key=lambda one: one.seq)
-        message = "it is not on the branch; was the branch rolled back or rewritten?"
-        raise first.locate(Failure(11, message, hint=REWRITTEN))
+            walked.posing[oid], walked.why[oid] = commit, stands.why
     return walked
+
+
+def history_of(
+    reader: Reader, tip: str, seen: Collection[str], shallow: Collection[str]
+) -> list[tuple[str, Commit]]:
+    """Return the commits that lead to `tip` and not to those `seen`, newest first."""
+    return [(oid, commit) for oid, commit, _ in _history(reader, tip, seen, shallow)]
 
 
 def nodes_of(
@@ -201,7 +184,8 @@ def nodes_of(
     }
 
 
-def _recorded(closed: Closed, carrier: Carrier) -> Relinked:
+def recorded(closed: Closed, carrier: Carrier) -> Relinked:
+    """Return the link that the log has of an effect."""
     return Relinked(
         closed.seq, closed.task_id, closed.effect_commit, carrier.commit, carrier.how, True, carrier
     )

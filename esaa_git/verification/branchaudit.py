@@ -1,20 +1,35 @@
-"""Check 11 of a whole audit: the effects of the log, on each branch that a run worked on."""
+"""Check 11 of a whole audit: every effect of the log is on a branch, and nothing poses as one.
+
+Judged are the branches that runs worked on and what is checked out: no commit there may claim what
+the log does not know. An effect that is on none of them is looked for on every other branch, and
+then by what it changes. One that is nowhere is lost, unless an admin has given it up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from esaa_git.core.events import RunInit
 from esaa_git.core.state import Carrier
-from esaa_git.ports.refs import RefStore
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.repository import DamagedObject, MissingObject, Repository
-from esaa_git.verification.branch import Node, Relinked, Walked, check_branch, nodes_of
+from esaa_git.store.trailers import speaks_of_us
+from esaa_git.verification.branch import (
+    Node,
+    Relinked,
+    Unexplained,
+    Walked,
+    history_of,
+    nodes_of,
+    recorded,
+    walk_branch,
+)
 from esaa_git.verification.carrier import LOST as LET_GO
 from esaa_git.verification.claims import ClaimJudge
-from esaa_git.verification.effects import Closed
+from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import Failure
+from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import Mark
 from esaa_git.verification.presence import LOST, Carried, Gone, gone_from
 from esaa_git.verification.relink import Relinker
@@ -30,10 +45,15 @@ class BranchSettings:
     relink: bool
     accept: Collection[str]
     by: str | None
+    judged: str | None
+
+
+class Rewritten(Failure):
+    """No branch holds what was verified, so that every effect has to be looked for again."""
 
 
 class BranchAudit:
-    """Looks for the effects of one log on its branches.
+    """Looks for the effects of one log on the branches.
 
     Args:
         since: the verified point from which the log was checked.
@@ -45,7 +65,7 @@ class BranchAudit:
     def __init__(
         self,
         repository: Repository,
-        refs: RefStore,
+        heads: Heads,
         settings: BranchSettings,
         *,
         judge: ClaimJudge,
@@ -56,17 +76,18 @@ class BranchAudit:
         note: Callable[[str], None],
     ) -> None:
         self._repository = repository
-        self._refs = refs
+        self._heads = heads
         self._settings = settings
         self._judge = judge
         self._shallow = shallow
-        self._since = since
+        self._verified = () if since is None else since.branch_tips
+        self._last = None if since is None else since.branch_tip
         self._failures = failures
         self._note = note
         self._base = self._first_base(genesis)
 
     def check(self, closed: Sequence[Closed], report: Report) -> None:
-        """Check 11: every effect is on the branch that its run worked on, and nothing poses as one.
+        """Check 11: every effect is on a branch, and no commit poses as one.
 
         Args:
             closed: the effects that the checked events name, in the order of the log.
@@ -74,72 +95,266 @@ class BranchAudit:
         Raises:
             Failure: check 11.
         """
-        explain = None
-        if self._settings.relink:
-            explain = Relinker(
-                self._repository, closed, accept=self._settings.accept, by=self._settings.by
-            )
-        if explain is None and not self._judge.carriers:
-            self._refuse_effects(())
-        current = self._judge.state.run.branch
-        names = {one.branch for one in closed} | ({current} if current is not None else set())
-        walks: list[tuple[str, Walked]] = []
-        for name in sorted(names, key=lambda name: (name != current, name)):
-            of_branch = [one for one in closed if one.branch == name]
-            walked = self._check_branch(name, of_branch, explain)
-            if walked is None:
-                continue
-            walks.append((name, walked))
-            report.relinked += walked.relinked
-            report.foreign += walked.foreign
-            if name == current:
-                report.branch, report.branch_commits = name, walked.commits
-                report.branch_tip = walked.tip
-        self._refuse_effects({one.effect_commit for one in report.relinked})
+        for failure in self._failures:
+            if failure.hint is None:
+                raise failure
+        missing = {one.effect_commit: one for one in closed}
+        judged = [self._walk(name, tip, closed) for name, tip in self._judged(closed)]
+        for walked in judged:
+            self._say_what_is_cut(walked)
+            for oid in walked.posing if not self._settings.relink else ():
+                raise walked.unfounded(oid)
+            for effect in walked.found:
+                if self._counts(walked, missing.get(effect)):
+                    del missing[effect]
+            report.relinked += [one for one in walked.relinked if one not in report.relinked]
+            report.foreign += [one for one in walked.foreign if one not in report.foreign]
+        others = self._others(judged, missing)
+        for walked in others:
+            for effect in walked.found:
+                if self._counts(walked, missing.get(effect)):
+                    one = missing.pop(effect)
+                    report.elsewhere.append((walked.name, effect, one.task_id))
+            report.relinked += [one for one in walked.relinked if one not in report.relinked]
+        self._find_beneath(missing, [*judged, *others])
+        self._find_by_content(missing, judged, others, closed, report)
+        self._let_go_of(missing, report)
+        self._refuse_lost(missing, [*judged, *others])
+        self._put_down(judged, others, report)
         if self._settings.full and self._base:
             report.foreign += self._older()
-        for name, walked in walks:
-            self._look_for_content(name, walked, closed, report)
+        for walked in judged:
+            self._look_for_content(walked, closed, report)
 
-    def _refuse_effects(self, carried: Collection[str]) -> None:
-        """Raise the first failure of an effect commit, but for those that are gone and carried."""
-        failures = [one for one in self._failures if one.hint is None or one.oid not in carried]
-        if failures:
-            raise min(failures, key=lambda failure: failure.seq or 0)
+    # -- on which branches ----------------------------------------------------------------------
 
-    def _check_branch(
-        self, name: str, closed: list[Closed], explain: Relinker | None
-    ) -> Walked | None:
-        tip = self._refs.read(f"refs/heads/{name}")
-        if tip is None:
-            self._note(f"the working branch '{name}' is not here: effects were checked in the log")
-            return None
-        walked = check_branch(
+    def _judged(self, closed: Sequence[Closed]) -> list[tuple[str, str]]:
+        """Return the branches that are judged, that of the last run first."""
+        current = self._judge.state.run.branch
+        names = {one.branch for one in closed} | ({current} if current is not None else set())
+        found: dict[str, str] = {}
+        for name in sorted(names, key=lambda name: (name != current, name)):
+            here = self._heads.of_run(name)
+            if here is not None:
+                found[here] = self._heads.tips[here]
+        also = self._standing()
+        if also is not None and also[1] not in found.values():
+            found[also[0]] = also[1]
+        return list(found.items())
+
+    def _standing(self) -> tuple[str, str] | None:
+        """Return the branch on which the person stands who asks, or the run that does."""
+        if self._settings.judged is None:
+            return self._heads.checked_out()
+        here = self._heads.of_run(self._settings.judged)
+        return None if here is None else (here, self._heads.tips[here])
+
+    def _walk(self, name: str, tip: str, closed: Sequence[Closed]) -> Walked:
+        return walk_branch(
             self._repository.read,
+            name,
             tip,
             closed,
             standing=self._judge.standing,
             seen=self._base,
-            verified=self._verified(name),
+            verified=self._verified,
             shallow=self._shallow,
-            explain=explain,
         )
+
+    def _others(self, judged: Sequence[Walked], missing: Mapping[str, Closed]) -> list[Walked]:
+        """Look through every other branch where anything is to be found there.
+
+        Raises:
+            Failure: check 11, where what was verified is on no branch; the audit then begins at
+                the first event.
+        """
+        held = {oid for walked in judged for oid in self._held(walked)}
+        others: list[Walked] = []
+        wanted = list(missing.values())
+        tips = {walked.tip for walked in judged}
+        for name, tip in sorted(self._heads.tips.items()):
+            if not missing and held.issuperset(self._verified):
+                break
+            if tip not in tips:
+                tips.add(tip)
+                others.append(self._walk(name, tip, wanted))
+                held |= self._held(others[-1])
+        for oid in self._verified:
+            is_cut = any(walked.is_cut for walked in (*judged, *others))
+            if oid not in held and not is_cut:
+                message = f"no branch contains {oid[:12]}, which was verified here"
+                raise Rewritten(11, message, hint=REWRITTEN).at(oid)
+        return others
+
+    def _say_what_is_cut(self, walked: Walked) -> None:
         if walked.unjudged:
             self._note(
-                f"whether {walked.unjudged[0][:12]} on '{name}' carries what the log says could "
-                "not be checked: its parent is not here (a shallow clone); 'git fetch --unshallow' "
-                "fetches it"
+                f"whether {walked.unjudged[0][:12]} on '{walked.name}' carries what the log says "
+                "could not be checked: its parent is not here (a shallow clone); 'git fetch "
+                "--unshallow' fetches it"
             )
-        if walked.beyond:
-            self._note(
-                f"the history of '{name}' that is here ends early (a shallow clone): "
-                f"{len(walked.beyond)} commits to be found in it may lie beyond"
-            )
-        return walked
 
-    def _verified(self, name: str) -> str | None:
-        since = self._since
-        return since.branch_tip if since is not None and since.branch == name else None
+    # -- effects that are in no place where they were looked for ---------------------------------
+
+    def _held(self, walked: Walked) -> set[str]:
+        """Return what was verified and is on this branch, as far as that is enough."""
+        of_run = set() if self._last is None or self._is_enough(walked) else {self._last}
+        return walked.held - of_run
+
+    def _is_enough(self, walked: Walked) -> bool:
+        """Answer whether an effect of the last run may be on this branch.
+
+        What the branch of that run has lost here is lost here, whatever a remote has.
+        """
+        current = self._judge.state.run.branch
+        is_here = current is not None and self._heads.is_own_branch(current)
+        return self._heads.is_own_branch(walked.name) or not is_here
+
+    def _counts(self, walked: Walked, one: Closed | None) -> bool:
+        """Answer whether it is enough that this effect is on this branch."""
+        if one is None:
+            return False
+        return one.branch != self._judge.state.run.branch or self._is_enough(walked)
+
+    def _find_beneath(self, missing: dict[str, Closed], walks: Sequence[Walked]) -> None:
+        """Take those for found that lie beneath what was verified, or beneath the log's base."""
+        for walked in walks if missing and (self._verified or self._base) else ():
+            nodes = nodes_of(self._repository.read, walked.tip, (), self._shallow)
+            for effect in nodes.keys() & missing.keys():
+                if self._counts(walked, missing[effect]):
+                    walked.found.add(effect)
+                    del missing[effect]
+
+    def _find_by_content(
+        self,
+        missing: dict[str, Closed],
+        judged: Sequence[Walked],
+        others: Sequence[Walked],
+        closed: Sequence[Closed],
+        report: Report,
+    ) -> None:
+        """Look for effects by what they change, and explain commits that pose as some.
+
+        Without `relink`, a commit that claims an event and is not on record carries nothing.
+
+        Raises:
+            Failure: check 11, for a commit that changes more than its effects, or claims what is
+                not true.
+        """
+        settings, standing = self._settings, self._standing()
+        relinker = Relinker(self._repository, closed, accept=settings.accept, by=settings.by)
+        seen = set(self._base)
+        unexplained: list[Unexplained] = []
+        for walked in (*judged, *others):
+            explained = {one.carried_by for one in report.relinked}
+            posing = {} if walked in others or not settings.relink else walked.posing
+            posing = {oid: commit for oid, commit in posing.items() if oid not in explained}
+            wanted = [one for one in missing.values() if self._counts(walked, one)]
+            if settings.relink and standing is not None and walked.tip == standing[1]:
+                # A branch that was squashed may be deleted soon, and be here still.
+                wanted = [one for one in closed if one.effect_commit not in walked.found]
+            if not wanted and not posing:
+                continue
+            history = history_of(self._repository.read, walked.tip, seen, self._shallow)
+            if not settings.relink:
+                history = [one for one in history if not speaks_of_us(one[1].payload)]
+            seen.add(walked.tip)
+            found, more = relinker(wanted, posing, walked.tip, history)
+            unexplained += more
+            for one in found:
+                missing.pop(one.effect_commit, None)
+                posing.pop(one.carried_by, None)
+                walked.found.add(one.effect_commit)
+            report.relinked += found
+            self._refuse_posing(walked, posing, unexplained)
+        left = {one.task_id for one in missing.values()}
+        for what in unexplained:
+            if not left.isdisjoint(what.tasks):
+                raise what.failure()
+        if settings.strict and not settings.relink and not report.is_recorded:
+            first = next(one for one in report.relinked if not one.is_recorded)
+            message = (
+                f"effect {first.effect_commit[:12]} of {first.task_id} is carried by "
+                f"{first.carried_by[:12]}, and the log does not say so yet"
+            )
+            raise Failure(11, message, hint=REWRITTEN).at(first.carried_by)
+
+    def _refuse_posing(
+        self, walked: Walked, posing: Collection[str], unexplained: Sequence[Unexplained]
+    ) -> None:
+        """Raise for the first commit that claims an event and carries no such effect."""
+        for what in unexplained:
+            if what.oid in posing:
+                raise what.failure()
+        for oid in posing:
+            raise walked.unfounded(oid)
+
+    def _let_go_of(self, missing: dict[str, Closed], report: Report) -> None:
+        """Leave out what an admin has given up, or gives up now."""
+        given_up = {
+            task_id: carrier
+            for carrier in self._judge.carriers.values()
+            if carrier.how == LET_GO
+            for task_id in carrier.tasks
+        }
+        for effect, one in list(missing.items()):
+            if one.task_id in given_up:
+                report.relinked.append(recorded(one, given_up[one.task_id]))
+            elif effect in self._settings.accept:
+                report.relinked += _let_go(effect, {one.task_id}, [one], self._settings.by)
+            else:
+                continue
+            missing.pop(effect)
+
+    def _refuse_lost(self, missing: dict[str, Closed], walks: Sequence[Walked]) -> None:
+        """Raise for the first effect that is on no branch; note what cannot be told here.
+
+        Raises:
+            Failure: check 11.
+        """
+        cut = next((walked for walked in walks if walked.is_cut), None)
+        if missing and cut is not None:
+            self._note(
+                f"the history of '{cut.name}' that is here ends early (a shallow clone): "
+                f"{len(missing)} commits to be found in it may lie beyond"
+            )
+            return
+        lost: list[Closed] = []
+        elsewhere: dict[str, str] = {}
+        for one in missing.values():
+            remote = self._heads.not_fetched(one.branch)
+            if remote is not None:
+                elsewhere[one.branch] = f"; 'git fetch {remote} {one.branch}' fetches it"
+            elif self._heads.is_empty:
+                elsewhere[one.branch] = ""
+            else:
+                lost.append(one)
+        if lost:
+            first = min(lost, key=lambda one: one.seq)
+            message = f"it is not on the branch '{first.branch}', nor on any other that is here"
+            raise first.locate(Failure(11, message, hint=self._ways_out(first)))
+        for branch, how in elsewhere.items():
+            self._note(
+                f"the working branch '{branch}' is not here: effects were checked in the log{how}"
+            )
+
+    def _ways_out(self, lost: Closed) -> str:
+        oid = lost.effect_commit[:12]
+        ways = [] if self._settings.relink else [REWRITTEN]
+        if lost.effect_commit in self._repository.odb:
+            ways.append(f"'git merge {oid}' brings it back")
+        accept = f"git esaa verify --relink --record --accept {oid}"
+        return "; ".join([*ways, f"an admin gives it up by '{accept}'"])
+
+    def _put_down(self, judged: Sequence[Walked], others: Sequence[Walked], report: Report) -> None:
+        """Put into the report which branches were looked at, and where effects were found."""
+        if judged:
+            first = judged[0]
+            report.branch, report.branch_commits = first.name, first.commits
+            report.branch_tip = first.tip
+        rest = [one for one in judged[1:] if one.found or one.held]
+        rest += [one for one in others if one.found or one.held]
+        report.other_tips = tuple(dict.fromkeys(one.tip for one in rest))
 
     def _first_base(self, genesis: str | None) -> tuple[str, ...]:
         """Return the commit that the log began on; no effect of it can be older."""
@@ -158,14 +373,12 @@ class BranchAudit:
 
     # -- reachable is not present ---------------------------------------------------------------
 
-    def _look_for_content(
-        self, name: str, walked: Walked, closed: Sequence[Closed], report: Report
-    ) -> None:
+    def _look_for_content(self, walked: Walked, closed: Sequence[Closed], report: Report) -> None:
         """List effects whose content is no longer at the tip; those that a merge lost are noted.
 
         From the verified point, only where a merge has come since: nothing else loses one.
         """
-        nodes, is_whole = walked.nodes, self._verified(name) is None
+        nodes, is_whole, name = walked.nodes, not self._verified, walked.name
         has_merge = any(len(node.parents) > 1 for node in nodes.values())
         if walked.is_cut or not (is_whole or has_merge or self._settings.strict):
             return
@@ -177,6 +390,7 @@ class BranchAudit:
         except (MissingObject, DamagedObject) as error:
             self._note(f"whether '{name}' holds what its effects did is open: {error.message}")
             return
+        found = [one for one in found if one not in report.gone]
         report.gone += found
         lost: dict[str, list[Gone]] = {}
         for one in found:
@@ -184,7 +398,8 @@ class BranchAudit:
                 lost.setdefault(one.by, []).append(one)
         for merge, paths in lost.items():
             if merge in self._settings.accept:
-                report.relinked += _let_go(merge, paths, closed, self._settings.by)
+                tasks = {one.task_id for one in paths}
+                report.relinked += _let_go(merge, tasks, closed, self._settings.by)
                 continue
             self._note(_lost(name, merge, paths))
 
@@ -226,13 +441,12 @@ def _lost(name: str, merge: str, paths: Sequence[Gone]) -> str:
 
 
 def _let_go(
-    merge: str, paths: Sequence[Gone], closed: Sequence[Closed], by: str | None
+    commit: str, tasks: Collection[str], closed: Sequence[Closed], by: str | None
 ) -> list[Relinked]:
-    """Return what an admin who lets a merge lose effects has to record."""
-    tasks = {one.task_id for one in paths}
+    """Return what an admin has to record who lets a merge lose effects, or gives one up."""
     effects = [one for one in closed if one.task_id in tasks]
-    carrier = Carrier(merge, tuple(one.task_id for one in effects), LET_GO, accepted_by=by)
+    carrier = Carrier(commit, tuple(one.task_id for one in effects), LET_GO, accepted_by=by)
     return [
-        Relinked(one.seq, one.task_id, one.effect_commit, merge, LET_GO, False, carrier)
+        Relinked(one.seq, one.task_id, one.effect_commit, commit, LET_GO, False, carrier)
         for one in effects
     ]

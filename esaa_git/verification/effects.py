@@ -33,8 +33,8 @@ from esaa_git.verification.changes import Image, TreeChanges, image_at
 from esaa_git.verification.failure import CORRUPTED, Failure
 
 REWRITTEN = (
-    "where the branch was rebased or squashed, run 'git esaa verify --relink' to look for its "
-    "effects by what they change"
+    "where the branch was rebased or squashed, 'git esaa verify --relink --record' looks for its "
+    "effects by what they change, and records where they are"
 )
 
 

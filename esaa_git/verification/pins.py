@@ -39,7 +39,8 @@ class Mark:
     """How far the log was verified, kept locally.
 
     `genesis` is None where the log that is here ends before it (a shallow clone); `boundary` is
-    then the commit that was trusted as it stands.
+    then the commit that was trusted as it stands. `other_tips` are those of branches beside
+    `branch` that held effects.
     """
 
     log_id: str
@@ -49,6 +50,13 @@ class Mark:
     branch: str | None = None
     branch_tip: str | None = None
     boundary: str | None = None
+    other_tips: tuple[str, ...] = ()
+
+    @property
+    def branch_tips(self) -> tuple[str, ...]:
+        """Every commit that led to effects, as far as the log was verified."""
+        first = () if self.branch_tip is None else (self.branch_tip,)
+        return tuple(dict.fromkeys((*first, *self.other_tips)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ def keep(repository: Repository, path: Path) -> Kept:
             return Kept(None)
         return Kept(None, f"'{path.name}' {found.doubt}, and counts for nothing")
     try:
-        mark = Mark(**found.value)
+        tips = tuple(found.value.get("other_tips", ()))
+        mark = Mark(**{**found.value, "other_tips": tips})
     except TypeError as error:
         raise _unreadable(path, str(error), hint) from error
     _check(path, hint, "log_id", _is_log_id(mark.log_id))
@@ -109,6 +118,7 @@ def keep(repository: Repository, path: Path) -> Kept:
     for name in ("genesis", "boundary", "branch_tip"):
         value = getattr(mark, name)
         _check(path, hint, name, value is None or is_oid(value))
+    _check(path, hint, "other_tips", all(map(is_oid, mark.other_tips)))
     _check(path, hint, "branch", mark.branch is None or isinstance(mark.branch, str))
     _check(path, hint, "genesis", (mark.genesis is None) != (mark.boundary is None))
     return Kept(mark)

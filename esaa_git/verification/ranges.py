@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,17 +11,11 @@ from dataclasses import dataclass, replace
 import pygit2
 
 from esaa_git.core import logid
-from esaa_git.ports.refs import RefStore
 from esaa_git.store.layout import Places
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.effects import Closed, EffectChecker
 from esaa_git.verification.failure import Failure
-
-_HEADS = "refs/heads/"
-
-IsHere = Callable[[str], bool]
-"""Answers whether a branch is here, by its full name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,7 @@ class Outcome:
     absent: int = 0
 
 
-_in_worker: tuple[Repository, IsHere, bool] | None = None
+_in_worker: tuple[Repository, bool, bool] | None = None
 
 CACHE_BYTES = 16 << 20
 
@@ -68,24 +62,22 @@ def bound_cache() -> None:
 
 def check_ranges(
     repository: Repository,
-    refs: RefStore,
     ranges: Iterator[Range],
     with_effects: bool,
+    is_partial: bool,
     jobs: int,
 ) -> Iterator[Outcome]:
     """Yield what checking each range found, in whatever order the worker processes end.
 
     Args:
-        refs: where branches are; worker processes are told which there are.
+        is_partial: effect commits need not be here: their branches were not fetched.
         jobs: how many processes; with one, it is this process.
     """
     if jobs == 1:
         for part in ranges:
-            yield check_range(
-                repository, lambda ref: refs.read(ref) is not None, with_effects, part
-            )
+            yield check_range(repository, with_effects, is_partial, part)
         return
-    opening = (repository.places, frozenset(refs.list(_HEADS)), with_effects)
+    opening = (repository.places, with_effects, is_partial)
     with (
         _safe_path(),
         ProcessPoolExecutor(jobs, initializer=_open_in_worker, initargs=opening) as pool,
@@ -118,12 +110,12 @@ def _safe_path() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
-def _open_in_worker(places: Places, branches: frozenset[str], with_effects: bool) -> None:
+def _open_in_worker(places: Places, with_effects: bool, is_partial: bool) -> None:
     global _in_worker  # noqa: PLW0603  # a worker process opens its repository once
     bound_cache()
     repository = GuardedRepository(places.again(), places)
     repository.ask_promisors()
-    _in_worker = (repository, branches.__contains__, with_effects)
+    _in_worker = (repository, with_effects, is_partial)
 
 
 def _check_in_worker(part: Range) -> Outcome:
@@ -132,7 +124,7 @@ def _check_in_worker(part: Range) -> Outcome:
 
 
 def check_range(
-    repository: Repository, is_here: IsHere, with_effects: bool, part: Range
+    repository: Repository, with_effects: bool, is_partial: bool, part: Range
 ) -> Outcome:
     """Hold one range against checks 2 to 10, and the effects that it names against check 11."""
     count = len(part.oids) // 20
@@ -146,7 +138,7 @@ def check_range(
         return Outcome(count, None, [], failure, sound)
     closed = [replace(one, form=None) for one in events.closed]
     absent, failures = (
-        _check_range_effects(repository, is_here, events) if with_effects else (0, ())
+        _check_range_effects(repository, events, is_partial) if with_effects else (0, ())
     )
     return Outcome(
         count,
@@ -158,23 +150,22 @@ def check_range(
 
 
 def _check_range_effects(
-    repository: Repository, is_here: IsHere, events: EventChecker
+    repository: Repository, events: EventChecker, is_partial: bool
 ) -> tuple[int, Sequence[Failure]]:
     """Check 11, on the effect commits of a range.
 
     Returns how many are not here, and need not be; and what is wrong. Effect commits that are
-    gone (with a hint) are all named, since the branch may carry them in others; of the other
+    gone (with a hint) are all named, since a branch may carry them in others; of the other
     failures the first.
     """
     checker = EffectChecker(repository.read)
     imported = logid.imported_events(events.log_id)
     is_shallow = (repository.common_dir / "shallow").exists()
-    gone = {name for name in {one.branch for one in events.closed} if not is_here(_HEADS + name)}
+    is_partial = is_partial or is_shallow
     absent = 0
     failures: list[Failure] = []
     for one in events.closed:
         if one.seq > imported:
-            is_partial = is_shallow or one.branch in gone
             try:
                 absent += not checker.check(one, is_partial=is_partial)
             except Failure as failure:

@@ -81,6 +81,7 @@ class Relinker:
         self,
         missing: Sequence[Closed],
         posing: Mapping[str, Commit],
+        tip: str,
         history: Sequence[tuple[str, Commit]],
     ) -> tuple[list[Relinked], list[Unexplained]]:
         candidates = [
@@ -88,13 +89,12 @@ class Relinker:
             for oid, commit in reversed(history)
         ]
         effects = [LoggedEffect(self._repository, one) for one in _by_seq(missing)]
-        origins = Origins(
-            self._repository, history[0][0], [one.closed.effect_commit for one in effects]
-        )
+        sought = self._closed if posing else missing
+        origins = Origins(self._repository, tip, [one.effect_commit for one in sought])
         found: list[_Match] = []
         made_of: dict[str, Carrier] = {}
         for one in candidates:
-            carrier, held = self._made_of(one, effects, origins)
+            carrier, held = self._made_of(one, effects, origins, claims=one.oid in posing)
             if carrier is not None:
                 made_of[one.oid] = carrier
                 found += [_Match(one, effect, SQUASHED) for effect in held]
@@ -169,16 +169,32 @@ class Relinker:
         return None
 
     def _made_of(
-        self, candidate: Candidate, effects: Sequence[LoggedEffect], origins: Origins
+        self,
+        candidate: Candidate,
+        effects: Sequence[LoggedEffect],
+        origins: Origins,
+        *,
+        claims: bool,
     ) -> tuple[Carrier | None, list[LoggedEffect]]:
-        """Return a squash of effects and people's commits that are at hand, and those effects."""
+        """Return a squash of effects and people's commits that are at hand, and those effects.
+
+        Args:
+            claims: it says that it carries effects, which need not be missing.
+        """
+        if len(candidate.commit.parents) != 1 or not origins:
+            return None, []
         paths = {path for effect in effects for path in effect.after}
-        if len(candidate.commit.parents) != 1 or not origins or paths.isdisjoint(candidate.changes):
+        if not claims and paths.isdisjoint(candidate.changes):
             return None, []
         origin = origins.of(candidate)
         if origin is None or not origin.people:
             return None, []  # what holds effects alone is known by its content
-        held = [one for one in effects if one.closed.effect_commit in origin.effects]
+        known = {one.closed.effect_commit: one for one in effects}
+        held = [
+            known.get(one.effect_commit) or LoggedEffect(self._repository, one)
+            for one in self._closed
+            if one.effect_commit in origin.effects
+        ]
         carrier = Carrier(
             candidate.oid,
             tuple(one.closed.task_id for one in held),
@@ -229,6 +245,10 @@ class Relinker:
                 if match is not None and match.effect.form.event_commit in events:
                     events.discard(match.effect.form.event_commit)
                     found.append(match)
+        if not said and not mine and len(candidate.commit.parents) == 1:  # a copy in other words
+            effects = (LoggedEffect(self._repository, closed) for closed in self._closed)
+            copied = ((effect, copies(effect, candidate)) for effect in effects)
+            mine = [_Match(candidate, effect, how) for effect, how in copied if how is not None]
         if not said and len(candidate.commit.parents) > 1:  # a merge of ours, under our own name
             mine = [
                 _Match(candidate, LoggedEffect(self._repository, closed), MERGED)

@@ -16,9 +16,10 @@ class Report:
 
     `sound` is the last event commit before the first offending one. `boundary` is where the log
     that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
-    `relinked` are the effects that the branch holds in other commits than their own, `foreign` the
-    commits whose claims of events are let be, each with why, `gone` what of effects is not at the
-    tip of its branch.
+    `elsewhere` are effects (branch, commit, task) on other branches than those that are judged, and
+    `other_tips` where branches beside `branch` were found to hold effects. `relinked` are the
+    effects that a branch holds in other commits than their own, `foreign` the commits whose claims
+    of events are let be, each with why, `gone` what of effects is not at the tip of its branch.
     """
 
     audit: Audit
@@ -31,11 +32,13 @@ class Report:
     branch: str | None = None
     branch_tip: str | None = None
     branch_commits: int = 0
+    other_tips: tuple[str, ...] = ()
     failed_commit: str | None = None
     sound: str | None = None
     boundary: str | None = None
     trust: str = "first-use"
     hint: str | None = None
+    elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
     relinked: list[Relinked] = field(default_factory=list)
     foreign: list[tuple[str, str]] = field(default_factory=list)
     gone: list[Gone] = field(default_factory=list)
@@ -59,4 +62,5 @@ class Report:
             self.branch,
             self.branch_tip,
             self.boundary,
+            self.other_tips,
         )

@@ -88,16 +88,28 @@ def worked(tmp_path: Path, git: Git) -> Project:
     return made
 
 
-def test_an_effect_that_was_amended_is_found_before_a_run_begins(worked: Project) -> None:
+def test_an_effect_that_was_amended_is_recorded_before_a_run_begins(worked: Project) -> None:
+    worked.git("commit", "--quiet", "--amend", "--message", "Reworded")
+    count = len(worked.chain())
+    worked.ok("run")
+    assert [one.event.action for one in worked.chain()[count:]][:2] == [
+        "orchestrator.view.mutate",
+        "run.init",
+    ]
+    assert worked.task("T-2").is_done
+
+
+def test_an_effect_that_was_amended_with_more_is_found_before_a_run_begins(
+    worked: Project,
+) -> None:
+    worked.write("src/b.txt", "b\n")
+    worked.git("add", "src/b.txt")
     worked.git("commit", "--quiet", "--amend", "--message", "Reworded")
     before = worked.refs()
     said = worked.fails(9, "run")
     assert "log and branch do not agree" in said
-    assert "'git esaa verify --relink --record'" in said
+    assert f"'git esaa verify --relink --record --accept {worked.head()[:12]}'" in said
     assert worked.refs() == before
-    worked.ok("verify", "--relink", "--record")
-    worked.ok("run")
-    assert worked.task("T-2").is_done
 
 
 def test_a_branch_that_was_set_back_is_found_before_a_run_begins(worked: Project) -> None:

@@ -102,6 +102,7 @@ def squash_with_people(project: Project, addition: str = "") -> str:
     project.git("reset", "--quiet", "--hard", base)
     commit(project, "Meanwhile", meanwhile="m = 1\n")
     project.git("merge", "--quiet", "--squash", "feature")
+    project.git("branch", "--quiet", "-D", "feature")  # the reflog of HEAD has it still
     if addition:
         project.write("src/addition.py", addition)
     return commit(project, "All of it at once")
@@ -110,16 +111,16 @@ def squash_with_people(project: Project, addition: str = "") -> str:
 def test_a_squash_with_a_persons_commit_is_known_while_that_is_at_hand(scene: Scene) -> None:
     project = scene.project
     made = squash_with_people(project)
-    person = project.head("feature")
-    caught(project, 11, arguments=("--full",))
+    caught(project, 11, arguments=("--full", "--strict"))
     report = project.esaa("verify", "--relink", "--record", "--json")
     assert report.code == 0, report
     assert {one["carried_by"] for one in report.json["relinked"]} == {made}
     last = report.json["relinked"][-1]
-    assert last["people"] == [person]
+    (person,) = last["people"]
+    assert project.git("log", "-1", "--format=%s", person) == "A person's own"
     assert last["beside"] == ["src/a.py", "src/own.py"]
     # From now on the record tells, wherever the branch went.
-    project.git("branch", "--quiet", "-D", "feature")
+    project.git("reflog", "expire", "--expire=now", "--all")
     assert report_of(fresh(scene), "--strict")["verify_status"] == "ok"
 
 
@@ -132,7 +133,6 @@ def test_a_squash_with_an_addition_is_told_from_that(scene: Scene) -> None:
 def test_a_squash_whose_branch_is_gone_lists_what_is_beside(scene: Scene) -> None:
     project = scene.project
     made = squash_with_people(project)
-    project.git("branch", "--quiet", "-D", "feature")
     project.git("reflog", "expire", "--expire=now", "--all")
     caught(project, 11, made[:12], "'src/own.py'", arguments=("--relink",))
     project.ok("verify", "--relink", "--record", "--accept", made)

@@ -771,22 +771,3 @@ def test_what_was_begun_lies_there_as_a_change_and_is_part_of_the_difference(
         ("write", "d"),
     }
     assert {one["path"] for one in after.updates} == {"gone.txt", "d/x", "d"}
-
-
-def test_all_links_and_all_names_that_cannot_be_proposed_are_told_at_once(
-    project: Path, git: Git
-) -> None:
-    repository = open_repository(project)
-    base = commit_files(project, git, {"a.txt": b"1\n"})
-    with GitWorkspaces(repository).open(base) as workspace:
-        for name in ("one", "two"):
-            (workspace.path / name).symlink_to("a.txt")
-        links = workspace.diff(1 << 20).fault
-        for name in ("one", "two"):
-            (workspace.path / name).unlink()
-            (workspace.path / f"{name}:x").write_text("x")
-        names = workspace.diff(1 << 20).fault
-    assert links is not None
-    assert links.detail["paths"] == ["one", "two"]
-    assert names is not None
-    assert names.detail["paths"] == ["one:x", "two:x"]

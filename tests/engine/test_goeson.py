@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from esaa_git.core.events import Dispatch, OutputRejected
-from esaa_git.core.rejection import RejectCode
-from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options
-from esaa_git.ports.agent import Answer
 from esaa_git.testing.answers import in_turn, result, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 
-REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
 WRITE: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "write")
 ONE_STEP = Options(steps=1)
 REFUSED = result(write("docs/a.md", "mine\n"), write("outside.txt"))
@@ -47,7 +43,6 @@ def test_the_lawful_part_of_the_last_attempt_is_begun_and_on_record() -> None:
     assert kept.proposal is not None
     first, second = dispatches(made)
     assert first.continues is None
-    assert second.subject().endswith(", from T-1-A1")
     assert second.continues is not None
     assert (second.continues.attempt_id, second.continues.commit) == (
         "T-1-A1",
@@ -89,24 +84,3 @@ def test_an_agent_that_answers_in_json_is_told_of_the_rejection_alone() -> None:
     assert made.requests[1].begun == {}
     assert "continues" not in made.view(1)
     assert "last_rejection" in made.view(1)
-
-
-def test_a_result_that_a_reviewer_sent_back_is_gone_on_from() -> None:
-    given = contracts({WRITE: ["docs/**"], REVIEW: "required"})
-    made = engine(result(write("docs/a.md", "mine\n")), given=given)
-    made.goes_on = True
-    made.apply(task())
-    made.run(ONE_STEP)
-    operator.review(made, "T-1", "bob@example.com", approve=False, reason="name the author")
-    made.run(ONE_STEP)
-    assert made.requests[1].begun.keys() == {"docs/a.md"}
-    assert made.view(1)["last_rejection"]["message"] == "name the author"
-
-
-def test_an_attempt_that_left_nothing_hides_the_one_before_from_nobody() -> None:
-    slow = Answer(b"", 0, "did not answer in time", RejectCode.AGENT_TIMEOUT)
-    made = begun()
-    made.answering[""] = in_turn(lambda request: slow, result(write("docs/a.md")))
-    made.run(ONE_STEP)
-    made.run(ONE_STEP)
-    assert made.requests[2].begun.keys() == {"docs/a.md"}

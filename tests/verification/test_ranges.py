@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from esaa_git.store.position import walk_back
-from esaa_git.store.refs import GitRefs, OverlayRefs
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verification.ranges import Outcome, check_ranges, range_of
 from tests.conftest import Git
 from tests.support.logs import make_log
 
-LOG, BRANCH = "refs/esaa/events", "refs/heads/main"
+LOG = "refs/esaa/events"
 
 
 @pytest.fixture
@@ -30,16 +30,16 @@ def without_effects(tmp_path: Path, git: Git) -> Repository:
 def test_effects_may_be_missing_where_their_branch_is(
     without_effects: Repository, jobs: int
 ) -> None:
-    refs = GitRefs(without_effects)
-    tip = str(refs.read(LOG))
+    tip = str(GitRefs(without_effects).read(LOG))
     part = range_of(None, list(walk_back(without_effects, tip)))
 
-    def checked(refs: GitRefs | OverlayRefs) -> Outcome:
-        (outcome,) = check_ranges(without_effects, refs, iter([part]), True, jobs)
+    def checked(*, is_partial: bool) -> Outcome:
+        (outcome,) = check_ranges(without_effects, iter([part]), True, is_partial, jobs)
         assert outcome.failure is None
         return outcome
 
-    assert (checked(refs).absent, list(checked(refs).effect_failures)) == (1, [])
-    fetched = checked(OverlayRefs(refs, moved={BRANCH: tip}))
+    alone = checked(is_partial=True)
+    assert (alone.absent, list(alone.effect_failures)) == (1, [])
+    fetched = checked(is_partial=False)
     assert fetched.absent == 0
     assert [failure.check for failure in fetched.effect_failures] == [11]

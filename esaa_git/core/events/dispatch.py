@@ -90,5 +90,4 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     def subject(self) -> str:
         if self.review is not None:
             return f"{self.review.approval_id} of {self.attempt_id}: {self.agent} reviews"
-        begun = "" if self.continues is None else f", from {self.continues.attempt_id}"
-        return f"{self.attempt_id}: {self.agent} by {self.adapter}{begun}"
+        return f"{self.attempt_id}: {self.agent} by {self.adapter}"
