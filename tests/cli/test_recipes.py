@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -74,6 +75,33 @@ def kept(project: Project) -> int:
     return len(list((project.path / ".git/esaa/setups").glob("*/about.json")))
 
 
+def test_a_setup_that_cannot_work_stops_the_run_and_spends_nothing(
+    tmp_path: Path, git: Git
+) -> None:
+    script = "#!/bin/sh\necho no such package\nexit 7\n"
+    given = {"setup": [{"run": ["./fetch.sh"], "provides": ["packages"]}]}
+    project = project_of(tmp_path / "p", git, given, "touch done", {"fetch.sh": script})
+    (project.path / "fetch.sh").chmod(0o755)
+    project.commit("An executable")
+    project.ok("allow", "--revoke")
+    refused = project.fails(12, "run")
+    assert "./fetch.sh" in refused
+    project.agree()
+    project.ok("plan", "apply")
+    (pinned,) = (
+        pin for pin in project.payloads("run.init")[0]["programs"] if "/" not in pin["path"]
+    )
+    assert (pinned["path"], pinned["mode"]) == ("fetch.sh", "100755")
+    said = project.fails(11, "run")
+    assert said.splitlines()[:2] == [
+        "error: the setup of kind 'impl' failed at './fetch.sh'",
+        "caused by: it left with exit status 7: no such package",
+    ]
+    assert (project.task("T-1").state, project.task("T-1").attempts_used) == ("todo", 0)
+    listed = project.ok("agent", "list")
+    assert "granted by editor: start ./fetch.sh" in listed
+
+
 def test_venv_and_pip(tmp_path: Path, git: Git) -> None:
     given = recipe("venv and pip")
     wheels = tmp_path / "wheels"
@@ -99,6 +127,10 @@ def test_venv_and_pip(tmp_path: Path, git: Git) -> None:
     assert project.git("show", "HEAD:src/said.txt") == "hello 1.0"
     assert kept(project) == 1
     assert project.git("ls-tree", "-r", "--name-only", "HEAD", ".venv") == ""
+    (about,) = (project.path / ".git/esaa/setups").glob("*/about.json")
+    os.utime(about, (0, 0))
+    assert "removed a kept setup of " in project.ok("maintain")
+    assert kept(project) == 0
     project.check()
 
 
