@@ -241,7 +241,7 @@ def _signing_key_of_git(project: Project) -> _Key | None:
 
 
 def _new_key(label: str, comment: str) -> _Key:
-    from esaa_git.app.keys import key_folder
+    from esaa_git.app.signing import key_folder
     from esaa_git.trust.keys import create_key
 
     place = key_folder() / f"{re.sub('[^A-Za-z0-9._@-]', '-', label)}-{secrets.token_hex(4)}"

@@ -16,8 +16,7 @@ from esaa_git.app.roadmap import (
     write_keyring,
 )
 from esaa_git.core.events.spec import PEOPLE, SERVICES, is_person
-from esaa_git.errors import ConfigurationError, EsaaError, RepositoryError, UsageError
-from esaa_git.folders import config_folder
+from esaa_git.errors import EsaaError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
@@ -31,21 +30,6 @@ SETTINGS: Final = {
     "esaa.approverKey": None,
 }
 """The settings that name a key, and the one that tells its format."""
-
-
-def key_folder() -> Path:
-    """Return where keys are made: the user's own configuration, and no repository.
-
-    Raises:
-        ConfigurationError: if this user has none.
-    """
-    folder = config_folder()
-    if folder is None:
-        raise ConfigurationError(
-            "there is no folder of yours to keep a key in",
-            hint="set HOME, or XDG_CONFIG_HOME, or name a key that you have: --key PATH",
-        )
-    return folder / "keys"
 
 
 # -- list -------------------------------------------------------------------------------------
@@ -201,6 +185,7 @@ def create(
         roles: what it will be for: they name the file and the comment.
         out: where its private half goes; beside it, the public one.
     """
+    from esaa_git.app.signing import key_folder
     from esaa_git.trust.keys import create_key
 
     label = "-".join(dict.fromkeys(roles)) or "key"

@@ -269,7 +269,16 @@ class Project:
 
     @property
     def _persons_key(self) -> str | None:
-        return self.sign_with or self.repository.setting("esaa.approverKey")
+        return self.sign_with or self.repository.setting("esaa.approverKey") or self._key_made_here
+
+    @cached_property
+    def _key_made_here(self) -> str | None:
+        """The person's key with which a log can begin where the orchestrator's alone is named."""
+        if self.repository.setting("esaa.signingKey") is None or has_log(self):
+            return None
+        from esaa_git.app.signing import made_here
+
+        return made_here(self.repository)
 
     def _person(self) -> Signer:
         from esaa_git.app.signing import person

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esaa_git.app.keys import Admin, admins_of, editable_keyring, key_folder, owner_here
+from esaa_git.app.keys import Admin, admins_of, editable_keyring, owner_here
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.roadmap import check_usable, write_keyring
 from esaa_git.errors import (
@@ -135,7 +135,7 @@ def complete_rotation(project: Project, rotation: Rotation) -> bool:
 
 def _new_key(project: Project, new: str | None, old: Signer) -> tuple[KeySpec, PublicKey]:
     """Return the key that follows, which has to be able to sign: given, begun before, or made."""
-    from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured
+    from esaa_git.app.signing import NEXT_FORMAT, NEXT_KEY, configured, key_folder
     from esaa_git.trust.keys import create_key, load_signer
     from esaa_git.trust.publickey import key_spec
     from esaa_git.trust.publickey import public_half as public_half_of

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from esaa_git.app.roadmap import read_contracts, read_keyring
-from esaa_git.errors import KeyUnavailable, NotAKey, RepositoryError, UsageError
+from esaa_git.core.events.spec import ADMIN
+from esaa_git.errors import (
+    ConfigurationError,
+    EsaaError,
+    KeyUnavailable,
+    NotAKey,
+    RepositoryError,
+    UsageError,
+)
+from esaa_git.folders import config_folder
 from esaa_git.store.repository import Repository
 from esaa_git.trust.keyring import Keyring
 from esaa_git.trust.keys import SIGNERS, load_signer
@@ -16,6 +26,21 @@ from esaa_git.verification.keyhistory import keyring_in_force
 
 NEXT_KEY: Final = "esaa.nextSigningKey"
 NEXT_FORMAT: Final = "esaa.nextKeyFormat"
+
+
+def key_folder() -> Path:
+    """Return where keys are made: the user's own configuration, and no repository.
+
+    Raises:
+        ConfigurationError: if this user has none.
+    """
+    folder = config_folder()
+    if folder is None:
+        raise ConfigurationError(
+            "there is no folder of yours to keep a key in",
+            hint="set HOME, or XDG_CONFIG_HOME, or name a key that you have: --key PATH",
+        )
+    return folder / "keys"
 
 
 def configured(repository: Repository, name: str, format_name: str | None) -> KeySpec | None:
@@ -120,6 +145,27 @@ def person(repository: Repository, given: str) -> Signer:
             else "name a private key file, the .pub file of a key in ssh-agent, or the "
             "fingerprint of an OpenPGP key",
         ) from error
+
+
+def made_here(repository: Repository) -> str | None:
+    """Return the key that `git esaa init` made for the person who works here, in another clone.
+
+    The contracts on disk name it for this very person, as git names them, and as an admin's.
+    """
+    try:
+        folder = key_folder()
+        keyring, who = Keyring.of(read_contracts(repository)), repository.person()
+    except EsaaError:
+        # Contracts or a name that cannot be read are told by the command that needs them.
+        return None
+    for public in sorted(folder.glob("*.pub")) if folder.is_dir() else ():
+        try:
+            fingerprint = public_half(KeySpec("ssh", str(public))).fingerprint
+        except EsaaError:
+            continue
+        if keyring.person_of(fingerprint) == who and ADMIN in keyring.roles_of(fingerprint):
+            return str(public.with_suffix(""))
+    return None
 
 
 def _roles(repository: Repository, given: str) -> list[str]:

@@ -7,6 +7,7 @@ code of its own kind, and a record that is as it was; never with a traceback.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from tests.conftest import Git
-from tests.support.logs import PERSON
+from tests.support.logs import PERSON, PERSONS_SEED, write_key
 from tests.support.project import (
     Clock,
     Document,
@@ -728,6 +729,20 @@ def test_no_key_is_configured(make: Make, command: list[str]) -> None:
     message = refused(project, KEY, *command)
     assert "no signing key is configured" in message
     assert "git esaa init" in message
+
+
+def test_a_clone_with_the_orchestrators_key_begins_a_log_with_the_key_that_init_made(
+    make: Make,
+) -> None:
+    project = make()
+    project.git("config", "--unset", "esaa.approverKey")
+    people = Path(os.environ["XDG_CONFIG_HOME"]) / "git-esaa" / "keys"
+    # A key that is none, and one that the contracts do not name, come before it.
+    for name, seed in (("stranger", b"s" * 32), ("you@example.com-0", PERSONS_SEED)):
+        (people / f"{name}.pub").write_text(write_key(people / name, seed) + "\n")
+    (people / "none.pub").write_text("none\n")
+    project.ok("plan", "apply")
+    assert project.chain()[0].event.actor == PERSON
 
 
 def test_the_key_file_is_gone(applied: Project) -> None:
