@@ -232,7 +232,7 @@ def test_a_run_tells_its_observer_and_returns_what_came_of_it(
     assert before.would_dispatch == [forecast.WouldAsk("T-1", "Do T-1", "agent-x")]
     app.observer = heard = Notes()
     run.start(app, actor=ALICE)
-    assert heard.lines == ["RUN-0001 started with 2 new tasks"]
+    assert heard.lines == ["RUN-0001 started on 'main' with 2 new tasks"]
     told = Told()
     found = run.work_through(app, run.Options(), observer=told)
     assert told.lines == [

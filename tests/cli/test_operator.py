@@ -307,13 +307,15 @@ def test_the_plan_is_compared_then_applied(make: Make) -> None:
     project = make()
     assert "+ T-1  impl  Do T-1" in project.ok("plan", "diff")
     assert project.tip() is None
-    assert project.ok("plan", "apply") == "RUN-0001 started: 2 tasks created, 0 amended\n"
+    assert project.ok("plan", "apply") == (
+        "RUN-0001 started on 'main': 2 tasks created, 0 amended\n"
+    )
     assert "0 to create, 0 to amend, 2 unchanged" in project.ok("plan", "diff")
     project.plan(task("T-1", title="Do it better"), task("T-2", depends_on=["T-1"]), task("T-3"))
     said = project.ok("plan", "diff")
     assert "+ T-3" in said
     assert "title: Do T-1 → Do it better" in said
-    assert project.ok("plan", "apply") == "RUN-0001: 1 tasks created, 1 amended\n"
+    assert project.ok("plan", "apply") == "RUN-0001 on 'main': 1 tasks created, 1 amended\n"
     assert project.task("T-1").title == "Do it better"
     project.check()
 
