@@ -127,6 +127,7 @@ def test_venv_and_pip(tmp_path: Path, git: Git) -> None:
     assert project.git("show", "HEAD:src/said.txt") == "hello 1.0"
     assert kept(project) == 1
     assert project.git("ls-tree", "-r", "--name-only", "HEAD", ".venv") == ""
+    assert "ok    module" in project.ok("check", "T-1")
     (about,) = (project.path / ".git/esaa/setups").glob("*/about.json")
     os.utime(about, (0, 0))
     assert "removed a kept setup of " in project.ok("maintain")
