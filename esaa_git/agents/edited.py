@@ -13,8 +13,10 @@ from esaa_git import beneath
 from esaa_git.agents.adapter import Limit
 from esaa_git.agents.environments import Environments, SetUpWorkspace
 from esaa_git.agents.kept import Kept
-from esaa_git.agents.programs import ProgramAgent
+from esaa_git.agents.pinned import version_of
+from esaa_git.agents.programs import ProgramAgent, environment
 from esaa_git.agents.prompts import render
+from esaa_git.agents.unfit import fails, suspect
 from esaa_git.core import canonical
 from esaa_git.core.rejection import RejectCode
 from esaa_git.ports.agent import Answer, Request, Workspace
@@ -83,9 +85,28 @@ class EditingAgent(ProgramAgent, Generic[Work]):
         )
 
     def _require_program(self) -> None:
-        """Raise AgentError if the program is missing, or one of a setup."""
+        """Raise AgentError if the program is missing, is known to fail here, or one of a setup."""
         super()._require_program()
+        self._require_fit()
         self._environments.ready(self._entry.setups)
+
+    def _require_fit(self) -> None:
+        """Raise AgentError where this version of the program is known to fail as it is confined."""
+        one = suspect(self._words(), self.sandbox)
+        if one is None:
+            return
+        version = self.version()
+        if fails(one, version):
+            raise self._error(
+                f"{version} does not work with --sandbox {one.level}",
+                one.why,
+                "run it with '--sandbox bubblewrap'",
+            )
+
+    def version(self) -> str | None:
+        """Return what the program says of its version; None where it says nothing."""
+        env = environment(self.name, (), home=Path(), tmp=Path(), ours={})
+        return version_of(self.program(), self.sandbox, env, self.own_places())
 
     @abstractmethod
     def _work(

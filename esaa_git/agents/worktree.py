@@ -20,13 +20,11 @@ from esaa_git.agents.asking import asks_of_command, asks_of_program
 from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed, read_file
 from esaa_git.agents.environments import SetUpWorkspace, started
 from esaa_git.agents.lastwords import away, last_line, last_lines, late
-from esaa_git.agents.pinned import version_of
 from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.presets.preset import Preset, Report, ToolOutput
 from esaa_git.agents.programs import (
     WHERE,
     check_names,
-    environment,
     find_program,
     over_limit,
     place_of,
@@ -147,9 +145,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         preset = self.preset
         if preset is None or found.program_sha256 is not None:
             return replace(found, provider=None if preset is None else self._provider(preset))
-        env = environment(self.name, (), home=Path(), tmp=Path(), ours={})
-        version = version_of(self.program(), self.sandbox, env, self.own_places())
-        return Ran(program_version=version, provider=self._provider(preset))
+        return Ran(program_version=self.version(), provider=self._provider(preset))
 
     def _provider(self, preset: Preset) -> str | None:
         return preset.provider or provider_of_model(self.model)

@@ -695,6 +695,31 @@ def test_a_tool_that_works_in_one_confinement_only_gets_that_where_any_will_do(
     assert claude().sandbox == "none"
 
 
+@pytest.mark.parametrize(
+    ("said", "is_refused"),
+    [("2.1.328 (Claude Code)", True), ("10.0.0", True), ("2.1.197", False), ("soon", False)],
+)
+def test_a_version_known_to_fail_in_the_confinement_is_refused_before_it_is_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: str, is_refused: bool
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "s3cret")
+    try:
+        world.sandbox = confinement.choose("landlock")
+    except AgentError as error:
+        pytest.skip(f"{error.message}: {error.cause}")
+    program = world.tool("claude", f"print({said!r})")
+    given: dict[str, Any] = {"program": program, "env": ["ANTHROPIC_API_KEY"], "hosts": []}
+    agent = world.agent(preset="claude-code", **given)
+    if not is_refused:
+        agent.ready()
+        return
+    with pytest.raises(AgentError) as caught:
+        agent.ready()
+    assert caught.value.message == f"agent 'coder': {said} does not work with --sandbox landlock"
+    assert "sandlock 0.9" in str(caught.value.cause)
+    assert caught.value.hint == "run it with '--sandbox bubblewrap'"
+
+
 def test_a_preset_whose_tool_is_missing_says_how_to_install_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
