@@ -50,11 +50,14 @@ def config_folder() -> Path | None:
 
 
 @contextmanager
-def throwaway_folder(name: str) -> Iterator[Path]:
+def throwaway_folder(name: str, again: str = "") -> Iterator[Path]:
     """Make a new folder `esaa-<name>-…` of mode 0700 below TMPDIR, and remove it in the end.
 
     Its path holds no symlink. It is locked (flock(2)) as long as its process lives, so that those
     of a process that was killed are told from others; they are removed here as well.
+
+    Args:
+        again: the path of an earlier one of that name, which is taken if it is free.
 
     Raises:
         AgentError: if it cannot be made; if TMPDIR names what is no folder to write into, where
@@ -62,7 +65,8 @@ def throwaway_folder(name: str) -> Iterator[Path]:
     """
     _require_named()
     try:
-        top = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{name}-")).resolve()
+        prefix = f"{_PREFIX}{name}-"
+        top = _made_again(Path(again), prefix) or Path(tempfile.mkdtemp(prefix=prefix)).resolve()
         lock = os.open(top, _FOLDER)
     except OSError as error:
         raise no_room("make a temporary folder", error) from error
@@ -73,6 +77,17 @@ def throwaway_folder(name: str) -> Iterator[Path]:
     finally:
         os.close(lock)
         remove_folder(top)
+
+
+def _made_again(top: Path, prefix: str) -> Path | None:
+    """Return a folder that was made at the place of an earlier one, None if that is not free."""
+    if top.parent != Path(tempfile.gettempdir()).resolve() or not top.name.startswith(prefix):
+        return None
+    try:
+        top.mkdir(mode=0o700)
+    except OSError:
+        return None
+    return top
 
 
 def require_room() -> None:

@@ -44,6 +44,7 @@ class AdapterContext:
         programs: the pinned programs; None where the log says nothing of programs.
         in_tree: answers whether an absolute path is a file of the checkout that git tracks.
         kept: the folder in which what setups provide is kept; None keeps nothing.
+        sessions: the folder in which agents' own sessions are kept; None keeps nothing.
     """
 
     root: Path | None
@@ -57,6 +58,7 @@ class AdapterContext:
     programs: Programs | None = None
     in_tree: Callable[[str], bool] = _nothing
     kept: Path | None = None
+    sessions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -16,6 +16,7 @@ from esaa_git.agents.kept import Kept
 from esaa_git.agents.pinned import version_of
 from esaa_git.agents.programs import ProgramAgent, environment
 from esaa_git.agents.prompts import render
+from esaa_git.agents.sessions import Sessions, Told
 from esaa_git.agents.unfit import fails, suspect
 from esaa_git.core import canonical
 from esaa_git.core.rejection import RejectCode
@@ -44,10 +45,20 @@ class EditingAgent(ProgramAgent, Generic[Work]):
     Its settings may hold `template`. A kind of it says how it is asked (`_work`), and what it
     amounts to when all its processes have ended (`_judged`).
 
-    It goes on from the files of its last attempt, where the request brings them.
+    It goes on from the files of its last attempt, where the request brings them, and in its own
+    session, where it has any (`_session_places`).
     """
 
     goes_on: Final = True
+
+    @property
+    def _session_places(self) -> Sequence[str] | None:
+        """Where in its home its sessions lie, none for all of it; None where it has no sessions."""
+        return None
+
+    def _told(self, work: Work, session: str | None) -> Told | None:
+        """Return what came of its session, which may have gone on in one."""
+        return None
 
     def prepare(self, request: Request) -> Request:
         """Return the request with the prompt that its template makes of the view.
@@ -63,13 +74,26 @@ class EditingAgent(ProgramAgent, Generic[Work]):
         self, request: Request, allowed: Limit, until: float, pause: Callable[[], None]
     ) -> Answer:
         setups, base, changes = self._entry.setups, request.base, request.changes
-        opened = self._environments.open(setups, base, changes, pause, request.begun)
+        places = self._session_places
+        folder = None if places is None else self._context.sessions
+        sessions = Sessions(folder, self._entry, {NOTE})
+        last = sessions.last(request)
+        opened = self._environments.open(setups, base, changes, pause, request.begun, last.top)
         with opened as workspace:
+            session = sessions.lay(last, request, workspace, pause)
             started = time.monotonic()
-            work = self._work(request, workspace, allowed, until, pause)
+            work = self._work(request, workspace, allowed, until, pause, session.id)
             latency_ms = int((time.monotonic() - started) * 1000)
             answer = self._judged(request, workspace, allowed, work)
-        return replace(answer, latency_ms=latency_ms)
+            told = self._told(work, session.id)
+            notes = session.begun(told)
+            if answer.unavailable is None:
+                # What a tool failed in, it might fail in for ever.
+                good = None if answer.code == RejectCode.AGENT_FAILED else told
+                kept = sessions.keep(good, request, workspace, places or (), answer.usage, pause)
+                notes = (*notes, *kept)
+        usage = session.since(answer.usage, told)
+        return replace(answer, latency_ms=latency_ms, usage=usage, notes=notes)
 
     @property
     def _environments(self) -> Environments:
@@ -116,8 +140,13 @@ class EditingAgent(ProgramAgent, Generic[Work]):
         allowed: Limit,
         until: float,
         pause: Callable[[], None],
+        session: str | None,
     ) -> Work:
-        """Have the checkout edited, and return what came of it."""
+        """Have the checkout edited, and return what came of it.
+
+        Args:
+            session: the id of the one to go on in; its files lie in the home.
+        """
 
     @abstractmethod
     def _judged(self, request: Request, workspace: Workspace, allowed: Limit, work: Work) -> Answer:

@@ -84,6 +84,7 @@ class SetUpWorkspace:
         variables: what is set for whoever works in it.
     """
 
+    top: Path
     path: Path
     home: Path
     tmp: Path
@@ -142,11 +143,12 @@ class Environments:
         changes: Changes,
         pause: Callable[[], None],
         begun: Changes | None = None,
+        again: str = "",
     ) -> Iterator[SetUpWorkspace]:
         """Lay out a commit with these changes and what its setups provide; remove it in the end.
 
         Args:
-            begun: as `Workspaces.open` has it. No setup goes by it.
+            begun, again: as `Workspaces.open` has them. No setup goes by what is begun.
 
         Raises:
             SetupFailed: if a command fails.
@@ -156,14 +158,16 @@ class Environments:
         self.ready(setups)
         for setup in setups:
             self._look(setup, base, changes)
-        with self.workspaces.open(base, changes, begun) as inner:
+        with self.workspaces.open(base, changes, begun, again) as inner:
             for setup in setups:
                 with self._entry(setup, base, changes, pause) as entry:
                     _lay(setup, entry, inner, pause)
             inner.hide([path for setup in setups for path in setup.provides])
             readable = (*inner.readable, *_read_places(setups, inner))
             variables = _variables(setups, inner.path)
-            yield SetUpWorkspace(inner.path, inner.home, inner.tmp, readable, variables, inner)
+            yield SetUpWorkspace(
+                inner.top, inner.path, inner.home, inner.tmp, readable, variables, inner
+            )
 
     def _look(self, setup: Setup, base: str, changes: Changes) -> None:
         """Refuse a tree that holds itself what a setup provides."""

@@ -24,9 +24,23 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-MOST_BYTES: Final = 4 << 30
-MOST_FILES: Final = 1_000_000
-"""What is copied at most at one time."""
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is copied at one time at most.
+
+    Attributes:
+        links: symbolic links are copied, as links; otherwise they are refused.
+        left_out: paths that are not looked at.
+    """
+
+    bytes: int = 4 << 30
+    files: int = 1_000_000
+    links: bool = True
+    left_out: Set[str] = frozenset()
+
+
+WHOLE: Final = Bound()
 
 
 class CannotMove(Exception):
@@ -43,28 +57,35 @@ class Moved:
 
 
 def take(
-    source: Path, path: str, target: Path, place: bytes, pause: Callable[[], None], moved: Moved
+    source: Path,
+    path: str,
+    target: Path,
+    place: bytes | None,
+    pause: Callable[[], None],
+    moved: Moved,
+    bound: Bound = WHOLE,
 ) -> None:
     """Copy what stands at a path of a checkout, and note what in it names a place.
 
     Args:
         source, target: the tops of both.
         path: relative to both, through no link.
-        place: where the source lies.
+        place: where the source lies; None where nobody asks what names it.
         moved: is counted on.
 
     Raises:
         CannotMove: for what is no file, folder or link, too much, or not there.
         OSError: if it cannot be written.
     """
-    _Copy(pause, moved, lambda mode: mode & 0o555, searched=place).run(source, path, target)
+    copy = _Copy(pause, moved, lambda mode: mode & 0o555, searched=place, bound=bound)
+    copy.run(source, path, target)
 
 
 def put(
     source: Path,
     path: str,
     target: Path,
-    change: tuple[bytes, bytes],
+    change: tuple[bytes, bytes] | None,
     placed: Set[str],
     pause: Callable[[], None],
 ) -> None:
@@ -88,6 +109,7 @@ class _Copy:
         searched: bytes | None = None,
         change: tuple[bytes, bytes] | None = None,
         placed: Set[str] = frozenset(),
+        bound: Bound = WHOLE,
     ) -> None:
         self._pause = pause
         self._moved = moved
@@ -95,6 +117,7 @@ class _Copy:
         self._searched = searched
         self._change = change
         self._placed = placed
+        self._bound = bound
 
     def run(self, source: Path, path: str, target: Path) -> None:
         *above, name = path.split("/")
@@ -120,22 +143,25 @@ class _Copy:
 
     def _copy(self, source: int, target: int, name: str, path: str) -> None:
         self._pause()
+        if path in self._bound.left_out:
+            return
         try:
             status = os.stat(name, dir_fd=source, follow_symlinks=False)
         except FileNotFoundError as error:
             raise CannotMove(f"'{path}' is not there") from error
         self._moved.files += 1
-        if self._moved.files > MOST_FILES:
-            raise CannotMove(f"there are more than {MOST_FILES} files and folders")
+        if self._moved.files > self._bound.files:
+            raise CannotMove(f"there are more than {self._bound.files} files and folders")
         try:
             if stat.S_ISDIR(status.st_mode):
                 self._folder(source, target, name, path, status)
-            elif stat.S_ISLNK(status.st_mode):
+            elif stat.S_ISLNK(status.st_mode) and self._bound.links:
                 self._link(source, target, name, path)
             elif stat.S_ISREG(status.st_mode):
                 self._file(source, target, name, path, status)
             else:
-                raise CannotMove(f"'{path}' is no file, folder or link")
+                either = "file, folder or link" if self._bound.links else "file or folder"
+                raise CannotMove(f"'{path}' is no {either}")
         except FileExistsError as error:
             raise CannotMove(f"'{path}' stands there already") from error
 
@@ -167,8 +193,8 @@ class _Copy:
 
     def _file(self, source: int, target: int, name: str, path: str, status: os.stat_result) -> None:
         self._moved.bytes += status.st_size
-        if self._moved.bytes > MOST_BYTES:
-            raise CannotMove(f"there are more than {MOST_BYTES} bytes")
+        if self._moved.bytes > self._bound.bytes:
+            raise CannotMove(f"there are more than {self._bound.bytes} bytes")
         with (
             os.fdopen(os.open(name, _READ, dir_fd=source), "rb") as read,
             os.fdopen(os.open(name, _WRITE, 0o600, dir_fd=target), "wb") as written,

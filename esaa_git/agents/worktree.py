@@ -30,6 +30,7 @@ from esaa_git.agents.programs import (
     place_of,
 )
 from esaa_git.agents.providers import provider_of_model
+from esaa_git.agents.sessions import Told
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import AgentEntry
@@ -49,6 +50,8 @@ PROMPT_FILE: Final = "prompt.md"
 
 MAX_REPORT_BYTES: Final = 32 << 20
 """How much is read of what a program prints: a stream of events holds every file it looked at."""
+
+TOKENS: Final = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 _MOST_TOLD: Final = 500
 
@@ -157,6 +160,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         allowed: Limit,
         until: float,
         pause: Callable[[], None],
+        session: str | None,
     ) -> Outcome:
         settings, preset, home = self._settings, self.preset, workspace.home
         prompt = home / PROMPT_FILE
@@ -166,7 +170,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         if preset is None:
             arguments = []
         else:
-            arguments = preset.arguments(self.model, settings.get("arguments", ()), home)
+            arguments = preset.arguments(self.model, settings.get("arguments", ()), home, session)
             ours = preset.environment(home)
             body = request.sent if preset.takes_stdin else b""
             for name, text in preset.files.items():
@@ -188,6 +192,18 @@ class WorktreeAgent(EditingAgent[Outcome]):
                 )
         except confinement.NotStarted as error:
             raise self._not_started(self._words()[0], error) from error
+
+    @property
+    def _session_places(self) -> Sequence[str] | None:
+        tools = None if self.preset is None else self.preset.session
+        return None if tools is None else tools.places
+
+    def _told(self, work: Outcome, session: str | None) -> Told | None:
+        tools = None if self.preset is None else self.preset.session
+        named = None if tools is None else tools.told(work.output)
+        if tools is None or named is None:
+            return None
+        return Told(named, session is not None, TOKENS if tools.counts_on else ())
 
     def _judged(
         self, request: Request, workspace: Workspace, allowed: Limit, work: Outcome

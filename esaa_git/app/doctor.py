@@ -14,6 +14,7 @@ from esaa_git.app.observer import Notes
 from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.project import KEPT, Project, has_log
 from esaa_git.app.roadmap import check_contracts, read_contracts, read_plan
+from esaa_git.app.sessions import forget_sessions
 from esaa_git.errors import EsaaError, NoLog, RepositoryError
 from esaa_git.store.durability import UNSAFE_NONE
 
@@ -43,7 +44,7 @@ def examine(project: Project, *, repair: bool = False) -> list[Finding]:
 
 
 def maintain(project: Project) -> Maintained | None:
-    """Pack the log's objects, and let go of setups that nobody uses.
+    """Pack the log's objects, and let go of setups and sessions that nobody uses.
 
     Return what was done, or None where another process is at it.
 
@@ -58,7 +59,7 @@ def maintain(project: Project) -> Maintained | None:
     repository = project.repository
     forget(repository)
     done = pack(repository)
-    tidied = Kept(repository.esaa_dir / KEPT).tidy()
+    tidied = [*Kept(repository.esaa_dir / KEPT).tidy(), *forget_sessions(project)]
     return None if done is None else replace(done, leftovers=(*done.leftovers, *tidied))
 
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 KEPT = "setups"
 """The folder beside the log in which what setups provide is kept."""
 
+SESSIONS = "sessions"
+"""The folder beside the log in which agents' own sessions are kept, one a task."""
+
 
 class SystemClock:
     """The machine's time, and its chance."""
@@ -318,6 +321,7 @@ class Project:
             programs=contracts.programs,
             in_tree=repository.tracks,
             kept=repository.esaa_dir / KEPT,
+            sessions=repository.esaa_dir / SESSIONS,
         )
         made = make_agent(entry, context)
         return AgreedAgent(made, entry, contracts.programs, consent or self.consent)

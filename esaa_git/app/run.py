@@ -16,6 +16,7 @@ from esaa_git.app.pinning import wanted_contracts
 from esaa_git.app.plan import note_edited_contracts, starter
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import plan_order, read_plan
+from esaa_git.app.sessions import forget_sessions
 from esaa_git.app.sync import share, take_shared
 from esaa_git.app.work import Outcome, outcome_of
 from esaa_git.engine.options import MAX_WAIT_SECONDS, Options, Stop
@@ -193,6 +194,7 @@ def work_through(
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:
         project.observer = before
+    forget_sessions(project)
     state, _ = project.log.load()
     audit = report.audit
     return RunReport(

@@ -86,18 +86,19 @@ class GitWorkspaces:
         base: str,
         changes: Mapping[str, FileEntry | None] | None = None,
         begun: Mapping[str, FileEntry | None] | None = None,
+        again: str = "",
     ) -> Iterator[GitWorkspace]:
         """Lay out a commit, with these paths changed, and remove it in the end.
 
         What is `begun` lies there as if it had been changed since: `diff` finds it, and so does
-        git in the checkout.
+        git in the checkout. All of it lies where an earlier one lay (`again`), if that is free.
 
         Raises:
             AgentError: if it cannot be laid out.
         """
         objects = object_folders(self._repository)
         settings = text_settings(self._repository)
-        with throwaway_folder("checkout") as top:
+        with throwaway_folder("checkout", again) as top:
             try:
                 commit = decode_commit(self._repository.read(base)[1])
                 tree = commit.tree
@@ -145,6 +146,7 @@ class GitWorkspace:
         manifest: Manifest,
         conversions: Callable[[Sequence[str]], Mapping[str, Conversion]],
     ) -> None:
+        self.top = top
         self.path = top / "checkout"
         self.home = top / "home"
         self.tmp = top / "tmp"

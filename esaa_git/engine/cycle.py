@@ -281,7 +281,7 @@ class _Decider:
     def _came_in_time(self, work: Work, value: Found) -> bool:
         """Admit what ended by itself after all, so that nothing is lost that was paid for."""
         try:
-            return self._admit(work, work.take(value)) is None
+            return self._admit(work, work.take(self._engine, value)) is None
         except EsaaError:
             return False
 
@@ -305,7 +305,7 @@ class _Decider:
         if self._stands_down(work, ended.value):
             return
         try:
-            unproven = self._admit(work, work.take(ended.value))
+            unproven = self._admit(work, work.take(self._engine, ended.value))
         except ConflictError as error:
             self._put_back(work, ended, error)
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
@@ -18,7 +19,7 @@ from esaa_git.core.state import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.errors import CorruptedError
-from esaa_git.ports.agent import AgentAdapter, may_go_on
+from esaa_git.ports.agent import AgentAdapter, SessionUse, may_go_on
 from esaa_git.ports.files import FileEntry, NotAFile
 
 
@@ -38,17 +39,39 @@ class Anew:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What an attempt begins with: files of an earlier one, and which session of its tool."""
+
+    files: GoesOn | None = None
+    session: SessionUse = "none"
+
+
+NOTHING: Final = Begun()
+
+
 def begun(
     engine: Engine, contracts: Contracts, task: Task, base: str, adapter: AgentAdapter
-) -> GoesOn | None:
-    """Return what an attempt of this agent goes on from; a person is told where it begins anew."""
+) -> Begun:
+    """Return what an attempt of this agent goes on from; a person is told where it begins anew.
+
+    A session whose files are not at hand would go on from what is not there: it begins anew, too.
+    """
     if not may_go_on(adapter):
-        return None
+        return NOTHING
     found = goes_on(engine, contracts, task, base)
+    session = _session(contracts, task)
     if isinstance(found, Anew):
         engine.say(f"note: {task.task_id} begins anew: {found.reason}")
-        return None
-    return found
+        return Begun(None, "none" if session == "none" else "new")
+    return Begun(found, session)
+
+
+def _session(contracts: Contracts, task: Task) -> SessionUse:
+    is_anew = contracts.agent.kind(task.kind).retry == "anew"
+    if is_anew or not contracts.storage.keep_rejected:
+        return "none"
+    return "new" if task.rejection is None else "last"
 
 
 def goes_on(engine: Engine, contracts: Contracts, task: Task, base: str) -> GoesOn | Anew | None:

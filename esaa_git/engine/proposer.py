@@ -101,7 +101,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     attempt = task.attempt
     opened, recorded = _recorded(engine, attempt.attempt_id)
     before = engine.log.state_at(opened)
-    files = begun(engine, contracts, before.tasks[task.task_id], attempt.base, adapter)
+    start = begun(engine, contracts, before.tasks[task.task_id], attempt.base, adapter)
     again = adapter.prepare(
         request_for(
             engine,
@@ -111,7 +111,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
             attempt,
             adapter.name,
             has_checkout=adapter.has_checkout,
-            begun=files,
+            begun=start,
         )
     )
     if digest(again.sent) == recorded:
@@ -176,13 +176,13 @@ def _recorded_dispatch(
     engine: Engine, tx: Transaction, task_id: str, attempt: Attempt, adapter: AgentAdapter
 ) -> Dispatched:
     task = tx.state.tasks[task_id]
-    files = begun(engine, tx.contracts, task, attempt.base, adapter)
+    start = begun(engine, tx.contracts, task, attempt.base, adapter)
     request = adapter.prepare(
         build_request(
-            engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout, begun=files
+            engine, tx, task_id, adapter.name, has_checkout=adapter.has_checkout, begun=start
         )
     )
-    continues = None
+    files, continues = start.files, None
     if files is not None:
         continues = Continues(attempt_id=files.attempt_id, commit=files.commit)
     asked = Dispatched(task_id, attempt.attempt_id, adapter, request, continues=continues)

@@ -13,7 +13,7 @@ from esaa_git.core.machine import AttemptState
 from esaa_git.core.state import Attempt, State, Task
 from esaa_git.core.view import purified_view
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.goeson import GoesOn
+from esaa_git.engine.goeson import NOTHING, Begun
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import RepositoryError
@@ -45,7 +45,7 @@ def build_request(
     agent: str,
     *,
     has_checkout: bool,
-    begun: GoesOn | None = None,
+    begun: Begun = NOTHING,
 ) -> Request:
     """Return the request for the task's current attempt: exactly what will be sent."""
     task = tx.state.tasks[task_id]
@@ -71,22 +71,23 @@ def request_for(
     agent: str,
     *,
     has_checkout: bool,
-    begun: GoesOn | None = None,
+    begun: Begun = NOTHING,
 ) -> Request:
     """Return the request for an attempt on the task, whether it is open or only thought of.
 
     Args:
-        begun: what its checkout begins with beside the base.
+        begun: what it begins with beside the base.
         has_checkout: the agent sees the files of the base by itself; otherwise those that the
             task may need travel in the view, as far as the policy's budget goes.
     """
     view = purified_view(state, contracts, task, attempt, agent)
     if not has_checkout:
         view["files"] = context_files(engine, state, contracts, task, attempt.base)
-    if begun is not None:
+    files = begun.files
+    if files is not None:
         view["continues"] = {
-            "attempt_id": begun.attempt_id,
-            "paths": sorted(begun.changes)[:MAX_NAMED],
+            "attempt_id": files.attempt_id,
+            "paths": sorted(files.changes)[:MAX_NAMED],
         }
     body = canonical.encode(view)
     return Request(
@@ -97,7 +98,8 @@ def request_for(
         contracts.agent.kind(task.kind).read_patterns,
         attempt.deadline,
         body,
-        begun={} if begun is None else begun.changes,
+        begun={} if files is None else files.changes,
+        session=begun.session,
     )
 
 

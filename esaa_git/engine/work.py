@@ -57,12 +57,14 @@ class Work:
         """What other processes are told that we are at work on."""
         return self.approval_id or self.attempt_id
 
-    def take(self, value: Found) -> Proof | None:
+    def take(self, engine: Engine, value: Found) -> Proof | None:
         """Return the proof that came back; an answer is kept until it is admitted."""
         if value is None or isinstance(value, Proof):
             return value
         assert self.dispatched is not None
         self.output = self.dispatched.output(value)
+        for note in value.notes:
+            engine.say(f"note: {self.attempt_id} {note}")
         return None
 
     def admit(self, engine: Engine, proof: Proof | None) -> Admission | Unproven:

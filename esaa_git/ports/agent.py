@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from esaa_git.core.rejection import Rejected
 from esaa_git.ports.files import FileEntry
+
+SessionUse: TypeAlias = Literal["none", "new", "last"]
+"""Whether a tool's session is kept for the next attempt of a task: `none` is neither kept nor taken
+up; `new` begins one; `last` goes on in that of the attempt before, where it is at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Request:
     """What the agent's checkout holds beside the base: the proposal that a reviewer looks at."""
     begun: Mapping[str, FileEntry | None] = field(default_factory=dict)
     """What was changed in its checkout before: the files of the attempt that it goes on from."""
+    session: SessionUse = "none"
+    """What becomes of the session that the agent's tool keeps of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Answer:
         unavailable: its service was out of order: no attempt is spent, and the agent rests.
             `failure` stands beside it.
         unwrapped: what the adapter took off around its output (`esaa_git.core.packing.Packing`).
+        notes: what a person is told of how it was asked, a line each, said of the attempt.
     """
 
     output: bytes
@@ -86,6 +93,7 @@ class Answer:
     left_out: Sequence[str] = ()
     unavailable: Unavailable | None = None
     unwrapped: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +197,13 @@ class Workspace(Protocol):
     """A throwaway checkout, with a git directory of its own that shares the objects read-only.
 
     Attributes:
+        top: the folder that holds all of it.
         path: the top of the checkout.
         home, tmp: empty folders beside it, for whatever runs in there.
         readable: folders outside of it that have to be readable for git to work in there.
     """
 
+    top: Path
     path: Path
     home: Path
     tmp: Path
@@ -221,11 +231,13 @@ class Workspaces(Protocol):
         base: str,
         changes: Mapping[str, FileEntry | None] | None = None,
         begun: Mapping[str, FileEntry | None] | None = None,
+        again: str = "",
     ) -> AbstractContextManager[Workspace]:
         """Lay out a commit, with these paths changed, and remove it in the end.
 
         What is `begun` is changed after that, as whoever works there would have done it: it is
-        part of the difference.
+        part of the difference. It lies where an earlier one lay whose top was `again`, if that
+        place is free.
 
         Raises:
             AgentError: if it cannot be laid out (the disk is full, say).

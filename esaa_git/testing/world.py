@@ -404,6 +404,7 @@ class NoWorkspaces:
         base: str,
         changes: Mapping[str, FileEntry | None] | None = None,
         begun: Mapping[str, FileEntry | None] | None = None,
+        again: str = "",
     ) -> AbstractContextManager[Workspace]:
         raise AgentError(
             "there is no checkout in memory",

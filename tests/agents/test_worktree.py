@@ -539,7 +539,7 @@ def test_a_preset_starts_its_tool_with_its_flags_the_model_and_more(
     told = seen(answer)
     assert told["argv"] == [
         *("--print", "--output-format", "json", "--dangerously-skip-permissions"),
-        *("--strict-mcp-config", "--no-session-persistence"),
+        "--strict-mcp-config",
         *("--model", "claude-x", "--effort", "high"),
     ]
     assert told["stdin"] == PROMPT.decode()

@@ -223,14 +223,23 @@ def test_an_agent_that_is_not_in_the_swarm_is_said_so(project: Project) -> None:
 # ------------------------------------------------------------------------------------------- run
 
 
-def test_a_second_attempt_goes_on_from_the_files_of_the_first(tmp_path: Path, git: Git) -> None:
+def test_a_second_attempt_goes_on_from_the_files_and_in_the_session_of_the_first(
+    tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first attempt is rejected for one path; the second finds the others, and adds one."""
+    monkeypatch.setenv("CODEX_API_KEY", "s3cret")
     project = make_project(tmp_path / "project", git, task("T-1", agent="coder"))
     source = """\
-import os, sys
+import json, os, sys
 from pathlib import Path
+if "--version" in sys.argv:
+    sys.exit(print("codex 0"))
+session = Path.home() / ".codex/sessions/2026/rollout-t-1.jsonl"
 Path("src").mkdir(exist_ok=True)
 if os.environ["ESAA_ATTEMPT"].endswith("-A1"):
+    assert "resume" not in sys.argv
+    session.parent.mkdir(parents=True)
+    session.write_text(os.getcwd())
     Path("src/first.txt").write_text("first\\n")
     Path(".github").mkdir()
     Path(".github/x.yml").write_text("x\\n")
@@ -239,13 +248,21 @@ else:
     assert Path("src/first.txt").read_text() == "first\\n"
     assert not Path(".github").exists()
     Path("src/second.txt").write_text("second\\n")
-print("I wrote it.")
+    assert sys.argv[-3:] == ["resume", "t-1", "-"]
+    assert session.read_text() == os.getcwd()
+print(json.dumps({"type": "thread.started", "thread_id": "t-1"}))
+said = {"type": "agent_message", "text": "I wrote it."}
+print(json.dumps({"type": "item.completed", "item": said}))
+print(json.dumps({"type": "turn.completed", "usage": {}}))
 """
-    editor(project, source)
+    codex = {"preset": "codex", "program": program(tmp_path, source, "codex"), "hosts": []}
+    add(project, coder={"adapter": "worktree", **codex, "env": ["CODEX_API_KEY"]})
     project.git("add", "-A")
     project.git("commit", "-qm", "An editor")
     said = project.esaa("run", *SANDBOX)
     assert said.code == 0, (said.out, said.err)
+    assert "note: T-1-A2 goes on in its session" in said.err
+    assert not [*(project.path / ".git/esaa/sessions").iterdir()]
     assert project.git("show", "HEAD:src/first.txt") == "first"
     assert project.git("show", "HEAD:src/second.txt") == "second"
     assert '"continues":{"attempt_id":"T-1-A1"' in project.ok("log", "--json").replace(" ", "")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pytest
+
 from esaa_git.core.events import Dispatch, OutputRejected
 from esaa_git.engine.cycle import Options
+from esaa_git.ports.agent import Answer
 from esaa_git.testing.answers import in_turn, result, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -13,10 +18,11 @@ ONE_STEP = Options(steps=1)
 REFUSED = result(write("docs/a.md", "mine\n"), write("outside.txt"))
 
 
-def begun(*files: str) -> MemoryEngine:
+def begun(*files: str, given: Mapping[Place, object] = {}) -> MemoryEngine:
     """A task whose first attempt was rejected for one of its two paths."""
     made = engine(
-        in_turn(REFUSED, *[result(write("docs/a.md"))] * 3), given=contracts({WRITE: ["docs/**"]})
+        in_turn(REFUSED, *[result(write("docs/a.md"))] * 3),
+        given=contracts({WRITE: ["docs/**"], **given}),
     )
     made.goes_on = True
     if files:
@@ -50,6 +56,33 @@ def test_the_lawful_part_of_the_last_attempt_is_begun_and_on_record() -> None:
     )
 
 
+def test_only_after_a_rejection_the_last_session_is_gone_on_in() -> None:
+    made = begun()
+    made.run(ONE_STEP)
+    assert [each.session for each in made.requests] == ["new", "last"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("AGENT_CONTRACT.yaml", "kinds", "spec", "retry"), "anew"),
+        (("STORAGE_POLICY.yaml", "keep_rejected"), False),
+    ],
+)
+def test_where_the_contracts_say_so_no_session_is_kept(place: Place, value: object) -> None:
+    made = begun(given={place: value})
+    made.run(ONE_STEP)
+    assert [each.session for each in made.requests] == ["none", "none"]
+    assert made.requests[1].begun == {}
+
+
+def test_a_person_is_told_what_became_of_a_session() -> None:
+    made = engine(lambda _: Answer(b"{}", 0, notes=("goes on in its session",)))
+    made.apply(task())
+    made.run(ONE_STEP)
+    assert "note: T-1-A1 goes on in its session" in made.lines
+
+
 def test_it_goes_on_from_the_branch_as_it_has_become() -> None:
     made = begun()
     made.person_commits({"other.txt": b"theirs\n"})
@@ -65,6 +98,7 @@ def test_where_the_branch_has_the_same_place_otherwise_it_begins_anew_and_says_s
     made.run(ONE_STEP)
     assert made.requests[1].begun == {}
     assert "continues" not in made.view(1)
+    assert made.requests[1].session == "new"
     assert any("T-1 begins anew: the files of T-1-A1 do not fit" in line for line in made.lines)
     assert dispatches(made)[1].continues is None
 

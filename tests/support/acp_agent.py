@@ -63,6 +63,7 @@ class ScriptedAgent(acp.Agent):
         return schema.InitializeResponse(
             protocol_version=self.script.get("version", protocol_version),
             agent_info=schema.Implementation(name="scripted", title="Scripted Agent", version="1"),
+            agent_capabilities=schema.AgentCapabilities(load_session="loads" in self.script),
             auth_methods=[
                 schema.AuthMethodAgent(id="browser", name="Browser", description="Log in by hand"),
                 schema.EnvVarAuthMethod(
@@ -84,6 +85,8 @@ class ScriptedAgent(acp.Agent):
         if not self.logged_in:
             raise acp.RequestError.auth_required()
         self.folder = Path(cwd)
+        if "loads" in self.script:
+            Path(os.environ["HOME"], "session-s-1").touch()
         match self.script.get("models"):
             case "options" | "groups":
                 return schema.NewSessionResponse(session_id="s-1", config_options=self.options())
@@ -92,6 +95,20 @@ class ScriptedAgent(acp.Agent):
                 state = {"availableModels": models, "currentModelId": self.model}
                 return OlderSession(session_id="s-1", models=state)
         return schema.NewSessionResponse(session_id="s-1")
+
+    async def load_session(
+        self, cwd: str, session_id: str, mcp_servers: Any = None, **kwargs: Any
+    ) -> schema.LoadSessionResponse:
+        """Go on in the session that the script names, and tell again what was said in it."""
+        if session_id != self.script["loads"]:
+            raise acp.RequestError(-32602, f"no session '{session_id}'")
+        self.folder = Path(cwd)
+        self.trace(
+            loaded=session_id, kept=[each.name for each in Path(os.environ["HOME"]).iterdir()]
+        )
+        await self.do_say(session_id, "What I said before. ")
+        await self.do_cost(session_id, {"amount": 99, "currency": "USD"})
+        return schema.LoadSessionResponse()
 
     def options(self) -> list[Any]:
         values: list[Any] = [

@@ -19,6 +19,7 @@ def in_checkout(
     sandbox: str,
     max_output_bytes: int = 1 << 20,
     prompt: Callable[[str], bytes | None] = lambda _: None,
+    sessions: Path | None = None,
 ) -> AdapterContext:
     """Return an attempt's context on this repository, at a time that stands still."""
     return AdapterContext(
@@ -30,4 +31,5 @@ def in_checkout(
         max_output_bytes=max_output_bytes,
         sandbox=sandbox,
         prompt=prompt,
+        sessions=sessions,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +23,7 @@ from esaa_git.agents.edited import MAX_SUMMARY, EditingAgent, proposed
 from esaa_git.agents.environments import SetUpWorkspace, started
 from esaa_git.agents.lastwords import last_line, last_lines, late
 from esaa_git.agents.programs import WHERE, place_of
+from esaa_git.agents.sessions import Told
 from esaa_git.agents.settings import COMMAND, PROGRAM, PROMPTED
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.events.spec import record
@@ -48,7 +49,8 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
     what it changed.
 
     The program runs confined in a throwaway checkout of the base, which is its session's folder,
-    with a HOME and a TMPDIR of its own. It is asked once, with the prompt of its template. When it
+    with a HOME and a TMPDIR of its own. It is asked once, with the prompt of its template, in the
+    session of the attempt before where it can load one (`loadSession`). When it
     ends its turn, all its processes are ended, and what the checkout holds then that the base does
     not is the proposal; its last message is the summary.
 
@@ -75,6 +77,7 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
         allowed: Limit,
         until: float,
         pause: Callable[[], None],
+        session: str | None,
     ) -> Turn | Answer:
         """Return the agent's turn, or the answer that it comes to where there is none."""
         env = self._environment(request, allowed, workspace.home, workspace.tmp)
@@ -83,6 +86,7 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
             workspace.path,
             self.model,
             [name for name in self._names if name in env],
+            session,
         )
         program = self._settings["command"][0]
         try:
@@ -119,6 +123,15 @@ class AcpAgent(EditingAgent["Turn | Answer"]):
             code = error.detail.get("error_code")
             status = code if isinstance(code, int) and 400 <= code <= 599 else None
             return replace(failed, unavailable=self._away(told, status))
+
+    @property
+    def _session_places(self) -> Sequence[str]:
+        return ()  # where an agent keeps its sessions, the protocol does not say
+
+    def _told(self, work: Turn | Answer, session: str | None) -> Told | None:
+        if isinstance(work, Answer) or work.session is None:
+            return None
+        return Told(work.session, work.went_on, ("cost_microdollars",))
 
     def _judged(
         self, request: Request, workspace: Workspace, allowed: Limit, work: Turn | Answer

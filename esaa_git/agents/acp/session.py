@@ -21,6 +21,7 @@ from acp.schema import (
     AllowedOutcome,
     DeniedOutcome,
     InitializeResponse,
+    LoadSessionResponse,
     NewSessionResponse,
     PermissionOption,
     PromptResponse,
@@ -72,6 +73,7 @@ class Session:
         self._connection = Connection(self._serve, pipes)
         self._agent = "the agent"
         self._id: str | None = None
+        self._went_on = False
         self._is_stopped = False
         self._words = ""
         self._message_id: str | None = None
@@ -104,7 +106,9 @@ class Session:
             raise await self._breakdown() from error
         self._count(response)
         words = printable(self._words).strip()
-        return Turn(response.stop_reason, words, excerpt(model or "") or None, self.usage)
+        kept = self._id if _can_load(greeting) else None
+        named = excerpt(model or "") or None
+        return Turn(response.stop_reason, words, named, self.usage, kept, self._went_on)
 
     async def stop(self) -> bool:
         """Tell the agent that its answer is not waited for any more; False where none is begun."""
@@ -151,20 +155,47 @@ class Session:
 
     async def _open(self, greeting: InitializeResponse) -> str | None:
         """Open the session, choose the model, and return which one it is."""
-        params = {"cwd": str(self._ask.folder), "mcpServers": []}
-        try:
-            raw = await self._request("session_new", params)
-        except RequestError as error:
-            if error.code != _AUTH_REQUIRED:
-                raise
-            await self._log_in(greeting, error)
-            raw = await self._request("session_new", params)
-        session = NewSessionResponse.model_validate(raw)
-        self._id = session.session_id
+        raw = await self._load(greeting)
+        if raw is None:
+            raw = await self._with_login(greeting, "session_new", self._place())
+            self._id = NewSessionResponse.model_validate(raw).session_id
+        session = LoadSessionResponse.model_validate(raw)
         for option in session.config_options or ():
             if isinstance(option, SessionConfigOptionSelect) and option.category == "model":
                 return await self._configure(option)
         return await self._set_model(raw.get("models"))
+
+    async def _load(self, greeting: InitializeResponse) -> dict[str, Any] | None:
+        """Go on in the session that was asked for; None where the agent does not.
+
+        It tells everything again that was said in it, which is no part of this turn.
+        """
+        if self._ask.session is None or not _can_load(greeting):
+            return None
+        wanted = {**self._place(), "sessionId": self._ask.session}
+        try:
+            raw = await self._with_login(greeting, "session_load", wanted)
+        except RequestError:
+            return None
+        finally:
+            self._words, self._message_ended, self._message_id = "", False, None
+            self._usage.clear()
+        self._id, self._went_on = self._ask.session, True
+        return raw if isinstance(raw, dict) else {}
+
+    def _place(self) -> dict[str, Any]:
+        return {"cwd": str(self._ask.folder), "mcpServers": []}
+
+    async def _with_login(
+        self, greeting: InitializeResponse, name: str, params: dict[str, Any]
+    ) -> Any:
+        try:
+            return await self._request(name, params)
+        except RequestError as error:
+            if error.code != _AUTH_REQUIRED:
+                raise
+            await self._log_in(greeting, error)
+            return await self._request(name, params)
 
     async def _prompt(self, greeting: InitializeResponse) -> PromptResponse:
         asked = {"sessionId": self._id, "prompt": [{"type": "text", "text": self._ask.text}]}
@@ -254,7 +285,7 @@ class Session:
             case ToolCallStart():
                 self._message_ended = True
             case UsageUpdate(cost=cost) if cost is not None and cost.currency == "USD":
-                # What the session has cost so far, and there is one session an attempt.
+                # What the session has cost so far.
                 amount = Decimal(str(cost.amount))
                 if amount.is_finite() and amount >= 0:
                     self._usage["cost_microdollars"] = round(amount * 1_000_000)
@@ -281,6 +312,11 @@ class Session:
             self._usage["input_tokens"] = used.input_tokens + cached + written
             self._usage["cached_input_tokens"] = cached
             self._usage["output_tokens"] = used.output_tokens + (used.thought_tokens or 0)
+
+
+def _can_load(greeting: InitializeResponse) -> bool:
+    offered = greeting.agent_capabilities
+    return offered is not None and offered.load_session is True
 
 
 def _meant(wanted: str, offered: Mapping[str, str]) -> str:

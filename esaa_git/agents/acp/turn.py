@@ -74,12 +74,14 @@ class Ask:
     Attributes:
         model: to be chosen where the agent offers a choice; an id of its own, or a name.
         variables: names of environment variables that the agent has and may log in by.
+        session: the id of the session to go on in, if the agent can.
     """
 
     text: str
     folder: Path
     model: str | None
     variables: Collection[str]
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,18 @@ class Turn:
         stop_reason: the protocol's word: `end_turn`, `refusal`, `max_tokens` and so on.
         words: the agent's last message.
         model: the model that the agent says it uses.
-        usage: what it says the turn took, in the keys of `agent.result` (docs/FORMAT.md).
+        usage: what it says the turn took, in the keys of `agent.result` (docs/FORMAT.md); its cost
+            is that of the session.
+        session: the session's id, where the agent can go on in it.
+        went_on: it was the one that was asked for.
     """
 
     stop_reason: str
     words: str
     model: str | None
     usage: Mapping[str, Any]
+    session: str | None = None
+    went_on: bool = False
 
 
 def variables(method: Any) -> list[str]:

@@ -9,6 +9,7 @@ from esaa_git.agents.presets.preset import (
     Preset,
     Report,
     ToolOutput,
+    ToolSession,
     count,
     document,
     http_status,
@@ -77,6 +78,10 @@ def _usage(value: Mapping[str, Any]) -> tuple[dict[str, int], str | None]:
     return tokens(taken, given, cached, microdollars(value.get("total_cost_usd"))), most
 
 
+def _session(output: bytes) -> str | None:
+    return words_of(part(document(output), "session_id"))
+
+
 PRESET: Final = Preset(
     name="claude-code",
     provider="anthropic",
@@ -90,7 +95,6 @@ PRESET: Final = Preset(
         "--dangerously-skip-permissions",
         # Servers that the checkout's .mcp.json names are not started.
         "--strict-mcp-config",
-        "--no-session-persistence",
     ),
     read=_read,
     variables={
@@ -109,4 +113,6 @@ PRESET: Final = Preset(
     # It writes through /proc/self/fd/N/NAME since some version after 2.1.197, for which sandlock
     # 0.9 has no answer but ELOOP: every edit fails.
     levels=("bubblewrap",),
+    # It looks for sessions below the name of its working folder.
+    session=ToolSession(_session, ("--resume", "{session}"), (".claude/projects",)),
 )

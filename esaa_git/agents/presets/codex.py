@@ -9,6 +9,7 @@ from esaa_git.agents.presets.preset import (
     Preset,
     Report,
     ToolOutput,
+    ToolSession,
     count,
     events,
     http_status,
@@ -54,6 +55,13 @@ def _fault(message: str) -> tuple[RejectCode, str]:
     return RejectCode.AGENT_FAILED, f"ended with an error: {message}"
 
 
+def _session(output: bytes) -> str | None:
+    for event in events(output):
+        if event.get("type") == "thread.started":
+            return words_of(event.get("thread_id"))
+    return None
+
+
 PRESET: Final = Preset(
     name="codex",
     provider="openai",
@@ -63,7 +71,6 @@ PRESET: Final = Preset(
         "--json",
         "--color",
         "never",
-        "--ephemeral",
         "--skip-git-repo-check",
         # Its own sandbox does not work inside of ours, and nobody could grant an approval.
         "--dangerously-bypass-approvals-and-sandbox",
@@ -79,4 +86,5 @@ PRESET: Final = Preset(
     keys=("CODEX_API_KEY",),
     hosts=("api.openai.com:443",),
     install="npm install -g @openai/codex",
+    session=ToolSession(_session, ("resume", "{session}"), (".codex/sessions",), counts_on=True),
 )

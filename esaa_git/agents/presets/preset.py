@@ -60,6 +60,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSession:
+    """How a tool goes on in a session of its own.
+
+    Attributes:
+        told: gives the session's id from what the tool printed, None where it does not say.
+        resume: the arguments that go on in one; `{session}` stands for its id.
+        places: where in its home it keeps sessions; the id is in the name of a file there.
+        counts_on: its usage is that of the whole session, and not of its last turn.
+    """
+
+    told: Callable[[bytes], str | None]
+    resume: Sequence[str]
+    places: Sequence[str]
+    counts_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """How one tool is started, asked and understood.
 
@@ -85,6 +102,7 @@ class Preset:
         levels: the confinements that it works in, best first, where not all of them will do.
         provider: who serves its models, in the words of OpenTelemetry's `gen_ai.provider.name`;
             empty where that depends on the model.
+        session: how the tool goes on in its session; None where every attempt begins one.
         api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
@@ -105,13 +123,22 @@ class Preset:
     install: str = ""
     levels: Sequence[str] = ()
     provider: str = ""
+    session: ToolSession | None = None
     api: int = 1
 
-    def arguments(self, model: str | None, more: Sequence[str], home: Path) -> list[str]:
-        """Return everything that follows the program on its command line."""
+    def arguments(
+        self, model: str | None, more: Sequence[str], home: Path, session: str | None = None
+    ) -> list[str]:
+        """Return everything that follows the program on its command line.
+
+        Args:
+            session: the id of the one to go on in.
+        """
         chosen = () if model is None else (self.model_flag, model)
         flags = [flag.replace("{home}", str(home)) for flag in self.flags]
-        return [*flags, *chosen, *more, *self.last]
+        resume = () if self.session is None or session is None else self.session.resume
+        going_on = [word.replace("{session}", str(session)) for word in resume]
+        return [*flags, *chosen, *more, *going_on, *self.last]
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return the variables that the preset sets."""
