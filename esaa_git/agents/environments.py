@@ -2,8 +2,9 @@
 
 A setup runs confined in a checkout of its own, of a committed tree with the pinned files over it.
 What it provides is kept under a digest of its commands and of the files that are its keys, and
-copied into each checkout that is worked in. Where a proposal changes such a file, the setup runs on
-the proposed tree, and what comes of it is for that checkout alone.
+copied into each checkout that is worked in whose history holds the commit it was made on. Where a
+proposal changes such a file, the setup runs on the proposed tree, and what comes of it is for that
+checkout alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -198,7 +200,11 @@ class Environments:
                 with once(make) as entry:
                     yield entry
             else:
-                with self.kept.entry(self._digest(setup, keys), make, pause) as entry:
+                digest = self._digest(setup, keys)
+                # The commands saw all of a tree, and its keys say little of what that was: what
+                # another branch or a proposal had made for itself is none for this one.
+                counts = partial(self.trees.holds, base)
+                with self.kept.entry(digest, base, counts, make, pause) as entry:
                     yield entry
         except SetupFailed as error:
             error.is_proposed = is_proposed

@@ -1,8 +1,9 @@
 """What setups provide, kept on this machine: read-only, under a digest, and bounded.
 
-It lies in the git directory, where nothing that is confined can write. An entry is written whole or
-not at all, is locked while it is made and copied from, and goes when it is the one that was not
-used for longest and all of them together are too large, or when nobody used it for a month.
+It lies in the git directory, where nothing that is confined can write. An entry says which commit
+it was made on, and counts for those alone whose history holds that one. It is written whole or not
+at all, is locked while it is made and copied from, and goes when it is the one that was not used
+for longest and all of them together are too large, or when nobody used it for a month.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ class Entry:
         folder: the top of the files.
         place: where they were made, as their content has it.
         placed: the paths of those that name it.
+        commit: that they were made on; None where nobody else is to have them.
     """
 
     folder: Path
     place: bytes
     placed: frozenset[str]
+    commit: str | None = None
 
 
 Make = Callable[[Path], tuple[bytes, Moved]]
@@ -61,8 +64,19 @@ class Kept:
         self._folder = folder
 
     @contextmanager
-    def entry(self, key: str, make: Make, pause: Callable[[], None]) -> Iterator[Entry]:
+    def entry(
+        self,
+        key: str,
+        commit: str,
+        counts: Callable[[str], bool],
+        make: Make,
+        pause: Callable[[], None],
+    ) -> Iterator[Entry]:
         """Give the entry of a key, which is made where there is none; nobody else has it meanwhile.
+
+        Args:
+            commit: that it is made on, if it has to be made.
+            counts: answers whether one that was made on a commit may be given; another is replaced.
 
         Raises:
             OSError: if it cannot be kept.
@@ -74,17 +88,18 @@ class Kept:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self._folder / f"{key}.lock", pause):
             place = self._folder / key
-            is_new = _read(place) is None
-            if is_new:
-                self._make(place, make)
             found = _read(place)
+            is_new = found is None or found.commit is None or not counts(found.commit)
+            if is_new:
+                self._make(place, commit, make)
+                found = _read(place)
             assert found is not None
             os.utime(place / _ABOUT)
             yield found
         if is_new:
             self.tidy()
 
-    def _make(self, place: Path, make: Make) -> None:
+    def _make(self, place: Path, commit: str, make: Make) -> None:
         remove_folder(place)
         unfinished = place.with_name(f"{_UNFINISHED}{place.name}-{token_hex(4)}")
         unfinished.mkdir(mode=0o700)
@@ -92,6 +107,7 @@ class Kept:
             (unfinished / _FILES).mkdir(mode=0o700)
             made_at, moved = make(unfinished / _FILES)
             about = {
+                "commit": commit,
                 "place": os.fsdecode(made_at),
                 "placed": sorted(moved.placed),
                 "bytes": moved.bytes,
@@ -149,7 +165,12 @@ def once(make: Make) -> Iterator[Entry]:
 def _read(place: Path) -> Entry | None:
     try:
         about = json.loads((place / _ABOUT).read_bytes())
-        return Entry(place / _FILES, os.fsencode(about["place"]), frozenset(about["placed"]))
+        return Entry(
+            place / _FILES,
+            os.fsencode(about["place"]),
+            frozenset(about["placed"]),
+            str(about["commit"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -75,6 +75,10 @@ class Trees(Protocol):
         """Yield every path of the commit that is, or lies below, one of these: links too."""
         ...
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        """Answer whether a commit is this one or in its history; one that is not here is not."""
+        ...
+
     def conversions(
         self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]
     ) -> Mapping[str, Conversion]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
+import pygit2
+
 from esaa_git.errors import CorruptedError
 from esaa_git.ports.files import Conversion, FileEntry, NotAFile
 from esaa_git.store.conversion import attribute_files, conversions
@@ -23,6 +25,7 @@ from esaa_git.store.objects import (
     decode_tree,
     encode_tree,
 )
+from esaa_git.store.position import contains
 from esaa_git.store.repository import Repository
 
 MOST_FOLDERS: Final = 100_000
@@ -102,6 +105,13 @@ class GitTrees:
         """Yield every path of the commit that is, or lies below, one of these: links too."""
         for path, _ in self._walk(self.root(commit), "", tuple(below)):
             yield path
+
+    def holds(self, commit: str, earlier: str) -> bool:
+        """Answer whether a commit is this one or in its history; one that is not here is not."""
+        try:
+            return contains(self._repository, commit, earlier)
+        except (KeyError, ValueError, pygit2.GitError):
+            return False
 
     def conversions(
         self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]

@@ -181,6 +181,9 @@ class MemoryTrees:
             if old.get(path) != new.get(path):
                 yield path, new.get(path)
 
+    def holds(self, commit: str, earlier: str) -> bool:
+        return earlier in self._repository.ancestors(commit)
+
     def conversions(
         self, commit: str, changes: Mapping[str, FileEntry | None], paths: Sequence[str]
     ) -> Mapping[str, Conversion]:

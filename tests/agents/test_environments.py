@@ -174,6 +174,26 @@ def test_another_content_of_a_key_or_another_command_makes_another_one(world: Wo
     assert world.checked(["made/bin/tool"], usual())[0].output == "tool of two\n"
 
 
+def test_what_another_tree_had_made_is_none_for_this_branch(world: World) -> None:
+    """Its commands may have been the tree's own, with the keys of this one."""
+    first = world.head
+    world.git(world.repo, "switch", "--quiet", "--create", "proposal")
+    world.write("setup.sh", COUNTED.replace("tool of ", "forged tool of "))
+    proposal = world.commit()
+    checks = [Check("tests", ("made/bin/tool",), 60_000, usual())]
+    checker = ConfinedChecker(world.environments, world.sandbox, world.repo)
+
+    def said(on: str) -> str:
+        return checker.run(checks, on, {}, no_pause)[0].output
+
+    assert said(proposal) == "forged tool of one\n"
+    world.git(world.repo, "switch", "--quiet", "-")
+    assert world.head == first
+    assert said(first) == "tool of one\n"
+    # What the branch had made before is there for whatever comes of it.
+    assert said(proposal) == "tool of one\n"
+
+
 def test_a_proposal_that_changes_a_key_has_one_of_its_own(world: World) -> None:
     (before,) = world.checked(["made/bin/tool"], usual())
     (proposed,) = world.checked(["made/bin/tool"], usual(), lock="three")
