@@ -126,7 +126,8 @@ class Verifier:
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
         """Return the proposal made for `tip` instead, merged three ways where files moved on.
 
-        Raises nothing: a real conflict is a `WRITE_CONFLICT` that carries the hunks.
+        Raises nothing: a real conflict is a `WRITE_CONFLICT` that carries the hunks. What the tip
+        puts under a filter, or in an encoding, is refused as it is of a base.
         """
         if proposal.onto == tip:
             return proposal
@@ -139,7 +140,7 @@ class Verifier:
             if merged is not None:
                 files.append(merged)
         rebased = replace(proposal, files=tuple(sorted(files, key=_by_path)), onto=tip)
-        return self._collisions(rebased) or rebased
+        return self._ill_stored(rebased) or rebased
 
     def boundary(self, task: Task, contracts: Contracts) -> Boundary:
         """Return where the task may write in this repository."""
@@ -182,8 +183,7 @@ class Verifier:
                 {},
             )
         proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
-        changed = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
-        return together([*changed.values()]) if changed else self._collisions(proposal) or proposal
+        return self._ill_stored(proposal) or proposal
 
     def lawful_part(
         self,
@@ -291,6 +291,11 @@ class Verifier:
         below = list(islice(self._trees.names(commit, (path,)), len(gone) + 1))
         is_emptied = below and path not in below and gone.issuperset(below)
         return None if is_emptied or any(one in gone for one in above) else entry
+
+    def _ill_stored(self, proposal: Proposal) -> Rejected | None:
+        """Return the refusal of what the resulting tree would not hold as it is proposed."""
+        changed = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
+        return together([*changed.values()]) if changed else self._collisions(proposal)
 
     def _collisions(self, proposal: Proposal) -> Rejected | None:
         """Return the refusal of names that would be one with others of the resulting tree."""

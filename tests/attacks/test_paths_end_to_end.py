@@ -335,6 +335,37 @@ def test_nothing_is_stored_past_a_filter(make: Make) -> None:
     assert all("proposal" not in one for one in refused.values()), "nothing of it is kept"
 
 
+@pytest.mark.parametrize("who", ["a person", "another agent"])
+def test_nothing_is_stored_past_a_filter_that_the_branch_took_meanwhile(
+    tmp_path: Path, git: Git, who: str
+) -> None:
+    """Both answers are of one base, and wait for their reviews."""
+    tasks = [task("T-1", kind="setup"), task("T-2", kind="setup")]
+    kinds = {"setup": {"write": ["**"]}}
+    project = make_project(tmp_path / "project", git, *tasks, policy=RULES, kinds=kinds)
+    scripted = {"agent-x": {"adapter": "scripted", "folder": ".roadmap/answers"}}
+    project.swarm(scripted, {"setup": "agent-x"})
+    attributes = "*.bin filter=crypt\n"
+    project.answers(
+        T_1=result("T-1", write("src/a.bin", "raw\n")),
+        T_2=result("T-2", write(".gitattributes", attributes)),
+    )
+    project.commit("answers")
+    project.esaa("run")
+    assert project.task("T-1").pending_approval is not None
+    if who == "a person":
+        project.write(".gitattributes", attributes)
+        project.commit("A filter")
+    else:
+        project.ok("review", "T-2", "--approve")
+    project.esaa("review", "T-1", "--approve")
+    (refused,) = project.payloads("output.rejected")
+    assert (refused["task_id"], refused["code"]) == ("T-1", "PATH_PROTECTED")
+    assert refused["detail"] == {"path": "src/a.bin", "filter": "crypt"}
+    assert "src/a.bin" not in project.git("ls-tree", "-r", "--name-only", "HEAD")
+    project.check()
+
+
 def test_names_that_are_there_stay_usable_and_may_be_renamed_by_case(make: Make) -> None:
     updates: dict[str, Document | list[Document]] = {
         "one of two": write("src/twice.py", "one = 2\n"),
