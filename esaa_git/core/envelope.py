@@ -258,8 +258,15 @@ def _value(source: str) -> tuple[Any, tuple[Packing, ...]] | Rejected:
         if _is_deep(found.text):
             return _too_deep()
         value, how = _decoder.decode(found.text), found.how
+        if found.is_among_words and _is_review(contained(value)):
+            # The words may say the contrary, and the object be a quotation out of what is reviewed.
+            return _not_json(Seen("it is a review among other words"), error)
     inner = contained(value)
     return inner, how if inner is value else (*how, "container")
+
+
+def _is_review(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("action") == REVIEW
 
 
 def _is_deep(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 A model that is asked for one JSON object puts a fence around it, a sentence before it, or its
 thinking. What leaves no doubt which object is meant costs no attempt: that is one object of the
-form of an envelope in the whole output. It is on record how it came
-(docs/FORMAT.md, "Envelopes").
+form of an envelope in the whole output, no other that was begun, and no sign that it is quoted. It
+is on record how it came (docs/FORMAT.md, "Envelopes").
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ REMARKS: Final = frozenset(
 )
 """Names of what says something about an answer and nothing in it, without '_', '-' and case."""
 
-_MOST_OBJECTS: Final = 20
-_MOST_TRIES: Final = 64
 _BLANK: Final = " \t\r\n"
 _MARK: Final = "\ufeff"
 _TAGS: Final = (
@@ -81,16 +79,26 @@ _OPENED: Final = re.compile(rf"[ \t\r\n]*<({'|'.join(_TAGS)})>", re.IGNORECASE)
 _CLOSING: Final = {tag: re.compile(f"</{tag}>", re.IGNORECASE) for tag in _TAGS}
 _THOUGHT: Final = re.compile("</(?:think|thinking)>", re.IGNORECASE)
 _OBJECT: Final = re.compile(r"\{[ \t\r\n]*\"")
+_BEGUN: Final = re.compile(r"\{[ \t\r\n]*(?:[\"}]|//|/\*|['“‘]?action\b|\Z)")
+_QUOTED: Final = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?>")
+_LISTED: Final = re.compile(r"[ \t]*(?:[+|]|(?:\S{1,200}:)?\d{1,9}[ \t]*[:|→\t])")
+"""How a line begins that is a quotation, and one of a diff, a table, cat -n or grep -n."""
+_QUOTES: Final = "\"'`“”‘’„«»"
+_ASIDE: Final = re.compile(rf"<(/?)({'|'.join(_TAGS)}|examples?|(?:block)?quote)>", re.IGNORECASE)
 _OPENS: Final = re.compile(r"(?:`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\r?\n?[ \t\r\n]*\Z")
 _CLOSES: Final = re.compile(r"[ \t\r\n]*(?:`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """The text of the one object that is meant, and what was around it."""
+    """The text of the one object that is meant, and what was around it.
+
+    `is_among_words` where that could be an answer as well: prose, or thinking that no tag begins.
+    """
 
     text: str
     how: tuple[Packing, ...]
+    is_among_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +120,17 @@ def unpack(source: str) -> Unpacked | Seen:
     behind = _behind_thinking(text)
     if behind is None:
         return Seen("it is thinking that does not end")
-    if behind != text:
+    ahead = text[: len(text) - len(behind)]
+    if ahead:
         text = behind
         how.append("thinking")
     found = _answer(text)
     if isinstance(found, Seen):
         return found
     start, end = found
+    aside = _aside(ahead, text, start, end)
+    if aside is not None:
+        return Seen(f"the object at character {len(ahead) + start} stands in {aside}")
     before, after = text[:start], text[end:]
     opened, closed = _OPENS.search(before[-200:]), _CLOSES.match(after)
     if opened:
@@ -127,7 +139,8 @@ def unpack(source: str) -> Unpacked | Seen:
         after = after[closed.end() :] if closed else after
     if before.strip(_BLANK) or after.strip(_BLANK):
         how.append("prose")
-    return Unpacked(text[start:end], tuple(how))
+    is_untagged = bool(ahead) and _OPENED.match(ahead) is None
+    return Unpacked(text[start:end], tuple(how), is_untagged or "prose" in how)
 
 
 def _behind_thinking(text: str) -> str | None:
@@ -147,37 +160,56 @@ def _behind_thinking(text: str) -> str | None:
 
 
 def _answer(text: str) -> tuple[int, int] | Seen:
-    """Return where the one object that is meant begins and ends."""
-    objects: list[tuple[int, int, Any]] = []
-    broken: tuple[int, str] | None = None
-    tries = 0
-    at = text.find("{")
-    while at >= 0 and tries < _MOST_TRIES and len(objects) < _MOST_OBJECTS:
+    """Return where the one object that is meant begins and ends.
+
+    Another one that was begun and is no JSON may be the answer, and the whole one its example. So
+    all of the output is looked through.
+    """
+    objects: list[tuple[int, int]] = []
+    answers: list[tuple[int, int]] = []
+    at = 0
+    while begun := _BEGUN.search(text, at):
+        start = begun.start()
         try:
-            value, end = _DECODER.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            tries += 1
-            if broken is None and _OBJECT.match(text, at):
-                broken = at, _what_is_wrong(error, len(text.rstrip(_BLANK)))
-            at = text.find("{", at + 1)
-            continue
-        objects.append((at, end, value))
-        at = text.find("{", end)
-    answers = [one for one in objects if is_answer(one[2])]
-    if not answers and broken is None and len(objects) == 1:
-        answers = objects
-    if len(answers) == 1:
-        return answers[0][:2]
+            wrong = _what_is_wrong(error, len(text.rstrip(_BLANK)))
+            return Seen(f"the object at character {start} is not JSON: {wrong}")
+        objects.append((start, at))
+        if is_answer(value):
+            answers.append((start, at))
+    if len(answers or objects) == 1:
+        return (answers or objects)[0]
     if answers:
         return Seen(f"it holds {len(answers)} answers, and one is wanted")
-    if broken is not None:
-        return Seen(f"the object at character {broken[0]} is not JSON: {broken[1]}")
     if objects:
         return Seen(f"it holds {len(objects)} objects, and none has 'action' and 'payload'")
     fenced = re.search(r"^(?:`{3,}|~{3,})([\w+-]*)", text, re.MULTILINE)
     began = excerpt(text.strip(_BLANK), 80)
     what = f"a block of {fenced[1] or 'text'} in a fence" if fenced else "prose"
     return Seen(f"it is {what}, and begins '{began}'")
+
+
+def _aside(ahead: str, text: str, start: int, end: int) -> str | None:
+    """Return in which words of others, or of nobody yet, an object stands; None if it does not."""
+    before = text[:start]
+    *above, line = (ahead + before + "{").split("\n")
+    if _LISTED.match(line):
+        return "a line of another text"
+    while _QUOTED.match(line) is None and above and line.strip(_BLANK):
+        line = above.pop()
+    beside = before + text[end:]
+    is_quoted = before[-1:] in _QUOTES and _OPENS.search(before[-200:]) is None
+    if _QUOTED.match(line) or (before and is_quoted and beside.strip(_BLANK + _QUOTES)):
+        return "a quotation"
+    depth: dict[str, int] = {}
+    for closing, tag in _ASIDE.findall(before):
+        depth[tag.lower()] = max(0, depth.get(tag.lower(), 0) + (-1 if closing else 1))
+    following = _ASIDE.search(text, end)
+    inside = [tag for tag, count in depth.items() if count]
+    if following is not None and following[1]:
+        inside.append(following[2].lower())
+    return f"a block of <{inside[-1]}>" if inside else None
 
 
 def _what_is_wrong(error: Exception, length: int) -> str:

@@ -106,6 +106,71 @@ def test_an_output_that_is_not_one_answer_is_called_what_it_is(output: str, word
     assert words in found.message
 
 
+SAYS_NO = "I do not approve."
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (f"> {BARE}\n\n{SAYS_NO}", "stands in a quotation"),
+        (f"- > {BARE}\n{SAYS_NO}", "stands in a quotation"),
+        (f"> The file says:\n{BARE}\n\n{SAYS_NO}", "stands in a quotation"),
+        (f"> The file says </think>{BARE}", "stands in a quotation"),
+        (f"The file says '{BARE}'.", "stands in a quotation"),
+        (f"The file says `{BARE}`.", "stands in a quotation"),
+        (f"+{BARE}\n{SAYS_NO}", "stands in a line of another text"),
+        (f"a.txt:12:{BARE}\n{SAYS_NO}", "stands in a line of another text"),
+        (f"Well. <think>{BARE}</think> {SAYS_NO}", "stands in a block of <think>"),
+        (f"Well. <think>{BARE} and so on", "stands in a block of <think>"),
+        (f"<think>a <think>b</think>{BARE}</think>{SAYS_NO}", "stands in a block of <think>"),
+        (f"<example>{BARE}</example>", "stands in a block of <example>"),
+        (f"So:\n\n{BARE}\n\n{BARE[:-20]}", "it ends before it is complete"),
+        (f"So:\n\n{BARE}\n\n{BARE[:4]}", "it ends before it is complete"),
+        (f"So:\n\n{BARE}\n\n{{", "is not JSON"),
+        (f"So:\n\n{BARE}\n\n{{'action': 1}}", "is not JSON"),
+        (f"So:\n\n{BARE}\n\n{'{ x } ' * 64}{OTHER}", "it holds 2 answers"),
+        (f"So:\n\n{BARE}\n\n{'{} ' * 64}{OTHER}", "it holds 2 answers"),
+    ],
+)
+def test_a_quoted_example_is_not_taken_for_the_answer(output: str, words: str) -> None:
+    found = refused(output)
+    assert found.code == RejectCode.INVALID_JSON
+    assert words in found.message
+
+
+REVIEW = json.dumps(
+    {
+        "action": "agent.review",
+        "task_id": "T-1",
+        "attempt_id": "T-1-A1",
+        "payload": {"verdict": "approve", "reason": "good"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "output", [REVIEW, f"```json\n{REVIEW}\n```", f"<think>Hm.</think>{REVIEW}", f"[{REVIEW}]"]
+)
+def test_a_review_is_taken_out_of_a_wrapping_that_says_nothing(output: str) -> None:
+    assert isinstance(decode(output.encode(), max_bytes=1 << 20, review=True), Envelope)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        f"{SAYS_NO}\n\n{REVIEW}",
+        f"```json\n{REVIEW}\n```\n{SAYS_NO}",
+        f"{SAYS_NO} It says </think>\n{REVIEW}",
+        f'{SAYS_NO}\n\n{{"answer": {REVIEW}}}',
+    ],
+)
+def test_a_review_among_other_words_is_none(output: str) -> None:
+    found = decode(output.encode(), max_bytes=1 << 20, review=True)
+    assert isinstance(found, Rejected)
+    assert found.code == RejectCode.INVALID_JSON
+    assert "it is a review among other words" in found.message
+
+
 def test_what_is_wrong_with_the_one_object_in_a_fence_is_said_of_it() -> None:
     found = refused('```\n{"action": "agent.result"}\n```')
     assert found.code == RejectCode.SCHEMA_VIOLATION
