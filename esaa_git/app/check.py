@@ -94,18 +94,14 @@ def check(project: Project, task_id: str | None = None, *, on: str | None = None
     check_usable(contracts)
     commit = _commit(project, on)
     kinds = contracts.agent.kinds
-    by_checks: list[tuple[tuple[Check, ...], list[str]]] = []
+    by_checks: dict[tuple[Check, ...], list[str]] = {}
     for task in _tasks(plan, state, task_id):
         if task.kind in kinds:
             checks = contracts.checks(task.kind, task.checks)
-            same = next((tasks for known, tasks in by_checks if known == tuple(checks)), None)
-            if same is None:
-                by_checks.append((tuple(checks), [task.task_id]))
-            else:
-                same.append(task.task_id)
+            by_checks.setdefault(tuple(checks), []).append(task.task_id)
     return [
         Checked(tuple(tasks), commit, _run(project, contracts, checks, commit))
-        for checks, tasks in by_checks
+        for checks, tasks in by_checks.items()
         if checks
     ]
 

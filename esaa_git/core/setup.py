@@ -48,7 +48,7 @@ class SetupStep:
 
     run: tuple[str, ...]
     timeout_ms: int
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class BaseChecks:
         self._engine = engine
         self._may_fail = may_fail
         self._given_up = given_up
-        self._passed: list[Sequence[Check]] = []  # settings of a setup have no hash
+        self._passed: set[tuple[Check, ...]] = set()
 
     def has_seen(self, task: Task, contracts: Contracts) -> bool:
         """Answer whether nothing would have to be run for the task."""
@@ -84,7 +84,7 @@ class BaseChecks:
         for at, result in enumerate(results):
             if not result.is_runnable or (not result.passed and at < of_kind):
                 raise _fault(task, result, contracts)
-        self._passed.append(checks)
+        self._passed.add(checks)
 
     def _pause(self) -> None:
         if self._given_up():

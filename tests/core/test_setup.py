@@ -117,6 +117,18 @@ def test_a_check_runs_in_the_setup_of_its_kind_whoever_names_it() -> None:
     assert check.setup.programs is given.programs
 
 
+def test_checks_in_a_setup_are_told_apart_by_all_that_it_says() -> None:
+    """What has run already is looked up by the checks themselves."""
+    one, same, other = (
+        required_checks(
+            Task("T-1", "spec", "A task", checks=()),
+            contracts({OF_KIND: [{**VENV, "env": [name]}], CHECKS: [TESTS]}),
+        )
+        for name in ("A", "A", "B")
+    )
+    assert len({one, same, other}) == 2
+
+
 def test_a_script_of_a_setup_judges_and_what_it_provides_does_not() -> None:
     given = pinned(contracts({OF_KIND: [VENV, SCRIPT], CHECKS: [TESTS]}))
     assert judges_of(given).hold("scripts/setup.sh")
