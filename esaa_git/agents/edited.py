@@ -75,8 +75,9 @@ class EditingAgent(ProgramAgent, Generic[Work]):
     ) -> Answer:
         setups, base, changes = self._entry.setups, request.base, request.changes
         places = self._session_places
-        folder = None if places is None else self._context.sessions
-        sessions = Sessions(folder, self._entry, {NOTE})
+        sessions = Sessions(self._context.sessions, self._entry, {NOTE})
+        if places is None and request.session == "last":
+            request = replace(request, session="new")  # what another agent has kept is over
         last = sessions.last(request)
         opened = self._environments.open(setups, base, changes, pause, request.begun, last.top)
         with opened as workspace:

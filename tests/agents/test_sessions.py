@@ -241,6 +241,9 @@ def test_a_command_that_is_no_known_tool_has_no_session(scene: Scene) -> None:
     agent = scene.agent("worktree", **agent._entry.settings)
     assert scene.attempt(agent, "new").notes == ()
     assert not scene.kept.exists()
+    scene.attempt(scene.claude(), "new")
+    assert scene.attempt(agent, "last").notes == ()
+    assert scene.files() == []
 
 
 def test_sessions_go_with_their_tasks(scene: Scene) -> None:

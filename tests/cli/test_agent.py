@@ -262,7 +262,11 @@ print(json.dumps({"type": "turn.completed", "usage": {}}))
     said = project.esaa("run", *SANDBOX)
     assert said.code == 0, (said.out, said.err)
     assert "note: T-1-A2 goes on in its session" in said.err
-    assert not [*(project.path / ".git/esaa/sessions").iterdir()]
+    kept = project.path / ".git/esaa/sessions"
+    assert not [*kept.iterdir()]
+    (kept / ".T-1" / "files").mkdir(parents=True)
+    assert "removed what was kept of a session for T-1" in project.ok("maintain")
+    assert not [*kept.iterdir()]
     assert project.git("show", "HEAD:src/first.txt") == "first"
     assert project.git("show", "HEAD:src/second.txt") == "second"
     assert '"continues":{"attempt_id":"T-1-A1"' in project.ok("log", "--json").replace(" ", "")
