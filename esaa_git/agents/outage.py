@@ -69,7 +69,7 @@ _REFUSED_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _NOTICE: Final = re.compile(
-    r"\s*(?:\W*\s*)?(?:API Error\b.*|Claude AI usage limit reached\b.*"
+    r"\W*(?:API Error\b.*|Claude AI usage limit reached\b.*"
     r"|You(?:'|’)ve (?:hit|reached) your .{0,40}limit\b.*"
     r"|[\w-]{1,20}(?: [\w-]{1,20})? limit reached\b.*|Rate limit (?:exceeded|reached)\b.*)\s*",
     re.IGNORECASE | re.DOTALL,
@@ -196,6 +196,7 @@ def _moment(said: re.Match[str], now: datetime) -> datetime | None:
         moment = moment.replace(year=int(year or here.year), month=number, day=int(day))
         if year is None and moment < here - timedelta(days=1):
             moment = moment.replace(year=here.year + 1)
-    except (ValueError, ZoneInfoNotFoundError, OSError):
+    except (ValueError, ZoneInfoNotFoundError, OSError, RecursionError):
+        # The last is for a zone of a thousand components.
         return None
     return moment

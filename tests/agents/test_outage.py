@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from esaa_git.agents import outage
 from esaa_git.agents.outage import (
     found_in,
     is_away,
@@ -121,6 +122,7 @@ def test_times_that_are_none_are_not_taken() -> None:
     for said in ("", "try again later", "in a moment", "resets 99pm", "resets 3pm (Nowhere/City)"):
         assert seconds_in(said, NOW) is None
     assert seconds_in("usage limit reached|1569860800", NOW) is None, "that is over"
+    assert seconds_in(f"resets 3pm (a{'/b' * 3000})", NOW) is None
 
 
 def test_keys_and_models_that_are_refused_are_told_from_services_that_are_away() -> None:
@@ -143,3 +145,8 @@ def test_a_notice_is_the_tools_own_and_nothing_beside_it() -> None:
     assert is_notice("Claude AI usage limit reached|1769860800")
     assert not is_notice("I added the rate limit to the client.")
     assert not is_notice("API Error: " + "x" * 500)
+
+
+def test_blanks_are_looked_through_once_for_a_notice() -> None:
+    # Past every limit on length: looked through twice for every blank, this takes days.
+    assert outage._NOTICE.fullmatch("\t" * 20_000) is None
