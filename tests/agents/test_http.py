@@ -324,6 +324,9 @@ def test_a_published_price_is_named_with_its_table() -> None:
     assert found["price_source"] == f"genai-prices {genai_prices.__version__}"
     assert isinstance(found["cost_microdollars"], int)
     assert found["cost_microdollars"] > 0
+    most = {"input_tokens": canonical.MAX_INTEGER, "output_tokens": canonical.MAX_INTEGER}
+    dear = priced(most, None, model="o1-pro", url="https://api.openai.com/v1", when=NOW)
+    assert dear["cost_microdollars"] == canonical.MAX_INTEGER
     for model, url in (("none-such", "https://api.openai.com/v1"), ("gpt-4o", "http://localhost")):
         assert priced(USAGE, None, model=model, url=url, when=NOW) == USAGE
 
@@ -525,7 +528,12 @@ def test_retry_after_is_a_number_of_seconds_or_a_date_or_nothing() -> None:
         found = client._retry_after({"retry-after": said})
         assert found is not None
         assert least <= found <= most
-    for said in ("", "soon", "-1", "1.5", "٣", "Xyz, 99 Foo 2026"):
+    nines = "9" * 20
+    for said in (
+        *("", "soon", "-1", "1.5", "٣", "Xyz, 99 Foo 2026"),
+        *(f"Mon, 01 Jan {nines} 00:00:00 GMT", f"Mon, 01 Jan 2026 00:00:00 +{nines}"),
+        *(f"Mon, 01 Jan 2026 00:00:{nines} GMT", f"Mon, 01 Jan {'9' * 5000} 00:00:00 GMT"),
+    ):
         assert client._retry_after({"retry-after": said}) is None
     assert client._retry_after({}) is None
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esaa_git.agents.presets import PRESETS as DOOR
-from esaa_git.agents.presets.preset import Report, ToolOutput, count, microdollars
+from esaa_git.agents.presets.preset import Report, ToolOutput, count, document, microdollars
 from esaa_git.agents.programs import check_names
 from esaa_git.agents.registry import check_swarm
 from esaa_git.agents.worktree import tool_away
@@ -474,6 +474,11 @@ def test_no_report_raises_or_counts_what_is_no_number(
 )
 def test_dollars_become_whole_micro_dollars(value: Any, amount: int) -> None:
     assert microdollars(value) == amount
+
+
+def test_a_number_that_no_decimal_holds_is_no_document() -> None:
+    for exponent in ("9" * 30, "-" + "9" * 30):
+        assert document(b'{"cost": 1e%s}' % exponent.encode()) is None
 
 
 def test_what_is_no_number_of_tokens_counts_as_none() -> None:

@@ -228,7 +228,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return float(said[:9])
     try:
         moment = parsedate_to_datetime(said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -71,6 +71,6 @@ def _published(usage: Mapping[str, int], model: str, url: str, when: datetime) -
         return {}  # neither the service nor the model is in the table, or the counts contradict
     cost = (found.total_price * Decimal(1_000_000)).to_integral_value(ROUND_CEILING)
     return {
-        "cost_microdollars": int(cost),
+        "cost_microdollars": min(int(cost), MAX_INTEGER),
         "price_source": f"genai-prices {genai_prices.__version__}",
     }
