@@ -128,7 +128,7 @@ def test_a_persons_key_alone_is_in_order_and_init_makes_no_other(alone: Alone) -
     before = project.git("config", "--list", "--local")
     refused = ben.esaa("init")
     assert refused.code == 7
-    assert "git esaa key trust" in refused.err
+    assert "git esaa key create" in refused.err
     assert project.git("config", "--list", "--local") == before
 
 

@@ -836,7 +836,7 @@ def what_a_pattern_matches_is_blotted_out(bench: Bench) -> None:
     secret = "hush-0000000000"
     for value, shown in (([], True), (["hush-[0-9]{10}"], False)):
         answered = worked(bench.engine(value, result(summary=f"Used {secret}.")))
-        garbled = worked(bench.engine(value, lambda request: f"?{secret}?".encode()))
+        garbled = worked(bench.engine(value, lambda request: f"!{secret}!".encode()))
         text = kept(answered, "agent.result", "response")[1]
         preview = found(garbled, "output.rejected")[0].payload.output.preview
         assert text is not None

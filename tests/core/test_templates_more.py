@@ -310,9 +310,9 @@ def test_the_first_attempts_fail_in_a_way_of_their_own(tmp_path: Path) -> None:
     outside = CLINIC.judged("T-1120-A1")
     assert outside is not None
     assert (outside.code, outside.detail["path"]) == ("BOUNDARY_VIOLATION", "docs/spec/privacy.md")
-    fenced = decode(CLINIC.raw("T-1250-A1", "T-1250-A1"), max_bytes=1 << 20)
-    assert isinstance(fenced, Rejected)
-    assert (fenced.code, "without a Markdown fence" in fenced.message) == ("INVALID_JSON", True)
+    cut_off = decode(CLINIC.raw("T-1250-A1", "T-1250-A1"), max_bytes=1 << 20)
+    assert isinstance(cut_off, Rejected)
+    assert (cut_off.code, "ends before it is complete" in cut_off.message) == ("INVALID_JSON", True)
     wrong = CLINIC.applied(CLINIC.built(until="T-1390"), "T-1390-A1")
     done = python(wrong, tmp_path, "-B", *CLINIC.tasks["T-1390"].checks[0].run[1:])
     assert (done.returncode, "Failed example" in done.stdout) == (1, True)

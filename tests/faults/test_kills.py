@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from esaa_git.faults import Point
+from esaa_git.faults import Point, arm
 from esaa_git.store.residue import find
 from tests.conftest import Git
 from tests.faults.kills import KILLED, Life, Moment, copied, live, standing
@@ -44,7 +44,6 @@ EVERYTHING = (
     {"op": "chmod", "path": "src/tool.sh", "executable": True},
 )
 SEED = {
-    ".gitattributes": "src/** filter=fuse\n",
     "src/edited.txt": "old\n",
     "src/deleted.txt": "to go\n",
     "src/before.txt": "one\ntwo\nthree\n",
@@ -217,16 +216,30 @@ WRITTEN = ["src/after/renamed.txt", "src/edited.txt", "src/new/a.txt", "src/tool
 def test_everything_is_killed_while_git_writes_one_path_of_a_checkout(
     scene: Scene, tmp_path: Path, path: str
 ) -> None:
-    """Git has the file open when its filter kills the group: git, us, and itself."""
+    """Git has the file open when its filter kills the group: git, us, and itself.
+
+    A result that changes what is under a filter is refused, so there is none before that is over.
+    """
     kind = KINDS[2]
     before, after, _ = scene.of(kind)
     project = copied(before, tmp_path / "project", scene.git)
     project.git("config", "filter.fuse.smudge", f"test %f = '{path}' && kill -9 0; cat")
-    life = live(lambda: kind.act(project))
+    attributes = project.path / ".git/info/attributes"
+
+    def light(point: Point) -> None:
+        if point == Point.INDEX_LOCKED:
+            attributes.write_text("src/** filter=fuse\n")
+
+    def act() -> Said:
+        with arm(light):
+            return kind.act(project)
+
+    life = live(act)
     assert life.status == KILLED
     assert project.tip() == after.tip()
     assert (project.path / ".git/index.lock").exists()
     project.git("config", "--unset", "filter.fuse.smudge")
+    attributes.unlink()
 
     said = project.esaa("verify")
 

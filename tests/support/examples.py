@@ -117,6 +117,7 @@ _ALL: Final = (
         program_sha256=SHA256,
         program_version="tool 1.2",
         provider="anthropic",
+        continues={"attempt_id": "T-1-A1", "commit": OID},
     ),
     _agent(
         "agent.result",
@@ -133,6 +134,7 @@ _ALL: Final = (
         exchange=_EXCHANGE,
         agent="codex",
         left_out=_LEFT_OUT,
+        unwrapped=["fence"],
         proposal={"commit": OID, "tree": OID},
     ),
     _agent(
@@ -197,6 +199,7 @@ _ALL: Final = (
         left_out=_LEFT_OUT,
         proposal={"commit": OID, "tree": OID},
         not_kept=[{"path": "src/key.py", "code": "SECRET_EXPOSED"}],
+        unwrapped=["fence"],
     ),
     _orchestrator(
         "orchestrator.file.write",
