@@ -15,7 +15,15 @@ from esaa_git.agents.environments import (
     program_in,
 )
 from esaa_git.agents.pinned import belongs
-from esaa_git.agents.programs import WHERE, environment, own_places, place_of, require_program
+from esaa_git.agents.programs import (
+    WHERE,
+    environment,
+    handed,
+    own_places,
+    place_of,
+    require_program,
+)
+from esaa_git.core import secrets
 from esaa_git.core.agent_contract import AGENT_CONTRACT, Check
 from esaa_git.core.commands import acting
 from esaa_git.core.setup import Setup
@@ -83,13 +91,16 @@ class ConfinedChecker:
             AgentError: if there is no confinement, no room for a checkout, or as `ready`.
         """
         self.ready(checks)
+        given = handed([name for setup in _setups(checks) for name in setup.env])
         try:
-            return self._results(checks, base, changes, pause)
+            results = self._results(checks, base, changes, pause)
         except SetupFailed as error:
             if not error.is_proposed:
                 raise
             # What it went by is the proposal's own, so it is for the agent to hear.
             return [CheckResult(checks[0].name, False, error.reason, error.output, 0)]
+        # What was set up may hold what its commands were given, and a check be made to print it.
+        return [replace(one, output=secrets.blotted(one.output, given)) for one in results]
 
     def _results(
         self,

@@ -25,12 +25,13 @@ from esaa_git.agents.pinned import belongs
 from esaa_git.agents.programs import (
     environment,
     find_program,
+    handed,
     own_places,
     place_of,
     require_program,
 )
 from esaa_git.agents.transplant import CannotMove, Moved, put, take
-from esaa_git.core import canonical
+from esaa_git.core import canonical, secrets
 from esaa_git.core.commands import acting
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.printable import printable_output
@@ -61,11 +62,13 @@ class SetupFailed(AgentError):
 
     Attributes:
         reason: how, in words.
-        output: what it printed.
+        output: what it printed, without what it was given.
         is_proposed: it ran on a proposed tree, whose own files it was to go by.
     """
 
     def __init__(self, setup: Setup, step: SetupStep, reason: str, output: str) -> None:
+        given = handed(setup.env)
+        reason, output = secrets.blotted(reason, given), secrets.blotted(output, given)
         shown = f"{reason}: {output[-_SHOWN:].strip()}" if output.strip() else reason
         super().__init__(
             f"the setup of {setup.owner} failed at '{' '.join(step.run)[:200]}'",
@@ -303,9 +306,6 @@ class Environments:
         reason = _reason(outcome, step)
         if reason:
             said = printable_output(outcome.output + outcome.stderr)
-            for value in step.given.get("env", ()):
-                secret = os.environ.get(value, "")
-                said = said.replace(secret, f"${value}") if len(secret) > 3 else said
             raise SetupFailed(setup, step, reason, said)
 
     def _program(self, setup: Setup, step: SetupStep, workspace: Workspace) -> str:

@@ -105,7 +105,9 @@ class ProgramAgent(ABC):
         if allowed.milliseconds <= 0:
             return Answer(b"", 0, allowed.failure, RejectCode.AGENT_TIMEOUT)
         answer = self._answer(request, allowed, began + allowed.milliseconds / 1000, pause)
-        return replace(answer, handed=handed(self._names))
+        # It worked in what its setups left, with what their commands were given perhaps.
+        named = (*self._names, *(name for setup in self._entry.setups for name in setup.env))
+        return replace(answer, handed=handed(named))
 
     def program(self) -> str:
         """Return the absolute path of the program.
@@ -320,7 +322,7 @@ def environment(
 
 
 def handed(names: Sequence[str]) -> Mapping[str, str]:
-    """Return the variables that an agent has because its entry names them, with their values.
+    """Return the variables that programs have because contracts name them, with their values.
 
     What every program has (`PASSED_ON`) is no secret.
     """

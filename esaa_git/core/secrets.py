@@ -130,8 +130,22 @@ def find(data: bytes, handed: Iterable[bytes] = (), patterns: Iterable[bytes] = 
 
 def holds(data: bytes, handed: Iterable[bytes]) -> bool:
     """Answer whether one of these values stands in a text, in whatever notation."""
+    return next(_standing(data, handed), None) is not None
+
+
+def blotted(text: str, handed: Mapping[str, str]) -> str:
+    """Return a text without the values of variables that are redacted (`told`)."""
+    data = text.encode("utf-8", "surrogatepass")
+    values = [value.encode("utf-8", "surrogateescape") for value in told(handed)]
+    spans = _joined(_standing(data, values))
+    return redact(data, spans).decode("utf-8", "surrogatepass") if spans else text
+
+
+def _standing(data: bytes, handed: Iterable[bytes]) -> Iterator[Span]:
     wanted = _spellings(handed)
-    return any(next(_values(view.data, wanted), None) for view in views(data) if wanted)
+    for view in views(data) if wanted else ():
+        for start, end in _values(view.data, wanted):
+            yield view.original(start, end)
 
 
 def redact(data: bytes, spans: Iterable[Span]) -> bytes:

@@ -74,6 +74,12 @@ class Setup:
     read: tuple[str, ...] = ()
     programs: Programs | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def env(self) -> tuple[str, ...]:
+        """The variables of the user that its commands get; what they leave may tell the values."""
+        found = (name for step in self.steps for name in step.given.get("env", ()))
+        return tuple(dict.fromkeys(found))
+
     def makes(self, path: str) -> bool:
         """Answer whether a path is one that this provides, or lies below one."""
         return is_under(path, self.provides)

@@ -71,8 +71,9 @@ class Answer:
             where the price is from. What an adapter measured goes before what an agent claims.
         tries: each call of a service that failed before one succeeded, oldest first: `status`
             (an HTTP status, or 0 for a broken connection), `reason`, `waited_ms` until the next.
-        handed: variables of the user that the agent was given, and their values. What is a secret
-            among them is redacted wherever it said it, and a file that holds one is not taken.
+        handed: variables of the user that the agent was given, or the setups that it worked in,
+            and their values. What is a secret among them is redacted wherever it said it, and a
+            file that holds one is not taken.
         left_out: what it made and its output does not hold: paths, a folder's with `/` at the end.
         unavailable: its service was out of order: no attempt is spent, and the agent rests.
             `failure` stands beside it.

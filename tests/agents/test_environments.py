@@ -344,6 +344,25 @@ def test_what_it_was_given_is_not_shown(world: World, monkeypatch: pytest.Monkey
     assert "very-secret-word" not in caught.value.output + str(caught.value.cause)
 
 
+def test_a_check_shows_nothing_of_what_its_setup_was_given(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDEX_TOKEN", "very-secret-word")
+    world.write("lock", "echo nothing > made")
+    world.commit()
+    setups = setup(
+        {"run": ["sh", "lock"], "keys": ["lock"], "provides": ["made"], "env": ["INDEX_TOKEN"]}
+    )
+    show = ["sh", "-c", "cat made; false"]
+    (done,) = world.checked(show, setups, lock="echo $INDEX_TOKEN > made")
+    assert done.output == "[redacted]\n"
+    # Nor where the name of what it leaves tells it.
+    (done,) = world.checked(show, setups, lock="mkdir made; mkfifo made/$INDEX_TOKEN")
+    assert "made/[redacted]" in done.reason
+    (done,) = world.checked(show, setups, lock="cat made 2>/dev/null; echo $INDEX_TOKEN; exit 1")
+    assert done.output == "[redacted]\n"
+
+
 def test_a_folder_of_path_that_a_program_may_write_opens_nothing(
     world: World, tmp_path: Path
 ) -> None:

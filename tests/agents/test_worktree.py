@@ -23,6 +23,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.envelope import decode
 from esaa_git.core.events.base import encode
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.setup import Setup, setup_of
 from esaa_git.errors import AgentError, ConfigurationError
 from esaa_git.ports.agent import Answer, Ran, Request
 from esaa_git.ports.files import FileEntry
@@ -72,9 +73,12 @@ class World:
         self.max_output_bytes = 1 << 20
         self.templates: dict[str, bytes] = {}
 
-    def agent(self, model: str | None = None, **settings: Any) -> WorktreeAgent:
+    def agent(
+        self, model: str | None = None, *, setup: Setup | None = None, **settings: Any
+    ) -> WorktreeAgent:
+        setups = () if setup is None else (setup,)
         adapter = make_agent(
-            AgentEntry("coder", "worktree", model, settings),
+            AgentEntry("coder", "worktree", model, settings, setups=setups),
             in_checkout(
                 self.repo,
                 self.repository,
@@ -349,6 +353,21 @@ def test_variables_are_passed_on_by_name(world: World, monkeypatch: pytest.Monke
     assert payload(world.edit(source, env=["SOME_KEY"]))["summary"] == "s3cret None"
     with pytest.raises(AgentError, match="'HOME' cannot be passed on"):
         world.agent(command=["true"], env=["HOME"]).ready()
+
+
+def test_what_a_setup_was_given_counts_as_given_to_who_works_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "s3cret")
+    monkeypatch.setenv("INDEX_TOKEN", "of the index")
+    step = {"run": ["touch", "made"], "provides": ["made"], "env": ["INDEX_TOKEN", "NOT_SET"]}
+    agent = world.agent(
+        setup=setup_of([step], "kind 'impl'", "setup"), command=["true"], env=["SOME_KEY"]
+    )
+    assert agent.answer(world.request(), no_pause).handed == {
+        "SOME_KEY": "s3cret",
+        "INDEX_TOKEN": "of the index",
+    }
 
 
 @needs_confinement
