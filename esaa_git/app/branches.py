@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esaa_git.app.project import has_log
-from esaa_git.errors import RunHalted
+from esaa_git.errors import RunHalted, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -66,12 +66,30 @@ def standing_on(repository: Repository, asked: str | None = None) -> str | None:
     """Return the branch that is named, else the one that is checked out; None for a detached HEAD.
 
     In a bare repository it is the one that `.roadmap/` is read from.
+
+    Raises:
+        RunHalted: if there is no branch of that name.
+        UsageError: if no branch can have it.
     """
     if asked is not None:
-        return asked.removeprefix("refs/heads/")
+        return _named(repository, asked.removeprefix("refs/heads/"))
     raw = repository.raw
     if repository.workdir is None and (named := repository.setting("esaa.branch")):
         return named
     if raw.head_is_unborn or raw.head_is_detached:
         return None
     return str(raw.head.shorthand)
+
+
+def _named(repository: Repository, name: str) -> str:
+    """Return the name of a branch that is there: nothing ends for one that is not."""
+    import pygit2
+
+    if not pygit2.reference_is_valid_name(f"refs/heads/{name}"):
+        raise UsageError(f"'{name}' is no name of a branch", hint="'git branch' lists them")
+    if repository.ref_target(f"refs/heads/{name}") is None:
+        raise RunHalted(
+            f"there is no branch '{name}' to work on",
+            hint=f"create it with 'git branch {name}', or choose another with --branch",
+        )
+    return name

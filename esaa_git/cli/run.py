@@ -47,6 +47,12 @@ def _milliseconds(_context: click.Context, option: click.Parameter, text: str) -
         raise click.BadParameter(f"{error.message}; {error.hint}") from error
 
 
+def _one(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    if len(given) > 1:
+        raise click.BadParameter("a run takes one task or all of them; name one, then the next")
+    return given[0] if given else None
+
+
 @click.command(
     epilog=examples(
         "git esaa run",
@@ -57,7 +63,14 @@ def _milliseconds(_context: click.Context, option: click.Parameter, text: str) -
     )
 )
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after N attempts.")
-@click.option("--task", "task_id", metavar="ID", help="Work on this task only.")
+@click.option(
+    "--task",
+    "task_id",
+    multiple=True,
+    callback=_one,
+    metavar="ID",
+    help="Work on this task only.",
+)
 @click.option("--agent", metavar="NAME", help="Ask this agent, whatever the kind of task.")
 @click.option(
     "--parallel",

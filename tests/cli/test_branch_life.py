@@ -22,7 +22,7 @@ from tests.support.project import Project, make_project, result, run, task, writ
 from tests.support.shared import environment
 
 LOG = "refs/esaa/events"
-MISMATCH, HALTED = 9, 8
+USAGE, MISMATCH, HALTED = 2, 9, 8
 
 
 @dataclass
@@ -277,6 +277,19 @@ def test_both_ways_on_from_an_open_run_elsewhere_lead_on(half_done: Scene) -> No
     said = project.esaa("plan", "apply", "--restart", "--branch", "main")
     assert "RUN-0003 started on 'main'" in said.out, said
     assert "on 'main'" in project.ok("run")
+
+
+@pytest.mark.parametrize(("name", "code"), [("nowhere", HALTED), ("bad..name", USAGE)])
+@pytest.mark.parametrize("command", ["run", "plan apply --restart"])
+def test_no_run_ends_for_a_branch_that_is_not_there(
+    half_done: Scene, command: str, name: str, code: int
+) -> None:
+    project = half_done.project
+    before = project.refs()
+    message = project.fails(code, *command.split(), "--branch", name)
+    assert f"'{name}'" in message
+    assert "--restart" not in message
+    assert project.refs() == before
 
 
 @pytest.mark.parametrize("command", ["run", "plan apply"])

@@ -733,6 +733,10 @@ def test_no_key_is_configured(make: Make, command: list[str]) -> None:
     assert "git esaa init" in message
 
 
+def test_a_run_of_two_named_tasks_is_refused_and_drops_none(applied: Project) -> None:
+    assert "name one" in refused(applied, 2, "run", "--task", "T-1", "--task", "T-2")
+
+
 def test_a_clone_with_the_orchestrators_key_begins_a_log_with_the_key_that_init_made(
     make: Make,
 ) -> None:
