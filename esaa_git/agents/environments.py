@@ -35,7 +35,7 @@ from esaa_git.core import canonical, secrets
 from esaa_git.core.commands import acting
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.printable import printable_output
-from esaa_git.core.setup import CHECKOUT, Setup, SetupStep
+from esaa_git.core.setup import CHECKOUT, Setup, SetupStep, meets
 from esaa_git.errors import AgentError
 from esaa_git.firstline import LONGEST, command_of_env, words_of
 from esaa_git.folders import no_room
@@ -129,7 +129,7 @@ class Environments:
         for setup in setups:
             for path in setup.provides:
                 for other, owner in seen.items():
-                    if path == other or f"{path}/".startswith(f"{other}/"):
+                    if meets(path, [other]):
                         raise AgentError(
                             f"the setups of {owner} and of {setup.owner} both provide '{path}'",
                             hint=f"give one of them another folder {_WHERE}",
@@ -176,7 +176,9 @@ class Environments:
 
     def _look(self, setup: Setup, base: str, changes: Changes) -> None:
         """Refuse a tree that holds itself what a setup provides."""
-        there = {path for path in changes if changes[path] is not None and setup.makes(path)}
+        there = {
+            path for path in changes if changes[path] is not None and meets(path, setup.provides)
+        }
         tracked = next(iter(self.trees.names(base, setup.provides)), None)
         found = min(there, default=tracked)
         if found is not None:

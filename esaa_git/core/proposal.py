@@ -43,7 +43,7 @@ from esaa_git.core.paths import (
 )
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy, together
 from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
-from esaa_git.core.setup import is_under
+from esaa_git.core.setup import meets
 from esaa_git.core.state import Task
 
 
@@ -114,7 +114,7 @@ class Boundary:
                 f"'{path}' is prohibited by the contract for every kind of task",
                 {"path": path},
             )
-        if is_under(path, self.provided):
+        if meets(path, self.provided):
             return Rejected(
                 RejectCode.PATH_PROTECTED,
                 f"'{path}' is made by a setup of the contracts, and is no file of the tree",

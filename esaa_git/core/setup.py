@@ -16,7 +16,7 @@ from esaa_git.core.command_options import names_code
 from esaa_git.core.duration import duration_ms
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.names_given import fault_of
-from esaa_git.core.paths import normalise_path
+from esaa_git.core.paths import case_key, is_protected, normalise_path
 from esaa_git.core.programs import Programs
 from esaa_git.core.rejection import Rejected
 from esaa_git.errors import ConfigurationError
@@ -90,6 +90,16 @@ def is_under(path: str, places: Iterable[str]) -> bool:
     return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
+def meets(path: str, places: Iterable[str]) -> bool:
+    """Answer whether a path is one of these, lies below one, or has one below it, in any case.
+
+    On some disks another case names the same file, and a file stands in the way of a folder.
+    """
+    key = case_key(path)
+    keys = [case_key(place) for place in places]
+    return is_under(key, keys) or any(is_under(place, [key]) for place in keys)
+
+
 def setup_of(document: Sequence[Mapping[str, Any]], owner: str, where: str) -> Setup | None:
     """Return what a list of its schema is; None for an empty one.
 
@@ -159,16 +169,17 @@ def _step(document: Mapping[str, Any], where: str) -> SetupStep:
 
 def _check_provided(path: str, provides: Sequence[str], where: str) -> None:
     verdict = normalise_path(path)
-    if isinstance(verdict, Rejected) or verdict != path or is_under(path, (".roadmap",)):
+    if isinstance(verdict, Rejected) or verdict != path or is_protected(path, ()):
         raise ConfigurationError(
             f"{where}: '{path}' cannot be provided",
             cause="it is no plain path below the top of the checkout, or belongs to git or to us",
             hint="name a file or folder that the commands make, as in 'node_modules'",
         )
-    others = [other for other in provides if other != path]
-    if is_under(path, others):
+    others = [case_key(other) for other in provides if other != path]
+    if is_under(case_key(path), others):
         raise ConfigurationError(
-            f"{where}: '{path}' lies below another path that it provides",
+            f"{where}: '{path}' is, or lies below, another path that it provides",
+            cause="another case of a name is the same one on some disks",
             hint="leave it out: what lies below a folder is kept with it",
         )
 

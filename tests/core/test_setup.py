@@ -10,6 +10,7 @@ from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.judges import commands, judges_of, unpinned
 from esaa_git.core.programs import Programs
+from esaa_git.core.proposal import Boundary
 from esaa_git.core.setup import Setup, is_under, setup_of
 from esaa_git.core.state import Task
 from esaa_git.errors import ConfigurationError
@@ -17,6 +18,7 @@ from esaa_git.testing.contracts import contracts
 
 OF_KIND = ("AGENT_CONTRACT.yaml", "kinds", "spec", "setup")
 OF_AGENT = ("agents_swarm.yaml", "agents", "agent-spec", "setup")
+WRITE = ("AGENT_CONTRACT.yaml", "kinds", "spec", "write")
 CHECKS = ("AGENT_CONTRACT.yaml", "kinds", "spec", "checks")
 
 VENV = {"run": ["python3", "-m", "venv", ".venv"], "provides": [".venv"], "path": [".venv/bin"]}
@@ -59,7 +61,10 @@ def test_a_list_is_one_environment() -> None:
         ({**SCRIPT, "provides": ["/abs"]}, "'/abs' cannot be provided"),
         ({**SCRIPT, "provides": ["a/.git"]}, "'a/.git' cannot be provided"),
         ({**SCRIPT, "provides": [".roadmap/agents"]}, "'.roadmap/agents' cannot be provided"),
-        ({**SCRIPT, "provides": ["a", "a/b"]}, "'a/b' lies below another path"),
+        ({**SCRIPT, "provides": [".ROADMAP/agents"]}, "'.ROADMAP/agents' cannot be provided"),
+        ({**SCRIPT, "provides": [".Esaa"]}, "'.Esaa' cannot be provided"),
+        ({**SCRIPT, "provides": ["a", "a/b"]}, "'a/b' is, or lies below, another path"),
+        ({**SCRIPT, "provides": ["A", "a/b"]}, "'a/b' is, or lies below, another path"),
         ({**VENV, "path": ["bin"]}, "'bin' under 'path' is none of what it provides"),
         ({**VENV, "path": [".venv/../x"]}, "'.venv/../x' under 'path'"),
         ({**VENV, "timeout": "PT0S"}, "timeout is no time at all"),
@@ -136,6 +141,14 @@ def test_a_script_of_a_setup_judges_and_what_it_provides_does_not() -> None:
     assert unpinned(TESTS["run"], given) == ()
     assert unpinned(["scripts/setup.sh"], given) == ("scripts/setup.sh",)
     assert unpinned([".other/bin/python"], given) == (".other/bin/python",)
+
+
+@pytest.mark.parametrize("path", ["build/Deps/x", "BUILD/deps", "build"])
+def test_no_proposal_writes_what_is_provided_in_another_case_or_in_its_way(path: str) -> None:
+    given = contracts({OF_KIND: [SCRIPT], WRITE: ["**"]})
+    refused = Boundary.of(Task("T-1", "spec", "A task"), given).check(path)
+    assert refused is not None
+    assert "is made by a setup" in refused.message
 
 
 def test_a_path_is_under_another_by_whole_names() -> None:
