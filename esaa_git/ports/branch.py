@@ -80,7 +80,7 @@ class WorkingBranch(Protocol):
         ...
 
     def protected(self) -> Sequence[str]:
-        """Return globs of what in the tree is the repository's own machinery (its hooks)."""
+        """Return globs of what in a checkout is the repository's own machinery (its hooks)."""
         ...
 
     def move(self, move: BranchMove, message: str) -> None:

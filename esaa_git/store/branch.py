@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import pygit2
 
@@ -20,6 +18,7 @@ from esaa_git.store.objects import (
     encode_commit,
     sign_commit,
 )
+from esaa_git.store.person_hooks import hooks_in_trees
 from esaa_git.store.repository import Repository
 from esaa_git.store.trees import GitTrees
 
@@ -51,15 +50,7 @@ class GitBranch:
         return raw.head.shorthand
 
     def protected(self) -> Sequence[str]:
-        """Return the hooks folder, where `core.hooksPath` keeps it in the tree."""
-        workdir = self._repository.workdir
-        if workdir is None or self._repository.setting("core.hooksPath") is None:
-            return ()
-        place = Path(os.path.normpath(self._repository.hooks_folder))
-        if not place.is_relative_to(workdir):
-            return ()
-        inside = place.relative_to(workdir).as_posix()
-        return () if inside == "." else (f"{inside}/**",)
+        return hooks_in_trees(self._repository)
 
     def move(self, move: BranchMove, message: str) -> None:
         self._refs.move([RefMove(_ref(move.branch), move.old, move.new, message)])

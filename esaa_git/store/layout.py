@@ -164,18 +164,36 @@ class Layout:
             waits=waits,
         )
 
-    def tracks(self, path: str) -> bool:
-        """Answer whether an absolute path is, or leads to, a file of the checkout in its index."""
-        top = self.workdir
-        if top is None:
-            return False
-        for place in (Path(path), Path(os.path.realpath(path))):
-            for above in (top, top.resolve()):
-                if place.is_relative_to(above):
-                    inside = place.relative_to(above).as_posix()
-                    found = self.git("--literal-pathspecs", "ls-files", "-z", "--", inside)
-                    return bytes_of(inside) in found.split(b"\0")
+    def tracks(self, path: str, *, anywhere: bool = False) -> bool:
+        """Answer whether an absolute path is, or leads to, a file of the checkout in its index.
+
+        Args:
+            anywhere: or of any other checkout in its own.
+        """
+        for tree, inside in self.inside(path):
+            if anywhere or tree.folder == self.workdir:
+                found = run_git(
+                    tree.folder,
+                    *(f"--git-dir={tree.git_dir}", f"--work-tree={tree.folder}"),
+                    *("--literal-pathspecs", "ls-files", "-z", "--", inside),
+                )
+                if bytes_of(inside) in found.split(b"\0"):
+                    return True
         return False
+
+    def inside(self, path: str) -> Iterator[tuple[WorkTree, str]]:
+        """Yield where in checkouts an absolute path is, or leads to; never below a `.git`."""
+        trees = {tree.folder: tree for tree in self.work_trees()}
+        if self.workdir is not None:
+            trees[self.workdir] = WorkTree(self.workdir, self.git_dir)
+        for place in dict.fromkeys(map(Path, (os.path.normpath(path), os.path.realpath(path)))):
+            for tree in trees.values():
+                for above in dict.fromkeys((tree.folder, tree.folder.resolve())):
+                    if place.is_relative_to(above):
+                        inside = place.relative_to(above)
+                        if ".git" not in inside.parts:
+                            yield tree, inside.as_posix()
+                        break
 
     @cached_property
     def _settings(self) -> Settings:

@@ -565,6 +565,23 @@ def test_hooks_that_git_runs_from_the_tree_are_protected(make: Make, spelling: s
     assert codes(project, updates) == dict.fromkeys(updates, "PATH_PROTECTED")
 
 
+def test_a_hook_that_is_a_link_into_the_tree(make: Make) -> None:
+    updates = {
+        "what it leads to": write("tools/push.sh", "boom\n"),
+        "in other letters": write("Tools/push.sh", "boom\n"),
+        "what is not there yet": write("scripts/ref-tx.sh", "#!/bin/sh\nboom\n", executable=True),
+        "its rename": {"op": "rename", "from": "tools/push.sh", "path": "src/x"},
+    }
+    project = make(updates)
+    project.write("tools/push.sh", "#!/bin/sh\nexit 0\n", executable=True)
+    project.commit("Scripts")
+    hooks = project.path / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "pre-push").symlink_to("../../tools/push.sh")
+    (hooks / "reference-transaction").symlink_to(project.path / "scripts/ref-tx.sh")
+    assert codes(project, updates) == dict.fromkeys(updates, "PATH_PROTECTED")
+
+
 def test_no_hook_of_a_command_runs_while_effects_arrive(make: Make) -> None:
     """Not even those that people put there themselves: an effect is no command of theirs.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from esaa_git.core.globs import Glob
+from esaa_git.core.paths import is_protected
 from esaa_git.errors import ConflictError, RefusedError
 from esaa_git.ports.refs import RefMove, RefStore
 from esaa_git.store.objects import COMMIT, encode_commit
+from esaa_git.store.person_hooks import hooks_in_trees
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository, open_repository
 from tests.conftest import Git
@@ -140,3 +144,89 @@ def test_nothing_moves_where_the_persons_hook_refuses(
     assert [line.split()[0] for line in asked.read_text().splitlines()] == ["prepared", "aborted"]
     asked.parent.joinpath(".git/hooks/reference-transaction").chmod(0o644)  # git passes over it
     refs.move(moves)
+
+
+# ---- a hook of the person that lies in a checkout ----------------------------------------------
+
+
+def _linked_file(repo: Path, _: Path, git: Git) -> None:
+    (repo / ".git/hooks").mkdir(exist_ok=True)
+    (repo / ".git/hooks/reference-transaction").symlink_to("../../tools/h/reference-transaction")
+
+
+def _linked_before_ours(repo: Path, _: Path, git: Git) -> None:
+    (repo / ".git/hooks").mkdir(exist_ok=True)
+    (repo / ".git/hooks/reference-transaction").write_text('#!/bin/sh\nexec "$0.before-esaa"\n')
+    (repo / ".git/hooks/reference-transaction").chmod(0o755)
+    (repo / ".git/hooks/reference-transaction.before-esaa").symlink_to(
+        repo / "tools/h/reference-transaction"
+    )
+
+
+def _linked_folder(repo: Path, _: Path, git: Git) -> None:
+    shutil.rmtree(repo / ".git/hooks", ignore_errors=True)
+    (repo / ".git/hooks").symlink_to("../tools/h")
+
+
+def _set(repo: Path, _: Path, git: Git) -> None:
+    git(repo, "config", "core.hooksPath", "tools/h")
+
+
+def _set_through_a_link(repo: Path, outside: Path, git: Git) -> None:
+    (outside / "link").symlink_to(repo / "tools/h")
+    git(repo, "config", "core.hooksPath", str(outside / "link"))
+
+
+def _set_to_another_checkout(repo: Path, outside: Path, git: Git) -> None:
+    git(repo, "config", "core.hooksPath", str(outside / "wt/tools/h"))
+
+
+LEADS = [
+    *(_linked_file, _linked_before_ours, _linked_folder),
+    *(_set, _set_through_a_link, _set_to_another_checkout),
+]
+
+
+@pytest.mark.parametrize("leads", LEADS)
+def test_a_hook_that_leads_into_a_checkout_is_closed_and_does_not_run(
+    repo: Path, tmp_path: Path, git: Git, leads: Callable[[Path, Path, Git], None]
+) -> None:
+    ran, outside = tmp_path / "ran", tmp_path / "outside"
+    outside.mkdir()
+    git(repo, "commit", "--quiet", "--allow-empty", "--message", "First")
+    git(repo, "worktree", "add", "--quiet", str(outside / "wt"))
+    leads(repo, outside, git)
+    path = "tools/h/reference-transaction"
+
+    closed = [Glob.parse(glob) for glob in hooks_in_trees(open_repository(repo))]
+    assert is_protected(path, closed), "before there is such a file"
+    assert not is_protected("tools/other", closed)
+
+    for top in (repo, outside / "wt"):
+        (top / path).parent.mkdir(parents=True)
+        (top / path).write_text(f"#!/bin/sh\ncat > /dev/null\ntouch {ran}\n")
+        (top / path).chmod(0o755)
+        git(top, "-c", "core.hooksPath=/dev/null", "add", "tools")
+    tip = git(repo, "rev-parse", "HEAD")
+    move = [RefMove(LOG, None, tip, "a"), RefMove(BRANCH, None, tip, "a")]
+    with pytest.raises(RefusedError, match="is not run: it is a file of a checkout"):
+        GitRefs(open_repository(repo)).move(move)
+    assert not ran.exists()
+    refs = GitRefs(open_repository(repo))
+    assert (refs.read(LOG), refs.read(BRANCH)) == (None, None)
+
+    git(repo, "config", "esaa.treeHooks", "true")
+    GitRefs(open_repository(repo)).move(move)
+    assert ran.exists(), "the person said so"
+
+
+def test_a_hook_in_a_folder_that_no_glob_can_spell_is_closed(repo: Path, git: Git) -> None:
+    for folder, path in (
+        ("!to[ols*\\", "!to[ols*\\/x"),
+        ("e\u0301", "\u00e9/x"),
+        (".", "pre-push"),
+    ):
+        git(repo, "config", "core.hooksPath", folder)
+        closed = [Glob.parse(glob) for glob in hooks_in_trees(open_repository(repo))]
+        assert is_protected(path, closed)
+        assert not is_protected("README.md", closed)
