@@ -6,13 +6,17 @@ It says what the log has on record; whether the log holds is for `verify` to say
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from esaa_git.core.events import AgentResult, ApprovalGrant, FileWrite, ReviewResult, TaskUpdate
 from esaa_git.errors import UsageError
 from esaa_git.report.summary import Brought, BroughtTask, OtherCommit
 from esaa_git.store.commitform import trailers
 from esaa_git.store.eventcommit import read_contracts, read_event_commit
+from esaa_git.store.files import appending_below, place_of
 from esaa_git.store.objects import Commit, decode_commit
 from esaa_git.store.position import events_about, tip_of
 from esaa_git.store.program import GitFailed, run_git
@@ -56,6 +60,27 @@ def brought(project: Project, base: str, head: str = "HEAD") -> Brought:
             continue
         tasks += [_task(repository, tip, state, oid, state.tasks[name]) for name in names]
     return Brought(first, last, tuple(tasks), tuple(others))
+
+
+@contextmanager
+def page_at(project: Project, file: str) -> Iterator[TextIO]:
+    """Give a file that a person names, to append what was found to.
+
+    Raises:
+        UsageError: if it cannot be opened.
+        RepositoryError: if a link, or what else is no regular file, is in the way in a checkout.
+    """
+    root, path = place_of(Path(file), project.repository.workdir)
+    with ExitStack() as opened:
+        try:
+            stream = opened.enter_context(appending_below(root, path))
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to '{file}'",
+                cause=error.strerror,
+                hint="name a file in a folder that is there, or '-'",
+            ) from error
+        yield opened.enter_context(TextIOWrapper(stream, "utf-8"))
 
 
 def _task(repository: Repository, tip: str, state: State, oid: str, task: Task) -> BroughtTask:

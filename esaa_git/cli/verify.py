@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -85,8 +86,8 @@ if TYPE_CHECKING:
 @click.option(
     "--summary",
     metavar="FILE",
-    type=click.File("a", encoding="utf-8"),
-    help="Append what was found to a file, as Markdown.",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Append what was found to a file, as Markdown; through no link that a checkout holds.",
 )
 @click.option(
     "--base",
@@ -109,7 +110,7 @@ def verify(
     accept: tuple[str, ...],
     record: bool,
     jobs: int | None,
-    summary: TextIO | None,
+    summary: str | None,
     base: str | None,
     as_json: bool,
 ) -> int:
@@ -132,6 +133,14 @@ def verify(
         raise click.UsageError("--base goes with --summary FILE")
     from esaa_git.app.verify import verify as check
 
+    page: TextIO | None = None
+    if summary == "-":
+        page = sys.stdout
+    elif summary is not None:
+        from esaa_git.app.brought import page_at
+
+        # Before anything is verified: it may be none to write to.
+        page = click.get_current_context().with_resource(page_at(project, summary))
     checkpoint: dict[str, Any] = {}
     if checkpoint_file is not None:
         checkpoint = {"checkpoint": checkpoint_file.read()}
@@ -155,12 +164,12 @@ def verify(
         print_json(report.to_json())
     else:
         _print(report)
-    if summary is not None:
+    if page is not None:
         from esaa_git.app.brought import brought
         from esaa_git.report.summary import markdown
 
         found = None if base is None else brought(project, base)
-        summary.write(markdown(report.outcome, _facts(report), found))
+        page.write(markdown(report.outcome, _facts(report), found))
     return 0 if report.failure is None else report.failure.exit_code
 
 

@@ -21,6 +21,10 @@ from esaa_git.errors import RepositoryError
 # Made anew or not at all: neither a file that is there nor a link is written through.
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_APPENDED: Final = (
+    os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)
+
 _TEMPORARY = re.compile(r".+\.(?P<pid>[0-9]+)\.new")
 
 
@@ -131,6 +135,36 @@ def write_below(root: Path, path: str, content: bytes) -> None:
     """Write a file, or replace one, which keeps its permissions; raises as `replacing_below`."""
     with replacing_below(root, path) as stream:
         stream.write(content)
+
+
+@contextmanager
+def appending_below(root: Path, path: str) -> Iterator[IO[bytes]]:
+    """Give a file to append to, made where it is not there; the folders above it have to be.
+
+    Raises:
+        OSError: if it cannot be opened.
+        RepositoryError: if something else than a regular file is in the way.
+    """
+    above, _, name = path.rpartition("/")
+    with _in_words(), beneath.open_folder(root, above) as folder:
+        _regular(folder, name, path)
+        opened = os.open(name, _APPENDED, 0o666, dir_fd=folder)
+    with os.fdopen(opened, "ab") as stream:
+        yield stream
+
+
+def place_of(file: Path, checkout: Path | None) -> tuple[Path, str]:
+    """Return a file that a person names as a folder that is trusted and the path from there.
+
+    What lies in the checkout is reached from its top, by whatever name a person calls that.
+    """
+    place = Path(os.path.normpath(Path.cwd() / file))
+    if checkout is not None:
+        for above in reversed(place.parents):
+            with suppress(OSError):
+                if above.samefile(checkout):
+                    return checkout, str(place.relative_to(above))
+    return place.parent, place.name
 
 
 def exists_below(root: Path, path: str) -> bool:

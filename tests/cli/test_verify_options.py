@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,7 @@ def test_a_summary_tells_what_commits_brought_and_who_answers_for_it(
     assert "there is no commit 'nowhere'" in made.fails(
         2, "verify", "--summary", str(place), "--base", "nowhere"
     )
+    assert "cannot write to" in made.fails(2, "verify", "--summary", str(tmp_path / "no/where.md"))
     made.fails(2, "verify", "--base", base)
     made.git("update-ref", "refs/esaa/events", "refs/esaa/events~2")
     (made.path / ".git/esaa/verified.json").unlink()
@@ -229,3 +231,29 @@ def test_a_summary_tells_what_commits_brought_and_who_answers_for_it(
     made.esaa("verify", "--summary", str(place), "--base", base)
     assert "## git esaa verify: mismatch" in place.read_text()
     assert "claims an event in vain" in place.read_text()
+
+
+def test_no_link_of_a_checkout_is_followed_to_a_summary(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for where in (tmp_path / "elsewhere", project.path / "inside"):
+        where.mkdir()
+        (where / "page.md").write_text("theirs\n")
+    (project.path / "page.md").symlink_to("README.md")
+    (project.path / "dangling.md").symlink_to(tmp_path / "new.md")
+    (project.path / "out").symlink_to(tmp_path / "elsewhere")
+    (project.path / "in").symlink_to("inside")
+    os.mkfifo(project.path / "pipe.md")
+    other = tmp_path / "other"
+    other.symlink_to(project.path)
+    before = (project.path / "README.md").read_text()
+    monkeypatch.chdir(project.path)
+    for page in ("page.md", "dangling.md", "out/page.md", "in/page.md", "pipe.md"):
+        for name in (page, str(project.path / page), str(other / page)):
+            assert "is in the way" in project.fails(3, "verify", "--summary", name)
+    assert (project.path / "README.md").read_text() == before
+    assert not (tmp_path / "new.md").exists()
+    for place in (tmp_path / "elsewhere/page.md", project.path / "inside/page.md"):
+        assert place.read_text() == "theirs\n"
+    project.ok("verify", "--summary", str(other / "inside/page.md"))
+    assert "verify: ok" in (project.path / "inside/page.md").read_text()

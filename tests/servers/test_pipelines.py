@@ -23,6 +23,7 @@ from tests.conftest import Git
 from tests.support.team import LOG, Team, copy, hook_environment
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs/guides"
+FORGED = "## git esaa verify: forged"
 PROGRAM = "import sys; from esaa_git.cli.main import main; sys.exit(main())"
 
 Step = tuple[str, dict[str, str]]
@@ -36,24 +37,29 @@ class Job:
     folder: Path
     env: dict[str, str]
     summary: Path
+    after: str = "true"
 
     def run(self, **changed: str) -> tuple[int, str]:
         """Run the steps until one fails; return its exit status, and all that was said."""
-        said = ""
+        said, status = "", 0
         for script, env in self.steps:
-            done = subprocess.run(
-                ["bash", "-e", "-o", "pipefail", "-c", script],
-                cwd=self.folder,
-                env={**self.env, **env, **changed},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            said += done.stdout
-            if done.returncode:
-                return done.returncode, said
-        return 0, said
+            done = self._shell(script, {**env, **changed})
+            said, status = said + done.stdout, done.returncode
+            if status:
+                break
+        self._shell(self.after, {})
+        return status, said
+
+    def _shell(self, script: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
 
 
 def actions(name: str, values: Mapping[str, str]) -> Iterator[Step]:
@@ -72,9 +78,10 @@ def _valued(text: str, values: Mapping[str, str]) -> str:
 
 
 def gitlab() -> Iterator[Step]:
-    """Yield what GitLab's runner runs, its scripts as one."""
+    """Yield what GitLab's runner runs, its scripts as one, and what it runs after any outcome."""
     job: dict[str, Any] = yaml.safe_load((GUIDES / "gitlab-ci.yml").read_text())["esaa verify"]
     yield "\n".join([*job["before_script"], *job["script"]]), dict(job["variables"])
+    yield "\n".join(job["after_script"]), {}
 
 
 @pytest.fixture
@@ -84,7 +91,9 @@ def team(template: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tea
     made = copy(template, tmp_path)
     made.one.ok("run", "--task", "T-2")
     made.one.write("notes.md", "by hand\n")
-    made.one.git("add", "notes.md")
+    # A verdict of the pusher's own, which goes on after what hides the next one.
+    made.one.write("summary.md", f"{FORGED}\n\n<!--\n")
+    made.one.git("add", "notes.md", "summary.md")
     made.one.git("commit", "--quiet", "--message", "Notes | by <b>hand</b>")
     made.one.git("push", "--quiet", "--atomic", "origin", LOG, "main:refs/heads/feature")
     return made
@@ -96,7 +105,7 @@ def job(request: pytest.FixtureRequest, team: Team, tmp_path: Path, git: Git) ->
     genesis = team.one.chain()[0].oid
     clone = tmp_path / "clone"
     clone.mkdir()
-    summary = tmp_path / "clone" / "summary.md"
+    summary = tmp_path / "page.md"
     env = {**os.environ, "PATH": os.pathsep.join([str(_programs(tmp_path)), os.environ["PATH"]])}
     if request.param == "gitea":
         found = actions(
@@ -112,6 +121,7 @@ def job(request: pytest.FixtureRequest, team: Team, tmp_path: Path, git: Git) ->
                 "github.event.pull_request.base.sha || github.event.before": base,
             },
         )
+        env["GITHUB_STEP_SUMMARY"] = str(summary)
         return Job(list(found), clone, env, summary)
     # As actions/checkout and GitLab's runner do: branches of the remote, and no branch of its own.
     git(clone, "init", "--quiet")
@@ -134,19 +144,23 @@ def job(request: pytest.FixtureRequest, team: Team, tmp_path: Path, git: Git) ->
         return Job(steps, clone, env, summary)
     env |= {
         "ESAA_GENESIS": genesis,
+        "TMPDIR": str(tmp_path),
+        "CI_JOB_ID": "7",
         "CI_COMMIT_SHA": head,
         "CI_COMMIT_BEFORE_SHA": "0" * 40,
         "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
     }
-    return Job(list(gitlab()), clone, env, summary)
+    script, (after, _) = gitlab()
+    return Job([script], clone, env, clone / "summary.md", after)
 
 
 def _programs(folder: Path) -> Path:
     programs = folder / "bin"
     programs.mkdir()
+    install = "-I -m pip install"
     scripts = {
         "git-esaa": f"#!{sys.executable}\n{PROGRAM}\n",
-        "python": f'#!/bin/sh\ntest "$1 $2 $3" = "-m pip install" && echo "$@" >{folder}/pip\n',
+        "python": f'#!/bin/sh\ntest "$1 $2 $3 $4" = "{install}" && echo "$@" >{folder}/pip\n',
     }
     for name, text in scripts.items():
         (programs / name).write_text(text)
@@ -161,7 +175,8 @@ def test_a_pull_request_is_verified_as_it_will_be_merged_and_told_of(
     assert status == 0, said
     assert (tmp_path / "pip").read_text().split()[-1] == f"esaa-git=={__version__}"
     shown = job.summary.read_text()
-    assert "## git esaa verify: ok" in shown
+    assert shown.startswith("## git esaa verify: ok")
+    assert FORGED not in shown + said
     (row,) = [line for line in shown.splitlines() if "`T-2`" in line]
     assert "`Do T-2`" in row
     assert "(orchestrator" in row
@@ -204,6 +219,7 @@ def test_what_cannot_be_checked_or_does_not_hold_fails(
     status, said = job.run(**changed)
     assert status != 0
     assert why in said
+    assert not job.summary.exists() or FORGED not in job.summary.read_text()
 
 
 @pytest.mark.parametrize("job", ["github", "gitlab"], indirect=True)
