@@ -31,11 +31,21 @@ _GIVEN: Final = ("env", "hosts", "read", "limits")
 _OURS: Final = ("PATH", "PWD", "SHELL", "HOME", "TMPDIR")
 _PREFIXES: Final = ("ESAA_", "GIT_")
 _LOADS: Final = re.compile(
-    r"LD_.*|DYLD_.*|GCONV_.*|PYTHON.*|NODE_OPTIONS|NODE_PATH|RUBY.*|PERL.*|BASH_.*|ENV|ZDOTDIR"
-    r"|_?JAVA_.*|JDK_.*|LUA_.*|PHP.*|.*_PRELOAD",
+    r"LD_.*|DYLD_.*|GCONV_.*|PYTHON.*|.*NODE_OPTIONS|NODE_PATH|NODE_REPL_.*|RUBY.*|PERL.*|BASH.*"
+    r"|SHELLOPTS|PS4|PROMPT_COMMAND|ENV|ZDOTDIR|_?JAVA_.*|JDK_.*|CLASSPATH|LUA_.*|PHP.*|ERL_.*"
+    r"|BUN_OPTIONS|BUN_INSPECT.*|.*_PRELOAD|DOTNET_.*|COR_.*|CORECLR_.*|MONO_.*|OPENSSL_.*"
+    r"|.*PAGER|.*EDITOR|VISUAL|BROWSER|LESSOPEN|LESSCLOSE|.*_ASKPASS|.*_MODULES|.*_PLUGIN_PATH"
+    r"|NPM_CONFIG_(?:SCRIPT_SHELL|SHELL|USERCONFIG|GLOBALCONFIG|PREFIX|GIT)",
     re.IGNORECASE,
 )
 """Variables by which a program loads code that it does not name: an agent's own program as well."""
+
+_AGENTS: Final = re.compile(
+    r"(?:AIDER|ANTHROPIC|CLAUDE|CODEX|COPILOT|CURSOR|GEMINI|GOOSE|LITELLM|OPENAI|OPENCODE|OPENROUTER"
+    r"|QWEN)_.*|XDG_(?:CONFIG|DATA)_(?:HOME|DIRS)|XDG_STATE_HOME",
+    re.IGNORECASE,
+)
+"""Variables of agents, and those that say where programs have their settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,8 @@ def _check_variable(name: str, where: str) -> None:
         fault = "it is git's or set for every program; folders for PATH stand under 'path'"
     if fault is None and names_code(name) and _LOADS.fullmatch(name):
         fault = "by it any program loads code, an agent's own too"
+    if fault is None and _AGENTS.fullmatch(name):
+        fault = "it tells an agent where its settings or its service are, which its entry is to say"
     if fault is not None:
         raise ConfigurationError(
             f"{where}/variables: '{name}' cannot be set", cause=fault, hint=f"leave '{name}' out"

@@ -86,6 +86,27 @@ def test_what_cannot_be_is_said_with_its_place(step: dict[str, Any], words: str)
     assert caught.value.message.startswith("AGENT_CONTRACT.yaml: kinds/spec/setup")
 
 
+LOADING = (
+    "npm_config_node_options NPM_CONFIG_USERCONFIG DOTNET_STARTUP_HOOKS MANPAGER BASHOPTS "
+    "CORECLR_PROFILER_PATH OPENSSL_CONF BUN_OPTIONS GCONV_PATH"
+)
+LEADING = "XDG_CONFIG_HOME CODEX_HOME CLAUDE_CONFIG_DIR claude_config_dir ANTHROPIC_BASE_URL"
+
+
+@pytest.mark.parametrize("name", f"{LOADING} {LEADING}".split())
+def test_no_variable_loads_code_into_an_agent_or_leads_it_elsewhere(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"variables: '{name}' cannot be set"):
+        made({**VENV, "variables": {name: "{checkout}/.venv"}})
+
+
+def test_variables_of_builds_and_caches_may_be_set() -> None:
+    names = ("CARGO_HOME", "RUSTUP_HOME", "UV_PYTHON_INSTALL_DIR", "UV_CACHE_DIR", "MAKEFLAGS")
+    names += ("PIP_INDEX_URL", "npm_config_cache", "NODE_ENV", "PYTHONDONTWRITEBYTECODE", "GOPATH")
+    found = made({**VENV, "variables": dict.fromkeys((*names, "XDG_CACHE_HOME"), "x")})
+    assert found is not None
+    assert len(found.variables) == len(names) + 1
+
+
 @pytest.mark.parametrize("place", [OF_KIND, OF_AGENT], ids=["kind", "agent"])
 def test_kinds_and_agents_say_it_in_one_shape(place: tuple[str, ...]) -> None:
     given = contracts({place: [VENV, SCRIPT]})
