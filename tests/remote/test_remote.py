@@ -278,6 +278,18 @@ def test_an_effect_that_conflicts_becomes_a_rejection_and_is_kept(team: Team) ->
     assert "B" in team.two.git("show", f"refs/esaa/superseded/{tip}/heads/main:src/shared.txt")
 
 
+def test_an_effect_under_a_filter_that_the_others_took_becomes_a_rejection(team: Team) -> None:
+    team.one.write(".gitattributes", "*.bin filter=crypt\n")
+    team.one.commit("A filter")
+    both_write(team, write("src/a.txt", "a\n"), write("src/a.bin", "raw\n"))
+    kind, reason = outcomes(team.two)["agent.result T-3-A1: Did T-3"]
+    assert kind == "decided otherwise"
+    assert "PATH_PROTECTED" in str(reason)
+    team.one.ok("fetch")
+    team.agree()
+    assert "src/a.bin" not in team.one.git("ls-tree", "-r", "--name-only", MAIN).splitlines()
+
+
 def test_a_change_that_the_others_made_as_well_closes_without_an_effect(team: Team) -> None:
     same = write("src/same.txt", "same\n")
     both_write(team, same, same)
