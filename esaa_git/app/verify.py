@@ -26,6 +26,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.trust.signers import SignerSet
+from esaa_git.verification import placement
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
@@ -49,7 +50,8 @@ class VerifyReport:
         checked_from, checked_to: the events that were checked now; `since` were verified before.
         projection_hash: of the last state, where the record is intact.
         branch: the working branch; `branch_commits` of it were read.
-        elsewhere: effects that are on another branch: its name, the effect's commit, its task.
+        elsewhere: effects that `branch` is without and another one holds: that one's name, the
+            effect's commit, its task.
         relinked: effects that the branch holds in other commits than their own, and `recorded` how
             many of these links were put into the log now.
         gone: paths that are not at the tip of the branch as an effect left them, and why: what
@@ -98,6 +100,13 @@ class VerifyReport:
     def failure(self) -> type[EsaaError] | None:
         """The kind of error that the outcome amounts to; None where the record is intact."""
         return failure_of(self.outcome)
+
+    @property
+    def apart(self) -> str | None:
+        """What to say where effects are on other branches than the working branch."""
+        if self.branch is None or not self.elsewhere:
+            return None
+        return placement.said(self.branch, self.elsewhere)
 
     def gone_counts(self) -> list[tuple[str, int]]:
         """Return how effects are not at the tip any more, each with how many there are."""

@@ -196,7 +196,8 @@ def _print(report: VerifyReport) -> None:
             say(f"events {report.checked_from} to {report.checked_to} checked", nl=False)
         say(f" ({report.since} were verified before)" if report.since else "")
         if report.branch is not None:
-            say(f"effects match '{report.branch}' ({report.branch_commits} commits read)")
+            held = report.apart or f"effects match '{report.branch}'"
+            say(f"{held} ({report.branch_commits} commits read)")
         for name, oid, task_id in report.elsewhere[:_SHOWN]:
             say(f"effect {oid[:12]} of {task_id} is on '{name}'")
         if len(report.elsewhere) > _SHOWN:
@@ -245,6 +246,8 @@ def _facts(report: VerifyReport) -> Iterator[str]:
     yield f"events {report.checked_from} to {report.checked_to} checked"
     if report.branch is not None:
         yield f"effects held against '{report.branch}' ({report.branch_commits} commits read)"
+    if report.apart is not None:
+        yield report.apart
     if not report.is_ok:
         yield f"check {report.check}: {report.message}"
         yield f"commit {report.commit}"

@@ -48,7 +48,6 @@ _HINTS: Mapping[int, str] = {
     11: "the effect commit is made by git-esaa alone; push it as it was recorded",
 }
 
-
 Claims: TypeAlias = Mapping[str, Mapping[str, bytes]]
 
 
@@ -104,6 +103,12 @@ class Log:
                 if result is not None and result.effect_commit is not None:
                     found[result.effect_commit] = oid
         return found
+
+    def carried_in(self, commits: set[str]) -> list[Closed]:
+        """Return where the log closed the effects that it says these commits carry."""
+        found = [one for oid, one in self.judge.carriers.items() if oid in commits]
+        names = dict.fromkeys(name for one in found if one.how != LOST for name in one.tasks)
+        return [one.closed for one in self.judge.effects(tuple(names))]
 
     @property
     def given_up(self) -> set[str]:
@@ -370,14 +375,17 @@ class Reception:
             old = self._ref(command.ref)
             if old is None:
                 continue
-            gone = new_commits([old], *self._glob(branches), known=_new_tips(branches))
-            lost = {
-                oid: message
-                for oid, message in messages_of(speaking(gone)).items()
-                if log.names(oid, message)
-            }
-            accounted = self._accounted_for(lost, branches, log)
-            for one in log.closing(lost):
+            gone: set[str] = set()
+            found = new_commits([old], *self._glob(branches), known=_new_tips(branches))
+            claims = messages_of(speaking(_noting(found, gone)))
+            lost = list(log.closing({oid: m for oid, m in claims.items() if log.names(oid, m)}))
+            # Those that a commit carried may be on another branch in their own.
+            carried = {one.effect_commit: one for one in log.carried_in(gone)}
+            here = [oid for oid in carried if oid in self._repository.odb]
+            left = carried.keys() - (set(here) - self._on_no_branch(here, branches))
+            lost += [carried[oid] for oid in sorted(left)]
+            accounted = self._accounted_for([one.effect_commit for one in lost], branches, log)
+            for one in lost:
                 if one.effect_commit not in accounted:
                     raise RefusedError(
                         f"'{command.ref}' is refused: it would lose the effect of EV-{one.seq:08d}",
@@ -413,6 +421,13 @@ class Reception:
 
 def _new_tips(branches: Sequence[Command]) -> list[str]:
     return [one.new for one in branches if one.new is not None]
+
+
+def _noting(commits: Iterable[tuple[str, bytes]], oids: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the commits, and put down the id of each."""
+    for oid, data in commits:
+        oids.add(oid)
+        yield oid, data
 
 
 def messages_of(commits: Mapping[str, bytes]) -> dict[str, bytes]:

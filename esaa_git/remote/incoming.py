@@ -17,6 +17,7 @@ from esaa_git.store.position import common_event, seq_of
 from esaa_git.store.refs import GitRefs, OverlayRefs
 from esaa_git.store.repository import Repository
 from esaa_git.store.tip import load_tip
+from esaa_git.verification import placement
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.failure import check_name
 from esaa_git.verification.pins import Mark, keep, mark_path, read_mark, read_pin
@@ -37,7 +38,8 @@ class Incoming:
     """What a remote offers, fetched and verified.
 
     `common` is the last event that the local log has as well, None where there is no local log.
-    `mark` is the verified point of a log that was verified as a whole.
+    `mark` is the verified point of a log that was verified as a whole, `elsewhere` the effects
+    (branch, commit, task) that other branches of the remote have and `branch` has not.
     """
 
     tip: str
@@ -52,6 +54,7 @@ class Incoming:
     branch_tip: str | None
     notes: tuple[str, ...] = ()
     mark: Mark | None = None
+    elsewhere: tuple[tuple[str, str, str], ...] = ()
 
 
 class Judge:
@@ -128,6 +131,9 @@ class Judge:
                 hint="nothing was taken over; ask who keeps the server how that came in",
             )
         loaded = load_tip(here, tip)
+        elsewhere = tuple(report.elsewhere) if report.branch is not None else ()
+        if report.branch is not None and elsewhere:
+            report.notes.append(f"{placement.said(report.branch, elsewhere)} of '{self._name}'")
         return Incoming(
             tip,
             loaded.tip.seq,
@@ -141,6 +147,7 @@ class Judge:
             report.branch_tip,
             tuple(report.notes),
             None if report.since else report.mark,
+            elsewhere,
         )
 
     def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:

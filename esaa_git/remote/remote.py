@@ -180,6 +180,7 @@ class Remote:
             incoming.branch,
             incoming.branch_tip,
             None if incoming.mark is None else incoming.mark.boundary,
+            elsewhere=incoming.elsewhere,
         )
         self._remember(seen)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from esaa_git.core.events import RunInit
 from esaa_git.core.state import Carrier
@@ -16,7 +17,6 @@ from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.repository import DamagedObject, MissingObject, Repository
 from esaa_git.store.trailers import speaks_of_us
 from esaa_git.verification.branch import (
-    Node,
     Relinked,
     Unexplained,
     Walked,
@@ -31,7 +31,8 @@ from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import Failure
 from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import Mark
-from esaa_git.verification.presence import LOST, Carried, Gone, gone_from
+from esaa_git.verification.placement import Placement, refused
+from esaa_git.verification.presence import LOST, Gone, gone_from
 from esaa_git.verification.relink import Relinker
 from esaa_git.verification.report import Report
 
@@ -80,6 +81,7 @@ class BranchAudit:
         self._settings = settings
         self._judge = judge
         self._shallow = shallow
+        self._placement = partial(Placement, repository, heads, judge, shallow, since)
         self._verified = () if since is None else since.branch_tips
         self._last = None if since is None else since.branch_tip
         self._failures = failures
@@ -114,13 +116,15 @@ class BranchAudit:
             for effect in walked.found:
                 if self._counts(walked, missing.get(effect)):
                     one = missing.pop(effect)
-                    report.elsewhere.append((walked.name, effect, one.task_id))
+                    if not judged:
+                        report.elsewhere.append((walked.name, effect, one.task_id))
             report.relinked += [one for one in walked.relinked if one not in report.relinked]
         self._find_beneath(missing, [*judged, *others])
         self._find_by_content(missing, judged, others, closed, report)
         self._let_go_of(missing, report)
         self._refuse_lost(missing, [*judged, *others])
         self._put_down(judged, others, report)
+        self._place(judged, closed, report)
         if self._settings.full and self._base:
             report.foreign += self._older()
         for walked in judged:
@@ -332,6 +336,9 @@ class BranchAudit:
         if lost:
             first = min(lost, key=lambda one: one.seq)
             message = f"it is not on the branch '{first.branch}', nor on any other that is here"
+            fetched = next((one.name for one in walks if first.effect_commit in one.found), None)
+            if fetched is not None:
+                message = f"it is on '{fetched}' alone, and '{first.branch}' is here without it"
             raise first.locate(Failure(11, message, hint=self._ways_out(first)))
         for branch, how in elsewhere.items():
             self._note(
@@ -355,6 +362,23 @@ class BranchAudit:
         rest = [one for one in judged[1:] if one.found or one.held]
         rest += [one for one in others if one.found or one.held]
         report.other_tips = tuple(dict.fromkeys(one.tip for one in rest))
+
+    def _place(self, judged: Sequence[Walked], closed: Sequence[Closed], report: Report) -> None:
+        """Put into the report which effects the branch that it names is without.
+
+        Raises:
+            Failure: check 11, with `strict`, where there are any.
+        """
+        if not judged:
+            return
+        place, named = self._placement(report.relinked), judged[0]
+        found, lost = place.elsewhere(named, closed)
+        if lost is not None:
+            message = f"no branch holds {lost[:12]}, which '{named.name}' was without before"
+            raise Rewritten(11, message, hint=REWRITTEN).at(lost)
+        report.elsewhere += found
+        if self._settings.strict and report.elsewhere:
+            raise refused(named.name, report.elsewhere)
 
     def _first_base(self, genesis: str | None) -> tuple[str, ...]:
         """Return the commit that the log began on; no effect of it can be older."""
@@ -385,7 +409,8 @@ class BranchAudit:
         try:
             if not is_whole:
                 nodes = nodes_of(self._repository.read, walked.tip, self._base, self._shallow)
-            carried = self._carried(nodes, report.relinked)
+            place = self._placement(report.relinked)
+            carried = place.carried(nodes)
             found = gone_from(self._repository, walked.tip, nodes, carried) if carried else []
         except (MissingObject, DamagedObject) as error:
             self._note(f"whether '{name}' holds what its effects did is open: {error.message}")
@@ -394,7 +419,7 @@ class BranchAudit:
         report.gone += found
         lost: dict[str, list[Gone]] = {}
         for one in found:
-            if one.how == LOST and not self._is_let_go(one):
+            if one.how == LOST and not place.is_let_go(one):
                 lost.setdefault(one.by, []).append(one)
         for merge, paths in lost.items():
             if merge in self._settings.accept:
@@ -402,31 +427,6 @@ class BranchAudit:
                 report.relinked += _let_go(merge, tasks, closed, self._settings.by)
                 continue
             self._note(_lost(name, merge, paths))
-
-    def _carried(self, nodes: dict[str, Node], relinked: Sequence[Relinked]) -> list[Carried]:
-        """Return each effect of the log that this branch holds, and in which commit."""
-        carriers = {one.effect_commit: one.carried_by for one in relinked}
-        by_task = {
-            name: carrier.commit
-            for carrier in self._judge.carriers.values()
-            if carrier.how != LET_GO and carrier.commit in nodes
-            for name in carrier.tasks
-        }
-        found = []
-        for task in self._judge.state.tasks.values():
-            result = task.result
-            if result is None or result.effect_commit is None:
-                continue
-            commit = result.effect_commit
-            if commit not in nodes:
-                commit = carriers.get(commit) or by_task.get(task.task_id) or commit
-            if commit in nodes:
-                found.append(Carried(task.task_id, result.effect_commit, commit, result.paths))
-        return found
-
-    def _is_let_go(self, gone: Gone) -> bool:
-        carrier = self._judge.carriers.get(gone.by)
-        return carrier is not None and carrier.how == LET_GO and gone.task_id in carrier.tasks
 
 
 def _lost(name: str, merge: str, paths: Sequence[Gone]) -> str:

@@ -40,7 +40,8 @@ class Mark:
 
     `genesis` is None where the log that is here ends before it (a shallow clone); `boundary` is
     then the commit that was trusted as it stands. `other_tips` are those of branches beside
-    `branch` that held effects.
+    `branch` that held effects, `elsewhere` the effects (branch, commit, task) that other branches
+    held and `branch` did not.
     """
 
     log_id: str
@@ -51,6 +52,7 @@ class Mark:
     branch_tip: str | None = None
     boundary: str | None = None
     other_tips: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def branch_tips(self) -> tuple[str, ...]:
@@ -109,8 +111,9 @@ def keep(repository: Repository, path: Path) -> Kept:
         return Kept(None, f"'{path.name}' {found.doubt}, and counts for nothing")
     try:
         tips = tuple(found.value.get("other_tips", ()))
-        mark = Mark(**{**found.value, "other_tips": tips})
-    except TypeError as error:
+        apart = tuple((name, oid, task) for name, oid, task in found.value.get("elsewhere", ()))
+        mark = Mark(**{**found.value, "other_tips": tips, "elsewhere": apart})
+    except (TypeError, ValueError) as error:
         raise _unreadable(path, str(error), hint) from error
     _check(path, hint, "log_id", _is_log_id(mark.log_id))
     _check(path, hint, "tip", is_oid(mark.tip))
@@ -119,6 +122,7 @@ def keep(repository: Repository, path: Path) -> Kept:
         value = getattr(mark, name)
         _check(path, hint, name, value is None or is_oid(value))
     _check(path, hint, "other_tips", all(map(is_oid, mark.other_tips)))
+    _check(path, hint, "elsewhere", all(_is_place(*one) for one in mark.elsewhere))
     _check(path, hint, "branch", mark.branch is None or isinstance(mark.branch, str))
     _check(path, hint, "genesis", (mark.genesis is None) != (mark.boundary is None))
     return Kept(mark)
@@ -203,6 +207,10 @@ def _read(repository: Repository, path: Path, hint: str) -> Sealed:
 
 def _name(repository: Repository, path: Path) -> str:
     return path.relative_to(repository.esaa_dir).as_posix()
+
+
+def _is_place(name: object, oid: object, task_id: object) -> bool:
+    return isinstance(name, str) and is_oid(oid) and isinstance(task_id, str)
 
 
 def _is_log_id(value: object) -> bool:

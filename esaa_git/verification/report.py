@@ -16,8 +16,8 @@ class Report:
 
     `sound` is the last event commit before the first offending one. `boundary` is where the log
     that is here begins, if not with `genesis`; `trust` says why that is believed (`Anchor.trust`).
-    `elsewhere` are effects (branch, commit, task) on other branches than those that are judged, and
-    `other_tips` where branches beside `branch` were found to hold effects. `relinked` are the
+    `elsewhere` are the effects (branch, commit, task) that other branches hold and `branch` does
+    not, `other_tips` where branches beside `branch` were found to hold effects. `relinked` are the
     effects that a branch holds in other commits than their own, `foreign` the commits whose claims
     of events are let be, each with why, `gone` what of effects is not at the tip of its branch.
     """
@@ -63,4 +63,5 @@ class Report:
             self.branch_tip,
             self.boundary,
             self.other_tips,
+            tuple(self.elsewhere) if self.branch is not None else (),
         )

@@ -349,6 +349,19 @@ def test_work_that_was_dropped_stops_everything_until_an_admin_gives_it_up(scene
     scene.colleague().ok("verify", "--full", "--strict")
 
 
+def test_a_server_keeps_the_last_branch_with_a_commit_that_carries_an_effect(
+    scene: Scene,
+) -> None:
+    project = scene.project
+    squash(project)
+    project.ok("verify", "--relink", "--record")
+    scene.push(LOG, "main", ":feature")
+    for refspec in (":main", "+main~1:main"):
+        assert "lose the effect" in scene.refused(refspec)
+    scene.push("main:kept", "+main~1:main")
+    assert "lose the effect" in scene.refused(":kept")
+
+
 def test_what_was_lost_on_the_branch_of_an_earlier_run_is_found_from_the_mark(
     scene: Scene,
 ) -> None:

@@ -26,7 +26,7 @@ from esaa_git.store.position import common_event
 from tests.conftest import Git
 from tests.support.forgery import Forger, draft_of
 from tests.support.logs import PERSON, make_log
-from tests.support.project import Project, edit, make_project, result, task, write
+from tests.support.project import Project, edit, make_project, result, run, task, write
 from tests.support.shared import health
 from tests.support.team import LOG, MAIN, Team, build, copy, environment, hook_environment
 
@@ -740,6 +740,26 @@ def test_a_branch_that_was_rolled_back_alone_is_caught(longer: Team) -> None:
     before = longer.two.refs()
     assert "check 11" in longer.two.fails(9, "fetch")
     assert longer.two.tip() == before[LOG]
+
+
+def test_a_branch_that_was_set_back_beside_another_is_named_each_time(longer: Team) -> None:
+    """By a push that needs no key: the effects are on `side` first, and `main` goes back."""
+    words = "1 effect is not on 'main', but on 'side' of 'origin'"
+    longer.set(longer.one.head(), "refs/heads/side")
+    longer.set(longer.one.head(f"{MAIN}~1"), MAIN)
+    for _ in range(2):
+        assert words in longer.two.esaa("fetch").err
+    fresh = longer.server.parent / "fresh"
+    said = run("clone", str(longer.server), str(fresh))
+    assert said.code == 0, said
+    assert words in said.err
+    clone = Project(fresh, longer.run)
+    for code, arguments in ((0, ()), (0, ()), (9, ("--full",)), (9, ("--strict",))):
+        checked = clone.esaa("verify", *arguments)
+        assert (checked.code, "'origin/side'" in checked.out) == (code, True), checked
+    longer.run(longer.server, "update-ref", "-d", "refs/heads/side")
+    clone.git("fetch", "--quiet", "--prune")
+    assert "check 11" in clone.fails(9, "fetch")
 
 
 def test_an_effect_without_its_event_is_caught(longer: Team) -> None:
