@@ -113,6 +113,7 @@ class Environments:
         sandbox: the confinement that was asked for, as in `AdapterContext`.
         kept: where what setups provide is kept.
         root, in_tree: as in `AdapterContext`.
+        keeps: answers whether what is made on a commit may be kept for those after it.
     """
 
     workspaces: Workspaces
@@ -122,6 +123,7 @@ class Environments:
     kept: Kept
     root: Path | None
     in_tree: Callable[[str], bool]
+    keeps: Callable[[str], bool] = lambda _commit: True
 
     def ready(self, setups: Sequence[Setup]) -> None:
         """Raise AgentError if a program is missing, or two setups provide one path."""
@@ -209,7 +211,8 @@ class Environments:
                 # The commands saw all of a tree, and its keys say little of what that was: what
                 # another branch or a proposal had made for itself is none for this one.
                 counts = partial(self.trees.holds, base)
-                with self.kept.entry(digest, base, counts, make, pause) as entry:
+                made_on = base if self.keeps(base) else None
+                with self.kept.entry(digest, made_on, counts, make, pause) as entry:
                     yield entry
         except SetupFailed as error:
             error.is_proposed = is_proposed

@@ -67,7 +67,7 @@ class Kept:
     def entry(
         self,
         key: str,
-        commit: str,
+        commit: str | None,
         counts: Callable[[str], bool],
         make: Make,
         pause: Callable[[], None],
@@ -75,7 +75,7 @@ class Kept:
         """Give the entry of a key, which is made where there is none; nobody else has it meanwhile.
 
         Args:
-            commit: that it is made on, if it has to be made.
+            commit: that it is made on, if it has to be made; with None what is made is not kept.
             counts: answers whether one that was made on a commit may be given; another is replaced.
 
         Raises:
@@ -90,13 +90,17 @@ class Kept:
             place = self._folder / key
             found = _read(place)
             is_new = found is None or found.commit is None or not counts(found.commit)
-            if is_new:
+            if is_new and commit is not None:
                 self._make(place, commit, make)
+            if not is_new or commit is not None:
                 found = _read(place)
-            assert found is not None
-            os.utime(place / _ABOUT)
-            yield found
-        if is_new:
+                assert found is not None
+                os.utime(place / _ABOUT)
+                yield found
+        if is_new and commit is None:
+            with once(make) as made:
+                yield made
+        elif is_new:
             self.tidy()
 
     def _make(self, place: Path, commit: str, make: Make) -> None:

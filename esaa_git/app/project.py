@@ -339,6 +339,7 @@ class Project:
         from esaa_git.agents.checks import ConfinedChecker
         from esaa_git.agents.environments import Environments
         from esaa_git.agents.kept import Kept
+        from esaa_git.app.asked import working_tip
         from esaa_git.checkout.workspace import GitWorkspaces
         from esaa_git.store.trees import GitBlobs, GitTrees
 
@@ -346,14 +347,22 @@ class Project:
 
         def environments() -> Environments:
             repository = open_again(here)
+            trees = GitTrees(repository)
+
+            def keeps(commit: str) -> bool:
+                # What a person only looks at may be merged once it is no longer like this.
+                tip = working_tip(repository)
+                return tip is not None and trees.holds(tip, commit)
+
             return Environments(
                 GitWorkspaces(repository),
-                GitTrees(repository),
+                trees,
                 GitBlobs(repository),
                 self.sandbox,
                 Kept(repository.esaa_dir / KEPT),
                 repository.workdir,
                 repository.tracks,
+                keeps,
             )
 
         checker = ConfinedChecker(

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,18 @@ def test_what_another_tree_had_made_is_none_for_this_branch(world: World) -> Non
     assert said(first) == "tool of one\n"
     # What the branch had made before is there for whatever comes of it.
     assert said(proposal) == "tool of one\n"
+
+
+def test_what_was_only_looked_at_is_not_kept_for_what_comes_after_it(world: World) -> None:
+    """A branch may drop the script that made it, and then be merged with all its history."""
+    looking = replace(world.environments(), keeps=lambda _commit: False)
+    with looking.open([usual()], world.head, {}, no_pause) as workspace:
+        looked = when(workspace)
+    with world.opened(usual()) as workspace:
+        made = when(workspace)
+    with looking.open([usual()], world.head, {}, no_pause) as workspace:
+        assert when(workspace) == made
+    assert made != looked
 
 
 def test_a_proposal_that_changes_a_key_has_one_of_its_own(world: World) -> None:
