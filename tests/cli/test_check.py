@@ -48,6 +48,22 @@ def test_checks_are_tried_for_nothing_and_on_any_commit(project: Project) -> Non
     assert "no task 'T-9'" in project.fails(2, "check", "T-9")
 
 
+def test_what_a_look_at_another_branch_set_up_is_none_for_the_working_one(project: Project) -> None:
+    step = {"run": ["find", "-name", "word-*", "-fprint", "made"], "provides": ["made"]}
+    show = {"name": "show", "run": ["grep", "good", "made"]}
+    project.amend_yaml("AGENT_CONTRACT.yaml", kinds__impl__setup=[step], kinds__impl__checks=[show])
+    project.write("word-bad", "")
+    project.commit()
+    project.agree()
+    project.git("switch", "--quiet", "--create", "other")
+    project.write("word-good", "")
+    project.commit()
+    project.git("switch", "--quiet", "main")
+    project.ok("check", "--on", "other")
+    assert not list((project.path / ".git/esaa/setups").glob("*/about.json"))
+    assert project.esaa("check", "T-1").code == 1
+
+
 def test_a_check_that_fails_on_the_base_is_named_before_an_agent_is_asked(
     project: Project,
 ) -> None:
