@@ -192,10 +192,13 @@ def recorded(closed: Closed, carrier: Carrier) -> Relinked:
 
 
 def _unfounded(oid: str, why: str) -> Failure:
-    what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
     if why:
         what = f"commit {oid[:12]} on the branch is no effect that the log knows: {why}"
-    return Failure(11, what, hint=REWRITTEN).at(oid)
+        return Failure(11, what, hint=REWRITTEN).at(oid)
+    what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
+    # Plain git brings branches without their log.
+    hint = f"if others recorded it, run 'git esaa sync', which brings their log; else {REWRITTEN}"
+    return Failure(11, what, hint=hint).at(oid)
 
 
 def _history(

@@ -1287,6 +1287,7 @@ def test_a_hand_made_commit_that_claims_an_event(scene: Scene, message: str) -> 
     made = project.commit(message.format(tip=project.tip()))
     report = scene.caught(11, MISMATCH, None, made[:12], "claims an event", pinned=True)
     assert report["commit"] == made
+    assert "git esaa sync" in report["hint"]
 
 
 def test_a_person_may_speak_of_events(scene: Scene) -> None:
