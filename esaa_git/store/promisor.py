@@ -110,6 +110,7 @@ class Promisor(pygit2.OdbBackend):
         self._log = log
         self._whole: set[str] = set()
         self._unknown: set[str] = set()
+        self._here = pygit2.Odb(str(repository.common_dir / "objects"))
 
     def read_cb(self, oid: pygit2.Oid) -> tuple[int, bytes]:
         """Return kind and content of an object that lies nowhere else."""
@@ -142,6 +143,9 @@ class Promisor(pygit2.OdbBackend):
     def _give(self, oid: str) -> tuple[int, bytes]:
         if oid in self._unknown or len(oid) != 40:
             raise KeyError(oid)
+        # By a name as text libgit2 asks every place, also for what another one has.
+        if oid in self._here:
+            return self._here.read(oid)
         self._make_log_whole()
         try:
             said = self._repository.git("cat-file", "--batch", input=f"{oid}\n".encode())

@@ -477,7 +477,7 @@ def test_sign_with_needs_a_run_to_start_and_a_key(project: Project, tmp_path: Pa
     missing = str(tmp_path / "nobody")
     message = project.fails(KEY, "plan", "apply", "--sign-with", missing)
     assert "no signing key" in message
-    assert "fingerprint of an OpenPGP key" in message
+    assert "'git esaa key create" in message
     assert project.tip() is None
     project.ok("plan", "apply")
     message = project.fails(USAGE, "plan", "apply", "--sign-with", str(project.key))

@@ -255,7 +255,7 @@ def test_workers_may_begin_the_first_log_of_all_and_the_slower_takes_it_in(make:
     ended = [worker.ends() for worker in both]
     assert [status for status, _ in ended] == [0, 0], ended
     said = "".join(text for _, text in ended)
-    assert said.count("RUN-0001 started with 2 new tasks") == 1
+    assert said.count("RUN-0001 started on 'main' with 2 new tasks") == 1
     made.settle()
 
 
@@ -270,9 +270,12 @@ def test_a_worker_refuses_another_log_of_the_same_name(make: Make, tmp_path: Pat
     stranger = made.clones[1]
     stranger.git("update-ref", "-d", "refs/esaa/events")
     shutil.rmtree(stranger.repository.esaa_dir)
-    stranger.git("remote", "rename", "origin", "theirs")
+    # It began its log where nobody could tell that there is one.
+    url = stranger.git("config", "remote.origin.url")
+    stranger.git("init", "--quiet", "--bare", str(tmp_path / "empty.git"))
+    stranger.git("config", "remote.origin.url", str(tmp_path / "empty.git"))
     stranger.ok("plan", "apply")
-    stranger.git("remote", "rename", "theirs", "origin")
+    stranger.git("config", "remote.origin.url", url)
     before = made.refs()
     assert "another log" in stranger.fails(9, "run", "--remote", "origin")
     assert made.refs() == before

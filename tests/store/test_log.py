@@ -384,7 +384,7 @@ def test_a_bare_repository_keeps_a_log_all_the_same(make: Make, tmp_path: Path, 
         assert said.code == 0, said
         return said.out
 
-    assert "RUN-0001 started: 2 tasks created" in ok("plan", "apply", "--branch", "main")
+    assert "RUN-0001 started on 'main': 2 tasks created" in ok("plan", "apply", "--branch", "main")
     request = json.loads(ok("claim", "T-1", "--json"))
     envelope = result("T-1", edit("src/a.py", "a = 1", "a = 2"), attempt_id=request["attempt_id"])
     assert "effect: " in ok("submit", "-", stdin=json.dumps(envelope).encode())
