@@ -35,6 +35,7 @@ class DryRun:
         branch: the one that it works on.
         would_dispatch: what could be worked on, in the order in which it would be.
         waits: in words, what of it would wait although more agents are allowed; None for nothing.
+        nothing: in words, why nothing could be dispatched; None where something could.
     """
 
     branch: str
@@ -42,6 +43,7 @@ class DryRun:
     new: int
     would_dispatch: Sequence[WouldAsk]
     waits: str | None = None
+    nothing: str | None = None
 
 
 def dry_run(
@@ -92,13 +94,46 @@ def dry_run(
         WouldAsk(task.task_id, task.title, agent_for(task, contracts, agent).name) for task in ready
     ]
     waits = None if overlap else _waits(at_work(state), ready, contracts, parallel)
-    return DryRun(place.branch, not state.run.is_open, len(found.new), asked, waits)
+    nothing = None
+    if not asked:
+        named = [task_id] if task_id is not None else [task["task_id"] for task in plan.tasks]
+        nothing = _nothing(named, found.new, state, contracts, now)
+    return DryRun(place.branch, not state.run.is_open, len(found.new), asked, waits, nothing)
 
 
 def _is_ready(definition: Mapping[str, Any], state: State) -> bool:
-    """Answer whether a new task of the plan waits for nothing."""
-    known = (state.tasks.get(name) for name in definition.get("depends_on", ()))
-    return all(task is not None and task.is_done for task in known)
+    return not _missing(definition, state)
+
+
+def _missing(definition: Mapping[str, Any], state: State) -> list[str]:
+    """Return what a new task of the plan waits for."""
+    named = definition.get("depends_on", ())
+    return [one for one in named if (known := state.tasks.get(one)) is None or not known.is_done]
+
+
+def _nothing(
+    named: Sequence[str],
+    new: Sequence[Mapping[str, Any]],
+    state: State,
+    contracts: Contracts,
+    now: str,
+) -> str:
+    """Return in words what keeps the first of these tasks that is not done; of one, whatever it is.
+
+    Args:
+        named: tasks in their order; those that no run has taken up yet are among `new`.
+    """
+    from esaa_git.engine.schedule import blocker
+
+    for one in new:
+        if one["task_id"] in named:
+            return f"'{one['task_id']}' waits for {', '.join(_missing(one, state))}"
+    left = [state.tasks[name] for name in named if name in state.tasks]
+    for task in left if len(left) == 1 else [task for task in left if not task.is_done]:
+        found = blocker(state, contracts, task, now)
+        if found is not None:
+            return f"{found.message}; {found.hint}" if found.hint else found.message
+    return "every task of the plan is done"
 
 
 def _waits(

@@ -142,7 +142,9 @@ def run(
 
     Raises:
         UsageError: for less than one agent or attempt, or an unknown confinement.
-        RunHalted: if the run is over and the plan has nothing new, or only a person can help.
+        RunHalted: if the run is over and the plan has nothing new, or only a person can help; so
+            for a `task_id` that is blocked.
+        RefusedError: if `task_id` is done already, or waits for others.
         ServiceUnavailable: if a service is away for longer than `wait`; the same call goes on.
         AgentError: if an agent cannot be asked at all.
         ConfigurationError: if the plan or the contracts cannot be used; nothing is recorded.
@@ -252,6 +254,7 @@ def start(
     from esaa_git.core.plan import diff_plan
     from esaa_git.core.state import EMPTY
     from esaa_git.engine import run as runs
+    from esaa_git.engine.only import require_undone
 
     require_used(project, branch=branch)
     place = working_place(project, branch)
@@ -267,6 +270,7 @@ def start(
         if runs.is_over_for(state, diff):
             if project.engine.sharing is not None:
                 return  # the others were faster, and the result is ours as well
+            require_undone(project.engine, task_id)
             blocked = ", ".join(sorted(state.run.blocked)[:10])
             raise RunHalted(
                 f"{state.run.run_id} is over ({state.run.state}), and the plan has nothing new",

@@ -142,6 +142,9 @@ def run(
     the run waits, for --wait at most. Then it ends with exit code 13 and says until when;
     'git esaa run' goes on.
 
+    With --task, a task that is done or waits for others is refused (exit code 7), and one that is
+    blocked halts the run (8); each says what leads on.
+
     Ctrl-C lets the agents at work finish and starts no others; a second one ends them and gives
     their tasks back.
     """
@@ -225,7 +228,8 @@ def _print_forecast(found: DryRun, parallel: int, as_json: bool) -> int:
         ]
         waits = {} if found.waits is None else {"waits": found.waits}
         begins = {"branch": found.branch, "starts_run": found.starts_run}
-        print_json({**begins, "would_dispatch": would, **waits})
+        nothing = {} if found.nothing is None else {"nothing": found.nothing}
+        print_json({**begins, "would_dispatch": would, **waits, **nothing})
         return 0
     if found.starts_run:
         say(f"would start a run on '{found.branch}' with {found.new} new tasks")
@@ -235,8 +239,8 @@ def _print_forecast(found: DryRun, parallel: int, as_json: bool) -> int:
         say(f"would ask {one.agent} for {one.task_id}: {one.title}")
     if found.waits is not None:
         say(f"with --parallel {parallel}: {found.waits}")
-    if not found.would_dispatch:
-        say("nothing could be dispatched now")
+    if found.nothing is not None:
+        say(f"nothing could be dispatched now: {found.nothing}")
     return 0
 
 

@@ -17,9 +17,9 @@ from functools import partial
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import timestamp
 from esaa_git.core.events.run_end import RunResult
-from esaa_git.core.machine import RunState, TaskState
+from esaa_git.core.machine import RunState
 from esaa_git.core.state import State, Task
-from esaa_git.engine import run
+from esaa_git.engine import only, run
 from esaa_git.engine.attempts import expire
 from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.basecheck import BaseChecks
@@ -64,8 +64,11 @@ def cycle(
 
     Raises:
         RunHalted: if nothing can be done now and the run cannot end: the message says why.
+        RefusedError, RunHalted: as `only` has it where one task is asked for.
     """
-    decider = _Decider(engine, options or Options(), observer or Unobserved(), stop or Stop())
+    options = options or Options()
+    only.require_undone(engine, options.task_id)
+    decider = _Decider(engine, options, observer or Unobserved(), stop or Stop())
     try:
         return decider.work()
     except BaseException as error:
@@ -129,7 +132,7 @@ class _Decider:
             if self._stop.finishing:
                 self._report.stopped = True
                 return self._report
-            if self._is_enough(state):
+            if self._is_enough(state, contracts):
                 return self._report
             rest = self._backoff.in_force(state, contracts)
             ending = outcome(state, contracts) if rest is None else None
@@ -174,13 +177,11 @@ class _Decider:
             and len(self._work) < self._options.parallel
         )
 
-    def _is_enough(self, state: State) -> bool:
+    def _is_enough(self, state: State, contracts: Contracts) -> bool:
         """Answer whether what was asked for is done, although the run may go on."""
-        options = self._options
-        if options.steps is not None and self._made >= options.steps:
+        if only.is_over(self._engine, state, contracts, self._options.task_id):
             return True
-        over = (TaskState.DONE, TaskState.BLOCKED)
-        return options.task_id is not None and state.tasks[options.task_id].state in over
+        return self._options.steps is not None and self._made >= self._options.steps
 
     def _dispatch_next(self, state: State) -> bool:
         """Open the next attempt and set its agent to work; answer whether there was one."""
@@ -234,14 +235,14 @@ class _Decider:
         resumed = self._left_behind.resume(state)
         if resumed is not None:
             return resumed
-        rests, only = self._backoff.rests, self._options.task_id
+        rests, named = self._backoff.rests, self._options.task_id
         for owed in awaiting_reviewer(engine, state, contracts):
-            if only in (None, owed[0].task_id) and rests.of(owed[2]) is None:
+            if named in (None, owed[0].task_id) and rests.of(owed[2]) is None:
                 return dispatch_review(engine, *owed)
         if self._options.steps is not None and self._made >= self._options.steps:
             return None
         now = engine.moment(state)
-        task = self._selection.next(state, contracts, now, only, self._breaker.suspects)
+        task = self._selection.next(state, contracts, now, named, self._breaker.suspects)
         if task is None or (self._pool and not self._on_base.has_seen(task, contracts)):
             return None  # a look at checks takes long, and answers would wait for us meanwhile
         if engine.sharing is not None:

@@ -230,6 +230,10 @@ def test_a_run_tells_its_observer_and_returns_what_came_of_it(
     before = forecast.dry_run(app)
     assert (before.starts_run, before.new) == (True, 2)
     assert before.would_dispatch == [forecast.WouldAsk("T-1", "Do T-1", "agent-x")]
+    assert (before.nothing, forecast.dry_run(app, task_id="T-2").nothing) == (
+        None,
+        "'T-2' waits for T-1",
+    )
     app.observer = heard = Notes()
     run.start(app, actor=ALICE)
     assert heard.lines == ["RUN-0001 started on 'main' with 2 new tasks"]
@@ -243,6 +247,10 @@ def test_a_run_tells_its_observer_and_returns_what_came_of_it(
     ]
     assert app.observer is heard
     assert (found.result, found.stopped, found.verify_status) == ("success", False, "ok")
+    with pytest.raises(RefusedError, match="'T-2' is done"):  # and not that the run is over
+        run.run(app, task_id="T-2")
+    assert "'T-2' is done" in str(forecast.dry_run(app, task_id="T-2").nothing)
+    assert forecast.dry_run(app).nothing == "every task of the plan is done"
     assert [one.attempt_id for one in found.attempts] == ["T-1-A1", "T-2-A1"]
     assert found.attempts[0].effect_commit is not None
     where = status.status(app)

@@ -9,7 +9,7 @@ from esaa_git.core.limits import DECISION_WORDS
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options
 from esaa_git.engine.requests import carry_out_open
-from esaa_git.errors import ConflictError, RefusedError
+from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.contracts import task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -28,8 +28,8 @@ def spent() -> MemoryEngine:
     made.apply(task("T-1"), task("T-2"))
     made.run(Options(task_id="T-2"))
     made.answering[""] = fails
-    made.run(Options(task_id="T-1"))
-    assert made.task("T-1").state == "blocked"
+    with pytest.raises(RunHalted, match="'T-1' is blocked"):
+        made.run(Options(task_id="T-1"))
     return made
 
 

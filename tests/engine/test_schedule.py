@@ -13,8 +13,8 @@ from esaa_git.engine import operator
 from esaa_git.engine import run as runs
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.schedule import PlanOrder
-from esaa_git.errors import RefusedError
-from esaa_git.ports.agent import Request
+from esaa_git.errors import RefusedError, RunHalted
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import oblige
 from esaa_git.testing.contracts import task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -108,6 +108,23 @@ def test_a_task_that_waits_names_what_for_and_each_step_of_the_way() -> None:
     with pytest.raises(RefusedError) as caught:
         made.run(Options(task_id="T-2"))
     assert "until alice@example.com has done 'T-1'" in str(caught.value.hint)
+
+
+def test_a_task_that_is_done_is_refused_and_a_blocked_one_halts_each_with_the_way_on() -> None:
+    def fails(request: Request) -> Answer:
+        return Answer(b"", 1, "left with exit status 1", "AGENT_FAILED", {"exit_status": 1})
+
+    made = engine({"": oblige, "agent-qa": fails})
+    made.apply(task("T-1"), task("Q-1", "qa"), task("T-2"))
+    made.run(Options(task_id="T-1"))
+    with pytest.raises(RefusedError, match="'T-1' is done, and done is final") as done:
+        made.run(Options(task_id="T-1"))
+    assert "git esaa hotfix T-1" in str(done.value.hint)
+    for _ in range(2):  # as it is blocked, and from then on
+        with pytest.raises(RunHalted, match="'Q-1' is blocked: all 3 attempts failed") as blocked:
+            made.run(Options(task_id="Q-1"))
+        assert "git esaa task unblock Q-1" in str(blocked.value.hint)
+    assert made.task("T-2").state == "todo"
 
 
 def slower(made: MemoryEngine, others: Callable[[], object]) -> None:
