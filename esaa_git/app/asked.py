@@ -14,6 +14,7 @@ from esaa_git.core.agent_contract import make_check
 from esaa_git.core.asks import Ask
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.documents import decode_yaml
+from esaa_git.core.plan import PLAN
 from esaa_git.errors import EsaaError
 from esaa_git.store.repository import Repository
 
@@ -39,11 +40,18 @@ class _AsWritten(Contracts):
 
 
 def gather_briefly(repository: Repository) -> list[Gathered]:
-    """Return what contracts ask for, single tasks left out, at the least cost."""
+    """Return what contracts and plan ask for, at the least cost.
+
+    Tasks are looked at one by one where the plan gives any of them checks of its own.
+    """
     try:
-        return gather(repository, tasks=False, kind=_AsWritten)[0]
+        tasks = _names_checks(roadmap_files(repository, None).get(PLAN, b""))
+    except EsaaError:
+        tasks = False
+    try:
+        return gather(repository, tasks=tasks, kind=_AsWritten)[0]
     except (AttributeError, KeyError, TypeError, ValueError):
-        return gather(repository, tasks=False)[0]  # which says what is wrong with them
+        return gather(repository, tasks=tasks)[0]  # which says what is wrong with them
 
 
 def gather(
@@ -166,12 +174,15 @@ def _of_state(state: State, contracts: Contracts, files: NamedFiles) -> Iterator
                 )
 
 
-def _tasks_with_checks(repository: Repository, branch: str | None) -> Sequence[Mapping[str, Any]]:
-    from esaa_git.core.plan import PLAN
+def _names_checks(plan: bytes) -> bool:
+    """Answer whether a plan may give tasks checks; only an escape spells the key in another way."""
+    lines = (line for line in plan.splitlines() if not line.lstrip().startswith(b"#"))
+    return any(b"checks" in line or b"\\" in line for line in lines)
 
-    data = roadmap_files(repository, branch).get(PLAN, b"")
-    # A long plan takes long to decode. Only an escape can spell the key in another way.
-    if b"checks" not in data and b"\\" not in data:
+
+def _tasks_with_checks(repository: Repository, branch: str | None) -> Sequence[Mapping[str, Any]]:
+    # A long plan takes long to decode.
+    if not _names_checks(roadmap_files(repository, branch).get(PLAN, b"")):
         return []
     return [task for task in read_plan(repository, branch).tasks if task.get("checks")]
 

@@ -50,11 +50,7 @@ def status(project: Project) -> Status | None:
 
 
 def consent_counts(project: Project) -> tuple[int, int]:
-    """Return how much contracts and draft ask of this machine, and how much of it was agreed to.
-
-    What single tasks ask for is left out, since it takes a look at each of them; `git esaa allow`
-    has it.
-    """
+    """Return how much contracts and draft ask of this machine, and how much of it was agreed to."""
     from esaa_git.app.asked import gather_briefly
     from esaa_git.app.door import never
 

@@ -207,6 +207,8 @@ def test_a_check_of_a_task_is_asked_for(scene: Scene) -> None:
     scene.victim.write(".roadmap/plan.yaml", json.dumps({"project": "x", "tasks": [one]}))
     assert any("exit 3" in words for words in scene.words("new"))
     scene.victim.fails(NOT_ALLOWED, "run")
+    counted = scene.victim.esaa("status", "--json").json["consent"]
+    assert counted == {"asked": len(scene.words()), "granted": 0}
 
 
 def test_a_reviewer_is_asked_for(scene: Scene) -> None:
@@ -711,7 +713,7 @@ def test_a_log_carries_a_consent_where_its_key_is_the_repositorys_own(
         git(tmp_path, "config", "--global", "--unset", "esaa.signingKey")
     two.git("config", "esaa.signingKey", key)
     assert "  + " not in two.ok("allow", "--show")
-    assert two.esaa(*asked).json["consent"] == {"asked": 1, "granted": 1}
+    assert two.esaa(*asked).json["consent"] == {"asked": 2, "granted": 2}
 
     # The genesis has to have been verified here.
     two.forget()
