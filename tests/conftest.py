@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
 import subprocess
@@ -36,6 +37,8 @@ GITCONFIG = """\
 [maintenance]
 	auto = false
 """
+
+PACKAGE = Path(__file__).resolve().parents[1] / "esaa_git"
 
 # The first commit of the `repo` fixture has the same id in every run.
 FIRST_COMMIT_DATE = "2026-01-01T00:00:00+00:00"
@@ -96,6 +99,10 @@ def pytest_configure(config: pytest.Config) -> None:
     _replace_environ(_sealed(os.environ, home=Path(config.stash[_home].name)))
     _seal_libgit2()
     _heed_signals()
+    if not hasattr(config, "workerinput"):
+        # Once, for the hundreds of processes that tests start: also where the environment keeps
+        # Python from writing bytecode, each of them would compile the package anew.
+        compileall.compile_dir(PACKAGE, quiet=2)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -103,6 +110,12 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Any:
     """Give every test longer where the machine is busy; see `tests.support.patience`."""
     longer = settings._replace(timeout=patience.patience(settings.timeout))
     return pytest_timeout.pytest_timeout_set_timer(item, longer)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a third of the time tests wait, for leases and disks."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
