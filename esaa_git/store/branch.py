@@ -147,7 +147,7 @@ class GitEffects:
         if tip is None:
             raise RepositoryError(f"the working branch '{branch}' is gone")
         raw = self._repository.raw
-        index = raw.merge_commits(pygit2.Oid(hex=tip), pygit2.Oid(hex=effect_commit))
+        index = self._repository.merge_commits(tip, effect_commit)
         if index.conflicts is not None:
             paths = sorted(
                 {side.path for sides in index.conflicts for side in sides if side is not None}

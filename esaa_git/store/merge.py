@@ -94,7 +94,7 @@ class GitMerger:
             store_files(self._repository, {path: FileEntry(MODE_FILE, entry.oid)})
             for entry in (base, ours, theirs)
         )
-        index = self._repository.raw.merge_trees(ancestor, branch, proposal)
+        index = self._repository.merge_trees(ancestor, branch, proposal)
         return None if index.conflicts is not None else str(index[path].id)
 
     def _hunks(self, base: FileEntry, ours: FileEntry, theirs: FileEntry) -> str:

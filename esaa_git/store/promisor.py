@@ -11,6 +11,7 @@ one, a verification would be a connection an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import pygit2
@@ -91,6 +92,21 @@ def _away(what: str, remotes: Sequence[str], error: RepositoryError) -> Reposito
         cause=error.cause,
         hint=f"see that 'git fetch {remotes[0]}' works, then repeat the command",
     )
+
+
+@contextmanager
+def errors_as_raised() -> Iterator[None]:
+    """Let what `Promisor` raises through a call of libgit2 that cffi makes.
+
+    cffi knows no error of Python behind a number of libgit2's, and Python calls that a fault of
+    the caller (`SystemError`), with what was raised as its cause.
+    """
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, RepositoryError | KeyError):
+            raise error.__cause__ from error.__cause__.__cause__
+        raise
 
 
 class Promisor(pygit2.OdbBackend):

@@ -18,7 +18,7 @@ from esaa_git.store.layout import Layout, Places, common_dir, find
 from esaa_git.store.loose import LooseObjects, decode_loose, object_folders
 from esaa_git.store.objects import MalformedObject, TooLarge, object_id
 from esaa_git.store.program import GitFailed
-from esaa_git.store.promisor import Promisor, promisors
+from esaa_git.store.promisor import Promisor, errors_as_raised, promisors
 
 _FSCK = (
     "run 'git esaa doctor --repair' to set damaged objects aside, then 'git fsck' for what is "
@@ -118,6 +118,26 @@ class Repository(Layout):
             ) from error
         reach(Point.OBJECT_WRITTEN)
         return oid
+
+    def merge_commits(self, ours: str, theirs: str) -> pygit2.Index:
+        """Return git's merge of two commits; nothing is written.
+
+        Raises:
+            RepositoryError: if a partial clone lacks what it takes, and its remote is away.
+        """
+        with errors_as_raised():
+            return self.raw.merge_commits(pygit2.Oid(hex=ours), pygit2.Oid(hex=theirs))
+
+    def merge_trees(
+        self, ancestor: pygit2.Tree | str, ours: pygit2.Tree | str, theirs: pygit2.Tree | str
+    ) -> pygit2.Index:
+        """Return git's merge of two trees; nothing is written.
+
+        Raises:
+            RepositoryError: as `merge_commits`.
+        """
+        with errors_as_raised():
+            return self.raw.merge_trees(ancestor, ours, theirs)
 
     def _make_way(self, oid: str) -> None:
         """Remove a damaged file from where an object is to be written.

@@ -228,8 +228,7 @@ def is_merge_of(repository: Repository, tree: str, parents: Sequence[str]) -> bo
     """Answer whether a tree is what git makes of two commits, without writing anything."""
     if len(parents) != 2:
         return False
-    ours, theirs = (pygit2.Oid(hex=oid) for oid in parents)
-    index = repository.raw.merge_commits(ours, theirs)
+    index = repository.merge_commits(*parents)
     if index.conflicts is not None:
         return False
     found = repository.raw[tree].peel(pygit2.Tree)

@@ -194,9 +194,8 @@ class _Tracer:
             parents = self._commits[merge].parents
             index = None
             if len(parents) == 2:
-                ours, theirs = (pygit2.Oid(hex=oid) for oid in parents)
                 try:
-                    index = self._repository.raw.merge_commits(ours, theirs)
+                    index = self._repository.merge_commits(*parents)
                 except (KeyError, pygit2.GitError) as error:
                     what = f"merge {merge[:12]} cannot be made again"
                     raise DamagedObject(what, cause=str(error)) from error

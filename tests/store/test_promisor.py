@@ -72,6 +72,19 @@ def test_a_remote_that_is_away_is_named(origin: Path, git: Git) -> None:
     assert "'git fetch origin'" in str(caught.value.hint)
 
 
+def test_a_merge_whose_remote_is_away_says_so(origin: Path, git: Git) -> None:
+    for branch, lines in (("side", "A\nb\n"), ("other", "a\nB\n")):
+        git(origin, "switch", "--quiet", "--create", branch, "HEAD" if branch == "side" else "@~")
+        (origin / "deep/er/0.txt").write_text(lines)
+        git(origin, "commit", "--quiet", "--all", "--message", branch)
+    opened = open_repository(clone(origin, git, "tree:0"))
+    ours, theirs = git(origin, "rev-parse", "side", "other").splitlines()
+    origin.rename(origin.with_name("away"))
+    with pytest.raises(RepositoryError, match="'origin' does not give them") as caught:
+        opened.merge_commits(ours, theirs)
+    assert "'git fetch origin'" in str(caught.value.hint)
+
+
 def test_a_whole_clone_is_asked_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> bytes:
         raise AssertionError("no git is started")
