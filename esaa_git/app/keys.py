@@ -13,6 +13,7 @@ from esaa_git.app.roadmap import (
     ROADMAP,
     read_contracts,
     read_keyring,
+    way_to,
     write_keyring,
 )
 from esaa_git.core.events.spec import PEOPLE, SERVICES, is_person
@@ -370,6 +371,6 @@ def editable_keyring(project: Project) -> tuple[Path, Keyring]:
     keyring = read_keyring(workdir)
     if keyring is None:
         raise RepositoryError(
-            f"there is no '{ROADMAP}/allowed_signers' here", hint="run 'git esaa init' to write one"
+            f"there is no '{ROADMAP}/allowed_signers' here", hint=way_to(project.repository)
         )
     return workdir, keyring

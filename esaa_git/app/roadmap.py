@@ -33,15 +33,21 @@ def roadmap_files(repository: Repository, branch: str | None = None) -> dict[str
     else:
         found = _committed(repository, branch)
     if not found:
-        raise RepositoryError(f"there is no '{ROADMAP}' folder here", hint=_way_to(repository))
+        raise RepositoryError(f"there is no '{ROADMAP}' folder here", hint=way_to(repository))
     return found
 
 
-def _way_to(repository: Repository) -> str:
-    """Return in words where the contracts are: on the branch of the run, or still to be written."""
+def way_to(repository: Repository) -> str:
+    """Say where the contracts are: in HEAD, on the branch of the run, or nowhere yet."""
     from esaa_git.store.tip import load_tip
     from esaa_git.store.trees import GitTrees
 
+    raw = repository.raw
+    if not raw.head_is_unborn and GitTrees(repository).folder(str(raw.head.target), ROADMAP):
+        # In cone mode this adds the folder, without it a pattern that takes it in.
+        if repository.flag("core.sparseCheckout", default=False):
+            return f"run 'git sparse-checkout add {ROADMAP}': the checkout is sparse"
+        return f"run 'git checkout HEAD -- {ROADMAP}': it is committed"
     log = repository.ref_target(repository.events_ref)
     name = None if log is None else load_tip(repository, log).state.run.branch
     tip = None if name is None else repository.ref_target(f"refs/heads/{name}")

@@ -28,7 +28,10 @@ from typing import TypeVar
 
 import pygit2
 
+from esaa_git.checkout.ready import way_to_end
+from esaa_git.checkout.status import IGNORED
 from esaa_git.checkout.worktree import (
+    HIDDEN,
     Change,
     Changes,
     Entries,
@@ -38,7 +41,7 @@ from esaa_git.checkout.worktree import (
     Worktree,
 )
 from esaa_git.errors import ConflictError
-from esaa_git.ports.branch import InTheWay
+from esaa_git.ports.branch import COMMIT_OR_STASH, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.journal import LOCK_SECONDS, FileJournal
 from esaa_git.store.locks import Claim
@@ -110,6 +113,19 @@ class GitCheckouts:
             return sorted(found)
 
         return self._at_rest(branch, look)
+
+    def way_out(self, branch: str, found: Sequence[InTheWay] = ()) -> str:
+        """Say how a person's work gets out of the way; git cannot stash what has conflicts."""
+        half_done = way_to_end(self._repository, branch)
+        if half_done is not None:
+            return half_done
+        for one in found:
+            if one.reason == HIDDEN:
+                options = "--no-assume-unchanged --no-skip-worktree"
+                return f"run 'git update-index {options} {one.path}', then commit or stash it"
+            if one.reason == IGNORED:
+                return f"move '{one.path}' to another place, which no stash does for ignored files"
+        return COMMIT_OR_STASH
 
     def _at_rest(self, branch: str, look: Callable[[], list[_Found]]) -> list[_Found]:
         """Look, and look again where a checkout was being brought on while we looked.

@@ -34,6 +34,9 @@ class LazyCheckouts:
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return self._checkouts.uncommitted(branch, below)
 
+    def way_out(self, branch: str, found: Sequence[InTheWay] = ()) -> str:
+        return self._checkouts.way_out(branch, found)
+
     def lock(self, branch: str) -> None:
         self._checkouts.lock(branch)
 

@@ -37,6 +37,10 @@ class _Operation:
     undo: str
     branch: str = ""
 
+    @property
+    def ways(self) -> str:
+        return " or ".join(dict.fromkeys((f"'{self.end}'", f"'{self.undo}'")))
+
 
 _OPERATIONS: Final = (
     _Operation("a merge", "MERGE_HEAD", "git merge --continue", "git merge --abort"),
@@ -87,15 +91,26 @@ def require_ready(repository: Repository, branch: str) -> None:
     for tree in repository.work_trees():
         found = next(_under_way(tree, f"refs/heads/{branch}"), None)
         if found is not None:
-            ways = " or ".join(dict.fromkeys((f"'{found.end}'", f"'{found.undo}'")))
             raise ConflictError(
                 f"{found.what} is under way on '{branch}' in '{tree.folder}'",
                 cause="what an agent proposes could not be put there meanwhile",
-                hint=f"end it with {ways}, then run 'git esaa run'",
+                hint=f"end it with {found.ways}, then run 'git esaa run'",
             )
         if tree.head == f"refs/heads/{branch}":
             wait_for_lock(tree.git_dir, locks)
             _require_index(tree)
+
+
+def way_to_end(repository: Repository, branch: str) -> str | None:
+    """Say how what is half done in a checkout of the branch is ended; None where nothing is."""
+    for tree in repository.work_trees():
+        found = next(_under_way(tree, f"refs/heads/{branch}"), None)
+        if found is not None:
+            resolved = "resolve its conflicts and " if _unmerged(tree) else ""
+            return f"{resolved}end {found.what} in '{tree.folder}' with {found.ways}"
+        if tree.head == f"refs/heads/{branch}" and (path := _unmerged(tree)):
+            return f"resolve the conflicts in '{path}', run 'git add {path}', and commit that"
+    return None
 
 
 def _under_way(tree: WorkTree, ref: str) -> Iterator[_Operation]:
@@ -115,7 +130,8 @@ def _named(path: Path) -> str | None:
         return None
 
 
-def _require_index(tree: WorkTree) -> None:
+def _unmerged(tree: WorkTree) -> str:
+    """Return the first path of an index that has conflicts, or nothing."""
     try:
         found = run_git(
             tree.folder,
@@ -133,7 +149,11 @@ def _require_index(tree: WorkTree) -> None:
             hint=f"run 'mv {index} {index}.broken', then 'git reset', which makes it anew from "
             "HEAD and leaves your files as they are",
         ) from error
-    path = name_of(found.partition(b"\0")[0].partition(b"\t")[2])
+    return name_of(found.partition(b"\0")[0].partition(b"\t")[2])
+
+
+def _require_index(tree: WorkTree) -> None:
+    path = _unmerged(tree)
     if path:
         raise ConflictError(
             f"'{path}' in '{tree.folder}' has conflicts that are not resolved",

@@ -12,7 +12,7 @@ _ARGUMENTS_LIMIT = 128 * 1024
 _UNMERGED = "has conflicts that are not resolved"
 _STAGED = "has staged changes"
 _UNTRACKED = "is a file that git does not track"
-_IGNORED = "is a file that git ignores"
+IGNORED = "is a file that git ignores"
 _CHANGED = {
     "A": "is added, and not committed",
     "D": "is deleted, and that is not committed",
@@ -43,7 +43,7 @@ def parse_status(record: str) -> tuple[str, Status]:
     """Decode one record of git-status(1), "Porcelain Format Version 2"."""
     kind = record[0]
     if kind in "?!":
-        return record[2:], Status(None, loose=_UNTRACKED if kind == "?" else _IGNORED)
+        return record[2:], Status(None, loose=_UNTRACKED if kind == "?" else IGNORED)
     if kind == "u":
         return record.split(" ", 10)[10], Status(None, unmerged=True)
     _, letters, _, _, mode, _, _, oid, path = record.split(" ", 8)

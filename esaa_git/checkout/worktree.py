@@ -22,7 +22,7 @@ from esaa_git.store.locks import Claim
 from esaa_git.store.objects import MODE_EXECUTABLE, MODE_FILE, TreeEntry, bytes_of, name_of
 from esaa_git.store.program import run_git
 
-_HIDDEN = "is changed, and hidden from 'git status' by assume-unchanged or skip-worktree"
+HIDDEN = "is changed, and hidden from 'git status' by assume-unchanged or skip-worktree"
 # What read-tree says before it has changed anything (unpack-trees.c, builtin/read-tree.c).
 _REFUSAL = re.compile(
     "Cannot merge|would lose untracked|would be (overwritten|removed) by merge"
@@ -309,7 +309,7 @@ class Worktree:
         for path in there:
             old = changes[path].old
             if old is None or oids.get(path) != old.oid:
-                hidden[path] = _HIDDEN
+                hidden[path] = HIDDEN
         return hidden
 
     def _conflicts_elsewhere(self, plan: Plan) -> dict[str, str]:

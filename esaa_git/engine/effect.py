@@ -72,13 +72,14 @@ def commit_effect(
             hint="nothing was changed; repeat the command",
         )
     if in_the_way:
+        way_out = engine.checkouts.way_out(branch, in_the_way)
         paths = ", ".join(f"'{path.path}'" for path in in_the_way)
         return Admission(
             "waiting",
             task_id,
             attempt_id,
             f"the answer is kept: your uncommitted work is in the way at {paths}; "
-            "commit or stash it, then 'git esaa run' finishes the task",
+            f"{way_out}, then 'git esaa run' finishes the task",
             in_the_way=tuple(in_the_way),
         )
     effect = engine.effects.commit_effect(

@@ -153,7 +153,7 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
     if named:
         raise ConflictError(
             f"'{named[0]}' has uncommitted work, and '{task.task_id}' is to write it",
-            hint="commit or stash it, then run 'git esaa run' again",
+            hint=f"{engine.checkouts.way_out(branch)}, then run 'git esaa run' again",
         )
     if paths:
         shown = ", ".join(f"'{path}'" for path in paths[:3]) + (" …" if len(paths) > 3 else "")

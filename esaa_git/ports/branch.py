@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from esaa_git.ports.files import FileEntry
 
@@ -16,6 +16,10 @@ class BranchMove:
     branch: str
     old: str
     new: str
+
+
+COMMIT_OR_STASH: Final = "commit it, or put it away with 'git stash --include-untracked'"
+"""How work that is not committed gets out of the way, where nothing else is the matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,14 @@ class Checkouts(Protocol):
         """
         ...
 
+    def way_out(self, branch: str, found: Sequence[InTheWay] = ()) -> str:
+        """Say in words, as a command, how a person's work gets out of the way.
+
+        Args:
+            found: what is in the way, where that is known.
+        """
+        ...
+
     def lock(self, branch: str) -> None:
         """Keep a person's commits from between a move of the branch and of its checkout.
 
@@ -172,6 +184,9 @@ class NoCheckouts:
 
     def uncommitted(self, branch: str, below: Sequence[str]) -> list[str]:
         return []
+
+    def way_out(self, branch: str, found: Sequence[InTheWay] = ()) -> str:
+        return COMMIT_OR_STASH
 
     def lock(self, branch: str) -> None:
         pass

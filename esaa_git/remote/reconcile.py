@@ -145,7 +145,7 @@ def _without_effects(
 
 def _merge(repository: Repository, name: str, local: str, remote: str) -> str:
     raw = repository.raw
-    index = raw.merge_commits(pygit2.Oid(hex=local), pygit2.Oid(hex=remote))
+    index = repository.merge_commits(local, remote)
     if index.conflicts is not None:
         raise ConflictError(
             f"'{name}' has diverged from the remote, and the two do not merge",
@@ -170,7 +170,7 @@ def _pick(repository: Repository, commit: str, onto: str) -> str | list[str]:
     if found.parents:
         before = decode_commit(repository.read(found.parents[0])[1]).tree
     ancestor, ours, theirs = (raw[oid].peel(pygit2.Tree) for oid in (before, tree, found.tree))
-    index = raw.merge_trees(ancestor, ours, theirs)
+    index = repository.merge_trees(ancestor, ours, theirs)
     if index.conflicts is not None:
         return _conflicting(index)
     made = str(index.write_tree(raw))
@@ -227,7 +227,7 @@ def apply(
             raise ConflictError(
                 f"your uncommitted work is in the way at {named}",
                 cause=f"'{name}' is to move, and these would be overwritten",
-                hint="commit or stash it, then repeat the command",
+                hint=f"{checkouts.way_out(name, in_the_way)}, then repeat the command",
             )
     for ref, oid in (keep or {}).items():
         found = refs.read(ref)

@@ -20,7 +20,7 @@ from esaa_git.core import canonical
 from esaa_git.core.agent_contract import Check
 from esaa_git.errors import AgentError, ConflictError, RepositoryError
 from esaa_git.ports.agent import Workspace
-from esaa_git.ports.branch import BranchMove, Effect, InTheWay, Shown
+from esaa_git.ports.branch import COMMIT_OR_STASH, BranchMove, Effect, InTheWay, Shown
 from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import Conflict, Conversion, FileEntry, NotAFile
 from esaa_git.ports.local import Followup
@@ -328,6 +328,9 @@ class MemoryCheckouts:
             return []
         before, here = self._repository.files(tip), self._repository.checkout
         return sorted(path for path in {*before, *here} if here.get(path) != before.get(path))
+
+    def way_out(self, branch: str, found: Sequence[InTheWay] = ()) -> str:
+        return COMMIT_OR_STASH
 
     def lock(self, branch: str) -> None:
         """No other process is there."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.checkout.ready import require_ready
 from esaa_git.errors import ConflictError, RepositoryError
+from esaa_git.ports.branch import InTheWay
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git, GitFailed
 
@@ -85,6 +87,24 @@ def test_conflicts_that_no_operation_explains_are_named(repo: Path, git: Git) ->
     begin(repo, git, "stash", "pop")
     with pytest.raises(ConflictError, match=r"'README.md' in .* has conflicts"):
         require_ready(open_repository(repo), "main")
+
+
+def test_the_way_out_for_a_persons_work_is_one_that_git_takes(repo: Path, git: Git) -> None:
+    checkouts = GitCheckouts(open_repository(repo))
+    ignored = [InTheWay("a.log", str(repo), "is a file that git ignores")]
+    assert "move 'a.log'" in checkouts.way_out("main", ignored)
+    assert "git stash --include-untracked" in checkouts.way_out("main")
+    (repo / "new.txt").write_text("untracked\n")
+    git(repo, "stash", "--quiet", "--include-untracked")
+    assert git(repo, "status", "--porcelain") == ""
+    begin(repo, git, "merge", "other")
+    with pytest.raises(GitFailed):
+        git(repo, "stash")  # with conflicts there is none
+    said = checkouts.way_out("main")
+    assert "resolve its conflicts" in said
+    assert "'git merge --continue' or 'git merge --abort'" in said
+    git(repo, "merge", "--abort")
+    assert "stash" in checkouts.way_out("main")
 
 
 def test_an_index_that_cannot_be_read_is_named_with_the_way_to_make_it_anew(

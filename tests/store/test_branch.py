@@ -368,7 +368,7 @@ def test_an_answer_is_kept_while_a_persons_work_is_in_the_way(
     before = project.head()
     message = project.fails(8, "run")
     assert "'src/a.py'" in message
-    assert "commit or stash it" in message
+    assert "commit it, or put it away" in message
     assert project.head() == before
     assert project.read("src/a.py") == "mine = 1\n"
     assert project.actions()[-1] == "orchestrator.file.write"
