@@ -47,11 +47,10 @@ from esaa_git.core.events import (
     VerifyOk,
     VerifyStart,
 )
+from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.fields import Check as CheckDefinition
 from esaa_git.core.events.fields import (
-    Decided,
     Exchange,
-    Said,
     TaskChanges,
     TaskDefinition,
     commands,
@@ -401,8 +400,9 @@ def check_attachments(
 
 def kept_exchange(payload: AnyPayload) -> dict[str, str]:
     """Return the files of an event's exchange that were kept, by their names beside the event."""
-    if isinstance(payload, OperatorRequest):
-        words: Said = payload.said
+    carried = document_of(payload)
+    if carried is not None:
+        words = carried[1]
         return {TEXT: words.text, SALT: words.salt}
     said: Exchange | None = getattr(payload, "exchange", None)
     if said is None:
@@ -417,7 +417,8 @@ def kept_exchange(payload: AnyPayload) -> dict[str, str]:
 
 def kept_decision(payload: AnyPayload) -> dict[str, str]:
     """Return the files of an event's decision, by their names beside the event."""
-    if not isinstance(payload, OperatorRequest):
+    carried = document_of(payload)
+    if carried is None:
         return {}
-    decided: Decided = payload.decision
+    decided = carried[0]
     return {DOCUMENT: decided.document, SIGNATURE: decided.signature}

@@ -13,7 +13,9 @@ from typing import Any
 
 from esaa_git.core import canonical
 from esaa_git.core.draft import Draft
+from esaa_git.core.entries import Decision
 from esaa_git.core.event import Event, actor_is_entitled
+from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.invariants import Violation
 from esaa_git.core.requests import carry_out
 from esaa_git.core.state import EMPTY, SCHEMA_VERSION, State
@@ -35,9 +37,22 @@ def evolve(state: State, event: Event) -> State:
     if not actor_is_entitled(event.actor, event.payload):
         raise Violation("INV-002", f"'{event.actor}' has no authority for {event.action}")
     draft = Draft(state)
+    _take_decision(draft, event)
     event.payload.evolve(draft, event)
     carry_out(state, draft, event)
     return draft.seal(event.seq, event.ts)
+
+
+def _take_decision(draft: Draft, event: Event) -> None:
+    """Note the document that an event carries, which a log takes once."""
+    payload = event.payload
+    if not isinstance(payload, DecisionPayload):
+        return
+    if (payload.decision is None) != (payload.said is None):
+        raise Violation("INV-003", "a decision document and its words go together")
+    if payload.decision is not None:
+        taken = Decision(payload.decision.sha256, event.event_id, event.action, event.actor)
+        draft.take_decision(taken)
 
 
 def project(events: Iterable[Event], *, start: State = EMPTY) -> State:

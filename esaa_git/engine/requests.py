@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from esaa_git.core import storage
-from esaa_git.core.canonical import digest
-from esaa_git.core.decision import NONCE_BYTES, SALT_BYTES, Document, salted
 from esaa_git.core.entries import Request
 from esaa_git.core.event import NewEvent, StoredEvent
 from esaa_git.core.events import (
@@ -25,93 +22,35 @@ from esaa_git.core.events import (
     UnblockRequest,
 )
 from esaa_git.core.events.base import decode
-from esaa_git.core.events.fields import Decided, Said, TaskDefinition
-from esaa_git.core.events.operator_request import AnyRequest, OperatorRequest, RequestedLink
-from esaa_git.core.events.spec import is_person
-from esaa_git.core.limits import DECISION_WORDS
+from esaa_git.core.events.fields import TaskDefinition
+from esaa_git.core.events.operator_request import AnyRequest, RequestedLink
 from esaa_git.core.requests import ACCEPTED
 from esaa_git.engine.decide import decide
+from esaa_git.engine.decider import Decider
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Hotfix, Intention, Override, Relink, Unblock
 from esaa_git.engine.transaction import Transaction, transact, without_secrets
 from esaa_git.errors import EsaaError, RefusedError
 
-_NOWHERE = "0" * 40
-_UNSIGNED = {
-    "decision": Decided(sha256="0" * 64, document=_NOWHERE, signature=_NOWHERE),
-    "said": Said(text=_NOWHERE, salt=_NOWHERE),
-}
-"""Stand in a request while its subject is worked out, to which they do not belong."""
-
 Made = Callable[..., AnyRequest]
 """Gives the request, from its `decision` and `said`."""
 
 
-class Decider:
-    """A person who asks for something; what they sign is signed once, wherever it is recorded.
+def _ask(tx: Transaction, decider: Decider, made: Made, planned: Sequence[NewEvent]) -> bool:
+    """Record a request, and what carries it out where the orchestrator's key is at hand.
 
     Args:
-        by: their principal.
-        text: their words: the reason.
+        planned: what carries it out.
 
-    Raises:
-        RefusedError: if that is no person, or the words are longer than a verifier reads.
+    Returns:
+        Whether it is carried out.
     """
-
-    def __init__(self, engine: Engine, by: str, text: str) -> None:
-        if not is_person(by):
-            raise RefusedError(
-                f"this is an admin's to decide, and '{by}' is no person",
-                hint="name yourself by the e-mail address that 'git esaa key list' shows",
-            )
-        self.by, self._text = by, text
-        if len(text.encode()) > DECISION_WORDS:
-            raise RefusedError(
-                f"the reason has {len(text.encode()):,} bytes",
-                cause=f"{DECISION_WORDS:,} are recorded with a decision at most",
-                hint="say it shorter, and name a file of the branch for the rest",
-            )
-        self._engine = engine
-        self._signed: dict[tuple[str, str], tuple[Decided, Said]] = {}
-
-    def ask(self, tx: Transaction, made: Made, planned: Sequence[NewEvent]) -> bool:
-        """Record a request, and what carries it out where the orchestrator's key is at hand.
-
-        Args:
-            planned: what carries it out.
-
-        Returns:
-            Whether it is carried out.
-        """
-        decision, said = self._sign(tx, made(**_UNSIGNED).subject_sha256())
-        asked = tx.record(NewEvent(self.by, made(decision=decision, said=said)))
-        if tx.alone:
-            return False
-        for event in planned:
-            tx.record(replace(event, causation_id=asked.event.event_id))
-        return True
-
-    def _sign(self, tx: Transaction, about: str) -> tuple[Decided, Said]:
-        known = self._signed.get((tx.log_id, about))
-        if known is not None:
-            return known
-        engine, blobs = self._engine, self._engine.blobs
-        salt, nonce = engine.draw(SALT_BYTES), engine.draw(NONCE_BYTES).hex()
-        text = storage.redact(self._text, tx.contracts.storage).encode()
-        words = salted(salt, text)
-        action = OperatorRequest.action
-        document = Document(tx.log_id, action, about, nonce, words).encode()
-        signature = tx.sign_decision(document, self.by)
-        made = (
-            Decided(
-                sha256=digest(document),
-                document=blobs.write(document),
-                signature=blobs.write(signature),
-            ),
-            Said(text=blobs.write(text), salt=blobs.write(salt)),
-        )
-        self._signed[tx.log_id, about] = made
-        return made
+    asked = tx.record(NewEvent(decider.by, decider.sign(tx, made)))
+    if tx.alone:
+        return False
+    for event in planned:
+        tx.record(replace(event, causation_id=asked.event.event_id))
+    return True
 
 
 def unblock(
@@ -125,7 +64,7 @@ def unblock(
     def step(tx: Transaction) -> list[str]:
         planned = _planned(tx, wanted)
         freed = [one.payload.task_id for one in planned if isinstance(one.payload, TaskUpdate)]
-        return freed if decider.ask(tx, made, planned) else []
+        return freed if _ask(tx, decider, made, planned) else []
 
     return transact(engine, step)
 
@@ -135,7 +74,7 @@ def override(engine: Engine, task_id: str, by: str, reason: str) -> bool:
     decider = Decider(engine, by, reason)
     wanted = Override(task_id=task_id, by=by, reason=reason)
     made = partial(OverrideRequest, task_id=task_id)
-    return transact(engine, lambda tx: decider.ask(tx, made, _planned(tx, wanted)))
+    return transact(engine, lambda tx: _ask(tx, decider, made, _planned(tx, wanted)))
 
 
 def hotfix(engine: Engine, wanted: Hotfix) -> str:
@@ -149,7 +88,7 @@ def hotfix(engine: Engine, wanted: Hotfix) -> str:
         made = partial(
             HotfixRequest, supersedes=wanted.superseded, task=task, issue_id=wanted.issue_id
         )
-        decider.ask(tx, made, [created])
+        _ask(tx, decider, made, [created])
         return task.task_id
 
     return transact(engine, step)
@@ -183,10 +122,10 @@ def relink(engine: Engine, links: Sequence[Relink], by: str) -> None:
                 )
                 for one in plain
             )
-            decider.ask(tx, partial(RelinkRequest, links=asked), _links(tx, plain))
+            _ask(tx, decider, partial(RelinkRequest, links=asked), _links(tx, plain))
         for commit in accepted:
             carried = [one for one in links if one.carrier.commit == commit]
-            decider.ask(tx, partial(AcceptRequest, commit=commit), _links(tx, carried))
+            _ask(tx, decider, partial(AcceptRequest, commit=commit), _links(tx, carried))
 
     transact(engine, step)
 

@@ -23,8 +23,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.events import FileWrite, RunInit
 from esaa_git.core.events.base import decode, encode
+from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.file_write import FileDelete
-from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import RunState
@@ -160,9 +160,9 @@ def without_secrets(new: NewEvent, contracts: Contracts) -> NewEvent:
     """Return the event without secrets in what somebody says in it.
 
     The plan is left as it is: it stands in the repository, and is compared with what is in force.
-    So is a request: its words were redacted before they were signed.
+    So is what carries a decision document: its words were redacted before they were signed.
     """
-    if isinstance(new.payload, RunInit | OperatorRequest):
+    if isinstance(new.payload, RunInit) or document_of(new.payload) is not None:
         return new
     given = encode(new.payload)
     safe = storage.redact_words(given, contracts.storage)

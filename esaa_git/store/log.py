@@ -13,7 +13,6 @@ from esaa_git.core.contracts import (
     Contracts,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, StoredEvent
-from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
@@ -50,6 +49,7 @@ from esaa_git.store.statetree import StateTree
 from esaa_git.store.tip import LoadedTip, decision_of, load_tip
 from esaa_git.store.trees import store_files
 from esaa_git.trust.allowed_signers import SignatureRefused
+from esaa_git.trust.decision import is_made_by
 from esaa_git.trust.decision import sign as sign_decision
 from esaa_git.trust.roles import Authority, check_signers, signer_set
 from esaa_git.trust.signer import Signer, SigningKeys
@@ -378,8 +378,10 @@ class GitLogTransaction:
         imported = event.seq <= self._imported
         keys = self._log.keys
         by_person = is_person(event.actor) and not imported
-        if isinstance(event.payload, OperatorRequest) and keys.person is None:
-            by_person = False  # a decision that somebody made elsewhere finds its place here
+        decision = decision_of(self._read, event, logid.recorded_in(self.log_id, event.seq))
+        if decision is not None and not keys.alone:
+            # What somebody decided elsewhere, an orchestrator's key puts in its place.
+            by_person &= keys.person is not None and is_made_by(decision, keys.person)
         signer = keys.of(event.actor) if by_person else self._orchestrator or keys.signer
         try:
             try:

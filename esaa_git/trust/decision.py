@@ -9,9 +9,10 @@ from esaa_git.core import limits
 from esaa_git.core.canonical import digest
 from esaa_git.core.decision import NAMESPACE, MalformedDocument, decode
 from esaa_git.core.event import Event
-from esaa_git.core.events.operator_request import OperatorRequest
+from esaa_git.core.events.decided import DecisionPayload, document_of
 from esaa_git.core.logid import origin_of
 from esaa_git.errors import KeyUnavailable
+from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import SignatureRefused
 from esaa_git.trust.signer import Signer, SshSigner
 from esaa_git.trust.signers import SignerSet, Verified
@@ -39,9 +40,10 @@ def carried_by(
     Args:
         read: gives kind and content of an object that is no larger than so many bytes.
     """
-    if not isinstance(event.payload, OperatorRequest):
+    carried = document_of(event.payload)
+    if carried is None:
         return None
-    named = event.payload.decision
+    named = carried[0]
     document, signature = (
         read(blob, limits.DECISION)[1] for blob in (named.document, named.signature)
     )
@@ -64,16 +66,26 @@ def sign(signer: Signer, document: bytes) -> bytes:
     return signer.sign(document, namespace=NAMESPACE)
 
 
+def is_made_by(decision: CarriedDecision, signer: Signer) -> bool:
+    """Answer whether this key has signed the document, before anybody verifies it."""
+    try:
+        return sshsig.decode(decision.signature).public_key == signer.blob
+    except sshsig.MalformedSignature:
+        return False
+
+
 def prove(decision: CarriedDecision | None, event: Event, signers: SignerSet) -> Verified:
     """Return the key that decided, if these signers name it and the decision is this event's.
 
     Raises:
         SignatureRefused: saying what is wrong with document or signature.
     """
-    assert isinstance(event.payload, OperatorRequest)
+    payload = event.payload
+    assert isinstance(payload, DecisionPayload)
+    assert payload.decision is not None
     if decision is None:
         raise SignatureRefused("malformed", "its decision is not beside it")
-    if digest(decision.document) != event.payload.decision.sha256:
+    if digest(decision.document) != payload.decision.sha256:
         raise SignatureRefused("malformed", "its decision has another SHA-256")
     if len(decision.signature) > limits.DECISION:
         raise SignatureRefused("malformed", "the signature of its decision is too long")
@@ -87,6 +99,6 @@ def prove(decision: CarriedDecision | None, event: Event, signers: SignerSet) ->
         raise SignatureRefused("bad", f"its decision is for the log {document.log_id}")
     if document.action != event.action:
         raise SignatureRefused("bad", f"its decision is for {document.action}")
-    if document.subject_sha256 != event.payload.subject_sha256():
+    if document.subject_sha256 != payload.about():
         raise SignatureRefused("bad", "its decision is about something else")
     return known

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from esaa_git.core import roles as table
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.event import Event
-from esaa_git.core.events.operator_request import OperatorRequest
+from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.spec import (
     ADMIN,
     APPROVER,
@@ -202,7 +202,7 @@ class Authority:
         """
         known = self.signers.known_at(key, event.ts)
         roles = known.principals & set(ROLES)
-        if isinstance(event.payload, OperatorRequest):
+        if document_of(event.payload) is not None:
             decided = self.signers.known_at(prove(decision, event, self.signers), event.ts)
             alone = ORCHESTRATOR not in roles and not (imported and roles & _WITNESSES)
             if alone and person_among(known.principals) != person_among(decided.principals):

@@ -145,10 +145,12 @@ def test_an_admins_request_is_taken_and_verified(scene: Scene) -> None:
     checked(scene, scene.asked().write(scene.made.log.begin()))
 
 
+@pytest.mark.parametrize("here", [None, BOB])
 def test_the_orchestrator_finds_the_place_of_a_decision_that_was_signed_elsewhere(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, here: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scene.made.log.keys, "person", None, raising=False)
+    own = None if here is None else scene.keys[here]
+    monkeypatch.setattr(scene.made.log.keys, "person", own, raising=False)
     checked(scene, scene.asked(signer=EVE, actor=EVE).write(scene.made.log.begin()))
 
 
@@ -240,6 +242,7 @@ def test_another_admin_cannot_place_it_for_them(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scene.made.log.keys, "person", scene.keys[EVE], raising=False)
+    monkeypatch.setattr(scene.made.log.keys, "alone", True)
     with pytest.raises(EsaaError) as caught:
         scene.asked().write(scene.made.log.begin())
     assert "another person's key signed the decision" in str(caught.value.cause)

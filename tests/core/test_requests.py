@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.draft import Draft
 from esaa_git.core.event import seal
+from esaa_git.core.events import spec
+from esaa_git.core.events.base import Stamp
+from esaa_git.core.events.decided import DecisionPayload
+from esaa_git.core.events.fields import Decided, Said
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from tests.support.examples import OID, SHA256
@@ -231,3 +236,30 @@ def test_a_request_is_a_persons(actor: str) -> None:
     payload = {"kind": "unblock", "task_id": "T-1", "decision": parts}
     payload["said"] = {"text": BLOB, "salt": BLOB}
     assert "has no authority" in str(blocked().refused("operator.request", actor, **payload))
+
+
+class Optional(DecisionPayload):
+    """An action that may come without a document."""
+
+    action = "operator.request"
+    actors = frozenset({spec.PERSON})
+    decision: Decided | None = None
+    said: Said | None = None
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        pass
+
+
+def test_a_document_and_its_words_go_together_and_count_for_any_action() -> None:
+    told = blocked()
+    asked(told, "unblock", task_id="T-1")
+    event, before = told.events[-1], replace(told.state, seq=told.state.seq - 1)
+    decision = Decided(sha256="2" * 64, document=BLOB, signature=BLOB)
+    said = Said(text=BLOB, salt=BLOB)
+    assert len(evolve(before, replace(event, payload=Optional())).decisions) == 1  # type: ignore[arg-type]
+    both = Optional(decision=decision, said=said)
+    taken = evolve(before, replace(event, payload=both))  # type: ignore[arg-type]
+    assert taken.decisions["2" * 64].by == ADMIN
+    for half in (Optional(decision=decision), Optional(said=said)):
+        with pytest.raises(Violation, match="go together"):
+            evolve(before, replace(event, payload=half))  # type: ignore[arg-type]

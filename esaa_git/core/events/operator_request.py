@@ -7,11 +7,11 @@ one as their `causation_id`, and `esaa_git.core.requests` holds them against it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from esaa_git.core import canonical
-from esaa_git.core.entries import Decision, Request
-from esaa_git.core.events.base import Count, Payload, Range, Record, Stamp, encode
+from esaa_git.core.entries import Request
+from esaa_git.core.events.base import Count, Range, Record, Stamp
+from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.events.fields import (
     Decided,
     IssueId,
@@ -26,17 +26,8 @@ if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 
-class OperatorRequest(Payload, action="operator.request", by={PERSON}):
+class OperatorRequest(DecisionPayload, action="operator.request", by={PERSON}):
     """One of those below; `kind` tells which, what stands before `decision` are its arguments."""
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what is asked for as JSON: the kind and its arguments."""
-        said = encode(self)
-        return {name: item for name, item in said.items() if name not in ("decision", "said")}
-
-    def subject_sha256(self) -> str:
-        """Return the digest of what is asked for, which a decision document signs."""
-        return canonical.digest(canonical.encode(self.arguments()))
 
 
 class UnblockRequest(OperatorRequest):
@@ -50,7 +41,7 @@ class UnblockRequest(OperatorRequest):
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         draft.task(self.task_id)
-        _take(draft, event, self, self.decision, self.said)
+        _ask(draft, event, self, self.said)
 
     def subject(self) -> str:
         return f"unblock {self.task_id}"
@@ -68,7 +59,7 @@ class HotfixRequest(OperatorRequest):
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         draft.task(self.supersedes)
-        _take(draft, event, self, self.decision, self.said)
+        _ask(draft, event, self, self.said)
 
     def subject(self) -> str:
         return f"hotfix {self.supersedes} by {self.task.task_id}"
@@ -84,7 +75,7 @@ class OverrideRequest(OperatorRequest):
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         draft.task(self.task_id)
-        _take(draft, event, self, self.decision, self.said)
+        _ask(draft, event, self, self.said)
 
     def subject(self) -> str:
         return f"override {self.task_id}"
@@ -109,7 +100,7 @@ class RelinkRequest(OperatorRequest):
     def evolve(self, draft: Draft, event: Stamp) -> None:
         for link in self.links:
             draft.task(link.task_id)
-        _take(draft, event, self, self.decision, self.said)
+        _ask(draft, event, self, self.said)
 
     def subject(self) -> str:
         return f"relink {len(self.links)} effects"
@@ -124,7 +115,7 @@ class AcceptRequest(OperatorRequest):
     said: Said
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
-        _take(draft, event, self, self.decision, self.said)
+        _ask(draft, event, self, self.said)
 
     def subject(self) -> str:
         return f"accept {self.commit[:12]}"
@@ -135,11 +126,8 @@ AnyRequest: TypeAlias = (
 )
 
 
-def _take(
-    draft: Draft, event: Stamp, request: OperatorRequest, decision: Decided, said: Said
-) -> None:
-    """Note the request with its arguments, and its document, which counts once."""
-    event_id = f"EV-{event.seq:08d}"
-    draft.take_decision(Decision(decision.sha256, event_id, request.action, event.actor))
+def _ask(draft: Draft, event: Stamp, request: OperatorRequest, said: Said) -> None:
+    """Note the request with its arguments, open."""
     wanted = request.arguments()
-    draft.put_request(Request(event_id, wanted.pop("kind"), event.actor, said.text, wanted))
+    kind = wanted.pop("kind")
+    draft.put_request(Request(f"EV-{event.seq:08d}", kind, event.actor, said.text, wanted))
