@@ -212,7 +212,9 @@ def _print(report: VerifyReport) -> None:
             )
             if one.carrier.beside:
                 paths = ", ".join(f"'{path.path}'" for path in one.carrier.beside[:10])
-                who = one.carrier.accepted_by or f"{len(one.carrier.people)} commits of people"
+                people = f"{len(one.carrier.people)} commits of people"
+                made = people if one.carrier.people else "as git merged it"
+                who = one.carrier.accepted_by or made
                 say(f"  beside it {paths}{' ...' * (len(one.carrier.beside) > 10)}: {who}")
         for how, count in report.gone_counts():
             say(f"{_GONE[how].format(count)} (--json lists them)")

@@ -79,20 +79,28 @@ class Relinked:
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """A commit that carries effects and changes paths beside them, for which nothing answers."""
+    """A commit that carries effects and changes paths beside them, for which nothing answers.
+
+    `lacking` are tasks whose effects it claims as well, and does not hold.
+    """
 
     oid: str
     tasks: tuple[str, ...]
     paths: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     def failure(self) -> Failure:
         shown = ", ".join(f"'{path}'" for path in self.paths[:10])
         more = f" and {len(self.paths) - 10} more" if len(self.paths) > 10 else ""
         short = self.oid[:12]
         what = (
-            f"commit {short} on the branch carries the effect of {', '.join(self.tasks[:10])}, "
-            f"and changes beside it {shown}{more}, which no event says"
+            f"commit {short} on the branch carries the effect of {', '.join(self.tasks[:10])}, and "
         )
+        if self.paths:
+            what += f"changes beside it {shown}{more}, which no event says"
+        if self.lacking:
+            claims = f"claims that of {', '.join(self.lacking[:10])}, which is not in it"
+            what += f"; it {claims}" if self.paths else claims
         hint = (
             f"see 'git show {short}'; an admin answers for it with 'git esaa verify --relink "
             f"--record --accept {short}'"

@@ -246,7 +246,10 @@ class BranchAudit:
                 not true.
         """
         settings, standing = self._settings, self._standing()
-        relinker = Relinker(self._repository, closed, accept=settings.accept, by=settings.by)
+        carriers, accept = self._judge.carriers, settings.accept
+        relinker = Relinker(
+            self._repository, closed, carriers=carriers, accept=accept, by=settings.by
+        )
         seen = set(self._base)
         unexplained: list[Unexplained] = []
         for walked in (*judged, *others):

@@ -7,7 +7,7 @@ verdict of the repository that recorded it (docs/FORMAT.md, "Relinked effects").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 
@@ -23,6 +23,7 @@ from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import Commit, MalformedObject, decode_commit
 from esaa_git.store.repository import Repository
 from esaa_git.store.trailers import bears_our_name, trailers_of
+from esaa_git.verification.chain import Chain, touches
 from esaa_git.verification.changes import Image, TreeChanges, image_at
 from esaa_git.verification.effects import Closed, EffectForm, form_of, written_event
 
@@ -127,9 +128,9 @@ def fault_of(carrier: Carrier, candidate: Candidate, effects: Sequence[LoggedEff
                 return None
             return "it does not change what the effect changed, and only that"
         if carrier.how == SQUASHED:
-            for effect in effects:
-                if candidate.changes.keys().isdisjoint(effect.after):
-                    return f"it changes nothing that {effect.closed.task_id} changed"
+            wrong = _without_part(carrier, candidate, effects)
+            if wrong is not None:
+                return wrong
         beside = {one.path: _images_of(one) for one in carrier.beside}
         found = changes_beside(candidate, effects)
     except (KeyError, MalformedObject, pygit2.GitError) as error:
@@ -148,11 +149,7 @@ def changes_beside(
     A path of an effect that is not as that, or a later one that found it so, left it is among
     them, whether or not the commit changes it.
     """
-    ends: dict[str, set[Image]] = {}
-    for number, effect in enumerate(effects):
-        for path, image in effect.after.items():
-            allowed = set(_ends(path, image, effects[number + 1 :]))
-            ends[path] = ends[path] & allowed if path in ends else allowed
+    ends = Chain(effects).allowed()
     found = {
         path: (candidate.before[path], image)
         for path, image in candidate.changes.items()
@@ -164,30 +161,23 @@ def changes_beside(
     return found
 
 
-def holds(candidate: Candidate, effect: LoggedEffect, later: Sequence[LoggedEffect]) -> bool:
-    """Answer whether a commit changes a path of the effect, and has each as it left it.
+def _without_part(
+    carrier: Carrier, candidate: Candidate, effects: Sequence[LoggedEffect]
+) -> str | None:
+    """Say which effect has no part in a squash, or return None where each has.
 
-    Args:
-        later: the effects after it, of which a squash may hold what they went on to.
+    Where people's commits are in it, one may have undone an effect: what the last effect on a path
+    left is enough then.
     """
-    try:
-        if candidate.changes.keys().isdisjoint(effect.after):
-            return False
-        return all(
-            candidate.image(path) in _ends(path, image, later)
-            for path, image in effect.after.items()
-        )
-    except (KeyError, MalformedObject):
-        return False
-
-
-def _ends(path: str, image: Image, later: Sequence[LoggedEffect]) -> Iterator[Image]:
-    """Yield what the path may be in a squash: this, and what later effects made of it."""
-    yield image
-    for effect in later:
-        if path in effect.after and effect.before.get(path) == image:
-            image = effect.after[path]
-            yield image
+    chain, is_made = Chain(effects), carrier.merged is not None
+    for number, effect in enumerate(effects):
+        if not chain.has_part(number, candidate) and not (
+            is_made and chain.is_left(number, candidate)
+        ):
+            return f"it changes nothing that {effect.closed.task_id} changed"
+    if is_made or any(touches(candidate, effect) for effect in effects):
+        return None
+    return "it changes nothing that its effects changed"
 
 
 def copies(effect: LoggedEffect, candidate: Candidate) -> str | None:

@@ -7,17 +7,19 @@ the branch has not is an effect that the log names, or a commit of a person, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import pygit2
 
 from esaa_git.errors import EsaaError
-from esaa_git.store.objects import MalformedObject
+from esaa_git.store.objects import MalformedObject, tree_of_commit
 from esaa_git.store.program import run_git
 from esaa_git.store.repository import Repository
 from esaa_git.store.trailers import speaks_of_us
 from esaa_git.verification.carrier import Candidate, is_merge_of
+from esaa_git.verification.changes import image_at
 
 TRIED = 200
 """How many commits are tried for one squash, the newest first."""
@@ -46,12 +48,32 @@ class Origins:
         self._parents = _at_hand(repository, tip) if effects else {}
         self._holding = self._that_hold()
         self._brings: dict[str, Origin | None] = {}
+        self._found: dict[str, Origin | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._holding)
 
     def of(self, candidate: Candidate) -> Origin | None:
         """Return what the commit is a squash of, or None where nothing at hand is."""
+        if candidate.oid not in self._found:
+            self._found[candidate.oid] = self._of(candidate)
+        return self._found[candidate.oid]
+
+    def has_undone(self, origin: Origin, candidate: Candidate, paths: Iterable[str]) -> bool:
+        """Answer whether what was squashed led one of these paths back to where it began."""
+        ours, theirs = (pygit2.Oid(hex=oid) for oid in (candidate.commit.parents[0], origin.commit))
+        # There may be none, whatever pygit2's types say.
+        base = cast("pygit2.Oid | None", self._repository.raw.merge_base(ours, theirs))
+        if base is None:
+            return False
+        first, last = (self._tree_of(oid) for oid in (str(base), origin.commit))
+        read = self._repository.read
+        return any(image_at(read, first, path) == image_at(read, last, path) for path in paths)
+
+    def _tree_of(self, oid: str) -> str:
+        return tree_of_commit(self._repository.read(oid)[1])
+
+    def _of(self, candidate: Candidate) -> Origin | None:
         parent = candidate.commit.parents[0]
         for oid in self._holding[:TRIED]:
             try:

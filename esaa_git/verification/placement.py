@@ -155,7 +155,8 @@ class Placement:
         first = min(here, key=lambda one: one.seq).effect_commit
         history = history_of(self._repository.read, tip, (first,), self._shallow)
         silent = [one for one in history if not speaks_of_us(one[1].payload)]
-        found, _ = Relinker(self._repository, here)(here, {}, tip, silent)
+        relinker = Relinker(self._repository, here, carriers=self._judge.carriers)
+        found, _ = relinker(here, {}, tip, silent)
         return {one.effect_commit for one in found}
 
     def _nodes(self, tip: str) -> dict[str, Node]:

@@ -6,8 +6,8 @@ the commit is gone, another one can be recognised (docs/FORMAT.md, "Relinked eff
 - `same-tree-changes`: it changes the same paths to the same blobs and modes, and nothing else;
 - `patch-id`: it changes the same paths by the same lines in the same context, as git-patch-id(1)
   with `--verbatim` has it; what else stands in those files may be another;
-- `squashed`: it brings every path to where this effect, or a later one that went on from there,
-  left it; or it is git's merge of its parent with a commit that holds effects and people's own;
+- `squashed`: it has what the effects come to as one change (`esaa_git.verification.chain`); or it
+  is git's merge of its parent with a commit that holds effects, and people's own;
 - `merged`: it is git's merge of what holds the effect with something else;
 - `accepted`: it changes more than that, and an admin answers for it.
 
@@ -21,22 +21,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from esaa_git.core.state import Carrier
-from esaa_git.store.objects import Commit
+from esaa_git.store.objects import Commit, MalformedObject
 from esaa_git.store.repository import Repository
 from esaa_git.verification.branch import Relinked, Unexplained
 from esaa_git.verification.carrier import (
     ACCEPTED,
     MERGED,
+    PATCH,
+    SAME,
     SQUASHED,
     Candidate,
     LoggedEffect,
     changes_beside,
     copies,
     fault_of,
-    holds,
     in_order,
     recorded_beside,
 )
+from esaa_git.verification.chain import replayed, touches
 from esaa_git.verification.changes import TreeChanges
 from esaa_git.verification.effects import Closed
 from esaa_git.verification.origins import Origins
@@ -56,6 +58,7 @@ class Relinker:
 
     Args:
         closed: every effect that the log names.
+        carriers: what the log says of commits already.
         accept: commits for which an admin answers, whatever they change beside effects.
         by: who that is.
     """
@@ -65,10 +68,12 @@ class Relinker:
         repository: Repository,
         closed: Sequence[Closed],
         *,
+        carriers: Mapping[str, Carrier],
         accept: Collection[str] = (),
         by: str | None = None,
     ) -> None:
         self._repository = repository
+        self._carriers = carriers
         self._accept = accept
         self._by = by
         self._closed = closed
@@ -93,36 +98,43 @@ class Relinker:
         origins = Origins(self._repository, tip, [one.effect_commit for one in sought])
         found: list[_Match] = []
         made_of: dict[str, Carrier] = {}
-        for one in candidates:
-            carrier, held = self._made_of(one, effects, origins, claims=one.oid in posing)
-            if carrier is not None:
-                made_of[one.oid] = carrier
-                found += [_Match(one, effect, SQUASHED) for effect in held]
-                effects = [effect for effect in effects if effect not in held]
-        found += self._matches(effects, candidates)
+
+        def look_for_origins(*, with_people: bool) -> None:
+            for one in candidates:
+                taken = {id(match.effect) for match in found if match.candidate is not one}
+                left = [effect for effect in effects if id(effect) not in taken]
+                made = self._made_of(
+                    one, left, origins, claims=one.oid in posing, with_people=with_people
+                )
+                if made is not None:
+                    made_of[one.oid], held = made
+                    found[:] = [match for match in found if match.candidate is not one]
+                    found.extend(_Match(one, effect, SQUASHED) for effect in held)
+
+        look_for_origins(with_people=True)
+        found += self._matches(_not_in(found, effects), candidates)
+        if _not_in(found, effects):
+            look_for_origins(with_people=False)
         linked: list[Relinked] = []
         unexplained: list[Unexplained] = []
         for one in candidates:
             mine = [match for match in found if match.candidate is one]
             if one.oid in self._accept:
-                lost = {match.effect.closed.effect_commit for match in found}
-                mine += [
-                    _Match(one, effect, SQUASHED)
-                    for effect in effects
-                    if effect.closed.effect_commit not in lost
-                    and not one.changes.keys().isdisjoint(effect.after)
-                ]
+                mine = self._answered_for(one, mine, _not_in(found, effects))
+            lacking: tuple[str, ...] = ()
             if one.oid in posing:
-                mine = self._claimed(one, mine)
+                mine, lacking = self._claimed(one, mine)
             if not mine:
                 continue
-            carrier, beside = self._carrier(one, mine, made_of.get(one.oid))
             held = in_order(match.effect for match in mine)
-            if carrier is None and not beside:
+            said = self._on_record(one, held)
+            mine += [_Match(one, effect, SQUASHED) for effect in said]
+            carrier, beside = self._carrier(one, mine, made_of.get(one.oid))
+            if carrier is None and not beside and not lacking:
                 continue  # what it claims is not true, and the branch check says so
-            if carrier is None:
+            if carrier is None or lacking:
                 names = tuple(effect.closed.task_id for effect in held)
-                unexplained.append(Unexplained(one.oid, names, tuple(sorted(beside))))
+                unexplained.append(Unexplained(one.oid, names, tuple(sorted(beside)), lacking))
                 continue
             linked += [_link(effect.closed, one.oid, carrier) for effect in held]
         return sorted(linked, key=lambda link: link.seq), unexplained
@@ -132,41 +144,92 @@ class Relinker:
     def _matches(
         self, effects: Sequence[LoggedEffect], candidates: Sequence[Candidate]
     ) -> list[_Match]:
-        """Return a carrier for each effect that has one; carriers stand in the effects' order."""
-        found: list[_Match] = []
-        after_copy, after_squash = 0, 0
-        for number, effect in enumerate(effects):
-            match = self._copied(effect, candidates, after_copy)
-            if match is None:
-                match = self._squashed(effect, effects[number + 1 :], candidates, after_squash)
-            if match is not None:
-                at, carrier = match
-                found.append(carrier)
-                # A squash may carry the next effect too; a copy is of one.
-                after_copy, after_squash = at + 1, at + (carrier.how != SQUASHED)
-        return found
+        """Return a carrier for each effect that has one; carriers stand in the effects' order.
 
-    def _copied(
-        self, effect: LoggedEffect, candidates: Sequence[Candidate], first: int
-    ) -> tuple[int, _Match] | None:
-        for at in range(first, len(candidates)):
-            how = copies(effect, candidates[at])
-            if how is not None:
-                return at, _Match(candidates[at], effect, how)
-        return None
+        Each copy is of one effect. What has none is looked for in squashes, between the carriers
+        of the effects before it and after it; one of these may be a copy of the last by chance.
+        """
+        placed = self._copies(effects, candidates)
+        lasts, last = [0] * len(effects), len(candidates) - 1
+        for number in reversed(range(len(effects))):
+            last = min(last, placed[number][0]) if number in placed else last
+            lasts[number] = last
+        tried: dict[int, set[int]] = {}
+        first = 0
+        for number in range(len(effects)):
+            if number in placed:
+                first = max(first, placed[number][0])
+                continue
+            for at in range(first, lasts[number] + 1):
+                if at not in tried:
+                    tried[at] = self._squashed(at, effects, candidates, placed)
+                if number in tried[at]:
+                    placed |= dict.fromkeys(tried[at], (at, SQUASHED))
+                    first = max(first, at)
+                    tried.clear()
+                    break
+        return [
+            _Match(candidates[at], effects[number], how)
+            for number, (at, how) in sorted(placed.items())
+        ]
+
+    def _copies(
+        self, effects: Sequence[LoggedEffect], candidates: Sequence[Candidate]
+    ) -> dict[int, tuple[int, str]]:
+        found: dict[int, tuple[int, str]] = {}
+        first = 0
+        for number, effect in enumerate(effects):
+            for at in range(first, len(candidates)):
+                how = copies(effect, candidates[at])
+                if how is not None:
+                    found[number], first = (at, how), at + 1
+                    break
+        return found
 
     def _squashed(
         self,
-        effect: LoggedEffect,
-        later: Sequence[LoggedEffect],
+        at: int,
+        effects: Sequence[LoggedEffect],
         candidates: Sequence[Candidate],
-        first: int,
-    ) -> tuple[int, _Match] | None:
-        for at in range(first, len(candidates)):
-            one = candidates[at]
-            if len(one.commit.parents) < 2 and holds(one, effect, later):
-                return at, _Match(one, effect, SQUASHED)
-        return None
+        placed: Mapping[int, tuple[int, str]],
+    ) -> set[int]:
+        """Return the effects that a commit took the place of, with all that it is known for."""
+        one = candidates[at]
+        if len(one.commit.parents) > 1:
+            return set()
+        there = {number for number, (place, _) in placed.items() if place == at}
+        asked = [n for n in range(len(effects)) if n in there or n not in placed]
+        chain = [effects[number] for number in asked]
+        if not any(touches(one, effect) for effect in chain):
+            return set()
+        on_record = self._on_record(one, chain)
+        held = _replayed(one, [*on_record, *chain])
+        known = {id(effect) for effect in (*on_record, *(effects[number] for number in there))}
+        if not known.issubset(map(id, held)):
+            return set()
+        return {number for number in asked if any(effects[number] is one for one in held)}
+
+    def _on_record(
+        self, candidate: Candidate, beside: Sequence[LoggedEffect]
+    ) -> list[LoggedEffect]:
+        """Return the effects that the log says this commit carries alone, but for some."""
+        carrier = self._carriers.get(candidate.oid)
+        if carrier is None or carrier.how not in (SAME, PATCH, SQUASHED):
+            return []
+        held = [one for one in self._closed if one.task_id in carrier.tasks]
+        effects = in_order(LoggedEffect(self._repository, one) for one in held)
+        if fault_of(carrier, candidate, effects) is not None:
+            return []
+        known = {one.closed.task_id for one in beside}
+        return [one for one in effects if one.closed.task_id not in known]
+
+    def _answered_for(
+        self, candidate: Candidate, mine: list[_Match], lost: Sequence[LoggedEffect]
+    ) -> list[_Match]:
+        """Return what a commit carries for which an admin answers: all that it has a part of."""
+        chain = in_order([*(match.effect for match in mine), *lost])
+        held = set(map(id, _replayed(candidate, chain, is_answered_for=True)))
+        return mine + [_Match(candidate, one, SQUASHED) for one in lost if id(one) in held]
 
     def _made_of(
         self,
@@ -175,26 +238,36 @@ class Relinker:
         origins: Origins,
         *,
         claims: bool,
-    ) -> tuple[Carrier | None, list[LoggedEffect]]:
-        """Return a squash of effects and people's commits that are at hand, and those effects.
+        with_people: bool,
+    ) -> tuple[Carrier, list[LoggedEffect]] | None:
+        """Return a squash of what is at hand, and the effects in it.
 
         Args:
+            effects: those that it may carry.
             claims: it says that it carries effects, which need not be missing.
+            with_people: of effects and commits of people; without them, where git merged a file
+                that the branch had changed as well, so that no content tells.
         """
         if len(candidate.commit.parents) != 1 or not origins:
-            return None, []
-        paths = {path for effect in effects for path in effect.after}
-        if not claims and paths.isdisjoint(candidate.changes):
-            return None, []
+            return None
+        if not claims and not any(touches(candidate, effect) for effect in effects):
+            return None
         origin = origins.of(candidate)
-        if origin is None or not origin.people:
-            return None, []  # what holds effects alone is known by its content
+        if origin is None or bool(origin.people) != with_people:
+            return None
         known = {one.closed.effect_commit: one for one in effects}
+        if not with_people and not claims and not origin.effects.issubset(known):
+            return None
         held = [
             known.get(one.effect_commit) or LoggedEffect(self._repository, one)
             for one in self._closed
             if one.effect_commit in origin.effects
         ]
+        if not all(
+            touches(candidate, effect) or origins.has_undone(origin, candidate, effect.after)
+            for effect in held
+        ):
+            return None
         carrier = Carrier(
             candidate.oid,
             tuple(one.closed.task_id for one in held),
@@ -203,7 +276,7 @@ class Relinker:
             origin.commit,
             origin.people,
         )
-        return (None, []) if fault_of(carrier, candidate, held) else (carrier, held)
+        return None if fault_of(carrier, candidate, held) else (carrier, held)
 
     # -- what a commit carries ----------------------------------------------------------------
 
@@ -230,43 +303,85 @@ class Relinker:
                 return accepted, ()
         return None, beside.keys()
 
-    def _claimed(self, candidate: Candidate, mine: list[_Match]) -> list[_Match]:
+    def _claimed(
+        self, candidate: Candidate, mine: list[_Match]
+    ) -> tuple[list[_Match], tuple[str, ...]]:
         """Return what a commit that poses as an effect carries: what it claims, and what else.
 
-        Nothing, where it claims an event whose effect it does not carry.
+        Nothing, where it claims an event that the log does not know, unless an admin answers for
+        it. With it, the tasks whose effects it claims beside others, and does not carry.
         """
         said = candidate.said
         events = set(said.get("esaa-event", ()))
+        if not said:
+            return self._alike(candidate, mine), ()
         known = {match.effect.closed.effect_commit: match for match in mine}
-        found: list[_Match] = []
-        for task_id in said.get("esaa-task", ()):
-            for closed in self._by_task.get(task_id, ()):
-                match = known.get(closed.effect_commit) or self._match(candidate, closed)
-                if match is not None and match.effect.form.event_commit in events:
-                    events.discard(match.effect.form.event_commit)
-                    found.append(match)
-        if not said and not mine and len(candidate.commit.parents) == 1:  # a copy in other words
-            effects = (LoggedEffect(self._repository, closed) for closed in self._closed)
-            copied = ((effect, copies(effect, candidate)) for effect in effects)
-            mine = [_Match(candidate, effect, how) for effect, how in copied if how is not None]
-        if not said and len(candidate.commit.parents) > 1:  # a merge of ours, under our own name
-            mine = [
+        named = [
+            known[one.effect_commit].effect
+            if one.effect_commit in known
+            else LoggedEffect(self._repository, one)
+            for task_id in said.get("esaa-task", ())
+            for one in self._by_task.get(task_id, ())
+        ]
+        named = in_order(one for one in named if one.form.event_commit in events)
+        found = self._as_named(candidate, named, known)
+        rest = [match for match in mine if match not in found]
+        carried = {match.effect.form.event_commit for match in found}
+        lacking = [one for one in named if one.form.event_commit not in carried]
+        if candidate.oid in self._accept:
+            return found + rest, ()
+        unknown = events - {one.form.event_commit for one in named}
+        if unknown or (lacking and not found):
+            return [], ()
+        return found + rest, tuple(one.closed.task_id for one in lacking)
+
+    def _alike(self, candidate: Candidate, mine: list[_Match]) -> list[_Match]:
+        """Return what a commit carries that bears a name of ours and claims nothing."""
+        if len(candidate.commit.parents) > 1:  # a merge of ours, under our own name
+            return [
                 _Match(candidate, LoggedEffect(self._repository, closed), MERGED)
                 for closed in self._closed
                 if closed.effect_commit in candidate.commit.parents
             ]
-        rest = [match for match in mine if match not in found]
-        return [] if events else found + rest
+        if mine or len(candidate.commit.parents) != 1:
+            return mine
+        effects = (LoggedEffect(self._repository, closed) for closed in self._closed)
+        copied = ((effect, copies(effect, candidate)) for effect in effects)
+        return [_Match(candidate, effect, how) for effect, how in copied if how is not None]
 
-    def _match(self, candidate: Candidate, closed: Closed) -> _Match | None:
-        """Return what a claim may be true by: a copy, a merge, or that an admin answers for it."""
-        effect = LoggedEffect(self._repository, closed)
-        if len(candidate.commit.parents) > 1:
-            return _Match(candidate, effect, MERGED)
-        how = copies(effect, candidate)
-        if how is None and not candidate.changes.keys().isdisjoint(effect.after):
-            how = SQUASHED
-        return None if how is None else _Match(candidate, effect, how)
+    def _as_named(
+        self,
+        candidate: Candidate,
+        named: Sequence[LoggedEffect],
+        known: Mapping[str, _Match],
+    ) -> list[_Match]:
+        """Return what claims may be true by: copies, merges, squashes, or an admin's answer."""
+        is_merge = len(candidate.commit.parents) > 1
+        held = [] if is_merge else _replayed(candidate, named, is_answered_for=True)
+        found: list[_Match] = []
+        for effect in named:
+            match = known.get(effect.closed.effect_commit)
+            if match is not None:
+                found.append(match)
+            elif is_merge:
+                found.append(_Match(candidate, effect, MERGED))
+            elif any(effect is one for one in held):
+                found.append(_Match(candidate, effect, copies(effect, candidate) or SQUASHED))
+        return found
+
+
+def _not_in(found: Sequence[_Match], effects: Sequence[LoggedEffect]) -> list[LoggedEffect]:
+    taken = {match.effect.closed.effect_commit for match in found}
+    return [effect for effect in effects if effect.closed.effect_commit not in taken]
+
+
+def _replayed(
+    candidate: Candidate, effects: Sequence[LoggedEffect], *, is_answered_for: bool = False
+) -> list[LoggedEffect]:
+    try:
+        return replayed(candidate, in_order(effects), is_answered_for=is_answered_for)
+    except (KeyError, MalformedObject):
+        return []  # what it stands on is not here (a shallow clone)
 
 
 def _by_seq(closed: Sequence[Closed]) -> list[Closed]:
