@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from esaa_git.core.events import RunInit
-from esaa_git.core.state import Carrier
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.repository import DamagedObject, MissingObject, Repository
 from esaa_git.store.trailers import speaks_of_us
 from esaa_git.verification.branch import (
-    Relinked,
     Unexplained,
     Walked,
     history_of,
@@ -30,6 +28,7 @@ from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import REWRITTEN, Closed
 from esaa_git.verification.failure import Failure
 from esaa_git.verification.heads import Heads
+from esaa_git.verification.lost import WaysOut, let_go
 from esaa_git.verification.pins import Mark
 from esaa_git.verification.placement import Placement, refused
 from esaa_git.verification.presence import LOST, Gone, gone_from
@@ -120,15 +119,24 @@ class BranchAudit:
                         report.elsewhere.append((walked.name, effect, one.task_id))
             report.relinked += [one for one in walked.relinked if one not in report.relinked]
         self._find_beneath(missing, [*judged, *others])
-        self._find_by_content(missing, judged, others, closed, report)
+        unexplained = self._find_by_content(missing, judged, others, closed, report)
         self._let_go_of(missing, report)
-        self._refuse_lost(missing, [*judged, *others])
+        ways = WaysOut(
+            self._repository,
+            self._judge.state,
+            closed,
+            tip=judged[0].tip if judged else None,
+            accepted=self._settings.accept,
+            is_relinked=self._settings.relink,
+        )
+        self._refuse_lost(missing, [*judged, *others], unexplained, ways)
+        self._refuse_unrecorded(report)
         self._put_down(judged, others, report)
         self._place(judged, closed, report)
         if self._settings.full and self._base:
             report.foreign += self._older()
         for walked in judged:
-            self._look_for_content(walked, closed, report)
+            self._look_for_content(walked, closed, report, ways)
 
     # -- on which branches ----------------------------------------------------------------------
 
@@ -236,14 +244,16 @@ class BranchAudit:
         others: Sequence[Walked],
         closed: Sequence[Closed],
         report: Report,
-    ) -> None:
+    ) -> list[Unexplained]:
         """Look for effects by what they change, and explain commits that pose as some.
 
         Without `relink`, a commit that claims an event and is not on record carries nothing.
 
+        Returns:
+            The commits that carry effects which are wanted, and for which nothing answers.
+
         Raises:
-            Failure: check 11, for a commit that changes more than its effects, or claims what is
-                not true.
+            Failure: check 11, for a commit that claims what is not true.
         """
         settings, standing = self._settings, self._standing()
         carriers, accept = self._judge.carriers, settings.accept
@@ -252,10 +262,11 @@ class BranchAudit:
         )
         seen = set(self._base)
         unexplained: list[Unexplained] = []
+        open_claims: set[str] = set()
         for walked in (*judged, *others):
-            explained = {one.carried_by for one in report.relinked}
+            linked = {one.carried_by for one in report.relinked}
             posing = {} if walked in others or not settings.relink else walked.posing
-            posing = {oid: commit for oid, commit in posing.items() if oid not in explained}
+            posing = {oid: commit for oid, commit in posing.items() if oid not in linked}
             wanted = [one for one in missing.values() if self._counts(walked, one)]
             if settings.relink and standing is not None and walked.tip == standing[1]:
                 # A branch that was squashed may be deleted soon, and be here still.
@@ -273,11 +284,24 @@ class BranchAudit:
                 posing.pop(one.carried_by, None)
                 walked.found.add(one.effect_commit)
             report.relinked += found
-            self._refuse_posing(walked, posing, unexplained)
+            open_claims.update(posing)
+            explained = {what.oid for what in unexplained}
+            for oid in (one for one in posing if one not in explained):
+                raise walked.unfounded(oid)
         left = {one.task_id for one in missing.values()}
-        for what in unexplained:
-            if not left.isdisjoint(what.tasks):
-                raise what.failure()
+        return [
+            what
+            for what in unexplained
+            if what.oid in open_claims or not left.isdisjoint(what.tasks)
+        ]
+
+    def _refuse_unrecorded(self, report: Report) -> None:
+        """Raise, with `strict`, for the first effect of which only its content says where it is.
+
+        Raises:
+            Failure: check 11.
+        """
+        settings = self._settings
         if settings.strict and not settings.relink and not report.is_recorded:
             first = next(one for one in report.relinked if not one.is_recorded)
             message = (
@@ -285,16 +309,6 @@ class BranchAudit:
                 f"{first.carried_by[:12]}, and the log does not say so yet"
             )
             raise Failure(11, message, hint=REWRITTEN).at(first.carried_by)
-
-    def _refuse_posing(
-        self, walked: Walked, posing: Collection[str], unexplained: Sequence[Unexplained]
-    ) -> None:
-        """Raise for the first commit that claims an event and carries no such effect."""
-        for what in unexplained:
-            if what.oid in posing:
-                raise what.failure()
-        for oid in posing:
-            raise walked.unfounded(oid)
 
     def _let_go_of(self, missing: dict[str, Closed], report: Report) -> None:
         """Leave out what an admin has given up, or gives up now."""
@@ -308,19 +322,25 @@ class BranchAudit:
             if one.task_id in given_up:
                 report.relinked.append(recorded(one, given_up[one.task_id]))
             elif effect in self._settings.accept:
-                report.relinked += _let_go(effect, {one.task_id}, [one], self._settings.by)
+                report.relinked += let_go(effect, {one.task_id}, [one], self._settings.by)
             else:
                 continue
             missing.pop(effect)
 
-    def _refuse_lost(self, missing: dict[str, Closed], walks: Sequence[Walked]) -> None:
-        """Raise for the first effect that is on no branch; note what cannot be told here.
+    def _refuse_lost(
+        self,
+        missing: dict[str, Closed],
+        walks: Sequence[Walked],
+        unexplained: Sequence[Unexplained],
+        ways: WaysOut,
+    ) -> None:
+        """Raise for all effects that are on no branch; note what cannot be told here.
 
         Raises:
             Failure: check 11.
         """
         cut = next((walked for walked in walks if walked.is_cut), None)
-        if missing and cut is not None:
+        if missing and cut is not None and not unexplained:
             self._note(
                 f"the history of '{cut.name}' that is here ends early (a shallow clone): "
                 f"{len(missing)} commits to be found in it may lie beyond"
@@ -328,33 +348,23 @@ class BranchAudit:
             return
         lost: list[Closed] = []
         elsewhere: dict[str, str] = {}
-        for one in missing.values():
+        carried = {task_id for what in unexplained for task_id in what.tasks}
+        for one in missing.values() if cut is None else ():
             remote = self._heads.not_fetched(one.branch)
+            if one.task_id in carried:
+                continue
             if remote is not None:
                 elsewhere[one.branch] = f"; 'git fetch {remote} {one.branch}' fetches it"
             elif self._heads.is_empty:
                 elsewhere[one.branch] = ""
             else:
                 lost.append(one)
-        if lost:
-            first = min(lost, key=lambda one: one.seq)
-            message = f"it is not on the branch '{first.branch}', nor on any other that is here"
-            fetched = next((one.name for one in walks if first.effect_commit in one.found), None)
-            if fetched is not None:
-                message = f"it is on '{fetched}' alone, and '{first.branch}' is here without it"
-            raise first.locate(Failure(11, message, hint=self._ways_out(first)))
+        if lost or unexplained:
+            raise ways.failure(lost, unexplained, walks)
         for branch, how in elsewhere.items():
             self._note(
                 f"the working branch '{branch}' is not here: effects were checked in the log{how}"
             )
-
-    def _ways_out(self, lost: Closed) -> str:
-        oid = lost.effect_commit[:12]
-        ways = [] if self._settings.relink else [REWRITTEN]
-        if lost.effect_commit in self._repository.odb:
-            ways.append(f"'git merge {oid}' brings it back")
-        accept = f"git esaa verify --relink --record --accept {oid}"
-        return "; ".join([*ways, f"an admin gives it up by '{accept}'"])
 
     def _put_down(self, judged: Sequence[Walked], others: Sequence[Walked], report: Report) -> None:
         """Put into the report which branches were looked at, and where effects were found."""
@@ -400,7 +410,9 @@ class BranchAudit:
 
     # -- reachable is not present ---------------------------------------------------------------
 
-    def _look_for_content(self, walked: Walked, closed: Sequence[Closed], report: Report) -> None:
+    def _look_for_content(
+        self, walked: Walked, closed: Sequence[Closed], report: Report, ways: WaysOut
+    ) -> None:
         """List effects whose content is no longer at the tip; those that a merge lost are noted.
 
         From the verified point, only where a merge has come since: nothing else loses one.
@@ -424,32 +436,9 @@ class BranchAudit:
         for one in found:
             if one.how == LOST and not place.is_let_go(one):
                 lost.setdefault(one.by, []).append(one)
-        for merge, paths in lost.items():
-            if merge in self._settings.accept:
-                tasks = {one.task_id for one in paths}
-                report.relinked += _let_go(merge, tasks, closed, self._settings.by)
-                continue
-            self._note(_lost(name, merge, paths))
-
-
-def _lost(name: str, merge: str, paths: Sequence[Gone]) -> str:
-    effects = dict.fromkeys(f"{one.effect_commit[:12]} of {one.task_id}" for one in paths)
-    shown = ", ".join(f"'{one.path}'" for one in paths[:10])
-    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
-    return (
-        f"merge {merge[:12]} lost on '{name}' what effect {', '.join(list(effects)[:10])} did: "
-        f"{shown}{more}; bring it back, or have an admin run 'git esaa verify --relink --record "
-        f"--accept {merge[:12]}'"
-    )
-
-
-def _let_go(
-    commit: str, tasks: Collection[str], closed: Sequence[Closed], by: str | None
-) -> list[Relinked]:
-    """Return what an admin has to record who lets a merge lose effects, or gives one up."""
-    effects = [one for one in closed if one.task_id in tasks]
-    carrier = Carrier(commit, tuple(one.task_id for one in effects), LET_GO, accepted_by=by)
-    return [
-        Relinked(one.seq, one.task_id, one.effect_commit, commit, LET_GO, False, carrier)
-        for one in effects
-    ]
+        for merge in [one for one in lost if one in self._settings.accept]:
+            tasks = {one.task_id for one in lost.pop(merge)}
+            report.relinked += let_go(merge, tasks, closed, self._settings.by)
+        if lost:
+            said, way = ways.of_merges(name, lost)
+            self._note(f"{'; '.join(said)}; {way}")

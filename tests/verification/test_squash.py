@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from esaa_git.app.project import open_project
 from esaa_git.engine.operator import follow_moved
 from esaa_git.store.repository import open_repository
 from esaa_git.verification.audit import Auditor
+from esaa_git.verification.claims import ClaimJudge
+from esaa_git.verification.lost import WaysOut
 from tests.conftest import Git
 from tests.support.project import LOG, Project, edit, make_project, result, task, write
 from tests.support.shared import Shared
@@ -115,20 +118,69 @@ def test_a_squash_on_a_branch_that_moved_in_the_same_file(project: Project) -> N
 
 
 @pytest.mark.parametrize(
-    ("dropped", "first"), [("src/renamed.txt", "T-1"), ("src/text.txt", "T-3")]
+    ("dropped", "lost"),
+    [("src/renamed.txt", ["T-1", "T-2"]), ("src/text.txt", ["T-3", "T-4", "T-5"])],
 )
 def test_a_squash_that_drops_a_file_has_lost_its_effect(
-    project: Project, dropped: str, first: str
+    project: Project, dropped: str, lost: list[str]
 ) -> None:
-    """And the effects that a lost one was to stand for: T-2 renamed a file, T-4 took lines back."""
+    """And the effects that a lost one was to stand for: T-2 renamed a file, T-4 took lines back.
+
+    All are named at once, and one command settles them.
+    """
     project.git("merge", "--quiet", "--squash", "feature")
     project.git("rm", "--quiet", "--force", dropped)
     project.commit("Most of it")
     project.git("branch", "-D", "feature")
-    for arguments in (("--full",), ("--relink", "--record")):
+    for arguments in (("--full", "--strict"), ("--relink", "--record")):
         said = project.esaa("verify", *arguments)
         assert said.code == 9
-        assert f"of {first}" in said.out
+        first, *others = effects_of(project, *lost)
+        assert f"effect {first[:12]} of {lost[0]}: it is not on the branch" in said.out
+        assert "missing as well: " in said.out
+        for oid, name in zip(others, lost[1:], strict=True):
+            assert f"{oid[:12]} of {name}" in said.out
+    (command,) = re.findall(r"'git esaa (verify [^']*--accept [^']*)'", said.out)
+    project.ok(*command.split())
+    project.ok("verify", "--full", "--strict")
+
+
+def test_no_way_back_undoes_what_came_later(project: Project) -> None:
+    """A merge of T-1 would bring back the files that T-2 deleted and renamed."""
+    squash(project)
+    state, tip = project.state(), project.tip()
+    assert tip is not None
+    judge = ClaimJudge.at(project.repository, tip, state)
+    closed = [one.closed for one in judge.effects(tuple(STEPS))]
+    ways = WaysOut(
+        project.repository, state, closed, tip=project.head(), accepted=(), is_relinked=True
+    )
+    first, last = closed[0].effect_commit[:12], closed[-1].effect_commit[:12]
+    alone = str(ways.failure(closed[:1], (), ()).hint)
+    assert alone.startswith(f"'git branch kept-{first} {first}' keeps it on a branch")
+    assert str(ways.failure(closed, (), ()).hint).startswith(f"'git merge {last}' brings them back")
+    project.git("branch", "-D", "feature")
+    command = alone.partition("'")[2].partition("'")[0]
+    project.git(*command.split()[1:])
+    assert project.git("branch", "--contains", first) == f"  kept-{first}"
+
+
+def test_hints_do_not_lead_from_one_answer_to_another(project: Project) -> None:
+    """A commit that an admin has to answer for, and effects that are lost beside it."""
+    project.git("merge", "--quiet", "--squash", "feature")
+    project.git("rm", "--quiet", "--force", "src/text.txt")
+    project.write("src/renamed.txt", "n\nmore\n")
+    project.commit("Touched up")
+    project.git("branch", "-D", "feature")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    tried, accepts = 0, list[str]()
+    while (said := project.esaa("verify", "--relink", "--record", *accepts)).code:
+        (command,) = re.findall(r"'git esaa (verify [^']*--accept [^']*)'", said.out)
+        found = command.split()[3:]
+        assert set(found) > set(accepts)
+        tried, accepts = tried + 1, found
+    assert tried == 1, said
+    project.ok("verify", "--full", "--strict")
 
 
 def test_a_claim_of_what_is_not_in_it_is_named_and_answered_for(project: Project) -> None:
