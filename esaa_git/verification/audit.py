@@ -71,6 +71,11 @@ NOT_PINNED: Final = (
     "as by 'git esaa plan apply --restart', pins them"
 )
 
+_STILL_OPEN: Final = (
+    "when events to {} were verified, something could only be noted; 'git esaa verify --full' "
+    "looks again and says what, and --strict fails for it"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
@@ -182,7 +187,12 @@ class Auditor:
         report.notes.append(f"how far it was verified is not remembered here: {cause}")
 
     def _since(self, mark: Mark | None) -> Mark | None:
-        """Return where to start: not after a boundary, once what is before it has come."""
+        """Return where to start: not after a boundary, once what is before it has come.
+
+        Nor, with `strict`, after what was only noted.
+        """
+        if mark is not None and mark.is_open and self._settings.strict:
+            return None
         if mark is not None and mark.boundary is not None:
             parent = read_parent(self._repository, mark.boundary)
             return None if not is_missing(self._repository, parent) else mark
@@ -295,6 +305,9 @@ class _Attempt:
         for what in deceptions(self._repository, self._shallow):
             note = f"git shows another history here because of {what}; we read past it"
             self._note(report, 1, note)
+        if since is not None and since.is_open and not report.is_open:
+            report.is_open = True
+            report.notes.append(_STILL_OPEN.format(since.seq))
         return loaded.state
 
     def _seen(self, loaded: LoadedTip, first: int | None) -> Seen:
@@ -392,6 +405,7 @@ class _Attempt:
 
     def _note(self, report: Report, check: int, note: str) -> None:
         report.notes.append(note)
+        report.is_open = True
         if self._settings.strict:
             raise Failure(check, note)
 

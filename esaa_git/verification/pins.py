@@ -41,7 +41,7 @@ class Mark:
     `genesis` is None where the log that is here ends before it (a shallow clone); `boundary` is
     then the commit that was trusted as it stands. `other_tips` are those of branches beside
     `branch` that held effects, `elsewhere` the effects (branch, commit, task) that other branches
-    held and `branch` did not.
+    held and `branch` did not. Where `is_open`, something was only noted, and nothing strict begins.
     """
 
     log_id: str
@@ -53,6 +53,7 @@ class Mark:
     boundary: str | None = None
     other_tips: tuple[str, ...] = ()
     elsewhere: tuple[tuple[str, str, str], ...] = ()
+    is_open: bool = False
 
     @property
     def branch_tips(self) -> tuple[str, ...]:
@@ -123,6 +124,7 @@ def keep(repository: Repository, path: Path) -> Kept:
         _check(path, hint, name, value is None or is_oid(value))
     _check(path, hint, "other_tips", all(map(is_oid, mark.other_tips)))
     _check(path, hint, "elsewhere", all(_is_place(*one) for one in mark.elsewhere))
+    _check(path, hint, "is_open", type(mark.is_open) is bool)
     _check(path, hint, "branch", mark.branch is None or isinstance(mark.branch, str))
     _check(path, hint, "genesis", (mark.genesis is None) != (mark.boundary is None))
     return Kept(mark)

@@ -20,6 +20,7 @@ class Report:
     not, `other_tips` where branches beside `branch` were found to hold effects. `relinked` are the
     effects that a branch holds in other commits than their own, `foreign` the commits whose claims
     of events are let be, each with why, `gone` what of effects is not at the tip of its branch.
+    `is_open` says that something was noted, now or at the verified point, that fails with strict.
     """
 
     audit: Audit
@@ -43,6 +44,7 @@ class Report:
     foreign: list[tuple[str, str]] = field(default_factory=list)
     gone: list[Gone] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_open: bool = False
 
     @property
     def is_recorded(self) -> bool:
@@ -64,4 +66,5 @@ class Report:
             self.boundary,
             self.other_tips,
             tuple(self.elsewhere) if self.branch is not None else (),
+            self.is_open,
         )

@@ -10,7 +10,7 @@ import pytest
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.report import Report
 from tests.conftest import Git
-from tests.support.project import Project, make_project, result, task, write
+from tests.support.project import LOG, Project, make_project, result, task, write
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +97,25 @@ def test_the_mark_keeps_where_they_are(project: Project) -> None:
     rewound(project)
     report = project.verify(full=False)
     assert report.mark.elsewhere == tuple(report.elsewhere) != ()
+
+
+# -- what was not here ----------------------------------------------------------------------------
+
+
+def test_what_was_only_noted_is_remembered_so_that_strict_looks_again(
+    project: Project, tmp_path: Path, git: Git
+) -> None:
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "-b", "main", project.path.as_uri(), "two")
+    two = Project(tmp_path / "two", git)
+    two.git("fetch", "--quiet", "origin", f"{LOG}:{LOG}")
+    assert strict(two).audit.check == 11
+    for begins in ("effect commits are not here", "could only be noted"):
+        said = two.verify(full=False)
+        assert said.audit.is_ok
+        assert begins in " ".join(said.notes)
+        failed = strict(two)
+        assert (failed.audit.outcome, failed.audit.check) == ("mismatch", 11)
+        assert "effect commits are not here" in failed.audit.message
+    two.git("fetch", "--quiet", "--unshallow")
+    assert strict(two).audit.is_ok
+    assert two.verify(full=False).notes == two.verify().notes
