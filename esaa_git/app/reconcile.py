@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.app.project import Project
-from esaa_git.errors import ConflictError, MismatchError
+from esaa_git.errors import ConflictError, MismatchError, RunHalted
 
 if TYPE_CHECKING:
     from esaa_git.core.state import State
@@ -198,6 +198,7 @@ def _decide_again(
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.core.refnames import proposals
+    from esaa_git.core.stopped import begins
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
     from esaa_git.store.eventcommit import contracts_of as log_contracts
@@ -212,6 +213,13 @@ def _decide_again(
     tail = list(events_between(repository, read_event_commit(repository.read, common), local))
     said = [one.event.payload for one in tail]
     effects = [one.effect_commit for one in said if isinstance(one, TaskUpdate | EffectRelinked)]
+    stop = incoming.state.stop
+    if stop.by is not None and any(begins(one.event) for one in tail):
+        raise RunHalted(
+            f"'{remote.name}' is stopped by {stop.by}, and takes no work that began here",
+            cause=f"{len(tail)} events here are not there",
+            hint="nothing is lost: run 'git esaa sync' again once an admin has resumed it",
+        )
     stale = [oid for oid in effects if oid]
     plans = _plans(project, remote, incoming.tip, incoming.state, own, stale)
     starts = {plan.ref: plan.start for plan in plans}

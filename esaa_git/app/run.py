@@ -179,6 +179,7 @@ def work_through(
         observer: is told what happens, and has the project's notes meanwhile.
         stop: how the caller ends it before, from a signal handler or another thread.
     """
+    from esaa_git.app.halting import watch
     from esaa_git.engine.cycle import cycle
     from esaa_git.engine.requests import carry_out_open
     from esaa_git.engine.transaction import settle
@@ -191,6 +192,7 @@ def work_through(
         project.observer = observer
     try:
         told = None if observer is None else _Told(observer)
+        watch(project)
         settle(project.engine)
         carry_out_open(project.engine)
         report = cycle(project.engine, options, observer=told, stop=stop)
@@ -254,6 +256,7 @@ def start(
     from esaa_git.core.plan import diff_plan
     from esaa_git.core.state import EMPTY
     from esaa_git.engine import run as runs
+    from esaa_git.engine.halting import require_going
     from esaa_git.engine.only import require_undone
 
     require_used(project, branch=branch)
@@ -262,6 +265,7 @@ def start(
     state = EMPTY
     if has_log(project):
         state, in_force = project.log.load()
+        require_going(project.engine)
         diff = diff_plan(plan, state)
         note_edited_contracts(project, branch)
         if state.run.is_open and diff.is_empty and place.left is None:

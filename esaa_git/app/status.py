@@ -19,12 +19,14 @@ class Status:
     """The state at the tip, with the id of the tip's commit and of the log.
 
     `checked_out` is the branch on which the next run would work; None for a detached HEAD.
+    `stopped` says who stopped the log and why; None where nobody did.
     """
 
     state: State
     tip: str | None
     log_id: str | None
     checked_out: str | None
+    stopped: str | None = None
 
 
 def status(project: Project) -> Status | None:
@@ -46,7 +48,18 @@ def status(project: Project) -> Status | None:
         None if tip is None else tip.commit,
         None if tip is None else tip.log_id,
         standing_on(project.repository),
+        stopped(project, state),
     )
+
+
+def stopped(project: Project, state: State) -> str | None:
+    """Return in words who stopped the log, when and why; None where nobody did."""
+    from esaa_git.engine.halting import told
+    from esaa_git.store.trees import GitBlobs
+
+    if state.stop.by is None:
+        return None
+    return told(GitBlobs(project.repository), state.stop)
 
 
 def consent_counts(project: Project) -> tuple[int, int]:

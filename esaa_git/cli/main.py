@@ -18,6 +18,8 @@ COMMANDS = {
     "init": "init:init",
     "plan": "plan:plan",
     "run": "run:run",
+    "halt": "halt:halt",
+    "resume": "halt:resume",
     "status": "status:status",
     "task": "task:task",
     "claim": "work:claim",

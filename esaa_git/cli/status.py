@@ -50,6 +50,8 @@ def status(project: Project, as_json: bool) -> None:
     run = state.run
     say(f"{state.project.name}: {run.run_id} is {state_text(run.state)}", nl=False)
     say(f" ({run.reason})" if run.reason else "")
+    if found.stopped is not None:
+        say(f"{found.stopped}; an admin lets it go on with 'git esaa resume'")
     say(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
     if found.checked_out not in (None, run.branch):
         if run.is_open:
@@ -120,6 +122,7 @@ def _as_json(found: Status) -> dict[str, Any]:
         "tip": found.tip,
         "log_id": found.log_id,
         "checked_out": found.checked_out,
+        "stopped": None if found.stopped is None else state.stop.to_json(),
         "in_progress": [state.tasks[name].to_json() for name in state.run.in_progress[:SHOWN]],
         "blocked": [state.tasks[name].to_json() for name in state.run.blocked[:SHOWN]],
     }

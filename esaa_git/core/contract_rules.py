@@ -38,8 +38,10 @@ from esaa_git.core.events import (
     ReviewResult,
     ReviewReturned,
     RunEnd,
+    RunHalt,
     RunInit,
     RunNote,
+    RunResume,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -120,6 +122,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             | LessonWithdraw()
             | EventNote()
             | RunNote()
+            | RunHalt()
+            | RunResume()
             | TaskNote()
             | OperatorRequest()
             | OutputRejected()

@@ -17,6 +17,7 @@ from esaa_git.core.entries import (
     Note,
     Notes,
     Request,
+    Stop,
 )
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import IllegalTransition, TaskState, next_state
@@ -50,6 +51,7 @@ class Draft:
         "project",
         "requests",
         "run",
+        "stop",
         "supersessions",
         "tasks",
     )
@@ -59,6 +61,7 @@ class Draft:
         self.project: Project = state.project
         self.programs = state.programs
         self.run: Run = state.run
+        self.stop = state.stop
         self.supersessions = state.supersessions
         self.accepted_lessons = state.accepted_lessons
         self.tasks = state.tasks
@@ -224,6 +227,11 @@ class Draft:
         self.run = replace(self.run, **changes)
         self._touched.add(("", "run"))
 
+    def change_stop(self, stop: Stop) -> None:
+        """Stop the log, or let it go on."""
+        self.stop = stop
+        self._touched.add(("", "stop"))
+
     def change_project(self, project: Project) -> None:
         """Change the project."""
         if project != self.project:
@@ -251,6 +259,7 @@ class Draft:
             ts=ts,
             project=self.project,
             run=self.run,
+            stop=self.stop,
             supersessions=self.supersessions,
             accepted_lessons=self.accepted_lessons,
             programs=self.programs,

@@ -132,4 +132,24 @@ class Request(JsonRecord):
         return cls(**document)
 
 
+@dataclass(frozen=True, slots=True)
+class Stop(JsonRecord):
+    """Whether the log is stopped, and how often it was before: the stop epoch.
+
+    `by` is who stopped it, None where it is not; `text` the blob of their words.
+    """
+
+    epoch: int = 0
+    by: str | None = None
+    since: str | None = None
+    event_id: str | None = None
+    text: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+NOT_STOPPED: Final = Stop()
+
 NO_LESSONS: Final = AcceptedLessons()

@@ -19,6 +19,7 @@ from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.invariants import Violation
 from esaa_git.core.requests import carry_out
 from esaa_git.core.state import EMPTY, SCHEMA_VERSION, State
+from esaa_git.core.stopped import check_stop
 
 
 def evolve(state: State, event: Event) -> State:
@@ -37,6 +38,7 @@ def evolve(state: State, event: Event) -> State:
     if not actor_is_entitled(event.actor, event.payload):
         raise Violation("INV-002", f"'{event.actor}' has no authority for {event.action}")
     draft = Draft(state)
+    check_stop(state.stop, event)
     _take_decision(draft, event)
     event.payload.evolve(draft, event)
     carry_out(state, draft, event)

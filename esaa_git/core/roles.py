@@ -192,6 +192,8 @@ CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
     "note.add": {APPROVER: _always},
     "lesson.withdraw": {APPROVER: _always},
     "operator.request": {ADMIN: _always},
+    "run.halt": {APPROVER: _always},
+    "run.resume": {ADMIN: _always},
 }
 """Action, role, condition. What has no cell may not be appended; an evaluator has none."""
 

@@ -13,12 +13,14 @@ from typing import Any, Final, Self
 
 from esaa_git.core.entries import (
     NO_LESSONS,
+    NOT_STOPPED,
     AcceptedLessons,
     Decision,
     Lesson,
     Note,
     Notes,
     Request,
+    Stop,
 )
 from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
 from esaa_git.core.record import JsonRecord
@@ -418,6 +420,7 @@ class State:
     supersessions: Supersessions = Supersessions()
     accepted_lessons: AcceptedLessons = NO_LESSONS
     programs: PinnedPrograms = PinnedPrograms()
+    stop: Stop = NOT_STOPPED
     tasks: Table[Task] = field(default_factory=Table)
     issues: Table[Issue] = field(default_factory=Table)
     lessons: Table[Lesson] = field(default_factory=Table)

@@ -26,6 +26,7 @@ from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.breaker import Breaker
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
+from esaa_git.engine.halting import HaltWatch
 from esaa_git.engine.idle import Idleness
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.leftbehind import LeftBehind
@@ -103,12 +104,14 @@ class _Decider:
         self._held_back: list[JobResult[Found]] = []
         self._ending: int | None = None
         self._on_base = BaseChecks(engine, options.base_may_fail, lambda: self._stop.finishing)
+        self._halt = HaltWatch(engine)
         stop.wake = self._pool.wake
 
     def work(self) -> Report:
         while True:
             if self._engine.sharing is not None:
                 self._engine.sharing.keep_up(idle=self._has_room())
+            self._halt.look()
             self._settle()
             state, contracts = self._engine.log.load()
             self._obey()
@@ -193,7 +196,8 @@ class _Decider:
             return True
         except EsaaError as error:
             # Another process may have been faster; then there is something else to choose from.
-            is_late = isinstance(error, _OVERTAKEN) and self._has_moved(state)
+            moved = self._engine.log.load()[0].seq != state.seq
+            is_late = isinstance(error, _OVERTAKEN) and moved
             # Others may be at work, and their answers are worth waiting for.
             self._trouble = None if is_late else error
             return True
@@ -224,9 +228,6 @@ class _Decider:
         work = self._work.pop(attempt_id)
         self._engine.registry.leave(work.name)
         return work
-
-    def _has_moved(self, state: State) -> bool:
-        return self._engine.log.load()[0].seq != state.seq
 
     def _open_next(self, state: State) -> Dispatched | None:
         """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""

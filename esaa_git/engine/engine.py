@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.event import timestamp
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from esaa_git.engine.verifier import Verifier
 
 
+HALT_POLL: Final = 30.0
+"""How often a run asks elsewhere whether it is to stop, in seconds."""
+
+
 @dataclass
 class Engine:
     """One repository's orchestrator.
@@ -41,6 +45,8 @@ class Engine:
         preflight: looks, before an agent is asked, for what would keep its answer from counting.
         leases: judges whether an attempt has had its time.
         sharing: the log that other machines append to as well, for a worker.
+        halted_elsewhere: returns in words who stopped the log on a remote, where that is not here
+            yet; asked every `halt_poll` seconds of a run.
     """
 
     log: EventLog
@@ -64,6 +70,8 @@ class Engine:
     preflight: Preflight = NO_PREFLIGHT
     leases: Leases = WALL_CLOCK
     sharing: Sharing | None = None
+    halted_elsewhere: Callable[[], str | None] = lambda: None
+    halt_poll: float = HALT_POLL
 
     def moment(self, state: State) -> str:
         """Return the time that what is decided now has: in a log, it never goes back (INV-005)."""

@@ -29,8 +29,10 @@ from esaa_git.core.events import (
     LessonWithdraw,
     PolicyDecision,
     ReviewReturned,
+    RunHalt,
     RunInit,
     RunNote,
+    RunResume,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -410,6 +412,8 @@ Repeatable: TypeAlias = (
     | PolicyDecision
     | ApprovalRequest
     | AnyRequest
+    | RunHalt
+    | RunResume
 )
 """What can be said again as it was, but for the ids that are given out anew."""
 

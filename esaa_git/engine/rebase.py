@@ -181,6 +181,10 @@ class _Replay:
                 return self._repeat(actor, replace(payload, lesson_id=lesson_id))
             case OperatorRequest():
                 return self._requests.ask(actor, stored.event.event_id, payload)
+            case events.RunHalt() | events.RunResume():
+                if payload.decision.sha256 in self._state().decisions:
+                    return ALREADY, "the log there has taken this very decision"
+                return self._repeat(actor, payload)
             case events.RunNote():
                 run_id = self._ids.run(payload.run_id)
                 return self._repeat(actor, replace(payload, run_id=run_id))

@@ -65,6 +65,11 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         if successor == OVERRIDDEN:
             return Blocker(f"'{name}' was overridden", hotfix)
         return Blocker(f"'{name}' is superseded by '{successor}'", f"work on '{successor}' instead")
+    if state.stop.by is not None:
+        return Blocker(
+            f"everything is stopped by {state.stop.by} since {state.stop.since}",
+            "an admin lets it go on with 'git esaa resume'",
+        )
     if not state.run.is_open:
         return Blocker(
             f"no run is open (the run is {state.run.state})",

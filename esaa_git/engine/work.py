@@ -15,12 +15,14 @@ from esaa_git.engine.commit import try_admit
 from esaa_git.engine.effect import try_apply_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput
+from esaa_git.engine.halting import require_going, told
 from esaa_git.engine.intentions import ReleaseAttempt
 from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposer import Dispatched, release
 from esaa_git.engine.rests import Rest
 from esaa_git.engine.review import release_review, try_admit_review
 from esaa_git.engine.transaction import transact
+from esaa_git.errors import RefusedError
 from esaa_git.ports.agent import Answer, Unavailable
 
 Found: TypeAlias = Answer | Proof | None
@@ -68,7 +70,21 @@ class Work:
         return None
 
     def admit(self, engine: Engine, proof: Proof | None) -> Admission | Unproven:
-        """Record what the answer amounts to, or close a task whose result is recorded."""
+        """Record what the answer amounts to, or close a task whose result is recorded.
+
+        Raises:
+            RunHalted: if everything was stopped meanwhile; the attempt is given back.
+        """
+        try:
+            return self._admit(engine, proof)
+        except RefusedError:
+            stop = engine.log.load()[0].stop
+            if stop.by is not None:
+                self.release(engine, told(engine.blobs, stop))
+            require_going(engine)
+            raise
+
+    def _admit(self, engine: Engine, proof: Proof | None) -> Admission | Unproven:
         if self.output is None:
             return try_apply_effect(engine, self.task_id, proof)
         if self.approval_id is not None:

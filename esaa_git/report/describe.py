@@ -37,8 +37,10 @@ from esaa_git.core.events import (
     ReviewResult,
     ReviewReturned,
     RunEnd,
+    RunHalt,
     RunInit,
     RunNote,
+    RunResume,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -194,6 +196,8 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 | ReviewResult()
                 | ReviewReturned()
                 | RunEnd()
+                | RunHalt()
+                | RunResume()
                 | RunInit()
                 | TaskCreate()
                 | VerifyFail()

@@ -12,7 +12,15 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from esaa_git.core import canonical, limits
-from esaa_git.core.entries import AcceptedLessons, Decision, Lesson, Notes, Request
+from esaa_git.core.entries import (
+    NOT_STOPPED,
+    AcceptedLessons,
+    Decision,
+    Lesson,
+    Notes,
+    Request,
+    Stop,
+)
 from esaa_git.core.state import (
     Approval,
     Carrier,
@@ -161,6 +169,7 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         supersessions=single("supersessions", Supersessions.from_json, Supersessions()),
         accepted_lessons=single("accepted_lessons", AcceptedLessons.from_json, AcceptedLessons()),
         programs=single("programs", PinnedPrograms.from_json, PinnedPrograms()),
+        stop=single("stop", Stop.from_json, NOT_STOPPED),
         tasks=table("tasks", Task.from_json),
         issues=table("issues", Issue.from_json),
         lessons=table("lessons", Lesson.from_json),

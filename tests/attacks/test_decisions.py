@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core import canonical
+from esaa_git.core import canonical, projection
 from esaa_git.core.canonical import digest
 from esaa_git.core.decision import NAMESPACE, Document, salted
 from esaa_git.core.event import Event, seal
-from esaa_git.core.events.operator_request import OperatorRequest
+from esaa_git.core.events.decided import DecisionPayload
+from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.errors import EsaaError, KeyUnavailable
 from esaa_git.ports.log import Attachments
@@ -63,6 +64,7 @@ class Asked:
     commit_by: str = ""
     log_id: str = LOG_ID
     action: str = "operator.request"
+    recorded: str = "operator.request"
     signed: Any = None
     arguments: Any = None
     text: bytes = TEXT
@@ -89,13 +91,13 @@ class Asked:
         said = {"text": put(BLOB, self.kept_text or self.text), "salt": put(BLOB, SALT)}
         payload = {**arguments, "decision": decision, "said": said, **(changes or {})}
         state = self.scene.made.state
-        new = new_event("operator.request", self.actor, payload)
+        new = new_event(self.recorded, self.actor, payload)
         return seal(new, after_seq=state.seq, after_ts=state.ts, now=state.ts)
 
     def write(self, transaction: GitLogTransaction) -> str:
         event = self.event()
         made = self.scene.made
-        assert isinstance(event.payload, OperatorRequest)
+        assert isinstance(event.payload, DecisionPayload)
         payload: Any = event.payload
         beside = Attachments(
             exchange={"text": payload.said.text, "salt": payload.said.salt},
@@ -166,6 +168,8 @@ def cut(document: bytes, signature: bytes) -> tuple[bytes, bytes]:
     return document[:-1], signature
 
 
+HALT: dict[str, Any] = {"action": "run.halt", "recorded": "run.halt", "arguments": {"epoch": 0}}
+
 ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
     "a forged signature": ("bad", {"bend": with_nonce}),
     "a field more": ("bad", {"bend": with_field}),
@@ -195,6 +199,17 @@ ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"signed": {"kind": "override", "task_id": "T-1000"}},
     ),
     "a signature of a commit": ("wrong-namespace", {"namespace": "git"}),
+    "a contributor who stops everything": (
+        "its role is contributor; approver is asked for",
+        {**HALT, "signer": CAROL, "actor": CAROL},
+    ),
+    "a halt of another log": ("is for the log", {**HALT, "log_id": "f" * 32}),
+    "a halt that was signed to resume": ("is for run.resume", {**HALT, "action": "run.resume"}),
+    "a halt that was signed for another stop": (
+        "about something else",
+        {**HALT, "signed": {"epoch": 1}},
+    ),
+    "a halt without its signature": ("bad", {**HALT, "bend": with_nonce}),
     "a signature of a checkpoint": ("wrong-namespace", {"namespace": "git-esaa-checkpoint"}),
 }
 
@@ -326,3 +341,66 @@ def test_a_request_without_its_decision_is_found(scene: Scene) -> None:
     with pytest.raises(Failure, match="the decision is not the one") as found:
         checked(scene, commit)
     assert found.value.check == 8
+
+
+def test_an_approver_stops_everything_and_does_not_resume_it(scene: Scene) -> None:
+    halt = scene.asked(**HALT, signer=BOB, actor=BOB)
+    keys = scene.made.log.keys
+    own, keys.person = keys.person, scene.keys[BOB]  # type: ignore[misc]
+    try:
+        transaction = scene.made.log.begin()
+        first = halt.write(transaction)
+        checked(scene, first)
+        event = halt.event()
+        state = evolve(scene.made.state, event)
+        resume = Asked(
+            scene,
+            BOB,
+            BOB,
+            action="run.resume",
+            recorded="run.resume",
+            arguments={"epoch": 0},
+            nonce="2" * 32,
+        ).event()
+        next_one = seal(
+            new_event("run.resume", BOB, json.loads(resume.data)["payload"]),
+            after_seq=state.seq,
+            after_ts=state.ts,
+            now=state.ts,
+        )
+        payload: Any = next_one.payload
+        beside = Attachments(
+            exchange={"text": payload.said.text, "salt": payload.said.salt},
+            decision={
+                "document.json": payload.decision.document,
+                "signature": payload.decision.signature,
+            },
+        )
+        with pytest.raises(EsaaError) as caught:
+            transaction.write(next_one, evolve(state, next_one), scene.made.contracts, beside)
+        assert "its role is approver; admin is asked for" in str(caught.value.cause)
+    finally:
+        keys.person = own  # type: ignore[misc]
+
+
+def test_what_begins_in_a_stopped_log_is_found(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transaction = scene.made.log.begin()
+    halt = scene.asked(**HALT)
+    first, stopped = halt.write(transaction), evolve(scene.made.state, halt.event())
+    task = {"task_id": "T-77", "kind": "spec", "title": "New"}
+    new = new_event("task.create", "orchestrator", {"task": task})
+    event = seal(new, after_seq=stopped.seq, after_ts=stopped.ts, now=stopped.ts)
+    with pytest.raises(Violation, match="everything is stopped by"):
+        evolve(stopped, event)
+    with monkeypatch.context() as past:
+        past.setattr(projection, "check_stop", lambda *_: None)
+        second = transaction.write(
+            event, evolve(stopped, event), scene.made.contracts, Attachments()
+        )
+    checker = EventChecker(scene.made.repository.read, scene.start)
+    checker.check(first)
+    with pytest.raises(Failure, match="everything is stopped by") as found:
+        checker.check(second)
+    assert found.value.check == 7

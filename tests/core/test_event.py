@@ -54,8 +54,8 @@ def test_the_vocabulary_has_these_actions() -> None:
         "attempt.create attempt.timeout emergency.override issue.report lesson.record "
         "lesson.withdraw note.add operator.request orchestrator.dispatch "
         "orchestrator.file.write orchestrator.health orchestrator.view.mutate "
-        "output.rejected policy.decision review.result run.end run.init task.create "
-        "task.update verify.fail verify.ok verify.start"
+        "output.rejected policy.decision review.result run.end run.halt run.init run.resume "
+        "task.create task.update verify.fail verify.ok verify.start"
     )
 
 
@@ -304,6 +304,8 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "lesson.withdraw": person,
         "note.add": person,
         "operator.request": person,
+        "run.halt": person,
+        "run.resume": person,
         "approval.grant": person,
         "approval.deny": {"orchestrator"} | person,
         "issue.report": others | {"orchestrator"},

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import AgentOutput
+from esaa_git.engine.halting import Halting
 from esaa_git.engine.intentions import ReportIssue
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
@@ -272,6 +274,24 @@ def released_and_stopped() -> History:
     return made.events
 
 
+def halted_and_resumed() -> History:
+    """A person stops everything while an agent works; an admin resumes, and nothing was spent."""
+    made = engine()
+    made.apply(task("T-1"), task("T-2"))
+
+    def stop(request: Request) -> bytes:
+        Halting(made, BOB, "the bill explodes").halt(made)
+        return oblige(request)
+
+    made.answering[""] = stop
+    with suppress(RunHalted):
+        cycle(made)
+    paced(made, oblige)
+    Halting(made, ANN, "a cap is set").resume(made)
+    cycle(made)
+    return made.events
+
+
 def service_away() -> History:
     """A service is away: the other agent of the kind takes over, and the first one rests."""
     made = engine(given=contracts({(SWARM, "kinds", "spec"): ["agent-spec", "agent-qa"]}))
@@ -405,6 +425,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         reviewed_by_an_agent,
         programs_pinned,
         released_and_stopped,
+        halted_and_resumed,
         service_away,
         rare_events,
         bad_done_regresses,

@@ -274,6 +274,18 @@ _ALL: Final = (
             "said": {"text": OID, "salt": OID},
         },
     ),
+    *(
+        new_event(
+            action,
+            "person@example.com",
+            {
+                "epoch": 0,
+                "decision": {"sha256": SHA256, "document": OID, "signature": OID},
+                "said": {"text": OID, "salt": OID},
+            },
+        )
+        for action in ("run.halt", "run.resume")
+    ),
     new_event("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
     new_event("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
 )

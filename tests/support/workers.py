@@ -130,8 +130,18 @@ class Fleet:
 
     # -- workers --------------------------------------------------------------------------------
 
-    def start(self, number: int, *options: str, script: str = "", given: str = "") -> Worker:
-        """Have a worker begin in one of the clones, by a script of its own where one is given."""
+    def start(
+        self,
+        number: int,
+        *options: str,
+        script: str = "",
+        given: str = "",
+        shared: bool = True,
+    ) -> Worker:
+        """Have a worker begin in one of the clones, by a script of its own where one is given.
+
+        One that is not `shared` records in its clone alone.
+        """
         project = self.clones[number]
         command = [sys.executable, "-m", "esaa_git"]
         if script:
@@ -142,7 +152,7 @@ class Fleet:
         log = self.folder / f"worker-{len(self.workers)}.log"
         with log.open("wb") as said:
             process = subprocess.Popen(
-                [*limit, *command, "run", "--remote", "origin", *options],
+                [*limit, *command, "run", *(("--remote", "origin") if shared else ()), *options],
                 cwd=project.path,
                 stdin=subprocess.DEVNULL,
                 stdout=said,

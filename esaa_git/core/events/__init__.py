@@ -19,6 +19,7 @@ from esaa_git.core.events.base import Payload
 from esaa_git.core.events.dispatch import Dispatch
 from esaa_git.core.events.emergency_override import EmergencyOverride
 from esaa_git.core.events.file_write import FileWrite
+from esaa_git.core.events.halting import RunHalt, RunResume
 from esaa_git.core.events.health import Health
 from esaa_git.core.events.issue_report import IssueReport
 from esaa_git.core.events.lesson_record import LessonRecord
@@ -81,6 +82,8 @@ AnyPayload: TypeAlias = (
     | OverrideRequest
     | RelinkRequest
     | AcceptRequest
+    | RunHalt
+    | RunResume
 )
 """What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
 
@@ -118,8 +121,10 @@ __all__ = [
     "ReviewResult",
     "ReviewReturned",
     "RunEnd",
+    "RunHalt",
     "RunInit",
     "RunNote",
+    "RunResume",
     "TaskCreate",
     "TaskNote",
     "TaskUpdate",

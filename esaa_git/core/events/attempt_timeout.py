@@ -32,7 +32,10 @@ class AttemptTimeout(Payload, action="attempt.timeout", by={ORCHESTRATOR}):
             "AGENT_TIMEOUT",
             f"no answer before the deadline {attempt.deadline}",
         )
-        draft.put_task(replace(task, attempt=replace(attempt, state=state), rejection=signal))
+        closed = replace(task, attempt=replace(attempt, state=state), rejection=signal)
+        if draft.stop.by is not None:  # rule 32: nobody was let work until then
+            closed = replace(closed, attempts_used=closed.attempts_used - 1)
+        draft.put_task(closed)
 
     def subject(self) -> str:
         return f"{self.attempt_id}: deadline {self.deadline}"

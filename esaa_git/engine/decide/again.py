@@ -21,8 +21,10 @@ from esaa_git.core.events import (
     LessonWithdraw,
     PolicyDecision,
     ReviewReturned,
+    RunHalt,
     RunInit,
     RunNote,
+    RunResume,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -67,6 +69,8 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | Health()
             | PolicyDecision()
             | OperatorRequest()
+            | RunHalt()
+            | RunResume()
         ):
             pass
         case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import (
@@ -15,6 +17,7 @@ from esaa_git.core.events.dispatch import Review
 from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import State
+from esaa_git.core.stopped import attempts_used
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
 from esaa_git.engine.intentions import (
     AskAgent,
@@ -59,6 +62,7 @@ def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at
         task_id=task.task_id, attempt_id=attempt.attempt_id, deadline=attempt.deadline
     )
     reason = f"{attempt.agent} did not answer in time"
+    task = replace(task, attempts_used=attempts_used(state, task))
     return (by_us(expired), given_back(task, contracts, Cause.TIMED_OUT, reason, at))
 
 

@@ -1,0 +1,56 @@
+"""A stopped log: nothing new begins, and all that closes or reports what began is lawful.
+
+`run.halt` sets the stop and `run.resume` lifts it (rule 32). It is a flag of the log and not of
+a run, so it survives a `run.init`. Append, the server's hook and `verify` ask `check_stop` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from esaa_git.core.entries import Stop
+from esaa_git.core.event import Event
+from esaa_git.core.events import (
+    AttemptCreate,
+    Dispatch,
+    FileWrite,
+    RunInit,
+    TaskCreate,
+    TaskUpdate,
+)
+from esaa_git.core.events.spec import is_person
+from esaa_git.core.invariants import Violation
+from esaa_git.core.machine import TaskState
+from esaa_git.core.state import State, Task
+
+_BEGIN: Final = TaskCreate | AttemptCreate | Dispatch | FileWrite
+
+
+def check_stop(stop: Stop, event: Event) -> None:
+    """Refuse what would begin or be done while the log is stopped.
+
+    Raises:
+        Violation: INV-002, naming who stopped it.
+    """
+    if stop.by is not None and begins(event):
+        raise Violation("INV-002", f"everything is stopped by {stop.by}, until an admin resumes it")
+
+
+def begins(event: Event) -> bool:
+    """Answer whether an event is one of those that a stop forbids."""
+    payload = event.payload
+    match payload:
+        case RunInit():
+            return not is_person(event.actor)
+        case TaskUpdate():
+            return payload.to == TaskState.DONE
+        case _:
+            return isinstance(payload, _BEGIN)
+
+
+def attempts_used(state: State, task: Task) -> int:
+    """Return how many attempts a task has used once the active one is timed out.
+
+    While the log is stopped a time-out counts no attempt, as a release never does.
+    """
+    return task.attempts_used - (state.stop.by is not None)
