@@ -342,10 +342,10 @@ def takes_effect(project: Project, edited: Edited) -> Takes:
     state, contracts = project.log.load()
     if contracts.pins == edited.keyring.into(contracts).pins:
         return Takes("in force")
-    return Takes("next run", state.run.is_open, _admins_needed(project, contracts))
+    return Takes("next run", state.run.is_open, admins_needed(project, contracts))
 
 
-def _admins_needed(project: Project, contracts: Contracts) -> tuple[Admin, ...] | None:
+def admins_needed(project: Project, contracts: Contracts) -> tuple[Admin, ...] | None:
     """Return who has to sign, or None where the key configured here is an admin's."""
     from esaa_git.trust.keyring import Keyring
 

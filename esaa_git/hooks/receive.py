@@ -32,6 +32,7 @@ from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.claims import EFFECT, UNFOUNDED, ClaimJudge, Standing
 from esaa_git.verification.effects import Closed, EffectChecker, closings, is_closing_effect
 from esaa_git.verification.failure import Failure, check_name
+from esaa_git.verification.hints import RECORDS_OR_COPY
 
 LOOKED_BACK = 10_000
 """How far back we look for where two histories part; it is only for the message."""
@@ -333,9 +334,7 @@ class Reception:
         return MismatchError(
             f"'{ref}' is refused at commit {oid[:12]}: an effect without its event",
             cause=f"{check_name(11)}: {claim}, and {found}",
-            hint=f"{together}; where effects were rebased or squashed, 'git esaa verify --relink "
-            "--record' records it; a copy (cherry-pick) of another's is to lose its ESAA trailers "
-            "and its author ('git commit --amend --reset-author')",
+            hint=f"{together}; {RECORDS_OR_COPY}",
         )
 
     def _check_effects(self, ref: str, closed: Iterable[Closed], imported: int) -> None:

@@ -14,6 +14,7 @@ from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import message_of
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verification.effects import closed_in
+from esaa_git.verification.hints import RECORDS_OR_COPY
 
 
 def check_events_travel(
@@ -69,9 +70,7 @@ def _alone(
     return RefusedError(
         f"'{branch}' holds a commit that claims an event, and no log knows it",
         cause=f"{what}, says its message or its author",
-        hint="where effects were rebased or squashed, 'git esaa verify --relink --record' records "
-        "it; a copy of another's (cherry-pick) is to lose its ESAA trailers and its author: 'git "
-        "commit --amend --reset-author' for the last commit",
+        hint=RECORDS_OR_COPY,
     )
 
 

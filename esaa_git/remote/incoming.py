@@ -20,6 +20,7 @@ from esaa_git.store.tip import load_tip
 from esaa_git.verification import placement
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.failure import check_name
+from esaa_git.verification.hints import bring_every_branch
 from esaa_git.verification.pins import Mark, keep, mark_path, read_mark, read_pin
 
 Progress = Callable[[int, int], None]
@@ -124,11 +125,15 @@ class Judge:
         ).run()
         if not report.audit.is_ok:
             kind = MismatchError if report.audit.outcome == "mismatch" else CorruptedError
+            hint = "nothing was taken over; ask who keeps the server how that came in"
+            if report.audit.check == 11 and not self._has_every_branch():
+                ways = bring_every_branch(self._name)
+                hint = f"this clone fetches some branches alone; for all of them: {ways}"
             raise kind(
                 f"the log on '{self._name}' does not hold",
                 cause=f"check {report.audit.check}: {report.audit.message} "
                 f"(commit {str(report.failed_commit)[:12]})",
-                hint="nothing was taken over; ask who keeps the server how that came in",
+                hint=hint,
             )
         loaded = load_tip(here, tip)
         elsewhere = tuple(report.elsewhere) if report.branch is not None else ()
@@ -149,6 +154,10 @@ class Judge:
             None if report.since else report.mark,
             elsewhere,
         )
+
+    def _has_every_branch(self) -> bool:
+        specs = self._repository.settings(f"remote.{self._name}.fetch")
+        return any(spec.lstrip("+").startswith("refs/heads/*:") for spec in specs)
 
     def _mark(self, common: str | None, last: LastSeen | None) -> Mark | None:
         """Return the point from which to verify: where the remote was seen, or what was verified

@@ -17,7 +17,7 @@ from esaa_git.core.state import Carrier
 from esaa_git.store.objects import COMMIT, Commit, MalformedObject, Reader, decode_commit
 from esaa_git.store.trailers import speaks_of_us
 from esaa_git.verification.claims import FOREIGN, UNFOUNDED, Standing
-from esaa_git.verification.effects import REWRITTEN, Closed
+from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import CORRUPTED, Failure
 
 
@@ -56,9 +56,13 @@ class Walked:
     """Commits that claim events, and behind which the log does not stand."""
     why: dict[str, str] = field(default_factory=dict)
 
-    def unfounded(self, oid: str) -> Failure:
+    def unfounded(self, oid: str, hint: str) -> Failure:
         """Return the failure of a commit that poses as an effect."""
-        return _unfounded(oid, self.why[oid])
+        why = self.why[oid]
+        what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
+        if why:
+            what = f"commit {oid[:12]} on the branch is no effect that the log knows: {why}"
+        return Failure(11, what, hint=hint).at(oid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +199,6 @@ def recorded(closed: Closed, carrier: Carrier) -> Relinked:
     return Relinked(
         closed.seq, closed.task_id, closed.effect_commit, carrier.commit, carrier.how, True, carrier
     )
-
-
-def _unfounded(oid: str, why: str) -> Failure:
-    if why:
-        what = f"commit {oid[:12]} on the branch is no effect that the log knows: {why}"
-        return Failure(11, what, hint=REWRITTEN).at(oid)
-    what = f"commit {oid[:12]} on the branch claims an event, and the log knows no such"
-    # Plain git brings branches without their log.
-    hint = f"if others recorded it, run 'git esaa sync', which brings their log; else {REWRITTEN}"
-    return Failure(11, what, hint=hint).at(oid)
 
 
 def _history(

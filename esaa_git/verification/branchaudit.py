@@ -25,9 +25,10 @@ from esaa_git.verification.branch import (
 )
 from esaa_git.verification.carrier import LOST as LET_GO
 from esaa_git.verification.claims import ClaimJudge
-from esaa_git.verification.effects import REWRITTEN, Closed
+from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import Failure
 from esaa_git.verification.heads import Heads
+from esaa_git.verification.hints import Hints, bring_every_branch
 from esaa_git.verification.lost import WaysOut, let_go
 from esaa_git.verification.pins import Mark
 from esaa_git.verification.placement import Placement, refused
@@ -85,6 +86,7 @@ class BranchAudit:
         self._last = None if since is None else since.branch_tip
         self._failures = failures
         self._note = note
+        self._hints = Hints(repository, judge, is_looked=settings.relink)
         self._base = self._first_base(genesis)
 
     def check(self, closed: Sequence[Closed], report: Report) -> None:
@@ -104,7 +106,7 @@ class BranchAudit:
         for walked in judged:
             self._say_what_is_cut(walked)
             for oid in walked.posing if not self._settings.relink else ():
-                raise walked.unfounded(oid)
+                raise self._unfounded(walked, oid)
             for effect in walked.found:
                 if self._counts(walked, missing.get(effect)):
                     del missing[effect]
@@ -127,7 +129,7 @@ class BranchAudit:
             closed,
             tip=judged[0].tip if judged else None,
             accepted=self._settings.accept,
-            is_relinked=self._settings.relink,
+            hints=self._hints,
         )
         self._refuse_lost(missing, [*judged, *others], unexplained, ways)
         self._refuse_unrecorded(report)
@@ -195,7 +197,7 @@ class BranchAudit:
             is_cut = any(walked.is_cut for walked in (*judged, *others))
             if oid not in held and not is_cut:
                 message = f"no branch contains {oid[:12]}, which was verified here"
-                raise Rewritten(11, message, hint=REWRITTEN).at(oid)
+                raise Rewritten(11, message, hint=self._hints.of_move()).at(oid)
         return others
 
     def _say_what_is_cut(self, walked: Walked) -> None:
@@ -287,13 +289,17 @@ class BranchAudit:
             open_claims.update(posing)
             explained = {what.oid for what in unexplained}
             for oid in (one for one in posing if one not in explained):
-                raise walked.unfounded(oid)
+                raise self._unfounded(walked, oid)
         left = {one.task_id for one in missing.values()}
         return [
             what
             for what in unexplained
             if what.oid in open_claims or not left.isdisjoint(what.tasks)
         ]
+
+    def _unfounded(self, walked: Walked, oid: str) -> Failure:
+        commit, why = walked.posing[oid], walked.why[oid]
+        return walked.unfounded(oid, self._hints.of_claim(oid, commit, walked.tip, why))
 
     def _refuse_unrecorded(self, report: Report) -> None:
         """Raise, with `strict`, for the first effect of which only its content says where it is.
@@ -308,7 +314,7 @@ class BranchAudit:
                 f"effect {first.effect_commit[:12]} of {first.task_id} is carried by "
                 f"{first.carried_by[:12]}, and the log does not say so yet"
             )
-            raise Failure(11, message, hint=REWRITTEN).at(first.carried_by)
+            raise Failure(11, message, hint=self._hints.of_move()).at(first.carried_by)
 
     def _let_go_of(self, missing: dict[str, Closed], report: Report) -> None:
         """Leave out what an admin has given up, or gives up now."""
@@ -354,7 +360,7 @@ class BranchAudit:
             if one.task_id in carried:
                 continue
             if remote is not None:
-                elsewhere[one.branch] = f"; 'git fetch {remote} {one.branch}' fetches it"
+                elsewhere[one.branch] = f"; {bring_every_branch(remote)}, brings it"
             elif self._heads.is_empty:
                 elsewhere[one.branch] = ""
             else:
@@ -388,7 +394,7 @@ class BranchAudit:
         found, lost = place.elsewhere(named, closed)
         if lost is not None:
             message = f"no branch holds {lost[:12]}, which '{named.name}' was without before"
-            raise Rewritten(11, message, hint=REWRITTEN).at(lost)
+            raise Rewritten(11, message, hint=self._hints.of_move()).at(lost)
         report.elsewhere += found
         if self._settings.strict and report.elsewhere:
             raise refused(named.name, report.elsewhere)

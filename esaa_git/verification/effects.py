@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pygit2
 
@@ -32,10 +33,8 @@ from esaa_git.trust.roles import Authority
 from esaa_git.verification.changes import Image, TreeChanges, image_at
 from esaa_git.verification.failure import CORRUPTED, Failure
 
-REWRITTEN = (
-    "where the branch was rebased or squashed, 'git esaa verify --relink --record' looks for its "
-    "effects by what they change, and records where they are"
-)
+GONE: Final = "it may be on a branch in another commit"
+"""The hint of an effect whose commit is not here: not a failure before branches are looked at."""
 
 
 # -- what the log says of effects -------------------------------------------------------------
@@ -269,7 +268,7 @@ class EffectChecker:
         except KeyError as error:
             if is_partial:
                 return False
-            hint = REWRITTEN if closed.effect_commit in error.args else None
+            hint = GONE if closed.effect_commit in error.args else None
             missing = Failure(11, f"object {error} is missing", CORRUPTED, hint)
             raise closed.locate(missing) from error
         except (MalformedObject, CorruptedError, pygit2.GitError) as error:

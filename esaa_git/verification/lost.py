@@ -17,8 +17,9 @@ from esaa_git.store.objects import name_of
 from esaa_git.store.repository import Repository
 from esaa_git.verification.branch import Relinked, Unexplained, Walked
 from esaa_git.verification.carrier import LOST as LET_GO
-from esaa_git.verification.effects import REWRITTEN, Closed
+from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import Failure
+from esaa_git.verification.hints import LOOK, Hints
 from esaa_git.verification.presence import Gone
 
 _SHOWN = 10
@@ -33,7 +34,7 @@ class WaysOut:
         closed: the effects that were looked for.
         tip: where the branch that is judged first ends.
         accepted: what an admin answers for in this audit already.
-        is_relinked: commits that carry effects have been looked for as far as they can be.
+        hints: what the refs show.
     """
 
     def __init__(
@@ -44,14 +45,14 @@ class WaysOut:
         *,
         tip: str | None,
         accepted: Collection[str],
-        is_relinked: bool,
+        hints: Hints,
     ) -> None:
         self._repository = repository
         self._state = state
         self._closed = closed
         self._tip = tip
         self._accepted = accepted
-        self._is_relinked = is_relinked
+        self._hints = hints
 
     def failure(
         self, lost: Sequence[Closed], unexplained: Sequence[Unexplained], walks: Sequence[Walked]
@@ -65,9 +66,11 @@ class WaysOut:
             what = "; ".join([first.what, *(one.what for one in more[:_SHOWN])])
             if lost:
                 what += f"; on no branch: {_named(lost)}"
-            ways = [f"see 'git show {first.oid[:12]}'", *self._back(lost)]
-            ways.append(f"an admin answers for {_it(len(unexplained) + len(lost))} with '{accept}'")
-            return Failure(11, what, hint="; ".join(ways)).at(first.oid)
+            ways = [f"see 'git show {first.oid[:12]}'", *self._hints.of_amend(first.oid, self._tip)]
+            it, who = _it(len(unexplained) + len(lost)), self._hints.admins
+            ways += [*self._back(lost), f"{who} answers for {it} with '{accept}'"]
+            hint = self._hints.newer or "; ".join(ways)
+            return Failure(11, what, hint=hint).at(first.oid)
         first_lost, *others = lost
         what = f"it is not on the branch '{first_lost.branch}', nor on any other that is here"
         fetched = next((one.name for one in walks if first_lost.effect_commit in one.found), None)
@@ -75,15 +78,19 @@ class WaysOut:
             what = f"it is on '{fetched}' alone, and '{first_lost.branch}' is here without it"
         if others:
             what += f"; missing as well: {_named(others)}"
-        ways = [] if self._is_relinked else [REWRITTEN]
-        ways += [*self._back(lost), f"an admin gives {_it(len(lost))} up by '{accept}'"]
+        who = self._hints.admins
+        ways = [*self._back(lost), f"{who} gives {_it(len(lost))} up by '{accept}'"]
+        if self._hints.newer is not None:
+            ways.insert(0, self._hints.newer)
+        elif not self._hints.is_looked:
+            ways.insert(0, LOOK)
         return first_lost.locate(Failure(11, what, hint="; ".join(ways)))
 
     def of_merges(self, branch: str, lost: Mapping[str, Sequence[Gone]]) -> tuple[list[str], str]:
         """Return what merges have lost, in words, and the way on."""
         said = [_dropped(branch, merge, paths) for merge, paths in lost.items()]
         accept = self._accepting(lost, ())
-        return said, f"bring it back, or have an admin run '{accept}'"
+        return said, f"bring it back, or have {self._hints.admins} run '{accept}'"
 
     def _accepting(self, commits: Collection[str], lost: Sequence[Closed]) -> str:
         named = [*self._accepted, *commits, *(one.effect_commit for one in lost)]
@@ -120,7 +127,7 @@ class WaysOut:
             return False
         raw = self._repository.raw
         try:
-            index = raw.merge_commits(pygit2.Oid(hex=self._tip), pygit2.Oid(hex=head))
+            index = self._repository.merge_commits(self._tip, head)
             tree = raw[self._tip].peel(pygit2.Tree)
             deltas = list(tree.diff_to_index(index).deltas)
         except (KeyError, pygit2.GitError):

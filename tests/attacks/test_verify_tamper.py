@@ -1287,7 +1287,7 @@ def test_a_hand_made_commit_that_claims_an_event(scene: Scene, message: str) -> 
     made = project.commit(message.format(tip=project.tip()))
     report = scene.caught(11, MISMATCH, None, made[:12], "claims an event", pinned=True)
     assert report["commit"] == made
-    assert "git esaa sync" in report["hint"]
+    assert "--relink --record" in report["hint"]
 
 
 def test_a_person_may_speak_of_events(scene: Scene) -> None:
@@ -1488,7 +1488,7 @@ def test_a_shallow_file_does_not_hide_what_is_there(scene: Scene) -> None:
         (["--depth=1"], ["effect commits are not here", "shallow clone"]),
         (
             ["--single-branch", "--branch=elsewhere"],
-            ["'main' is not here", "'git fetch origin main' fetches it"],
+            ["'main' is not here", "'git fetch origin', brings it"],
         ),
     ],
     ids=["shallow", "without the branch"],

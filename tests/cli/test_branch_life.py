@@ -7,6 +7,8 @@ and on `main`, and a server with the hook, which asks for every effect, has all 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -447,5 +449,98 @@ def test_a_clone_of_one_branch_says_which_branch_it_has_not(scene: Scene, git: G
     single.git("fetch", "--quiet", "origin", f"{LOG}:{LOG}")
     said = single.ok("verify")
     assert "the working branch 'feature' is not here" in said
-    assert "'git fetch origin feature' fetches it" in said
+    assert "'git remote set-branches origin \"*\"', then 'git fetch origin'" in said
     assert single.esaa("verify", "--full", "--strict").code == MISMATCH
+    single.git("remote", "set-branches", "origin", "*")
+    single.git("fetch", "--quiet", "origin")
+    single.ok("verify", "--full")
+
+
+# -- the way out of a mismatch is chosen from the refs --------------------------------------------
+
+
+def the_hint(project: Project, *arguments: str) -> str:
+    said = project.esaa("verify", *arguments, "--json")
+    assert said.code == MISMATCH, said
+    return str(said.json["hint"])
+
+
+def commands(hint: str) -> list[list[str]]:
+    return [shlex.split(one) for one in re.findall(r"'(git (?:[^']|\"[^\"]*\")*)'", hint)]
+
+
+@pytest.mark.parametrize("followed", [False, True])
+@pytest.mark.parametrize("changes", [False, True])
+def test_an_amended_effect_is_put_back_by_the_command_of_the_hint(
+    scene: Scene, followed: bool, changes: bool
+) -> None:
+    project = scene.project
+    project.git("checkout", "--quiet", "feature")
+    project.git("reset", "--quiet", "--hard", "HEAD~1")
+    if changes:
+        project.write("src/T-1.txt", "amended\n")
+    project.git("commit", "--quiet", "--all", "--amend", "--reset-author", "--no-edit")
+    if followed:
+        project.write("src/later.txt", "later\n")
+        project.commit("Later")
+    hint = the_hint(project)
+    assert "was amended" in hint
+    way = next(one for one in commands(hint) if one[1] in ("reset", "rebase"))
+    project.git(*way[1:])
+    if changes and not followed:
+        project.git("commit", "--quiet", "--message", "Mine")
+        assert project.read("src/T-1.txt") == "amended\n"
+    project.ok("verify")
+    assert project.git("merge-base", "--is-ancestor", scene.effect, "HEAD") == ""
+
+
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_plain_pull_is_followed_by_the_command_that_brings_the_log(
+    scene: Scene, parted: bool
+) -> None:
+    project, colleague = scene.project, scene.colleague()
+    project.git("checkout", "--quiet", "feature")
+    plan_more(project)
+    project.ok("run")
+    scene.push(LOG, "feature")
+    colleague.git("checkout", "--quiet", "feature")
+    if parted:
+        (scene.server / "hooks/pre-receive").unlink()
+        for key in ("esaa.signingKey", "esaa.approverKey"):
+            colleague.git("config", key, project.setting(key))
+        colleague.ok("task", "note", "T-1", "meanwhile")
+    colleague.git("pull", "--quiet", "origin", "feature")
+    colleague.git("fetch", "--quiet")
+    hint = the_hint(colleague)
+    way = "sync" if parted else "fetch"
+    assert hint.startswith(f"run 'git esaa {way} origin'")
+    assert "relink" not in hint
+    colleague.ok(way, "origin")
+    colleague.ok("verify")
+
+
+def test_who_is_no_admin_records_what_needs_none(scene: Scene) -> None:
+    project = scene.project
+    rebase(project)
+    key = project.setting("esaa.approverKey")
+    project.git("config", "--unset", "esaa.approverKey")
+    assert "recorded: 1 links" in project.ok("verify", "--relink", "--record")
+    assert project.actions()[-1] == "orchestrator.view.mutate"
+    assert "operator.request" not in project.actions()
+    project.git("config", "esaa.approverKey", key)
+    project.ok("verify", "--full", "--strict")
+
+
+def test_a_copy_is_made_ones_own_as_the_hint_says_and_who_accepts_is_named(scene: Scene) -> None:
+    project = scene.project
+    project.git("cherry-pick", scene.effect)
+    project.write("src/T-1.txt", "more\n")
+    project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    hint = the_hint(project, "--relink")
+    assert "an admin (person@example.com) answers for it" in hint
+    refused = scene.refused("main")
+    assert "'git reset --soft HEAD~1', then 'git commit'" in refused
+    project.git("reset", "--quiet", "--soft", "HEAD~1")
+    project.commit("Mine")
+    project.ok("verify")
+    scene.push("main")
