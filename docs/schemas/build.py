@@ -39,6 +39,8 @@ from esaa_git.core.events.base import schema_of  # noqa: E402
 from esaa_git.core.events.fields import (  # noqa: E402
     Exchange,
     ExchangePart,
+    Limits,
+    Reserves,
     TaskDefinition,
 )
 from esaa_git.core.events.file_write import FileWrite  # noqa: E402
@@ -73,6 +75,8 @@ NAMED = {
 
 RECORDS = {
     TaskDefinition: "task definition",
+    Limits: "set of limits",
+    Reserves: "reservation",
     ExchangePart: "exchange part",
     Exchange: "exchange",
 }
@@ -134,7 +138,7 @@ def files() -> str:
 def shared() -> str:
     """The records that several payloads share."""
     parts = []
-    for found in (TaskDefinition, Exchange, ExchangePart):
+    for found in (TaskDefinition, Limits, Reserves, Exchange, ExchangePart):
         called = RECORDS[found]
         article = "An" if called.startswith("e") else "A"
         parts.append(f"{article} **{called}**:\n")

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from esaa_git.core.agent_contract import Check
 from esaa_git.core.contracts import AgentEntry
 from esaa_git.core.programs import Programs
-from esaa_git.ports.agent import AgentAdapter, Answer, Ran, Request, may_go_on, ran_by
+from esaa_git.ports.agent import (
+    AgentAdapter,
+    Answer,
+    Most,
+    Ran,
+    Request,
+    may_go_on,
+    most_of,
+    ran_by,
+)
 from esaa_git.ports.checks import Checker, CheckResult
 from esaa_git.ports.consent import Consent
 from esaa_git.ports.files import FileEntry
@@ -52,6 +61,10 @@ class AgreedAgent:
         # The files that a command names are those of the request's base.
         self._consent.require_agent(self._entry, request.base, self._programs)
         return self.inner.answer(request, pause)
+
+    def most(self, request: Request) -> Most:
+        """Return what a request takes at most, as the adapter says."""
+        return most_of(self.inner, request)
 
     def ran(self) -> Ran:
         """Return what answers; a tool is started for it, to tell its version."""

@@ -74,6 +74,7 @@ class WorktreeAgent(EditingAgent[Outcome]):
         super().__init__(entry, context)
         named = entry.settings.get("preset")
         self.preset = None if named is None else PRESETS.find(named)
+        self._max_cost = entry.max_cost
 
     @property
     def sandbox(self) -> str:
@@ -170,7 +171,9 @@ class WorktreeAgent(EditingAgent[Outcome]):
         if preset is None:
             arguments = []
         else:
-            arguments = preset.arguments(self.model, settings.get("arguments", ()), home, session)
+            arguments = preset.arguments(
+                self.model, settings.get("arguments", ()), home, session, self._max_cost
+            )
             ours = preset.environment(home)
             body = request.sent if preset.takes_stdin else b""
             for name, text in preset.files.items():
@@ -378,7 +381,10 @@ def _asks(entry: AgentEntry, files: NamedFiles) -> Iterator[Ask]:
         raise KeyError(named)  # there is no telling what it would start
     program = entry.settings.get("program", preset.program)
     more = entry.settings.get("arguments", ())
-    argv = [program, *preset.arguments(entry.model, more, Path("{home}"))]
+    argv = [
+        program,
+        *preset.arguments(entry.model, more, Path("{home}"), max_cost=entry.max_cost),
+    ]
     yield from asks_of_command(argv, entry.settings, files)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from esaa_git.core import budgets
 from esaa_git.core.agent_contract import Check, make_check
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.decision import DOCUMENT, SALT, SIGNATURE, TEXT
@@ -23,6 +24,7 @@ from esaa_git.core.events import (
     ApprovalRequest,
     AttemptCreate,
     AttemptTimeout,
+    BudgetCorrect,
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
@@ -42,6 +44,7 @@ from esaa_git.core.events import (
     RunInit,
     RunNote,
     RunResume,
+    Settle,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -84,6 +87,9 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             _lease(event, contracts, payload.deadline)
         case Dispatch():
             _reviewer(state, event, payload, contracts)
+            fault = budgets.fault(state, payload, event.ts, contracts)
+            if fault is not None:
+                raise Violation("INV-002", fault)
         case ReviewResult():
             _verdict(state, payload, contracts)
         case ApprovalGrant() | ApprovalDeny():
@@ -113,6 +119,7 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             AgentResult()
             | ApprovalRequest()
             | AttemptTimeout()
+            | BudgetCorrect()
             | EffectRelinked()
             | EmergencyOverride()
             | Health()
@@ -129,6 +136,7 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             | OutputRejected()
             | PolicyDecision()
             | ReviewReturned()
+            | Settle()
             | VerifyFail()
             | VerifyOk()
             | VerifyStart()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from esaa_git.core.events.base import schema_of
-from esaa_git.core.events.fields import Check, TaskDefinition
+from esaa_git.core.events.fields import Check, Limits, TaskDefinition
 from esaa_git.core.events.spec import (
     BOOLEAN,
     NAME,
@@ -82,6 +82,9 @@ _SETUP = array(
 )
 """The commands that make what a kind or an agent works in (`esaa_git.core.setup`)."""
 
+BUDGET: dict[str, Any] = {**schema_of(Limits), "minProperties": 1}
+"""What may be spent at most."""
+
 AGENT_CONTRACT = record(
     {
         **_VERSION,
@@ -149,7 +152,8 @@ RUNTIME_POLICY = record(
             }
         ),
         "lessons": record({"max_in_request": integer(0, 1000)}, {"max_per_author": integer(0, 50)}),
-    }
+    },
+    {"budgets": record({}, {"run": BUDGET, "day": BUDGET, "kind": _named(BUDGET)})},
 )
 
 STORAGE_POLICY = record(
@@ -177,6 +181,8 @@ _AGENT = {
         "model": line(),
         "timeout": _DURATION,
         "setup": _SETUP,
+        "budget": BUDGET,
+        "max_cost": integer(),
     },
 }
 """What is said of every agent. The rest are settings of its adapter, which has their schema."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from esaa_git.core import contract_schemas as schemas
 from esaa_git.core import limits, secrets
+from esaa_git.core.accounts import Budget
 from esaa_git.core.agent_contract import (
     AGENT_CONTRACT,
     AgentContract,
@@ -29,12 +29,12 @@ from esaa_git.core.events.fields import Pin, ProgramPin
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.invariants import INVARIANTS
 from esaa_git.core.programs import Programs
+from esaa_git.core.runtime_policy import RUNTIME_POLICY, RuntimePolicy, runtime_policy
 from esaa_git.core.schema_faults import checked
 from esaa_git.core.setup import Setup, setup_of
 from esaa_git.errors import ConfigurationError
 
 ORCHESTRATOR_CONTRACT = "ORCHESTRATOR_CONTRACT.yaml"
-RUNTIME_POLICY = "RUNTIME_POLICY.yaml"
 STORAGE_POLICY = "STORAGE_POLICY.yaml"
 SWARM = "agents_swarm.yaml"
 PROJECTION_SPEC = "PROJECTION_SPEC.md"
@@ -54,13 +54,6 @@ REQUIRED_FILES = (
 )
 _PROFILE = re.compile(r"PARCER_PROFILE\.([A-Za-z0-9][A-Za-z0-9._-]*)\.yaml")
 _PROMPT = re.compile(r"PROMPT\.[A-Za-z0-9][A-Za-z0-9._-]*\.md")
-
-DEFAULT_CONTEXT_BYTES = 200_000
-"""How many bytes of files a request carries where the policy does not say."""
-
-
-LESSONS_PER_AUTHOR = 5
-"""How many lessons of one author a request carries where the policy does not say."""
 
 
 def is_contract_file(name: str) -> bool:
@@ -86,27 +79,6 @@ class OrchestratorContract:
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimePolicy:
-    """RUNTIME_POLICY.yaml. Times are in milliseconds."""
-
-    ttl_ms: int
-    max_attempts: int
-    cooldown_ms: int
-    escalation: Mapping[str, str]
-    repeat_medium: int
-    max_output_bytes: int
-    max_files: int
-    max_patch_lines: int
-    max_file_bytes: int
-    max_context_bytes: int
-    snapshots_kept: int
-    success_when: str
-    on_blocked: str
-    lessons_in_request: int
-    lessons_of_author: int
-
-
-@dataclass(frozen=True, slots=True)
 class StoragePolicy:
     """STORAGE_POLICY.yaml: what of an exchange is kept, and what is redacted.
 
@@ -125,6 +97,12 @@ class StoragePolicy:
     handed: tuple[str, ...] = ()
 
 
+_OF_EVERY_AGENT = frozenset(
+    {"adapter", "model", "package", "stands_for", "setup", "budget", "max_cost"}
+)
+"""What is no setting of an adapter."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentEntry:
     """One agent of agents_swarm.yaml; `settings` are those of its adapter.
@@ -136,6 +114,9 @@ class AgentEntry:
         package: the package that brings the adapter, where it is not one of ours.
         stands_for: the person whose own work counts what it makes.
         setups: what it works in: its own, and by `Contracts.at_work` that of the kind before it.
+        budget: what it may take in a run.
+        max_cost: what one call of it costs at most, in micro-dollars; a tool that keeps to such a
+            cap is told it.
     """
 
     name: str
@@ -145,6 +126,8 @@ class AgentEntry:
     package: str | None = None
     stands_for: str | None = None
     setups: tuple[Setup, ...] = ()
+    budget: Budget | None = None
+    max_cost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +212,8 @@ class Contracts:
         for names in self.swarm.kinds.values():
             for agent in names:
                 self.swarm.agent(agent)
+        for kind in self.policy.budgets.kind:
+            self.agent.kind(kind)
         self._check_reviewers()
 
     def _check_sizes(self) -> None:
@@ -352,32 +337,7 @@ class Contracts:
 
     @cached_property
     def policy(self) -> RuntimePolicy:
-        document = self._load(RUNTIME_POLICY, "RUNTIME_POLICY")
-        attempts, limits = document["attempts"], document["limits"]
-        escalation = document["escalation"]
-        ttl_ms = duration_ms(attempts["ttl"], f"{RUNTIME_POLICY}: attempts/ttl")
-        if not ttl_ms:
-            raise ConfigurationError(
-                f"{RUNTIME_POLICY}: attempts/ttl is no time at all, so no attempt could begin",
-                hint="write it as in PT30M",
-            )
-        return RuntimePolicy(
-            ttl_ms=ttl_ms,
-            max_attempts=attempts["max_per_task"],
-            cooldown_ms=duration_ms(attempts["cooldown"], f"{RUNTIME_POLICY}: attempts/cooldown"),
-            escalation={level: escalation[level] for level in schemas.SEVERITIES},
-            repeat_medium=escalation["repeat_medium"],
-            max_output_bytes=limits["max_output_bytes"],
-            max_files=limits["max_files_per_proposal"],
-            max_patch_lines=limits["max_patch_lines"],
-            max_file_bytes=limits["max_file_bytes"],
-            max_context_bytes=limits.get("max_context_bytes", DEFAULT_CONTEXT_BYTES),
-            snapshots_kept=document["verification"]["snapshots_kept"],
-            success_when=document["run_end"]["success_when"],
-            on_blocked=document["run_end"]["on_blocked"],
-            lessons_in_request=document["lessons"]["max_in_request"],
-            lessons_of_author=document["lessons"].get("max_per_author", LESSONS_PER_AUTHOR),
-        )
+        return runtime_policy(self._load(RUNTIME_POLICY, "RUNTIME_POLICY"))
 
     @cached_property
     def storage(self) -> StoragePolicy:
@@ -415,7 +375,7 @@ class Contracts:
                 if key == "timeout"
                 else value
                 for key, value in entry.items()
-                if key not in ("adapter", "model", "package", "stands_for", "setup")
+                if key not in _OF_EVERY_AGENT
             }
             own = setup_of(
                 entry.get("setup", ()), f"agent '{name}'", f"{SWARM}: agents/{name}/setup"
@@ -428,6 +388,8 @@ class Contracts:
                 entry.get("package"),
                 entry.get("stands_for"),
                 () if own is None else (own,),
+                Budget.from_json(entry["budget"]) if "budget" in entry else None,
+                entry.get("max_cost"),
             )
         kinds = {
             kind: (names,) if isinstance(names, str) else tuple(names)

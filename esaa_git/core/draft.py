@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from esaa_git.core.accounts import OpenReservations
 from esaa_git.core.entries import (
     NOTES_KEPT,
     AcceptedLessons,
@@ -20,6 +21,7 @@ from esaa_git.core.entries import (
     Stop,
 )
 from esaa_git.core.invariants import Violation
+from esaa_git.core.ledger import Ledger
 from esaa_git.core.machine import IllegalTransition, TaskState, next_state
 from esaa_git.core.state import (
     Approval,
@@ -39,6 +41,8 @@ class Draft:
     """One event's changes to one state."""
 
     __slots__ = (
+        "_ledger",
+        "_state",
         "_touched",
         "accepted_lessons",
         "approvals",
@@ -58,6 +62,8 @@ class Draft:
 
     def __init__(self, state: State) -> None:
         self._touched: set[tuple[str, str]] = set()
+        self._state = state
+        self._ledger: Ledger | None = None
         self.project: Project = state.project
         self.programs = state.programs
         self.run: Run = state.run
@@ -105,7 +111,20 @@ class Draft:
         if not self.run.is_open:
             raise Violation("INV-002", f"no run is open (the run is {self.run.state})")
 
+    @property
+    def open_reservations(self) -> OpenReservations:
+        """The dispatches whose cost is not settled yet."""
+        held = self._state if self._ledger is None else self._ledger
+        return held.open_reservations
+
     # -- writing --------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Ledger:
+        """Accounts and reservations, to be changed."""
+        if self._ledger is None:
+            self._ledger = Ledger(self._state, self._touched)
+        return self._ledger
 
     def put_task(self, task: Task) -> None:
         """Store a task, keeping the counters; `done` never changes again (INV-001)."""
@@ -254,6 +273,7 @@ class Draft:
 
     def seal(self, seq: int, ts: str) -> State:
         """Return the state after the event."""
+        money = self._state if self._ledger is None else self._ledger
         return State(
             seq=seq,
             ts=ts,
@@ -271,6 +291,10 @@ class Draft:
             carriers=self.carriers,
             decisions=self.decisions,
             requests=self.requests,
+            open_reservations=money.open_reservations,
+            accounts=money.accounts,
+            reservations=money.reservations,
+            settled_elsewhere=money.settled_elsewhere,
             touched=frozenset(self._touched),
         )
 

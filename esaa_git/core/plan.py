@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from esaa_git.core import limits
+from esaa_git.core.accounts import Budget
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.documents import decode_yaml
@@ -214,6 +215,7 @@ def _changes(task: Task, definition: Mapping[str, Any]) -> dict[str, tuple[Any, 
             after = definition.get(name, _DEFAULTS[name])
         else:
             # An absent agent or limit is not a wish to remove what an operator set.
+            before = before.to_json() if isinstance(before, Budget) else before
             after = definition.get(name, before)
         if before != after:
             changes[name] = (before, after)

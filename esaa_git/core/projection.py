@@ -18,6 +18,7 @@ from esaa_git.core.event import Event, actor_is_entitled
 from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.invariants import Violation
 from esaa_git.core.requests import carry_out
+from esaa_git.core.settling import close_reservations
 from esaa_git.core.state import EMPTY, SCHEMA_VERSION, State
 from esaa_git.core.stopped import check_stop
 
@@ -42,6 +43,7 @@ def evolve(state: State, event: Event) -> State:
     _take_decision(draft, event)
     event.payload.evolve(draft, event)
     carry_out(state, draft, event)
+    close_reservations(draft, event)
     return draft.seal(event.seq, event.ts)
 
 

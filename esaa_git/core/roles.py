@@ -194,6 +194,8 @@ CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
     "operator.request": {ADMIN: _always},
     "run.halt": {APPROVER: _always},
     "run.resume": {ADMIN: _always},
+    "settle": {ORCHESTRATOR: _always},
+    "budget.correct": {ADMIN: _always},
 }
 """Action, role, condition. What has no cell may not be appended; an evaluator has none."""
 

@@ -120,14 +120,29 @@ def _words(fault: Any) -> str:
         case "Required":
             return f"'{kind.property}' is missing"
         case "AdditionalProperties":
-            return f"there is no entry of the name {_listed(kind.unexpected)}"
+            return f"there is no entry of the name {_listed(kind.unexpected)}{_money(fault)}"
         case "Enum" if isinstance(fault.instance, str):
             return f"'{fault.instance[:100]}' is not one of {', '.join(kind.options)}"
         case "Type":
             wanted = " or ".join(_TYPES.get(str(name), str(name)) for name in kind.types)
-            return f"expected {wanted}, found {_found(fault.instance)}"
+            return f"expected {wanted}, found {_found(fault.instance)}{_money(fault)}"
+        case "Minimum" if _money(fault):
+            least = f"expected at least {kind.limit}, found {fault.instance}"
+            return f"{least}; what has no limit is left out"
+        case "MinProperties" if _money(fault):
+            return "a budget without any limit"
         case _:
             return str(fault.message)[:300]
+
+
+def _money(fault: Any) -> str:
+    """Return in which currency a budget is, for a fault in one."""
+    if not _BUDGETS & {str(part) for part in fault.instance_path}:
+        return ""
+    return "; money is in micro-dollars of the US, as in 'microdollars: 2500000' for 2.50 USD"
+
+
+_BUDGETS = frozenset({"budget", "budgets", "max_cost"})
 
 
 def _listed(names: list[str]) -> str:

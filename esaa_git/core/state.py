@@ -11,6 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from esaa_git.core.accounts import (
+    NONE_OPEN,
+    Account,
+    Budget,
+    OpenReservations,
+    Reservation,
+    SettledElsewhere,
+)
 from esaa_git.core.entries import (
     NO_LESSONS,
     NOT_STOPPED,
@@ -122,6 +130,7 @@ class Task(JsonRecord):
     reviewer: str | None = None
     checks: tuple[CheckCommand, ...] = ()
     context: tuple[str, ...] = ()
+    budget: Budget | None = None
     supersedes: str | None = None
     issue_id: str | None = None
     state: str = TaskState.TODO
@@ -181,6 +190,7 @@ _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("writes", tuple),
     ("checks", _checks),
     ("context", tuple),
+    ("budget", Budget.from_json),
     ("attempt", Attempt.from_json),
     ("rejection", lambda document: Rejection(**document)),
     ("blocked", lambda document: Blocked(**document)),
@@ -201,6 +211,7 @@ DEFINITION_FIELDS = (
     "checks",
     "context",
     "attempts_allowed",
+    "budget",
 )
 """The fields of a task that a plan defines (besides its id); the others belong to the log."""
 
@@ -429,6 +440,10 @@ class State:
     carriers: Table[Carrier] = field(default_factory=Table)
     decisions: Table[Decision] = field(default_factory=Table)
     requests: Table[Request] = field(default_factory=Table)
+    open_reservations: OpenReservations = NONE_OPEN
+    accounts: Table[Account] = field(default_factory=Table)
+    reservations: Table[Reservation] = field(default_factory=Table)
+    settled_elsewhere: Table[SettledElsewhere] = field(default_factory=Table)
     touched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
     def notes_on(self, target: str) -> tuple[Note, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core import budgets
 from esaa_git.core.answer import Review
 from esaa_git.core.contract_rules import attempts_allowed, needs_review
 from esaa_git.core.contracts import Contracts
@@ -61,6 +62,12 @@ def purified_view(
     issues = _issues(state, contracts, task)
     if issues:
         view["issues"] = issues
+    left = budgets.left(state, contracts, task, agent, attempt.opened)
+    if left:
+        view["budget"] = {"left": left}
+        cap = contracts.swarm.agents[agent].max_cost if agent in contracts.swarm.agents else None
+        if cap is not None:
+            view["budget"]["max_cost"] = cap
     profile = contracts.profile(agent)
     if profile is not None:
         view["profile"] = dict(profile)

@@ -17,6 +17,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Options, Stop
 from esaa_git.engine.pool import POLL_SECONDS, WorkerPool
 from esaa_git.engine.proposer import agents_for
+from esaa_git.engine.reserve import BudgetReached
 from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
 from esaa_git.engine.review import awaiting_reviewer
 from esaa_git.engine.schedule import eligible, is_dispatched, is_spent
@@ -85,10 +86,20 @@ class Backoff:
         self._pool.next(self._engine.sharing.rest())
         self._engine.sharing.keep_up(idle=True)
 
-    def cool_down(self, state: State, contracts: Contracts, rest: Rest | None) -> None:
+    def cool_down(
+        self,
+        state: State,
+        contracts: Contracts,
+        rest: Rest | None,
+        short: BudgetReached | None = None,
+    ) -> None:
         """Sleep until a cooldown or a rest ends, or until we are stopped.
 
+        Args:
+            short: why a task that could be worked on does not fit into a budget.
+
         Raises:
+            BudgetReached: that one, if there is nothing to wait for.
             ServiceUnavailable: if a service is away for longer than the run waits.
             RunHalted: if there is none to wait for, naming who or what else is waited for.
         """
@@ -99,7 +110,7 @@ class Backoff:
             self._sit_out(rest)
             return
         if moment is None:
-            raise _nothing_to_do(state, contracts)
+            raise short or _nothing_to_do(state, contracts)
         seconds = (instant(moment) - instant(now)).total_seconds()
         if seconds > self._options.wait:
             raise RunHalted(

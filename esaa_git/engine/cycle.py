@@ -34,6 +34,7 @@ from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
 from esaa_git.engine.proposer import Dispatched, dispatch
+from esaa_git.engine.reserve import BudgetReached, Held
 from esaa_git.engine.review import awaiting_reviewer, dispatch_review
 from esaa_git.engine.schedule import Selection, outcome
 from esaa_git.engine.transaction import transact
@@ -97,7 +98,9 @@ class _Decider:
             shared=engine.sharing is not None,
             order=options.order,
             rests=lambda *task: self._backoff.rests_for(*task) is not None,
+            held=lambda task: self._short.of(task.task_id) is not None,
         )
+        self._short = Held(engine)
         self._breaker = Breaker()
         self._idleness = Idleness(engine, options, self._selection)
         self._left_behind = LeftBehind(engine, options.task_id)
@@ -140,7 +143,7 @@ class _Decider:
             rest = self._backoff.in_force(state, contracts)
             ending = outcome(state, contracts) if rest is None else None
             if ending is None and not self._backoff.waits(state):
-                self._backoff.cool_down(state, contracts, rest)
+                self._backoff.cool_down(state, contracts, rest, self._short.first())
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 
@@ -194,6 +197,9 @@ class _Decider:
             opened = self._open_next(state)
         except Cancelled:
             return True
+        except BudgetReached as error:
+            self._short.hold(error.wanted)
+            return True
         except EsaaError as error:
             # Another process may have been faster; then there is something else to choose from.
             moved = self._engine.log.load()[0].seq != state.seq
@@ -238,7 +244,9 @@ class _Decider:
             return resumed
         rests, named = self._backoff.rests, self._options.task_id
         for owed in awaiting_reviewer(engine, state, contracts):
-            if named in (None, owed[0].task_id) and rests.of(owed[2]) is None:
+            if named not in (None, owed[0].task_id) or rests.of(owed[2]) is not None:
+                continue
+            if self._short.of(owed[1].approval_id) is None:
                 return dispatch_review(engine, *owed)
         if self._options.steps is not None and self._made >= self._options.steps:
             return None

@@ -74,5 +74,8 @@ class Idleness:
             if resting:
                 first = f"'{resting[0].task_id}'"
                 return "rest", f"{first} waits for an agent whose service is away"
+            short = self._selection.short(state, contracts, now)
+            if short:
+                return "budget", f"'{short[0].task_id}' does not fit into a budget now"
             return "steps", "--steps allows no other attempt"
         return "end", "no other task is left"

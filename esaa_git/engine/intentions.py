@@ -18,6 +18,7 @@ from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
     ApprovalRequest,
+    BudgetCorrect,
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
@@ -33,6 +34,7 @@ from esaa_git.core.events import (
     RunInit,
     RunNote,
     RunResume,
+    Settle,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -44,6 +46,7 @@ from esaa_git.core.events.fields import (
     Exchange,
     NotKept,
     Proposed,
+    Reserves,
     Severity,
     TaskChanges,
     TaskDefinition,
@@ -258,6 +261,7 @@ class AskAgent(Record):
     Attributes:
         approval_id: the decision that is lent to a reviewer, None for an attempt.
         continues: the attempt whose files it goes on from.
+        reserves: what it may cost at most, where a budget is in force for it.
     """
 
     task_id: str
@@ -271,6 +275,7 @@ class AskAgent(Record):
     approval_id: str | None = None
     ran: Ran = Ran()
     continues: Continues | None = None
+    reserves: Reserves | None = None
 
 
 class Prolong(Record):
@@ -414,6 +419,8 @@ Repeatable: TypeAlias = (
     | AnyRequest
     | RunHalt
     | RunResume
+    | Settle
+    | BudgetCorrect
 )
 """What can be said again as it was, but for the ids that are given out anew."""
 

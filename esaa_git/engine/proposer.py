@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from esaa_git.core.budgets import demanded
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import AgentEntry, Contracts
@@ -25,6 +26,7 @@ from esaa_git.engine.goeson import begun
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.laying import require_pinned, require_setup
 from esaa_git.engine.request import branch_tip, build_request, request_for
+from esaa_git.engine.reserve import BudgetReached, reserved
 from esaa_git.engine.rests import Rests
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RunHalted
@@ -86,10 +88,12 @@ def resume(engine: Engine, task: Task) -> Dispatched:
 
     A dispatch is delivered at least once: the request is made again of the state that it was made
     of, and sent again; the log says already that it was. Where that gives another one (a template
-    has changed), what is asked now is a dispatch of its own.
+    has changed), and under a budget in any case, what is asked now is a dispatch of its own: it is
+    paid again.
 
     Raises:
         AgentError: if the agent cannot be asked at all.
+        BudgetReached: if what that may cost does not fit; the attempt is given back.
         EsaaError: as `ports.preflight.Preflight.look`.
     """
     assert task.attempt is not None
@@ -114,13 +118,21 @@ def resume(engine: Engine, task: Task) -> Dispatched:
             begun=start,
         )
     )
-    if digest(again.sent) == recorded:
-        return Dispatched(task.task_id, attempt.attempt_id, adapter, again)
+    is_same = digest(again.sent) == recorded
+    asked = Dispatched(task.task_id, attempt.attempt_id, adapter, again)
+    if is_same and demanded(state, contracts, task, adapter.name, engine.moment(state)) is None:
+        return asked
 
     def decided(tx: Transaction) -> Dispatched:
+        if is_same:
+            return record_dispatch(tx, asked)
         return _recorded_dispatch(engine, tx, task.task_id, attempt, adapter)
 
-    return transact(engine, decided)
+    try:
+        return transact(engine, decided)
+    except BudgetReached as error:
+        release(engine, task.task_id, attempt.attempt_id, error.message)
+        raise
 
 
 def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
@@ -224,8 +236,13 @@ class Dispatched:
 
 
 def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
-    """Record who is asked and the digest of exactly what is sent, and return it."""
+    """Record who is asked, the digest of exactly what is sent, and what that may cost at most.
+
+    Raises:
+        BudgetReached, AgentError: as `engine.reserve.reserved`.
+    """
     adapter, request = what.adapter, what.request
+    reserves = reserved(tx.state, tx.contracts, adapter, request, tx.at, what.approval_id)
     tx.ask(
         AskAgent(
             task_id=what.task_id,
@@ -239,6 +256,7 @@ def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
             approval_id=what.approval_id,
             ran=ran_by(adapter),
             continues=what.continues,
+            reserves=reserves,
         )
     )
     return what

@@ -35,6 +35,7 @@ from esaa_git.engine.intentions import (
     ReportIssue,
     StopRun,
 )
+from esaa_git.engine.rebase_costs import CostReplay
 from esaa_git.engine.rebase_requests import RequestReplay
 from esaa_git.engine.rebase_results import ResultReplay, known_base
 from esaa_git.engine.rebase_reviews import ReviewReplay, admitted
@@ -101,6 +102,7 @@ class _Replay:
         self._requests = RequestReplay(engine, tail[0].event.seq if tail else 0, self._ids)
         self._reviews = ReviewReplay(engine, tail, self._ids, before_effect)
         self._results = ResultReplay(engine, self._ids, before_effect)
+        self._costs = CostReplay(engine, tail)
 
     def run(self) -> list[Outcome]:
         for index, stored in enumerate(self._tail):
@@ -111,6 +113,8 @@ class _Replay:
                 kind, reason = LEFT_OUT, str(error)
             except (RefusedError, RunHalted, UsageError, ConfigurationError) as error:
                 kind, reason = LEFT_OUT, ": ".join(filter(None, (error.message, error.cause)))
+            if kind == LEFT_OUT and self._costs.is_owed(stored):
+                reason += f"; {self._costs.settle(stored)}"
             became = tuple(event_id(seq) for seq in range(before + 1, self._seq() + 1))
             self._outcomes.append(Outcome(stored, kind, reason, became))
         return self._outcomes
@@ -195,6 +199,10 @@ class _Replay:
             case events.ReviewReturned():
                 approval_id = self._ids.approval(payload.approval_id, self._state())
                 return self._repeat(actor, replace(payload, approval_id=approval_id))
+            case events.Settle():
+                return self._costs.again(payload)
+            case events.BudgetCorrect():
+                return self._costs.correct(actor, payload, self._outcomes)
             case events.TaskNote() | events.EmergencyOverride() | events.Health():
                 return self._repeat(actor, payload)
             case _:

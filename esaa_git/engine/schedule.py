@@ -246,6 +246,7 @@ class Selection:
         shared: other machines work on the same log.
         order: which of two that can be worked on goes first.
         rests: answers whether all who could work on a task rest.
+        held: answers whether a budget has no room for a task.
     """
 
     def __init__(
@@ -255,11 +256,13 @@ class Selection:
         shared: bool,
         order: PlanOrder = BY_ID,
         rests: Callable[[Task, Contracts], bool] = lambda _task, _contracts: False,
+        held: Callable[[Task], bool] = lambda _task: False,
     ) -> None:
         self._overlap = overlap
         self._shared = shared
         self._order = order
         self._rests = rests
+        self._held = held
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
 
     def next(
@@ -305,7 +308,12 @@ class Selection:
 
     def _awake(self, state: State, contracts: Contracts, now: str) -> list[Task]:
         found = eligible(state, contracts, now, self._order)
-        return [task for task in found if not self._rests(task, contracts)]
+        return [task for task in found if not self._rests(task, contracts) and not self._held(task)]
+
+    def short(self, state: State, contracts: Contracts, now: str) -> list[Task]:
+        """Return what could be worked on if a budget had room for it."""
+        found = eligible(state, contracts, now, self._order)
+        return [task for task in found if self._held(task)]
 
     def blocked_first(self, state: State, contracts: Contracts, now: str) -> Blocker | None:
         """Return what keeps the first of the tasks that are left from being worked on."""
@@ -317,7 +325,7 @@ class Selection:
         task = find_task(state, task_id)
         found = blocker(state, contracts, task, now)
         if found is None:
-            return None if self._rests(task, contracts) else task
+            return None if self._rests(task, contracts) or self._held(task) else task
         cools = task.not_before is not None and now < task.not_before
         if task.state in (TaskState.DONE, TaskState.BLOCKED) or (
             task.state == TaskState.TODO and cools

@@ -121,6 +121,31 @@ class NamesWhatRuns(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What answering one request takes at most; None of what an adapter cannot say.
+
+    Attributes:
+        microdollars: of the US, all tries together.
+        tokens: read and written.
+    """
+
+    microdollars: int | None = None
+    tokens: int | None = None
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """An adapter that can say what a prepared request takes at most. Nothing is asked for it."""
+
+    def most(self, request: Request) -> Most: ...
+
+
+def most_of(adapter: object, request: Request) -> Most:
+    """Return what an adapter says that a request takes at most."""
+    return adapter.most(request) if isinstance(adapter, Bounded) else Most()
+
+
 @runtime_checkable
 class GoesOn(Protocol):
     """An adapter whose agent finds the files of its last attempt in its checkout (`begun`)."""

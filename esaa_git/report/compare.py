@@ -22,8 +22,11 @@ TABLES = (
     "carriers",
     "decisions",
     "requests",
+    "accounts",
+    "reservations",
+    "settled_elsewhere",
 )
-SINGLES = ("project", "run", "supersessions", "accepted_lessons", "programs")
+SINGLES = ("project", "run", "supersessions", "accepted_lessons", "programs", "open_reservations")
 
 Document = tuple[str, str]
 """A table and a record's id; the table is empty for the single documents, as in `State.touched`."""

@@ -22,6 +22,7 @@ from esaa_git.core.events import (
     ApprovalRequest,
     AttemptCreate,
     AttemptTimeout,
+    BudgetCorrect,
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
@@ -41,6 +42,7 @@ from esaa_git.core.events import (
     RunInit,
     RunNote,
     RunResume,
+    Settle,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -179,6 +181,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 ApprovalDeny()
                 | ApprovalGrant()
                 | ApprovalRequest()
+                | BudgetCorrect()
                 | Dispatch()
                 | EffectRelinked()
                 | EmergencyOverride()
@@ -199,6 +202,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 | RunHalt()
                 | RunResume()
                 | RunInit()
+                | Settle()
                 | TaskCreate()
                 | VerifyFail()
                 | VerifyOk()

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from esaa_git.core import canonical, limits
+from esaa_git.core.accounts import Account, OpenReservations, Reservation, SettledElsewhere
 from esaa_git.core.entries import (
     NOT_STOPPED,
     AcceptedLessons,
@@ -55,8 +56,14 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "carriers": ("carriers",),
     "decisions": ("decisions",),
     "requests": ("requests",),
+    "accounts": ("budget", "accounts"),
+    "reservations": ("budget", "reservations"),
+    "settled_elsewhere": ("budget", "elsewhere"),
 }
 """Where each table's fan-out begins below `roadmap/`: tasks at the top, the others in a folder."""
+
+SINGLES: Mapping[str, tuple[str, ...]] = {"open_reservations": ("budget", "open.json")}
+"""Where a single document stands that is not at the top under its own name."""
 
 _FAN = frozenset("0123456789abcdef")
 
@@ -68,7 +75,7 @@ def document_path(table: str, key: str) -> tuple[str, ...]:
     each: `3/f/T-1000.json`. The single documents stand at the top.
     """
     if table == "":
-        return (f"{key}.json",)
+        return SINGLES.get(key, (f"{key}.json",))
     digits = sha256(key.encode()).hexdigest()
     return (*TABLES[table], digits[0], digits[1], f"{key}.json")
 
@@ -155,7 +162,12 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
     root = _read_tree(reader, oid)
 
     def single(name: str, build: Callable[[Mapping[str, Any]], R], default: R) -> R:
-        entry = root.get(f"{name}.json")
+        *folders, last = document_path("", name)
+        tree: Mapping[str, TreeEntry] = root
+        for folder in folders:
+            above = tree.get(folder)
+            tree = {} if above is None else _read_tree(reader, above.oid)
+        entry = tree.get(last)
         return default if entry is None else _document(reader, entry, build)
 
     def table(name: str, build: Callable[[Mapping[str, Any]], R]) -> Table[R]:
@@ -178,6 +190,12 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         carriers=table("carriers", Carrier.from_json),
         decisions=table("decisions", Decision.from_json),
         requests=table("requests", Request.from_json),
+        open_reservations=single(
+            "open_reservations", OpenReservations.from_json, OpenReservations()
+        ),
+        accounts=table("accounts", Account.from_json),
+        reservations=table("reservations", Reservation.from_json),
+        settled_elsewhere=table("settled_elsewhere", SettledElsewhere.from_json),
     )
 
 

@@ -51,11 +51,11 @@ def refused(value: Any) -> str:
 def test_the_vocabulary_has_these_actions() -> None:
     assert " ".join(ALL) == (
         "agent.heartbeat agent.result approval.deny approval.grant approval.request "
-        "attempt.create attempt.timeout emergency.override issue.report lesson.record "
-        "lesson.withdraw note.add operator.request orchestrator.dispatch "
+        "attempt.create attempt.timeout budget.correct emergency.override issue.report "
+        "lesson.record lesson.withdraw note.add operator.request orchestrator.dispatch "
         "orchestrator.file.write orchestrator.health orchestrator.view.mutate "
         "output.rejected policy.decision review.result run.end run.halt run.init run.resume "
-        "task.create task.update verify.fail verify.ok verify.start"
+        "settle task.create task.update verify.fail verify.ok verify.start"
     )
 
 
@@ -306,6 +306,7 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "operator.request": person,
         "run.halt": person,
         "run.resume": person,
+        "budget.correct": person,
         "approval.grant": person,
         "approval.deny": {"orchestrator"} | person,
         "issue.report": others | {"orchestrator"},

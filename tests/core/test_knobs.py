@@ -32,7 +32,7 @@ from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.intentions import ReportIssue
 from esaa_git.errors import ConfigurationError, MismatchError, RefusedError, RunHalted
-from esaa_git.ports.agent import Request
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.checks import Audit
 from esaa_git.testing.answers import (
     Answering,
@@ -154,6 +154,8 @@ def pattern_of(place: Place) -> str:
         name = PROFILE
     if keys and (name, keys[0]) in NAMED and keys[1] != "default":
         keys[1] = "*"
+    if keys[:2] == ["budgets", "kind"]:
+        keys[2] = "*"
     return "/".join((name, *keys))
 
 
@@ -230,6 +232,7 @@ def test_the_templates_and_the_schemas_speak_of_the_same_knobs() -> None:
         f"{SWARM}/reviewers",
         f"{AGENT}/kinds",
         f"{AGENT}/pin",
+        f"{POLICY}/budgets",
     }
 
 
@@ -970,6 +973,48 @@ def a_folder_is_where_answers_come_from(bench: Bench) -> None:
         assert summary_of(real(bench, scripted(bench, folder, f"from {folder}"))) == (
             f"from {folder}"
         )
+
+
+UNITS = ("microdollars", "tokens", "calls", "attempts", "minutes")
+
+
+def takes(request: Request) -> Answer:
+    """Answer well; that takes 100 micro-dollars, 5 tokens and a minute."""
+    usage = {"input_tokens": 2, "output_tokens": 3, "cost_microdollars": 100}
+    said = spoken(envelope(request))
+    return Answer(said, 60_000, usage=usage)
+
+
+@scenario(
+    *(f"{POLICY}/budgets/run/{unit}" for unit in UNITS),
+    *(f"{POLICY}/budgets/day/{unit}" for unit in UNITS),
+    *(f"{POLICY}/budgets/kind/*/{unit}" for unit in UNITS),
+    *(f"{SWARM}/agents/*/budget/{unit}" for unit in UNITS),
+)
+def a_budget_is_spent_and_no_more(bench: Bench) -> None:
+    # A call reserves 350 micro-dollars and 10 minutes; of tokens it cannot say how many it takes.
+    cap = {(SWARM, "agents", "agent-spec", "max_cost"): 350}
+    limits = {
+        "microdollars": (350, 450),
+        "tokens": (5, 6),
+        "calls": (1, 2),
+        "attempts": (1, 2),
+        "minutes": (10, 11),
+    }
+    for count, limit in enumerate(limits[bench.place[-1]], start=1):
+        made = bench.engine(limit, takes, cap)
+        made.apply(task(), task("T-2"), task("T-3"))
+        with pytest.raises(RunHalted, match=r"the budget of .* has .* left of"):
+            made.run()
+        assert len(found(made, "attempt.create")) == count
+
+
+@scenario(f"{SWARM}/agents/*/max_cost")
+def a_call_reserves_what_it_may_cost_at_most(bench: Bench) -> None:
+    money = {(POLICY, "budgets"): {"run": {"microdollars": 1000}}}
+    for value in (400, 900):
+        done = worked(bench.engine(value, takes, money), kind_of(bench.name), agent=bench.name)
+        assert found(done, "orchestrator.dispatch")[0].payload.reserves.microdollars == value
 
 
 @scenario(f"{SWARM}/reviewers/*")

@@ -194,6 +194,7 @@ EDITS: dict[str, Any] = {
     "checks": [{"name": "lint", "run": ["true"], "timeout": "PT1M"}],
     "context": ["docs/**"],
     "reviewer": "agent-qa",
+    "budget": {"calls": 3},
 }
 
 

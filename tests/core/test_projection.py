@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from esaa_git.core import canonical
+from esaa_git.core.accounts import Account, OpenReservations, Reservation, SettledElsewhere
 from esaa_git.core.entries import AcceptedLessons, Decision, Lesson, Notes, Request
 from esaa_git.core.event import after
 from esaa_git.core.projection import evolve, project, projection_hash, roadmap
@@ -337,7 +338,27 @@ def test_a_verification_is_noted_by_the_run() -> None:
 
 def everything() -> Story:
     """A story in which every table has records."""
-    told = story().done("T-0", "a").attempt().rejected()
+    told = story().done("T-0", "a").attempt()
+    told.then(
+        "orchestrator.dispatch",
+        **told.here(),
+        agent=AGENT,
+        adapter="command",
+        request_sha256=SHA256,
+        sandbox="none",
+        reserves={"microdollars": 5, "tokens": 4, "ms": 3},
+    )
+    told.then(
+        "settle",
+        source_sha256=SHA256,
+        agent=AGENT,
+        ts=TS,
+        kind="spec",
+        task_id="T-1",
+        microdollars=7,
+        reserves={"microdollars": 5},
+    )
+    told.rejected()
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1")
     told.then("issue.report", PERSON, issue_id="ISS-0001", severity="low", title="x")
     told.then("lesson.record", PERSON, lesson_id="LES-0001", rule="r", mistake="m")
@@ -377,13 +398,23 @@ def test_an_event_leaves_the_state_before_it_alone() -> None:
 def documents(state: State) -> dict[tuple[str, str], Any]:
     """Return every document of a state, as it is stored."""
     found = {("", name): state.document("", name).to_json() for name in SINGLE}
-    for table in ("tasks", "issues", "lessons", "approvals", "notes", "decisions", "requests"):
+    for table in (
+        "tasks",
+        "issues",
+        "lessons",
+        "approvals",
+        "notes",
+        "decisions",
+        "requests",
+        *MONEY,
+    ):
         for key in getattr(state, table):
             found[table, key] = state.document(table, key).to_json()
     return found
 
 
-SINGLE = ("project", "run", "supersessions", "accepted_lessons")
+MONEY = ("accounts", "reservations", "settled_elsewhere")
+SINGLE = ("project", "run", "supersessions", "accepted_lessons", "open_reservations")
 
 
 def test_a_state_names_exactly_the_documents_that_its_last_event_changed() -> None:
@@ -411,6 +442,10 @@ def test_every_document_comes_back_from_its_json() -> None:
         "notes": Notes,
         "decisions": Decision,
         "requests": Request,
+        "open_reservations": OpenReservations,
+        "accounts": Account,
+        "reservations": Reservation,
+        "settled_elsewhere": SettledElsewhere,
     }
     seen = set()
     for (table, key), document in documents(state).items():

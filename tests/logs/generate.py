@@ -9,6 +9,7 @@ Each `NAME.jsonl` holds one event a line, each `NAME.json` what has to come out 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
 from esaa_git.engine import operator, run
 from esaa_git.engine.commit import admit
+from esaa_git.engine.corrections import correct_cost
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.halting import Halting
@@ -410,6 +412,54 @@ def bad_success_unverified() -> History:
     return followed_by(before, "run.end", "orchestrator", payload_of(history[-1]))
 
 
+def money() -> History:
+    """Under a budget: what is reserved is settled, corrected, and told of another history."""
+    made = engine(
+        given=contracts(
+            {
+                ("RUNTIME_POLICY.yaml", "budgets"): {
+                    "run": {"microdollars": 5000},
+                    "day": {"calls": 100, "minutes": 600},
+                },
+                (SWARM, "agents", "agent-spec", "max_cost"): 2000,
+            }
+        )
+    )
+
+    def paid(request: Request) -> Answer:
+        made.clock.forward(seconds=20)
+        usage = {"input_tokens": 900, "output_tokens": 90, "cost_microdollars": 1200}
+        return Answer(oblige(request), 20_000, usage=usage)
+
+    made.answering[""] = paid
+    made.apply(task("T-1"), task("T-2"), task("T-3"), task("T-4"), by=ANN)
+    cycle(made, Options(steps=1))
+    made.answering[""] = oblige  # reports nothing, so that all that was reserved counts
+    cycle(made, Options(steps=1))
+    asked = next(
+        event.event_id for event in reversed(made.events) if event.action == "orchestrator.dispatch"
+    )
+
+    def emit(tx: Transaction) -> None:
+        superseded = {
+            "source_sha256": "5" * 64,
+            "agent": "agent-spec",
+            "ts": made.events[0].ts,
+            "kind": "spec",
+            "task_id": "T-3",
+            "microdollars": 2000,
+            "unknown": True,
+            "reserves": {"microdollars": 2000},
+        }
+        tx.record(new_event("settle", "orchestrator", superseded))
+
+    correct_cost(made, asked, 700, "person@example.com", "the bill of January")
+    transact(made, emit)
+    with contextlib.suppress(RunHalted):
+        cycle(made)  # 3900 of 5000 are spent, and the next may cost 2000
+    return made.events
+
+
 HISTORIES: dict[str, Callable[[], History]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -428,6 +478,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         halted_and_resumed,
         service_away,
         rare_events,
+        money,
         bad_done_regresses,
         bad_foreign_result,
         bad_effect_without_result,

@@ -42,7 +42,9 @@ _DEFINITION: Final = {
     "checks": [{"name": "tests", "run": ["make", "test"], "timeout": "PT5M"}],
     "context": ["src/**"],
     "reviewer": "agent-qa",
+    "budget": {"microdollars": 5, "tokens": 4, "calls": 3, "attempts": 2, "minutes": 1},
 }
+_RESERVES: Final = {"microdollars": 5, "tokens": 4, "ms": 3}
 _TASK: Final = {"task_id": "T-1", "kind": "spec", "title": "A task", **_DEFINITION}
 _AFTER: Final = {"mode": "100755", "after": OID, "sha256": SHA256, "bytes": 3}
 _MODE: Final = {"before_mode": "100644"}
@@ -118,6 +120,7 @@ _ALL: Final = (
         program_version="tool 1.2",
         provider="anthropic",
         continues={"attempt_id": "T-1-A1", "commit": OID},
+        reserves=_RESERVES,
     ),
     _agent(
         "agent.result",
@@ -285,6 +288,29 @@ _ALL: Final = (
             },
         )
         for action in ("run.halt", "run.resume")
+    ),
+    _orchestrator(
+        "settle",
+        source_sha256=SHA256,
+        agent="agent-spec",
+        ts=TS,
+        kind="spec",
+        task_id="T-1",
+        microdollars=5,
+        tokens=4,
+        ms=3,
+        unknown=True,
+        reserves=_RESERVES,
+    ),
+    new_event(
+        "budget.correct",
+        "person@example.com",
+        {
+            "event_id": "EV-00000001",
+            "microdollars": 5,
+            "decision": {"sha256": SHA256, "document": OID, "signature": OID},
+            "said": {"text": OID, "salt": OID},
+        },
     ),
     new_event("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
     new_event("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),

@@ -38,7 +38,7 @@ from esaa_git.core.event import instant
 from esaa_git.core.events.spec import choice, integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import ConfigurationError
-from esaa_git.ports.agent import Answer, Ran, Request, Unavailable
+from esaa_git.ports.agent import Answer, Most, Ran, Request, Unavailable
 from esaa_git.ports.consent import NamedFiles
 
 if TYPE_CHECKING:
@@ -118,6 +118,18 @@ class HttpAgent:
                 cause=excerpt(str(error)),
                 hint=f"correct 'extra' in .roadmap/{SWARM}: quote dates, leave out .nan and .inf",
             ) from error
+
+    def most(self, request: Request) -> Most:
+        """Return what all tries of the request take at most, by the bytes that are sent."""
+        written = self._settings.get("max_output_tokens")
+        if written is None:
+            return Most()
+        tries = self._settings.get("max_tries", DEFAULT_TRIES)
+        read = len(request.sent)  # a token is a byte at least
+        cost = self._priced({"input_tokens": read, "output_tokens": written}).get(
+            "cost_microdollars"
+        )
+        return Most(None if cost is None else cost * tries, (read + written) * tries)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Send exactly `request.sent` and return what the model wrote, as an envelope.
@@ -257,13 +269,7 @@ class HttpAgent:
             )
         # Half of a surrogate pair may come out of a JSON string; the decoder has a word for it.
         written = reading.text.encode(errors="surrogatepass")
-        usage = priced(
-            reading.usage,
-            self._settings.get("prices"),
-            model=reading.model or self.model or "",
-            url=self._settings["url"],
-            when=self._context.clock.now(),
-        )
+        usage = self._priced(reading.usage, reading.model)
         return Answer(
             written if reading.failure else wire.decode(written),
             0,
@@ -272,6 +278,15 @@ class HttpAgent:
             model=reading.model,
             usage=usage,
             unwrapped=reading.unwrapped,
+        )
+
+    def _priced(self, usage: Mapping[str, int], model: str | None = None) -> dict[str, Any]:
+        return priced(
+            usage,
+            self._settings.get("prices"),
+            model=model or self.model or "",
+            url=self._settings["url"],
+            when=self._context.clock.now(),
         )
 
 

@@ -34,7 +34,7 @@ from esaa_git.core.events.spec import integer, line, record
 from esaa_git.core.rejection import RejectCode, excerpt
 from esaa_git.errors import AgentError
 from esaa_git.floor import path_fault
-from esaa_git.ports.agent import Answer, Ran, Request
+from esaa_git.ports.agent import Answer, Most, Ran, Request
 from esaa_git.ports.consent import NamedFiles
 from esaa_git.resources import resource_path
 
@@ -139,6 +139,10 @@ class LocalAgent:
         # Not sorted: a model writes the properties of a schema in their order.
         text = json.dumps({**body, **SAMPLING}, ensure_ascii=False, separators=(",", ":"))
         return replace(request, sent=text.encode(), template=prompt.template)
+
+    def most(self, request: Request) -> Most:
+        """Return that a model on this machine costs nothing, and fills its context at most."""
+        return Most(0, self._context_tokens)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Send exactly `request.sent` and return what the model wrote.

@@ -114,5 +114,7 @@ PRESET: Final = Preset(
     # 0.9 has no answer but ELOOP: every edit fails.
     levels=("bubblewrap",),
     # It looks for sessions below the name of its working folder.
+    # Looked at between its calls of the model, so that the last of them may be over it.
+    cost_flag="--max-budget-usd",
     session=ToolSession(_session, ("--resume", "{session}"), (".claude/projects",)),
 )

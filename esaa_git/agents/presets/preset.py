@@ -103,6 +103,7 @@ class Preset:
         provider: who serves its models, in the words of OpenTelemetry's `gen_ai.provider.name`;
             empty where that depends on the model.
         session: how the tool goes on in its session; None where every attempt begins one.
+        cost_flag: goes before the most that one call may cost, in dollars of the US.
         api: the version of the interface that it is made for (`esaa_git.plugins.API`).
     """
 
@@ -124,21 +125,31 @@ class Preset:
     levels: Sequence[str] = ()
     provider: str = ""
     session: ToolSession | None = None
+    cost_flag: str | None = None
     api: int = 1
 
     def arguments(
-        self, model: str | None, more: Sequence[str], home: Path, session: str | None = None
+        self,
+        model: str | None,
+        more: Sequence[str],
+        home: Path,
+        session: str | None = None,
+        max_cost: int | None = None,
     ) -> list[str]:
         """Return everything that follows the program on its command line.
 
         Args:
             session: the id of the one to go on in.
+            max_cost: what the call costs at most, in micro-dollars, for a tool with such a cap.
         """
         chosen = () if model is None else (self.model_flag, model)
         flags = [flag.replace("{home}", str(home)) for flag in self.flags]
         resume = () if self.session is None or session is None else self.session.resume
         going_on = [word.replace("{session}", str(session)) for word in resume]
-        return [*flags, *chosen, *more, *going_on, *self.last]
+        cap: tuple[str, ...] = ()
+        if self.cost_flag is not None and max_cost is not None:
+            cap = (self.cost_flag, f"{max_cost // 1_000_000}.{max_cost % 1_000_000:06d}")
+        return [*flags, *chosen, *cap, *more, *going_on, *self.last]
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return the variables that the preset sets."""

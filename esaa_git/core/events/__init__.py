@@ -16,6 +16,7 @@ from esaa_git.core.events.approval import ApprovalDeny, ApprovalGrant, ApprovalR
 from esaa_git.core.events.attempt_create import AttemptCreate
 from esaa_git.core.events.attempt_timeout import AttemptTimeout
 from esaa_git.core.events.base import Payload
+from esaa_git.core.events.budget_correct import BudgetCorrect
 from esaa_git.core.events.dispatch import Dispatch
 from esaa_git.core.events.emergency_override import EmergencyOverride
 from esaa_git.core.events.file_write import FileWrite
@@ -37,6 +38,7 @@ from esaa_git.core.events.policy_decision import PolicyDecision
 from esaa_git.core.events.review_result import ReviewResult
 from esaa_git.core.events.run_end import RunEnd
 from esaa_git.core.events.run_init import RunInit
+from esaa_git.core.events.settle import Settle
 from esaa_git.core.events.task_create import TaskCreate
 from esaa_git.core.events.task_update import TaskUpdate
 from esaa_git.core.events.verification import VerifyFail, VerifyOk, VerifyStart
@@ -84,6 +86,8 @@ AnyPayload: TypeAlias = (
     | AcceptRequest
     | RunHalt
     | RunResume
+    | Settle
+    | BudgetCorrect
 )
 """What an event may say. A `match` on it ends in `assert_never`, so that none is forgotten."""
 
@@ -103,6 +107,7 @@ __all__ = [
     "ApprovalRequest",
     "AttemptCreate",
     "AttemptTimeout",
+    "BudgetCorrect",
     "Dispatch",
     "EffectRelinked",
     "EmergencyOverride",
@@ -125,6 +130,7 @@ __all__ = [
     "RunInit",
     "RunNote",
     "RunResume",
+    "Settle",
     "TaskCreate",
     "TaskNote",
     "TaskUpdate",

@@ -183,6 +183,9 @@ class Stamp(Protocol):
     def seq(self) -> int: ...
 
     @property
+    def event_id(self) -> str: ...
+
+    @property
     def ts(self) -> str: ...
 
     @property

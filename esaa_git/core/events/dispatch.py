@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from esaa_git.core.accounts import Reservation
 from esaa_git.core.events.base import Line, Payload, Record, Stamp
 from esaa_git.core.events.fields import (
     Actor,
     ApprovalId,
     AttemptId,
     Oid,
+    Reserves,
     Sha256,
     TaskId,
     Timestamp,
@@ -61,14 +63,37 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     program_version: Annotated[str, Line()] | None = None
     provider: Annotated[str, Line(100)] | None = None
     continues: Continues | None = None
+    reserves: Reserves | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         if self.review is not None:
             self._ask_reviewer(draft, event, self.review)
-            return
-        _, attempt = draft.active_attempt(self.task_id, self.attempt_id)
-        if self.agent != attempt.agent or attempt.mode != "dispatch":
-            raise Violation("INV-002", f"'{attempt.attempt_id}' was opened for {attempt.agent}")
+        else:
+            _, attempt = draft.active_attempt(self.task_id, self.attempt_id)
+            if self.agent != attempt.agent or attempt.mode != "dispatch":
+                raise Violation("INV-002", f"'{attempt.attempt_id}' was opened for {attempt.agent}")
+        if self.reserves is not None:
+            self._reserve(draft, event, self.reserves)
+
+    def _reserve(self, draft: Draft, event: Stamp, reserves: Reserves) -> None:
+        """Hold what this may cost; what was sent before for the same stays held beside it."""
+        holder = self.attempt_id if self.review is None else self.review.approval_id
+        is_first = self.review is None and not draft.open_reservations.of(holder)
+        draft.ledger.reserve(
+            holder,
+            Reservation(
+                event.event_id,
+                event.ts,
+                str(draft.run.run_id),
+                self.task_id,
+                draft.task(self.task_id).kind,
+                self.agent,
+                int(is_first),
+                reserves.microdollars,
+                reserves.tokens,
+                reserves.ms,
+            ),
+        )
 
     def _ask_reviewer(self, draft: Draft, event: Stamp, review: Review) -> None:
         """Lend the decision on a completed attempt to an agent that did not make it."""

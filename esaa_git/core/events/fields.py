@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
+from esaa_git.core.accounts import Budget
+from esaa_git.core.canonical import MAX_INTEGER
 from esaa_git.core.events import spec
-from esaa_git.core.events.base import Count, Form, JsonObject, Line, Range, Record, Text
+from esaa_git.core.events.base import (
+    Count,
+    Form,
+    JsonObject,
+    Line,
+    Range,
+    Record,
+    Text,
+    encode,
+)
 from esaa_git.core.packing import Packing
 from esaa_git.core.state import CheckCommand, Task
 
@@ -125,6 +136,34 @@ class Usage(Record):
     price_source: Annotated[str, Line()] | None = None
 
 
+_Limit = Annotated[int, Range(1, MAX_INTEGER)]
+
+
+class Limits(Record):
+    """How much may be spent at most: micro-dollars of the US, tokens, dispatches, attempts, time.
+
+    What is not named has no limit here.
+    """
+
+    microdollars: _Limit | None = None
+    tokens: _Limit | None = None
+    calls: _Limit | None = None
+    attempts: _Limit | None = None
+    minutes: Annotated[int, Range(1, 60 * 24 * 3660)] | None = None
+
+    def budget(self) -> Budget:
+        """Return the limits as the state has them."""
+        return Budget(**encode(self))
+
+
+class Reserves(Record):
+    """What a dispatch may take at most, in the units that a budget in force asks for."""
+
+    microdollars: int | None = None
+    tokens: int | None = None
+    ms: int | None = None
+
+
 class Try(Record):
     """A call of a service that failed before one succeeded; 0 is a broken connection."""
 
@@ -176,6 +215,7 @@ class _Definition(Record):
     checks: Annotated[tuple[Check, ...], Count(most=20)] | None = None
     context: Annotated[tuple[Glob, ...], Count(most=100)] | None = None
     reviewer: Name | None = None
+    budget: Limits | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the fields of a `Task` that this gives their values."""
@@ -186,6 +226,8 @@ class _Definition(Record):
         }
         if self.checks is not None:
             found["checks"] = commands(self.checks)
+        if self.budget is not None:
+            found["budget"] = self.budget.budget()
         return found
 
 

@@ -10,6 +10,7 @@ from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
     ApprovalRequest,
+    BudgetCorrect,
     Dispatch,
     EffectRelinked,
     EmergencyOverride,
@@ -25,6 +26,7 @@ from esaa_git.core.events import (
     RunInit,
     RunNote,
     RunResume,
+    Settle,
     TaskCreate,
     TaskNote,
     TaskUpdate,
@@ -71,6 +73,8 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | OperatorRequest()
             | RunHalt()
             | RunResume()
+            | Settle()
+            | BudgetCorrect()
         ):
             pass
         case _:

@@ -105,6 +105,7 @@ def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
             program_version=wanted.ran.program_version,
             provider=wanted.ran.provider,
             continues=wanted.continues,
+            reserves=wanted.reserves,
         )
     )
 
