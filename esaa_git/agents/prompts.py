@@ -37,6 +37,7 @@ _SEPARATOR = re.compile(r"^=====[ \t]*\r?\n", re.MULTILINE)
 _OPTIONAL: Final[Mapping[str, Any]] = {
     "last_rejection": None,
     "continues": None,
+    "budget": None,
     "supersedes": None,
     "review": None,
     "lessons": [],

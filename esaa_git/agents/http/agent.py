@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TRIES: Final = 5
 
+_SAYS_HOW_MUCH: Final = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of", "model"}
+)
+"""Entries of a body that take the place of what an entry says; where `extra` has one, nobody can
+say what a request takes."""
+
 SLACK_BYTES: Final = 1 << 20
 """How much longer than twice the longest envelope the body of an answer may be: it holds the
 envelope as a JSON string, and beside it what else a service has to say."""
@@ -122,7 +128,7 @@ class HttpAgent:
     def most(self, request: Request) -> Most:
         """Return what all tries of the request take at most, by the bytes that are sent."""
         written = self._settings.get("max_output_tokens")
-        if written is None:
+        if written is None or _SAYS_HOW_MUCH & set(self._settings.get("extra", {})):
             return Most()
         tries = self._settings.get("max_tries", DEFAULT_TRIES)
         read = len(request.sent)  # a token is a byte at least

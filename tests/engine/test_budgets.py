@@ -1,0 +1,229 @@
+"""A run under a budget: what is asked, what waits, what is refused, and what a crash costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from esaa_git.core import budgets
+from esaa_git.core.accounts import Account
+from esaa_git.core.contracts import SWARM
+from esaa_git.core.event import Event
+from esaa_git.core.events.base import replace
+from esaa_git.core.runtime_policy import RUNTIME_POLICY
+from esaa_git.engine.corrections import correct_cost
+from esaa_git.engine.cycle import cycle
+from esaa_git.engine.options import Options
+from esaa_git.engine.proposer import dispatch
+from esaa_git.engine.reserve import BudgetReached
+from esaa_git.errors import AgentError, RefusedError
+from esaa_git.ports.agent import Answer, Request
+from esaa_git.testing.answers import envelope, oblige, says, spoken
+from esaa_git.testing.contracts import Place, contracts, task
+from esaa_git.testing.engine import MemoryEngine, engine
+
+ADMIN = "person@example.com"
+AGENTS = ("agent-spec", "agent-impl", "agent-qa")
+
+
+def under(
+    budgets: Mapping[str, Any], max_cost: int | None = 400, more: Mapping[Place, Any] | None = None
+) -> MemoryEngine:
+    """Return an orchestrator under budgets, whose agents may cost so much and report 100."""
+    caps: dict[Place, Any] = {}
+    if max_cost is not None:
+        caps = {(SWARM, "agents", name, "max_cost"): max_cost for name in AGENTS}
+    made = engine(given=contracts({(RUNTIME_POLICY, "budgets"): budgets, **caps, **(more or {})}))
+    made.answering[""] = costs(100)
+    return made
+
+
+def costs(microdollars: int) -> Any:
+    """Return an agent that works well and reports this cost."""
+
+    def answer(request: Request) -> Answer:
+        usage = {"input_tokens": 1, "output_tokens": 1, "cost_microdollars": microdollars}
+        return Answer(spoken(envelope(request)), 5, usage=usage)
+
+    return answer
+
+
+def found(made: MemoryEngine, action: str) -> list[Event]:
+    return [event for event in made.events if event.action == action]
+
+
+def account(made: MemoryEngine, name: str = "run.RUN-0001") -> Account:
+    return made.state.accounts[name]
+
+
+def test_at_the_cap_the_run_stops_and_says_what_is_short() -> None:
+    made = under({"run": {"microdollars": 600}})
+    made.apply(task(), task("T-2"), task("T-3"), task("T-4"))
+    with pytest.raises(BudgetReached) as stopped:
+        made.run()
+    assert stopped.value.message == (
+        "the budget of RUN-0001 has 0.000300 USD left of 0.000600 USD, and 0.000400 USD may be "
+        "needed, for 'T-4' by agent-spec"
+    )
+    assert stopped.value.hint is not None
+    assert "budgets/run in .roadmap/RUNTIME_POLICY.yaml" in stopped.value.hint
+    assert account(made).spent.microdollars == 300
+    assert made.state.run.is_open
+
+
+def test_a_task_that_does_not_fit_is_left_aside_and_others_go_on() -> None:
+    made = under({"kind": {"spec": {"calls": 1}}})
+    made.apply(task("T-1"), task("T-2"), task("T-3", "qa"))
+    with pytest.raises(BudgetReached, match="kind 'spec'"):
+        made.run()
+    assert [made.task(name).state for name in ("T-1", "T-2", "T-3")] == ["done", "todo", "done"]
+
+
+def test_what_others_hold_is_waited_for() -> None:
+    """Two at once do not fit, one after the other do."""
+    made = under({"run": {"microdollars": 600}})
+    made.apply(task(), task("T-2"), task("T-3"))
+    made.run(Options(parallel=3, overlap=True))
+    assert len(found(made, "agent.result")) == 3
+    assert account(made).spent.microdollars == 300
+
+
+def test_an_agent_without_a_bound_is_refused_with_the_line_to_add() -> None:
+    made = under({"day": {"microdollars": 600}}, None)
+    made.apply(task())
+    with pytest.raises(AgentError, match="no bound on what it costs") as refused:
+        made.run()
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith(
+        "add 'max_cost: MICRODOLLARS', what one call of it costs at most, under agents/agent-spec"
+    )
+    assert found(made, "attempt.create") == []
+
+
+def test_an_agent_without_a_bound_works_where_no_money_is_counted() -> None:
+    made = under({"run": {"calls": 5}}, None)
+    made.apply(task())
+    made.run()
+    assert found(made, "orchestrator.dispatch")[0].payload.reserves.microdollars is None
+
+
+def test_a_budget_of_a_task_is_for_as_long_as_it_lives() -> None:
+    made = under({})
+    made.answering[""] = lambda _: Answer(b"???", 5, usage={"cost_microdollars": 100})
+    made.apply(task(budget={"microdollars": 500}))
+    with pytest.raises(BudgetReached, match="task 'T-1'"):
+        made.run()
+    assert len(found(made, "output.rejected")) == 2
+    assert account(made, "task.T-1").spent.microdollars == 200
+
+
+def test_a_review_falls_under_the_budget_and_reserves_for_itself() -> None:
+    by_agents = {
+        ("AGENT_CONTRACT.yaml", "kinds", "spec", "review"): "agent",
+        (SWARM, "reviewers"): {"spec": "agent-qa"},
+    }
+    made = under({"run": {"microdollars": 499}}, more=by_agents)
+    approves = says("agent.review", verdict="approve", reason="fine")
+    made.answering["agent-qa"] = approves
+    made.apply(task())
+    with pytest.raises(BudgetReached, match="for 'APR-0001' by agent-qa"):
+        made.run()
+    made = under({"run": {"microdollars": 500}}, more=by_agents)
+    made.answering["agent-qa"] = approves
+    made.apply(task())
+    made.run()
+    assert made.task("T-1").state == "done"
+    reviewer = account(made, "agent.RUN-0001.agent-qa")
+    assert (reviewer.spent.microdollars, reviewer.unknown) == (400, 400)  # it reports nothing
+
+
+def test_an_overrun_stops_the_agent_until_an_admin_has_looked() -> None:
+    made = under({"run": {"microdollars": 5000}})
+    made.answering[""] = costs(900)
+    made.apply(task(), task("T-2"))
+    with pytest.raises(BudgetReached, match="took more than was reserved") as stopped:
+        made.run()
+    dispatch = found(made, "orchestrator.dispatch")[0].event_id
+    assert dispatch in str(stopped.value)
+    assert account(made).overrun.microdollars == 500
+    correct_cost(made, dispatch, 300, ADMIN, "the bill says so")
+    made.answering[""] = costs(100)
+    made.run()
+    assert account(made).spent.microdollars == 400
+
+
+def test_no_dispatch_without_a_reservation_is_recorded_under_a_budget() -> None:
+    made = under({"run": {"microdollars": 600}})
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    asked = found(made, "orchestrator.dispatch")[0]
+    for reserves in (None, replace(asked.payload.reserves, microdollars=None)):
+        payload = replace(asked.payload, reserves=reserves)
+        assert budgets.fault(made.state, payload, asked.ts, made.contracts) is not None
+
+
+def test_the_agent_is_told_what_is_left() -> None:
+    made = under({"run": {"microdollars": 600, "calls": 9}, "day": {"calls": 2}})
+    made.apply(task(), task("T-2"))
+    made.run()
+    left = [made.view(index)["budget"] for index in (0, 1)]
+    assert left == [
+        {"left": {"microdollars": 600, "calls": 2}, "max_cost": 400},
+        {"left": {"microdollars": 500, "calls": 1}, "max_cost": 400},
+    ]
+
+
+def test_without_a_budget_nothing_is_reserved() -> None:
+    made = engine(oblige)
+    made.apply(task())
+    made.run()
+    assert found(made, "orchestrator.dispatch")[0].payload.reserves is None
+    assert "budget" not in made.view()
+    assert dict(made.state.accounts) == {}
+
+
+def test_a_correction_of_what_was_never_reserved_is_refused() -> None:
+    made = under({"run": {"calls": 600}})
+    made.apply(task())
+    with pytest.raises(RefusedError, match=r"budget\.correct is refused"):
+        correct_cost(made, "EV-00000001", 5, ADMIN, "the bill says so")
+
+
+def killed(made: MemoryEngine) -> None:
+    """Have a process be gone that has just asked for T-1."""
+    opened = dispatch(made, made.task("T-1"), None)
+    made.registry.orphans.append(opened.attempt_id)  # type: ignore[attr-defined]
+
+
+def test_a_dispatch_after_a_crash_is_one_of_its_own_with_its_own_reservation() -> None:
+    made = under({"run": {"microdollars": 900}})
+    made.apply(task())
+    killed(made)
+    made.run()
+    asked = [event.payload.request_sha256 for event in found(made, "orchestrator.dispatch")]
+    assert len(asked) == 2
+    spent = account(made)
+    assert (spent.spent.microdollars, spent.unknown) == (500, 400)
+    assert (spent.spent.calls, spent.spent.attempts) == (2, 1)
+
+
+def test_where_asking_again_does_not_fit_the_attempt_is_given_back_and_counted() -> None:
+    made = under({"run": {"microdollars": 700}})
+    made.apply(task())
+    killed(made)
+    with pytest.raises(BudgetReached):
+        made.run()
+    assert len(found(made, "orchestrator.dispatch")) == 1
+    assert account(made).unknown == 400
+    assert made.task("T-1").state == "todo"
+    assert made.task("T-1").attempts_used == 0
+
+
+def test_without_a_budget_what_was_asked_is_asked_again_and_nothing_recorded() -> None:
+    made = engine(oblige)
+    made.apply(task())
+    killed(made)
+    made.run()
+    assert len(found(made, "orchestrator.dispatch")) == 1
