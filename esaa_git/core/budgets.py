@@ -6,8 +6,9 @@ know whether to wait, to ask a person, or to take up another task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from esaa_git.core.accounts import (
     Account,
@@ -19,7 +20,7 @@ from esaa_git.core.accounts import (
     run_account,
     task_account,
 )
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.events import Dispatch
 from esaa_git.core.events.fields import Reserves
 from esaa_git.core.runtime_policy import RUNTIME_POLICY
@@ -44,23 +45,54 @@ class Scope:
 
 def scopes(state: State, contracts: Contracts, task: Task, agent: str, ts: str) -> Iterator[Scope]:
     """Yield the budgets under which an agent is asked about a task at a time (RFC 3339)."""
+    yield from _of_the_run(state, contracts, ts)
+    yield from _of_kinds(state, contracts, (task.kind,))
+    yield from _of_agents(state, contracts, (agent,))
+    yield from _of_task(task)
+
+
+def standing(state: State, contracts: Contracts, ts: str) -> Iterator[Scope]:
+    """Yield the budgets that the contracts in force declare, and those of tasks under way."""
+    yield from _of_the_run(state, contracts, ts)
+    yield from _of_kinds(state, contracts, contracts.policy.budgets.kind)
+    yield from _of_agents(state, contracts, contracts.swarm.agents)
+    for task_id in (*state.run.in_progress, *state.run.blocked):
+        yield from _of_task(state.tasks[task_id])
+
+
+def _of_the_run(state: State, contracts: Contracts, ts: str) -> Iterator[Scope]:
     of, run = contracts.policy.budgets, str(state.run.run_id)
-    entry = contracts.swarm.agents.get(agent)
-    kind = of.kind.get(task.kind)
-    policy = f"budgets/{{}} in .roadmap/{RUNTIME_POLICY}"
     if of.run is not None:
-        yield Scope(run, policy.format("run"), run_account(run), of.run)
+        yield Scope(run, f"budgets/run {_IN_POLICY}", run_account(run), of.run)
     if of.day is not None:
-        yield Scope(f"{ts[:10]} (UTC)", policy.format("day"), day_account(ts), of.day)
-    if kind is not None:
-        where = policy.format(f"kind/{task.kind}")
-        yield Scope(f"kind '{task.kind}'", where, kind_account(run, task.kind), kind)
-    if entry is not None and entry.budget is not None:
-        where = f"agents/{agent}/budget in .roadmap/agents_swarm.yaml"
-        yield Scope(f"agent '{agent}'", where, agent_account(run, agent), entry.budget)
+        yield Scope(f"{ts[:10]} (UTC)", f"budgets/day {_IN_POLICY}", day_account(ts), of.day)
+
+
+def _of_kinds(state: State, contracts: Contracts, kinds: Iterable[str]) -> Iterator[Scope]:
+    run = str(state.run.run_id)
+    for kind in kinds:
+        budget = contracts.policy.budgets.kind.get(kind)
+        if budget is not None:
+            where = f"budgets/kind/{kind} {_IN_POLICY}"
+            yield Scope(f"kind '{kind}'", where, kind_account(run, kind), budget)
+
+
+def _of_agents(state: State, contracts: Contracts, agents: Iterable[str]) -> Iterator[Scope]:
+    run = str(state.run.run_id)
+    for agent in agents:
+        entry = contracts.swarm.agents.get(agent)
+        if entry is not None and entry.budget is not None:
+            where = f"agents/{agent}/budget in .roadmap/{SWARM}"
+            yield Scope(f"agent '{agent}'", where, agent_account(run, agent), entry.budget)
+
+
+def _of_task(task: Task) -> Iterator[Scope]:
     if task.budget is not None:
         where = f"'budget' of '{task.task_id}' in .roadmap/plan.yaml"
         yield Scope(f"task '{task.task_id}'", where, task_account(task.task_id), task.budget)
+
+
+_IN_POLICY: Final = f"in .roadmap/{RUNTIME_POLICY}"
 
 
 @dataclass(frozen=True, slots=True)

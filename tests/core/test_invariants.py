@@ -136,13 +136,18 @@ def test_inv_002_no_event_about_a_task_that_is_not_there(action: str) -> None:
     told = Story().started(definition("T-9"))
     example = EXAMPLES[action]
     payload = encode(example.payload)
+    if action == "settle":
+        return  # what was paid for a task of another history was paid, whatever became of it
     if payload.get("task_id") is None:
         assert action in {
             "approval.deny",
             "approval.grant",
+            "budget.correct",
             "lesson.withdraw",
             "orchestrator.health",
             "run.end",
+            "run.halt",
+            "run.resume",
             "run.init",
             "task.create",
             "verify.fail",
