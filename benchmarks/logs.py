@@ -188,6 +188,13 @@ class Subject:
                     name: {"sha256": digest(data), "bytes": len(data), "blob": _blob_id(data)}
                     for name, data in (("request", request), ("response", answer))
                 },
+                "facts": {
+                    "task_id": task_id,
+                    "kind": "impl",
+                    "agent": AGENT,
+                    "lines": content.count(b"\n"),
+                    "files": [{"path": path, "change": "add", "mode": "100644"}],
+                },
             },
             exchange={"request.json": request, "response": answer},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from esaa_git.errors import CorruptedError, MismatchError
+from esaa_git.errors import MismatchError
 from esaa_git.folders import require_room
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class GitPreflight:
         """Refuse to go on where the branches are not what the log says; record what has moved."""
         from esaa_git.app.moved import record_moved
         from esaa_git.verification.audit import Auditor
+        from esaa_git.verification.failure import failure_of
 
         repository = self._repository
         if repository.ref_target(repository.events_ref) is None:
@@ -69,7 +70,7 @@ class GitPreflight:
         if report.audit.is_ok:
             record_moved(self._engine(), report, self._say)
             return
-        kind = CorruptedError if report.audit.outcome == "corrupted" else MismatchError
+        kind = failure_of(report.audit.outcome) or MismatchError
         raise kind(
             "log and branch do not agree, and nothing that an agent does could be recorded",
             cause=report.audit.message,

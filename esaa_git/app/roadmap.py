@@ -157,8 +157,12 @@ def check_usable(contracts: Contracts) -> None:
 def check_contracts(contracts: Contracts) -> None:
     """Refuse contracts that cannot be used as they stand, the settings of adapters among them."""
     from esaa_git.agents.registry import check_swarm
+    from esaa_git.core.contracts import POLICY
+    from esaa_git.core.policy.document import check_expressions
 
     contracts.check()
+    if contracts.guard is not None:
+        check_expressions(contracts.guard, f".roadmap/{POLICY}")
     check_swarm(contracts)
 
 

@@ -243,7 +243,7 @@ def _signer(project: Project, key: Path | None) -> Signer:
 
 
 def _require_sound(report: Report) -> None:
-    from esaa_git.app.verify import failure_of
+    from esaa_git.verification.failure import failure_of
 
     kind: type[EsaaError] | None = failure_of(report.audit.outcome)
     if kind is not None:

@@ -22,7 +22,6 @@ from esaa_git.errors import (
     ConfigurationError,
     CorruptedError,
     EsaaError,
-    MismatchError,
     UsageError,
 )
 from esaa_git.trust.signers import SignerSet
@@ -30,6 +29,7 @@ from esaa_git.verification import placement
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
+from esaa_git.verification.failure import failure_of
 from esaa_git.verification.pins import NOTHING, Expected, is_oid
 from esaa_git.verification.presence import LOST, Gone
 from esaa_git.verification.report import Report
@@ -46,7 +46,8 @@ class VerifyReport:
 
     Attributes:
         outcome: `ok`, `mismatch` (well-formed history that does not add up) or `corrupted` (bytes
-            that no honest writer produced, or that cannot be read).
+            that no honest writer produced, or that cannot be read), or `not evaluated` (all else
+            holds, and what evaluates the expressions of a pinned policy is not installed).
         ref, tip, log_id, genesis: the log, its last and its first commit.
         trust: why its beginning is believed: `given`, `pinned`, `verified-before`, `first-use`.
         boundary: where the log that is here begins, if not with the genesis.
@@ -322,12 +323,6 @@ def audited(
     # Over, wherever it ended: what signs next may have a person asked for a passphrase.
     project.observer.progress(1, 1)
     return report
-
-
-def failure_of(outcome: str) -> type[EsaaError] | None:
-    """Return the kind of error that an outcome amounts to; None where the record is intact."""
-    kinds: dict[str, type[EsaaError] | None] = {"ok": None, "mismatch": MismatchError}
-    return kinds.get(outcome, CorruptedError)
 
 
 def max_age_ms(text: str) -> int:

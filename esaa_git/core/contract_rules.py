@@ -156,7 +156,7 @@ def attempts_allowed(task: Task, contracts: Contracts) -> int:
 def needs_review(task: Task, contracts: Contracts) -> bool:
     """Answer whether a result of this task waits for a reviewer to agree."""
     kind = contracts.agent.kinds.get(task.kind)
-    if task.review or task.reviewer is not None:
+    if task.review or task.reviewer is not None or _policy_requires(task):
         return True
     return kind is not None and review_of(kind, contracts) != "none"
 
@@ -169,10 +169,17 @@ def reviewer_of(task: Task, contracts: Contracts) -> str | None:
     kind = contracts.agent.kinds.get(task.kind)
     if kind is None or task.review or review_of(kind, contracts) == REVIEW_BY_A_PERSON:
         return None
+    if _policy_requires(task):
+        return None
     name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
     if name is not None and is_own_work(task, name, contracts):
         return None
     return name
+
+
+def _policy_requires(task: Task) -> bool:
+    """Answer whether a rule of the policy asks for a person's consent to the open result."""
+    return task.judged is not None and bool(task.judged.required)
 
 
 def is_own_work(task: Task, name: str, contracts: Contracts) -> bool:

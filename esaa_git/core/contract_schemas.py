@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from esaa_git.core.events import facts
 from esaa_git.core.events.base import schema_of
 from esaa_git.core.events.fields import Check, Limits, TaskDefinition
 from esaa_git.core.events.spec import (
+    ADMIN,
+    APPROVER,
     BOOLEAN,
     NAME,
     ROLES,
+    TASK_ID,
     array,
     choice,
     integer,
@@ -193,6 +197,95 @@ SWARM = record(
     {**_VERSION, "agents": _named(_AGENT), "kinds": _named(_ONE_OR_MORE, least=0)},
     {"reviewers": _named(NAME, least=0), "pin": _PIN},
 )
+
+_LINES = {"oneOf": [line(), array(line(), least=1, most=200)]}
+_BOUNDS = {**record({}, {"more_than": integer(), "less_than": integer(1)}), "minProperties": 1}
+_REQUIRE = record(
+    {},
+    {
+        "role": choice(APPROVER, ADMIN),
+        "count": integer(1, 20),
+        "other_than": choice("starter"),
+    },
+)
+_OPERATION = choice(*facts.OPERATIONS)
+_CASE_FILE = {
+    "oneOf": [
+        line(4096),
+        record(
+            {"path": line(4096)},
+            {
+                "change": choice(*facts.CHANGES),
+                "from": line(4096),
+                "mode": choice(*facts.FILE_MODES),
+                "before_mode": choice(*facts.FILE_MODES),
+            },
+        ),
+    ]
+}
+_CASES = array(
+    record(
+        {"expect": choice(*facts.EFFECTS)},
+        {
+            "name": line(100),
+            "on": choice(*facts.SUBJECTS),
+            "given": record(
+                {},
+                {
+                    "task": TASK_ID,
+                    "kind": NAME,
+                    "agent": line(129),
+                    "model": line(),
+                    "lines": integer(),
+                    "cost_microdollars": integer(),
+                    "files": array(_CASE_FILE, most=1000),
+                },
+            ),
+            "rules": array(NAME, most=200),
+        },
+    ),
+    most=1000,
+)
+
+POLICY = record(
+    {
+        **_VERSION,
+        "rules": array(
+            record(
+                {
+                    "name": NAME,
+                    "effect": {"oneOf": [choice(*facts.EFFECTS), record({"require": _REQUIRE})]},
+                },
+                {
+                    "on": choice(*facts.SUBJECTS),
+                    "match": record(
+                        {},
+                        {
+                            "kind": _LINES,
+                            "task": _LINES,
+                            "agent": _LINES,
+                            "model": _LINES,
+                            "paths": _LINES,
+                            "operations": {
+                                "oneOf": [_OPERATION, array(_OPERATION, least=1, most=5)]
+                            },
+                            "lines": _BOUNDS,
+                            "files": _BOUNDS,
+                            "cost_microdollars": _BOUNDS,
+                        },
+                    ),
+                    "when": text(2000, 1),
+                    "message": text(500, 1),
+                    "mode": choice(*facts.MODES),
+                },
+            ),
+            most=200,
+        ),
+    },
+    {"default": choice("allow", "deny"), "cases": _CASES},
+)
+
+POLICY_CASES = record({"cases": _CASES})
 
 _PARAGRAPH = text(20_000)
 

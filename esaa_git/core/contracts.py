@@ -28,6 +28,8 @@ from esaa_git.core.duration import duration_ms
 from esaa_git.core.events.fields import Pin, ProgramPin
 from esaa_git.core.events.spec import GUARD, ORCHESTRATOR
 from esaa_git.core.invariants import INVARIANTS
+from esaa_git.core.policy.document import decode_policy
+from esaa_git.core.policy.rules import Policy
 from esaa_git.core.programs import Programs
 from esaa_git.core.runtime_policy import RUNTIME_POLICY, RuntimePolicy, runtime_policy
 from esaa_git.core.schema_faults import checked
@@ -40,6 +42,7 @@ SWARM = "agents_swarm.yaml"
 PROJECTION_SPEC = "PROJECTION_SPEC.md"
 ALLOWED_SIGNERS = "allowed_signers"
 OPENPGP_SIGNERS = "openpgp_signers.yaml"
+POLICY = "POLICY.yaml"
 
 RESERVED_ACTORS = (ORCHESTRATOR, GUARD)
 
@@ -60,7 +63,7 @@ def is_contract_file(name: str) -> bool:
     """Answer whether a file of `.roadmap/` belongs to the contracts that are pinned."""
     return (
         name in REQUIRED_FILES
-        or name == OPENPGP_SIGNERS
+        or name in (OPENPGP_SIGNERS, POLICY)
         or bool(_PROFILE.fullmatch(name) or _PROMPT.fullmatch(name))
     )
 
@@ -202,7 +205,7 @@ class Contracts:
                     hint="run 'git esaa init' to write the missing contracts",
                 )
         self._check_sizes()
-        _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm)
+        _ = (self.agent, self.orchestrator, self.policy, self.storage, self.swarm, self.guard)
         for name in self.files:
             match = _PROFILE.fullmatch(name)
             if match is not None:
@@ -338,6 +341,12 @@ class Contracts:
     @cached_property
     def policy(self) -> RuntimePolicy:
         return runtime_policy(self._load(RUNTIME_POLICY, "RUNTIME_POLICY"))
+
+    @cached_property
+    def guard(self) -> Policy | None:
+        """The rules of POLICY.yaml; None where there is no such file."""
+        data = self.files.get(POLICY)
+        return None if data is None else decode_policy(data, f".roadmap/{POLICY}")
 
     @cached_property
     def storage(self) -> StoragePolicy:

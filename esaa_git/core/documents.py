@@ -9,7 +9,7 @@ calls. A contract needs none of what is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from esaa_git.core import limits
 from esaa_git.errors import ConfigurationError
@@ -17,9 +17,16 @@ from esaa_git.errors import ConfigurationError
 _LONGEST_NUMBER = 64
 """Characters beyond which a plain text is text, whatever it looks like."""
 
+_ANSWERS = ("on", "off", "yes", "no")
+"""Words that YAML 1.1 reads as true or false; where one is a key, it is meant as the word."""
+
 _STRING = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
+
+
+Places: TypeAlias = dict[tuple[str | int, ...], tuple[int, int]]
+"""Line and column, from 1, of each part of a document, by the keys and numbers that lead to it."""
 
 
 class YamlFault(ValueError):
@@ -43,12 +50,15 @@ def decode_yaml(
     *,
     most_bytes: int = limits.YAML,
     most_nodes: int = limits.YAML_NODES,
+    places: Places | None = None,
 ) -> Any:
     """Return the value of one YAML document; an empty document is None.
 
     Args:
         most_bytes: how long it may be.
         most_nodes: how many texts, lists and mappings it may hold.
+        places: takes where everything stands: by the way to it, the line and column of its key,
+            or of the item in a list, from 1.
 
     Raises:
         ConfigurationError: naming the file, line and column of what is wrong: bad syntax, a
@@ -69,7 +79,7 @@ def decode_yaml(
             f"'{name}' line {line} is not UTF-8", hint="save the file as UTF-8, then repeat"
         ) from error
     try:
-        return _Builder(text, most_nodes).document()
+        return _Builder(text, most_nodes, places=places).document()
     except YamlFault as fault:
         if not fault.line:
             raise ConfigurationError(f"'{name}' is not YAML", cause=str(fault)) from fault
@@ -96,10 +106,23 @@ def decode_yaml_texts(data: bytes) -> Any:
     return _Builder(text, limits.YAML_NODES, typed=False).document()
 
 
+_Add: TypeAlias = Callable[[Any, Any], None]
+"""Takes a value and the event that began it."""
+_Note: TypeAlias = Callable[[Any, str | int, Any, Any], None]
+"""Takes a list or mapping, the number or key of a value in it, the value, and where that stands."""
+
+
 class _Builder:
     """Builds one value from the events of a parser."""
 
-    def __init__(self, text: str, most_nodes: int, *, typed: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        most_nodes: int,
+        *,
+        typed: bool = True,
+        places: Places | None = None,
+    ) -> None:
         import yaml  # 13 ms that `status` need not pay
 
         self._yaml = yaml
@@ -107,6 +130,8 @@ class _Builder:
         self._text, self._base = text, base
         self._most_nodes = most_nodes
         self._typed = typed
+        self._places = places
+        self._ways: dict[int, tuple[str | int, ...]] = {}
 
     def document(self) -> Any:
         """Return the value.
@@ -129,8 +154,8 @@ class _Builder:
     def _build(self) -> Any:
         yaml, next_event = self._yaml, self._loader.get_event
         root: list[Any] = []
-        add = _appending(root)
-        above: list[Callable[[Any, Any], None]] = []
+        add: _Add = lambda value, _event: root.append(value)  # noqa: E731 - as the others are
+        above: list[_Add] = []
         nodes = documents = 0
         while True:
             event = next_event()
@@ -141,12 +166,12 @@ class _Builder:
                 mapping = self._mapping(event)
                 add(mapping, event)
                 above.append(add)
-                add = _entering(mapping)
+                add = _entering(mapping, self._note)
             elif kind is yaml.SequenceStartEvent:
                 items: list[Any] = []
                 add(items, event)
                 above.append(add)
-                add = _appending(items)
+                add = _appending(items, self._note)
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 add = above.pop()
                 continue
@@ -172,6 +197,15 @@ class _Builder:
                 problem = f"nested deeper than {limits.YAML_DEPTH} levels"
                 raise _fault(problem, event.start_mark)
 
+    def _note(self, parent: Any, key: str | int, value: Any, mark: Any) -> None:
+        """Take note of where a part stands that is about to join a list or mapping."""
+        if self._places is None:
+            return
+        way = (*self._ways.get(id(parent), ()), key)
+        self._places[way] = (mark.line + 1, mark.column + 1)
+        if isinstance(value, list | dict):
+            self._ways[id(value)] = way
+
     def _mapping(self, event: Any) -> dict[str, Any]:
         if self._typed:
             return {}  # what validates schemas takes no type but this one
@@ -192,28 +226,33 @@ class _Builder:
         return self._loader.construct_object(node)
 
 
-def _appending(items: list[Any]) -> Callable[[Any, Any], None]:
-    return lambda value, _event: items.append(value)
+def _appending(items: list[Any], note: _Note) -> _Add:
+    def add(value: Any, event: Any) -> None:
+        note(items, len(items), value, event.start_mark)
+        items.append(value)
+
+    return add
 
 
-def _entering(mapping: dict[str, Any]) -> Callable[[Any, Any], None]:
+def _entering(mapping: dict[str, Any], note: _Note) -> _Add:
     """Return what takes keys and values in turn."""
     key: Any = None
-    is_key = True
+    mark: Any = None
 
     def add(value: Any, event: Any) -> None:
-        nonlocal key, is_key
-        if is_key:
-            if not isinstance(value, str):
-                shown = (
-                    "that is a list or mapping" if isinstance(value, list | dict) else repr(value)
-                )
-                raise _fault(f"key {shown} is not text", event.start_mark)
-            if value in mapping:
-                raise _fault(f"duplicate key '{value}'", event.start_mark)
-            key, is_key = value, False
-        else:
-            mapping[key], is_key = value, True
+        nonlocal key, mark
+        if mark is not None:
+            note(mapping, key, value, mark)
+            mapping[key], mark = value, None
+            return
+        if isinstance(value, bool) and event.value.lower() in _ANSWERS:
+            value = event.value
+        if not isinstance(value, str):
+            shown = "that is a list or mapping" if isinstance(value, list | dict) else repr(value)
+            raise _fault(f"key {shown} is not text", event.start_mark)
+        if value in mapping:
+            raise _fault(f"duplicate key '{value}'", event.start_mark)
+        key, mark = value, event.start_mark
 
     return add
 

@@ -90,17 +90,20 @@ class GlobSet:
         ValueError: as `Glob.parse`.
     """
 
-    __slots__ = ("globs",)
+    __slots__ = ("_regex", "globs")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.globs: tuple[Glob, ...] = tuple(Glob.parse(pattern) for pattern in patterns)
+        self._regex: re.Pattern[str] | None = None
 
     def __repr__(self) -> str:
         return f"GlobSet({[glob.pattern for glob in self.globs]!r})"
 
     def matches(self, path: str) -> bool:
         """Answer whether any of the globs matches `path`."""
-        return any(glob.matches(path) for glob in self.globs)
+        if self._regex is None:
+            self._regex = _united(tuple(glob.components for glob in self.globs))
+        return self._regex.fullmatch(path) is not None
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -111,6 +114,13 @@ class GlobSet:
 @lru_cache(maxsize=4096)
 def _compiled(components: tuple[Component | None, ...]) -> re.Pattern[str]:
     return re.compile(_path_source(components))
+
+
+@lru_cache(maxsize=4096)
+def _united(several: tuple[tuple[Component | None, ...], ...]) -> re.Pattern[str]:
+    """Return what matches as one of several does: one look at a path, however many globs."""
+    sources = [f"(?:{_path_source(components)})" for components in several]
+    return re.compile("|".join(sources) or "(?!)")
 
 
 def static_prefix(glob: Glob) -> str:

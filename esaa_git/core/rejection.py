@@ -58,6 +58,7 @@ class RejectCode(StrEnum):
     OUTPUT_EMPTY = "OUTPUT_EMPTY"
     CHECK_FAILED = "CHECK_FAILED"
     REVIEW_CHANGES_REQUESTED = "REVIEW_CHANGES_REQUESTED"
+    POLICY_DENIED = "POLICY_DENIED"
     PLAN_PROGRAM_NOT_PINNED = "PLAN_PROGRAM_NOT_PINNED"
     """Refused before it is recorded, so far: no agent proposes tasks yet."""
 
@@ -127,6 +128,8 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         "end of its output is there.",
         RejectCode.REVIEW_CHANGES_REQUESTED: "Make the changes that the reviewer asks for in the "
         "detail.",
+        RejectCode.POLICY_DENIED: "Propose something that the rules named in the detail allow, or "
+        "report an issue that says why they are in the way.",
         RejectCode.PLAN_PROGRAM_NOT_PINNED: "Name only programs that are pinned, or that are "
         "installed outside of the repository.",
     }

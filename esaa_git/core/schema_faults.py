@@ -7,10 +7,12 @@ where it stands and that there is no such entry.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
+from esaa_git.core.documents import Places
 from esaa_git.core.printable import visible
 from esaa_git.errors import ConfigurationError
 
@@ -23,13 +25,20 @@ _TYPES = {
 }
 
 
-def checked(document: Any, schema: str, name: str) -> Any:
+def checked(document: Any, schema: str, name: str, places: Places | None = None) -> Any:
     """Return the document, if it meets the named schema of `contract_schemas`.
+
+    Args:
+        places: where the parts of the document stand, for the line and column of what is wrong.
 
     Raises:
         ConfigurationError: saying where in the document what is wrong.
     """
-    check_part(document, _validator(schema), name)
+    fault = _first_fault(document, _validator(schema), name)
+    if fault is not None:
+        fault = _misspelled(fault, document, schema) or fault
+        said = describe_fault(fault, document, schema=getattr(schemas, schema))
+        raise unfit(name, said, _place(fault, places))
     return document
 
 
@@ -45,21 +54,40 @@ def check_part(part: Any, validator: Any, name: str, at: Sequence[str] = ()) -> 
     Raises:
         ConfigurationError: saying where in the document what is wrong.
     """
+    fault = _first_fault(part, validator, name)
+    if fault is not None:
+        raise unfit(name, describe_fault(fault, part, at))
+
+
+def _first_fault(part: Any, validator: Any, name: str) -> Any:
     try:
-        fault = next(validator.iter_errors(part), None)
+        return next(validator.iter_errors(part), None)
     except ValueError as error:
         # An anchor that holds itself, as YAML allows: `a: &a [*a]`.
         raise ConfigurationError(
             f"'{name}' cannot be checked", cause=str(error), hint=f"correct '{name}'"
         ) from error
-    if fault is not None:
-        raise unfit(name, describe_fault(fault, part, at))
 
 
-def unfit(name: str, fault: str) -> ConfigurationError:
+def _misspelled(fault: Any, document: Any, schema: str) -> Any:
+    """Return the fault of an entry that stands, misspelled, where another one is missing."""
+    if type(fault.kind).__name__ != "Required":
+        return None
+    for other in _validator(schema).iter_errors(document):
+        if (
+            type(other.kind).__name__ == "AdditionalProperties"
+            and other.instance_path == fault.instance_path
+            and _meant(other, getattr(schemas, schema)) == fault.kind.property
+        ):
+            return other
+    return None
+
+
+def unfit(name: str, fault: str, place: tuple[int, int] | None = None) -> ConfigurationError:
     """Return the error for a file that people edit: where in it what is wrong."""
+    where = "" if place is None else f" line {place[0]} column {place[1]}"
     return ConfigurationError(
-        f"'{name}': {fault}",
+        f"'{name}'{where}: {fault}",
         hint=f"correct '{name}'; the comments that 'git esaa init' writes explain every entry",
     )
 
@@ -71,20 +99,34 @@ def _validator(schema: str) -> Any:
     return jsonschema_rs.Draft202012Validator(getattr(schemas, schema))
 
 
-def describe_fault(fault: Any, document: Any, at: Sequence[str] = ()) -> str:
+def describe_fault(fault: Any, document: Any, at: Sequence[str] = (), schema: Any = None) -> str:
     """Return where a document fails its schema, and how, as one line.
 
     Args:
         fault: an error of `jsonschema_rs`.
         document: what was held against the schema.
         at: the way to it, where it is a part of what people know.
+        schema: what it was held against, where its entries may be suggested.
     """
     close = _closest(fault)
     where = _where([*at, *close[0].instance_path], document)
-    said = " or ".join(dict.fromkeys(_words(one) for one in close))
+    said = " or ".join(dict.fromkeys(_words(one, schema) for one in close))
     line = f"{where}{said}"
     # Names in a file may hold what a terminal would obey.
     return visible(line, keep="")
+
+
+def _place(fault: Any, places: Places | None) -> tuple[int, int] | None:
+    """Return where in its file the fault stands, or the next part around it that has a place."""
+    if places is None:
+        return None
+    close = _closest(fault)[0]
+    way = list(close.instance_path)
+    if type(close.kind).__name__ == "AdditionalProperties":
+        way.append(close.kind.unexpected[0])
+    while tuple(way) not in places and way:
+        way.pop()
+    return places.get(tuple(way), (1, 1))
 
 
 def _closest(fault: Any) -> list[Any]:
@@ -114,13 +156,14 @@ def _where(path: list[str | int], document: Any) -> str:
     return f"{'/'.join(str(part) for part in path)}: " if path else ""
 
 
-def _words(fault: Any) -> str:
+def _words(fault: Any, schema: Any) -> str:
     kind = fault.kind
     match type(kind).__name__:
         case "Required":
             return f"'{kind.property}' is missing"
         case "AdditionalProperties":
-            return f"there is no entry of the name {_listed(kind.unexpected)}{_money(fault)}"
+            unknown = f"there is no entry of the name {_listed(kind.unexpected)}"
+            return unknown + (_money(fault) or _near(fault, schema))
         case "Enum" if isinstance(fault.instance, str):
             return f"'{fault.instance[:100]}' is not one of {', '.join(kind.options)}"
         case "Type":
@@ -143,6 +186,20 @@ def _money(fault: Any) -> str:
 
 
 _BUDGETS = frozenset({"budget", "budgets", "max_cost"})
+
+
+def _near(fault: Any, schema: Any) -> str:
+    meant = _meant(fault, schema)
+    return f"; did you mean '{meant}'?" if meant else ""
+
+
+def _meant(fault: Any, schema: Any) -> str | None:
+    """Return which entry was meant, where one is spelled much like the first that is unknown."""
+    for step in list(fault.schema_path)[:-1]:
+        schema = schema[step] if isinstance(schema, list) else (schema or {}).get(step)
+    known = (schema or {}).get("properties", {})
+    near = get_close_matches(fault.kind.unexpected[0], known, 1, 0.6)
+    return near[0] if near else None
 
 
 def _listed(names: list[str]) -> str:

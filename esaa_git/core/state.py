@@ -99,6 +99,38 @@ class Result(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling(JsonRecord):
+    """What a rule of the policy decided of facts that have this SHA-256."""
+
+    rule: str
+    effect: str
+    input_sha256: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.rule, self.effect, self.input_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(JsonRecord):
+    """What policy sees of an open result beside its files, and what was decided on it.
+
+    `facts` is the SHA-256 of the facts as the result records them; None where it records none.
+    """
+
+    facts: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    cost_microdollars: int | None = None
+    rulings: tuple[Ruling, ...] = ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The rules that ask for a consent, in the order in which that was decided."""
+        return tuple(dict.fromkeys(one.rule for one in self.rulings if one.effect == "require"))
+
+
+@dataclass(frozen=True, slots=True)
 class CheckCommand(JsonRecord):
     """A command that a task's proposed tree has to pass, as its definition names it."""
 
@@ -115,6 +147,7 @@ class Task(JsonRecord):
     applies; `attempts_total` numbers attempts and never goes back. `not_before` is the end of a
     cooldown (RFC 3339). `pending_approval` names the approval that a reviewer still owes.
     `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed.
+    `judged` is there while a result is open that policy has seen.
     """
 
     task_id: str
@@ -145,6 +178,7 @@ class Task(JsonRecord):
     blocked: Blocked | None = None
     result: Result | None = None
     medium_issues: int = 0
+    judged: Judged | None = None
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)
@@ -177,6 +211,11 @@ def _result(document: Mapping[str, Any]) -> Result:
     return Result(**{**document, "paths": tuple(document.get("paths", ()))})
 
 
+def _judged(document: Mapping[str, Any]) -> Judged:
+    rulings = tuple(Ruling(**one) for one in document.get("rulings", ()))
+    return Judged(**{**document, "rulings": rulings})
+
+
 def _checks(documents: list[Mapping[str, Any]]) -> tuple[CheckCommand, ...]:
     return tuple(
         CheckCommand(document["name"], tuple(document["run"]), document.get("timeout"))
@@ -195,6 +234,7 @@ _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("rejection", lambda document: Rejection(**document)),
     ("blocked", lambda document: Blocked(**document)),
     ("result", _result),
+    ("judged", _judged),
 )
 
 DEFINITION_FIELDS = (
@@ -339,6 +379,7 @@ class Run(JsonRecord):
     approvals: int = 0
     foreign_logs: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
+    cel: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)

@@ -46,12 +46,18 @@ def redact_value(value: Any, policy: StoragePolicy) -> Any:
 WORDS: Final = frozenset({"reason", "text", "title", "description", "note", "rule", "mistake"})
 """The fields of events in which people and agents say something in their own words."""
 
+_MEASURED: Final = frozenset({"facts", "policy"})
+"""Fields that hold names of rules, paths and numbers: nobody's words, and hashed before."""
+
 _LEAST_WORDS: Final = 8
 
 
 def redact_words(payload: Mapping[str, Any], policy: StoragePolicy) -> Mapping[str, Any]:
     """Return an event's payload with what somebody says in it redacted; the rest as it is."""
-    return {key: _redact_words(key, value, policy) for key, value in payload.items()}
+    return {
+        key: value if key in _MEASURED else _redact_words(key, value, policy)
+        for key, value in payload.items()
+    }
 
 
 def _redact_words(key: str, value: Any, policy: StoragePolicy) -> Any:

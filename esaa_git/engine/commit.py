@@ -19,8 +19,10 @@ from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.envelope import decode as decode_envelope
 from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
+from esaa_git.core.events.facts import FileFact, file_facts
 from esaa_git.core.events.fields import Usage
 from esaa_git.core.packing import Packing
+from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.asked import asked
@@ -36,7 +38,7 @@ from esaa_git.engine.exchange import (
     named,
     reject,
 )
-from esaa_git.engine.fit import Unfit, effect_of, fitted
+from esaa_git.engine.fit import Fitted, Unfit, effect_of, fitted, unlawful
 from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
@@ -232,19 +234,37 @@ def _admit_result(
     task = tx.state.tasks[task_id]
     proposal, write = accepted.proposal, None
     call = replace(call, left_out=named(accepted.left_out, call.left_out))
-    if proposal is not None and not tx.alone:
-        found = fitted(engine, tx, task, proposal, proof)
-        if isinstance(found, Unproven):
-            return found
-        if isinstance(found, Unfit):
-            address = task_id, accepted.envelope.attempt_id
-            kept = show_rejected(engine, tx, address, proposal, output.agent or output.actor)
-            return reject(tx, output, found.rejected, call, results=found.results, kept=kept)
-        base = proposal.onto
+    bare = _result(output, accepted.envelope, given, call)
+    source = Source.of(output.agent or output.actor, bare.model, bare.usage)
+    if proposal is None or tx.alone:
+        facts = facts_of(task, source, *_changes(proposal))
+        found: Fitted | Unfit | Unproven | None = unlawful(tx.contracts, facts)
+    else:
+        found = fitted(engine, tx, task, proposal, proof, source)
+    if isinstance(found, Unproven):
+        return found
+    if isinstance(found, Unfit):
+        address, kept = (task_id, accepted.envelope.attempt_id), NOTHING_KEPT
+        if proposal is not None:
+            kept = show_rejected(engine, tx, address, proposal, source.agent)
+        return reject(
+            tx,
+            output,
+            found.rejected,
+            call,
+            results=found.results,
+            facts=found.facts,
+            denied=found.denied,
+            kept=kept,
+        )
+    if found is not None and proposal is not None:
+        base, facts = proposal.onto, found.facts
         proposal = found.proposal if found.proposal.files else None
         write = None if proposal is None else effect_of(task, proposal, base, found.results)
-    result = _result(output, accepted.envelope, given, proposal, call)
-    if proposal is not None and (tx.alone or needs_review(task, tx.contracts)):
+    is_reviewed = needs_review(task, tx.contracts) or bool(judge(tx.contracts, facts).required)
+    paths = () if proposal is None else proposal.paths
+    result = replace(bare, facts=facts, paths=paths)
+    if proposal is not None and (tx.alone or is_reviewed):
         address = task_id, result.attempt_id
         author = output.agent or output.actor
         shown = show_waiting(engine, tx, address, proposal, author=author, actor=output.actor)
@@ -258,7 +278,7 @@ def _admit_result(
     recorded = tx.ask(accept)
     if tx.alone:
         return Admission("waiting", task_id, accepted.envelope.attempt_id, LATER)
-    if needs_review(task, tx.contracts):
+    if is_reviewed:
         admission = waits_for_review(tx, task_id)
     elif proposal is None:
         admission = is_done(tx, task_id)
@@ -272,16 +292,18 @@ def _result(
     output: AgentOutput,
     envelope: Envelope,
     given: Result,
-    proposal: Proposal | None,
     call: CallResult,
 ) -> AgentResult:
-    """Return the result as it is recorded; what was measured goes before what an agent claims."""
+    """Return the result as it is recorded, without what it changes.
+
+    What was measured goes before what an agent claims.
+    """
     claimed = None if given.usage is None else decode(Usage, encode(given.usage))
     return AgentResult(
         task_id=envelope.task_id,
         attempt_id=envelope.attempt_id,
         summary=given.summary,
-        paths=() if proposal is None else proposal.paths,
+        paths=(),
         output_sha256=digest(output.answer.output),
         checks=given.checks,
         idempotency_key=envelope.idempotency_key,
@@ -294,6 +316,13 @@ def _result(
         exchange=call.exchange,
         agent=output.agent,
     )
+
+
+def _changes(proposal: Proposal | None) -> tuple[tuple[FileFact, ...], int]:
+    """Return what policy sees of the files of a proposal, and of how many lines."""
+    if proposal is None:
+        return (), 0
+    return file_facts(file.recorded() for file in proposal.files), proposal.changed_lines
 
 
 def _admit_issue(

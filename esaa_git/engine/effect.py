@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from esaa_git.core.contract_rules import attribution, needs_review, reviewer_of
 from esaa_git.core.events import FileWrite
 from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.state import Task
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import NO_CALL, AgentVerdict
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, AgentOutput, reject
-from esaa_git.engine.fit import Unfit, effect_of, fitted
-from esaa_git.engine.intentions import ApplyResult, AskForReview, CloseTask, DenyApproval
+from esaa_git.engine.exchange import NOTHING_KEPT, Admission, AgentOutput, Kept, reject
+from esaa_git.engine.fit import Unfit, effect_of, fitted, unlawful
+from esaa_git.engine.intentions import ApplyResult, AskForReview, CloseTask, DenyApproval, Judge
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.proposed import Taken, take_proposed
@@ -160,12 +161,17 @@ def finish_task(
     if task.attempt is None or task.result is None:
         raise RunHalted(f"'{task_id}' has no result to finish")
     taken: Taken | None = None
-    attempt_id = task.attempt.attempt_id
+    attempt_id, holder = task.attempt.attempt_id, task.attempt.agent
     if task.effect == "pending" and not tx.alone:
         came = take_proposed(engine, tx, task, proof)
         if not isinstance(came, Taken):
             return came
         task, taken = find_task(tx.state, task_id), came
+    if task.effect is None and not tx.alone:
+        refused = _judge_without_files(tx, task)
+        if refused is not None:
+            return refused
+        task = find_task(tx.state, task_id)
     if task.pending_approval is None and needs_review(task, tx.contracts):
         # The contract began to ask for one while the result waited for something else.
         tx.ask(AskForReview(task_id=task_id))
@@ -181,11 +187,12 @@ def finish_task(
         return commit_effect(engine, tx, task_id, taken.proposal, taken.written)
     recorded = recorded_effect(engine, attempt_id)
     before = recorded.proposal
-    found = fitted(engine, tx, task, before, proof, recorded.passed)
+    found = fitted(engine, tx, task, before, proof, Source.of_task(task), recorded.passed)
     if isinstance(found, Unproven):
         return found
     if isinstance(found, Unfit):
-        return _give_up(engine, tx, task, found, before)
+        kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
+        return _give_up(tx, task, found, kept)
     write = None
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
@@ -204,12 +211,19 @@ def _consented(
     return ApplyResult(task_id=task_id, write=write, by=grant.by, reason=grant.reason)
 
 
-def _give_up(
-    engine: Engine, tx: Transaction, task: Task, unfit: Unfit, proposal: Proposal
-) -> Admission:
+def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
+    """Record what policy decides of a result that writes nothing, or its refusal."""
+    facts = facts_of(task, Source.of_task(task))
+    refused = unlawful(tx.contracts, facts)
+    if refused is not None:
+        return _give_up(tx, task, refused, NOTHING_KEPT)
+    tx.ask(Judge(task_id=task.task_id, facts=facts))
+    return None
+
+
+def _give_up(tx: Transaction, task: Task, unfit: Unfit, kept: Kept) -> Admission:
     """Take back a result that cannot be applied to what the branch has become."""
     assert task.attempt is not None
-    author = task.attempt.agent
     rejected = unfit.rejected
     if task.pending_approval is not None:
         reason = rejected.message[:2000]
@@ -217,8 +231,17 @@ def _give_up(
     output = AgentOutput(
         Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id
     )
-    kept = show_rejected(engine, tx, (task.task_id, task.attempt.attempt_id), proposal, author)
-    return reject(tx, output, rejected, NO_CALL, closing=True, results=unfit.results, kept=kept)
+    return reject(
+        tx,
+        output,
+        rejected,
+        NO_CALL,
+        closing=True,
+        results=unfit.results,
+        facts=unfit.facts,
+        denied=unfit.denied,
+        kept=kept,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from esaa_git.core import secrets, storage
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, StoragePolicy
 from esaa_git.core.events.base import decode
+from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
     Exchange,
     ExchangePart,
@@ -21,6 +22,7 @@ from esaa_git.core.events.fields import (
     Usage,
 )
 from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
@@ -172,6 +174,8 @@ def reject(
     *,
     closing: bool = False,
     results: Sequence[CheckResult] = (),
+    facts: Facts | None = None,
+    denied: tuple[Hit, ...] = (),
     kept: Kept = NOTHING_KEPT,
     approval_id: str | None = None,
 ) -> Admission:
@@ -180,6 +184,7 @@ def reject(
     Args:
         call, closing, approval_id: as in `Reject`.
         results: how the checks ended that were run before the refusal.
+        facts, denied: what policy saw of its proposal, and which rules deny it.
         kept: what of its files was kept.
     """
     task_id, attempt_id = output.task_id, output.attempt_id
@@ -205,6 +210,8 @@ def reject(
             proposal=kept.proposal,
             not_kept=kept.not_kept,
             approval_id=approval_id,
+            facts=facts,
+            denied=denied,
             closing=closing,
         )
     )

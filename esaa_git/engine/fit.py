@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import required_checks
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import FileWrite
-from esaa_git.core.rejection import Rejected
+from esaa_git.core.events.facts import Facts, file_facts
+from esaa_git.core.policy.evaluate import Hit
+from esaa_git.core.policy_rules import Source, facts_of, judge
+from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.proof import Proof, Unproven, as_recorded, failed_check, find_proof
@@ -40,18 +44,27 @@ def effect_of(
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A proposal as the branch takes it now, and how the checks of that tree ended."""
+    """A proposal as the branch takes it now, and how the checks of that tree ended.
+
+    `facts` is what policy sees of it.
+    """
 
     proposal: Proposal
+    facts: Facts
     results: Sequence[CheckResult] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Why the branch does not take a proposal; `results` where that is a check that failed."""
+    """Why the branch does not take a proposal; `results` where that is a check that failed.
+
+    `facts` is what policy saw of it, and `denied` which of its rules deny it.
+    """
 
     rejected: Rejected
     results: Sequence[CheckResult] = ()
+    facts: Facts | None = None
+    denied: tuple[Hit, ...] = ()
 
 
 def fitted(
@@ -60,23 +73,48 @@ def fitted(
     task: Task,
     proposal: Proposal,
     proof: Proof | None,
+    source: Source,
     passed: frozenset[str] | None = None,
 ) -> Fitted | Unfit | Unproven:
     """Return a proposal merged onto the branch's tip with its checks passed, or what is missing.
 
+    Policy is asked of what was merged, and before any check runs.
+
     Args:
+        source: who made it.
         passed: the checks that are on record for the proposal; they hold for the same tree.
     """
     boundary = engine.verifier.boundary(task, tx.contracts)
     rebased = engine.verifier.rebase(proposal, branch_tip(engine, tx), boundary)
     if isinstance(rebased, Rejected):
         return Unfit(rebased)
+    recorded = file_facts(file.recorded() for file in rebased.files)
+    lines = rebased.changed_lines if recorded else 0
+    facts = facts_of(task, source, recorded, lines)
+    fault = unlawful(tx.contracts, facts)
+    if fault is not None:
+        return fault
     checks = required_checks(task, tx.contracts) if rebased.files else ()
     known = passed is not None and passed.issuperset(check.name for check in checks)
     if known and rebased.onto == proposal.onto:
-        return Fitted(rebased)
+        return Fitted(rebased, facts)
     found = find_proof(engine, tx.contracts, proof, task.task_id, checks, rebased)
     if isinstance(found, Unproven):
         return found
     failed = failed_check(found, tx.contracts)
-    return Fitted(rebased, found) if failed is None else Unfit(failed, found)
+    return Fitted(rebased, facts, found) if failed is None else Unfit(failed, found, facts)
+
+
+def unlawful(contracts: Contracts, facts: Facts) -> Unfit | None:
+    """Return the refusal of a proposal that policy denies, with every rule that does."""
+    denied = judge(contracts, facts).denied
+    if not denied:
+        return None
+    first, rules = denied[0], [hit.rule.name for hit in denied]
+    more = f" (and {len(denied) - 1} more)" if len(denied) > 1 else ""
+    rejected = Rejected(
+        RejectCode.POLICY_DENIED,
+        f"the policy denies it by '{first.rule.name}'{more}: {first.says}",
+        {"rules": rules, "messages": [hit.says for hit in denied[:10]]},
+    )
+    return Unfit(rejected, (), facts, denied)

@@ -28,7 +28,6 @@ from esaa_git.core.events import (
     IssueResolved,
     LessonRecord,
     LessonWithdraw,
-    PolicyDecision,
     ReviewReturned,
     RunHalt,
     RunInit,
@@ -41,6 +40,7 @@ from esaa_git.core.events import (
 )
 from esaa_git.core.events.base import Record
 from esaa_git.core.events.dispatch import Continues, Sandbox
+from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
     CheckResult,
     Exchange,
@@ -55,6 +55,7 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.operator_request import AnyRequest
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
+from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Carrier
 from esaa_git.engine.calls import NO_CALL, AgentVerdict, CallResult
@@ -306,6 +307,8 @@ class Reject(Record):
         results: how the checks ended that were run before the refusal.
         proposal: what was kept of its files, and `not_kept` what no rule lets be kept.
         approval_id: what a reviewer was asked to decide, whose answer this was.
+        facts: what policy sees of the proposal, where it was made for the branch's tip.
+        denied: the rules that deny it.
         closing: give up a result that was admitted already and cannot be applied any more. What
             its agent says after it never does that.
     """
@@ -319,6 +322,8 @@ class Reject(Record):
     proposal: Proposed | None = None
     not_kept: tuple[NotKept, ...] = ()
     approval_id: str | None = None
+    facts: Facts | None = None
+    denied: tuple[Hit, ...] = ()
     closing: bool = False
 
 
@@ -335,6 +340,17 @@ class AcceptResult(Record):
     result: AgentResult
     lessons: tuple[Lesson, ...] = ()
     write: FileWrite | None = None
+
+
+class Judge(Record):
+    """Record what policy decides of a result that stands in the log and writes nothing.
+
+    Attributes:
+        facts: what policy sees of it.
+    """
+
+    task_id: str
+    facts: Facts
 
 
 class ApplyResult(Record):
@@ -414,7 +430,6 @@ Repeatable: TypeAlias = (
     | EffectRelinked
     | EmergencyOverride
     | Health
-    | PolicyDecision
     | ApprovalRequest
     | AnyRequest
     | RunHalt
@@ -457,6 +472,7 @@ Intention: TypeAlias = (
     | RecordLesson
     | Reject
     | AcceptResult
+    | Judge
     | ApplyResult
     | CloseTask
     | AskForReview

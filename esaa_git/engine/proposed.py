@@ -18,6 +18,7 @@ from esaa_git.core.answer import DeleteFile, FileUpdate, WriteFile
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import AgentResult
 from esaa_git.core.events.base import encode
+from esaa_git.core.policy_rules import Source
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.core.state import Task
 from esaa_git.engine.calls import NO_CALL
@@ -31,7 +32,6 @@ from esaa_git.engine.shown import show_rejected
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import CorruptedError, RunHalted
 from esaa_git.ports.agent import Answer
-from esaa_git.ports.checks import CheckResult
 from esaa_git.ports.files import NotAFile
 
 
@@ -79,13 +79,13 @@ def take_proposed(
                 {"named": len(given.paths), "changed": len(proposal.paths)},
             ),
         )
-    found = fitted(engine, tx, task, proposal, proof)
+    found = fitted(engine, tx, task, proposal, proof, Source.of_task(task))
     if isinstance(found, Unproven):
         return found
     if isinstance(found, Unfit):
         address = task.task_id, attempt_id
         kept = show_rejected(engine, tx, address, proposal, given.agent or task.attempt.agent)
-        return _refuse(tx, task, found.rejected, kept, found.results)
+        return _refuse(tx, task, found.rejected, kept, found)
     if not found.proposal.files:
         message = "the branch has all that the proposal changes already"
         return _refuse(tx, task, Rejected(RejectCode.EMPTY_PROPOSAL, message))
@@ -215,10 +215,20 @@ def _refuse(
     task: Task,
     rejected: Rejected,
     kept: Kept = NOTHING_KEPT,
-    results: Sequence[CheckResult] = (),
+    unfit: Unfit | None = None,
 ) -> Admission:
     """Record the rejection, and give the task back."""
     assert task.attempt is not None
     attempt = task.attempt
     output = AgentOutput(Answer(b"", 0), attempt.agent, None, task.task_id, attempt.attempt_id)
-    return reject(tx, output, rejected, NO_CALL, closing=True, results=results, kept=kept)
+    return reject(
+        tx,
+        output,
+        rejected,
+        NO_CALL,
+        closing=True,
+        results=() if unfit is None else unfit.results,
+        facts=None if unfit is None else unfit.facts,
+        denied=() if unfit is None else unfit.denied,
+        kept=kept,
+    )

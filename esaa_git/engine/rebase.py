@@ -20,6 +20,8 @@ from esaa_git.core.events.base import replace
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
+from esaa_git.core.policy.evaluate import Hit
+from esaa_git.core.policy_rules import judge
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.requests import carries_out
 from esaa_git.core.state import State, Task
@@ -169,7 +171,9 @@ class _Replay:
                 raise LeftOut("it links an effect to a branch that is no longer")
             case events.Dispatch() if payload.review is not None:
                 return self._reviews.dispatch(actor, payload, payload.review)
-            case events.Dispatch() | events.AgentHeartbeat() | events.PolicyDecision():
+            case events.PolicyDecision():
+                return CONCLUDED, ""  # made anew with the result, by the policy in force here
+            case events.Dispatch() | events.AgentHeartbeat():
                 attempt_id = self._ids.attempt(payload.attempt_id)
                 return self._repeat(actor, replace(payload, attempt_id=attempt_id))
             case events.IssueResolved():
@@ -294,6 +298,11 @@ class _Replay:
         concluded = (
             isinstance(following, events.TaskUpdate) and following.attempt_id == payload.attempt_id
         )
+        denied: tuple[Hit, ...] = ()
+        if payload.code == RejectCode.POLICY_DENIED and payload.facts is not None:
+            denied = judge(self._engine.log.load()[1], payload.facts).denied
+            if not denied:
+                raise LeftOut("the policy in force there does not deny it")
         return self._record(
             Reject(
                 task_id=payload.task_id,
@@ -302,6 +311,8 @@ class _Replay:
                 output=payload.output,
                 call=CallResult.of(payload),
                 results=payload.check_results or (),
+                facts=payload.facts,
+                denied=denied,
                 closing=concluded,
             )
         )

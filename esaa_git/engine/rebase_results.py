@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from esaa_git.core import events
 from esaa_git.core.events.base import replace
+from esaa_git.core.events.facts import file_facts
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.rejection import Rejected
 from esaa_git.core.state import Attempt, Task
 from esaa_git.engine.calls import CallResult
@@ -49,7 +51,8 @@ class ResultReplay:
             announce(closed, self._before_effect)
 
         def step(tx: Transaction, proof: Proof | None) -> Rejected | Unproven | None:
-            given = replace(payload, attempt_id=self._ids.attempt(old), paths=(), proposal=None)
+            address = {"attempt_id": self._ids.attempt(old), "paths": (), "proposal": None}
+            given = replace(payload, **address, facts=None, policy=None)
             task = find_task(tx.state, payload.task_id)
             attempt = task.active_attempt
             if attempt is None or attempt.attempt_id != given.attempt_id:
@@ -62,15 +65,17 @@ class ResultReplay:
                     given = self._shown(tx, actor, given, proposal)
                 tx.ask(Repeat(actor=actor, payload=given))
                 return None
-            found = fitted(self._engine, tx, task, Proposal.of(written), proof)
+            source = Source.of(payload.agent or actor, payload.model, payload.usage)
+            found = fitted(self._engine, tx, task, Proposal.of(written), proof, source)
             if isinstance(found, Unproven):
                 return found
             if isinstance(found, Unfit):
-                return _refuse(tx, given, found.rejected)
+                return _refuse(tx, given, found)
             proposal = found.proposal
             if payload.proposal is not None and proposal.files:
                 given = self._shown(tx, actor, given, proposal)
-            tx.ask(Repeat(actor=actor, payload=replace(given, paths=proposal.paths)))
+            given = replace(given, paths=proposal.paths, facts=found.facts)
+            tx.ask(Repeat(actor=actor, payload=given))
             if proposal.files:
                 base = known_base(self._engine, tx, written.base)
                 effect = effect_of(task, proposal, base, found.results)
@@ -136,7 +141,10 @@ class ResultReplay:
         """Commit the proposal anew, under the attempt's id of today."""
         address, author = (given.task_id, given.attempt_id), given.agent or actor
         shown = show_waiting(self._engine, tx, address, proposal, author=author, actor=actor)
-        return replace(given, paths=proposal.paths, proposal=shown)
+        source = Source.of(author, given.model, given.usage)
+        files = file_facts(file.recorded() for file in proposal.files)
+        facts = facts_of(find_task(tx.state, given.task_id), source, files, proposal.changed_lines)
+        return replace(given, paths=proposal.paths, proposal=shown, facts=facts)
 
 
 def known_base(engine: Engine, tx: Transaction, base: str) -> str:
@@ -145,7 +153,7 @@ def known_base(engine: Engine, tx: Transaction, base: str) -> str:
     return base if engine.branch.contains(tip, base) else tip
 
 
-def _refuse(tx: Transaction, given: events.AgentResult, rejected: Rejected) -> Rejected:
+def _refuse(tx: Transaction, given: events.AgentResult, unfit: Unfit) -> Rejected:
     """Record that a result cannot be taken any more, and return why."""
     response = None if given.exchange is None else given.exchange.response
     size = 0 if response is None else response.bytes
@@ -153,9 +161,11 @@ def _refuse(tx: Transaction, given: events.AgentResult, rejected: Rejected) -> R
         Reject(
             task_id=given.task_id,
             attempt_id=given.attempt_id,
-            rejected=rejected,
+            rejected=unfit.rejected,
+            facts=unfit.facts,
+            denied=unfit.denied,
             output=Output(sha256=given.output_sha256, bytes=size, preview=""),
             call=CallResult(exchange=given.exchange),
         )
     )
-    return rejected
+    return unfit.rejected

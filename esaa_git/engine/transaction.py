@@ -21,13 +21,14 @@ from esaa_git.core import storage
 from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
-from esaa_git.core.events import FileWrite, RunInit
+from esaa_git.core.events import FileWrite, PolicyDecision, RunInit
 from esaa_git.core.events.base import decode, encode
 from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import RunState
+from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, Carrier, State
 from esaa_git.engine.alone import owed, own_part
@@ -125,6 +126,7 @@ class Transaction:
         try:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
             check_contract_rules(self.state, event, in_force)
+            check_policy(self.state, event, in_force)
             state = evolve(self.state, event)
         except (Violation, MalformedEvent) as error:
             raise RefusedError(f"{new.action} is refused", cause=str(error)) from error
@@ -160,9 +162,10 @@ def without_secrets(new: NewEvent, contracts: Contracts) -> NewEvent:
     """Return the event without secrets in what somebody says in it.
 
     The plan is left as it is: it stands in the repository, and is compared with what is in force.
-    So is what carries a decision document: its words were redacted before they were signed.
+    So is a decision of policy, whose words stand in POLICY.yaml. So is what carries a decision
+    document: its words were redacted before they were signed.
     """
-    if isinstance(new.payload, RunInit) or document_of(new.payload) is not None:
+    if isinstance(new.payload, RunInit | PolicyDecision) or document_of(new.payload) is not None:
         return new
     given = encode(new.payload)
     safe = storage.redact_words(given, contracts.storage)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pygit2
 
 from esaa_git.core import logid
+from esaa_git.core.event import event_id
 from esaa_git.core.limits import EVENTS_IN_A_PUSH
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
@@ -201,6 +202,13 @@ class Reception:
             # The checks name what is wrong; that they did not is a fault, and no reason to accept.
             unjudged = Failure(4, f"it cannot be judged: {error!r}").at(oid, seq)
             raise _refused(command.ref, unjudged) from error
+        if events.unevaluated:
+            seq, why = events.unevaluated[0]
+            raise RefusedError(
+                f"'{command.ref}' is refused at {event_id(seq)}",
+                cause=f"{check_name(8)}: the policy is not evaluated here: {why.message}",
+                hint=f"on the server, {why.hint}",
+            ) from why
         return events.closed
 
     def _authenticated(self) -> None:

@@ -12,6 +12,7 @@ from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events.base import encode
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
+from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
@@ -139,6 +140,7 @@ def audit(log: MemoryEventLog) -> Audit:
         event, attached = stored.event, recorded.attachments
         try:
             check_contract_rules(state, event, recorded.contracts)
+            check_policy(state, event, recorded.contracts)
             check_attachments(
                 event,
                 {path: (entry.mode, entry.oid) for path, entry in attached.files.items()},

@@ -30,6 +30,7 @@ from esaa_git.store.tip import LoadedTip, load_tip
 from esaa_git.verification.branchaudit import BranchAudit, BranchSettings, Rewritten
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed
+from esaa_git.verification.evaluated import Unevaluated, check_evaluated, other_library
 from esaa_git.verification.failure import CHECKS, Failure
 from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import (
@@ -225,6 +226,7 @@ class _Attempt:
         self._log_id: str | None = None
         self._sound: str | None = None
         self._absent = 0
+        self._unevaluated: list[Unevaluated] = []
         self._effect_failures: list[Failure] = []
         self.was_rewritten = False
 
@@ -308,6 +310,10 @@ class _Attempt:
         if since is not None and since.is_open and not report.is_open:
             report.is_open = True
             report.notes.append(_STILL_OPEN.format(since.seq))
+        check_evaluated(self._unevaluated)  # check 8
+        other = other_library(loaded.state.run.cel)
+        if other is not None:
+            report.notes.append(other)
         return loaded.state
 
     def _seen(self, loaded: LoadedTip, first: int | None) -> Seen:
@@ -371,6 +377,7 @@ class _Attempt:
         if failures:
             failure, self._sound = min(failures, key=lambda found: found[0].seq or 0)
             raise failure
+        self._unevaluated = [found for one in outcomes for found in one.unevaluated]
         self._absent = sum(one.absent for one in outcomes)
         self._effect_failures = [failure for one in outcomes for failure in one.effect_failures]
         log_ids = {outcome.log_id for outcome in outcomes if outcome.log_id is not None}

@@ -27,6 +27,8 @@ from esaa_git.core.events.fields import ProgramPin
 from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.events.spec import ROLES
 from esaa_git.core.invariants import Violation
+from esaa_git.core.policy.cel import CelMissing
+from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.programs import Programs, check_bounds
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.state import EMPTY, State
@@ -61,6 +63,7 @@ from esaa_git.trust.openpgp_form import BEGIN_SIGNATURE
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
 from esaa_git.verification.effects import Closed, Written, closed_by, effect_form
+from esaa_git.verification.evaluated import Unevaluated
 from esaa_git.verification.failure import Failure
 
 _ROLES = frozenset(ROLES)
@@ -103,6 +106,7 @@ class EventChecker:
         sound: the last commit that passed, or on which the range stands.
         state: what the log says after it.
         closed: the effects that the range names, which check 11 has to find.
+        unevaluated: the events of which the policy in force says nothing here, and why.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class EventChecker:
         self._presence = _Presence(reader)
         self._authority: Authority | None = None
         self.closed: list[Closed] = []
+        self.unevaluated: list[Unevaluated] = []
         self._written: dict[str, Written] = {}
         self.log_id: str | None = None
         self._previous = NO_PREDECESSOR
@@ -321,6 +326,9 @@ class EventChecker:
         try:
             state = evolve(self.state, event)
             check_contract_rules(self.state, event, contracts)
+            check_policy(self.state, event, contracts)
+        except CelMissing as error:
+            self.unevaluated.append((event.seq, error))
         except Violation as error:
             raise Failure(_CHECK_OF_RULE.get(error.rule, 7), str(error)) from error
         except EsaaError as error:

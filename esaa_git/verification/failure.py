@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from esaa_git.core.event import event_id
+from esaa_git.errors import ConfigurationError, CorruptedError, EsaaError, MismatchError
 
 CHECKS: Mapping[int, str] = {
     1: "the anchor and the pin",
@@ -21,7 +22,20 @@ CHECKS: Mapping[int, str] = {
 }
 
 CORRUPTED, MISMATCH = "corrupted", "mismatch"
+NOT_EVALUATED = "not evaluated"
+"""The outcome where all else holds, and what evaluates a pinned policy is not here."""
+_KINDS: Mapping[str, type[EsaaError] | None] = {
+    "ok": None,
+    MISMATCH: MismatchError,
+    NOT_EVALUATED: ConfigurationError,
+}
+
 _OF_BYTES = frozenset({2, 4})
+
+
+def failure_of(outcome: str) -> type[EsaaError] | None:
+    """Return the kind of error that an outcome amounts to; None where the record is intact."""
+    return _KINDS.get(outcome, CorruptedError)
 
 
 def check_name(number: int) -> str:

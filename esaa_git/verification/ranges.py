@@ -15,6 +15,7 @@ from esaa_git.store.layout import Places
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.verification.checks import EventChecker
 from esaa_git.verification.effects import Closed, EffectChecker
+from esaa_git.verification.evaluated import Unevaluated
 from esaa_git.verification.failure import Failure
 
 
@@ -48,6 +49,7 @@ class Outcome:
     sound: str | None = None
     effect_failures: Sequence[Failure] = ()
     absent: int = 0
+    unevaluated: Sequence[Unevaluated] = ()
 
 
 _in_worker: tuple[Repository, bool, bool] | None = None
@@ -146,6 +148,7 @@ def check_range(
         closed,
         effect_failures=failures,
         absent=absent,
+        unevaluated=events.unevaluated,
     )
 
 

@@ -153,7 +153,8 @@ def release(task_id: str, cause: str = "released") -> dict[str, Any]:
 
 
 HEALTH = {"status": "ok", "message": "alive"}
-RESULT = {**here("T-1"), "summary": "x", "paths": [], "output_sha256": "0" * 64}
+FACTS = {"task_id": "T-1", "kind": "spec", "agent": ANN, "lines": 0, "files": []}
+RESULT = {**here("T-1"), "summary": "x", "paths": [], "output_sha256": "0" * 64, "facts": FACTS}
 ISSUE = {"issue_id": "ISS-0001", "severity": "low", "title": "x"}
 LESSON = {"lesson_id": "LES-0001", "rule": "x", "mistake": "y", "task_id": "T-2"}
 GRANT = {"approval_id": "APR-0001", "reason": "fine"}

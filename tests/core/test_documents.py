@@ -153,6 +153,7 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
         "`rejection`": names(state.Rejection),
         "`blocked`": names(state.Blocked),
         "`result`": names(state.Result),
+        "`judged`": names(state.Judged),
     }
     for heading, record in {
         "**An issue**": state.Issue,

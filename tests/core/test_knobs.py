@@ -59,6 +59,7 @@ from tests.support.records import payload_of
 
 AGENT = "AGENT_CONTRACT.yaml"
 ORCHESTRATOR = "ORCHESTRATOR_CONTRACT.yaml"
+GUARD = "POLICY.yaml"
 POLICY = "RUNTIME_POLICY.yaml"
 STORAGE = "STORAGE_POLICY.yaml"
 SWARM = "agents_swarm.yaml"
@@ -67,6 +68,7 @@ PROFILE = "PARCER_PROFILE.*.yaml"
 SCHEMAS = {
     AGENT: schemas.AGENT_CONTRACT,
     ORCHESTRATOR: schemas.ORCHESTRATOR_CONTRACT,
+    GUARD: schemas.POLICY,
     POLICY: schemas.RUNTIME_POLICY,
     STORAGE: schemas.STORAGE_POLICY,
     SWARM: schemas.SWARM,
@@ -233,6 +235,8 @@ def test_the_templates_and_the_schemas_speak_of_the_same_knobs() -> None:
         f"{AGENT}/kinds",
         f"{AGENT}/pin",
         f"{POLICY}/budgets",
+        f"{GUARD}/cases",
+        f"{GUARD}/default",
     }
 
 
@@ -298,7 +302,9 @@ GARBAGE: Answering = lambda request: b"???"  # noqa: E731  # a value of the same
 # ---------------------------------------------------------------------------------------- all files
 
 
-@scenario(*(f"{name}/schema_version" for name in (AGENT, ORCHESTRATOR, POLICY, STORAGE, SWARM)))
+@scenario(
+    *(f"{name}/schema_version" for name in (AGENT, ORCHESTRATOR, GUARD, POLICY, STORAGE, SWARM))
+)
 def another_version_is_refused(bench: Bench) -> None:
     contracts({bench.place: "0.3.0"}).check()
     with pytest.raises(ConfigurationError):
@@ -862,6 +868,37 @@ def the_lawful_part_of_a_rejected_answer_is_kept_or_not(bench: Bench) -> None:
         if value:
             files = done.repository.files(refused.proposal.commit)
             assert ("docs/a.md" in files, ".roadmap/b.py" in files) == (True, False)
+
+
+# ------------------------------------------------------------------------------------------- POLICY
+
+
+@scenario(f"{GUARD}/rules")
+def a_rule_that_is_enforced_decides_and_another_is_noted(bench: Bench) -> None:
+    """Each condition is turned in tests/core/test_policy.py."""
+    rule = {"name": "no-docs", "match": {"paths": ["docs/**"]}, "effect": "deny"}
+    enforced = worked(bench.engine([rule], result(write("docs/a.md"))))
+    assert codes(enforced) == ["POLICY_DENIED"]
+    noted = worked(bench.engine([{**rule, "mode": "audit"}], result(write("docs/a.md"))))
+    (note,) = found(noted, "agent.result")[0].payload.policy
+    assert (note.rule, note.effect, note.mode) == ("no-docs", "deny", "audit")
+    asked = worked(bench.engine([{**rule, "effect": "require"}], result(write("docs/a.md"))))
+    assert found(asked, "approval.request")[0].payload.reason.endswith("'no-docs'")
+
+
+@scenario(f"{GUARD}/default")
+def what_no_rule_allows_is_denied_by_default(bench: Bench) -> None:
+    allowed = worked(bench.engine("allow", result(write("docs/a.md"))))
+    denied = worked(bench.engine("deny", result(write("docs/a.md"))))
+    assert (codes(allowed), codes(denied)) == ([], ["POLICY_DENIED"])
+
+
+@scenario(f"{GUARD}/cases")
+def a_case_names_rules_that_there_are(bench: Bench) -> None:
+    case = {"expect": "allow", "rules": ["large-change"]}
+    contracts({bench.place: [case]}).check()
+    with pytest.raises(ConfigurationError):
+        contracts({bench.place: [{**case, "rules": ["small-change"]}]}).check()
 
 
 # ------------------------------------------------------------------------------------- agents_swarm

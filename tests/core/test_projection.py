@@ -126,13 +126,11 @@ def test_a_heartbeat_extends_the_lease_and_nothing_else() -> None:
     }
 
 
-def test_a_dispatch_a_decision_of_policy_and_a_sign_of_life_change_no_task() -> None:
+def test_a_dispatch_and_a_sign_of_life_change_no_task() -> None:
     told = story().attempt()
     before = told.state.tasks
     sent = {"agent": AGENT, "adapter": "command", "request_sha256": SHA256, "sandbox": "none"}
     told.then("orchestrator.dispatch", **told.here(), **sent)
-    said = {"rule": "r", "effect": "allow", "reason": ""}
-    told.then("policy.decision", "policy-guard", **told.here(), **said)
     told.then("orchestrator.health", status="ok", message="alive")
     told.then("verify.start", checked_from=1, checked_to=2)
     told.then("verify.fail", outcome="mismatch", check=7, message="differs")

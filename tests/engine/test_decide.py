@@ -37,6 +37,7 @@ from esaa_git.core.events import (
     LessonRecord,
     LessonWithdraw,
     OutputRejected,
+    PolicyDecision,
     ReviewResult,
     ReviewReturned,
     RunEnd,
@@ -50,10 +51,12 @@ from esaa_git.core.events import (
     VerifyStart,
 )
 from esaa_git.core.events.base import decode
+from esaa_git.core.events.base import replace as replace_record
 from esaa_git.core.events.fields import CheckResult, TaskChanges, TaskDefinition, Usage
 from esaa_git.core.events.file_write import FileAdd
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.machine import Cause, RunState, TaskState
+from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import EMPTY, Carrier, State, Task
@@ -75,6 +78,7 @@ from esaa_git.engine.intentions import (
     FailVerification,
     Hotfix,
     Intention,
+    Judge,
     OpenAttempt,
     Override,
     Prolong,
@@ -129,6 +133,7 @@ class World:
             caused = new if causation is None else replace(new, causation_id=causation)
             event = seal(caused, after_seq=self.state.seq, after_ts=self.state.ts, now=self.at)
             check_contract_rules(self.state, event, self.contracts)
+            check_policy(self.state, event, self.contracts)
             self.state = evolve(self.state, event)
             self.events.append(event)
             causation = event.event_id if new is request else causation
@@ -779,6 +784,20 @@ def test_a_limit_that_is_said_again_still_leaves_an_attempt() -> None:
     (again,) = made.ask(Repeat(actor="orchestrator", payload=freed))
     assert isinstance(again, TaskUpdate)
     assert again.attempts_allowed == 4
+
+
+def test_what_policy_decides_of_the_same_facts_is_recorded_once() -> None:
+    """A consent is asked for to a result without files, which stands in the log already."""
+    rule = {"name": "every-word", "effect": {"require": {"role": "approver"}}}
+    made = world(changes={("POLICY.yaml", "rules"): [rule]})
+    given = result("T-1", made.opened())
+    found = made.ask(AcceptResult(actor=AGENT, result=given), most=2)  # cut before the request
+    assert [type(one).__name__ for one in found] == ["PolicyDecision", "AgentResult"]
+    facts = found[1].facts  # type: ignore[union-attr]
+    assert made.ask(Judge(task_id="T-1", facts=facts)) == []
+    (again,) = made.ask(Judge(task_id="T-1", facts=replace_record(facts, lines=3)))
+    assert isinstance(again, PolicyDecision)
+    assert again.rule == "every-word"
 
 
 def test_every_intention_is_asked_here() -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from esaa_git.core.contracts import SWARM, Contracts
+from esaa_git.core.contracts import POLICY, SWARM, Contracts
 from esaa_git.core.event import Event, NewEvent, seal
 from esaa_git.core.events import EventNote, Health, RunNote, TaskNote
 from esaa_git.core.events.base import replace
@@ -311,6 +311,37 @@ def service_away() -> History:
     return made.events
 
 
+def judged_by_policy() -> History:
+    """One rule denies an answer, one asks for a consent to the next, and one is only noted."""
+    made = engine(given=under_rules())
+    answers = in_turn(
+        result(write("docs/drafts/a.md")),
+        result(write("docs/handbook.md"), model="some-model"),
+    )
+    paced(made, answers)
+    made.apply(task("T-1"))
+    cycle(made, Options(steps=2))
+    operator.review(made, "T-1", ANN, approve=True, reason="read")
+    cycle(made)
+    return made.events
+
+
+def under_rules() -> Contracts:
+    """Return contracts with a policy that denies, requires and notes."""
+    rules = [
+        {"name": "no-drafts", "match": {"paths": ["docs/drafts/**"]}, "effect": "deny"},
+        {
+            "name": "handbook",
+            "match": {"paths": "docs/handbook.md"},
+            "effect": {"require": {"role": "approver", "count": 1}},
+            "message": "the handbook is read by everybody",
+        },
+        {"name": "new-files", "match": {"operations": "add"}, "effect": "deny", "mode": "audit"},
+    ]
+    policy = {"schema_version": "0.3.0", "rules": rules}
+    return contracts().with_files({POLICY: json.dumps(policy).encode()})
+
+
 def rare_events() -> History:
     """What no ordinary run records: policy, health, a relinked effect, a failed verification."""
     made = engine()
@@ -320,14 +351,11 @@ def rare_events() -> History:
     operator.claim(made, "T-2", ANN)
     done = made.task("T-1").result
     assert done is not None
-    here = {"task_id": "T-2", "attempt_id": "T-2-A1"}
 
     def emit(tx: Transaction) -> None:
         def record(action: str, payload: dict[str, Any], actor: str = "orchestrator") -> None:
             tx.record(new_event(action, actor, payload))
 
-        said: dict[str, Any] = {"rule": "no-weekends", "effect": "allow", "reason": "Saturday"}
-        record("policy.decision", {**here, **said}, "policy-guard")
         alive = {"status": "repaired", "message": "the branch followed", "version": "0.1"}
         record("orchestrator.health", alive)
         link = {
@@ -477,6 +505,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         released_and_stopped,
         halted_and_resumed,
         service_away,
+        judged_by_policy,
         rare_events,
         money,
         bad_done_regresses,

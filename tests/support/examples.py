@@ -25,6 +25,23 @@ _USAGE: Final = {
     "price_source": "a price list of 2026-01",
 }
 _TRIES: Final = [{"status": 429, "reason": "too many requests", "waited_ms": 1000}]
+_FACTS: Final = {
+    "task_id": "T-1",
+    "kind": "spec",
+    "agent": "codex",
+    "model": "some-model",
+    "cost_microdollars": 7,
+    "lines": 3,
+    "files": [
+        {
+            "path": "docs/a.md",
+            "change": "rename",
+            "from": "docs/b.md",
+            "before_mode": "100644",
+            "mode": "100755",
+        }
+    ],
+}
 _LEFT_OUT: Final = {
     "count": 1,
     "files": [{"path": ".gitignore", "why": "settings", "kinds": ["setup"]}],
@@ -71,6 +88,7 @@ _ALL: Final = (
         reason="the first",
         programs=[{"path": "tools/agent", "mode": "100755", "sha256": SHA256}],
         foreign_logs=["0123456789abcdef0123456789abcdef"],
+        cel="cel-expr-python 0.1.3",
     ),
     _orchestrator(
         "task.create",
@@ -139,6 +157,8 @@ _ALL: Final = (
         left_out=_LEFT_OUT,
         unwrapped=["fence"],
         proposal={"commit": OID, "tree": OID},
+        facts=_FACTS,
+        policy=[{"rule": "r", "effect": "deny", "mode": "audit", "erred": True}],
     ),
     _agent(
         "issue.report",
@@ -203,6 +223,7 @@ _ALL: Final = (
         proposal={"commit": OID, "tree": OID},
         not_kept=[{"path": "src/key.py", "code": "SECRET_EXPOSED"}],
         unwrapped=["fence"],
+        facts=_FACTS,
     ),
     _orchestrator(
         "orchestrator.file.write",
@@ -261,7 +282,14 @@ _ALL: Final = (
     new_event(
         "policy.decision",
         "policy-guard",
-        {**_HERE, "rule": "no-secrets", "effect": "deny", "reason": "a secret"},
+        {
+            **_HERE,
+            "rule": "no-secrets",
+            "effect": "deny",
+            "policy_sha256": SHA256,
+            "input_sha256": SHA256,
+            "message": "a secret",
+        },
         "RUN-0001",
         "EV-00000001",
     ),

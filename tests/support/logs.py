@@ -16,7 +16,7 @@ import pygit2
 from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
-from esaa_git.core.contracts import Contracts, is_contract_file
+from esaa_git.core.contracts import POLICY, Contracts, is_contract_file
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
@@ -85,10 +85,13 @@ def default_contracts(
 ) -> Contracts:
     """Return the contracts that `git esaa init` writes, with this key in these roles.
 
-    Beside it stands the key of the person. `changed` replaces whole files, or adds some.
+    A policy is not among them: its events are made by the engine, in tests of their own. Beside the
+    key stands that of the person. `changed` replaces whole files, or adds some.
     """
     files = {
-        path.name: path.read_bytes() for path in TEMPLATE.iterdir() if is_contract_file(path.name)
+        path.name: path.read_bytes()
+        for path in TEMPLATE.iterdir()
+        if is_contract_file(path.name) and path.name != POLICY
     }
     lines = f"{allowed_signers_line(roles, public_key)}\n{persons_line()}\n"
     files["allowed_signers"] = lines.encode()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
+from esaa_git.core.events.facts import Facts, PolicyNotes
 from esaa_git.core.events.fields import (
     Actor,
     AttemptId,
@@ -21,7 +22,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Result
+from esaa_git.core.state import Judged, Result
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -31,6 +32,8 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     """What the holder says it did; `checks` are its own words about what holds.
 
     `proposal` is what waits, for a review or to be judged, on a ref of its own.
+
+    `facts` is what policy sees of it, and `policy` what rules say of it that are not enforced.
 
     `agent` is who did it under a person's key; the person is the actor then, and it is theirs.
     """
@@ -51,6 +54,8 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     left_out: LeftOut | None = None
     proposal: Proposed | None = None
     unwrapped: Unwrapped | None = None
+    facts: Facts | None = None
+    policy: PolicyNotes | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)
@@ -65,8 +70,17 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
                 ),
                 result=Result(attempt.attempt_id, attempt.agent, self.summary, key, self.paths),
                 effect="pending" if self.paths else None,
+                judged=self._judged(task.judged),
             )
         )
+
+    def _judged(self, before: Judged | None) -> Judged | None:
+        """Return what policy saw of the result, with what was decided on it before."""
+        facts = self.facts
+        if facts is None:
+            return before
+        rulings = () if before is None else before.rulings
+        return Judged(facts.sha256, facts.agent, facts.model, facts.cost_microdollars, rulings)
 
     def subject(self) -> str:
         summary = self.summary.split("\n", 1)[0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
+from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
     ApprovalId,
     AttemptId,
@@ -43,6 +44,7 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     """An agent's answer broke a rule; with `approval_id`, a reviewer's.
 
     `proposal` is what was kept of its files, and `not_kept` names those that no rule lets be kept.
+    `facts` is what policy sees of a proposal that was made for the branch's tip.
     """
 
     task_id: TaskId
@@ -62,6 +64,7 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     proposal: Proposed | None = None
     not_kept: Annotated[tuple[NotKept, ...], Count(most=1000)] | None = None
     unwrapped: Unwrapped | None = None
+    facts: Facts | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task = draft.task(self.task_id)

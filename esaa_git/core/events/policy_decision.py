@@ -1,29 +1,40 @@
-"""`policy.decision`: what executable policy said about a proposal."""
+"""`policy.decision`: a rule of POLICY.yaml denies a proposal, or asks for a consent to it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from esaa_git.core.events.base import Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import AttemptId, TaskId
+from esaa_git.core.events.base import Payload, Stamp, Text
+from esaa_git.core.events.fields import AttemptId, Name, Sha256, TaskId
 from esaa_git.core.events.spec import GUARD
+from esaa_git.core.state import Judged, Ruling
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 
 class PolicyDecision(Payload, action="policy.decision", by={GUARD}):
-    """Which rule allowed or denied what an attempt proposes."""
+    """What one enforced rule says of an attempt; the event that it judges follows.
+
+    `policy_sha256` is that of POLICY.yaml, and `input_sha256` that of the facts as canonical JSON.
+    """
 
     task_id: TaskId
     attempt_id: AttemptId
-    rule: Annotated[str, Line(100)]
-    effect: Literal["allow", "deny"]
-    reason: Annotated[str, Text(2000)]
+    rule: Name
+    effect: Literal["deny", "require"]
+    policy_sha256: Sha256
+    input_sha256: Sha256
+    message: Annotated[str, Text(2000)]
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
-        """Name a task and attempt that exist; the decision itself changes no state."""
-        draft.attempt(self.task_id, self.attempt_id)
+        """Keep the decision with the task until the task is closed or given back."""
+        task, _ = draft.attempt(self.task_id, self.attempt_id)
+        judged = task.judged or Judged()
+        ruling = Ruling(self.rule, self.effect, self.input_sha256)
+        rulings = tuple(one for one in judged.rulings if one != ruling)
+        draft.put_task(replace(task, judged=replace(judged, rulings=(*rulings, ruling))))
 
     def subject(self) -> str:
         return f"{self.attempt_id}: {self.effect} by {self.rule}"

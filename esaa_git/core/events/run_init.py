@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
-    """What a run works on: the branch, the contracts, and the tasks that are new."""
+    """What a run works on: the branch, the contracts, and the tasks that are new.
+
+    `cel` names what evaluates `when` in POLICY.yaml, with its version, where a rule has that.
+    """
 
     run_id: RunId
     project: Annotated[str, Line(100)]
@@ -27,6 +30,7 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
     reason: Annotated[str, Text(2000)] | None = None
     programs: Annotated[tuple[ProgramPin, ...], Count(most=1000)] | None = None
     foreign_logs: Annotated[tuple[Annotated[str, Line(100)], ...], Count(most=100)] | None = None
+    cel: Annotated[str, Line(100)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         number = draft.run.number + 1
@@ -45,6 +49,7 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
             accepted=0,
             rejected=0,
             verified_seq=0,
+            cel=self.cel,
             # A commit that was lawful once stays so: what a later run leaves out is not forgotten.
             foreign_logs=tuple(sorted({*draft.run.foreign_logs, *(self.foreign_logs or ())})),
         )

@@ -89,6 +89,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             rejection=None,
             not_before=None,
             pending_approval=None,
+            judged=None,
         )
 
     def _changed(self, draft: Draft, task: Task) -> Task:
@@ -119,6 +120,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             effect=None,
             result=None,
             pending_approval=None,
+            judged=None,
             not_before=self.not_before,
         )
 

@@ -26,6 +26,7 @@ from esaa_git.engine.decide.attempts import (
 )
 from esaa_git.engine.decide.events import Events, by_us, lesson_recorded, run_end
 from esaa_git.engine.decide.issues import act_on_issue, report_issue, resolve_issue
+from esaa_git.engine.decide.policy import judged_alone
 from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
 from esaa_git.engine.decide.results import (
     accept_result,
@@ -55,6 +56,7 @@ from esaa_git.engine.intentions import (
     FailVerification,
     Hotfix,
     Intention,
+    Judge,
     OpenAttempt,
     Override,
     Prolong,
@@ -141,8 +143,10 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return reject(state, contracts, intention, at)
         case AcceptResult():
             return accept_result(state, contracts, intention)
+        case Judge():
+            return judged_alone(find_task(state, intention.task_id), contracts, intention.facts)
         case ApplyResult():
-            return apply_result(state, intention)
+            return apply_result(state, contracts, intention)
         case CloseTask():
             task = find_task(state, intention.task_id)
             return (closed(task, intention.effect_commit),)

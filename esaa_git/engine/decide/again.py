@@ -20,7 +20,6 @@ from esaa_git.core.events import (
     IssueResolved,
     LessonRecord,
     LessonWithdraw,
-    PolicyDecision,
     ReviewReturned,
     RunHalt,
     RunInit,
@@ -35,6 +34,7 @@ from esaa_git.core.events.base import replace
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import Events, by_actor, next_approval, next_run, update
+from esaa_git.engine.decide.policy import judged_effect, judged_result
 from esaa_git.engine.intentions import Repeat
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.schedule import find_task
@@ -46,6 +46,11 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
     match payload:
         case TaskUpdate():
             return (_update_again(state, contracts, payload, wanted.actor),)
+        case AgentResult():
+            task = find_task(state, payload.task_id)
+            return judged_result(task, contracts, wanted.actor, payload)
+        case FileWrite():
+            return judged_effect(find_task(state, payload.task_id), contracts, payload)
         case RunInit():
             payload = replace(payload, run_id=next_run(state))
         case LessonRecord():
@@ -58,8 +63,6 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
         case (
             TaskCreate()
             | Dispatch()
-            | AgentResult()
-            | FileWrite()
             | LessonWithdraw()
             | EventNote()
             | RunNote()
@@ -69,7 +72,6 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | EffectRelinked()
             | EmergencyOverride()
             | Health()
-            | PolicyDecision()
             | OperatorRequest()
             | RunHalt()
             | RunResume()

@@ -19,6 +19,7 @@ from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import State
 from esaa_git.core.stopped import attempts_used
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
+from esaa_git.engine.decide.policy import decisions
 from esaa_git.engine.intentions import (
     AskAgent,
     ExpireAttempt,
@@ -146,7 +147,11 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         unwrapped=call.unwrapped,
         proposal=wanted.proposal,
         not_kept=wanted.not_kept or None,
+        facts=wanted.facts,
     )
+    denied: Events = ()
+    if wanted.facts is not None:
+        denied = decisions(task, contracts, wanted.facts, wanted.denied)
     attempt = task.attempt
     if wanted.approval_id is not None:
         return (by_us(refused),)  # the reviewer's answer was refused, not the work
@@ -154,5 +159,5 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         return (by_us(refused),)
     if attempt.is_active or (wanted.closing and task.state == TaskState.IN_PROGRESS):
         reason = f"{rejected.code}: {rejected.message}"
-        return (by_us(refused), given_back(task, contracts, Cause.REJECTED, reason, at))
-    return (by_us(refused),)
+        return (*denied, by_us(refused), given_back(task, contracts, Cause.REJECTED, reason, at))
+    return (*denied, by_us(refused))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
@@ -9,6 +11,7 @@ from esaa_git.core.events import (
     ApprovalDeny,
     ApprovalGrant,
     ApprovalRequest,
+    PolicyDecision,
     ReviewResult,
     ReviewReturned,
 )
@@ -18,6 +21,7 @@ from esaa_git.core.machine import Cause
 from esaa_git.core.state import Approval, State, Task
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.decide.events import (
+    REASON,
     Events,
     by_actor,
     by_us,
@@ -26,6 +30,7 @@ from esaa_git.engine.decide.events import (
     next_approval,
     update,
 )
+from esaa_git.engine.decide.policy import judged_effect, judged_result
 from esaa_git.engine.intentions import (
     AcceptResult,
     ApplyResult,
@@ -40,23 +45,25 @@ from esaa_git.engine.schedule import find_task
 def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> Events:
     """Record a result, and ask for a review or close the task where nothing else is needed."""
     task = find_task(state, wanted.result.task_id)
-    events = [by_actor(wanted.actor, wanted.result)]
+    events = [*judged_result(task, contracts, wanted.actor, wanted.result, wanted.write)]
+    rules = [one.payload.rule for one in events if isinstance(one.payload, PolicyDecision)]
     for nth, lesson in enumerate(wanted.lessons, start=1):
         by = wanted.actor, task, lesson, wanted.result.agent
         events.append(lesson_recorded(state, nth, *by))
     if wanted.write is not None:
         events.append(by_us(wanted.write))
-    if needs_review(task, contracts):
-        events.append(approval_request(state, task))
+    if rules or needs_review(task, contracts):
+        events.append(approval_request(state, task, rules))
     elif wanted.write is None:
         events.append(closed(task, None))
     return tuple(events)
 
 
-def apply_result(state: State, wanted: ApplyResult) -> Events:
+def apply_result(state: State, contracts: Contracts, wanted: ApplyResult) -> Events:
     """Record the effect anew and the consent, and close a task without an effect."""
     task = find_task(state, wanted.task_id)
-    events = [] if wanted.write is None else [by_us(wanted.write)]
+    written = wanted.write
+    events = [] if written is None else [*judged_effect(task, contracts, written)]
     if task.pending_approval is not None:
         if wanted.by is not None:
             granted = ApprovalGrant(approval_id=task.pending_approval, reason=wanted.reason)
@@ -75,15 +82,23 @@ def closed(task: Task, effect_commit: str | None) -> NewEvent:
     return update(task, cause, effect_commit=effect_commit)
 
 
-def approval_request(state: State, task: Task) -> NewEvent:
-    """Return the request for a consent to the result of a task."""
+def approval_request(state: State, task: Task, rules: Sequence[str] = ()) -> NewEvent:
+    """Return the request for a consent to the result of a task.
+
+    Args:
+        rules: those of the policy that ask for it, beside those that the task names.
+    """
     assert task.attempt is not None
+    asking = list(dict.fromkeys((*(task.judged.required if task.judged else ()), *rules)))
+    by_policy = "the policy asks for it by " + ", ".join(f"'{rule}'" for rule in asking)
     return by_us(
         ApprovalRequest(
             approval_id=next_approval(state),
             task_id=task.task_id,
             attempt_id=task.attempt.attempt_id,
-            reason="the plan requires a review of this task"
+            reason=by_policy[:REASON]
+            if asking
+            else "the plan requires a review of this task"
             if task.review
             else "the contract requires a review of this kind of task",
         )

@@ -9,6 +9,7 @@ from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
 from esaa_git.core.events.fields import TaskChanges
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
+from esaa_git.core.policy_rules import library_for
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, next_run, run_end, update
 from esaa_git.engine.decide.tasks import require_pinned
@@ -38,6 +39,7 @@ def start_run(state: State, wanted: StartRun) -> Events:
         by=wanted.by,
         programs=wanted.contracts.program_pins,
         foreign_logs=wanted.contracts.orchestrator.foreign_logs or None,
+        cel=library_for(wanted.contracts),
     )
     actor = wanted.signer or ORCHESTRATOR
     return (by_actor(actor, began), *_amended(state, wanted.amended, wanted.by))

@@ -1,0 +1,145 @@
+"""A policy with an expression, in a real repository: run, verified, pushed; without CEL too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from esaa_git.app.hooks import install
+from esaa_git.core.policy.cel import library
+from esaa_git.store.repository import open_repository
+from tests.conftest import Git
+from tests.support.project import LOG, Project, make_project, result, task, write
+from tests.support.shared import CHECKOUT, environment
+
+RULES = [
+    {
+        "name": "no-big-drafts",
+        "match": {"paths": "drafts/**"},
+        "when": "lines > 2",
+        "effect": "deny",
+        "message": "drafts are short",
+    },
+    {"name": "new-files", "match": {"operations": "add"}, "effect": "deny", "mode": "audit"},
+]
+CASES = [{"expect": "deny", "given": {"lines": 3, "files": ["drafts/a.md"]}}]
+MAIN = "refs/heads/main"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Project:
+    """One answer was denied, the next one and another task's were accepted."""
+    project = make_project(tmp_path_factory.mktemp("policy") / "a", git, task("T-1"), task("T-2"))
+    project.amend_yaml("POLICY.yaml", rules=RULES, cases=CASES)
+    project.answers(
+        T_1_A1=result("T-1", write("drafts/a.md", "1\n2\n3\n"), attempt_id="T-1-A1"),
+        T_1_A2=result("T-1", write("drafts/a.md", "1\n2\n"), attempt_id="T-1-A2"),
+        T_2=result("T-2"),
+    )
+    project.commit("Rules")
+    project.ok("run")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path, git: Git) -> Project:
+    shutil.copytree(finished.path, tmp_path / "a", symlinks=True)
+    return Project(tmp_path / "a", git)
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables under which Python finds no CEL library."""
+    hidden = tmp_path_factory.mktemp("hidden")
+    (hidden / "cel_expr_python.py").write_text("raise ImportError('hidden by a test')\n")
+    return {**environment(), "PYTHONPATH": f"{hidden}{os.pathsep}{CHECKOUT}"}
+
+
+def esaa(project: Project, env: dict[str, str], *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "esaa_git", "-C", str(project.path), *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_was_decided_is_on_record_and_verified(finished: Project) -> None:
+    finished.check()
+    assert [one["rule"] for one in finished.payloads("policy.decision")] == ["no-big-drafts"]
+    (rejected,) = finished.payloads("output.rejected")
+    assert (rejected["code"], rejected["detail"]["messages"]) == (
+        "POLICY_DENIED",
+        ["drafts are short"],
+    )
+    assert [len(one["files"]) for one in [rejected["facts"]]] == [1]
+    first, second = finished.payloads("agent.result")
+    assert first["policy"] == [{"rule": "new-files", "effect": "deny", "mode": "audit"}]
+    assert (second["facts"]["files"], "policy" in second) == ([], False)
+    assert finished.payloads("run.init")[0]["cel"] == library()
+
+
+def test_without_the_library_verify_says_not_evaluated_and_a_run_begins_nothing(
+    project: Project, without: dict[str, str]
+) -> None:
+    tip = project.tip()
+    code, said = esaa(project, without, "verify", "--full")
+    assert code == 4
+    assert said.startswith("verify_status: not evaluated\n")
+    # The rejection, two results, one effect, and the closing of each task.
+    assert "the policy was not evaluated for 6 events, from EV-00000005 on: " in said
+    assert "esaa-git[policy]" in said
+    assert "ok" not in said.split("\n", 1)[0]
+
+    project.plan(task("T-1"), task("T-2"), task("T-3"))
+    project.answers(T_3=result("T-3", write("b.md", "b\n")))
+    project.commit("More to do")
+    code, said = esaa(project, without, "run")
+    assert code == 4
+    assert "error: '.roadmap/POLICY.yaml' has a rule with 'when', and nothing evaluates it" in said
+    assert "esaa-git[policy]" in said
+    assert project.tip() == tip
+
+
+def test_a_hook_without_the_library_refuses_effects_under_such_a_policy(
+    project: Project, without: dict[str, str], tmp_path: Path, git: Git
+) -> None:
+    server = tmp_path / "server.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
+    install(open_repository(server), "pre-receive")
+
+    def push(env: dict[str, str]) -> tuple[int, str]:
+        done = subprocess.run(
+            ["git", "push", str(server), LOG, MAIN],
+            cwd=project.path,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stderr
+
+    code, said = push(without)
+    assert code != 0
+    assert "the policy is not evaluated here" in said
+    assert "on the server, run 'pip install" in said
+    assert git(server, "for-each-ref") == ""
+    code, said = push(environment())
+    assert code == 0, said
+
+
+def test_another_version_that_passes_the_cases_evaluates_and_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is one version to be had, so that of another day is named in its place.
+    monkeypatch.setattr("esaa_git.core.policy.cel.library", lambda: "cel-expr-python 9.9.9")
+    monkeypatch.setattr("esaa_git.verification.evaluated.library", lambda: "cel-expr-python 9.9.9")
+    said = project.ok("verify", "--full")
+    assert "evaluated by cel-expr-python 9.9.9, which passes its cases; the log pins cel-" in said
