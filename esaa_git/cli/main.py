@@ -28,6 +28,7 @@ COMMANDS = {
     "review": "work:review",
     "agent": "agent:agent",
     "check": "check:check_",
+    "policy": "policy:policy",
     "allow": "allow:allow_",
     "context": "agent:context",
     "mcp": "mcp:mcp",
