@@ -35,7 +35,6 @@ from esaa_git.remote.parts import Branch, of_earlier_runs, send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
 from esaa_git.store.eventcommit import read_event_commit
-from esaa_git.store.objects import name_of
 from esaa_git.store.person_hooks import ask_pre_push
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
 from esaa_git.store.program import GitFailed, run_git
@@ -422,8 +421,8 @@ class Remote:
 
 
 def names(repository: Repository) -> list[str]:
-    """Return the remotes that git knows here, whichever way they are configured."""
-    return name_of(repository.git("remote")).splitlines()
+    """Return the remotes that `git remote` lists here, wherever they are configured."""
+    return [name for name in repository.remotes() if not name.startswith("/")]
 
 
 def default_remote(repository: Repository) -> str:

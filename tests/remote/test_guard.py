@@ -10,7 +10,7 @@ import pytest
 
 from esaa_git.app.hooks import install, uninstall
 from esaa_git.remote.guard import try_guard
-from esaa_git.remote.remote import Remote
+from esaa_git.remote.remote import Remote, names
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
@@ -157,3 +157,17 @@ def test_a_first_push_says_that_the_log_is_not_guarded(project: Project) -> None
     assert said.code == 0
     assert "note: 'origin' does not guard the log" in said.err
     assert "does not guard" not in project.esaa("push").err
+
+
+def test_remotes_are_those_that_git_lists(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repo, "remote", "add", "origin", "../server.git")
+    git(repo, "config", "remote.a.b.pushurl", "../elsewhere.git")
+    git(repo, "config", "remote./odd.url", "../odd.git")
+    git(repo, "config", "remote.pushDefault", "origin")
+    given = {"COUNT": "1", "KEY_0": "remote.once.url", "VALUE_0": "../once.git"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    assert names(open_repository(repo)) == git(repo, "remote").splitlines()
+    assert names(open_repository(repo)) == ["a.b", "once", "origin"]
