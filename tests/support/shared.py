@@ -31,12 +31,8 @@ CHECKOUT = str(Path(esaa_git.__file__).resolve().parents[1])
 
 
 def environment() -> dict[str, str]:
-    """Variables with which a hook finds this checkout, and compiles it once for all tests."""
-    return {
-        "PYTHONPATH": CHECKOUT,
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(Path.home() / "pycache"),
-    }
+    """The variable with which a hook finds this checkout."""
+    return {"PYTHONPATH": CHECKOUT}
 
 
 @dataclass
