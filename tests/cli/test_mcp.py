@@ -570,7 +570,16 @@ def test_calls_that_are_made_at_once_are_carried_out_one_by_one(project: Project
     assert project.actions().count("attempt.create") == 1
 
 
-@pytest.mark.parametrize("after", [0.0, 0.004, 0.008, 0.016, 0.03])
+@pytest.mark.parametrize(
+    "after",
+    [
+        0.0,
+        pytest.param(0.004, marks=pytest.mark.slow),
+        0.008,
+        pytest.param(0.016, marks=pytest.mark.slow),
+        0.03,
+    ],
+)
 def test_a_server_that_is_killed_leaves_a_sound_record(project: Project, after: float) -> None:
     arguments = {
         "task_id": "T-1",

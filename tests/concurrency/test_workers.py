@@ -90,7 +90,8 @@ def test_a_worker_that_comes_when_all_is_done_leaves_with_the_result(make: Make)
 
 
 def test_the_task_of_a_killed_worker_comes_back_after_its_lease(make: Make) -> None:
-    made = make(clones=2, tasks=2, program=True, policy=SHORT)
+    # Its only task: with another one to do, a slow machine would sit out the lease over that.
+    made = make(clones=2, tasks=1, program=True, policy=SHORT)
     made.hold("T-1-A1")
     victim = made.start(0, "--sandbox", "none")
     until(made.asked("T-1-A1"))
@@ -99,7 +100,7 @@ def test_the_task_of_a_killed_worker_comes_back_after_its_lease(make: Make) -> N
     assert status == 0, said
     assert "waiting: 'T-1' is held by agent" in said
     events = made.settle()
-    assert opened(events) == {"T-1": 2, "T-2": 1}
+    assert opened(events) == {"T-1": 2}
     timeouts = [one["payload"] for one in events if one["action"] == "attempt.timeout"]
     assert [payload["attempt_id"] for payload in timeouts] == ["T-1-A1"]
 
