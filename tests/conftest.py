@@ -36,6 +36,8 @@ GITCONFIG = """\
 	auto = 0
 [maintenance]
 	auto = false
+[receive]
+	autogc = false
 """
 
 PACKAGE = Path(__file__).resolve().parents[1] / "esaa_git"
