@@ -6,7 +6,7 @@ commit, so the complete output is validated before the first effect (INV-003).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -28,7 +28,6 @@ from esaa_git.core.patches import changed_lines
 from esaa_git.core.paths import check_tree
 from esaa_git.core.proposal import (
     Boundary,
-    Names,
     after_image,
     check_updates,
     left_out,
@@ -36,13 +35,12 @@ from esaa_git.core.proposal import (
 )
 from esaa_git.core.rejection import RejectCode, Rejected, of_policy, together
 from esaa_git.core.state import State, Task
+from esaa_git.engine import lawful
 from esaa_git.engine.converted import check_conversions
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.engine.refusals import conflict, late, missing, nothing_left
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
-
-NOT_KEPT = 1000  # paths of a rejected answer that are named and not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,34 +196,23 @@ class Verifier:
         """
         assert task.attempt is not None
         policy, boundary, base = contracts.policy, self.boundary(task, contracts), task.attempt.base
-        files, refused = list[FileChange](), list[NotKept]()
-        lines, names, gone = 0, Names(), taken_away(updates)
-        for update in updates:
+
+        def resolve(
+            update: FileUpdate, gone: frozenset[str]
+        ) -> tuple[FileChange, int] | Rejected | None:
             fault = check_updates([update], boundary, policy.max_files)
             found = fault or self._resolve_update(update, base, gone, policy.max_file_bytes)
-            code = found.code if isinstance(found, Rejected) else None
-            if code is None and exposes(update):
-                code = RejectCode.SECRET_EXPOSED
-            if code is None and found is not None and not isinstance(found, Rejected):
-                change, count = found
-                if len(files) >= policy.max_files:
-                    code = RejectCode.TOO_MANY_FILES
-                elif beside := names.beside(update):
-                    code = beside.code
-                elif lines + count > policy.max_patch_lines:
-                    code = RejectCode.PATCH_TOO_LARGE
-                else:
-                    files.append(change)
-                    names.add(update)
-                    lines += count
-            if code is not None and len(refused) < NOT_KEPT and update.path.isprintable():
-                refused.append(NotKept(path=update.path, code=code))
-        converted = check_conversions(self._trees, self._blobs, base, files)
-        files = [file for file in files if file.path not in converted]
-        refused += [NotKept(path=path, code=fault.code) for path, fault in converted.items()]
+            if not isinstance(found, Rejected) and exposes(update):
+                return Rejected(RejectCode.SECRET_EXPOSED, "it holds what looks like a secret", {})
+            return found
+
+        def converted(changes: Sequence[FileChange]) -> Mapping[str, Rejected]:
+            return check_conversions(self._trees, self._blobs, base, changes)
+
+        files, lines, refused = lawful.lawful_part(updates, resolve, converted, policy)
         proposal = Proposal(tuple(sorted(files, key=_by_path)), base, lines)
         is_sound = files and self._collisions(proposal) is None
-        return proposal if is_sound else None, tuple(refused)
+        return proposal if is_sound else None, refused
 
     def _resolve_update(
         self, update: FileUpdate, base: str, gone: frozenset[str], max_bytes: int

@@ -93,6 +93,22 @@ def test_of_paths_that_cannot_stand_side_by_side_the_first_is_kept(project: Proj
     project.check()
 
 
+def test_a_file_that_is_refused_to_go_is_in_the_way_and_of_nothing_else(
+    tmp_path: Path, git: Git
+) -> None:
+    seed = {"src/long": "line\n" * 50}
+    policy = {"limits__max_patch_lines": 20}
+    project = make_project(tmp_path / "one", git, task("T-1"), seed=seed, policy=policy)
+    updates = [write("src/long/y.py", "y = 1\n"), {"op": "delete", "path": "src/long"}]
+    project.answers(T_1=result("T-1", write("src/good.py", "good = 1\n"), *updates))
+    project.esaa("run")
+    refused = project.payloads("output.rejected")[0]
+    assert project.git("diff", "--name-only", f"{ref()}^", ref()) == "src/good.py"
+    left = [one["path"] for one in refused["not_kept"]]
+    assert left == ["src/long/y.py", "src/long"]
+    project.check()
+
+
 def test_nothing_is_kept_where_the_contracts_say_so_or_nothing_is_lawful(project: Project) -> None:
     project.answers(
         T_1_A1=result("T-1", write("../a", "x\n"), attempt_id="T-1-A1"),
