@@ -56,6 +56,7 @@ class SyncResult:
             "seq": None if incoming is None else incoming.seq,
             "log_id": None if incoming is None else incoming.log_id,
             "genesis": None if incoming is None else incoming.genesis,
+            "new": 0 if incoming is None else incoming.new,
             "verified": 0 if incoming is None else incoming.verified,
             "own_events": self.own,
             "moved": self.moved,
@@ -166,7 +167,8 @@ def _take_over(
         if plan.picks or plan.order:
             raise ConflictError(
                 f"'{plan.name}' holds commits that claim events which no log knows",
-                hint="run 'git esaa verify' to see which",
+                hint="after a rebase, run 'git esaa verify --relink --record', then repeat the "
+                "command; 'git esaa verify' says which commits they are",
             )
         if plan.merged and not together:
             held = (

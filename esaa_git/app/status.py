@@ -19,6 +19,7 @@ class Status:
     """The state at the tip, with the id of the tip's commit and of the log.
 
     `checked_out` is the branch on which the next run would work; None for a detached HEAD.
+    `has_branch` says whether the branch of the run is here.
     `stopped` says who stopped the log and why; None where nobody did.
     """
 
@@ -26,6 +27,7 @@ class Status:
     tip: str | None
     log_id: str | None
     checked_out: str | None
+    has_branch: bool
     stopped: str | None = None
 
 
@@ -48,6 +50,7 @@ def status(project: Project) -> Status | None:
         None if tip is None else tip.commit,
         None if tip is None else tip.log_id,
         standing_on(project.repository),
+        project.repository.ref_target(f"refs/heads/{state.run.branch}") is not None,
         stopped(project, state),
     )
 

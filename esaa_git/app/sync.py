@@ -33,19 +33,21 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The refs that a push moved on a remote; none where it had it all."""
+    """The refs that a push moved on a remote; none where it had it all but what was `left` out."""
 
     remote: str
     refs: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The rounds that bringing two logs together took, and the refs that were pushed then."""
+    """The rounds that bringing two logs together took, and what was pushed then, and left out."""
 
     remote: str
     rounds: tuple[SyncResult, ...]
     pushed: tuple[str, ...]
+    left: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `git esaa sync --json` prints it."""
@@ -120,7 +122,7 @@ def push(project: Project, name: str | None = None) -> Pushed:
         RepositoryError: if it cannot be reached, or refuses.
     """
     remote = _ready(project, name, sends=True)
-    return Pushed(remote.name, _push(project, remote))
+    return Pushed(remote.name, _push(project, remote), tuple(remote.left))
 
 
 def sync(project: Project, name: str | None = None) -> Synced:
@@ -144,7 +146,8 @@ def sync(project: Project, name: str | None = None) -> Synced:
         rounds.append(result)
         plain_git.refresh(project.repository, project.note)
         try:
-            return Synced(remote.name, tuple(rounds), _push(project, remote))
+            pushed = _push(project, remote)
+            return Synced(remote.name, tuple(rounds), pushed, tuple(remote.left))
         except ConflictError:
             if attempt == TRIES:
                 raise

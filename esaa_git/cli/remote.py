@@ -96,7 +96,7 @@ def push(project: Project, name: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"remote": pushed.remote, "pushed": pushed.refs})
     else:
-        _print_pushed(pushed.refs, pushed.remote)
+        _print_pushed(pushed.refs, pushed.remote, pushed.left)
 
 
 @click.command(
@@ -157,7 +157,7 @@ def sync(project: Project, name: str | None, as_json: bool) -> None:
         return
     for result in synced.rounds:
         _print_result(result, synced.remote)
-    _print_pushed(synced.pushed, synced.remote)
+    _print_pushed(synced.pushed, synced.remote, synced.left)
 
 
 # -- printing -----------------------------------------------------------------------------------
@@ -166,9 +166,13 @@ def sync(project: Project, name: str | None, as_json: bool) -> None:
 def _print_result(result: SyncResult, name: str) -> None:
     incoming = result.incoming
     if incoming is not None:
-        what = f"{incoming.verified} new events" if incoming.verified else "nothing new"
-        verified = ", verified" if incoming.verified else ""
-        say(f"'{name}': {what}{verified}; its log ends with event {incoming.seq}")
+        count = incoming.verified
+        what = f"{incoming.new} new events" if incoming.new else "nothing new"
+        if count > incoming.new:
+            what += f", {count} events verified"
+        elif incoming.new:
+            what += ", verified" if count else ", verified before"
+        say(f"'{name}': {what}; its log ends with event {incoming.seq}")
         if result.relation == "none" and incoming.trust == "first-use":
             say(
                 f"genesis {incoming.genesis} is trusted on first use: ask somebody who knows the "
@@ -207,5 +211,6 @@ def _print_outcomes(result: SyncResult) -> None:
     say(f"kept as it was: {', '.join(result.kept)}")
 
 
-def _print_pushed(pushed: Sequence[str], name: str) -> None:
-    say(f"pushed to '{name}': {', '.join(pushed)}" if pushed else f"'{name}' has it all")
+def _print_pushed(pushed: Sequence[str], name: str, left: Sequence[str]) -> None:
+    rest = "all else" if left else "it all"
+    say(f"pushed to '{name}': {', '.join(pushed)}" if pushed else f"'{name}' has {rest}")

@@ -54,7 +54,9 @@ def status(project: Project, as_json: bool) -> None:
         say(f"{found.stopped}; an admin lets it go on with 'git esaa resume'")
     say(f"working branch {run.branch}, {state.seq} events, last at {state.ts}")
     if found.checked_out not in (None, run.branch):
-        if run.is_open:
+        if run.is_open and not found.has_branch:
+            ways = f"'{run.branch}' is gone, and the next run ends this one and works there"
+        elif run.is_open:
             ways = f"'git esaa run --branch {run.branch}' goes on with it"
         else:
             ways = "the next run works there"

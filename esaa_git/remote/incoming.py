@@ -38,7 +38,9 @@ LastSeen = Mark
 class Incoming:
     """What a remote offers, fetched and verified.
 
-    `common` is the last event that the local log has as well, None where there is no local log.
+    `common` is the last event that the local log has as well, None where there is no local log;
+    `new` events come after it, and `verified` were verified now: more than that where a branch
+    was rewritten, fewer where they were fetched before.
     `mark` is the verified point of a log that was verified as a whole, `elsewhere` the effects
     (branch, commit, task) that other branches of the remote have and `branch` has not.
     """
@@ -48,6 +50,7 @@ class Incoming:
     log_id: str
     genesis: str | None
     common: str | None
+    new: int
     verified: int
     trust: str
     state: State
@@ -145,6 +148,7 @@ class Judge:
             loaded.tip.log_id,
             report.genesis,
             common,
+            loaded.tip.seq - (0 if common is None else seq_of(here, common)),
             loaded.tip.seq - report.since,
             report.trust,
             loaded.state,

@@ -34,6 +34,7 @@ from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_
 from esaa_git.remote.parts import Branch, of_earlier_runs, send_in_parts
 from esaa_git.remote.records import Records, forget
 from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
+from esaa_git.remote.standing import Standing
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.person_hooks import ask_pre_push
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
@@ -41,6 +42,7 @@ from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.store.tip import load_tip
+from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.pins import Mark, mark_path, read_mark, write_mark
 
 ASK_SECONDS = 20
@@ -289,7 +291,8 @@ class Remote:
         if local is None:
             raise NoLog
         refs = {self.log_ref: local}
-        branch = load_tip(here, local).state.run.branch
+        state = load_tip(here, local).state
+        branch = state.run.branch
         if branch is not None:
             ref = _HEADS + branch
             tip = self._refs.read(ref)
@@ -303,12 +306,19 @@ class Remote:
         if earlier:
             there |= self.ask(*earlier)
             refs |= {ref: tip for ref, tip in earlier.items() if self._has(tip, there.get(ref))}
+        standing = Standing.of(here, ClaimJudge.at(here, local, state), self.name)
+        if standing is not None and standing.ref not in refs:
+            there |= self.ask(standing.ref)
+            refs |= standing.to_send(there.get(standing.ref))
         moving = {ref: oid for ref, oid in refs.items() if there.get(ref) != oid}
         sent, self.left = self._records.to_send(records, there, local)
+        if standing is not None and standing.ref not in refs:
+            self.left += standing.left_out(there.get(standing.ref))
         moving |= sent
         if moving:
             head = f"{_HEADS}{branch}"
-            ask_pre_push(here, self.name, head, moving.get(head), there.get(head))
+            for ref in dict.fromkeys([head, *([] if standing is None else [standing.ref])]):
+                ask_pre_push(here, self.name, ref, moving.get(ref), there.get(ref))
             along = Branch(here, branch, refs.get(head), there.get(head))
             send_in_parts(events, self.log_ref, along, self._send, moving)
             reach(Point.PUSH_DONE)

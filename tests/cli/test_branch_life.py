@@ -301,6 +301,7 @@ def test_an_open_run_whose_branch_was_renamed_goes_on_under_the_new_name(
     project = half_done.project
     project.git("branch", "-m", "feature", "other")
     project.git("checkout", "--quiet", "other")
+    assert "'feature' is gone, and the next run ends this one" in project.ok("status")
     said = project.esaa(*command.split())
     assert said.code == 0, said
     assert "on 'other'" in said.out

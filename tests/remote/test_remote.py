@@ -142,6 +142,37 @@ def test_nothing_to_do_is_said(team: Team) -> None:
     assert team.refs() == before
 
 
+def test_a_push_takes_the_branch_that_is_checked_out_or_says_what_it_left(team: Team) -> None:
+    one = team.one
+    one.ok("run", "--task", "T-2")
+    one.git("switch", "--quiet", "--create", "release")
+    assert "refs/heads/main, refs/heads/release" in one.ok("push")
+    one.write("src/own.txt", "a person's\n")
+    one.commit("A person's own")
+    said = one.esaa("push")
+    assert (said.code, said.out) == (0, "'origin' has all else\n")
+    assert "'release' has 1 commits that 'origin' has not, none of them an effect" in said.err
+    assert "'git push origin release' sends them" in said.err
+    one.git("push", "--quiet", "origin", "release")
+    assert team.at("refs/heads/release") == one.git("rev-parse", "HEAD")
+    one.git("branch", "--quiet", "--move", "renamed")
+    assert "'git push origin renamed' puts it there" in one.esaa("push").err
+    one.git("push", "--quiet", "origin", "renamed")
+    assert one.ok("push") == "'origin' has it all\n"
+
+
+def test_a_log_that_is_verified_anew_is_not_called_new(team: Team) -> None:
+    two = team.two
+    two.ok("fetch")
+    events = len(two.chain())
+    team.one.ok("note", "T-1", "one more")
+    team.one.ok("push")
+    (two.repository.esaa_dir / "verified.json").unlink()
+    (two.repository.esaa_dir / "remotes/origin.json").unlink()
+    said = two.ok("fetch")
+    assert f"1 new events, {events + 1} events verified" in said
+
+
 def test_a_ref_that_git_takes_for_the_logs_is_named_with_the_way_to_delete_it(
     team: Team, git: Git
 ) -> None:
