@@ -155,8 +155,8 @@ def _check_settings(entry: AgentEntry, adapter: Adapter) -> None:
 
 
 def _check_names(entry: AgentEntry) -> None:
-    """Refuse a variable, host or URL that can look like another one to who is asked for it."""
-    for setting in ("env", "key_env", "hosts", "url"):
+    """Refuse a variable, host, path or URL that cannot be given, or can be taken for another."""
+    for setting in ("env", "key_env", "hosts", "read", "url"):
         given = entry.settings.get(setting)
         for value in given if isinstance(given, list | tuple) else (given,):
             if not isinstance(value, str):

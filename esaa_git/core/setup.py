@@ -169,7 +169,7 @@ def _step(document: Mapping[str, Any], where: str) -> SetupStep:
                 f"{where}/timeout is no time at all", hint="write it as in PT5M"
             )
     given = {name: document[name] for name in _GIVEN if name in document}
-    for name in ("env", "hosts"):
+    for name in ("env", "hosts", "read"):
         for value in given.get(name, ()):
             fault = fault_of(name, value)
             if fault is not None:

@@ -24,7 +24,6 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-import re
 import shutil
 import sys
 import time
@@ -37,6 +36,7 @@ from typing import Any, Final, TypeAlias
 
 from esaa_git.errors import AgentError
 from esaa_git.floor import is_open, path_fault
+from esaa_git.given import HOST_FORM, PLACE_FORM, is_host, is_place
 from esaa_git.sandbox import processes, runner
 from esaa_git.sandbox.processes import Outcome
 from esaa_git.sandbox.programs import search_path, startable
@@ -79,8 +79,6 @@ DEFAULT_LIMITS: Final = Limits(memory_bytes=None, processes=512, disk_bytes=2 <<
 
 _LEAST_ABI: Final = 6
 """Landlock's version with scopes for signals and abstract sockets, which sandlock requires."""
-
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 _CREATE_RULESET: Final = 444
 _VERSION: Final = 1
@@ -174,16 +172,15 @@ def make_rules(
             something else than a name or address and a port; if a path is one that no program of a
             repository may read (`floor`).
     """
+    for setting, fits, form in (("read", is_place, PLACE_FORM), ("hosts", is_host, HOST_FORM)):
+        for name in settings.get(setting, ()):
+            if not fits(name):
+                raise _wrong(setting, f"'{name}' {form}", where)
     named = [Path(name).expanduser() for name in settings.get("read", ())]
     for path in named:
-        if not path.is_absolute():
-            raise _wrong("read", f"'{path}' is neither absolute nor begins with '~/'", where)
         if (fault := path_fault(path)) is not None:
             raise _wrong("read", f"'{path}' is never given to a program: {fault}", where)
     hosts = tuple(settings.get("hosts", ()))
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise _wrong("hosts", f"'{host}' is not of the form 'name:port'", where)
     limits = settings.get("limits", {})
     return Rules(
         read=(*read, *named),
@@ -199,7 +196,7 @@ def make_rules(
 
 def _wrong(setting: str, cause: str, where: str) -> AgentError:
     return AgentError(
-        f"'{setting}' of an agent cannot be used",
+        f"'{setting}' cannot be used",
         cause=cause,
         hint=f"correct '{setting}' {where}",
     )

@@ -190,13 +190,14 @@ def test_without_settings_there_is_no_network_and_limits_all_the_same() -> None:
         ("hosts", "example.com"),
         ("hosts", "https://example.com:443"),
         ("hosts", "example.com:https"),
+        ("hosts", "example.com:65536"),
         ("hosts", "*:443"),
         ("hosts", "exa mple.com:443"),
         ("hosts", "example.com:443\n0.0.0.0:1"),
     ],
 )
 def test_what_cannot_be_a_rule_is_refused_with_its_setting(setting: str, value: str) -> None:
-    with pytest.raises(AgentError, match=f"'{setting}' of an agent cannot be used") as caught:
+    with pytest.raises(AgentError, match=f"'{setting}' cannot be used") as caught:
         make_rules({setting: [value]}, "in its file", read=(), write=())
     assert caught.value.hint == f"correct '{setting}' in its file"
 
