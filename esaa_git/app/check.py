@@ -10,7 +10,7 @@ from esaa_git.app.needs import Ahead, ahead, of_log
 from esaa_git.app.project import has_log
 from esaa_git.app.roadmap import check_usable, read_plan
 from esaa_git.app.run import to_be_in_force
-from esaa_git.errors import RepositoryError, UsageError
+from esaa_git.errors import AgentError, NotAllowed, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -42,15 +42,20 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The checks of some tasks, which have the same ones, on a commit."""
+    """The checks of some tasks, which have the same ones, on a commit.
+
+    Attributes:
+        fault: why none of them could be run here; None where they were.
+    """
 
     tasks: tuple[str, ...]
     commit: str
     checks: tuple[Ran, ...]
+    fault: AgentError | None = None
 
     @property
     def passed(self) -> bool:
-        return all(check.passed for check in self.checks)
+        return self.fault is None and all(check.passed for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `git esaa check --json` prints it."""
@@ -58,6 +63,7 @@ class Checked:
             "tasks": list(self.tasks),
             "commit": self.commit,
             "passed": self.passed,
+            **({} if self.fault is None else {"fault": self._fault_json(self.fault)}),
             "checks": [
                 {
                     "name": one.name,
@@ -72,19 +78,23 @@ class Checked:
             ],
         }
 
+    def _fault_json(self, fault: AgentError) -> dict[str, Any]:
+        return {"message": fault.message, "cause": fault.cause, "hint": fault.hint}
+
 
 def check(project: Project, task_id: str | None = None, *, on: str | None = None) -> list[Checked]:
     """Run the checks of a task, or of all that are ahead, as a run does; record nothing.
 
     They are confined as a run confines them, with the pinned programs over the tree, and only
-    where the user of this machine has agreed to them.
+    where the user of this machine has agreed to them. Where those of some tasks cannot be run here,
+    the others are run all the same.
 
     Args:
         on: a commit; by default the tip of the working branch, which is the next attempt's base.
 
     Raises:
         UsageError: if there is no such task or commit.
-        AgentError: if a check cannot be run here at all; NotAllowed without consent.
+        NotAllowed: without consent.
     """
     from esaa_git.core.state import EMPTY
 
@@ -100,7 +110,7 @@ def check(project: Project, task_id: str | None = None, *, on: str | None = None
             checks = contracts.checks(task.kind, task.checks)
             by_checks.setdefault(tuple(checks), []).append(task.task_id)
     return [
-        Checked(tuple(tasks), commit, _run(project, contracts, checks, commit))
+        _checked(project, contracts, tuple(tasks), checks, commit)
         for checks, tasks in by_checks.items()
         if checks
     ]
@@ -133,6 +143,22 @@ def _commit(project: Project, on: str | None) -> str:
         raise UsageError(
             f"'{on}' names no commit", hint="name a branch, a tag, or a commit by its id"
         ) from error
+
+
+def _checked(
+    project: Project,
+    contracts: Contracts,
+    tasks: tuple[str, ...],
+    checks: tuple[Check, ...],
+    commit: str,
+) -> Checked:
+    try:
+        return Checked(tasks, commit, _run(project, contracts, checks, commit))
+    except NotAllowed:
+        raise
+    except AgentError as error:
+        not_run = tuple(Ran(one.name, one.run, None) for one in checks)
+        return Checked(tasks, commit, not_run, error)
 
 
 def _run(

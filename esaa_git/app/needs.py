@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from esaa_git.app.roadmap import check_usable
 from esaa_git.core.agent_contract import Check, make_check
 from esaa_git.core.machine import TaskState
+from esaa_git.errors import AgentError, NotAllowed
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -93,5 +94,14 @@ def require_programs(
         project.make_agent(entry, contracts).ready()
     for task in known:
         checks = contracts.checks(task.kind, task.checks)
-        require_pinned(checks, contracts)
-        project.engine.checker.ready(checks)
+        try:
+            require_pinned(checks, contracts)
+            project.engine.checker.ready(checks)
+        except NotAllowed:
+            raise
+        except AgentError as error:
+            raise AgentError(
+                f"'{task.task_id}' cannot be checked here: {error.message}",
+                cause=error.cause,
+                hint=error.hint,
+            ) from error

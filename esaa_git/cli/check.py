@@ -14,7 +14,7 @@ from esaa_git.cli.output import (
     sandbox_option,
     say,
 )
-from esaa_git.errors import EsaaError
+from esaa_git.errors import AgentError, EsaaError
 
 
 @click.command(
@@ -22,8 +22,8 @@ from esaa_git.errors import EsaaError
     epilog=examples(
         "git esaa check T-1000",
         "git esaa check T-1000 --on refs/esaa/proposals/T-1000/1",
-        more="The exit code is 0 where all passed, 1 where one failed, 11 where they cannot be "
-        "run here, and 12 where you have not agreed to them.",
+        more="The exit code is 0 where all passed, 1 where one failed, 11 where some cannot be "
+        "run here (the others are run all the same), and 12 where you have not agreed to them.",
     ),
 )
 @click.argument("task_id", metavar="[TASK]", required=False)
@@ -50,6 +50,8 @@ def check_(
         print_json([one.to_json() for one in found])
     else:
         _print(found)
+    if any(one.fault is not None for one in found):
+        return AgentError.exit_code
     return 0 if all(one.passed for one in found) else EsaaError.exit_code
 
 
@@ -59,6 +61,8 @@ def _print(found: list[Checked]) -> None:
     for one in found:
         more = f" and {len(one.tasks) - 5} more" if len(one.tasks) > 5 else ""
         say(f"{', '.join(one.tasks[:5])}{more} on {one.commit[:12]}")
+        if one.fault is not None:
+            _print_fault(one.fault)
         for ran in one.checks:
             if ran.passed is None:
                 say(f"  -     {ran.name}: not run")
@@ -68,3 +72,10 @@ def _print(found: list[Checked]) -> None:
                 say(f"  FAIL  {ran.name}: {ran.reason}")
                 for line in ran.output.splitlines():
                     say(f"        {line}")
+
+
+def _print_fault(fault: AgentError) -> None:
+    say(f"  FAIL  cannot be run here: {fault.message}")
+    for what, words in (("caused by", fault.cause), ("hint", fault.hint)):
+        if words is not None:
+            say(f"        {what}: {words}")

@@ -95,6 +95,34 @@ def test_a_check_of_a_task_that_cannot_be_run_is_named_before_an_agent_is_asked(
     assert made.actions() == ["run.init"]
 
 
+def test_a_program_that_is_missing_is_named_with_its_tasks_and_the_other_checks_are_run(
+    project: Project,
+) -> None:
+    lint = {"name": "lint", "run": ["no-such-tool-here"]}
+    there = {"name": "there", "run": ["true"]}
+    project.amend_yaml("AGENT_CONTRACT.yaml", kinds__impl__checks=[lint, there])
+    project.amend_yaml("AGENT_CONTRACT.yaml", kinds__spec__checks=[there])
+    said = project.esaa("check")
+    base = project.head()[:12]
+    hint = (
+        "install it, or correct the check in .roadmap/AGENT_CONTRACT.yaml or in the plan; it takes "
+        "effect with the next run"
+    )
+    assert said.code == 11
+    assert [line.partition(" (")[0] for line in said.out.splitlines()] == [
+        f"T-1 on {base}",
+        "  FAIL  cannot be run here: check 'lint': no program 'no-such-tool-here'",
+        "        caused by: none of that name is on PATH",
+        f"        hint: {hint}",
+        "  -     lint: not run",
+        "  -     there: not run",
+        f"T-2 on {base}",
+        "  ok    there",
+    ]
+    assert [one["passed"] for one in project.esaa("check", "--json").json] == [False, True]
+    assert "'T-1' cannot be checked here: check 'lint': no program" in project.fails(11, "run")
+
+
 def test_nothing_is_run_without_consent(project: Project) -> None:
     other = {"name": "other", "run": ["sh", "-c", "touch /tmp/never"]}
     project.amend_yaml("AGENT_CONTRACT.yaml", kinds__impl__checks=[other])
