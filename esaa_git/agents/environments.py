@@ -73,7 +73,8 @@ class SetupFailed(AgentError):
         super().__init__(
             f"the setup of {setup.owner} failed at '{' '.join(step.run)[:200]}'",
             cause=shown,
-            hint=f"correct 'setup' of {setup.owner} {_WHERE}, or what it goes by in the tree",
+            hint=f"correct 'setup' of {setup.owner} in .roadmap/ and run 'git esaa plan apply "
+            "--restart', or correct and commit what it goes by in the tree; then 'git esaa run'",
         )
         self.reason = f"the setup '{' '.join(step.run)[:200]}' failed: {reason}"
         self.output = output

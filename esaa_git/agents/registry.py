@@ -57,7 +57,10 @@ def check_swarm(contracts: Contracts) -> None:
         if adapter is not None:
             _check_settings(entry, adapter)
             if entry.setups and not adapter.in_checkout:
-                fault = f"adapter '{entry.adapter}' works in no checkout that could be set up"
+                fault = (
+                    f"adapter '{entry.adapter}' works in no checkout that could be set up; what "
+                    "checks need stands under 'setup' of the kind in AGENT_CONTRACT.yaml"
+                )
                 raise unfit(_FILE, f"agents/{entry.name}/setup: {fault}")
         elif entry.package is None:
             raise _unknown(entry)

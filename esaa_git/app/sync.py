@@ -224,6 +224,11 @@ def clone_repository(
         )
     start = project.folder or Path()
     target = start / (folder or _folder_of(url))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(
+            f"'{folder or _folder_of(url)}' exists already, and is no empty folder",
+            hint=f"name another one after the URL, as in 'git esaa clone URL {target.name}-2'",
+        )
     local = start / url
     git_clone(
         str(local.resolve()) if project.folder and local.exists() else url, str(target.resolve())

@@ -89,6 +89,7 @@ class TrialResult:
             rejected answer there is none of them.
         is_as_asked: the file would hold the one line, whatever stands around it.
         kept: the folder with the trial's repository, request and answer, where it is kept.
+        away: why its service could not answer, and what helps; None where it did.
     """
 
     milliseconds: int
@@ -102,6 +103,7 @@ class TrialResult:
     files: Sequence[Mapping[str, Any]]
     is_as_asked: bool
     kept: Path | None
+    away: tuple[str, str | None] | None = None
 
 
 class Trial:
@@ -156,6 +158,7 @@ class Trial:
                 case _:
                     assert_never(payload)
             files = [] if proposal is None else [encode(file.recorded()) for file in proposal.files]
+        away = answer.unavailable
         return TrialResult(
             milliseconds,
             answer.latency_ms,
@@ -168,6 +171,7 @@ class Trial:
             files,
             content is not None and content.strip() == CONTENT,
             self._folder if self._keep else None,
+            None if away is None else (away.reason, away.hint),
         )
 
 

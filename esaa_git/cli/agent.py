@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,7 +21,7 @@ from esaa_git.cli.output import (
     say,
     style,
 )
-from esaa_git.errors import AgentError
+from esaa_git.errors import AgentError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from esaa_git.app.agents import Member
@@ -135,7 +135,7 @@ def test(project: Project, name: str, keep: bool, sandbox: str, as_json: bool) -
         print_json({**said, **_result_json(result)})
     else:
         _print_result(result)
-    _check(name, result)
+    _check(name, setup.adapter, result)
 
 
 def _setup_json(setup: TrialSetup) -> dict[str, Any]:
@@ -231,8 +231,12 @@ def _line(label: str, text: str) -> None:
     say(f"{style(f'{label:<9}', bold=True)} {text}")
 
 
-def _check(name: str, result: TrialResult) -> None:
-    """Raise AgentError if the agent did not do what it was asked."""
+_GUIDES: Final = {"acp": "acp", "http": "model-endpoints", "local": "local-model"}
+"""The guide of each adapter that is none of coding agents'."""
+
+
+def _check(name: str, adapter: str, result: TrialResult) -> None:
+    """Raise AgentError if the agent did not do what it was asked, or ServiceUnavailable."""
     if result.is_as_asked:
         say(f"agent '{name}' works", err=True)
         return
@@ -240,11 +244,18 @@ def _check(name: str, result: TrialResult) -> None:
         look = f"look at the request and the answer in '{result.kept}'"
     else:
         look = f"run 'git esaa agent test {name} --keep' and look at the request and the answer"
+    if result.away is not None:
+        reason, hint = result.away
+        again = f"run 'git esaa agent test {name}' again later; nothing is wrong with the entry"
+        raise ServiceUnavailable(
+            f"the service of agent '{name}' is not available: {reason}", hint=hint or again
+        )
     if result.rejected is not None:
+        guide = _GUIDES.get(adapter, "coding-agents")
         raise AgentError(
             f"agent '{name}' failed its trial: {result.rejected.message}",
             cause=str(result.rejected.code),
-            hint=f"{look}; docs/guides/coding-agents.md says what to do about each failure",
+            hint=f"{look}; docs/guides/{guide}.md says what to do about each failure",
         )
     raise AgentError(
         f"agent '{name}' gave a valid answer, and did something else than it was asked",

@@ -120,8 +120,18 @@ def unblock(
     actor: str | None,
 ) -> None:
     """Return blocked tasks to 'todo', with those that were blocked because of them."""
-    if everything == bool(task_ids):
-        raise UsageError("name the tasks that may go on, or say --all")
+    if everything and task_ids:
+        raise UsageError(
+            f"--all is every task that is blocked, and '{task_ids[0]}' is named beside it",
+            hint=f"run 'git esaa task unblock {' '.join(task_ids)} --reason TEXT', or leave the "
+            "names out",
+        )
+    if not everything and not task_ids:
+        raise UsageError(
+            "no task is named",
+            hint="run 'git esaa task unblock TASK --reason TEXT', or say --all; 'git esaa task "
+            "list --state blocked' shows them",
+        )
     if everything and cause is None and not current_state(project).run.blocked:
         say("no task is blocked")
         return

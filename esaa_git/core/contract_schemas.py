@@ -84,7 +84,10 @@ _SETUP = array(
     ),
     most=20,
 )
-"""The commands that make what a kind or an agent works in (`esaa_git.core.setup`)."""
+"""The commands that make what a kind or an agent works in (`esaa_git.core.setup`).
+
+That of a kind is for checks and reviewers as well; that of an agent for itself alone.
+"""
 
 BUDGET: dict[str, Any] = {**schema_of(Limits), "minProperties": 1}
 """What may be spent at most."""

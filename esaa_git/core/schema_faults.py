@@ -13,6 +13,7 @@ from typing import Any
 
 from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.documents import Places
+from esaa_git.core.events import spec
 from esaa_git.core.printable import visible
 from esaa_git.errors import ConfigurationError
 
@@ -23,6 +24,16 @@ _TYPES = {
     "integer": "a whole number",
     "boolean": "true or false",
 }
+
+
+_FORMS = {
+    spec.NAME["pattern"]: "name: letters, digits, '.', '_' and '-', 64 at most, beginning with a "
+    "letter or digit",
+    spec.TASK_ID["pattern"]: "id of a task: letters, digits, '.', '_' and '-', beginning with a "
+    "letter and ending with a letter or digit, 2 to 64",
+    spec.DURATION["pattern"]: "duration: write it as in PT30S, PT5M, PT1H30M or P1D",
+}
+"""What text of a pattern is, in words."""
 
 
 def checked(document: Any, schema: str, name: str, places: Places | None = None) -> Any:
@@ -110,8 +121,7 @@ def describe_fault(fault: Any, document: Any, at: Sequence[str] = (), schema: An
     """
     close = _closest(fault)
     where = _where([*at, *close[0].instance_path], document)
-    said = " or ".join(dict.fromkeys(_words(one, schema) for one in close))
-    line = f"{where}{said}"
+    line = f"{where}{_said(close, schema)}"
     # Names in a file may hold what a terminal would obey.
     return visible(line, keep="")
 
@@ -138,9 +148,29 @@ def _closest(fault: Any) -> list[Any]:
     if type(fault.kind).__name__ != "OneOfNotValid":
         return [fault]
     forms = fault.kind.context
+    # One that it has the type of says more than one that it has not.
+    typed = [form for form in forms if not any(_is_of_another_type(one, fault) for one in form)]
+    forms = typed or forms
     least = min((len(form) for form in forms), default=0)
     # What is missing says more of a form than what is too much for it.
     return [min(form, key=_is_not_missing) for form in forms if len(form) == least] or [fault]
+
+
+def _is_of_another_type(one: Any, whole: Any) -> bool:
+    at_top = list(one.instance_path) == list(whole.instance_path)
+    return at_top and type(one.kind).__name__ == "Type"
+
+
+def _said(close: list[Any], schema: Any) -> str:
+    """Return in words what is wrong: one sentence where all want another type."""
+    if len(close) > 1 and all(type(one.kind).__name__ == "Type" for one in close):
+        return _wants([name for one in close for name in one.kind.types], close[0].instance)
+    return " or ".join(dict.fromkeys(_words(one, schema) for one in close))
+
+
+def _wants(types: Sequence[str], found: Any) -> str:
+    wanted = " or ".join(dict.fromkeys(_TYPES.get(str(name), str(name)) for name in types))
+    return f"expected {wanted}, found {_found(found)}"
 
 
 def _is_not_missing(fault: Any) -> bool:
@@ -167,13 +197,22 @@ def _words(fault: Any, schema: Any) -> str:
         case "Enum" if isinstance(fault.instance, str):
             return f"'{fault.instance[:100]}' is not one of {', '.join(kind.options)}"
         case "Type":
-            wanted = " or ".join(_TYPES.get(str(name), str(name)) for name in kind.types)
-            return f"expected {wanted}, found {_found(fault.instance)}{_money(fault)}"
+            return f"{_wants(kind.types, fault.instance)}{_money(fault)}"
         case "Minimum" if _money(fault):
             least = f"expected at least {kind.limit}, found {fault.instance}"
             return f"{least}; what has no limit is left out"
         case "MinProperties" if _money(fault):
             return "a budget without any limit"
+        case "MinItems" if not fault.instance:
+            return "expected at least one entry, found an empty list"
+        case "MinLength" if not fault.instance:
+            return "expected text, found an empty one"
+        case "UniqueItems":
+            return f"one stands twice in {_found(fault.instance)}"
+        case "Pattern" if kind.pattern in _FORMS:
+            return f"{_found(fault.instance)} is no {_FORMS[kind.pattern]}"
+        case "PropertyNames":
+            return _words(kind.error, schema)
         case _:
             return str(fault.message)[:300]
 

@@ -27,6 +27,10 @@ CHECKOUT: Final = "{checkout}"
 DEFAULT_STEP_MS: Final = 10 * 60_000
 """How long a command may take that does not say."""
 
+_COMMENTS: Final = (
+    "correct it in .roadmap/; the comments that 'git esaa init' writes there explain every entry"
+)
+
 _GIVEN: Final = ("env", "hosts", "read", "limits")
 _OURS: Final = ("PATH", "PWD", "SHELL", "HOME", "TMPDIR")
 _PREFIXES: Final = ("ESAA_", "GIT_")
@@ -139,7 +143,7 @@ def setup_of(document: Sequence[Mapping[str, Any]], owner: str, where: str) -> S
     try:
         GlobSet(keys)
     except ValueError as error:
-        raise ConfigurationError(f"{where}/keys: {error}") from error
+        raise ConfigurationError(f"{where}/keys: {error}", hint=_COMMENTS) from error
     variables = {
         name: value for step in document for name, value in step.get("variables", {}).items()
     }
@@ -173,7 +177,7 @@ def _step(document: Mapping[str, Any], where: str) -> SetupStep:
         for value in given.get(name, ()):
             fault = fault_of(name, value)
             if fault is not None:
-                raise ConfigurationError(f"{where}/{name}: {fault}")
+                raise ConfigurationError(f"{where}/{name}: {fault}", hint=_COMMENTS)
     return SetupStep(tuple(document["run"]), milliseconds, given)
 
 

@@ -147,6 +147,9 @@ def test_clone_of_what_is_not_there(team: Team, tmp_path: Path, git: Git) -> Non
     said = run("-C", str(tmp_path), "clone", "nowhere.git")
     assert said.code == 3
     assert "cannot clone 'nowhere.git'" in said.err
+    said = run("-C", str(tmp_path), "clone", "server.git", "one")
+    assert said.code == 2
+    assert "error: 'one' exists already, and is no empty folder" in said.err
     git(tmp_path, "init", "--quiet", "--bare", "empty.git")
     said = run("-C", str(tmp_path), "clone", "empty.git")
     assert said.code == 3

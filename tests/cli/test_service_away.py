@@ -53,6 +53,9 @@ def test_a_run_says_until_when_a_service_is_away_and_the_next_one_goes_on(
         assert len(server.received) == 1
         assert "output.rejected" not in project.actions()
         assert not project.state().run.blocked
+        tried = project.fails(13, "agent", "test", "model")
+        assert "error: the service of agent 'model' is not available: " in tried
+        assert "hint: run 'git esaa agent test model' again later" in tried
         server.steps = [good]
         project.ok("run")
     assert all(one.is_done and one.attempts_used == 1 for one in project.state().tasks.values())

@@ -50,6 +50,10 @@ def test_what_cannot_be_freed_frees_nothing(blocked: Project) -> None:
     said = blocked.fails(2, "task", "unblock", "--all", "--cause", "rejected", *why)
     assert "no task is blocked by 'rejected'" in said
     assert "caused by: there are attempts_spent, dependency, issue" in said
-    blocked.fails(2, "task", "unblock", *why)
-    blocked.fails(2, "task", "unblock", "T-1", "--all", *why)
+    said = blocked.fails(2, "task", "unblock", *why)
+    assert "no task is named" in said
+    assert "git esaa task list --state blocked" in said
+    said = blocked.fails(2, "task", "unblock", "T-1", "--all", *why)
+    assert "'T-1' is named beside it" in said
+    assert "hint: run 'git esaa task unblock T-1 --reason TEXT'" in said
     assert blocked.refs() == before

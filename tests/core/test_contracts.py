@@ -306,7 +306,7 @@ WRONG: list[tuple[Place, Any, str]] = [
     ((SWARM, "kinds", "spec"), 7, "kinds/spec"),
     ((SWARM, "kinds", "spec"), [], "kinds/spec"),
     ((SWARM, "kinds", "spec"), ["agent-spec", "agent-spec"], "kinds/spec"),
-    ((SWARM, "kinds", "spec"), ["agent-spec", 7], "kinds/spec"),
+    ((SWARM, "kinds", "spec"), ["agent-spec", 7], "kinds/spec/1"),
     # PARCER_PROFILE
     ((PROFILE, "persona"), ["a developer"], "persona"),
     ((PROFILE, "rules"), "be good", "rules"),

@@ -92,6 +92,25 @@ def test_of_an_agent_the_form_is_spoken_of_that_it_comes_closest_to(entry: Any, 
     )
 
 
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (None, "kinds: expected a mapping of names to values, found nothing"),
+        ({"impl": None}, "kinds/impl: expected text or a list, found nothing"),
+        ({"impl": 7}, "kinds/impl: expected text or a list, found 7"),
+        ({"impl": []}, "kinds/impl: expected at least one entry, found an empty list"),
+        ({"impl": ["a", 7]}, "kinds/impl/1: expected text, found 7"),
+        ({"impl": ["a", "a"]}, "kinds/impl: one stands twice in ['a', 'a']"),
+        ({"impl": ""}, "kinds/impl: '' is no name: letters, digits"),
+        ({"im pl": "a"}, "kinds: 'im pl' is no name: letters, digits"),
+    ],
+)
+def test_of_who_does_a_kind_it_is_said_what_is_expected(kinds: Any, words: str) -> None:
+    agents = {"a": {"adapter": "scripted"}}
+    swarm = {"schema_version": "0.3.0", "agents": agents, "kinds": kinds}
+    assert said(swarm, "SWARM").startswith(f"'file': {words}")
+
+
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:
     plan = {"project": "x", "tasks": [], "\x1b[2J": 1}
     assert said(plan, "PLAN") == "'file': there is no entry of the name '\\x1b[2J'"

@@ -88,6 +88,7 @@ def test_what_cannot_be_is_said_with_its_place(step: dict[str, Any], words: str)
         made(step)
     assert words in caught.value.message
     assert caught.value.message.startswith("AGENT_CONTRACT.yaml: kinds/spec/setup")
+    assert caught.value.hint is not None
 
 
 LOADING = (
