@@ -13,6 +13,7 @@ from esaa_git.ports.agent import (
     Most,
     Ran,
     Request,
+    SetsUp,
     may_go_on,
     most_of,
     ran_by,
@@ -65,6 +66,12 @@ class AgreedAgent:
     def most(self, request: Request) -> Most:
         """Return what a request takes at most, as the adapter says."""
         return most_of(self.inner, request)
+
+    def set_up(self, base: str, pause: Callable[[], None]) -> None:
+        """Have made what it works in, if its user agreed to that."""
+        if isinstance(self.inner, SetsUp):
+            self._consent.require_agent(self._entry, base, self._programs)
+            self.inner.set_up(base, pause)
 
     def ran(self) -> Ran:
         """Return what answers; a tool is started for it, to tell its version."""

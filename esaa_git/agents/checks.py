@@ -14,6 +14,7 @@ from esaa_git.agents.environments import (
     SetUpWorkspace,
     program_in,
 )
+from esaa_git.agents.outcomes import OUTPUT_BYTES, failure_of
 from esaa_git.agents.pinned import belongs
 from esaa_git.agents.programs import (
     WHERE,
@@ -35,10 +36,6 @@ from esaa_git.sandbox.confinement import NotStarted, choose, rules_of, run
 from esaa_git.sandbox.processes import Outcome
 
 _WHERE = f"the check in .roadmap/{AGENT_CONTRACT} or in the plan; it takes effect with the next run"
-
-OUTPUT_BYTES = 16 << 20
-"""How much of a check's output is read; a check that writes more has failed."""
-
 
 _NOT_FOUND: Final = (126, 127)
 """By these a shell, env(1) and the like say that a program cannot be run, or is not there."""
@@ -182,7 +179,7 @@ def _run(
         why = f"it cannot be started: {error}"
         return CheckResult(check.name, False, why, "", 0, is_runnable=False)
     duration_ms = int((time.monotonic() - began) * 1000)
-    reason, output = _reason(outcome, check), _output(outcome, workspace)
+    reason, output = failure_of(outcome, check.timeout_ms), _output(outcome, workspace)
     return CheckResult(
         check.name,
         not reason,
@@ -219,14 +216,3 @@ def _output(outcome: Outcome, workspace: Workspace) -> str:
     ):
         output = output.replace(str(folder), name)
     return output
-
-
-def _reason(outcome: Outcome, check: Check) -> str:
-    """Return why a check failed, or an empty text where it passed."""
-    if outcome.timed_out:
-        return f"it took longer than {check.timeout_ms} ms"
-    if outcome.truncated:
-        return f"it wrote more than {OUTPUT_BYTES} bytes"
-    if outcome.status < 0:
-        return f"it was ended by signal {-outcome.status}"
-    return f"it left with exit status {outcome.status}" if outcome.status else ""

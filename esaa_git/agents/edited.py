@@ -96,6 +96,10 @@ class EditingAgent(ProgramAgent, Generic[Work]):
         usage = session.since(answer.usage, told)
         return replace(answer, latency_ms=latency_ms, usage=usage, notes=notes)
 
+    def set_up(self, base: str, pause: Callable[[], None]) -> None:
+        """Have made what its setups provide, which takes long the first time."""
+        self._environments.provide(self._entry.setups, base, pause)
+
     @property
     def _environments(self) -> Environments:
         context = self._context

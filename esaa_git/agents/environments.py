@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from esaa_git.agents.kept import Entry, Kept, once
+from esaa_git.agents.outcomes import OUTPUT_BYTES, failure_of
 from esaa_git.agents.pinned import belongs
 from esaa_git.agents.programs import (
     environment,
@@ -41,11 +42,8 @@ from esaa_git.firstline import LONGEST, command_of_env, words_of
 from esaa_git.folders import no_room
 from esaa_git.ports.agent import Diff, Workspace, Workspaces
 from esaa_git.ports.files import BlobStore, FileEntry, Trees
-from esaa_git.sandbox.confinement import NotStarted, Outcome, choose, rules_of, run
+from esaa_git.sandbox.confinement import NotStarted, choose, rules_of, run
 from esaa_git.sandbox.programs import search_path
-
-OUTPUT_BYTES: Final = 16 << 20
-"""How much of a command's output is read; one that writes more has failed."""
 
 _SHOWN: Final = 2000
 """How many characters of it an error shows: the end."""
@@ -142,6 +140,18 @@ class Environments:
                 require_program(
                     f"the setup of {setup.owner}", step.run[0], self.in_tree, f"it {_WHERE}"
                 )
+
+    def provide(self, setups: Sequence[Setup], base: str, pause: Callable[[], None]) -> None:
+        """Have made and kept what setups provide on a commit, where it is not kept yet.
+
+        Raises:
+            AgentError: as `open`.
+        """
+        self.ready(setups)
+        for setup in setups:
+            self._look(setup, base, {})
+            with self._entry(setup, base, {}, pause):
+                pass
 
     @contextmanager
     def open(
@@ -309,7 +319,7 @@ class Environments:
             )
         except NotStarted as error:
             raise SetupFailed(setup, step, f"it cannot be started: {error}", "") from error
-        reason = _reason(outcome, step)
+        reason = failure_of(outcome, step.timeout_ms)
         if reason:
             said = printable_output(outcome.output + outcome.stderr)
             raise SetupFailed(setup, step, reason, said)
@@ -429,16 +439,3 @@ def _by(name: str) -> list[str]:
 
 def _sorted(given: Mapping[str, object]) -> Mapping[str, object]:
     return {name: given[name] for name in sorted(given)}
-
-
-def _reason(outcome: Outcome, step: SetupStep) -> str:
-    """Return why a command failed, or an empty text where it did not."""
-    if outcome.timed_out:
-        return f"it took longer than {step.timeout_ms} ms"
-    if outcome.truncated:
-        return f"it wrote more than {OUTPUT_BYTES} bytes"
-    if outcome.exceeded is not None:
-        return f"it was ended for exceeding its limit '{outcome.exceeded}'"
-    if outcome.status < 0:
-        return f"it was ended by signal {-outcome.status}"
-    return f"it left with exit status {outcome.status}" if outcome.status else ""

@@ -33,7 +33,7 @@ from esaa_git.engine.leftbehind import LeftBehind
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
 from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
-from esaa_git.engine.proposer import Dispatched, dispatch
+from esaa_git.engine.proposer import Dispatched, agent_for, dispatch
 from esaa_git.engine.reserve import BudgetReached, Held
 from esaa_git.engine.review import awaiting_reviewer, dispatch_review
 from esaa_git.engine.schedule import Selection, outcome
@@ -106,7 +106,12 @@ class _Decider:
         self._left_behind = LeftBehind(engine, options.task_id)
         self._held_back: list[JobResult[Found]] = []
         self._ending: int | None = None
-        self._on_base = BaseChecks(engine, options.base_may_fail, lambda: self._stop.finishing)
+        self._on_base = BaseChecks(
+            engine,
+            lambda task, contracts: agent_for(task, contracts, options.agent, self._backoff.rests),
+            options.base_may_fail,
+            lambda: self._stop.finishing,
+        )
         self._halt = HaltWatch(engine)
         stop.wake = self._pool.wake
 
@@ -138,7 +143,7 @@ class _Decider:
             if self._stop.finishing:
                 self._report.stopped = True
                 return self._report
-            if self._is_enough(state, contracts):
+            if only.is_enough(self._engine, self._options, state, contracts, self._made):
                 return self._report
             rest = self._backoff.in_force(state, contracts)
             ending = outcome(state, contracts) if rest is None else None
@@ -182,12 +187,6 @@ class _Decider:
             and not self._stop.finishing
             and len(self._work) < self._options.parallel
         )
-
-    def _is_enough(self, state: State, contracts: Contracts) -> bool:
-        """Answer whether what was asked for is done, although the run may go on."""
-        if only.is_over(self._engine, state, contracts, self._options.task_id):
-            return True
-        return self._options.steps is not None and self._made >= self._options.steps
 
     def _dispatch_next(self, state: State) -> bool:
         """Open the next attempt and set its agent to work; answer whether there was one."""

@@ -1,4 +1,4 @@
-"""The one task that a run is asked for: whether there is work on it, and when it is over."""
+"""What a run is asked for, where that is less than the plan: one task, or so many attempts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.machine import TaskState
 from esaa_git.core.state import State
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.options import Options
 from esaa_git.engine.schedule import blocker, find_task
 from esaa_git.errors import RefusedError, RunHalted
 
@@ -29,16 +30,22 @@ def require_undone(engine: Engine, task_id: str | None) -> None:
     engine.say(found.message)
 
 
-def is_over(engine: Engine, state: State, contracts: Contracts, task_id: str | None) -> bool:
-    """Answer whether the task is done.
+def is_enough(
+    engine: Engine, options: Options, state: State, contracts: Contracts, made: int
+) -> bool:
+    """Answer whether what was asked for is done, although the run may go on.
+
+    Args:
+        made: how many attempts were made.
 
     Raises:
-        RunHalted: if it is blocked, so that only a person can go on.
+        RunHalted: if it is a task that is blocked, so that only a person can go on.
     """
-    if task_id is None:
-        return False
-    task = state.tasks[task_id]
-    found = blocker(state, contracts, task, engine.moment(state))
-    if task.state == TaskState.BLOCKED and found is not None:
-        raise RunHalted(found.message, hint=found.hint)
-    return task.is_done
+    if options.task_id is not None:
+        task = state.tasks[options.task_id]
+        found = blocker(state, contracts, task, engine.moment(state))
+        if task.state == TaskState.BLOCKED and found is not None:
+            raise RunHalted(found.message, hint=found.hint)
+        if task.is_done:
+            return True
+    return options.steps is not None and made >= options.steps

@@ -79,7 +79,7 @@ def dispatch(
         engine.checker.ready(checks)
     _look_for_uncommitted_work(engine, task)
     if on_base is not None:
-        on_base.require(task, contracts)
+        on_base.require(task, contracts, adapter)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
 
 

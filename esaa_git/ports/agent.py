@@ -158,6 +158,19 @@ def may_go_on(adapter: object) -> bool:
     return isinstance(adapter, GoesOn) and adapter.goes_on
 
 
+@runtime_checkable
+class SetsUp(Protocol):
+    """An adapter whose agent works in what setups provide, which may take long to make."""
+
+    def set_up(self, base: str, pause: Callable[[], None]) -> None:
+        """Have it made for a commit, before an attempt is open; at once where it is kept.
+
+        Raises:
+            AgentError: if it cannot be made.
+        """
+        ...
+
+
 def ran_by(adapter: object) -> Ran:
     """Return what an adapter says of what answers."""
     return adapter.ran() if isinstance(adapter, NamesWhatRuns) else Ran()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Git
-from tests.support.project import Project, make_project, result, task, write
+from tests.support.project import KINDS, Project, make_project, result, task, write
 
 
 @pytest.fixture
@@ -121,6 +121,18 @@ def test_a_program_that_is_missing_is_named_with_its_tasks_and_the_other_checks_
     ]
     assert [one["passed"] for one in project.esaa("check", "--json").json] == [False, True]
     assert "'T-1' cannot be checked here: check 'lint': no program" in project.fails(11, "run")
+
+
+def test_a_setup_is_run_before_the_attempt_whose_time_it_takes_nothing_of(project: Project) -> None:
+    editor = ["sh", "-c", "cat made > src/a.txt"]
+    step = {"run": ["sh", "-c", "exit 3"], "provides": ["made"]}
+    project.amend_yaml("AGENT_CONTRACT.yaml", kinds__impl__setup=[step], kinds__impl__checks=[])
+    project.swarm({"ed": {"adapter": "worktree", "command": editor}}, dict.fromkeys(KINDS, "ed"))
+    project.commit()
+    said = project.fails(11, "run", "--task", "T-1")
+    assert "the setup of kind 'impl' failed at 'sh -c exit 3'" in said
+    assert "hint: correct 'setup' of kind 'impl' in .roadmap/ and run 'git esaa plan apply" in said
+    assert project.actions() == ["run.init"]
 
 
 def test_nothing_is_run_without_consent(project: Project) -> None:

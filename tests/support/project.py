@@ -467,6 +467,7 @@ def _asks(document: Any) -> bool:
 
 _PROGRESS = (
     "looking at the base of ",
+    "setting up for ",
     "RUN-",
     "recovered: ",
     "left alone: ",
