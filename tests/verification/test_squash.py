@@ -15,6 +15,7 @@ from esaa_git.engine.operator import follow_moved
 from esaa_git.store.repository import open_repository
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.claims import ClaimJudge
+from esaa_git.verification.hints import Hints
 from esaa_git.verification.lost import WaysOut
 from tests.conftest import Git
 from tests.support.project import LOG, Project, edit, make_project, result, task, write
@@ -152,9 +153,8 @@ def test_no_way_back_undoes_what_came_later(project: Project) -> None:
     assert tip is not None
     judge = ClaimJudge.at(project.repository, tip, state)
     closed = [one.closed for one in judge.effects(tuple(STEPS))]
-    ways = WaysOut(
-        project.repository, state, closed, tip=project.head(), accepted=(), is_relinked=True
-    )
+    hints = Hints(project.repository, judge, is_looked=True)
+    ways = WaysOut(project.repository, state, closed, tip=project.head(), accepted=(), hints=hints)
     first, last = closed[0].effect_commit[:12], closed[-1].effect_commit[:12]
     alone = str(ways.failure(closed[:1], (), ()).hint)
     assert alone.startswith(f"'git branch kept-{first} {first}' keeps it on a branch")
