@@ -15,13 +15,15 @@ from esaa_git.core.event import Event
 from esaa_git.core.events import (
     AgentResult,
     AnyPayload,
+    Dispatch,
     FileWrite,
     OutputRejected,
     PolicyDecision,
     RunInit,
     TaskUpdate,
 )
-from esaa_git.core.events.facts import Facts, FileFact, file_facts
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.facts import Facts, FileFact, Subject, file_facts
 from esaa_git.core.events.fields import Usage
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause
@@ -69,6 +71,11 @@ def facts_of(task: Task, source: Source, files: Iterable[FileFact] = (), lines: 
     )
 
 
+def facts_of_dispatch(task: Task, agent: str, model: str | None) -> Facts:
+    """Return what policy sees before an agent is asked for an attempt."""
+    return replace(facts_of(task, Source(agent, model)), on="dispatch")
+
+
 def facts_of_effect(task: Task, write: FileWrite) -> Facts:
     """Return what policy sees of an effect, all of which the log shows."""
     files = file_facts(write.files)
@@ -82,13 +89,13 @@ def paths_of(facts: Facts) -> tuple[str, ...]:
 
 
 def judge(contracts: Contracts, facts: Facts) -> Verdict:
-    """Return what the policy in force says of a proposal with these facts.
+    """Return what the policy in force says of these facts.
 
     Raises:
         CelMissing: as `evaluate`.
     """
     guard = contracts.guard
-    return ALLOWED if guard is None else evaluate(guard, "proposal", facts)
+    return ALLOWED if guard is None else evaluate(guard, facts)
 
 
 def library_for(contracts: Contracts) -> str | None:
@@ -119,14 +126,17 @@ def check_policy(state: State, event: Event, contracts: Contracts) -> None:
         if (payload.cel is not None) != (guard is not None and guard.needs_cel()):
             raise Violation("INV-002", "run.init names another 'cel' than its policy needs")
         return
-    if guard is not None and guard.needs_cel("proposal") and _judges(payload):
+    subject = _judged_as(payload)
+    if guard is not None and subject is not None and guard.needs_cel(subject):
         require_library(guard, state.run.cel)
-    if isinstance(payload, AgentResult):
+    if isinstance(payload, Dispatch):
+        _dispatch(state, payload, contracts)
+    elif isinstance(payload, AgentResult):
         _result(state, event, payload, contracts)
     elif isinstance(payload, FileWrite):
         _effect(state, payload, contracts)
     elif isinstance(payload, TaskUpdate):
-        if _judges(payload):
+        if subject is not None:
             _closed(state, payload, contracts)
     elif isinstance(payload, OutputRejected):
         _rejected(state, payload, contracts)
@@ -134,13 +144,26 @@ def check_policy(state: State, event: Event, contracts: Contracts) -> None:
         _decision(payload, contracts)
 
 
-def _judges(payload: AnyPayload) -> bool:
-    """Answer whether the policy is evaluated for an event."""
+def _judged_as(payload: AnyPayload) -> Subject | None:
+    """Return as what an event is judged; None where no policy is evaluated for it."""
+    if isinstance(payload, Dispatch):
+        return "dispatch" if payload.review is None else None
     if isinstance(payload, TaskUpdate):
-        return payload.cause in (Cause.ACCEPTED, Cause.APPROVED)
+        return "proposal" if payload.cause in (Cause.ACCEPTED, Cause.APPROVED) else None
     if isinstance(payload, OutputRejected):
-        return payload.code == RejectCode.POLICY_DENIED
-    return isinstance(payload, AgentResult | FileWrite)
+        is_denied = payload.code == RejectCode.POLICY_DENIED
+        return payload.facts.subject if is_denied and payload.facts is not None else None
+    return "proposal" if isinstance(payload, AgentResult | FileWrite) else None
+
+
+def _dispatch(state: State, payload: Dispatch, contracts: Contracts) -> None:
+    task = state.tasks.get(payload.task_id)
+    if task is None or payload.review is not None:
+        return
+    verdict = judge(contracts, facts_of_dispatch(task, payload.agent, payload.model))
+    _allowed(payload.attempt_id, verdict)
+    if (payload.policy or ()) != verdict.notes:
+        raise Violation(_RULE, f"asking for '{payload.attempt_id}' notes other rules than match")
 
 
 def _result(state: State, event: Event, payload: AgentResult, contracts: Contracts) -> None:
@@ -225,7 +248,8 @@ def _rejected(state: State, payload: OutputRejected, contracts: Contracts) -> No
     if facts is None:
         raise Violation(_RULE, f"'{payload.attempt_id}' is denied by policy, and has no facts")
     source = Source(facts.agent, facts.model, facts.cost_microdollars)
-    if facts_of(task, source, facts.files, facts.lines) != facts:
+    is_about = replace(facts_of(task, source, facts.files, facts.lines), on=facts.on)
+    if is_about != facts or (facts.on is not None and (facts.files or facts.lines)):
         raise Violation(_RULE, f"the facts of '{payload.attempt_id}' are not those of its answer")
     if payload.code != RejectCode.POLICY_DENIED:
         return

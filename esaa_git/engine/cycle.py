@@ -208,6 +208,10 @@ class _Decider:
             return True
         if opened is None:
             return False
+        if isinstance(opened, Admission):
+            self._report.admissions.append(opened)
+            self._observer.admitted(opened)
+            return True
         self._backoff.is_over()
         self._begin(Work(opened.task_id, opened.attempt_id, opened))
         request = self._timed(opened.request)
@@ -234,8 +238,11 @@ class _Decider:
         self._engine.registry.leave(work.name)
         return work
 
-    def _open_next(self, state: State) -> Dispatched | None:
-        """Record who is asked next: a reviewer where one is owed, else who makes an attempt."""
+    def _open_next(self, state: State) -> Dispatched | Admission | None:
+        """Record who is asked next: a reviewer where one is owed, else who makes an attempt.
+
+        An attempt that policy denies before its agent is asked is over, and its admission is given.
+        """
         engine = self._engine
         _, contracts = engine.log.load()
         resumed = self._left_behind.resume(state)
@@ -263,6 +270,8 @@ class _Decider:
         except BaseException:
             engine.registry.leave(name)
             raise
+        if isinstance(opened, Admission):
+            engine.registry.leave(name)
         self._made += 1
         return opened
 

@@ -111,10 +111,11 @@ def unlawful(contracts: Contracts, facts: Facts) -> Unfit | None:
     if not denied:
         return None
     first, rules = denied[0], [hit.rule.name for hit in denied]
+    what = "it" if facts.on is None else f"asking '{facts.agent}'"
     more = f" (and {len(denied) - 1} more)" if len(denied) > 1 else ""
     rejected = Rejected(
         RejectCode.POLICY_DENIED,
-        f"the policy denies it by '{first.rule.name}'{more}: {first.says}",
+        f"the policy denies {what} by '{first.rule.name}'{more}: {first.says}",
         {"rules": rules, "messages": [hit.says for hit in denied[:10]]},
     )
     return Unfit(rejected, (), facts, denied)

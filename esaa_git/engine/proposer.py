@@ -17,11 +17,14 @@ from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.events import AttemptCreate, Dispatch
 from esaa_git.core.events.dispatch import Continues, Sandbox
 from esaa_git.core.globs import GlobSet
+from esaa_git.core.policy_rules import facts_of_dispatch
 from esaa_git.core.state import Attempt, Task
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.basecheck import BaseChecks
+from esaa_git.engine.calls import NO_CALL
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import AgentOutput
+from esaa_git.engine.exchange import Admission, AgentOutput, reject
+from esaa_git.engine.fit import unlawful
 from esaa_git.engine.goeson import begun
 from esaa_git.engine.intentions import AskAgent, ReleaseAttempt
 from esaa_git.engine.laying import require_pinned, require_setup
@@ -54,8 +57,10 @@ def dispatch(
     override: str | None,
     rests: Rests | None = None,
     on_base: BaseChecks | None = None,
-) -> Dispatched:
+) -> Dispatched | Admission:
     """Open an attempt on the task and record what its agent is asked; it is not asked yet.
+
+    Where policy denies it, the attempt is over at once, and nobody is asked.
 
     Args:
         on_base: what was seen of checks on the base.
@@ -175,12 +180,20 @@ def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:
         )
 
 
-def _dispatch(engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter) -> Dispatched:
+def _dispatch(
+    engine: Engine, tx: Transaction, task_id: str, adapter: AgentAdapter
+) -> Dispatched | Admission:
     base = branch_tip(engine, tx)
     attempt_id = open_attempt(tx, task_id, adapter.name, mode="dispatch", base=base)
     attempt = tx.state.tasks[task_id].attempt
     assert attempt is not None
     assert attempt.attempt_id == attempt_id
+    facts = facts_of_dispatch(tx.state.tasks[task_id], adapter.name, adapter.model)
+    refused = unlawful(tx.contracts, facts)
+    if refused is not None:
+        nothing = AgentOutput(Answer(b"", 0), adapter.name, None, task_id, attempt_id)
+        denied = refused.denied
+        return reject(tx, nothing, refused.rejected, NO_CALL, facts=facts, denied=denied)
     return _recorded_dispatch(engine, tx, task_id, attempt, adapter)
 
 

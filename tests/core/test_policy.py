@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.events.base import replace
 from esaa_git.core.events.facts import Facts, FileFact
 from esaa_git.core.policy import cel
 from esaa_git.core.policy.cases import require_library, try_cases
@@ -52,7 +53,7 @@ FACTS = Facts(
 
 
 def says(*rules: Mapping[str, Any], facts: Facts = FACTS, **more: Any) -> Verdict:
-    return evaluate(policy(*rules, **more), "proposal", facts)
+    return evaluate(policy(*rules, **more), facts)
 
 
 # -- what a document may be ---------------------------------------------------------------------
@@ -205,7 +206,7 @@ def test_what_no_rule_allows_is_denied_where_that_is_the_default() -> None:
     assert says(aside, {"mode": "audit", "effect": "allow"}, default="deny").effect == "deny"
     assert says({"effect": "allow"}, default="deny").effect == "allow"
     assert says({"effect": "require"}, default="deny").effect == "require"
-    dispatched = evaluate(policy(aside, default="deny"), "dispatch", FACTS)
+    dispatched = evaluate(policy(aside, default="deny"), replace(FACTS, on="dispatch"))
     assert dispatched.effect == "allow"  # it is said of proposals alone
 
 

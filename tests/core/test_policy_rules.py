@@ -21,7 +21,7 @@ from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import EsaaError
 from esaa_git.testing.answers import in_turn, result, write
-from esaa_git.testing.contracts import contracts, task
+from esaa_git.testing.contracts import changed_files, contracts, task
 from esaa_git.testing.engine import engine
 from tests.logs.generate import judged_by_policy, under_rules
 from tests.support.examples import SHA256
@@ -219,3 +219,68 @@ def test_a_policy_that_cannot_be_used_starts_no_run() -> None:
     with pytest.raises(EsaaError, match=r"POLICY\.yaml"):
         made.apply(task())
     assert made.events == []
+
+
+# -- before an agent is asked -------------------------------------------------------------------
+
+NOT_HER = {
+    "name": "not-her",
+    "on": "dispatch",
+    "effect": "deny",
+    "match": {"agent": "agent-spec", "kind": "spec"},
+    "message": "she writes no specifications",
+}
+
+
+def test_an_agent_that_policy_denies_is_not_asked_and_the_next_in_line_is() -> None:
+    given = other(NOT_HER).with_files(
+        changed_files({("agents_swarm.yaml", "kinds", "spec"): ["agent-spec", "agent-impl"]})
+        | {POLICY: other(NOT_HER).files[POLICY]}
+    )
+    made = engine(in_turn(result(write("docs/a.md"))), given=given)
+    made.apply(task())
+    report = cycle(made)
+    assert [request.attempt_id for request in made.requests] == ["T-1-A2"]
+    assert made.task("T-1").is_done
+    assert report.admissions[0].kind == "rejected"
+    actions = made.actions
+    denied = actions.index("policy.decision")
+    assert actions[denied - 1 : denied + 3] == [
+        "attempt.create",
+        "policy.decision",
+        "output.rejected",
+        "task.update",
+    ]
+    refused = payload_of(made.events[denied + 1])
+    assert (refused["code"], refused["facts"]["on"]) == ("POLICY_DENIED", "dispatch")
+    assert refused["message"].endswith("she writes no specifications")
+    assert made.audit().is_ok
+
+
+def test_who_is_denied_by_name_is_never_asked_and_the_task_waits_for_a_person() -> None:
+    made = engine(in_turn(), given=other(NOT_HER))
+    made.apply(task())
+    cycle(made)
+    assert made.requests == []
+    blocked = made.task("T-1").blocked
+    assert blocked is not None
+    assert "the policy denies asking 'agent-spec' by 'not-her'" in blocked.reason
+
+
+def test_a_dispatch_says_which_rules_are_only_noted() -> None:
+    rule = {**NOT_HER, "mode": "audit"}
+    made = engine(in_turn(result(write("docs/a.md"))), given=other(rule))
+    made.apply(task())
+    cycle(made)
+    asked = next(event for event in made.events if event.action == "orchestrator.dispatch")
+    noted = {"rule": "not-her", "effect": "deny", "mode": "audit"}
+    assert payload_of(asked)["policy"] == [noted]
+    assert "policy" not in payload_of(next(e for e in made.events if e.action == "agent.result"))
+    state = EMPTY
+    for event in made.events[: asked.seq - 1]:
+        state = evolve(state, event)
+    check_policy(state, asked, other(rule))
+    with pytest.raises(Violation, match="notes other rules"):
+        check_policy(state, _with(asked, fields(policy=None)(asked.payload)), other(rule))
+    with pytest.raises(Violation, match="denied by policy"):
+        check_policy(state, asked, other(NOT_HER))

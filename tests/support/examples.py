@@ -32,6 +32,7 @@ _FACTS: Final = {
     "model": "some-model",
     "cost_microdollars": 7,
     "lines": 3,
+    "on": "dispatch",
     "files": [
         {
             "path": "docs/a.md",
@@ -139,6 +140,7 @@ _ALL: Final = (
         provider="anthropic",
         continues={"attempt_id": "T-1-A1", "commit": OID},
         reserves=_RESERVES,
+        policy=[{"rule": "r", "effect": "deny", "mode": "audit", "erred": True}],
     ),
     _agent(
         "agent.result",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from esaa_git.core.accounts import Reservation
 from esaa_git.core.events.base import Line, Payload, Record, Stamp
+from esaa_git.core.events.facts import PolicyNotes
 from esaa_git.core.events.fields import (
     Actor,
     ApprovalId,
@@ -48,7 +49,10 @@ class Continues(Record):
 
 
 class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
-    """An agent is asked for an attempt, or for a review of one."""
+    """An agent is asked for an attempt, or for a review of one.
+
+    `policy` is what rules say of it that are not enforced.
+    """
 
     task_id: TaskId
     attempt_id: AttemptId
@@ -64,6 +68,7 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     provider: Annotated[str, Line(100)] | None = None
     continues: Continues | None = None
     reserves: Reserves | None = None
+    policy: PolicyNotes | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         if self.review is not None:

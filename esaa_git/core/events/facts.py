@@ -65,6 +65,7 @@ class FileFact(Record):
 class Facts(Record):
     """The input of policy for one attempt: who does what kind of task, and what it would change.
 
+    `on` is there before an agent is asked: then it is about who is asked, and there are no files.
     `lines` counts those added and removed; `cost_microdollars` is what the answer cost, where that
     is known.
     """
@@ -76,6 +77,12 @@ class Facts(Record):
     cost_microdollars: int | None = None
     lines: int
     files: Annotated[tuple[FileFact, ...], Count(most=10_000)]
+    on: Literal["dispatch"] | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What the facts are about."""
+        return self.on or "proposal"
 
     @property
     def sha256(self) -> str:

@@ -33,7 +33,7 @@ def try_cases(policy: Policy, cases: Sequence[Case]) -> tuple[CaseResult, ...]:
     """
     found = []
     for case in cases:
-        verdict = evaluate(policy, case.on, case.facts)
+        verdict = evaluate(policy, case.facts)
         found.append(CaseResult(case, verdict, _fault(case, verdict)))
     return tuple(found)
 

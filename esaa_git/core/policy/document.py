@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.documents import Places, decode_yaml
+from esaa_git.core.events.base import replace
 from esaa_git.core.events.facts import REGULAR, Effect, Facts, FileFact, Subject
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.policy import cel
@@ -155,8 +156,9 @@ class _Reader:
                     self.refuse(("cases", number, "rules", nth), f"there is no rule '{rule}'")
             name = entry.get("name", f"case {number + 1}")
             rules = tuple(entry["rules"]) if "rules" in entry else None
-            on = entry.get("on", "proposal")
-            found.append(Case(name, on, _facts(entry.get("given", {})), entry["expect"], rules))
+            on = "dispatch" if entry.get("on") == "dispatch" else None
+            facts = replace(_facts(entry.get("given", {})), on=on)
+            found.append(Case(name, facts, entry["expect"], rules))
         return tuple(found)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esaa_git.core.events.facts import Effect, Facts, Noted, Subject
+from esaa_git.core.events.facts import Effect, Facts, Noted
 from esaa_git.core.policy import cel
 from esaa_git.core.policy.rules import DEFAULT, Match, Policy, Require, Rule, Seen
 
@@ -92,14 +92,15 @@ ALLOWED = Verdict()
 """What holds where there is no policy."""
 
 
-def evaluate(policy: Policy, subject: Subject, facts: Facts) -> Verdict:
-    """Return what a policy says of some facts.
+def evaluate(policy: Policy, facts: Facts) -> Verdict:
+    """Return what a policy says of some facts: of a proposal, or of who is to be asked.
 
     Raises:
         CelMissing: some rule about such a subject has an expression, and what evaluates it is not
             installed. It is raised whether or not the rest of that rule matches: without the
             library nothing is said of anything.
     """
+    subject = facts.subject
     rules = policy.on(subject)
     if policy.needs_cel(subject) and cel.library() is None:
         raise cel.CelMissing

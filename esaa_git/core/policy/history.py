@@ -57,5 +57,5 @@ def answer(policy: Policy | None, event: Event, facts: Facts) -> Answer:
     payload = event.payload
     assert isinstance(payload, AgentResult | OutputRejected)
     became = "accepted" if isinstance(payload, AgentResult) else str(payload.code)
-    verdict = ALLOWED if policy is None else evaluate(policy, "proposal", facts)
+    verdict = ALLOWED if policy is None else evaluate(policy, facts)
     return Answer(event.event_id, event.ts, payload.attempt_id, became, facts, verdict)

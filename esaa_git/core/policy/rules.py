@@ -180,7 +180,6 @@ class Case:
     """An example of what the policy has to answer; `rules` names all that match, where given."""
 
     name: str
-    on: Subject
     facts: Facts
     expect: Effect
     rules: tuple[str, ...] | None = None

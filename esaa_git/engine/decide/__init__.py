@@ -132,7 +132,7 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
         case ReleaseAttempt():
             return release_attempt(state, intention)
         case AskAgent():
-            return (dispatch(contracts, intention, at),)
+            return (dispatch(state, contracts, intention, at),)
         case Prolong():
             return (heartbeat(contracts, intention, at),)
         case RecordLesson():

@@ -34,7 +34,7 @@ from esaa_git.core.events.base import replace
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import Events, by_actor, next_approval, next_run, update
-from esaa_git.engine.decide.policy import judged_effect, judged_result
+from esaa_git.engine.decide.policy import judged_effect, judged_result, noted_on_dispatch
 from esaa_git.engine.intentions import Repeat
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.schedule import find_task
@@ -46,6 +46,12 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
     match payload:
         case TaskUpdate():
             return (_update_again(state, contracts, payload, wanted.actor),)
+        case Dispatch():
+            task = find_task(state, payload.task_id)
+            noted = None
+            if payload.review is None:
+                noted = noted_on_dispatch(task, contracts, payload.agent, payload.model)
+            payload = replace(payload, policy=noted)
         case AgentResult():
             task = find_task(state, payload.task_id)
             return judged_result(task, contracts, wanted.actor, payload)
@@ -62,7 +68,6 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             payload = replace(payload, deadline=lease.deadline)
         case (
             TaskCreate()
-            | Dispatch()
             | LessonWithdraw()
             | EventNote()
             | RunNote()

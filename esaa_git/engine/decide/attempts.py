@@ -19,7 +19,7 @@ from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import State
 from esaa_git.core.stopped import attempts_used
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
-from esaa_git.engine.decide.policy import decisions
+from esaa_git.engine.decide.policy import decisions, noted_on_dispatch
 from esaa_git.engine.intentions import (
     AskAgent,
     ExpireAttempt,
@@ -85,9 +85,12 @@ def release_attempt(state: State, wanted: ReleaseAttempt) -> Events:
     return (update(task, Cause.RELEASED, reason=wanted.reason, by=wanted.by, actor=actor),)
 
 
-def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
+def dispatch(state: State, contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
     """Return who is asked; a decision is lent for one lease."""
-    review = None
+    review, noted = None, None
+    if wanted.approval_id is None:
+        task = find_task(state, wanted.task_id)
+        noted = noted_on_dispatch(task, contracts, wanted.agent, wanted.model)
     if wanted.approval_id is not None:
         lease = Lease.begin(wanted.approval_id, at, contracts)
         review = Review(approval_id=lease.name, deadline=lease.deadline)
@@ -107,6 +110,7 @@ def dispatch(contracts: Contracts, wanted: AskAgent, at: str) -> NewEvent:
             provider=wanted.ran.provider,
             continues=wanted.continues,
             reserves=wanted.reserves,
+            policy=noted,
         )
     )
 

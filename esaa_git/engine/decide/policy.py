@@ -9,10 +9,16 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import AgentResult, FileWrite, PolicyDecision
 from esaa_git.core.events.base import replace
-from esaa_git.core.events.facts import Facts, file_facts
+from esaa_git.core.events.facts import Facts, Noted, file_facts
 from esaa_git.core.events.spec import GUARD
 from esaa_git.core.policy.evaluate import Hit
-from esaa_git.core.policy_rules import Source, facts_of, facts_of_effect, judge
+from esaa_git.core.policy_rules import (
+    Source,
+    facts_of,
+    facts_of_dispatch,
+    facts_of_effect,
+    judge,
+)
 from esaa_git.core.state import Task
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us
 
@@ -38,6 +44,13 @@ def judged_result(
     verdict = judge(contracts, facts)
     recorded = replace(result, facts=facts, policy=verdict.notes or None)
     return (*decisions(task, contracts, facts, verdict.required), by_actor(actor, recorded))
+
+
+def noted_on_dispatch(
+    task: Task, contracts: Contracts, agent: str, model: str | None
+) -> tuple[Noted, ...] | None:
+    """Return what rules say of asking an agent that are not enforced; None where none matches."""
+    return judge(contracts, facts_of_dispatch(task, agent, model)).notes or None
 
 
 def judged_effect(task: Task, contracts: Contracts, write: FileWrite) -> Events:
