@@ -52,6 +52,7 @@ SUBJECTS = (
     "workers",
     "disk",
     "durability",
+    "policy",
     "peer",
 )
 BY_NAME = ("soak", "refs")
