@@ -261,7 +261,8 @@ def _admit_result(
         base, facts = proposal.onto, found.facts
         proposal = found.proposal if found.proposal.files else None
         write = None if proposal is None else effect_of(task, proposal, base, found.results)
-    is_reviewed = needs_review(task, tx.contracts) or bool(judge(tx.contracts, facts).required)
+    verdict = judge(tx.contracts, facts)
+    is_reviewed = needs_review(task, tx.contracts) or bool(verdict.required)
     paths = () if proposal is None else proposal.paths
     result = replace(bare, facts=facts, paths=paths)
     if proposal is not None and (tx.alone or is_reviewed):
@@ -276,6 +277,8 @@ def _admit_result(
         write=write,
     )
     recorded = tx.ask(accept)
+    for hit in verdict.warnings:
+        engine.say(f"policy, '{hit.rule.name}': would {hit.effect} {result.attempt_id}: {hit.says}")
     if tx.alone:
         return Admission("waiting", task_id, accepted.envelope.attempt_id, LATER)
     if is_reviewed:

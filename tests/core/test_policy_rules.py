@@ -284,3 +284,12 @@ def test_a_dispatch_says_which_rules_are_only_noted() -> None:
         check_policy(state, _with(asked, fields(policy=None)(asked.payload)), other(rule))
     with pytest.raises(Violation, match="denied by policy"):
         check_policy(state, asked, other(NOT_HER))
+
+
+def test_a_warning_is_said_and_stops_nothing() -> None:
+    rule = {"name": "careful", "effect": "deny", "mode": "warn", "message": "look twice"}
+    made = engine(in_turn(result(write("docs/a.md"))), given=other(rule))
+    made.apply(task())
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert "policy, 'careful': would deny T-1-A1: look twice" in made.lines

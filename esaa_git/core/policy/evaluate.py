@@ -61,6 +61,11 @@ class Verdict:
         return tuple(hit for hit in self.enforced if hit.effect == "require")
 
     @property
+    def warnings(self) -> tuple[Hit, ...]:
+        """Return what is said while it goes on."""
+        return tuple(hit for hit in self.hits if hit.rule.mode == "warn" and hit.effect != "allow")
+
+    @property
     def effect(self) -> Effect:
         return "deny" if self.denied else "require" if self.required else "allow"
 
