@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from esaa_git.core.events.base import Payload, Stamp, Text
 from esaa_git.core.events.fields import AttemptId, Name, Sha256, TaskId
 from esaa_git.core.events.spec import GUARD
-from esaa_git.core.state import Judged, Ruling
+from esaa_git.core.state import Judged, Ruling, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -31,10 +31,14 @@ class PolicyDecision(Payload, action="policy.decision", by={GUARD}):
     def evolve(self, draft: Draft, event: Stamp) -> None:
         """Keep the decision with the task until the task is closed or given back."""
         task, _ = draft.attempt(self.task_id, self.attempt_id)
+        draft.put_task(self.ruled(task))
+
+    def ruled(self, task: Task) -> Task:
+        """Return the task with this decision."""
         judged = task.judged or Judged()
         ruling = Ruling(self.rule, self.effect, self.input_sha256)
         rulings = tuple(one for one in judged.rulings if one != ruling)
-        draft.put_task(replace(task, judged=replace(judged, rulings=(*rulings, ruling))))
+        return replace(task, judged=replace(judged, rulings=(*rulings, ruling)))
 
     def subject(self) -> str:
         return f"{self.attempt_id}: {self.effect} by {self.rule}"

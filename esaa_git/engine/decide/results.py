@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
@@ -46,14 +44,16 @@ def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> E
     """Record a result, and ask for a review or close the task where nothing else is needed."""
     task = find_task(state, wanted.result.task_id)
     events = [*judged_result(task, contracts, wanted.actor, wanted.result, wanted.write)]
-    rules = [one.payload.rule for one in events if isinstance(one.payload, PolicyDecision)]
+    for one in events:
+        if isinstance(one.payload, PolicyDecision):
+            task = one.payload.ruled(task)
     for nth, lesson in enumerate(wanted.lessons, start=1):
         by = wanted.actor, task, lesson, wanted.result.agent
         events.append(lesson_recorded(state, nth, *by))
     if wanted.write is not None:
         events.append(by_us(wanted.write))
-    if rules or needs_review(task, contracts):
-        events.append(approval_request(state, task, rules))
+    if needs_review(task, contracts):
+        events.append(approval_request(state, task))
     elif wanted.write is None:
         events.append(closed(task, None))
     return tuple(events)
@@ -82,14 +82,10 @@ def closed(task: Task, effect_commit: str | None) -> NewEvent:
     return update(task, cause, effect_commit=effect_commit)
 
 
-def approval_request(state: State, task: Task, rules: Sequence[str] = ()) -> NewEvent:
-    """Return the request for a consent to the result of a task.
-
-    Args:
-        rules: those of the policy that ask for it, beside those that the task names.
-    """
+def approval_request(state: State, task: Task) -> NewEvent:
+    """Return the request for a consent to the result of a task."""
     assert task.attempt is not None
-    asking = list(dict.fromkeys((*(task.judged.required if task.judged else ()), *rules)))
+    asking = () if task.judged is None else task.judged.required
     by_policy = "the policy asks for it by " + ", ".join(f"'{rule}'" for rule in asking)
     return by_us(
         ApprovalRequest(
