@@ -17,7 +17,7 @@ from esaa_git.core.events.spec import line, record
 from esaa_git.core.rejection import RejectCode
 from esaa_git.errors import AgentError
 from esaa_git.floor import path_fault
-from esaa_git.ports.agent import Answer, Most, Request
+from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.consent import NamedFiles
 
 ATTEMPT_PLACEHOLDER: Final = b"{{attempt_id}}"
@@ -54,10 +54,6 @@ class ScriptedAgent:
     def prepare(self, request: Request) -> Request:
         """Return the request as it is: a recording does not read it."""
         return request
-
-    def most(self, request: Request) -> Most:
-        """Return that a recorded answer takes nothing."""
-        return Most(0, 0)
 
     def answer(self, request: Request, pause: Callable[[], None]) -> Answer:
         """Return the recorded answer; where there is none, the attempt has failed.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from esaa_git.app import plain_git
 from esaa_git.app.branches import working_place
 from esaa_git.app.consent import require_used
+from esaa_git.app.cost import note_how_far
 from esaa_git.app.elsewhere import refuse_second_log
 from esaa_git.app.needs import ahead, require_programs
 from esaa_git.app.observer import Observer
@@ -193,6 +194,7 @@ def work_through(
     try:
         told = None if observer is None else _Told(observer)
         watch(project)
+        note_how_far(project)
         settle(project.engine)
         carry_out_open(project.engine)
         report = cycle(project.engine, options, observer=told, stop=stop)

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esaa_git.app.branches import standing_on
+from esaa_git.app.cost import Total, totals
 from esaa_git.app.project import finish_interrupted, has_log
+from esaa_git.core.event import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import State
@@ -21,6 +25,7 @@ class Status:
     `checked_out` is the branch on which the next run would work; None for a detached HEAD.
     `has_branch` says whether the branch of the run is here.
     `stopped` says who stopped the log and why; None where nobody did.
+    `budgets` are those in force.
     """
 
     state: State
@@ -29,6 +34,7 @@ class Status:
     checked_out: str | None
     has_branch: bool
     stopped: str | None = None
+    budgets: Sequence[Total] = ()
 
 
 def status(project: Project) -> Status | None:
@@ -43,7 +49,7 @@ def status(project: Project) -> Status | None:
     if not has_log(project):
         return None
     finish_interrupted(project)
-    state, _ = project.log.load()
+    state, contracts = project.log.load()
     tip = project.log.tip()
     return Status(
         state,
@@ -52,6 +58,7 @@ def status(project: Project) -> Status | None:
         standing_on(project.repository),
         project.repository.ref_target(f"refs/heads/{state.run.branch}") is not None,
         stopped(project, state),
+        totals(state, contracts, timestamp(project.engine.clock.now())),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
+from esaa_git.app.cost import note_exceeded
 from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.reconcile import SyncResult, reconcile
@@ -145,6 +146,7 @@ def sync(project: Project, name: str | None = None) -> Synced:
             continue
         rounds.append(result)
         plain_git.refresh(project.repository, project.note)
+        note_exceeded(project)
         try:
             pushed = _push(project, remote)
             return Synced(remote.name, tuple(rounds), pushed, tuple(remote.left))

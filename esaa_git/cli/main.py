@@ -21,6 +21,7 @@ COMMANDS = {
     "halt": "halt:halt",
     "resume": "halt:resume",
     "status": "status:status",
+    "cost": "cost:cost",
     "task": "task:task",
     "claim": "work:claim",
     "submit": "work:submit",

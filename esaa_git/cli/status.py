@@ -10,6 +10,7 @@ from esaa_git.app.elsewhere import explain
 from esaa_git.app.project import Project
 from esaa_git.app.status import Status, consent_counts
 from esaa_git.app.status import status as read_status
+from esaa_git.cli.cost import print_budgets
 from esaa_git.cli.output import (
     examples,
     json_option,
@@ -80,6 +81,7 @@ def status(project: Project, as_json: bool) -> None:
     if run.open_issues:
         listed = ", ".join(f"{count} {severity}" for severity, count in run.open_issues)
         say(f"open issues: {listed} (git esaa issue list)")
+    print_budgets(found.budgets)
     _print_consent(project)
 
 
@@ -116,7 +118,9 @@ def _in_progress(state: State, task: Task) -> str:
 
 def _as_json(found: Status) -> dict[str, Any]:
     state = found.state
+    budgets = {"budgets": [one.to_json() for one in found.budgets]} if found.budgets else {}
     return {
+        **budgets,
         "project": state.project.name,
         "run": {"state": state.run.state, **state.run.to_json()},
         "events": state.seq,

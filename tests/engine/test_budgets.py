@@ -18,7 +18,7 @@ from esaa_git.engine.cycle import cycle
 from esaa_git.engine.options import Options
 from esaa_git.engine.proposer import dispatch
 from esaa_git.engine.reserve import BudgetReached
-from esaa_git.errors import AgentError, RefusedError
+from esaa_git.errors import AgentError, ConfigurationError, RefusedError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import envelope, oblige, says, spoken
 from esaa_git.testing.contracts import Place, contracts, task
@@ -227,3 +227,24 @@ def test_without_a_budget_what_was_asked_is_asked_again_and_nothing_recorded() -
     killed(made)
     made.run()
     assert len(found(made, "orchestrator.dispatch")) == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"microdollars": 0}, "budgets/run/microdollars: expected at least 1, found 0"),
+        ({"eur": 5}, "there is no entry of the name 'eur'; money is in micro-dollars of the US"),
+        ({"microdollars": "5 EUR"}, "found '5 EUR'; money is in micro-dollars of the US"),
+        ({}, "budgets/run: a budget without any limit"),
+    ],
+    ids=["zero", "another currency", "a sum in another currency", "empty"],
+)
+def test_a_budget_that_is_none_is_named(budget: object, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        contracts({(RUNTIME_POLICY, "budgets"): {"run": budget}}).check()
+    assert said in str(refused.value)
+
+
+def test_a_budget_of_an_unknown_kind_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="nonsense"):
+        contracts({(RUNTIME_POLICY, "budgets"): {"kind": {"nonsense": {"calls": 1}}}}).check()
