@@ -77,6 +77,8 @@ def note_exceeded(project: Project) -> None:
     """Say which budgets are exceeded by what several clones have spent each for itself."""
     from esaa_git.core.budgets import shown
 
+    if project.log.tip() is None:
+        return
     state, contracts = project.log.load()
     for one in totals(state, contracts, _now(project)):
         if one.left < 0:

@@ -254,12 +254,16 @@ def fleet(
     serve: Callable[[Path], str],
     program: bool = False,
     policy: dict[str, Any] | None = None,
+    source: str = AGENT,
+    **entry: Any,
 ) -> Iterator[Fleet]:
     """Make a server with a plan of tasks that share no file, and so many clones of it.
 
     Args:
         serve: puts the bare repository where the server has it, and returns its URL.
         program: agents are programs that can be made to wait; otherwise they answer at once.
+        source: of such a program.
+        entry: more of what the contracts say of it.
     """
     names = [f"T-{number}" for number in range(1, tasks + 1)]
     plan = [task(name, writes=[f"src/{name}.txt"]) for name in names]
@@ -267,7 +271,7 @@ def fleet(
     told = folder / "told"
     told.mkdir()
     if program:
-        first.program(AGENT.format(told=str(told)))
+        first.program(source.format(told=str(told)), **entry)
     else:
         for name in names:
             first.answer(name, result(name, write(f"src/{name}.txt", f"{name}\n")))
