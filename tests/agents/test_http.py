@@ -46,7 +46,7 @@ from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.event import schema
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.errors import AgentError, ConfigurationError
-from esaa_git.ports.agent import Answer, Request, Unavailable
+from esaa_git.ports.agent import Answer, Most, Request, Unavailable
 from esaa_git.testing.contracts import contracts
 from tests.agents.memory import NOW, MemoryBlobs, MemoryTrees, StillClock, no_pause
 from tests.agents.views import request_for, view
@@ -311,6 +311,27 @@ def test_prices_of_the_entry_make_the_cost_in_micro_dollars_rounded_up() -> None
         assert said.usage["price_source"] == "agents_swarm.yaml"
         prices["cached_input_microdollars_per_million"] = 0
         assert ask(agent(server, prices=prices)).usage["cost_microdollars"] == 101
+
+
+def test_a_request_takes_its_bytes_and_the_most_output_at_most_with_every_try() -> None:
+    prices = {"input_microdollars_per_million": 2_000_000, "output_microdollars_per_million": 1}
+    asked = agent("http://localhost", prices=prices, max_output_tokens=500, max_tries=3)
+    sent = len(prepared(asked).sent)
+    assert asked.most(prepared(asked)) == Most((2 * sent + 1) * 3, (sent + 500) * 3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prices": {"input_microdollars_per_million": 1, "output_microdollars_per_million": 1}},
+        {"max_output_tokens": 5, "model": "none-such"},
+        {"max_output_tokens": 5, "extra": {"n": 5}},
+    ],
+    ids=["no most output", "no price", "more answers than one"],
+)
+def test_what_a_request_takes_is_not_guessed(settings: dict[str, Any]) -> None:
+    asked = agent("http://localhost", **settings)
+    assert asked.most(prepared(asked)).microdollars is None
 
 
 def test_a_service_of_one_s_own_has_no_cost_that_anybody_knows() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.edited import MAX_SUMMARY, NOTE
+from esaa_git.agents.presets import PRESETS
 from esaa_git.agents.registry import make_agent
 from esaa_git.agents.worktree import WorktreeAgent
 from esaa_git.core import canonical
@@ -564,6 +565,16 @@ def test_a_preset_starts_its_tool_with_its_flags_the_model_and_more(
     assert told["stdin"] == PROMPT.decode()
     assert told["env"]["ANTHROPIC_API_KEY"] == "s3cret"
     assert told["env"]["DISABLE_AUTOUPDATER"] == "1"
+
+
+def test_the_most_that_a_call_may_cost_is_told_to_a_tool_that_keeps_to_it() -> None:
+    claude, codex = (PRESETS.find(name) for name in ("claude-code", "codex"))
+    assert claude is not None
+    assert codex is not None
+    told = claude.arguments(None, ("--effort", "high"), Path("/home"), max_cost=1_250_000)
+    assert told[-4:] == ["--max-budget-usd", "1.250000", "--effort", "high"]
+    same = codex.arguments(None, (), Path("/home"))
+    assert codex.arguments(None, (), Path("/home"), max_cost=1) == same
 
 
 def test_what_answers_is_told_by_version_and_provider(world: World) -> None:
