@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from esaa_git.app.hooks import install
 from esaa_git.core.policy.cel import library
+from esaa_git.store.eventcommit import EventCommit
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support.forgery import Forger, attachments, value
 from tests.support.project import LOG, Project, make_project, result, task, write
 from tests.support.shared import CHECKOUT, environment
 
@@ -143,3 +146,70 @@ def test_another_version_that_passes_the_cases_evaluates_and_is_named(
     monkeypatch.setattr("esaa_git.verification.evaluated.library", lambda: "cel-expr-python 9.9.9")
     said = project.ok("verify", "--full")
     assert "evaluated by cel-expr-python 9.9.9, which passes its cases; the log pins cel-" in said
+
+
+# -- what the orchestrator's key signs, against the policy ---------------------------------------
+
+
+def accepted_all_the_same(forger: Forger, chain: list[EventCommit]) -> None:
+    """The answer that a rule denied is recorded as a result."""
+    asked, refused, result_ = chain[2], chain[4], chain[8]
+    forger.copy(chain[:3])
+    facts = value(refused.event)["payload"]["facts"]
+    forger.add(
+        value(
+            result_.event,
+            event_seq=4,
+            event_id="EV-00000004",
+            ts=asked.event.ts,
+            payload__attempt_id="T-1-A1",
+            payload__facts=facts,
+        ),
+        attached=attachments(result_),
+    )
+
+
+def denied_by_no_rule(forger: Forger, chain: list[EventCommit]) -> None:
+    """An answer is refused in the name of the policy, with facts that it does not deny."""
+    forger.copy(chain[:4])
+    facts = value(chain[4].event)["payload"]["facts"] | {"lines": 2}
+    forger.add(value(chain[4].event, payload__facts=facts), attached=attachments(chain[4]))
+
+
+def not_noted(forger: Forger, chain: list[EventCommit]) -> None:
+    """A result leaves out which rule matches that is only noted."""
+    forger.copy(chain[:8])
+    said = value(chain[8].event)
+    del said["payload"]["policy"]
+    forger.add(said, attached=attachments(chain[8]))
+
+
+def fewer_lines(forger: Forger, chain: list[EventCommit]) -> None:
+    """A result says that it changes less than its effect does."""
+    forger.copy(chain[:8])
+    facts = value(chain[8].event)["payload"]["facts"] | {"lines": 1}
+    forger.add(value(chain[8].event, payload__facts=facts), attached=attachments(chain[8]))
+    forger.add(chain[9].event, attached=attachments(chain[9]))
+
+
+@pytest.mark.parametrize(
+    ("forge", "event", "words"),
+    [
+        (accepted_all_the_same, "EV-00000004", "'T-1-A1' is denied by policy: drafts are short"),
+        (denied_by_no_rule, "EV-00000005", "no rule denies what 'T-1-A1' proposes"),
+        (not_noted, "EV-00000009", "'T-1-A2' notes other rules than those that match"),
+        (fewer_lines, "EV-00000010", "is not what the facts of its result say"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_what_is_signed_against_the_policy_fails_check_8(
+    project: Project, forge: Callable[[Forger, list[EventCommit]], None], event: str, words: str
+) -> None:
+    forger = Forger(project, project.signer.sign)
+    chain = project.chain()
+    forge(forger, chain)
+    forger.finish()
+    project.forget()
+    audit = project.verify().audit
+    assert (audit.outcome, audit.check, audit.event_id) == ("mismatch", 8, event), audit.message
+    assert words in audit.message
