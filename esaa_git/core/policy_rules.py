@@ -193,12 +193,15 @@ def _effect(state: State, payload: FileWrite, contracts: Contracts) -> None:
     facts = facts_of_effect(task, payload)
     recorded = None if task.judged is None else task.judged.facts
     # Merged onto another commit, a proposal is another than the one that was answered.
-    is_first = task.effect == "pending" and payload.merged_onto is None
-    if recorded is not None and is_first and recorded != facts.sha256:
+    is_first = task.effect == "pending"
+    is_as_answered = is_first and payload.merged_onto is None
+    if recorded is not None and is_as_answered and recorded != facts.sha256:
         raise Violation(
             _RULE, f"the effect of '{payload.attempt_id}' is not what the facts of its result say"
         )
-    _decided(task, facts, contracts)
+    verdict = _decided(task, facts, contracts)
+    if is_first:
+        _rightly_required(task, facts, verdict)
 
 
 def _closed(state: State, payload: TaskUpdate, contracts: Contracts) -> None:
@@ -208,16 +211,17 @@ def _closed(state: State, payload: TaskUpdate, contracts: Contracts) -> None:
         _decided(task, facts_of(task, Source.of_task(task)), contracts)
 
 
-def _decided(task: Task, facts: Facts, contracts: Contracts) -> None:
+def _decided(task: Task, facts: Facts, contracts: Contracts) -> Verdict:
     """Refuse what is denied, and what lacks the decision that it needs a consent."""
     verdict = judge(contracts, facts)
     _allowed(task.task_id, verdict)
-    decided = _rightly_required(task, facts, verdict)
+    decided = _rulings(task, facts, "require")
     for hit in verdict.required:
         if hit.rule.name not in decided:
             raise Violation(
                 _RULE, f"'{task.task_id}' lacks the decision that '{hit.rule.name}' asks for"
             )
+    return verdict
 
 
 def _allowed(what: str, verdict: Verdict) -> None:
@@ -225,13 +229,15 @@ def _allowed(what: str, verdict: Verdict) -> None:
         raise Violation(_RULE, f"'{what}' is denied by policy: {hit.says}")
 
 
-def _rightly_required(task: Task, facts: Facts, verdict: Verdict) -> set[str]:
-    """Return the rules that were decided on these facts, each of which has to say so."""
-    decided = _rulings(task, facts, "require")
-    wrong = decided - {hit.rule.name for hit in verdict.required}
+def _rightly_required(task: Task, facts: Facts, verdict: Verdict) -> None:
+    """Refuse decisions on these facts by rules that ask for nothing.
+
+    They stand in the transaction of the event that is judged. What was decided before it stands,
+    whatever policy is in force by now.
+    """
+    wrong = _rulings(task, facts, "require") - {hit.rule.name for hit in verdict.required}
     if wrong:
         raise Violation(_RULE, f"'{min(wrong)}' asks for no consent to '{task.task_id}'")
-    return decided
 
 
 def _rulings(task: Task, facts: Facts, effect: str) -> set[str]:

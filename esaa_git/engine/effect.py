@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attribution, needs_review, reviewer_of
 from esaa_git.core.events import FileWrite
+from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.spec import ORCHESTRATOR
-from esaa_git.core.policy_rules import Source, facts_of
+from esaa_git.core.policy_rules import Source, facts_of, judge
+from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import Task
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import NO_CALL, AgentVerdict
@@ -193,6 +195,10 @@ def finish_task(
     if isinstance(found, Unfit):
         kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
         return _give_up(tx, task, found, kept)
+    unasked = _unasked(tx, task, found.facts)
+    if unasked is not None:
+        kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
+        return _give_up(tx, task, unasked, kept)
     write = None
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
@@ -218,6 +224,19 @@ def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
     if refused is not None:
         return _give_up(tx, task, refused, NOTHING_KEPT)
     tx.ask(Judge(task_id=task.task_id, facts=facts))
+    return None
+
+
+def _unasked(tx: Transaction, task: Task, facts: Facts) -> Unfit | None:
+    """Return the refusal of a result that, as it is merged now, needs a consent not asked for."""
+    asked = () if task.judged is None else task.judged.required
+    for hit in judge(tx.contracts, facts).required:
+        if hit.rule.name not in asked:
+            message = (
+                f"the branch moved, and '{hit.rule.name}' asks for a consent to what the result "
+                f"comes to now, which nobody was asked for: {hit.says}"
+            )
+            return Unfit(Rejected(RejectCode.WRITE_CONFLICT, message), (), facts)
     return None
 
 

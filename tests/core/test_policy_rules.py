@@ -198,6 +198,39 @@ def test_a_policy_that_came_into_force_meanwhile_judges_what_waits() -> None:
     assert made.task("T-1").rejection.code == "POLICY_DENIED"  # type: ignore[union-attr]
 
 
+def test_what_a_merge_makes_of_a_proposal_may_need_a_consent_that_nobody_was_asked_for() -> None:
+    rule = {"name": "no-drafts", "effect": "require", "match": {"paths": "docs/drafts/**"}}
+    text = b"one\ntwo\nthree\nfour\n"
+    made = engine(
+        in_turn(result(write("docs/a.md", "one\ntwo\nthree\n4\n"))),
+        given=other(rule),
+        files={"docs/a.md": text},
+    )
+    made.apply(task(review=True))
+    cycle(made, Options(steps=1))
+    made.person_commits({"docs/a.md": None, "docs/drafts/a.md": text})
+    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
+    signal = made.task("T-1").rejection
+    assert signal is not None
+    assert (made.task("T-1").state, signal.code) == ("todo", "WRITE_CONFLICT")
+    assert "'no-drafts' asks for a consent" in signal.message
+
+
+def test_what_was_decided_stands_when_the_rule_is_gone() -> None:
+    """The effect is written anew on a branch that moved, under contracts without the rule."""
+    rule = {"name": "every-doc", "effect": "require", "match": {"paths": "docs/**"}}
+    made = engine(in_turn(result(write("docs/a.md"))), given=other(rule))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    run.stop(made, "other rules", "person@example.com")
+    made.given = other({"name": "none", "effect": "deny", "match": {"kind": "impl"}})
+    made.apply(task())
+    made.person_commits({"README.md": b"# Moved\n"})
+    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
+    assert made.task("T-1").is_done
+    assert made.audit().is_ok
+
+
 def test_under_a_policy_with_an_expression_run_init_names_what_evaluates_it() -> None:
     rule = {"name": "long", "effect": "deny", "when": "lines > 100"}
     made = engine(in_turn(result(write("docs/a.md"))), given=other(rule))
