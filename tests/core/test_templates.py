@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,8 +17,18 @@ from typing import Any
 import pytest
 
 from esaa_git.agents.pinned import UNWRITTEN
+from esaa_git.core import contract_schemas as schemas
 from esaa_git.core.answer import RenameFile
-from esaa_git.core.contracts import Contracts, is_contract_file
+from esaa_git.core.contracts import (
+    AGENT_CONTRACT,
+    ORCHESTRATOR_CONTRACT,
+    POLICY,
+    RUNTIME_POLICY,
+    STORAGE_POLICY,
+    SWARM,
+    Contracts,
+    is_contract_file,
+)
 from esaa_git.core.envelope import Envelope, decode, update_schemas
 from esaa_git.core.events.base import encode
 from esaa_git.core.patches import changed_lines
@@ -71,6 +81,36 @@ def test_the_contracts_of_a_new_project_can_be_used_as_they_are() -> None:
     contracts.check()
     assert all(contracts.profile(name) for (name,) in contracts.swarm.kinds.values())
     assert set(contracts.swarm.kinds) == set(contracts.agent.kinds)
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        (schemas.AGENT_CONTRACT, [AGENT_CONTRACT]),
+        # A setup of an agent is explained where kinds have theirs.
+        (schemas.SWARM, [SWARM, AGENT_CONTRACT]),
+        (schemas.ORCHESTRATOR_CONTRACT, [ORCHESTRATOR_CONTRACT]),
+        (schemas.RUNTIME_POLICY, [RUNTIME_POLICY]),
+        (schemas.STORAGE_POLICY, [STORAGE_POLICY]),
+        (schemas.POLICY, [POLICY]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_entry_is_explained_by_the_comments_that_init_writes(
+    schema: object, files: list[str]
+) -> None:
+    text = "".join((DEFAULT / file).read_text("utf-8") for file in files)
+    assert not {name for name in _entries(schema) if re.search(rf"\b{name}\b", text) is None}
+
+
+def _entries(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from _entries(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _entries(part)
 
 
 @pytest.mark.parametrize("project", ["reports", 'It\'s: a #1 "project"'])
