@@ -622,11 +622,12 @@ def test_no_call_reaches_another_process_or_out_of_the_list(every_arena: Arena) 
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]) as victim:
         try:
             before = [resource.prlimit(victim.pid, which) for which in (0, 7)]
+            priority = os.getpriority(os.PRIO_PROCESS, victim.pid)
             own = every_arena.said(ITS_OWN)
             said = every_arena.said(PROBE, json.dumps(calls()), victim.pid, os.getpid())
             assert victim.poll() is None
             assert [resource.prlimit(victim.pid, which) for which in (0, 7)] == before
-            assert os.getpriority(os.PRIO_PROCESS, victim.pid) == 0
+            assert os.getpriority(os.PRIO_PROCESS, victim.pid) == priority
             assert os.sched_getaffinity(victim.pid) == os.sched_getaffinity(0)
         finally:
             victim.kill()
