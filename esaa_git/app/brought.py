@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from esaa_git.core.events import AgentResult, ApprovalGrant, FileWrite, ReviewResult, TaskUpdate
 from esaa_git.errors import UsageError
+from esaa_git.report.describe import deciders
 from esaa_git.report.summary import Brought, BroughtTask, OtherCommit
 from esaa_git.store.commitform import trailers
 from esaa_git.store.eventcommit import read_contracts, read_event_commit
@@ -97,9 +98,9 @@ def _task(repository: Repository, tip: str, state: State, oid: str, task: Task) 
         "" if task.result is None else task.result.agent,
         tuple(_checks(repository, task, counted)),
         tuple(
-            f"{one.decided_by} ({one.approval_id}, {one.state})"
+            f"{who} ({one.approval_id}, {one.state})"
             for one in approvals.values()
-            if one.decided_by is not None
+            for who in deciders(one)
         ),
         tuple(dict.fromkeys(_signer(repository, one) for one in reversed(counted))),
     )

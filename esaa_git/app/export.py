@@ -18,6 +18,7 @@ from typing import IO, Any
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import canonical
+from esaa_git.core.approvals import SUBJECT
 from esaa_git.core.entries import Lesson
 from esaa_git.core.projection import roadmap
 from esaa_git.core.refnames import DEFAULT_LOG
@@ -238,6 +239,9 @@ class _Blobs:
         return len(self._ids)
 
     def collect(self, found: EventCommit) -> None:
+        subject = found.tree.get(SUBJECT)
+        if subject is not None:
+            self._ids[bytes.fromhex(subject.oid)] = None
         for name in ("contracts", "programs", "files", "exchange", "decision"):
             entry = found.tree.get(name)
             if entry is None or entry.oid in self._trees:

@@ -21,6 +21,7 @@ from esaa_git.app.import_bundle import Imported, import_bundle, is_bundle, refus
 from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import logid
+from esaa_git.core.approvals import SUBJECT, check_subject
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
 from esaa_git.core.contract_rules import (
@@ -31,7 +32,7 @@ from esaa_git.core.contract_rules import (
 )
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
-from esaa_git.core.events import FileWrite, RunInit, VerifyOk
+from esaa_git.core.events import ApprovalRequest, FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.file_write import FileAdd, FileDelete, FileModify, FileRename
 from esaa_git.core.events.spec import ADMIN, ORCHESTRATOR
 from esaa_git.core.invariants import Violation
@@ -58,6 +59,7 @@ from esaa_git.store.repository import Repository
 from esaa_git.trust.roles import signer_set
 
 _RUN_INIT = b'{"action":"run.init",'
+_APPROVAL_REQUEST = b'{"action":"approval.request",'
 
 MOST_ORIGIN_BYTES = 10_000
 
@@ -200,6 +202,11 @@ def _first_look(source: IO[bytes], path: Path) -> _FirstLook:
                 found.pins.update({pin["sha256"]: pin["path"] for pin in pins})
             except (NotCanonical, LookupError, TypeError):
                 continue  # the line is reported when its turn comes
+        elif line.startswith(_APPROVAL_REQUEST):
+            try:
+                found.pins[decode_canonical(line)["payload"]["subject_sha256"]] = SUBJECT
+            except (NotCanonical, LookupError, TypeError):
+                continue
     if not found.events:
         raise UsageError(
             f"'{path}' holds no events", hint="write one with 'git esaa export' where the log is"
@@ -356,7 +363,15 @@ class _Import:
                 raise _missing(where, f"the {part} of '{event.attempt_id}'", blob)
         images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
         check_attachments(event, images, exchange, decision)
-        return Attachments(files, exchange, decision)
+        subject = None
+        if isinstance(event.payload, ApprovalRequest):
+            sha = event.payload.subject_sha256
+            subject = self._contents.contract(sha)
+            if subject is None:
+                raise _missing(where, f"the subject of '{event.approval_id}'", sha)
+        first = logid.recorded_in(self.transaction.log_id, event.seq)
+        check_subject(self.state, event, subject, first)
+        return Attachments(files, exchange, decision, subject)
 
     def _check_image(self, file: FileAdd | FileModify | FileRename, where: str) -> None:
         content = self._contents.take(file.after)

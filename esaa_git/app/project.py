@@ -187,6 +187,7 @@ class Project:
             audit=self._audit,
             say=self.note,
             draw=os.urandom,
+            starter=lambda: self.person,
             turn=lambda: take_turn(self.repository),
             housekeeping=self._housekeeper(),
             preflight=GitPreflight(self.repository, lambda: self.engine, self.note),

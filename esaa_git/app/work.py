@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from esaa_git.core.rejection import Rejected
     from esaa_git.core.state import Attempt, State, Task
     from esaa_git.engine.exchange import Admission
+    from esaa_git.engine.operator import Answer
     from esaa_git.ports.agent import Request
 
 _SHOWN: Final = 10
@@ -192,8 +193,8 @@ def claim(project: Project, task_id: str, *, actor: str | None = None) -> Assign
 
 def _require_approver(project: Project, task_id: str, by: str) -> None:
     """Refuse to take a task whose result would have to be approved, and nobody else could."""
-    from esaa_git.core.contract_rules import needs_review, reviewer_of
     from esaa_git.core.events.spec import same_person
+    from esaa_git.core.requirements import needs_review, reviewer_of
     from esaa_git.engine.schedule import find_task
     from esaa_git.trust.roles import approvers
 
@@ -411,14 +412,16 @@ def review(
     project: Project,
     task_id: str,
     *,
-    approve: bool,
+    verdict: Answer,
     reason: str = "",
     actor: str | None = None,
 ) -> Outcome:
-    """Approve a result that waits for it, or send it back. Nobody approves their own work.
+    """Approve a result that waits for it, deny it, or send it back for changes.
+
+    Nobody approves their own work.
 
     Args:
-        reason: a remark to an approval, or what is missing.
+        reason: a remark to an approval, why not, or what is missing.
 
     Raises:
         RefusedError: if the task does not wait for a review, or this is not the actor's to say.
@@ -427,4 +430,4 @@ def review(
 
     engine = project.engine
     by = project.actor(actor)
-    return outcome_of(operator.review(engine, task_id, by, approve=approve, reason=reason))
+    return outcome_of(operator.review(engine, task_id, by, verdict, reason))

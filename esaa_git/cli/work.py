@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -122,7 +123,8 @@ def review(
             raise UsageError("--approve and --request-changes exclude each other")
         return _show_proposal(project, task_id)
     said = reason if approve else str(request_changes)
-    outcome = work.review(project, task_id, approve=approve, reason=said, actor=actor)
+    verdict: Literal["approve", "request_changes"] = "approve" if approve else "request_changes"
+    outcome = work.review(project, task_id, verdict=verdict, reason=said, actor=actor)
     if not approve:
         say(f"{task_id} goes back: {outcome.message}")
         return 0

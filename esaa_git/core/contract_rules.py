@@ -20,6 +20,7 @@ from esaa_git.core.events import (
     AgentResult,
     AnyPayload,
     ApprovalDeny,
+    ApprovalExpire,
     ApprovalGrant,
     ApprovalRequest,
     AttemptCreate,
@@ -52,6 +53,7 @@ from esaa_git.core.events import (
     VerifyOk,
     VerifyStart,
 )
+from esaa_git.core.events.approval import requirement
 from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.fields import Check as CheckDefinition
 from esaa_git.core.events.fields import (
@@ -62,14 +64,15 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
 from esaa_git.core.events.operator_request import OperatorRequest
-from esaa_git.core.events.spec import ORCHESTRATOR, same_person
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.invariants import Violation
-from esaa_git.core.judges import REVIEW_BY_A_PERSON, review_of, unpinned
+from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import AGREED, State, Task
+from esaa_git.core.requirements import is_own_work, needs_review, requirements, reviewer_of
+from esaa_git.core.state import State, Task
 from esaa_git.errors import ConfigurationError
 
 
@@ -92,6 +95,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
                 raise Violation("INV-002", fault)
         case ReviewResult():
             _verdict(state, payload, contracts)
+        case ApprovalRequest():
+            _asks_for_all(state, event, payload, contracts)
         case ApprovalGrant() | ApprovalDeny():
             _decision(state, event, payload, contracts)
         case FileWrite():
@@ -117,7 +122,7 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
                 raise Violation("INV-002", "the criteria of success are not met")
         case (
             AgentResult()
-            | ApprovalRequest()
+            | ApprovalExpire()
             | AttemptTimeout()
             | BudgetCorrect()
             | EffectRelinked()
@@ -151,41 +156,6 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
 def attempts_allowed(task: Task, contracts: Contracts) -> int:
     """Return how many attempts a task may use: its own limit, or the policy's."""
     return task.attempts_allowed or contracts.policy.max_attempts
-
-
-def needs_review(task: Task, contracts: Contracts) -> bool:
-    """Answer whether a result of this task waits for a reviewer to agree."""
-    kind = contracts.agent.kinds.get(task.kind)
-    if task.review or task.reviewer is not None or _policy_requires(task):
-        return True
-    return kind is not None and review_of(kind, contracts) != "none"
-
-
-def reviewer_of(task: Task, contracts: Contracts) -> str | None:
-    """Return the agent that may decide on a result of this task, or None where a person has to.
-
-    No one approves their own work: where the reviewer made the attempt, a person has to as well.
-    """
-    kind = contracts.agent.kinds.get(task.kind)
-    if kind is None or task.review or review_of(kind, contracts) == REVIEW_BY_A_PERSON:
-        return None
-    if _policy_requires(task):
-        return None
-    name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
-    if name is not None and is_own_work(task, name, contracts):
-        return None
-    return name
-
-
-def _policy_requires(task: Task) -> bool:
-    """Answer whether a rule of the policy asks for a person's consent to the open result."""
-    return task.judged is not None and bool(task.judged.required)
-
-
-def is_own_work(task: Task, name: str, contracts: Contracts) -> bool:
-    """Answer whether the last attempt on a task is this actor's, or that of whom they stand for."""
-    owner = contracts.swarm.owner
-    return task.attempt is not None and same_person(owner(task.attempt.agent), owner(name))
 
 
 def required_checks(task: Task, contracts: Contracts) -> tuple[Check, ...]:
@@ -243,6 +213,21 @@ def _verdict(state: State, payload: ReviewResult, contracts: Contracts) -> None:
         raise Violation("INV-002", f"{payload.reviewer} is no reviewer of '{payload.task_id}'")
 
 
+def _asks_for_all(
+    state: State, event: Event, payload: ApprovalRequest, contracts: Contracts
+) -> None:
+    """Refuse a request that asks for less than the contracts do, for more, or for longer."""
+    task = state.tasks.get(payload.task_id)
+    asked = tuple(map(requirement, payload.requirements))
+    if task is None or asked != requirements(task, contracts):
+        raise Violation("INV-002", f"'{payload.approval_id}' asks for something else than is due")
+    due = contracts.policy.approval_ms
+    if (payload.expires is None) != (due is None) or (
+        due is not None and (payload.expires or "") > after(event.ts, due)
+    ):
+        raise Violation("INV-002", f"'{payload.approval_id}' expires at another time than is due")
+
+
 def _decision(
     state: State, event: Event, payload: ApprovalGrant | ApprovalDeny, contracts: Contracts
 ) -> None:
@@ -292,8 +277,6 @@ def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contract
         _pinned_only(payload.task_id, changes.checks, contracts)
     if cause == Cause.ACCEPTED and needs_review(task, contracts):
         raise Violation("INV-002", f"'{task.task_id}' needs a review")
-    if cause == Cause.APPROVED and _lacks_person(state, task, contracts):
-        raise Violation("INV-002", f"an agent agreed on '{task.task_id}', and a person has to")
     spent = task.attempts_used >= attempts_allowed(task, contracts)
     if cause in (Cause.REJECTED, Cause.TIMED_OUT) and spent:
         raise Violation("INV-002", f"the attempts of '{task.task_id}' are spent")
@@ -303,14 +286,6 @@ def _update(state: State, event: Event, payload: TaskUpdate, contracts: Contract
     cools = cooldown > 0 and cause in (Cause.REJECTED, Cause.TIMED_OUT)
     if cools and (payload.not_before or "") < after(event.ts, cooldown):
         raise Violation("INV-002", f"'{task.task_id}' cools down longer than that")
-
-
-def _lacks_person(state: State, task: Task, contracts: Contracts) -> bool:
-    """Answer whether a task stands on an agent's verdict where, by now, a person has to agree."""
-    approval = state.approvals.get(task.pending_approval or "")
-    if approval is None or approval.state != AGREED:
-        return False
-    return approval.decided_by != reviewer_of(task, contracts)
 
 
 def is_success(state: State, contracts: Contracts) -> bool:

@@ -160,7 +160,10 @@ RUNTIME_POLICY = record(
         ),
         "lessons": record({"max_in_request": integer(0, 1000)}, {"max_per_author": integer(0, 50)}),
     },
-    {"budgets": record({}, {"run": BUDGET, "day": BUDGET, "kind": _named(BUDGET)})},
+    {
+        "approvals": record({}, {"expire_after": _DURATION}),
+        "budgets": record({}, {"run": BUDGET, "day": BUDGET, "kind": _named(BUDGET)}),
+    },
 )
 
 STORAGE_POLICY = record(

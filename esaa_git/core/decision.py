@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from esaa_git.core import canonical, limits
-from esaa_git.core.events.spec import SHA256, choice, line, record
+from esaa_git.core.events.spec import NONCE, SHA256, choice, line, record
 
 NAMESPACE: Final = "git-esaa-decision"
 """The namespace of the signature (OpenSSH's PROTOCOL.sshsig)."""
@@ -36,7 +36,7 @@ _FORM: Final = record(
         "log_id": line(100),
         "action": line(50),
         "subject_sha256": SHA256,
-        "nonce": {"type": "string", "pattern": "^[0-9a-f]{32}$(?!\\n)"},
+        "nonce": NONCE,
         "text_sha256": SHA256,
     }
 )

@@ -11,8 +11,12 @@ from typing import Any
 
 from esaa_git.core.accounts import OpenReservations
 from esaa_git.core.entries import (
+    GRANTED,
     NOTES_KEPT,
+    PENDING,
+    VOID,
     AcceptedLessons,
+    Approval,
     Decision,
     Lesson,
     Note,
@@ -24,7 +28,6 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.ledger import Ledger
 from esaa_git.core.machine import IllegalTransition, TaskState, next_state
 from esaa_git.core.state import (
-    Approval,
     Attempt,
     Carrier,
     Issue,
@@ -195,9 +198,20 @@ class Draft:
         if approval_id not in self.approvals:
             raise Violation("INV-002", f"there is no approval '{approval_id}'")
         approval = self.approvals[approval_id]
-        if approval.state != "pending":
+        if approval.state != PENDING:
             raise Violation("INV-002", f"'{approval_id}' is {approval.state} already")
         return approval
+
+    def without_approval(self, task: Task) -> Task:
+        """Return a task whose result has to be approved anew; what was asked for is void.
+
+        What was decided otherwise, or not in time, stays so.
+        """
+        approval = self.approvals.get(task.pending_approval or "")
+        if approval is None or approval.state not in (PENDING, GRANTED):
+            return task
+        self.put_approval(replace(approval, state=VOID, reviewer=None, deadline=None))
+        return replace(task, pending_approval=None)
 
     def put_approval(self, approval: Approval) -> None:
         """Store an approval."""

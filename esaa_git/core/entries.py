@@ -22,6 +22,16 @@ LESSONS_READY: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection(JsonRecord):
+    """The last reject signal, as the next attempt will be told it."""
+
+    attempt_id: str
+    code: str
+    message: str
+    detail: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Note(JsonRecord):
     """A remark that a person left."""
 
@@ -149,6 +159,94 @@ class Stop(JsonRecord):
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         return cls(**document)
 
+
+@dataclass(frozen=True, slots=True)
+class Requirement(JsonRecord):
+    """What one rule asks for: so many different people in a role, besides `other_than`."""
+
+    rule: str
+    role: str
+    count: int = 1
+    other_than: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent(JsonRecord):
+    """A person who granted, and the role in which they did."""
+
+    by: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(JsonRecord):
+    """A decision that is owed.
+
+    Attributes:
+        state: `pending`, `granted`, `denied`, `returned` (for changes), `expired` or `void`: that
+            one was for other bytes, or for other contracts, or its attempt is over.
+        subject_sha256: of what is to be decided.
+        nonce: tells this request from another one for the same subject.
+        requirements: each has to be met.
+        expires: RFC 3339; from then on nobody may decide.
+        started_by: the person who started the agent.
+        grants: who agreed so far, each person once.
+        agreed_by: the agent that agreed which was asked.
+        decided_by: whose decision was the last; `reason` is why, of an agent, and `text` the blob
+            of a person's words.
+        reviewer: the agent that was asked, and has until `deadline` (RFC 3339).
+        tries: how many of its answers were refused; the last of them is `rejection`.
+    """
+
+    approval_id: str
+    task_id: str
+    attempt_id: str
+    state: str
+    subject_sha256: str
+    nonce: str
+    requirements: tuple[Requirement, ...]
+    kind: str = "proposal"
+    expires: str | None = None
+    started_by: str | None = None
+    grants: tuple[Consent, ...] = ()
+    agreed_by: str | None = None
+    decided_by: str | None = None
+    reason: str = ""
+    text: str | None = None
+    reviewer: str | None = None
+    deadline: str | None = None
+    tries: int = 0
+    rejection: Rejection | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        values = dict(document)
+        values["requirements"] = tuple(map(Requirement.from_json, values["requirements"]))
+        values["grants"] = tuple(Consent(**one) for one in values.get("grants", ()))
+        if "rejection" in values:
+            values["rejection"] = Rejection(**values["rejection"])
+        return cls(**values)
+
+    def is_with_reviewer(self, now: str) -> bool:
+        """Answer whether an agent was asked and still has time."""
+        return self.deadline is not None and now < self.deadline
+
+    def has_expired(self, now: str) -> bool:
+        """Answer whether it is too late to decide."""
+        return self.expires is not None and now >= self.expires
+
+
+PENDING: Final = "pending"
+GRANTED: Final = "granted"
+DENIED: Final = "denied"
+RETURNED: Final = "returned"
+EXPIRED: Final = "expired"
+VOID: Final = "void"
+"""The states of an approval."""
 
 NOT_STOPPED: Final = Stop()
 

@@ -49,6 +49,9 @@ class Cause(StrEnum):
     REJECTED = "rejected"
     TIMED_OUT = "timed_out"
     CHANGES_REQUESTED = "changes_requested"
+    DENIED = "denied"
+    UNANSWERED = "unanswered"
+    ASKED_AGAIN = "asked_again"
     RELEASED = "released"
     UNAVAILABLE = "unavailable"
     ATTEMPTS_SPENT = "attempts_spent"
@@ -85,6 +88,10 @@ TABLE: tuple[Transition, ...] = (
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.CHANGES_REQUESTED, _T.TODO),
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.RELEASED, _T.TODO),
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.UNAVAILABLE, _T.TODO),
+    # People decide, or do not in time; what was proposed is kept for when they are asked again.
+    Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.DENIED, _T.BLOCKED),
+    Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.UNANSWERED, _T.BLOCKED),
+    Transition("task", _T.BLOCKED, _UPDATE, Cause.ASKED_AGAIN, _T.IN_PROGRESS),
     # Blocked: attempts spent, a grave issue, or a dependency that is blocked by one.
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.ATTEMPTS_SPENT, _T.BLOCKED),
     Transition("task", _T.TODO, _UPDATE, Cause.ISSUE, _T.BLOCKED),

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event
 from esaa_git.core.events import (
+    ApprovalGrant,
     AttemptCreate,
     EffectRelinked,
     IssueReport,
@@ -158,6 +159,14 @@ def _answers_for_it(signed: Signed) -> str | None:
     return None
 
 
+def _in_a_role_of_theirs(signed: Signed) -> str | None:
+    payload = signed.event.payload
+    assert isinstance(payload, ApprovalGrant)
+    if payload.role in implied(signed.roles):
+        return None
+    return f"its role is {', '.join(sorted(signed.roles))}, and it grants as {payload.role}"
+
+
 # -- the table ----------------------------------------------------------------------------------
 
 CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
@@ -186,8 +195,9 @@ CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
     },
     "lesson.record": {ORCHESTRATOR: _of_an_agent, CONTRIBUTOR: _their_own_attempt},
     "approval.request": {ORCHESTRATOR: _always},
-    "approval.grant": {APPROVER: _always},
-    "approval.deny": {ORCHESTRATOR: _always, APPROVER: _always},
+    "approval.grant": {APPROVER: _in_a_role_of_theirs},
+    "approval.deny": {APPROVER: _always},
+    "approval.expire": {ORCHESTRATOR: _always},
     "review.result": {ORCHESTRATOR: _always},
     "note.add": {APPROVER: _always},
     "lesson.withdraw": {APPROVER: _always},

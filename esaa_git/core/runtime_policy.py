@@ -52,6 +52,7 @@ class RuntimePolicy:
     lessons_in_request: int
     lessons_of_author: int
     budgets: Budgets = NO_BUDGETS
+    approval_ms: int | None = None
 
 
 def runtime_policy(document: Mapping[str, Any]) -> RuntimePolicy:
@@ -85,6 +86,7 @@ def runtime_policy(document: Mapping[str, Any]) -> RuntimePolicy:
         lessons_in_request=document["lessons"]["max_in_request"],
         lessons_of_author=document["lessons"].get("max_per_author", LESSONS_PER_AUTHOR),
         budgets=_budgets(document.get("budgets", {})),
+        approval_ms=_expiry(document),
     )
 
 
@@ -92,3 +94,21 @@ def _budgets(document: Mapping[str, Any]) -> Budgets:
     given = {name: Budget.from_json(document[name]) for name in ("run", "day") if name in document}
     kinds = {name: Budget.from_json(one) for name, one in document.get("kind", {}).items()}
     return Budgets(**given, kind=kinds)
+
+
+def _expiry(document: Mapping[str, Any]) -> int | None:
+    """Return how long people have to decide; None where the policy sets no time.
+
+    Raises:
+        ConfigurationError: if it is no time at all.
+    """
+    given = document.get("approvals", {}).get("expire_after")
+    if given is None:
+        return None
+    found = duration_ms(given, f"{RUNTIME_POLICY}: approvals/expire_after")
+    if not found:
+        raise ConfigurationError(
+            f"{RUNTIME_POLICY}: approvals/expire_after is no time at all, so nobody could decide",
+            hint="write it as in P3D, or leave it out",
+        )
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from esaa_git.core.accounts import (
     NONE_OPEN,
@@ -23,10 +23,12 @@ from esaa_git.core.entries import (
     NO_LESSONS,
     NOT_STOPPED,
     AcceptedLessons,
+    Approval,
     Decision,
     Lesson,
     Note,
     Notes,
+    Rejection,
     Request,
     Stop,
 )
@@ -61,16 +63,6 @@ class Attempt(JsonRecord):
     @property
     def is_active(self) -> bool:
         return self.state == AttemptState.ACTIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection(JsonRecord):
-    """The last reject signal, as the next attempt will be told it."""
-
-    attempt_id: str
-    code: str
-    message: str
-    detail: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +138,8 @@ class Task(JsonRecord):
     `attempts_used` counts against `attempts_allowed`, which is None where the policy's limit
     applies; `attempts_total` numbers attempts and never goes back. `not_before` is the end of a
     cooldown (RFC 3339). `pending_approval` names the approval that a reviewer still owes.
-    `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed.
+    `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed;
+    then `written` holds its files as they are recorded, and `checked` how its checks ended.
     `judged` is there while a result is open that policy has seen.
     """
 
@@ -175,6 +168,8 @@ class Task(JsonRecord):
     rejection: Rejection | None = None
     pending_approval: str | None = None
     effect: str | None = None
+    written: tuple[Mapping[str, Any], ...] = ()
+    checked: tuple[Mapping[str, Any], ...] = ()
     blocked: Blocked | None = None
     result: Result | None = None
     medium_issues: int = 0
@@ -231,6 +226,8 @@ _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("context", tuple),
     ("budget", Budget.from_json),
     ("attempt", Attempt.from_json),
+    ("written", tuple),
+    ("checked", tuple),
     ("rejection", lambda document: Rejection(**document)),
     ("blocked", lambda document: Blocked(**document)),
     ("result", _result),
@@ -280,41 +277,6 @@ class Issue(JsonRecord):
         return self.resolution is None
 
 
-AGREED: Final = "agreed"
-"""The state of an approval on which the agent agreed that was asked; a person's is `granted`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Approval(JsonRecord):
-    """A decision that is owed: `pending`, `granted`, `agreed` or `denied`.
-
-    `reviewer` is the agent that was asked and has until `deadline` (RFC 3339) to decide; `tries`
-    counts its answers that were refused, the last of which is `rejection`.
-    """
-
-    approval_id: str
-    task_id: str
-    attempt_id: str
-    state: str
-    reason: str = ""
-    decided_by: str | None = None
-    reviewer: str | None = None
-    deadline: str | None = None
-    tries: int = 0
-    rejection: Rejection | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        values = dict(document)
-        if "rejection" in values:
-            values["rejection"] = Rejection(**values["rejection"])
-        return cls(**values)
-
-    def is_with_reviewer(self, now: str) -> bool:
-        """Answer whether an agent was asked and still has time."""
-        return self.deadline is not None and now < self.deadline
-
-
 @dataclass(frozen=True, slots=True)
 class Beside(JsonRecord):
     """One path that a carrier changes and its effects do not: what stood there, and stands."""
@@ -357,6 +319,7 @@ class Run(JsonRecord):
     """The current run, and the counters that let `status` answer without reading every task.
 
     `in_progress` and `blocked` name the tasks in those states, of which there are few.
+    `contracts_sha256` is the digest of all that is pinned.
     """
 
     state: str = RunState.IDLE
@@ -377,6 +340,7 @@ class Run(JsonRecord):
     issues: int = 0
     lessons: int = 0
     approvals: int = 0
+    contracts_sha256: str = ""
     foreign_logs: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     cel: str | None = None

@@ -11,16 +11,17 @@ from typing import Any
 
 from esaa_git.core import budgets
 from esaa_git.core.answer import Review
-from esaa_git.core.contract_rules import attempts_allowed, needs_review
+from esaa_git.core.contract_rules import attempts_allowed
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.entries import Lesson
+from esaa_git.core.entries import Approval, Lesson
 from esaa_git.core.envelope import REVIEW, payload_schemas, update_schemas
 from esaa_git.core.events.base import schema_of
 from esaa_git.core.lessons import lessons_for
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
+from esaa_git.core.requirements import needs_review
 from esaa_git.core.self_running import families
-from esaa_git.core.state import SCHEMA_VERSION, Approval, Attempt, State, Task
+from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
 MAX_ISSUES = 20

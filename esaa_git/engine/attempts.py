@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from esaa_git.engine.intentions import ExpireAttempt, OpenAttempt
+from esaa_git.core.entries import PENDING
+from esaa_git.core.state import State
+from esaa_git.engine.intentions import ExpireApproval, ExpireAttempt, OpenAttempt
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.schedule import find_task
 from esaa_git.engine.transaction import Transaction
@@ -37,3 +39,16 @@ def expire(tx: Transaction, task_ids: Iterable[str]) -> int:
             tx.ask(ExpireAttempt(task_id=task_id))
             count += 1
     return count
+
+
+def unanswered(state: State, now: str) -> list[str]:
+    """Return the approvals that nobody decided on in time, and that still stand as open."""
+    held = (state.tasks[name].pending_approval for name in state.run.in_progress)
+    asked = (state.approvals[name] for name in held if name is not None)
+    return [one.approval_id for one in asked if one.state == PENDING and one.has_expired(now)]
+
+
+def expire_approvals(tx: Transaction) -> None:
+    """Close the approvals that nobody decided on in time; their tasks are blocked."""
+    for approval_id in unanswered(tx.state, tx.at):
+        tx.ask(ExpireApproval(approval_id=approval_id))

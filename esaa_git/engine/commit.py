@@ -13,7 +13,6 @@ from typing import assert_never, cast
 from esaa_git.core import canonical, secrets, storage
 from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import needs_review
 from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.envelope import decode as decode_envelope
@@ -24,10 +23,11 @@ from esaa_git.core.events.fields import Usage
 from esaa_git.core.packing import Packing
 from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.requirements import needs_review
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.asked import asked
 from esaa_git.engine.calls import CallResult
-from esaa_git.engine.effect import commit_effect, is_done, waits_for_review
+from esaa_git.engine.effect import ask_for_review, commit_effect, is_done
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import (
     NOTHING_KEPT,
@@ -282,7 +282,7 @@ def _admit_result(
     if tx.alone:
         return Admission("waiting", task_id, accepted.envelope.attempt_id, LATER)
     if is_reviewed:
-        admission = waits_for_review(tx, task_id)
+        admission = ask_for_review(engine, tx, task_id)
     elif proposal is None:
         admission = is_done(tx, task_id)
     else:

@@ -20,7 +20,7 @@ from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.machine import RunState
 from esaa_git.core.state import State, Task
 from esaa_git.engine import only, run
-from esaa_git.engine.attempts import expire
+from esaa_git.engine.attempts import expire, expire_approvals, unanswered
 from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.breaker import Breaker
@@ -439,6 +439,8 @@ class _Decider:
         late = [task.task_id for task in held if self._is_late(task, contracts, now)]
         if late:
             transact(engine, lambda tx: expire(tx, late))
+        if unanswered(state, now):
+            transact(engine, expire_approvals)
         for task in held:
             attempt = task.attempt
             if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):

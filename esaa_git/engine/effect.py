@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from esaa_git.core.contract_rules import attribution, needs_review, reviewer_of
+from esaa_git.core.contract_rules import attribution
+from esaa_git.core.decision import NONCE_BYTES
+from esaa_git.core.entries import GRANTED
 from esaa_git.core.events import FileWrite
-from esaa_git.core.events.facts import Facts
-from esaa_git.core.events.spec import ORCHESTRATOR
-from esaa_git.core.policy_rules import Source, facts_of, judge
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.policy_rules import Source, facts_of
+from esaa_git.core.requirements import needs_review, reviewer_of
 from esaa_git.core.state import Task
-from esaa_git.engine.alone import LATER
 from esaa_git.engine.calls import NO_CALL, AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import NOTHING_KEPT, Admission, AgentOutput, Kept, reject
 from esaa_git.engine.fit import Unfit, effect_of, fitted, unlawful
-from esaa_git.engine.intentions import ApplyResult, AskForReview, CloseTask, DenyApproval, Judge
+from esaa_git.engine.intentions import Agree, ApplyResult, AskForReview, CloseTask, Judge
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.proposed import Taken, take_proposed
@@ -107,27 +106,26 @@ def commit_effect(
     return is_done(tx, task_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A person's consent to a result, to be recorded as it is closed."""
-
-    by: str
-    reason: str
+def ask_for_review(engine: Engine, tx: Transaction, task_id: str) -> Admission:
+    """Ask for what the rules require of others, and return the admission of what waits for it."""
+    nonce, starter = engine.draw(NONCE_BYTES).hex(), engine.starter()
+    tx.ask(AskForReview(task_id=task_id, log_id=tx.log_id, nonce=nonce, started_by=starter))
+    return waits_for_review(tx, task_id)
 
 
 def apply_effect(
     engine: Engine,
     task_id: str,
     *,
-    grant: Grant | AgentVerdict | None = None,
+    verdict: AgentVerdict | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Admission:
     """Finish a task whose validated effect is in the log and not on the branch yet.
 
-    With a grant, or the verdict of the agent that was asked, the approval that the task waits for
-    is decided in the same transaction.
+    With the verdict of the agent that was asked, its consent is recorded in the same transaction.
     A conflict with what the branch has become meanwhile is a rejection, as it would have been, and
-    so is a check that the merged tree does not pass.
+    so is a check that the merged tree does not pass. Where the merge changes what was approved,
+    that is asked for anew.
 
     Raises:
         AgentError: if a check cannot be run here at all.
@@ -135,19 +133,34 @@ def apply_effect(
     """
 
     def step(proof: Proof | None) -> Admission | Unproven:
-        return try_apply_effect(engine, task_id, proof, grant)
+        return try_apply_effect(engine, task_id, proof, verdict)
 
     return settled(engine, step, pause)
+
+
+def apply_granted(engine: Engine, task_id: str) -> Admission:
+    """Finish a task that a person has just approved, where the orchestrator's key is at hand.
+
+    What does not pass here is named, and left for the next run, which may be elsewhere: a check
+    that fails where somebody approves is no failure of the agent.
+    """
+
+    def step(proof: Proof | None) -> Admission | Unproven:
+        return transact(
+            engine, lambda tx: finish_task(engine, tx, task_id, proof, None, give_up=False)
+        )
+
+    return settled(engine, step, lambda: None)
 
 
 def try_apply_effect(
     engine: Engine,
     task_id: str,
     proof: Proof | None = None,
-    grant: Grant | AgentVerdict | None = None,
+    verdict: AgentVerdict | None = None,
 ) -> Admission | Unproven:
     """Finish a task as `apply_effect` does, or say which checks have to be run first."""
-    return transact(engine, lambda tx: finish_task(engine, tx, task_id, proof, grant))
+    return transact(engine, lambda tx: finish_task(engine, tx, task_id, proof, verdict))
 
 
 def finish_task(
@@ -155,9 +168,15 @@ def finish_task(
     tx: Transaction,
     task_id: str,
     proof: Proof | None,
-    grant: Grant | AgentVerdict | None,
+    verdict: AgentVerdict | None,
+    *,
+    give_up: bool = True,
 ) -> Admission | Unproven:
-    """Finish a task within a transaction, as `try_apply_effect` does."""
+    """Finish a task within a transaction, as `try_apply_effect` does.
+
+    Args:
+        give_up: take a result back that does not pass a check here.
+    """
     task = find_task(tx.state, task_id)
     require_run(tx.state)
     if task.attempt is None or task.result is None:
@@ -176,45 +195,46 @@ def finish_task(
         task = find_task(tx.state, task_id)
     if task.pending_approval is None and needs_review(task, tx.contracts):
         # The contract began to ask for one while the result waited for something else.
-        tx.ask(AskForReview(task_id=task_id))
-        return waits_for_review(tx, task_id)
-    if tx.alone and isinstance(grant, Grant):
-        tx.ask(_consented(task_id, grant, None))
-        return Admission("waiting", task_id, attempt_id, LATER)
-    if task.effect != "written":
-        tx.ask(_consented(task_id, grant, None))
-        return is_done(tx, task_id)
-    if taken is not None:
-        tx.ask(_consented(task_id, grant, None))
+        return ask_for_review(engine, tx, task_id)
+    if task.effect != "written" or taken is not None:
+        if _is_held(tx, task, verdict):
+            return waits_for_review(tx, task_id)
+        tx.ask(ApplyResult(task_id=task_id))
+        if taken is None:
+            return is_done(tx, task_id)
         return commit_effect(engine, tx, task_id, taken.proposal, taken.written)
     recorded = recorded_effect(engine, attempt_id)
     before = recorded.proposal
     found = fitted(engine, tx, task, before, proof, Source.of_task(task), recorded.passed)
     if isinstance(found, Unproven):
         return found
+    if _is_held(tx, task, verdict):
+        return waits_for_review(tx, task_id)
+    if isinstance(found, Unfit) and found.results and not give_up:
+        why = f"approved, and not applied here: {found.rejected.message}"
+        later = "the next 'git esaa run' decides"
+        return Admission("waiting", task_id, attempt_id, f"{why}; {later}")
     if isinstance(found, Unfit):
         kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
         return _give_up(tx, task, found, kept)
-    unasked = _unasked(tx, task, found.facts)
-    if unasked is not None:
-        kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
-        return _give_up(tx, task, unasked, kept)
-    write = None
+    written = recorded.commit
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
-    events = tx.ask(_consented(task_id, grant, write))
-    written = recorded.commit if write is None else events[0].commit
+        events = tx.ask(ApplyResult(task_id=task_id, write=write))
+        written = next(one.commit for one in events if isinstance(one.event.payload, FileWrite))
+        if find_task(tx.state, task_id).pending_approval is None and task.pending_approval:
+            # What the merge made of the files is not what was approved.
+            return ask_for_review(engine, tx, task_id)
     return commit_effect(engine, tx, task_id, found.proposal, written)
 
 
-def _consented(
-    task_id: str, grant: Grant | AgentVerdict | None, write: FileWrite | None
-) -> ApplyResult:
-    if grant is None:
-        return ApplyResult(task_id=task_id, write=write)
-    if isinstance(grant, AgentVerdict):
-        return ApplyResult(task_id=task_id, write=write, verdict=grant)
-    return ApplyResult(task_id=task_id, write=write, by=grant.by, reason=grant.reason)
+def _is_held(tx: Transaction, task: Task, verdict: AgentVerdict | None) -> bool:
+    """Record the verdict of an agent, and answer whether others still have to agree."""
+    if task.pending_approval is None:
+        return False
+    if verdict is not None:
+        tx.ask(Agree(approval_id=task.pending_approval, verdict=verdict))
+    return tx.state.approvals[task.pending_approval].state != GRANTED
 
 
 def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
@@ -227,26 +247,10 @@ def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
     return None
 
 
-def _unasked(tx: Transaction, task: Task, facts: Facts) -> Unfit | None:
-    """Return the refusal of a result that, as it is merged now, needs a consent not asked for."""
-    asked = () if task.judged is None else task.judged.required
-    for hit in judge(tx.contracts, facts).required:
-        if hit.rule.name not in asked:
-            message = (
-                f"the branch moved, and '{hit.rule.name}' asks for a consent to what the result "
-                f"comes to now, which nobody was asked for: {hit.says}"
-            )
-            return Unfit(Rejected(RejectCode.WRITE_CONFLICT, message), (), facts)
-    return None
-
-
 def _give_up(tx: Transaction, task: Task, unfit: Unfit, kept: Kept) -> Admission:
     """Take back a result that cannot be applied to what the branch has become."""
     assert task.attempt is not None
     rejected = unfit.rejected
-    if task.pending_approval is not None:
-        reason = rejected.message[:2000]
-        tx.ask(DenyApproval(approval_id=task.pending_approval, by=ORCHESTRATOR, reason=reason))
     output = AgentOutput(
         Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id
     )

@@ -39,6 +39,7 @@ class Engine:
         make_checker: gives what runs the checks that contracts demand of a proposed tree.
         audit: verifies the log and the branch, from the last verified point.
         draw: gives so many random bytes: a nonce, a salt.
+        starter: gives the person who has agents work here, where it is one with a key.
         say: tells a person what happens, one line at a time.
         housekeeping: told after each transaction how many events there are, with nothing locked.
         turn: held around each try to decide and append, so that processes here take turns.
@@ -65,6 +66,7 @@ class Engine:
     audit: Callable[[], Audit]
     say: Callable[[str], None]
     draw: Callable[[int], bytes]
+    starter: Callable[[], str | None] = lambda: None
     turn: Callable[[], AbstractContextManager[None]] = nullcontext
     housekeeping: Callable[[int], None] = lambda _seq: None
     preflight: Preflight = NO_PREFLIGHT

@@ -17,7 +17,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
-    ApprovalRequest,
+    ApprovalDeny,
+    ApprovalGrant,
     BudgetCorrect,
     Dispatch,
     EffectRelinked,
@@ -358,15 +359,10 @@ class ApplyResult(Record):
 
     Attributes:
         write: the effect as the branch takes it now, where that is another than the recorded one.
-        by: the person who agrees to it; the approval that the task waits for is granted.
-        verdict: that of the agent that was asked, who agrees to it.
     """
 
     task_id: str
     write: FileWrite | None = None
-    by: str | None = None
-    reason: str = ""
-    verdict: AgentVerdict | None = None
 
 
 class CloseTask(Record):
@@ -377,17 +373,38 @@ class CloseTask(Record):
 
 
 class AskForReview(Record):
-    """Have another agree before a task with a result is done."""
+    """Have others agree before a task with a result is done.
+
+    Attributes:
+        log_id: of the log in which they are asked.
+        nonce: 32 hexadecimal digits.
+        started_by: the person who started the agent.
+    """
 
     task_id: str
+    log_id: str
+    nonce: str
+    started_by: str | None = None
 
 
-class DenyApproval(Record):
-    """Refuse what a task waits for. By a person, the task goes on by policy."""
+class ExpireApproval(Record):
+    """Close a request that nobody decided on in time; its task is blocked."""
 
     approval_id: str
+
+
+class AskAgain(Record):
+    """Take a task up again for whose result nobody decided; what it has is asked for anew."""
+
+    task_id: str
     by: str
-    reason: str
+
+
+class Agree(Record):
+    """Record that the agent agrees to a result which was asked."""
+
+    approval_id: str
+    verdict: AgentVerdict
 
 
 class RequestChanges(Record):
@@ -398,9 +415,14 @@ class RequestChanges(Record):
 
 
 class ReturnDenied(Record):
-    """Give a task back whose result a person denied alone."""
+    """Do with a task what follows from a person's denial of its result.
+
+    Attributes:
+        reason: their words, for the next attempt.
+    """
 
     approval_id: str
+    reason: str
 
 
 class ReturnReview(Record):
@@ -430,7 +452,8 @@ Repeatable: TypeAlias = (
     | EffectRelinked
     | EmergencyOverride
     | Health
-    | ApprovalRequest
+    | ApprovalGrant
+    | ApprovalDeny
     | AnyRequest
     | RunHalt
     | RunResume
@@ -476,7 +499,9 @@ Intention: TypeAlias = (
     | ApplyResult
     | CloseTask
     | AskForReview
-    | DenyApproval
+    | ExpireApproval
+    | AskAgain
+    | Agree
     | RequestChanges
     | ReturnDenied
     | ReturnReview

@@ -7,20 +7,28 @@ the same admission as an agent's work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
-from esaa_git.core.contract_rules import is_own_work
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.events import EventNote, RunNote, TaskNote
+from esaa_git.core.entries import GRANTED, PENDING, Approval
+from esaa_git.core.event import NewEvent
+from esaa_git.core.events import ApprovalDeny, ApprovalGrant, EventNote, RunNote, TaskNote
+from esaa_git.core.events.approval import PersonsRole, needs, unmet
 from esaa_git.core.events.fields import TaskDefinition
-from esaa_git.core.state import Approval, Carrier, State
+from esaa_git.core.events.spec import ADMIN
+from esaa_git.core.requirements import is_own_work
+from esaa_git.core.state import Carrier, State
 from esaa_git.engine import requests
+from esaa_git.engine.alone import LATER
 from esaa_git.engine.attempts import open_attempt
+from esaa_git.engine.decider import Decider
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.exchange import Admission
 from esaa_git.engine.intentions import (
     AddNote,
     AddTask,
-    DenyApproval,
+    AskAgain,
     Hotfix,
     Intention,
     ReleaseAttempt,
@@ -35,8 +43,7 @@ from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RefusedError
 from esaa_git.ports.agent import Request
 
-if TYPE_CHECKING:
-    from esaa_git.engine.exchange import Admission
+Answer: TypeAlias = Literal["approve", "deny", "request_changes"]
 
 
 def claim(engine: Engine, task_id: str, by: str, agent: str | None = None) -> Request:
@@ -164,19 +171,57 @@ def _record(engine: Engine, *intentions: Intention) -> None:
     transact(engine, step)
 
 
-def review(engine: Engine, task_id: str, by: str, *, approve: bool, reason: str) -> Admission:
-    """Grant or deny what a task waits for. An author does not approve their own work."""
-    from esaa_git.engine.effect import Grant, apply_effect
-    from esaa_git.engine.exchange import Admission
+def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str = "") -> Admission:
+    """Record what a person decides on what a task waits for, and carry it out if that is ours.
 
-    _reviewable(*engine.log.load(), task_id, by)
-    if approve:
-        return apply_effect(engine, task_id, grant=Grant(by, reason))
+    An author does not decide on their own work. Where the orchestrator's key is at hand as well,
+    what follows is a transaction of its own: a check that fails here undoes no decision.
+    """
+    from esaa_git.engine.effect import apply_granted
+
+    decider = Decider(engine, by, reason)
+
+    def step(tx: Transaction) -> tuple[Approval, bool]:
+        asked = _reviewable(tx.state, tx.contracts, task_id, by)
+        about: dict[str, Any] = {
+            "approval_id": asked.approval_id,
+            "subject_sha256": asked.subject_sha256,
+            "nonce": asked.nonce,
+        }
+        payload: ApprovalGrant | ApprovalDeny
+        if verdict == "approve":
+            role: PersonsRole = "admin" if ADMIN in tx.roles(by) else "approver"
+            payload = decider.sign(tx, partial(ApprovalGrant, **about, role=role))
+        else:
+            payload = decider.sign(tx, partial(ApprovalDeny, **about, verdict=verdict))
+        tx.record(NewEvent(by, payload))
+        return tx.state.approvals[asked.approval_id], tx.alone
+
+    approval, alone = transact(engine, step)
+    name, attempt_id = approval.approval_id, approval.attempt_id
+    if approval.state == PENDING:
+        words = f"{name} has your approval, and waits for {needs(unmet(approval))}"
+        return Admission("waiting", task_id, attempt_id, words)
+    if alone:
+        return Admission("waiting", task_id, attempt_id, LATER)
+    if approval.state == GRANTED:
+        return apply_granted(engine, task_id)
+    transact(engine, lambda _: None)  # begins with what follows from the denial
+    return Admission("rejected", task_id, attempt_id, reason)
+
+
+def ask_again(engine: Engine, task_id: str, by: str) -> Admission:
+    """Ask anew for a decision that nobody made in time, on the same result."""
+    from esaa_git.engine.effect import ask_for_review
 
     def step(tx: Transaction) -> Admission:
-        approval = _reviewable(tx.state, tx.contracts, task_id, by)
-        tx.ask(DenyApproval(approval_id=approval.approval_id, by=by, reason=reason))
-        return Admission("rejected", task_id, approval.attempt_id, reason)
+        if tx.alone:
+            raise RefusedError(
+                "a decision is asked for where the orchestrator's key is",
+                hint=f"have whoever runs the plan call 'git esaa review {task_id} --ask-again'",
+            )
+        tx.ask(AskAgain(task_id=task_id, by=by))
+        return ask_for_review(engine, tx, task_id)
 
     return transact(engine, step)
 

@@ -50,6 +50,7 @@ _CAUSES = (
     events.OutputRejected
     | events.AttemptTimeout
     | events.ApprovalDeny
+    | events.ApprovalExpire
     | events.ReviewResult
     | events.IssueReport
 )
@@ -59,6 +60,8 @@ _CONCLUSIONS = frozenset(
         Cause.TIMED_OUT,
         Cause.ATTEMPTS_SPENT,
         Cause.CHANGES_REQUESTED,
+        Cause.DENIED,
+        Cause.UNANSWERED,
         Cause.ISSUE,
         Cause.DEPENDENCY,
     }
@@ -157,6 +160,8 @@ class _Replay:
                 return self._reviews.grant(actor, payload)
             case events.ApprovalDeny():
                 return self._reviews.deny(actor, payload)
+            case events.ApprovalExpire():
+                return self._reviews.expire(payload)
             case events.ReviewResult():
                 return self._reviews.result(payload)
             case events.AttemptTimeout():

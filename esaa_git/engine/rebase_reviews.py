@@ -8,15 +8,20 @@ from esaa_git.core import events
 from esaa_git.core.event import StoredEvent
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.dispatch import Review
-from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.state import State
 from esaa_git.engine.calls import AgentVerdict, CallResult
-from esaa_git.engine.effect import Grant, apply_effect
+from esaa_git.engine.effect import apply_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
-from esaa_git.engine.intentions import DenyApproval, Intention, Repeat, RequestChanges
+from esaa_git.engine.intentions import (
+    AskForReview,
+    ExpireApproval,
+    Intention,
+    Repeat,
+    RequestChanges,
+)
 from esaa_git.engine.tail import AGAIN, CHANGED, Ids, LeftOut
-from esaa_git.engine.transaction import transact
+from esaa_git.engine.transaction import Transaction, transact
 
 
 class ReviewReplay:
@@ -35,25 +40,27 @@ class ReviewReplay:
         self._before_effect = before_effect
 
     def request(self, payload: events.ApprovalRequest) -> tuple[str, str]:
-        payload = replace(payload, attempt_id=self._ids.attempt(payload.attempt_id))
-        again = Repeat(actor=ORCHESTRATOR, payload=payload)
-        (stored,) = transact(self._engine, lambda tx: tx.ask(again))
-        if isinstance(stored.event.payload, events.ApprovalRequest):
-            self._ids.put_approval(payload.approval_id, stored.event.payload.approval_id)
+        """Ask again for what became of the result, under the nonce that decisions may name."""
+        self._ids.attempt(payload.attempt_id)
+
+        def step(tx: Transaction) -> str:
+            again = AskForReview(
+                task_id=payload.task_id,
+                log_id=tx.log_id,
+                nonce=payload.nonce,
+                started_by=payload.started_by,
+            )
+            (stored,) = tx.ask(again)
+            return str(stored.event.approval_id)
+
+        self._ids.put_approval(payload.approval_id, transact(self._engine, step))
         return AGAIN, ""
 
     def grant(self, actor: str, payload: events.ApprovalGrant) -> tuple[str, str]:
-        approval_id = self._ids.approval(payload.approval_id, self._state())
-        return self._agreed(approval_id, Grant(actor, payload.reason))
+        return self._answer(actor, payload)
 
     def deny(self, actor: str, payload: events.ApprovalDeny) -> tuple[str, str]:
-        return self._record(
-            DenyApproval(
-                approval_id=self._ids.approval(payload.approval_id, self._state()),
-                by=actor,
-                reason=payload.reason,
-            )
-        )
+        return self._answer(actor, payload)
 
     def dispatch(self, actor: str, payload: events.Dispatch, review: Review) -> tuple[str, str]:
         """Lend the decision again, under the number that it has now."""
@@ -61,7 +68,9 @@ class ReviewReplay:
         attempt_id = self._ids.attempt(payload.attempt_id)
         lent = replace(review, approval_id=approval_id)
         again = replace(payload, attempt_id=attempt_id, review=lent)
-        return self._record(Repeat(actor=actor, payload=again))
+        said = self._record(Repeat(actor=actor, payload=again))
+        transact(self._engine, lambda _: None)  # begins with what follows from a denial
+        return said
 
     def result(self, payload: events.ReviewResult) -> tuple[str, str]:
         approval_id = self._ids.approval(payload.approval_id, self._state())
@@ -72,7 +81,25 @@ class ReviewReplay:
             return self._agreed(approval_id, said)
         return self._record(RequestChanges(approval_id=approval_id, verdict=said))
 
-    def _agreed(self, approval_id: str, grant: Grant | AgentVerdict) -> tuple[str, str]:
+    def _answer(
+        self, actor: str, payload: events.ApprovalGrant | events.ApprovalDeny
+    ) -> tuple[str, str]:
+        """Record again what a person decided, as it was signed, if it is the same there."""
+        state = self._state()
+        approval_id = self._ids.approval(payload.approval_id, state)
+        asked = state.approvals[approval_id]
+        if (asked.subject_sha256, asked.nonce) != (payload.subject_sha256, payload.nonce):
+            raise LeftOut(f"'{approval_id}' is about something else there")
+        again = replace(payload, approval_id=approval_id)
+        said = self._record(Repeat(actor=actor, payload=again))
+        transact(self._engine, lambda _: None)  # begins with what follows from a denial
+        return said
+
+    def expire(self, payload: events.ApprovalExpire) -> tuple[str, str]:
+        approval_id = self._ids.approval(payload.approval_id, self._state())
+        return self._record(ExpireApproval(approval_id=approval_id))
+
+    def _agreed(self, approval_id: str, verdict: AgentVerdict) -> tuple[str, str]:
         state = self._state()
         task = state.tasks[state.approvals[approval_id].task_id]
         if task.pending_approval != approval_id:
@@ -81,7 +108,7 @@ class ReviewReplay:
             closed = stored.event.payload
             if isinstance(closed, events.TaskUpdate) and closed.task_id == task.task_id:
                 announce(closed, self._before_effect)
-        return admitted(apply_effect(self._engine, task.task_id, grant=grant))
+        return admitted(apply_effect(self._engine, task.task_id, verdict=verdict))
 
     def _state(self) -> State:
         return self._engine.log.load()[0]

@@ -14,11 +14,13 @@ from dataclasses import replace
 
 from esaa_git.core import canonical, storage
 from esaa_git.core.answer import Review
-from esaa_git.core.contract_rules import reviewer_of
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.entries import PENDING, Approval
 from esaa_git.core.envelope import Envelope, decode
+from esaa_git.core.events.approval import REVIEWER, unmet
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import Approval, State, Task
+from esaa_git.core.requirements import reviewer_of
+from esaa_git.core.state import State, Task
 from esaa_git.core.view import review_view
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.effect import finish_task, recorded_effect
@@ -51,7 +53,8 @@ def awaiting_reviewer(
             continue
         approval = state.approvals[task.pending_approval]
         name = reviewer_of(task, contracts)
-        if name is None or approval.state != "pending":
+        asked = any(one.role == REVIEWER for one in unmet(approval))
+        if name is None or approval.state != PENDING or not asked:
             continue
         until = approval.deadline
         if until is not None and not engine.leases.is_over(

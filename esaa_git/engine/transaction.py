@@ -11,13 +11,14 @@ new link recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
 from esaa_git.core import storage
+from esaa_git.core.approvals import subject_of
 from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
@@ -127,10 +128,11 @@ class Transaction:
             event = seal(new, after_seq=self.state.seq, after_ts=self.state.ts, now=self.now)
             check_contract_rules(self.state, event, in_force)
             check_policy(self.state, event, in_force)
+            about = subject_of(self.state, event, self.log_id)
             state = evolve(self.state, event)
         except (Violation, MalformedEvent) as error:
             raise RefusedError(f"{new.action} is refused", cause=str(error)) from error
-        commit = self._writer.write(event, state, in_force, _attachments(event))
+        commit = self._writer.write(event, state, in_force, _attachments(event, about))
         self.state, self.contracts = state, in_force
         stored = StoredEvent(event, commit)
         self.events.append(stored)
@@ -143,6 +145,10 @@ class Transaction:
     def show(self, proposal: ProposalRef) -> None:
         """Have a proposal's ref name its commit when the event that names it is recorded."""
         self.proposals.append(proposal)
+
+    def roles(self, actor: str) -> frozenset[str]:
+        """Return the roles of the key that signs what this person decides."""
+        return self._writer.roles(actor)
 
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         """Return a person's signature of a decision document."""
@@ -172,8 +178,8 @@ def without_secrets(new: NewEvent, contracts: Contracts) -> NewEvent:
     return new if safe == given else replace(new, payload=decode(type(new.payload), safe))
 
 
-def _attachments(event: Event) -> Attachments:
-    """Return what travels beside an event: exactly the blobs that it names."""
+def _attachments(event: Event, subject: bytes | None) -> Attachments:
+    """Return what travels beside an event: exactly what it names."""
     payload = event.payload
     files = payload.files if isinstance(payload, FileWrite) else ()
     images = {
@@ -181,7 +187,11 @@ def _attachments(event: Event) -> Attachments:
         for file in files
         if not isinstance(file, FileDelete)
     }
-    return Attachments(images, kept_exchange(payload), kept_decision(payload))
+    return Attachments(images, kept_exchange(payload), kept_decision(payload), subject)
+
+
+def _owed(engine: Engine) -> Iterator[Intention]:
+    return owed(engine.log.events(newest_first=True), engine.blobs.read)
 
 
 def settle(engine: Engine) -> None:
@@ -191,7 +201,7 @@ def settle(engine: Engine) -> None:
     """
     if engine.log.tip() is None:
         return
-    if any(isinstance(one, ActOnIssue) for one in owed(engine.log.events(newest_first=True))):
+    if any(isinstance(one, ActOnIssue) for one in _owed(engine)):
         _transact(engine, lambda _: None)
         run = engine.log.load()[0].run
         if run.state == RunState.HALTED:
@@ -263,7 +273,7 @@ def _begin(engine: Engine, log_id: str | None) -> Transaction:
 def _settle(engine: Engine, transaction: Transaction, log_id: str | None) -> None:
     """Begin with what follows from what people said alone, where the orchestrator's key is."""
     if log_id is None and not transaction.alone:
-        for intention in owed(engine.log.events(newest_first=True)):
+        for intention in _owed(engine):
             transaction.ask(intention)
 
 

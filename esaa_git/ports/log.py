@@ -19,12 +19,14 @@ class Attachments:
     """What travels in an event's tree beside the event: after-images, exchange and decision.
 
     `files` maps a path to its entry after the effect; `exchange` maps `request.json`, `response`,
-    `text` and `salt` to blobs, `decision` its `document.json` and `signature`.
+    `text` and `salt` to blobs, `decision` its `document.json` and `signature`. `subject` is what a
+    request is about.
     """
 
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     exchange: Mapping[str, str] = field(default_factory=dict)
     decision: Mapping[str, str] = field(default_factory=dict)
+    subject: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class LogTransaction(Protocol):
     @property
     def alone(self) -> bool:
         """Whether a person's key is at hand, and the orchestrator's is not."""
+        ...
+
+    def roles(self, actor: str) -> frozenset[str]:
+        """Return the roles, in the contracts in force, of the key that signs for a person."""
         ...
 
     def sign_decision(self, document: bytes, actor: str) -> bytes:

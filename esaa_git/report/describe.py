@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from esaa_git.core import canonical
-from esaa_git.core.entries import Note
+from esaa_git.core.entries import DENIED, RETURNED, Approval, Note
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
     ApprovalDeny,
+    ApprovalExpire,
     ApprovalGrant,
     ApprovalRequest,
     AttemptCreate,
@@ -54,7 +55,7 @@ from esaa_git.core.events.base import encode
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.state import DEFINITION_FIELDS, Approval, CheckCommand, Task
+from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, Task
 
 # -- events -----------------------------------------------------------------------------------
 
@@ -179,6 +180,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 one["outcome"] = f"cancelled: {payload.cause}"
             case (
                 ApprovalDeny()
+                | ApprovalExpire()
                 | ApprovalGrant()
                 | ApprovalRequest()
                 | BudgetCorrect()
@@ -251,13 +253,22 @@ def task_lines(
         if result.effect_commit is not None:
             lines.append(f"  effect commit {result.effect_commit}")
     for approval in approvals:
-        by = f" by {approval.decided_by}" if approval.decided_by else ""
-        why = f": {approval.reason}" if approval.reason else ""
-        lines.append(visible(f"{approval.approval_id}: {approval.state}{by}{why}"))
+        by = f" by {', '.join(deciders(approval))}" if approval.decided_by else ""
+        rules = dict.fromkeys(one.rule for one in approval.requirements)
+        why = approval.reason or "; ".join(rules)
+        lines.append(visible(f"{approval.approval_id}: {approval.state}{by}: {why}"))
     lines += _noted(notes)
     lines += ["", "events, newest first:"]
     lines += ["  " + "  ".join(event_row(stored.event)) for stored in events]
     return lines
+
+
+def deciders(approval: Approval) -> tuple[str, ...]:
+    """Return who decided on an approval so far: all who agreed, or the one who did not."""
+    agreed = [one.by for one in approval.grants]
+    agreed += [approval.agreed_by] if approval.agreed_by is not None else []
+    last = [approval.decided_by] if approval.decided_by is not None else []
+    return tuple(last if approval.state in (DENIED, RETURNED) else agreed)
 
 
 def _noted(notes: Sequence[Note]) -> list[str]:

@@ -26,6 +26,7 @@ ROOT_ENTRIES = (
     "files",
     "programs",
     "roadmap",
+    "subject.json",
 )
 _TRAILER = re.compile(r"^(ESAA-[A-Za-z0-9-]+|Assisted-by): (.+)$", re.MULTILINE)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from esaa_git.core import limits, logid
+from esaa_git.core.approvals import SUBJECT
 from esaa_git.core.contracts import (
     Contracts,
 )
 from esaa_git.core.event import NO_PREDECESSOR, Event, StoredEvent
-from esaa_git.core.events.spec import ORCHESTRATOR, is_person
+from esaa_git.core.events.spec import ORCHESTRATOR, ROLES, is_person
 from esaa_git.core.refnames import proposal_ref
 from esaa_git.core.state import EMPTY, State
 from esaa_git.errors import (
@@ -300,6 +301,8 @@ class GitLogTransaction:
                 name: TreeEntry(MODE_FILE, oid) for name, oid in attachments.decision.items()
             }
             entries["decision"] = TreeEntry(MODE_TREE, sink.put(TREE, encode_tree(decided)))
+        if attachments.subject is not None:
+            entries[SUBJECT] = TreeEntry(MODE_FILE, sink.put(BLOB, attachments.subject))
         payload = commitform.event_commit(
             event,
             tree=sink.put(TREE, encode_tree(entries)),
@@ -330,6 +333,12 @@ class GitLogTransaction:
     def alone(self) -> bool:
         """Whether a person's key is at hand, and the orchestrator's is not."""
         return self._log.keys.alone
+
+    def roles(self, actor: str) -> frozenset[str]:
+        """Return the roles, in the contracts in force, of the key that signs for a person."""
+        assert self._contracts is not None
+        key = self._log.keys.of(actor)
+        return signer_set(self._contracts).roles_of_fingerprint(key.fingerprint) & set(ROLES)
 
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         """Return a person's signature of a decision document."""

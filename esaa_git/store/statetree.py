@@ -16,6 +16,7 @@ from esaa_git.core.accounts import Account, OpenReservations, Reservation, Settl
 from esaa_git.core.entries import (
     NOT_STOPPED,
     AcceptedLessons,
+    Approval,
     Decision,
     Lesson,
     Notes,
@@ -23,7 +24,6 @@ from esaa_git.core.entries import (
     Stop,
 )
 from esaa_git.core.state import (
-    Approval,
     Carrier,
     Issue,
     PinnedPrograms,

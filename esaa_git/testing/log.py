@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from esaa_git.core.approvals import check_subject
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events.base import encode
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ADMIN, APPROVER, ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve, projection_hash
@@ -110,6 +111,9 @@ class MemoryLogTransaction:
     def alone(self) -> bool:
         return False
 
+    def roles(self, actor: str) -> frozenset[str]:
+        return frozenset({APPROVER, ADMIN})
+
     def sign_decision(self, document: bytes, actor: str) -> bytes:
         return SIGNATURE
 
@@ -141,6 +145,7 @@ def audit(log: MemoryEventLog) -> Audit:
         try:
             check_contract_rules(state, event, recorded.contracts)
             check_policy(state, event, recorded.contracts)
+            check_subject(state, event, attached.subject, recorded.log_id)
             check_attachments(
                 event,
                 {path: (entry.mode, entry.oid) for path, entry in attached.files.items()},

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import pygit2
 
 from esaa_git.core import canonical, limits, logid
+from esaa_git.core.approvals import SUBJECT, check_subject
 from esaa_git.core.contract_rules import check_attachments, check_contract_rules
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
 from esaa_git.core.decision import DOCUMENT, SALT, TEXT, salted
@@ -211,7 +212,7 @@ class EventChecker:
         if list(tree) != sorted(tree):
             raise Failure(2, "its tree is not in git's order")
         for name, entry in tree.items():
-            wanted = MODE_FILE if name == "event.json" else MODE_TREE
+            wanted = MODE_FILE if name in ("event.json", SUBJECT) else MODE_TREE
             if name not in commitform.ROOT_ENTRIES or entry.mode != wanted:
                 raise Failure(2, f"its tree has an entry '{name}'")
         for name in ("contracts", "event.json", "roadmap"):
@@ -401,6 +402,9 @@ class EventChecker:
         try:
             images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
             check_attachments(event, images, blobs, decision)
+            # Of what an import took in, the log may not be known.
+            first = logid.recorded_in(self.log_id or "", event.seq)
+            check_subject(self.state, event, self._subject(tree), first)
         except Violation as error:
             raise Failure(8, str(error)) from error
         if decision:
@@ -415,6 +419,10 @@ class EventChecker:
                         raise Failure(8, f"the content of '{file.path}' has another size")
                     if canonical.digest(content) != file.sha256:
                         raise Failure(8, f"the content of '{file.path}' has another SHA-256")
+
+    def _subject(self, tree: Mapping[str, TreeEntry]) -> bytes | None:
+        found = tree.get(SUBJECT)
+        return None if found is None else read_blob(self._reader, found, limits.EVENT)
 
     def _plain(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, str]:
         """Return the blobs of a part that holds plain files alone, by name."""

@@ -76,7 +76,7 @@ def test_an_approver_decides_and_the_next_run_does_the_rest(alone: Alone) -> Non
     assert alone.last() == ("approval.deny", BEN)
     assert {project.task(name).state for name in ("T-2", "T-3")} == {"in_progress"}
     said = ben.ok("status")
-    for task_id, verdict in (("T-2", "granted"), ("T-3", "denied")):
+    for task_id, verdict in (("T-2", "granted"), ("T-3", "returned")):
         assert f"{task_id}: its review is {verdict} by {BEN}" in said
         assert f"is {verdict}, and waits for the orchestrator" in ben.ok("task", "show", task_id)
     assert "waits for a review" not in said

@@ -25,7 +25,7 @@ def a_story() -> Story:
     story = Story().started(definition("T-1"), definition("T-2"))
     story.later(60_000).attempt("T-1").rejected("T-1").update("T-1", "todo", "rejected")
     story.later(60_000).done("T-1").attempt("T-2").result("T-2").asked("T-2")
-    return story.then("approval.grant", "ada@example.com", approval_id="APR-0001", reason="fine")
+    return story.granted("ada@example.com")
 
 
 STORY = a_story()

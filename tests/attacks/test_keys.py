@@ -348,7 +348,6 @@ def test_an_expired_key_that_backdates_the_event(expired: Scene) -> None:
 
 def test_an_orchestrator_grants_in_an_approvers_place(scene: Scene) -> None:
     project = scene.project
-    pending = project.task("T-2").pending_approval
     project.git("config", "--unset", "esaa.approverKey")
     before = project.refs()
     said = project.fails(KEY, "review", "T-2", "--approve", "--as", ALICE)
@@ -357,15 +356,6 @@ def test_an_orchestrator_grants_in_an_approvers_place(scene: Scene) -> None:
     said = project.fails(REFUSED, "review", "T-2", "--approve", "--as", ALICE)
     assert "may not sign approval.grant" in said
     assert project.refs() == before
-    grant = {"approval_id": pending, "reason": ""}
-    scene.forge(
-        scene.signer("orchestrator"),
-        3,
-        "may not sign approval.grant",
-        action="approval.grant",
-        actor=ALICE,
-        payload=grant,
-    )
     project.git("config", "esaa.approverKey", scene.path("approver"))
     project.ok("review", "T-2", "--approve")
     project.check()

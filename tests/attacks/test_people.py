@@ -157,7 +157,6 @@ FACTS = {"task_id": "T-1", "kind": "spec", "agent": ANN, "lines": 0, "files": []
 RESULT = {**here("T-1"), "summary": "x", "paths": [], "output_sha256": "0" * 64, "facts": FACTS}
 ISSUE = {"issue_id": "ISS-0001", "severity": "low", "title": "x"}
 LESSON = {"lesson_id": "LES-0001", "rule": "x", "mistake": "y", "task_id": "T-2"}
-GRANT = {"approval_id": "APR-0001", "reason": "fine"}
 
 ATTACKS = {
     "a person's key appends an event of the orchestrator": (
@@ -193,18 +192,6 @@ ATTACKS = {
     ),
     "a contributor teaches from another's attempt": (
         "ann", ANN, "lesson.record", LESSON, "not their own",
-    ),
-    "a contributor approves": ("ann", ANN, "approval.grant", GRANT, "contributor"),
-    "an approver approves their own result": ("ben", BEN, "approval.grant", GRANT, "own work"),
-    "under a second key": ("ben's second", BEN, "approval.grant", GRANT, "own work"),
-    "in another's name with a second key": (
-        "ben's second", PERSON, "approval.grant", GRANT, "it is the key of",
-    ),
-    "the orchestrator approves in a person's name": (
-        "orchestrator", PERSON, "approval.grant", GRANT, "key of their own",
-    ),
-    "the orchestrator approves in its agent's name": (
-        "orchestrator", "agent-x", "approval.grant", GRANT, "approv",
     ),
     "an evaluator appends": (
         "evaluator", "orchestrator", "orchestrator.health", HEALTH, "evaluator",

@@ -834,7 +834,7 @@ def test_a_task_that_was_done_and_is_not_any_more(scene: Scene) -> None:
 
 def test_an_approval_by_the_author_of_the_work(scene: Scene) -> None:
     """An agent approves nothing (3); `tests/attacks/test_people.py` has people who try."""
-    forged(scene, scene.seq("approval.grant"), 3, "approver is asked for", actor="agent-x")
+    forged(scene, scene.seq("approval.grant"), 3, "it is the key of", actor="agent-x")
 
 
 def test_a_result_by_somebody_who_does_not_hold_the_attempt(scene: Scene) -> None:
@@ -1395,7 +1395,9 @@ def test_another_log_of_the_same_length_in_its_place(scene: Scene) -> None:
     for found in scene.chain:
         forger.add(found.event, attached=attachments(found), contracts=found.tree["contracts"].oid)
     forger.finish()
-    scene.caught(1, MISMATCH, None, "another log", scene.chain[0].oid[:12], pinned=True)
+    # What people were asked names the log that they were asked in.
+    asked = scene.seq("approval.request")
+    scene.caught(8, MISMATCH, asked, "the subject is of another log", pinned=True)
 
 
 # -- what deceives git's own commands ----------------------------------------------------------

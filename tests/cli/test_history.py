@@ -374,7 +374,7 @@ def test_a_patch_of_several_versions_goes_from_the_first_to_the_last(
 
 def waiting_for_review(folder: Path, files: dict[str, bytes]) -> MadeLog:
     """Return a log whose only task has a result that a person has to approve."""
-    made = make_log(folder, tasks=1, done=0)
+    made = make_log(folder, tasks=1, done=0, review=True)
     made.open("T-1000")
     address = {"task_id": "T-1000", "attempt_id": "T-1000-A1"}
     result = {"summary": "x", "paths": sorted(files), "output_sha256": "0" * 64}
@@ -398,8 +398,7 @@ def waiting_for_review(folder: Path, files: dict[str, bytes]) -> MadeLog:
             {**address, "base": made.branch_tip, "files": described, "changed_lines": 1},
             files={path: FileEntry("100755", oid) for path, oid in images.items()},
         )
-    approval = {"approval_id": "APR-0001", "reason": "by contract"}
-    made.emit("approval.request", "orchestrator", {**address, **approval})
+    made.ask("T-1000")
     made.record()
     return made
 

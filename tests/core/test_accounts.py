@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -152,18 +153,18 @@ def test_a_superseded_dispatch_is_settled_once_on_its_own_day() -> None:
 
 def reviewed(told: Story) -> Story:
     """A result waits for its reviewer, who was asked under a budget."""
-    told.result(usage=USAGE).then(
-        "approval.request", approval_id="APR-0001", **told.here(), reason=""
-    )
+    told.result(usage=USAGE).asked()
     until = "2026-01-31T09:20:00.000Z"
     return asked(told, agent="agent-qa", review={"approval_id": "APR-0001", "deadline": until})
 
 
-@pytest.mark.parametrize("action", ["approval.grant", "approval.deny"])
-def test_a_person_who_is_quicker_settles_what_the_reviewer_was_asked(action: str) -> None:
+@pytest.mark.parametrize("decide", [Story.granted, Story.denied])
+def test_a_person_who_is_quicker_settles_what_the_reviewer_was_asked(
+    decide: Callable[[Story], Story],
+) -> None:
     told = reviewed(asked(opened()))
     assert told.state.open_reservations.of("APR-0001")
-    told.then(action, PERSON, approval_id="APR-0001", reason="")
+    decide(told)
     assert told.state.open_reservations.by_holder == ()
     review = told.state.accounts["agent.RUN-0001.agent-qa"]
     assert (review.spent.microdollars, review.spent.attempts, review.unknown) == (500, 0, 500)

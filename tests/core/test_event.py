@@ -50,8 +50,9 @@ def refused(value: Any) -> str:
 
 def test_the_vocabulary_has_these_actions() -> None:
     assert " ".join(ALL) == (
-        "agent.heartbeat agent.result approval.deny approval.grant approval.request "
-        "attempt.create attempt.timeout budget.correct emergency.override issue.report "
+        "agent.heartbeat agent.result approval.deny approval.expire approval.grant "
+        "approval.request attempt.create attempt.timeout budget.correct emergency.override "
+        "issue.report "
         "lesson.record lesson.withdraw note.add operator.request orchestrator.dispatch "
         "orchestrator.file.write orchestrator.health orchestrator.view.mutate "
         "output.rejected policy.decision review.result run.end run.halt run.init run.resume "
@@ -308,7 +309,7 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "run.resume": person,
         "budget.correct": person,
         "approval.grant": person,
-        "approval.deny": {"orchestrator"} | person,
+        "approval.deny": person,
         "issue.report": others | {"orchestrator"},
         "orchestrator.view.mutate": {"orchestrator"} | person,
         "policy.decision": {"policy-guard"},

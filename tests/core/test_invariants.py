@@ -141,6 +141,7 @@ def test_inv_002_no_event_about_a_task_that_is_not_there(action: str) -> None:
     if payload.get("task_id") is None:
         assert action in {
             "approval.deny",
+            "approval.expire",
             "approval.grant",
             "budget.correct",
             "lesson.withdraw",
@@ -277,24 +278,28 @@ def test_inv_002_a_claim_is_not_dispatched() -> None:
     assert told.refused("orchestrator.dispatch", **sent, sandbox="none").rule == "INV-002"
 
 
-@pytest.mark.parametrize("action", ["approval.grant", "approval.deny"])
-def test_inv_002_a_decision_is_made_once_and_by_somebody_else(action: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [("approval.grant", {"role": "approver"}), ("approval.deny", {"verdict": "deny"})],
+)
+def test_inv_002_a_decision_is_made_once_and_by_somebody_else(
+    action: str, what: dict[str, str]
+) -> None:
     told = story().attempt().result().asked()
-    decision = {"approval_id": "APR-0001", "reason": ""}
-    unknown = {**decision, "approval_id": "APR-0002"}
+    unknown = told.answer("APR-0002", **what)
     assert told.refused(action, PERSON, **unknown).rule == "INV-002"
-    assert told.refused(action, AGENT, **decision).rule == "INV-002"
-    told.then(action, PERSON, **decision)
-    assert told.refused(action, PERSON, **decision).rule == "INV-002"
+    assert told.refused(action, AGENT, **told.answer(**what)).rule == "INV-002"
+    told.then(action, PERSON, **told.answer(**what))
+    assert told.refused(action, PERSON, **told.answer(**what)).rule == "INV-002"
 
 
 def test_inv_002_only_a_result_is_approved_and_once_at_a_time() -> None:
     told = story().attempt()
-    ask = {"approval_id": "APR-0001", "reason": "by contract"}
-    assert told.refused("approval.request", **told.here(), **ask).rule == "INV-002"
-    told.result().then("approval.request", **told.here(), **ask)
-    again = {**ask, "approval_id": "APR-0002"}
-    assert told.refused("approval.request", **told.here(), **again).rule == "INV-002"
+    with pytest.raises(Violation, match="INV-002"):
+        told.asked()
+    told.result().asked()
+    with pytest.raises(Violation, match="INV-002"):
+        told.asked()
 
 
 def test_inv_002_only_a_done_task_is_superseded_and_once() -> None:
@@ -404,14 +409,14 @@ def test_inv_003_a_task_that_waits_for_a_reviewer_is_not_done() -> None:
     told = story().attempt().result().asked()
     assert closing(told).rule == "INV-003"
     assert closing(told, cause="approved").rule == "INV-003"
-    told.then("approval.grant", PERSON, approval_id="APR-0001", reason="")
+    told.granted()
     assert closing(told).rule == "INV-003"
     told.closed(cause="approved")
 
 
 def test_inv_003_a_denied_result_is_not_done() -> None:
     told = story().attempt().result().asked()
-    told.then("approval.deny", PERSON, approval_id="APR-0001", reason="no")
+    told.denied()
     assert closing(told).rule == "INV-003"
     assert closing(told, cause="approved").rule == "INV-003"
 
@@ -469,9 +474,8 @@ def test_inv_005_numbers_are_given_in_order(
 
 def test_inv_005_approvals_are_numbered_in_order() -> None:
     told = story().attempt().result()
-    ask = {**told.here(), "reason": "by contract"}
-    violation = told.refused("approval.request", **ask, approval_id="APR-0002")
-    assert violation.rule == "INV-005"
+    with pytest.raises(Violation, match="INV-005"):
+        told.asked(approval_id="APR-0002")
     told.asked()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core.contract_rules import check_contract_rules, needs_review, reviewer_of
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, seal
 from esaa_git.core.events.base import encode
@@ -21,6 +21,7 @@ from esaa_git.core.programs import (
     differences,
 )
 from esaa_git.core.proposal import Boundary
+from esaa_git.core.requirements import needs_review, reviewer_of
 from esaa_git.core.state import EMPTY, State, Task
 from esaa_git.core.table import Table
 from esaa_git.errors import ConfigurationError, CorruptedError

@@ -10,6 +10,7 @@ import ast
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -383,7 +384,7 @@ def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
     assert waiting.task("T-1").state == "in_progress"
     assert waiting.task("T-1").pending_approval == "APR-0001"
     assert waiting.content("docs/qa/T-1.md") is None
-    operator.review(waiting, "T-1", "person@example.com", approve=True, reason="fine")
+    operator.review(waiting, "T-1", "person@example.com", "approve", "fine")
     assert waiting.content("docs/qa/T-1.md") == b"About T-1.\n"
     assert (at_once.view()["contract"]["review"], waiting.view()["contract"]["review"]) == (
         False,
@@ -567,10 +568,10 @@ def what_an_agent_makes_is_the_persons_it_stands_for(bench: Bench) -> None:
         with pytest.raises(RunHalted):
             made.run()
         if approves:
-            operator.review(made, "T-1", "ann@example.com", approve=True, reason="")
+            operator.review(made, "T-1", "ann@example.com", "approve")
         else:
             with pytest.raises(RefusedError, match="nobody approves their own work"):
-                operator.review(made, "T-1", "ann@example.com", approve=True, reason="")
+                operator.review(made, "T-1", "ann@example.com", "approve")
         assert (made.task("T-1").state == "done") == approves
 
 
@@ -634,10 +635,22 @@ def a_task_is_blocked_after_so_many_attempts(bench: Bench) -> None:
     for value in (1, 2, 5):
         tried = bench.engine(value, GARBAGE)
         tried.apply(task())
-        cycle(tried, Options(task_id="T-1"))
+        with suppress(RunHalted):
+            cycle(tried, Options(task_id="T-1"))
         assert len(found(tried, "attempt.create")) == value
         assert tried.task("T-1").state == "blocked"
         assert tried.view(0)["attempts"]["allowed"] == value
+
+
+@scenario(f"{POLICY}/approvals/expire_after")
+def nobody_decides_after_that(bench: Bench) -> None:
+    required = {(AGENT, "kinds", "spec", "review"): "required"}
+    for value, state in (("PT1H", "blocked"), ("P2D", "in_progress")):
+        asked = worked(bench.engine(value, more=required))
+        asked.clock.forward(days=1)
+        with suppress(RunHalted):
+            cycle(asked)
+        assert asked.task("T-1").state == state
 
 
 @scenario(f"{POLICY}/attempts/cooldown")
@@ -883,7 +896,8 @@ def a_rule_that_is_enforced_decides_and_another_is_noted(bench: Bench) -> None:
     (note,) = found(noted, "agent.result")[0].payload.policy
     assert (note.rule, note.effect, note.mode) == ("no-docs", "deny", "audit")
     asked = worked(bench.engine([{**rule, "effect": "require"}], result(write("docs/a.md"))))
-    assert found(asked, "approval.request")[0].payload.reason.endswith("'no-docs'")
+    (rule,) = found(asked, "approval.request")[0].payload.requirements
+    assert rule.rule.endswith("'no-docs'")
 
 
 @scenario(f"{GUARD}/default")

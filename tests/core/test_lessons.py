@@ -96,7 +96,7 @@ def waiting_for_a_review(told: Story) -> None:
 
 def sent_back_by_the_reviewer(told: Story) -> None:
     waiting_for_a_review(told)
-    told.then("approval.deny", PERSON, approval_id="APR-0001", reason="no")
+    told.denied()
     told.update("T-1", "todo", "changes_requested", attempt_id="T-1-A1")
     told.attempt("T-1").result("T-1").closed("T-1")
 

@@ -19,7 +19,7 @@ from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State
 from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.errors import EsaaError
+from esaa_git.errors import EsaaError, RunHalted
 from esaa_git.testing.answers import in_turn, result, write
 from esaa_git.testing.contracts import changed_files, contracts, task
 from esaa_git.testing.engine import engine
@@ -141,7 +141,7 @@ def test_a_result_without_files_is_judged_when_its_task_is_closed() -> None:
     made.apply(task())
     cycle(made, Options(steps=1))
     assert made.task("T-1").pending_approval is not None
-    operator.review(made, "T-1", "person@example.com", approve=True, reason="so be it")
+    operator.review(made, "T-1", "person@example.com", "approve", "so be it")
     assert made.task("T-1").is_done
     closing = next(event for event in reversed(made.events) if event.action == "task.update")
     state = EMPTY
@@ -180,7 +180,7 @@ def test_what_the_branch_made_of_a_proposal_is_judged_again() -> None:
     made.apply(task(review=True))
     cycle(made, Options(steps=1))
     made.person_commits({"docs/a.md": None, "docs/drafts/a.md": text})
-    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
+    operator.review(made, "T-1", "person@example.com", "approve", "read")
     refused = [event for event in made.events if event.action == "output.rejected"]
     assert [payload_of(event)["code"] for event in refused] == ["POLICY_DENIED"]
     assert made.task("T-1").state == "todo"
@@ -193,12 +193,14 @@ def test_a_policy_that_came_into_force_meanwhile_judges_what_waits() -> None:
     run.stop(made, "other rules", "person@example.com")
     made.given = other({"name": "handbook", "effect": "deny", "match": HANDBOOK})
     made.apply(task())
-    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
+    with pytest.raises(RunHalted, match="waits for 'git esaa review T-1'"):
+        cycle(made)  # what was asked under other rules is void, and asked for anew
+    operator.review(made, "T-1", "person@example.com", "approve", "read")
     assert made.actions[-2:] == ["output.rejected", "task.update"]
     assert made.task("T-1").rejection.code == "POLICY_DENIED"  # type: ignore[union-attr]
 
 
-def test_what_a_merge_makes_of_a_proposal_may_need_a_consent_that_nobody_was_asked_for() -> None:
+def test_what_a_merge_makes_of_a_proposal_may_need_a_consent_that_is_asked_for_anew() -> None:
     rule = {"name": "no-drafts", "effect": "require", "match": {"paths": "docs/drafts/**"}}
     text = b"one\ntwo\nthree\nfour\n"
     made = engine(
@@ -209,11 +211,12 @@ def test_what_a_merge_makes_of_a_proposal_may_need_a_consent_that_nobody_was_ask
     made.apply(task(review=True))
     cycle(made, Options(steps=1))
     made.person_commits({"docs/a.md": None, "docs/drafts/a.md": text})
-    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
-    signal = made.task("T-1").rejection
-    assert signal is not None
-    assert (made.task("T-1").state, signal.code) == ("todo", "WRITE_CONFLICT")
-    assert "'no-drafts' asks for a consent" in signal.message
+    operator.review(made, "T-1", "person@example.com", "approve", "read")
+    assert made.state.approvals["APR-0001"].state == "void"
+    (_, asked) = made.state.approvals["APR-0002"].requirements
+    assert asked.rule == "the policy asks for it by 'no-drafts'"
+    assert operator.review(made, "T-1", "person@example.com", "approve", "read").kind == "done"
+    assert made.audit().is_ok
 
 
 def test_what_was_decided_stands_when_the_rule_is_gone() -> None:
@@ -226,7 +229,9 @@ def test_what_was_decided_stands_when_the_rule_is_gone() -> None:
     made.given = other({"name": "none", "effect": "deny", "match": {"kind": "impl"}})
     made.apply(task())
     made.person_commits({"README.md": b"# Moved\n"})
-    operator.review(made, "T-1", "person@example.com", approve=True, reason="read")
+    with pytest.raises(RunHalted, match="waits for 'git esaa review T-1'"):
+        cycle(made)
+    operator.review(made, "T-1", "person@example.com", "approve", "read")
     assert made.task("T-1").is_done
     assert made.audit().is_ok
 

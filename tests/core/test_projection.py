@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from esaa_git.core import canonical
 from esaa_git.core.accounts import Account, OpenReservations, Reservation, SettledElsewhere
-from esaa_git.core.entries import AcceptedLessons, Decision, Lesson, Notes, Request
+from esaa_git.core.entries import (
+    AcceptedLessons,
+    Approval,
+    Consent,
+    Decision,
+    Lesson,
+    Notes,
+    Rejection,
+    Request,
+    Requirement,
+)
 from esaa_git.core.event import after
 from esaa_git.core.projection import evolve, project, projection_hash, roadmap
 from esaa_git.core.state import (
     EMPTY,
-    Approval,
     Blocked,
     Issue,
     Project,
-    Rejection,
     Result,
     Run,
     State,
@@ -224,7 +233,7 @@ def test_a_person_unblocks_and_may_grant_attempts() -> None:
 
 def test_what_is_sent_back_loses_its_result() -> None:
     told = story().attempt().result(paths=("a",)).written().asked()
-    told.then("approval.deny", PERSON, approval_id="APR-0001", reason="tests are missing")
+    told.denied()
     told.update("T-1", "todo", "changes_requested", reason="tests are missing")
     task = told.task()
     assert (task.result, task.effect, task.pending_approval) == (None, None, None)
@@ -233,26 +242,37 @@ def test_what_is_sent_back_loses_its_result() -> None:
 
 def test_a_reviewer_s_words_outlast_the_last_attempt() -> None:
     told = story().attempt().result().asked()
-    told.then("approval.deny", PERSON, approval_id="APR-0001", reason="tests are missing")
-    told.update("T-1", "blocked", "attempts_spent", reason="all attempts failed")
+    told.denied()
+    told.update("T-1", "blocked", "attempts_spent", reason="tests are missing")
     told.update("T-1", "todo", "operator", reason="once more").attempt()
     assert told.task().rejection == Rejection(
         "T-1-A1", "REVIEW_CHANGES_REQUESTED", "tests are missing"
     )
 
 
-@pytest.mark.parametrize(
-    ("action", "state"), [("approval.grant", "granted"), ("approval.deny", "denied")]
-)
-def test_a_decision_is_kept_with_who_made_it(action: str, state: str) -> None:
+def pending(**more: Any) -> Approval:
+    by_contract = (Requirement("by contract", "approver"),)
+    asked = Approval("APR-0001", "T-1", "T-1-A1", "pending", SHA256, "0" * 32, by_contract)
+    return replace(asked, **more)
+
+
+def test_a_consent_is_kept_with_who_gave_it() -> None:
     told = story().attempt().result().asked()
-    pending = Approval("APR-0001", "T-1", "T-1-A1", "pending", "by contract")
-    assert told.state.approvals["APR-0001"] == pending
+    assert told.state.approvals["APR-0001"] == pending()
     assert told.task().pending_approval == "APR-0001"
-    told.then(action, PERSON, approval_id="APR-0001", reason="so")
-    assert told.state.approvals["APR-0001"] == Approval(
-        "APR-0001", "T-1", "T-1-A1", state, "so", PERSON
+    told.granted()
+    assert told.state.approvals["APR-0001"] == pending(
+        state="granted", grants=(Consent(PERSON, "approver"),), decided_by=PERSON, text="0" * 40
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"), [("deny", "denied"), ("request_changes", "returned")]
+)
+def test_a_denial_is_kept_with_who_made_it(verdict: str, state: str) -> None:
+    told = story().attempt().result().asked().denied(verdict=verdict)
+    decided = pending(state=state, decided_by=PERSON, text="0" * 40)
+    assert told.state.approvals["APR-0001"] == decided
 
 
 def test_an_amendment_changes_what_it_names_and_keeps_the_rest() -> None:

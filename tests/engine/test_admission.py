@@ -80,7 +80,7 @@ def test_what_a_reviewer_wants_changed_reaches_the_attempt_after_an_unblock() ->
     made = engine(given=contracts({REVIEW: "required", ATTEMPTS: 1}))
     made.apply(task())
     cycle(made, Options(steps=1))
-    operator.review(made, "T-1", BOB, approve=False, reason="the tests are missing")
+    operator.review(made, "T-1", BOB, "request_changes", "the tests are missing")
     assert made.task("T-1").state == "blocked"
     operator.unblock(made, "T-1", BOB, "once more")
     cycle(made, Options(steps=1))
@@ -97,8 +97,8 @@ def test_nobody_approves_their_own_work() -> None:
     request = operator.claim(made, "T-1", ANN)
     assert submit(made, request, oblige(request)).kind == "waiting"
     with pytest.raises(RefusedError, match="nobody approves their own work"):
-        operator.review(made, "T-1", ANN, approve=True, reason="")
-    assert operator.review(made, "T-1", BOB, approve=True, reason="").kind == "done"
+        operator.review(made, "T-1", ANN, "approve")
+    assert operator.review(made, "T-1", BOB, "approve").kind == "done"
     assert made.content(PATH) == b"About T-1.\n"
 
 
@@ -115,7 +115,7 @@ def test_a_review_that_the_contract_began_to_ask_for_is_asked_for() -> None:
     with pytest.raises(RunHalted, match=r"'T-1' waits for 'git esaa review T-1'"):
         cycle(made)
     assert made.content(PATH) is None
-    operator.review(made, "T-1", BOB, approve=True, reason="fine")
+    operator.review(made, "T-1", BOB, "approve", "fine")
     assert made.content(PATH) == b"About T-1.\n"
     assert made.audit().is_ok
 
@@ -129,12 +129,22 @@ def test_an_approved_result_that_no_longer_fits_goes_back() -> None:
     made.apply(task())
     cycle(made, Options(steps=1))
     made.person_commits({"docs/a.md": b"eins\n"})
-    admission = operator.review(made, "T-1", BOB, approve=True, reason="fine")
+    admission = operator.review(made, "T-1", BOB, "approve", "fine")
     assert admission.rejected is not None
     assert admission.rejected.code == "WRITE_CONFLICT"
     assert made.task("T-1").state == "todo"
     assert made.task("T-1").result is None
     assert made.content("docs/a.md") == b"eins\n"
+
+
+def test_a_proposal_that_is_deleted_after_the_grant_is_not_missed() -> None:
+    made = engine(given=contracts({REVIEW: "required"}))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    (proposal,) = [ref for ref in made.repository.refs if "/proposals/" in ref]
+    del made.repository.refs[proposal]
+    assert operator.review(made, "T-1", BOB, "approve").kind == "done"
+    assert made.audit().is_ok
 
 
 # --------------------------------------------------------------------------- somebody's own work

@@ -159,7 +159,7 @@ def test_a_result_that_waited_for_its_review_is_checked_on_what_the_branch_becam
     made.apply(task())
     cycle_until_review(made)
     made.person_commits({"docs/b.md": b"two\n"})
-    assert operator.review(made, "T-1", BOB, approve=True, reason="fine").kind == "done"
+    assert operator.review(made, "T-1", BOB, "approve", "fine").kind == "done"
     assert checked(made) == 2
     assert results(made, "orchestrator.file.write") == [[("tests", True)], [("tests", True)]]
 
@@ -169,10 +169,15 @@ def test_a_result_that_no_longer_passes_is_taken_back_although_it_was_approved()
     made.apply(task())
     cycle_until_review(made)
     made.person_commits({"docs/b.md": b"tests fails with this\n"})
-    admission = operator.review(made, "T-1", BOB, approve=True, reason="fine")
-    assert admission.rejected is not None
-    assert admission.rejected.code == "CHECK_FAILED"
+    admission = operator.review(made, "T-1", BOB, "approve", "fine")
+    assert (admission.kind, made.actions[-1]) == ("waiting", "approval.grant")
+    assert "not applied here: the check 'tests' failed" in admission.message
+    with pytest.raises(AgentError, match="fails on the base already"):
+        cycle(made)
+    refused = next(one for one in made.events if one.action == "output.rejected")
+    assert refused.payload.code == "CHECK_FAILED"
     assert made.task("T-1").state == "todo"
+    assert "approval.deny" not in made.actions
     assert made.content(PATH) is None
 
 

@@ -14,14 +14,18 @@ from typing import Any, get_args
 import pytest
 
 from esaa_git.core.answer import Lesson
+from esaa_git.core.approvals import subject
+from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.entries import Requirement
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
     AnyPayload,
     ApprovalDeny,
+    ApprovalExpire,
     ApprovalGrant,
     ApprovalRequest,
     AttemptCreate,
@@ -55,9 +59,10 @@ from esaa_git.core.events.base import replace as replace_record
 from esaa_git.core.events.fields import CheckResult, TaskChanges, TaskDefinition, Usage
 from esaa_git.core.events.file_write import FileAdd
 from esaa_git.core.events.output_rejected import Output
+from esaa_git.core.events.spec import APPROVER
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.policy_rules import check_policy
-from esaa_git.core.projection import evolve, projection_hash
+from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.state import EMPTY, Carrier, State, Task
 from esaa_git.engine.calls import AgentVerdict, CallResult
@@ -67,13 +72,15 @@ from esaa_git.engine.intentions import (
     ActOnIssue,
     AddNote,
     AddTask,
+    Agree,
     ApplyResult,
+    AskAgain,
     AskAgent,
     AskForReview,
     ChangePlan,
     CloseTask,
-    DenyApproval,
     EndRun,
+    ExpireApproval,
     ExpireAttempt,
     FailVerification,
     Hotfix,
@@ -101,10 +108,11 @@ from esaa_git.engine.intentions import (
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 from esaa_git.ports.checks import Audit
 from esaa_git.testing.contracts import Place, contracts, task
-from tests.support.records import request_for
+from tests.support.records import request_for, signed_by_nobody
 
 START = "2026-01-31T09:00:00.000Z"
 BASE, EFFECT, MERGE = "b" * 40, "e" * 40, "f" * 40
+LOG_ID, NONCE = "0123456789abcdef" * 2, "0" * 32
 ADA, AGENT, REVIEWER = "ada@example.com", "agent-x", "agent-qa"
 POLICY = "RUNTIME_POLICY.yaml"
 
@@ -172,9 +180,25 @@ class World:
                 write=effect("T-1", attempt_id),
             )
         )
+        self.ask(AskForReview(task_id="T-1", log_id=LOG_ID, nonce=NONCE, started_by=ADA))
         pending = self.task().pending_approval
         assert pending is not None
         return pending
+
+    def decided(self, verdict: str) -> None:
+        """Have Ada decide on the approval that T-1 waits for."""
+        asked = self.state.approvals[str(self.task().pending_approval)]
+        about = {
+            "approval_id": asked.approval_id,
+            "subject_sha256": asked.subject_sha256,
+            "nonce": asked.nonce,
+            **signed_by_nobody(self.state.seq),
+        }
+        if verdict == "approve":
+            said = decode(ApprovalGrant, {**about, "role": "approver"})
+        else:
+            said = decode(ApprovalDeny, {**about, "verdict": verdict})
+        self.ask(Repeat(actor=ADA, payload=said))
 
 
 def world(*tasks: Mapping[str, Any], changes: Mapping[Place, Any] | None = None) -> World:
@@ -619,60 +643,51 @@ def reviewed() -> World:
 
 def test_a_task_that_needs_a_review_waits_for_consent() -> None:
     made = reviewed()
-    approval_id = made.awaiting()
+    made.awaiting()
     assert names([event.payload for event in made.events[-3:]]) == [
         AgentResult,
         FileWrite,
         ApprovalRequest,
     ]
-    granted = made.ask(ApplyResult(task_id="T-1", by=ADA, reason="fine"))
-    assert granted == [ApprovalGrant(approval_id=approval_id, reason="fine")]
+    made.decided("approve")
+    assert made.ask(ApplyResult(task_id="T-1")) == []
     (closed,) = made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))
     assert isinstance(closed, TaskUpdate)
     assert closed.cause == Cause.APPROVED
 
 
-def test_what_the_branch_made_of_an_effect_is_written_before_it_is_granted() -> None:
-    made = reviewed()
-    made.awaiting()
-    merged = effect("T-1", "T-1-A1")
-    found = made.ask(ApplyResult(task_id="T-1", write=merged, by=ADA, reason="fine"))
-    assert names(found) == [FileWrite, ApprovalGrant]
-
-
-def test_a_result_without_files_is_closed_with_the_consent() -> None:
+def test_a_result_without_files_is_closed_after_the_consent() -> None:
     made = reviewed()
     asked = made.ask(AcceptResult(actor=AGENT, result=result("T-1", made.opened())))
-    assert names(asked) == [AgentResult, ApprovalRequest]
-    granted = made.ask(ApplyResult(task_id="T-1", by=ADA, reason="fine"))
-    assert names(granted) == [ApprovalGrant, TaskUpdate]
+    assert names(asked) == [AgentResult]
+    made.ask(AskForReview(task_id="T-1", log_id=LOG_ID, nonce=NONCE))
+    made.decided("approve")
+    assert names(made.ask(ApplyResult(task_id="T-1"))) == [TaskUpdate]
     assert made.task().is_done
 
 
-def test_a_review_is_asked_for_afterwards_where_the_contract_began_to_want_one() -> None:
-    made = world()
-    attempt_id = made.opened()
-    made.ask(
-        AcceptResult(
-            actor=AGENT,
-            result=result("T-1", attempt_id, "docs/a.md"),
-            write=effect("T-1", attempt_id),
-        )
-    )
-    (asked,) = made.ask(AskForReview(task_id="T-1"))
-    assert isinstance(asked, ApprovalRequest)
-    assert asked.reason == "the contract requires a review of this kind of task"
+def test_a_request_says_what_is_to_be_decided_by_whom_and_until_when() -> None:
+    made = world(task(review=True), changes={(POLICY, "approvals", "expire_after"): "PT1H"})
+    approval_id = made.awaiting()
+    asked = made.state.approvals[approval_id]
+    before = project(made.events[:-1])
+    about = subject(LOG_ID, before, "T-1", asked.requirements)
+    assert asked.subject_sha256 == digest(about)
+    assert asked.requirements == (Requirement("the plan requires a review of this task", APPROVER),)
+    assert (asked.nonce, asked.started_by) == (NONCE, ADA)
+    assert asked.expires == after(made.state.ts, 3_600_000)
 
 
 def test_what_a_person_said_alone_is_acted_on_once() -> None:
     made = reviewed()
     approval_id = made.awaiting()
-    assert made.ask(ReturnDenied(approval_id=approval_id)) == []
-    made.ask(DenyApproval(approval_id=approval_id, by=ADA, reason="no"), most=1)
-    (back,) = made.ask(ReturnDenied(approval_id=approval_id))
+    denied = ReturnDenied(approval_id=approval_id, reason="no")
+    assert made.ask(denied) == []
+    made.decided("request_changes")
+    (back,) = made.ask(denied)
     assert isinstance(back, TaskUpdate)
     assert (back.cause, back.reason) == (Cause.CHANGES_REQUESTED, "no")
-    assert made.ask(ReturnDenied(approval_id=approval_id)) == []
+    assert made.ask(denied) == []
     report = ReportIssue(actor=ADA, severity="high", title="It leaks", task_id="T-1")
     made.ask(report, most=1)
     (blocked,) = made.ask(ActOnIssue(issue_id="ISS-0001"))
@@ -681,19 +696,29 @@ def test_what_a_person_said_alone_is_acted_on_once() -> None:
     assert made.ask(ActOnIssue(issue_id="ISS-0001")) == []
 
 
-def test_a_denial_gives_the_task_back_unless_it_is_our_own() -> None:
+def test_a_denial_blocks_the_task() -> None:
     made = reviewed()
-    no = DenyApproval(approval_id=made.awaiting(), by=ADA, reason="not yet")
-    denied, back = made.ask(no)
-    assert isinstance(denied, ApprovalDeny)
-    assert isinstance(back, TaskUpdate)
-    assert (back.cause, back.to) == (Cause.CHANGES_REQUESTED, TaskState.TODO)
-    made = reviewed()
-    ours = DenyApproval(approval_id=made.awaiting(), by="orchestrator", reason="it conflicts")
-    assert names(made.ask(ours)) == [ApprovalDeny]
-    given_up = made.ask(refusal("T-1-A1", closing=True))
-    assert names(given_up) == [OutputRejected, TaskUpdate]
-    assert made.task().state == TaskState.TODO
+    approval_id = made.awaiting()
+    made.decided("deny")
+    (blocked,) = made.ask(ReturnDenied(approval_id=approval_id, reason="not like this"))
+    assert isinstance(blocked, TaskUpdate)
+    assert (blocked.cause, blocked.to, blocked.by) == (Cause.DENIED, TaskState.BLOCKED, ADA)
+
+
+def test_what_nobody_decided_on_is_kept_and_asked_for_again() -> None:
+    made = world(task(review=True), changes={(POLICY, "approvals", "expire_after"): "PT1H"})
+    approval_id = made.awaiting()
+    assert made.ask(ExpireApproval(approval_id=approval_id)) == []
+    made.wait(7_200_000)
+    expired, blocked = made.ask(ExpireApproval(approval_id=approval_id))
+    assert isinstance(expired, ApprovalExpire)
+    assert isinstance(blocked, TaskUpdate)
+    assert (blocked.cause, made.task().effect) == (Cause.UNANSWERED, "written")
+    (again,) = made.ask(AskAgain(task_id="T-1", by=ADA))
+    assert isinstance(again, TaskUpdate)
+    assert (again.cause, made.task().attempts_total) == (Cause.ASKED_AGAIN, 1)
+    made.ask(AskForReview(task_id="T-1", log_id=LOG_ID, nonce="1" * 32))
+    assert made.task().pending_approval == "APR-0002"
 
 
 def lent() -> tuple[World, str]:
@@ -720,7 +745,7 @@ def test_a_verdict_is_recorded_by_the_orchestrator_with_who_gave_it() -> None:
     assert isinstance(back, TaskUpdate)
     assert (back.cause, back.to) == (Cause.CHANGES_REQUESTED, TaskState.TODO)
     made, approval_id = lent()
-    (agreed,) = made.ask(ApplyResult(task_id="T-1", verdict=said))
+    (agreed,) = made.ask(Agree(approval_id=approval_id, verdict=said))
     assert isinstance(agreed, ReviewResult)
     assert (agreed.attempt_id, agreed.verdict) == ("T-1-A1", "approve")
     (closed,) = made.ask(CloseTask(task_id="T-1", effect_commit=EFFECT))

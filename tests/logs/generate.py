@@ -196,14 +196,33 @@ def review_denied_then_approved() -> History:
     made = engine(given=contracts({("AGENT_CONTRACT.yaml", "kinds", "qa", "review"): "required"}))
     paced(made, in_turn(result(write("docs/qa/a.md", "brief\n")), oblige))
     made.apply(task("T-1", "qa"), task("T-2", review=True, depends_on=["T-1"]))
-    for approve, reason in ((False, "the empty file is not tested"), (True, ""), (True, "good")):
+    for verdict, reason in (
+        ("request_changes", "the empty file is not tested"),
+        ("approve", ""),
+        ("approve", "good"),
+    ):
         try:
             cycle(made)
         except RunHalted:
             waiting = next(name for name in made.state.run.in_progress)
             made.clock.forward(hours=2)
-            operator.review(made, waiting, BOB, approve=approve, reason=reason)
+            operator.review(made, waiting, BOB, verdict, reason)
     cycle(made)
+    return made.events
+
+
+def unanswered_then_asked_again() -> History:
+    """Nobody decides in time; asked again for the same result, one person denies it."""
+    expire = ("RUNTIME_POLICY.yaml", "approvals", "expire_after")
+    made = engine(given=contracts({expire: "PT1H"}))
+    paced(made, oblige)
+    made.apply(task("T-1", review=True), task("T-2"))
+    with suppress(RunHalted):
+        cycle(made)
+    made.clock.forward(hours=2)
+    cycle(made)
+    operator.ask_again(made, "T-1", ANN)
+    operator.review(made, "T-1", BOB, "deny", "nobody wants it")
     return made.events
 
 
@@ -321,7 +340,7 @@ def judged_by_policy() -> History:
     paced(made, answers)
     made.apply(task("T-1"))
     cycle(made, Options(steps=2))
-    operator.review(made, "T-1", ANN, approve=True, reason="read")
+    operator.review(made, "T-1", ANN, "approve", "read")
     cycle(made)
     return made.events
 
@@ -500,6 +519,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         critical_halt,
         hotfix_and_override,
         review_denied_then_approved,
+        unanswered_then_asked_again,
         reviewed_by_an_agent,
         programs_pinned,
         released_and_stopped,

@@ -540,7 +540,7 @@ def test_another_answer_after_a_valid_one_does_not_undo_it() -> None:
         assert made.last.action == "output.rejected"
         assert made.task("T-1").state == "in_progress"
         assert made.task("T-1").result == waiting
-    operator.review(made, "T-1", "other@example.com", approve=True, reason="fine")
+    operator.review(made, "T-1", "other@example.com", "approve", "fine")
     assert made.content("docs/new.md") == b"text\n"
 
 

@@ -230,6 +230,7 @@ def documents(state: State) -> dict[tuple[str, str], Any]:
 # ---------------------------------------------------------------------------------- a random walk
 
 PEOPLE = ("ann@example.com", "bob@example.com")
+VERDICTS: tuple[operator.Answer, ...] = ("deny", "approve", "request_changes")
 Step = Callable[["Walk", int], object]
 STEPS: dict[str, Step] = {}
 
@@ -377,7 +378,7 @@ def run_to_the_end(walk: Walk, number: int) -> object:
     a_person_edits_the_checkout(walk, 0)
     for name in walk.state.run.in_progress:
         if walk.state.tasks[name].pending_approval:
-            operator.review(walk.engine, name, "carla@example.com", approve=True, reason="fine")
+            operator.review(walk.engine, name, "carla@example.com", "approve", "fine")
     return cycle(walk.engine)
 
 
@@ -469,9 +470,9 @@ def hotfix(walk: Walk, number: int) -> object:
 def review(walk: Walk, number: int) -> object:
     waiting = [each.task_id for each in walk.state.tasks.values() if each.pending_approval]
     task_id = waiting[number % len(waiting)] if waiting else walk.some_task(number)
-    approve = bool(number % 3)
+    verdict = VERDICTS[number % 3]
     by = walk.person(number)
-    return operator.review(walk.engine, task_id, by, approve=approve, reason=f"{number}")
+    return operator.review(walk.engine, task_id, by, verdict, f"{number}")
 
 
 @step

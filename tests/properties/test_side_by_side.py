@@ -56,6 +56,7 @@ from tests.support.project import Project, make_project
 from tests.support.records import payload_of
 
 TASKS = ("T-1", "T-2", "T-3", "T-4")
+VERDICTS: tuple[operator.Answer, ...] = ("approve", "request_changes", "deny")
 PEOPLE = ("ann@x.org", "ben@x.org")
 PATHS = ("src/a.txt", "src/b.txt", "docs/c.md")
 WORDS = ("one\n", "two\n", "three\n")
@@ -362,9 +363,9 @@ class SideBySide(RuleBasedStateMachine):
 
         self.both(step)
 
-    @rule(name=TASK, who=PERSON, approve=st.booleans())
-    def review(self, name: str, who: str, approve: bool) -> None:
-        self.both(lambda one: operator.review(one, name, who, approve=approve, reason="I looked"))
+    @rule(name=TASK, who=PERSON, verdict=st.sampled_from(VERDICTS))
+    def review(self, name: str, who: str, verdict: operator.Answer) -> None:
+        self.both(lambda one: operator.review(one, name, who, verdict, "I looked"))
 
     @rule(name=TASK, who=PERSON)
     def release(self, name: str, who: str) -> None:

@@ -439,7 +439,7 @@ def test_a_review_is_granted_on_the_new_state(team: Team) -> None:
     team.two.ok("review", "T-R", "--approve", "--reason", "Good")
     found = outcomes(team.two)
     assert found["approval.grant APR-0001"][0] == "recorded again"
-    assert found["task.update T-R: in_progress → done (approved)"][0] == "concluded anew"
+    assert found["task.update T-R: in_progress → done (approved)"][0] == "recorded again"
     team.one.ok("fetch")
     team.agree()
     assert team.one.task("T-R").is_done

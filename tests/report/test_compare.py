@@ -166,7 +166,7 @@ def test_an_effect_that_waits_for_a_review_is_marked_as_pending() -> None:
 def test_an_effect_that_a_reviewer_sent_back_does_not_count() -> None:
     story = two_tasks().attempt().result("T-1", ("a.md",))
     write(story, add("a.md", A)).asked()
-    story.then("approval.deny", "ada@example.com", approval_id="APR-0001", reason="no")
+    story.denied("ada@example.com")
     story.update("T-1", "todo", "changes_requested", reason="no")
 
     assert written_between(story.events, story.state) == []

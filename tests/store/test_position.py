@@ -261,7 +261,7 @@ def test_events_about_a_task_leave_out_those_about_others(made: MadeLog) -> None
 
 
 def test_events_about_a_task_hold_the_decisions_on_its_approvals(tmp_path: Path) -> None:
-    made = make_log(tmp_path / "log", tasks=2, done=0, bare=True)
+    made = make_log(tmp_path / "log", tasks=2, done=0, bare=True, review=True)
     made.open("T-1000")
     address = {"task_id": "T-1000", "attempt_id": "T-1000-A1"}
     made.emit(
@@ -269,9 +269,8 @@ def test_events_about_a_task_hold_the_decisions_on_its_approvals(tmp_path: Path)
         "agent-impl",
         {**address, "summary": "x", "paths": [], "output_sha256": "0" * 64},
     )
-    approval = {"approval_id": "APR-0001", "reason": "by contract"}
-    made.emit("approval.request", "orchestrator", {**address, **approval})
-    made.emit("approval.deny", PERSON, approval)
+    made.ask("T-1000")
+    made.answer("approval.deny", {"verdict": "deny"})
     made.record()
 
     found = events_about(made.repository, made.tip, "T-1000", ["APR-0001"])

@@ -48,6 +48,13 @@ _LEFT_OUT: Final = {
     "files": [{"path": ".gitignore", "why": "settings", "kinds": ["setup"]}],
 }
 _DECISION: Final = {"approval_id": "APR-0001"}
+_ANSWER: Final = {
+    **_DECISION,
+    "subject_sha256": SHA256,
+    "nonce": "0" * 32,
+    "decision": {"sha256": SHA256, "document": OID, "signature": OID},
+    "said": {"text": OID, "salt": OID},
+}
 _DEFINITION: Final = {
     "description": "What to do.\nAnd how.",
     "acceptance": ["It is done."],
@@ -295,7 +302,20 @@ _ALL: Final = (
         "RUN-0001",
         "EV-00000001",
     ),
-    _orchestrator("approval.request", **_HERE, approval_id="APR-0001", reason="by contract"),
+    _orchestrator(
+        "approval.request",
+        **_HERE,
+        approval_id="APR-0001",
+        kind="proposal",
+        subject_sha256=SHA256,
+        requirements=[
+            {"rule": "by contract", "role": "approver", "count": 2, "other_than": "starter"}
+        ],
+        nonce="0" * 32,
+        expires=LATER,
+        started_by="person@example.com",
+    ),
+    _orchestrator("approval.expire", **_DECISION),
     new_event(
         "operator.request",
         "person@example.com",
@@ -342,8 +362,8 @@ _ALL: Final = (
             "said": {"text": OID, "salt": OID},
         },
     ),
-    new_event("approval.grant", "person@example.com", {"reason": "", **_DECISION}),
-    new_event("approval.deny", "person@example.com", {"reason": "no", **_DECISION}),
+    new_event("approval.grant", "person@example.com", {"role": "admin", **_ANSWER}),
+    new_event("approval.deny", "person@example.com", {"verdict": "deny", **_ANSWER}),
 )
 
 EXAMPLES: Final[Mapping[str, NewEvent]] = {event.action: event for event in _ALL}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from esaa_git.core import canonical
+from esaa_git.core.approvals import SUBJECT
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NO_PREDECESSOR, Event, decode
 from esaa_git.core.projection import evolve
@@ -243,7 +244,7 @@ def value(event: Event, **changes: Any) -> dict[str, Any]:
 
 
 def attachments(found: EventCommit) -> dict[str, TreeEntry]:
-    names = ("programs", "files", "exchange", "decision")
+    names = ("programs", "files", "exchange", "decision", SUBJECT)
     return {name: found.tree[name] for name in names if name in found.tree}
 
 

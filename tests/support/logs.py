@@ -7,19 +7,28 @@ clock, log id and Ed25519 key, so the ids of all commits follow from the argumen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pygit2
 
 from esaa_git.checkout.follow import GitCheckouts
+from esaa_git.core import canonical
+from esaa_git.core.approvals import subject, subject_of
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import check_attachments, check_contract_rules
+from esaa_git.core.contract_rules import (
+    check_attachments,
+    check_contract_rules,
+    kept_decision,
+    kept_exchange,
+)
 from esaa_git.core.contracts import POLICY, Contracts, is_contract_file
+from esaa_git.core.decision import Document, salted
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
+from esaa_git.core.requirements import requirements
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.branch import BranchMove, Effect
 from esaa_git.ports.files import FileEntry
@@ -150,7 +159,6 @@ class MadeLog:
         """Check an event as the orchestrator does, write it and return its commit."""
         if contracts is not None:
             self.contracts = contracts
-        attachments = Attachments(files or {}, exchange or {})
         event = seal(
             new_event(action, actor, payload),
             after_seq=self.state.seq,
@@ -158,6 +166,12 @@ class MadeLog:
             now=after(START, self.state.seq * 1000),
         )
         check_contract_rules(self.state, event, self.contracts)
+        subject = subject_of(self.state, event, LOG_ID)
+        attachments = Attachments(
+            files or {}, exchange or {}, kept_decision(event.payload), subject
+        )
+        if attachments.decision:
+            attachments = replace(attachments, exchange=kept_exchange(event.payload))
         images = {path: (entry.mode, entry.oid) for path, entry in attachments.files.items()}
         check_attachments(event, images, attachments.exchange, attachments.decision)
         state = evolve(self.state, event)
@@ -178,6 +192,45 @@ class MadeLog:
         """Move the log, and the branch where an effect was committed."""
         self.transaction.commit(self._move)
         self._transaction = self._move = None
+
+    def ask(self, task_id: str, **more: Any) -> str:
+        """Emit the request for an approval of a task's result; return the approval's id."""
+        task = self.state.tasks[task_id]
+        assert task.attempt is not None
+        asked = requirements(task, self.contracts)
+        approval_id = f"APR-{self.state.run.approvals + 1:04d}"
+        payload = {
+            "approval_id": approval_id,
+            "kind": "proposal",
+            "task_id": task_id,
+            "attempt_id": task.attempt.attempt_id,
+            "subject_sha256": digest(subject(LOG_ID, self.state, task_id, asked)),
+            "requirements": [one.to_json() for one in asked],
+            "nonce": f"{self.state.seq:032x}",
+        }
+        due = self.contracts.policy.approval_ms
+        if due is not None:
+            payload["expires"] = after(START, self.state.seq * 1000 + due)
+        self.emit("approval.request", "orchestrator", {**payload, **more})
+        return approval_id
+
+    def answer(self, action: str, what: Mapping[str, Any], approval_id: str = "APR-0001") -> str:
+        """Emit what the person here decides: a grant in a role, or a denial with a verdict."""
+        asked = self.state.approvals[approval_id]
+        about = {"subject_sha256": asked.subject_sha256, "nonce": asked.nonce, **what}
+        put, salt, text = self.repository.put, bytes(32), b"I looked"
+        document = Document(
+            LOG_ID, action, digest(canonical.encode(about)), "0" * 32, salted(salt, text)
+        ).encode()
+        signature = self.transaction.sign_decision(document, PERSON)
+        decision = {
+            "sha256": digest(document),
+            "document": put(BLOB, document),
+            "signature": put(BLOB, signature),
+        }
+        said = {"text": put(BLOB, text), "salt": put(BLOB, salt)}
+        payload = {"approval_id": approval_id, **about, "decision": decision, "said": said}
+        return self.emit(action, PERSON, payload)
 
     # -- what a run does, step by step ------------------------------------------------------
 
@@ -377,6 +430,7 @@ def make_log(
     rejected: int = 0,
     end: bool = True,
     with_files: bool = True,
+    review: bool = False,
     bare: bool = False,
     contracts: Contracts | None = None,
     seed: bytes = SEED,
@@ -392,6 +446,7 @@ def make_log(
         rejected: how many of those have a first attempt that is rejected.
         end: whether the run is verified and ended, where all tasks are done.
         with_files: whether each task writes `src/T-….txt`.
+        review: whether people have to approve of what each task comes to.
     """
     made = open_log(path, bare=bare, contracts=contracts, seed=seed)
     names = [f"T-{1000 + number}" for number in range(tasks)]
@@ -403,6 +458,7 @@ def make_log(
                 "title": f"Write {name}",
                 "description": "One file.",
                 "acceptance": ["It is there."],
+                **({"review": True} if review else {}),
             }
             for name in names
         ]

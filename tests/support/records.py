@@ -42,10 +42,16 @@ def request_for(payload: AnyPayload, number: int) -> NewEvent | None:
             asked["issue_id"] = payload.issue_id
     else:
         return None
+    return new_event("operator.request", str(payload.by), asked | signed_by_nobody(number))
+
+
+def signed_by_nobody(number: int) -> dict[str, Any]:
+    """Return the fields that name a decision document, for tests that look no further."""
     blob = "0" * 40
-    asked["decision"] = {"sha256": f"{number:064x}", "document": blob, "signature": blob}
-    asked["said"] = {"text": blob, "salt": blob}
-    return new_event("operator.request", str(payload.by), asked)
+    return {
+        "decision": {"sha256": f"{number:064x}", "document": blob, "signature": blob},
+        "said": {"text": blob, "salt": blob},
+    }
 
 
 def payload_of(event: Event) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State, Task
 from tests.support.examples import OID, SHA256, TS
-from tests.support.records import new_event, request_for
+from tests.support.records import new_event, request_for, signed_by_nobody
 
 AGENT = "agent-spec"
 PERSON = "person@example.com"
@@ -161,12 +161,29 @@ class Story:
         payload = {"code": "INVALID_JSON", "message": "not JSON", "detail": {"offset": 0}, **more}
         return self.then("output.rejected", **self.here(task_id), output=OUTPUT, **payload)
 
-    def asked(self, task_id: str = "T-1") -> Self:
+    def asked(self, task_id: str = "T-1", **more: Any) -> Self:
         """Ask for an approval of the task's result."""
-        approval_id = f"APR-{self.state.run.approvals + 1:04d}"
-        return self.then(
-            "approval.request", **self.here(task_id), approval_id=approval_id, reason="by contract"
-        )
+        asked = {
+            "approval_id": f"APR-{self.state.run.approvals + 1:04d}",
+            "kind": "proposal",
+            "subject_sha256": SHA256,
+            "requirements": [{"rule": "by contract", "role": "approver"}],
+            "nonce": "0" * 32,
+        }
+        return self.then("approval.request", **self.here(task_id), **{**asked, **more})
+
+    def answer(self, approval_id: str = "APR-0001", **more: Any) -> dict[str, Any]:
+        """Return the payload of a decision, but for what is decided."""
+        about = {"approval_id": approval_id, "subject_sha256": SHA256, "nonce": "0" * 32}
+        return about | signed_by_nobody(self.state.seq) | more
+
+    def granted(self, by: str = PERSON, **more: Any) -> Self:
+        return self.then("approval.grant", by, **self.answer(**{"role": "approver", **more}))
+
+    def denied(self, by: str = PERSON, **more: Any) -> Self:
+        """Send a result back, or deny it with the verdict `deny`."""
+        more = {"verdict": "request_changes", **more}
+        return self.then("approval.deny", by, **self.answer(**more))
 
     def ended(self, result: str = "success") -> Self:
         if result == "success":

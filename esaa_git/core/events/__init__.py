@@ -12,7 +12,12 @@ from typing import TypeAlias, get_args
 
 from esaa_git.core.events.agent_heartbeat import AgentHeartbeat
 from esaa_git.core.events.agent_result import AgentResult
-from esaa_git.core.events.approval import ApprovalDeny, ApprovalGrant, ApprovalRequest
+from esaa_git.core.events.approval import (
+    ApprovalDeny,
+    ApprovalExpire,
+    ApprovalGrant,
+    ApprovalRequest,
+)
 from esaa_git.core.events.attempt_create import AttemptCreate
 from esaa_git.core.events.attempt_timeout import AttemptTimeout
 from esaa_git.core.events.base import Payload
@@ -75,6 +80,7 @@ AnyPayload: TypeAlias = (
     | ApprovalRequest
     | ApprovalGrant
     | ApprovalDeny
+    | ApprovalExpire
     | ReviewResult
     | TaskNote
     | RunNote
@@ -103,6 +109,7 @@ __all__ = [
     "AgentResult",
     "AnyPayload",
     "ApprovalDeny",
+    "ApprovalExpire",
     "ApprovalGrant",
     "ApprovalRequest",
     "AttemptCreate",

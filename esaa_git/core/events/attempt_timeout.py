@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from esaa_git.core.entries import Rejection
 from esaa_git.core.events.base import Payload, Stamp
 from esaa_git.core.events.fields import AttemptId, TaskId, Timestamp
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Rejection
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

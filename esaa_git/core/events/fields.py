@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
+from esaa_git.core import canonical
 from esaa_git.core.accounts import Budget
 from esaa_git.core.canonical import MAX_INTEGER
 from esaa_git.core.events import spec
@@ -34,6 +35,7 @@ Timestamp = Annotated[str, Form(spec.TIMESTAMP)]
 Duration = Annotated[str, Form(spec.DURATION)]
 Oid = Annotated[str, Form(spec.OID)]
 Sha256 = Annotated[str, Form(spec.SHA256)]
+Nonce = Annotated[str, Form(spec.NONCE)]
 Path = Annotated[str, Form(spec.PATH)]
 Glob = Annotated[str, Line(500)]
 Mode = Literal["100644", "100755"]
@@ -80,6 +82,13 @@ class LeftOut(Record):
 
 Unwrapped = Annotated[tuple[Packing, ...], Count(most=10)]
 """What was taken off around an answer (`esaa_git.core.packing`)."""
+
+
+def pins_sha256(contracts: Iterable[Pin], programs: Iterable[ProgramPin] | None) -> str:
+    """Return the digest of all that a `run.init` pins, as it lists it."""
+    listed = None if programs is None else [encode(one) for one in programs]
+    pinned = {"contracts": [encode(one) for one in contracts], "programs": listed}
+    return canonical.digest(canonical.encode(pinned))
 
 
 class ExchangePart(Record):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
-from esaa_git.core.events.base import Count, Payload, Record, Stamp
+from esaa_git.core.events.base import Count, Payload, Record, Stamp, encode
 from esaa_git.core.events.fields import AttemptId, CheckResults, Mode, Oid, Path, Sha256, TaskId
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
@@ -87,6 +87,20 @@ def images(files: Iterable[AnyFile]) -> Iterator[tuple[str, Image, Image]]:
                 assert_never(file)
 
 
+def _leaves(before: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]) -> bool:
+    """Answer whether nothing of an effect is other than in an earlier one; less may be."""
+    known = dict(_after(before))
+    return all(known.get(path, ()) == after for path, after in _after(now))
+
+
+def _after(written: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
+    """Yield each path of a recorded effect with what stands there after: mode and blob."""
+    for file in written:
+        if file["change"] == "rename":
+            yield file["from"], None
+        yield file["path"], None if file["change"] == "delete" else (file["mode"], file["after"])
+
+
 class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
     """The effect of an attempt; its after-images are attached to the event."""
 
@@ -105,7 +119,14 @@ class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
         paths = [file.path for file in self.files]
         if len(set(paths)) != len(paths) or paths != sorted(paths):
             raise Violation("INV-005", "an effect names every path once, in order")
-        draft.put_task(replace(task, effect="written"))
+        written = tuple(encode(file) for file in self.files)
+        checked = tuple(
+            {"name": one.name, "passed": one.passed} for one in self.check_results or ()
+        )
+        before, task = task, replace(task, effect="written", written=written, checked=checked)
+        if not _leaves(before.written, written):
+            task = draft.without_approval(task)
+        draft.put_task(task)
 
     def subject(self) -> str:
         if len(self.files) == 1:

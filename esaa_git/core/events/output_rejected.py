@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+from esaa_git.core.entries import Rejection
 from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
 from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
@@ -26,7 +27,6 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import TaskState
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import Rejection
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

@@ -29,9 +29,16 @@ class PolicyDecision(Payload, action="policy.decision", by={GUARD}):
     message: Annotated[str, Text(2000)]
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
-        """Keep the decision with the task until the task is closed or given back."""
+        """Keep the decision with the task until the task is closed or given back.
+
+        Where more is required than people were asked for, that request is void.
+        """
         task, _ = draft.attempt(self.task_id, self.attempt_id)
-        draft.put_task(self.ruled(task))
+        ruled = self.ruled(task)
+        before = () if task.judged is None else task.judged.required
+        if self.effect == "require" and self.rule not in before:
+            ruled = draft.without_approval(ruled)
+        draft.put_task(ruled)
 
     def ruled(self, task: Task) -> Task:
         """Return the task with this decision."""

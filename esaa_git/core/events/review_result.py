@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
+from esaa_git.core.entries import RETURNED, Rejection
+from esaa_git.core.events.approval import settled
 from esaa_git.core.events.base import Line, Payload, Stamp, Text
 from esaa_git.core.events.fields import (
     Actor,
@@ -22,7 +24,6 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import AGREED, Rejection
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -56,16 +57,13 @@ class ReviewResult(Payload, action="review.result", by={ORCHESTRATOR}):
         if approval.reviewer != self.reviewer:
             raise Violation("INV-002", f"'{self.reviewer}' was not asked for '{self.approval_id}'")
         agrees = self.verdict == "approve"
-        draft.put_approval(
-            replace(
-                approval,
-                state=AGREED if agrees else "denied",
-                reason=self.reason,
-                decided_by=self.reviewer,
-                reviewer=None,
-                deadline=None,
-            )
+        told = replace(
+            approval, reason=self.reason, decided_by=self.reviewer, reviewer=None, deadline=None
         )
+        if agrees:
+            draft.put_approval(settled(replace(told, agreed_by=self.reviewer)))
+        else:
+            draft.put_approval(replace(told, state=RETURNED))
         if not agrees and task.pending_approval == approval.approval_id:
             code = RejectCode.REVIEW_CHANGES_REQUESTED
             signal = Rejection(attempt.attempt_id, code, self.reason)

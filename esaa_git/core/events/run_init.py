@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
-from esaa_git.core.events.fields import Actor, Oid, Pin, ProgramPin, RunId, TaskDefinition
+from esaa_git.core.events.fields import (
+    Actor,
+    Oid,
+    Pin,
+    ProgramPin,
+    RunId,
+    TaskDefinition,
+    pins_sha256,
+)
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.state import PinnedProgram, Project
@@ -36,6 +44,9 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
         number = draft.run.number + 1
         if self.run_id != f"RUN-{number:04d}":
             raise Violation("INV-005", f"the next run is RUN-{number:04d}, not {self.run_id}")
+        pinned = pins_sha256(self.contracts, self.programs)
+        if pinned != draft.run.contracts_sha256:
+            _void_approvals(draft)
         draft.change_project(Project(self.project))
         draft.pin_programs(None if self.programs is None else tuple(map(_pinned, self.programs)))
         draft.change_run(
@@ -50,6 +61,7 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
             rejected=0,
             verified_seq=0,
             cel=self.cel,
+            contracts_sha256=pinned,
             # A commit that was lawful once stays so: what a later run leaves out is not forgotten.
             foreign_logs=tuple(sorted({*draft.run.foreign_logs, *(self.foreign_logs or ())})),
         )
@@ -61,6 +73,15 @@ class RunInit(Payload, action="run.init", by={ORCHESTRATOR, PERSON}):
 
     def subject(self) -> str:
         return f"{self.run_id} {self.project}: {len(self.tasks)} new tasks"
+
+
+def _void_approvals(draft: Draft) -> None:
+    """Have what was asked for, or granted, under other contracts count no longer."""
+    for task_id in (*draft.run.in_progress, *draft.run.blocked):
+        task = draft.task(task_id)
+        renewed = draft.without_approval(task)
+        if renewed is not task:
+            draft.put_task(renewed)
 
 
 def _pinned(pin: ProgramPin) -> PinnedProgram:

@@ -118,6 +118,7 @@ TIMESTAMP = _pattern(
 )
 OID = _pattern("[0-9a-f]{40}", 40)
 SHA256 = _pattern("[0-9a-f]{64}", 64)
+NONCE = _pattern("[0-9a-f]{32}", 32)
 PATH = line(4096)
 SEVERITY = choice("low", "medium", "high", "critical")
 

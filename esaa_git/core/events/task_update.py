@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+from esaa_git.core.entries import DENIED, EXPIRED, GRANTED, PENDING, RETURNED, Rejection
 from esaa_git.core.events.base import Payload, Range, Stamp, Text
 from esaa_git.core.events.fields import (
     Actor,
@@ -19,13 +20,20 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import Cause, TaskState
-from esaa_git.core.state import AGREED, Blocked, Rejection, Task
+from esaa_git.core.rejection import RejectCode
+from esaa_git.core.state import Blocked, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 ACTION = "task.update"
 _UNCOUNTED = frozenset({Cause.RELEASED, Cause.UNAVAILABLE})
+_DECIDED = {
+    Cause.CHANGES_REQUESTED: RETURNED,
+    Cause.DENIED: DENIED,
+    Cause.UNANSWERED: EXPIRED,
+}
+"""What has to have become of the request for an approval."""
 _LOSES_ATTEMPT = _UNCOUNTED | {Cause.ISSUE, Cause.DEPENDENCY}
 
 
@@ -41,7 +49,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
     cause: Cause
     attempt_id: AttemptId | None = None
     effect_commit: Oid | None = None
-    reason: Annotated[str, Text(2000)] | None = None
+    reason: Annotated[str, Text(20_000)] | None = None
     by: Actor | None = None
     not_before: Timestamp | None = None
     attempts_allowed: Annotated[int, Range(1, 1000)] | None = None
@@ -78,13 +86,15 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             raise Violation("INV-003", f"the effect of '{task.task_id}' is {task.effect or 'none'}")
         granted = False
         if task.pending_approval is not None:
-            granted = draft.approvals[task.pending_approval].state in ("granted", AGREED)
+            granted = draft.approvals[task.pending_approval].state == GRANTED
         if granted != (self.cause == Cause.APPROVED) or (task.pending_approval and not granted):
             raise Violation("INV-003", f"'{task.task_id}' is not approved")
         return replace(
             task,
             state=TaskState.DONE,
             effect=None,
+            written=(),
+            checked=(),
             result=replace(task.result, effect_commit=self.effect_commit),
             rejection=None,
             not_before=None,
@@ -106,9 +116,21 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
                 "INV-002", f"attempt '{task.active_attempt.attempt_id}' is still active"
             )
         reason = self.reason or ""
-        if cause == Cause.CHANGES_REQUESTED and task.attempt is not None:
-            signal = Rejection(task.attempt.attempt_id, "REVIEW_CHANGES_REQUESTED", reason)
-            task = replace(task, rejection=signal)
+        asked = draft.approvals.get(task.pending_approval or "")
+        decided = PENDING if asked is None else asked.state
+        if cause in _DECIDED and decided != _DECIDED[cause]:
+            raise Violation("INV-002", f"nobody decided so on '{task.task_id}'")
+        if cause == Cause.UNANSWERED:
+            return replace(task, blocked=Blocked(cause, reason))
+        if cause == Cause.ASKED_AGAIN:
+            if task.blocked is None or task.blocked.cause != Cause.UNANSWERED:
+                raise Violation("INV-002", f"'{task.task_id}' waits for no answer")
+            return replace(task, blocked=None, pending_approval=None)
+        task = draft.without_approval(task)
+        if decided in (DENIED, RETURNED) and asked is not None and asked.text is not None:
+            # A person's words; an agent's stand in the state since its verdict.
+            code = RejectCode.REVIEW_CHANGES_REQUESTED
+            task = replace(task, rejection=Rejection(asked.attempt_id, code, reason))
         blocked = None
         if task.state == TaskState.BLOCKED:
             blocked = Blocked(cause, reason, self.issue_id, self.blocked_by)
@@ -118,6 +140,8 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             task,
             blocked=blocked,
             effect=None,
+            written=(),
+            checked=(),
             result=None,
             pending_approval=None,
             judged=None,

@@ -30,10 +30,12 @@ from esaa_git.engine.decide.policy import judged_alone
 from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
 from esaa_git.engine.decide.results import (
     accept_result,
+    agreed,
     apply_result,
     approval_request,
+    ask_again,
     closed,
-    deny_approval,
+    expire_approval,
     request_changes,
     return_denied,
     return_review,
@@ -45,13 +47,15 @@ from esaa_git.engine.intentions import (
     ActOnIssue,
     AddNote,
     AddTask,
+    Agree,
     ApplyResult,
+    AskAgain,
     AskAgent,
     AskForReview,
     ChangePlan,
     CloseTask,
-    DenyApproval,
     EndRun,
+    ExpireApproval,
     ExpireAttempt,
     FailVerification,
     Hotfix,
@@ -151,9 +155,13 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             task = find_task(state, intention.task_id)
             return (closed(task, intention.effect_commit),)
         case AskForReview():
-            return (approval_request(state, find_task(state, intention.task_id)),)
-        case DenyApproval():
-            return deny_approval(state, contracts, intention, at)
+            return (approval_request(state, contracts, intention, at),)
+        case Agree():
+            return (agreed(state, intention),)
+        case ExpireApproval():
+            return expire_approval(state, intention, at)
+        case AskAgain():
+            return ask_again(state, intention)
         case RequestChanges():
             return request_changes(state, contracts, intention, at)
         case ReturnDenied():

@@ -9,7 +9,8 @@ from esaa_git.core.event import NewEvent
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
-    ApprovalRequest,
+    ApprovalDeny,
+    ApprovalGrant,
     BudgetCorrect,
     Dispatch,
     EffectRelinked,
@@ -33,7 +34,7 @@ from esaa_git.core.events import (
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.state import State
-from esaa_git.engine.decide.events import Events, by_actor, next_approval, next_run, update
+from esaa_git.engine.decide.events import Events, by_actor, next_run, update
 from esaa_git.engine.decide.policy import judged_effect, judged_result, noted_on_dispatch
 from esaa_git.engine.intentions import Repeat
 from esaa_git.engine.lease import Lease
@@ -61,8 +62,6 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             payload = replace(payload, run_id=next_run(state))
         case LessonRecord():
             payload = replace(payload, lesson_id=f"LES-{state.run.lessons + 1:04d}")
-        case ApprovalRequest():
-            payload = replace(payload, approval_id=next_approval(state))
         case AgentHeartbeat():
             lease = Lease.begin(payload.attempt_id, at, contracts)
             payload = replace(payload, deadline=lease.deadline)
@@ -77,6 +76,8 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | EffectRelinked()
             | EmergencyOverride()
             | Health()
+            | ApprovalGrant()
+            | ApprovalDeny()
             | OperatorRequest()
             | RunHalt()
             | RunResume()

@@ -16,7 +16,10 @@ from esaa_git.engine.schedule import is_spent
 Events = tuple[NewEvent, ...]
 
 REASON = 2000
-"""How many characters of a reason an event holds."""
+"""How many characters of a reason the end of a run holds."""
+
+WORDS = 20_000
+"""How many of one a change of a task holds, which is what the next attempt is told."""
 
 
 def by_actor(actor: str, payload: AnyPayload) -> NewEvent:
@@ -43,6 +46,9 @@ _TARGETS = {
     Cause.ACCEPTED: TaskState.DONE,
     Cause.APPROVED: TaskState.DONE,
     Cause.ATTEMPTS_SPENT: TaskState.BLOCKED,
+    Cause.DENIED: TaskState.BLOCKED,
+    Cause.UNANSWERED: TaskState.BLOCKED,
+    Cause.ASKED_AGAIN: TaskState.IN_PROGRESS,
     Cause.ISSUE: TaskState.BLOCKED,
     Cause.DEPENDENCY: TaskState.BLOCKED,
 }
@@ -77,7 +83,7 @@ def update(
             cause=cause,
             attempt_id=task.attempt.attempt_id if task.attempt and ends_attempt else None,
             effect_commit=effect_commit,
-            reason=None if reason is None else reason[:REASON],
+            reason=None if reason is None else reason[:WORDS],
             by=by,
             not_before=not_before,
             attempts_allowed=attempts_allowed,

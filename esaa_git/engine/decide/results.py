@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from esaa_git.core.contract_rules import needs_review
+from esaa_git.core.approvals import subject
+from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import NewEvent
+from esaa_git.core.entries import DENIED, PENDING, RETURNED, Approval
+from esaa_git.core.event import NewEvent, after
 from esaa_git.core.events import (
-    ApprovalDeny,
-    ApprovalGrant,
+    ApprovalExpire,
     ApprovalRequest,
     PolicyDecision,
     ReviewResult,
     ReviewReturned,
 )
+from esaa_git.core.events.approval import required
 from esaa_git.core.events.review_result import Verdict
-from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause
-from esaa_git.core.state import Approval, State, Task
+from esaa_git.core.requirements import needs_review, requirements
+from esaa_git.core.state import State, Task
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.decide.events import (
-    REASON,
     Events,
-    by_actor,
     by_us,
     given_back,
     lesson_recorded,
@@ -31,17 +31,21 @@ from esaa_git.engine.decide.events import (
 from esaa_git.engine.decide.policy import judged_effect, judged_result
 from esaa_git.engine.intentions import (
     AcceptResult,
+    Agree,
     ApplyResult,
-    DenyApproval,
+    AskAgain,
+    AskForReview,
+    ExpireApproval,
     RequestChanges,
     ReturnDenied,
     ReturnReview,
 )
-from esaa_git.engine.schedule import find_task
+from esaa_git.engine.schedule import find_task, is_spent
+from esaa_git.errors import RefusedError
 
 
 def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> Events:
-    """Record a result, and ask for a review or close the task where nothing else is needed."""
+    """Record a result, and close the task where nothing else is needed."""
     task = find_task(state, wanted.result.task_id)
     events = [*judged_result(task, contracts, wanted.actor, wanted.result, wanted.write)]
     for one in events:
@@ -52,25 +56,16 @@ def accept_result(state: State, contracts: Contracts, wanted: AcceptResult) -> E
         events.append(lesson_recorded(state, nth, *by))
     if wanted.write is not None:
         events.append(by_us(wanted.write))
-    if needs_review(task, contracts):
-        events.append(approval_request(state, task))
-    elif wanted.write is None:
+    if wanted.write is None and not needs_review(task, contracts):
         events.append(closed(task, None))
     return tuple(events)
 
 
 def apply_result(state: State, contracts: Contracts, wanted: ApplyResult) -> Events:
-    """Record the effect anew and the consent, and close a task without an effect."""
+    """Record the effect anew, and close a task without an effect."""
     task = find_task(state, wanted.task_id)
     written = wanted.write
     events = [] if written is None else [*judged_effect(task, contracts, written)]
-    if task.pending_approval is not None:
-        if wanted.by is not None:
-            granted = ApprovalGrant(approval_id=task.pending_approval, reason=wanted.reason)
-            events.append(by_actor(wanted.by, granted))
-        if wanted.verdict is not None:
-            approval = state.approvals[task.pending_approval]
-            events.append(_reviewed(approval, wanted.verdict, "approve"))
     if task.effect is None:
         events.append(closed(task, None))
     return tuple(events)
@@ -82,42 +77,70 @@ def closed(task: Task, effect_commit: str | None) -> NewEvent:
     return update(task, cause, effect_commit=effect_commit)
 
 
-def approval_request(state: State, task: Task) -> NewEvent:
-    """Return the request for a consent to the result of a task."""
+def approval_request(state: State, contracts: Contracts, wanted: AskForReview, at: str) -> NewEvent:
+    """Return the request for a consent to the result of a task, by all the rules that ask."""
+    task = find_task(state, wanted.task_id)
     assert task.attempt is not None
-    asking = () if task.judged is None else task.judged.required
-    by_policy = "the policy asks for it by " + ", ".join(f"'{rule}'" for rule in asking)
+    due, asked = contracts.policy.approval_ms, requirements(task, contracts)
     return by_us(
         ApprovalRequest(
             approval_id=next_approval(state),
+            kind="proposal",
             task_id=task.task_id,
             attempt_id=task.attempt.attempt_id,
-            reason=by_policy[:REASON]
-            if asking
-            else "the plan requires a review of this task"
-            if task.review
-            else "the contract requires a review of this kind of task",
+            subject_sha256=digest(subject(wanted.log_id, state, task.task_id, asked)),
+            requirements=tuple(map(required, asked)),
+            nonce=wanted.nonce,
+            expires=None if due is None else after(at, due),
+            started_by=wanted.started_by,
         )
     )
 
 
-def deny_approval(state: State, contracts: Contracts, wanted: DenyApproval, at: str) -> Events:
-    """Record a denial; a person's gives the task back."""
-    denied = ApprovalDeny(approval_id=wanted.approval_id, reason=wanted.reason)
-    if wanted.by == ORCHESTRATOR:
-        return (by_us(denied),)
-    task = state.tasks[state.approvals[wanted.approval_id].task_id]
-    back = given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at)
-    return (by_actor(wanted.by, denied), back)
+def agreed(state: State, wanted: Agree) -> NewEvent:
+    """Return the consent of an agent."""
+    return _reviewed(state.approvals[wanted.approval_id], wanted.verdict, "approve")
 
 
 def return_denied(state: State, contracts: Contracts, wanted: ReturnDenied, at: str) -> Events:
-    """Give a task back that still waits for an approval which was denied."""
+    """Block a task whose result was denied, or give it back for the changes that are wanted."""
     approval = state.approvals[wanted.approval_id]
     task = state.tasks[approval.task_id]
-    if approval.state != "denied" or task.pending_approval != approval.approval_id:
+    if task.pending_approval != approval.approval_id:
         return ()
-    return (given_back(task, contracts, Cause.CHANGES_REQUESTED, approval.reason, at),)
+    if approval.state == DENIED:
+        return (update(task, Cause.DENIED, reason=wanted.reason, by=approval.decided_by),)
+    if approval.state == RETURNED:
+        if is_spent(task, contracts):
+            return (update(task, Cause.ATTEMPTS_SPENT, reason=wanted.reason),)
+        return (given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at),)
+    return ()
+
+
+def expire_approval(state: State, wanted: ExpireApproval, at: str) -> Events:
+    """Close a request that has expired, and keep the result for when it is asked for again."""
+    approval = state.approvals[wanted.approval_id]
+    task = state.tasks[approval.task_id]
+    if approval.state != PENDING or not approval.has_expired(at):
+        return ()
+    reason = f"nobody decided on {approval.approval_id} until {approval.expires}"
+    expired = by_us(ApprovalExpire(approval_id=approval.approval_id))
+    return (expired, update(task, Cause.UNANSWERED, reason=reason))
+
+
+def ask_again(state: State, wanted: AskAgain) -> Events:
+    """Take a task up again with the result that it has.
+
+    Raises:
+        RefusedError: if no decision on it was missed.
+    """
+    task = find_task(state, wanted.task_id)
+    if task.blocked is None or task.blocked.cause != Cause.UNANSWERED:
+        raise RefusedError(
+            f"no decision on '{task.task_id}' was missed; it is {task.state}",
+            hint="run 'git esaa review' to see what waits",
+        )
+    return (update(task, Cause.ASKED_AGAIN, by=wanted.by),)
 
 
 def request_changes(state: State, contracts: Contracts, wanted: RequestChanges, at: str) -> Events:
