@@ -24,6 +24,7 @@ from esaa_git.core.policy.rules import Policy, Rule, Seen
 from esaa_git.core.policy_rules import judge
 from esaa_git.core.policy_survey import Finding, survey
 from esaa_git.errors import NoLog, RepositoryError, UsageError
+from esaa_git.trust.roles import approvers
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -75,7 +76,23 @@ def look_over(project: Project, file: File | None = None) -> Looked:
     data, name = file or _draft(contracts)
     policy = decode_policy(data, name)
     check_expressions(policy, name)
-    return Looked(name, policy, survey(policy, contracts))
+    findings = (*survey(policy, contracts), *_too_few(policy, contracts))
+    return Looked(name, policy, tuple(sorted(findings, key=lambda one: one.place)))
+
+
+def _too_few(policy: Policy, contracts: Contracts) -> Iterator[Finding]:
+    """Yield the rules that ask for more people than the contracts name."""
+    for rule in policy.rules:
+        wanted = rule.require
+        if wanted is None:
+            continue
+        there = len(approvers(contracts, wanted.role))
+        if there < wanted.count:
+            message = (
+                f"it asks for {wanted.count} people who are {wanted.role}, and allowed_signers "
+                f"names {there}"
+            )
+            yield Finding(rule.name, rule.place, message)
 
 
 def try_on_cases(project: Project, cases: File | None = None) -> tuple[CaseResult, ...]:

@@ -52,10 +52,10 @@ def person_of(contracts: Contracts, fingerprint: str) -> str | None:
     return person_among(principals) if principals & set(PEOPLE) else None
 
 
-def approvers(contracts: Contracts) -> frozenset[str]:
-    """Return the people who may approve, by their principals."""
+def approvers(contracts: Contracts, role: str = APPROVER) -> frozenset[str]:
+    """Return the people who may approve in a role, by their principals."""
     lines = (set(line) for _, line in _entries(signer_set(contracts)))
-    found = (person_among(line) for line in lines if APPROVER in table.implied(line))
+    found = (person_among(line) for line in lines if role in table.implied(line))
     return frozenset(name for name in found if name is not None)
 
 

@@ -62,6 +62,12 @@ def test_check_names_what_is_wrong_and_where(project: Project) -> None:
         "cases": 2,
         "findings": [],
     }
+    project.write(PLACE, RULES.replace("{role: approver}", "{role: admin, count: 3}"))
+    said = project.esaa("policy", "check")
+    assert (said.code, said.out.splitlines()[0]) == (
+        1,
+        f"{PLACE}:7:5: 'long': it asks for 3 people who are admin, and allowed_signers names 1",
+    )
     project.write(PLACE, RULES.replace("effect: deny\n", "efect: deny\n"))
     said = project.fails(4, "policy", "check")
     unknown = f"error: '{PLACE}' line 5 column 5: rules/0: there is no entry of the name 'efect'"
