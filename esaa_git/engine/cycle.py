@@ -354,7 +354,7 @@ class _Decider:
         self._end(work.attempt_id)
         rest = rests.begin(agent, away, work.began)
         self._made -= work.approval_id is None
-        self._observer.admitted(work.stand_down(self._engine, rest, value.usage))
+        self._observer.admitted(work.stand_down(self._engine, rest, value))
         return True
 
     def _is_pressed(self, beside: Work | None = None) -> bool:

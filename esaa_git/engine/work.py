@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from esaa_git.core import storage
 from esaa_git.core.event import instant, timestamp
@@ -106,11 +105,15 @@ class Work:
         policy = self.dispatched.output(answer).storage(contracts)
         return replace(answer.unavailable, reason=storage.redact(answer.unavailable.reason, policy))
 
-    def stand_down(self, engine: Engine, rest: Rest, usage: Mapping[str, Any]) -> Admission:
+    def stand_down(self, engine: Engine, rest: Rest, answer: Answer) -> Admission:
         """Give back what its agent could not do because the service behind it was away."""
         if self.approval_id is not None:
             release_review(engine, self.approval_id, rest.reason)
         else:
+            state, _ = engine.log.load()
+            usage = answer.usage
+            if not usage and state.open_reservations.of(self.attempt_id) and was_refused(answer):
+                usage = {"cost_microdollars": 0, "price_source": "the service refused every try"}
             gone = ReleaseAttempt(
                 task_id=self.task_id,
                 attempt_id=self.attempt_id,
@@ -129,6 +132,14 @@ class Work:
         """
         lease = (instant(attempt.deadline) - instant(attempt.opened)).total_seconds()
         return engine.clock.monotonic() - self.began > lease + GRACE_SECONDS
+
+
+def was_refused(answer: Answer) -> bool:
+    """Answer whether a service has refused every try by an HTTP status, and so billed none."""
+    found = [failed.get("status", 0) for failed in answer.tries]
+    if "status" in answer.detail:
+        found.append(answer.detail["status"])
+    return bool(found) and all(isinstance(one, int) and one >= 400 for one in found)
 
 
 def is_ready_to_close(state: State, task: Task) -> bool:

@@ -19,8 +19,8 @@ from esaa_git.engine.options import Options
 from esaa_git.engine.proposer import dispatch
 from esaa_git.engine.reserve import BudgetReached
 from esaa_git.errors import AgentError, ConfigurationError, RefusedError
-from esaa_git.ports.agent import Answer, Request
-from esaa_git.testing.answers import envelope, oblige, says, spoken
+from esaa_git.ports.agent import Answer, Request, Unavailable
+from esaa_git.testing.answers import envelope, in_turn, oblige, says, spoken
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 
@@ -248,3 +248,16 @@ def test_a_budget_that_is_none_is_named(budget: object, said: str) -> None:
 def test_a_budget_of_an_unknown_kind_is_named() -> None:
     with pytest.raises(ConfigurationError, match="nonsense"):
         contracts({(RUNTIME_POLICY, "budgets"): {"kind": {"nonsense": {"calls": 1}}}}).check()
+
+
+@pytest.mark.parametrize(("status", "unknown"), [(429, 0), (0, 400)])
+def test_a_service_that_refused_every_try_has_billed_none(status: int, unknown: int) -> None:
+    """A connection that broke may have been an answer that was billed."""
+    made = under({"run": {"microdollars": 900}})
+    tries = [{"status": status, "reason": "it failed", "waited_ms": 5}]
+    away = Answer(b"", 5, "away", unavailable=Unavailable("too many", 30), tries=tries)
+    made.answering[""] = in_turn(lambda _: away, costs(100))
+    made.apply(task())
+    made.run()
+    assert account(made).spent.microdollars == unknown + 100
+    assert account(made).unknown == unknown
