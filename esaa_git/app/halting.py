@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from esaa_git.app.inbox import admit, offer
 from esaa_git.app.project import Project
 from esaa_git.app.reconcile import reconcile
 from esaa_git.core.duration import duration_ms
@@ -103,7 +104,8 @@ def _share(
     try:
         remote.push()
     except ConflictError:
-        pass
+        if project.log.keys.alone and offer(project, remote):
+            return
     else:
         return
     for attempt in range(1, TRIES + 1):
@@ -147,7 +149,8 @@ def watch(project: Project) -> None:
         engine.halt_poll = duration_ms(given, POLL_SETTING) / 1000
     if engine.sharing is None:
         remotes = remotes_of(project)
-        engine.halted_elsewhere = RemoteHalts(remotes, partial(_told, project), project.note).look
+        told_of, takes = partial(_told, project), partial(admit, project)
+        engine.halted_elsewhere = RemoteHalts(remotes, takes, told_of, project.note).look
 
 
 def _told(project: Project, state: State) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from esaa_git.app.inbox import admit
 from esaa_git.app.project import Project
 from esaa_git.errors import ConflictError, MismatchError, RunHalted
 
@@ -96,7 +97,7 @@ def reconcile(project: Project, remote: Remote, *, together: bool) -> SyncResult
     local = repository.ref_target(remote.log_ref)
     if local is not None and together and remote.last_seen() is None and not remote.has_log():
         return SyncResult(None, "none")
-    incoming = remote.fetch(project.observer.progress)
+    incoming = admit(project, remote, remote.fetch(project.observer.progress))
     if local is None:
         return _take_over(project, remote, SyncResult(incoming, "none"), None, together)
     state = load_tip(repository, local).state

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
 from esaa_git.app.cost import note_exceeded
+from esaa_git.app.inbox import admit, offer
 from esaa_git.app.observer import Observer
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.reconcile import SyncResult, reconcile
@@ -118,12 +119,21 @@ def fetch(project: Project, name: str | None = None) -> Fetched:
 def push(project: Project, name: str | None = None) -> Pushed:
     """Push log, working branch and checkpoints: all of them, or none; nothing is ever forced.
 
+    Where others were faster and a person's decisions are all that is to be pushed from a clone
+    without the orchestrator's key, they go to the remote's inbox.
+
     Raises:
         ConflictError: if the remote has what is not here.
         RepositoryError: if it cannot be reached, or refuses.
     """
     remote = _ready(project, name, sends=True)
-    return Pushed(remote.name, _push(project, remote), tuple(remote.left))
+    try:
+        return Pushed(remote.name, _push(project, remote), tuple(remote.left))
+    except ConflictError:
+        waiting = offer(project, remote) if project.log.keys.alone else ()
+        if not waiting:
+            raise
+        return Pushed(remote.name, waiting, ())
 
 
 def sync(project: Project, name: str | None = None) -> Synced:
@@ -272,7 +282,13 @@ def share(project: Project, name: str, patience: float, given_up: Callable[[], b
 
     set_up(project, _remote(project, name))
     engine = project.engine
-    shared = SharedRemote(project.repository, name, GitCheckouts(project.repository), engine.say)
+    shared = SharedRemote(
+        project.repository,
+        name,
+        GitCheckouts(project.repository),
+        engine.say,
+        lambda remote, incoming: admit(project, remote, incoming),
+    )
     sharing = Sharing(shared, engine.clock, engine.say, patience=patience, given_up=given_up)
     sharing.catch_up()
     engine.leases, engine.sharing = Watched(engine.clock.monotonic), sharing

@@ -1,8 +1,9 @@
 """The refs that are ours: one table for the hook, push, fetch and doctor (docs/FORMAT.md, "Refs").
 
-Beside the log stand checkpoints and proposals, which are shared; names that a later version writes;
-and names that are local and never pushed. Nothing else is below `refs/esaa/`. Where the log is a
-branch, because a forge takes branches alone, the shared names stand below `refs/heads/esaa/`.
+Beside the log stand checkpoints, proposals and the inbox, which are shared; names that a later
+version writes; and names that are local and never pushed. Nothing else is below `refs/esaa/`. Where
+the log is a branch, because a forge takes branches alone, the shared names stand below
+`refs/heads/esaa/`.
 
 This module decides by text alone and imports nothing: a hook needs it for every push.
 """
@@ -20,12 +21,13 @@ DEFAULT_LOG: Final = "refs/esaa/events"
 
 CHECKPOINT: Final = "checkpoint"
 PROPOSAL: Final = "proposal"
+INBOX: Final = "inbox entry"
 LATER: Final = "later"
 LOCAL: Final = "local"
 UNKNOWN: Final = "unknown"
 
-_CHECKPOINTS, _PROPOSALS = "checkpoints", "proposals"
-_LATER: Final = ("evals", "inbox", "witness")
+_CHECKPOINTS, _PROPOSALS, _INBOX = "checkpoints", "proposals", "inbox"
+_LATER: Final = ("evals", "witness")
 _LOCAL: Final = ("incoming", "remotes", "snapshots", "superseded")
 _MOST_DIGITS = 16
 _BEFORE: Final = (f"{HEADS}", "refs/tags/", "refs/remotes/", "refs/")
@@ -40,13 +42,16 @@ _IGNORED: Final = frozenset(
 class Name(NamedTuple):
     """What a ref below one of our folders is by its name.
 
-    `seq` is a checkpoint's event; `task` and `attempt` are those of a proposal.
+    `seq` is a checkpoint's event; `task` and `attempt` are those of a proposal, `key` and `digest`
+    those of a decision in the inbox.
     """
 
     kind: str
     seq: int | None = None
     task: str | None = None
     attempt: str | None = None
+    key: str | None = None
+    digest: str | None = None
 
 
 def folder(log: str) -> str:
@@ -74,6 +79,16 @@ def proposal_ref(log: str, task: str, attempt: str) -> str:
     return f"{proposals(log)}{_part(task)}/{_part(attempt)}"
 
 
+def inbox(log: str) -> str:
+    """Return the folder of decisions that wait for a place in the log, its slash included."""
+    return f"{folder(log)}{_INBOX}/"
+
+
+def inbox_ref(log: str, key: str, digest: str) -> str:
+    """Return the ref of a decision that waits: by the SHA-256 of its key, and of its document."""
+    return f"{inbox(log)}{key}/{digest}"
+
+
 def classify(ref: str, log: str) -> Name | None:
     """Return what a ref is by its name; None where it is in none of our folders.
 
@@ -89,7 +104,7 @@ def may_hold_log(ref: str) -> bool:
     """Answer whether a log may be kept on this ref: not where another name of ours would be."""
     name = classify(ref, ref)
     return (
-        f"{ref}/" != BRANCHES
+        f"{ref}/" not in (BRANCHES, checkpoints(ref), proposals(ref), inbox(ref))
         and (name is None or name.kind == UNKNOWN)
         and mistaken_for(ref, ref) is None
     )
@@ -126,7 +141,7 @@ def mistaken_for(ref: str, log: str) -> str | None:
 
 def _is_shared(ref: str, log: str) -> bool:
     name = None if ref == log else classify(ref, log)
-    return ref == log or (name is not None and name.kind in (CHECKPOINT, PROPOSAL))
+    return ref == log or (name is not None and name.kind in (CHECKPOINT, PROPOSAL, INBOX))
 
 
 def _is_beside(ref: str, whole: str, log: str) -> bool:
@@ -152,7 +167,13 @@ def _classify(rest: str, is_ours: bool, *, shared: bool = True) -> Name:
         # One spelling alone: what is made again from its parts is the name.
         if [_part(task), _part(attempt)] == more and attempt.startswith(f"{task}-A"):
             return Name(PROPOSAL, task=task, attempt=attempt)
+    if shared and first == _INBOX and len(more) == 2 and all(map(_is_digest, more)):
+        return Name(INBOX, key=more[0], digest=more[1])
     return Name(UNKNOWN)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def _is_number(text: str) -> bool:

@@ -188,7 +188,7 @@ def sort_out(commands: tuple[Command, ...], settings: Settings) -> Push:
             log = command
         elif name is not None:
             _check_known(command, name, settings.log)
-            if name.kind in (refnames.CHECKPOINT, refnames.PROPOSAL):
+            if name.kind in (refnames.CHECKPOINT, refnames.PROPOSAL, refnames.INBOX):
                 records.append(Record(command, name))
         elif ref.startswith(BRANCHES):
             branches.append(command)
@@ -223,8 +223,8 @@ def _check_known(command: Command, name: Name, log: str) -> None:
         raise RefusedError(
             f"'{command.ref}' is refused: git-esaa knows no such name",
             cause=_cause(
-                f"beside '{log}' are {shared}checkpoints/SEQ and {shared}proposals/TASK/ATTEMPT "
-                "alone"
+                f"beside '{log}' are {shared}checkpoints/SEQ, {shared}proposals/TASK/ATTEMPT and "
+                f"{shared}inbox/KEY/DIGEST alone"
             ),
             hint="push it outside of refs/esaa/" + f" and {shared}" * (shared != refnames.OURS),
         )

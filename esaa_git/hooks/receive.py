@@ -20,6 +20,7 @@ from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.deadline import Deadline, too_much
+from esaa_git.hooks.inbox import check_halts_first
 from esaa_git.hooks.program import is_here, new_commits, not_in, speaking
 from esaa_git.hooks.records import check_records
 from esaa_git.store import commitform
@@ -209,6 +210,7 @@ class Reception:
                 cause=f"{check_name(8)}: the policy is not evaluated here: {why.message}",
                 hint=f"on the server, {why.hint}",
             ) from why
+        check_halts_first(self._repository, self._namespace, command, oids)
         return events.closed
 
     def _authenticated(self) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from esaa_git.core.state import State
 from esaa_git.errors import EsaaError
+from esaa_git.remote.incoming import Incoming
 from esaa_git.remote.remote import Remote
 
 ASK_SECONDS: Final = 15.0
@@ -17,6 +18,7 @@ class RemoteHalts:
     """Asks remotes, and fetches and verifies a log that moved there; nothing here follows it.
 
     Args:
+        admit: gives what waits in a remote's inbox its place, and returns what is there then.
         told: returns in words who stopped the log of a state.
         say: tells a person what cannot be asked, once a remote.
     """
@@ -24,10 +26,12 @@ class RemoteHalts:
     def __init__(
         self,
         remotes: Sequence[Remote],
+        admit: Callable[[Remote, Incoming], Incoming],
         told: Callable[[State], str | None],
         say: Callable[[str], None],
     ) -> None:
         self._remotes = remotes
+        self._admit = admit
         self._told = told
         self._say = say
         self._silent: set[str] = set()
@@ -49,11 +53,13 @@ class RemoteHalts:
         return None
 
     def _ask(self, remote: Remote) -> str | None:
-        tip = remote.ask(remote.log_ref, timeout=ASK_SECONDS).get(remote.log_ref)
+        there, waits = remote.ask_inbox(remote.log_ref, timeout=ASK_SECONDS)
+        tip = there.get(remote.log_ref)
         if tip is None:
             return None
         known, found = self._seen.get(remote.name, ("", None))
-        if known != tip:
-            found = self._told(remote.take_in().state)
-            self._seen[remote.name] = tip, found
+        if known != tip or waits:
+            incoming = self._admit(remote, remote.take_in())
+            found = self._told(incoming.state)
+            self._seen[remote.name] = incoming.tip, found
         return found

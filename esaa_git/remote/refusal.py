@@ -21,9 +21,12 @@ _MOVED = (
     "incorrect old value",
     "is not where the push begins",
     "reference already exists",
+    "remote ref does not exist",
 )
 """What the server's git, or our hook, says of a ref that is no longer where the push begins."""
 
+_WAITS = "waits in the inbox"
+"""What our hook says of events that come before a halt."""
 
 _AMBIGUOUS = re.compile(r"dst refspec (\S+) matches more than one")
 
@@ -63,6 +66,12 @@ def refusal(name: str, error: GitFailed) -> EsaaError | None:
     of_server = _words_of_the_server(said)
     cause = "; ".join(map(str, rejected)) or said
     words = (*(one.reason for one in rejected), of_server)
+    if _WAITS in of_server:
+        return ConflictError(
+            f"'{name}' takes nothing before a halt that waits in its inbox",
+            cause=of_server,
+            hint=f"run 'git esaa sync {name}'",
+        )
     is_behind = any(one.reason in _BEHIND for one in rejected)
     if is_behind or any(moved in text for moved in _MOVED for text in words):
         return ConflictError(

@@ -30,6 +30,7 @@ from esaa_git.errors import (
 from esaa_git.faults import Point, reach
 from esaa_git.ports.log import ProposalRef
 from esaa_git.ports.refs import RefMove
+from esaa_git.remote.inbox import FetchedInbox
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
 from esaa_git.remote.parts import Branch, of_earlier_runs, send_in_parts
 from esaa_git.remote.records import Records, forget
@@ -88,6 +89,7 @@ class Remote:
         self._arrivals = f"refs/esaa/incoming/{name}/"
         self._incoming = self._arrivals + "events"
         self._records = Records(repository, name)
+        self.inbox = FetchedInbox(repository, name)
         self.left: list[str] = []
         """What the last push has left out, and why, in words."""
         self.pin_path = repository.esaa_dir / "remotes" / f"{quote(name, safe='')}.json"
@@ -157,6 +159,16 @@ class Remote:
         lines = (line.partition("\t") for line in listed.decode("utf-8", "replace").splitlines())
         return {ref: oid for oid, _, ref in lines}
 
+    def ask_inbox(self, *refs: str, timeout: float | None = None) -> tuple[dict[str, str], bool]:
+        """Return as `ask` does, and whether the inbox there is another than was fetched last.
+
+        Raises:
+            RepositoryError: if it cannot be asked.
+        """
+        listed = self._listed(*refs, f"{self.inbox.there}*", timeout=timeout)
+        there = {ref: oid for ref, oid in listed.items() if ref in refs}
+        return there, self.inbox.is_news(listed)
+
     def has_log(self, timeout: float | None = None) -> bool:
         """Answer whether the remote has a log now."""
         return self.log_ref in self.ask(self.log_ref, timeout=timeout)
@@ -221,6 +233,7 @@ class Remote:
         """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
         try:
             self._clear_arrivals()  # what lies there came from nowhere that is known
+            self.inbox.clear()
             self._fetch_objects()
             tip = self._refs.read(self._incoming)
             if tip is None:
@@ -265,6 +278,7 @@ class Remote:
         ]
         specs = [f"+{self.log_ref}:{self._incoming}"]
         specs += [f"+{spec}" for spec in self._records.refspecs(self._arrivals)]
+        specs.append(self.inbox.refspec)
         specs += heads or [f"+{_HEADS}*:refs/remotes/{self.name}/*"]
         options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         try:
@@ -337,10 +351,14 @@ class Remote:
         branch: str,
         branch_tip: str | None,
         proposals: Sequence[ProposalRef] = (),
+        admitted: Sequence[str] = (),
     ) -> None:
         """Push what leads to `tip`, which no ref here has to name yet, and the branch with it.
 
         git takes nothing that does not go forward from where the remote is at that moment.
+
+        Args:
+            admitted: refs of the inbox there, which go in the same push.
 
         Raises:
             ConflictError: if the remote has what is not here.
@@ -354,9 +372,19 @@ class Remote:
             ask_pre_push(self._repository, self.name, _HEADS + branch, branch_tip, known)
         for one in proposals:
             moving[refnames.proposal_ref(self.log_ref, one.task_id, one.attempt_id)] = one.commit
+        moving |= dict.fromkeys(admitted, "")
         self._send(moving)
         reach(Point.PUSH_DONE)
         self._remember_pushed(tip, branch, branch_tip)
+
+    def offer(self, entries: dict[str, str]) -> None:
+        """Put decisions into the inbox there, by ref.
+
+        Raises:
+            RefusedError: if the server does not take them.
+            RemoteUnreachable: if it cannot be reached.
+        """
+        self._send(entries)
 
     def _check_ahead(self, local: str, there: dict[str, str], refs: dict[str, str]) -> None:
         """Refuse to push to a remote that has what is not here."""

@@ -29,6 +29,7 @@ class SharedRemote:
 
     Args:
         say: tells a person what was left alone in a checkout.
+        admit: gives what waits in the remote's inbox its place, and returns what is there then.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class SharedRemote:
         name: str,
         checkouts: Checkouts,
         say: Callable[[str], None],
+        admit: Callable[[Remote, Incoming], Incoming],
     ) -> None:
         self.name = name
+        self._admit = admit
         self._checkouts = checkouts
         self._repository = repository
         self._remote = Remote(repository, name, stall=True)
@@ -98,9 +101,9 @@ class SharedRemote:
         local, own = self._own()
         is_behind, self._is_behind = self._is_behind and local is not None, False
         if is_behind:
-            return self._go_forward(str(local), remote.take_in())
+            return self._go_forward(str(local), self._admit(remote, remote.take_in()))
         ref = _ref(self._branch(local) or "")
-        there = remote.ask(remote.log_ref, ref)
+        there, waits = remote.ask_inbox(remote.log_ref, ref)
         theirs = there.get(remote.log_ref)
         if theirs is None:
             last = remote.last_seen()
@@ -109,12 +112,12 @@ class SharedRemote:
             remote.refuse_missing(last)
         if local is None:
             return False  # there is nothing to go forward from: `app.sync.take_shared`
-        if self._has(local, theirs) and self._has(own, there.get(ref)):
+        if not waits and self._has(local, theirs) and self._has(own, there.get(ref)):
             last = remote.last_seen()
             if theirs != local and last is not None:
                 remote.check_last_seen(theirs, last)
             return False
-        return self._go_forward(local, remote.take_in())
+        return self._go_forward(local, self._admit(remote, remote.take_in()))
 
     def _has(self, own: str | None, theirs: str | None) -> bool:
         """Answer whether what is here is, or goes on from, what is there."""

@@ -203,7 +203,7 @@ class Authority:
         known = self.signers.known_at(key, event.ts)
         roles = known.principals & set(ROLES)
         if document_of(event.payload) is not None:
-            decided = self.signers.known_at(prove(decision, event, self.signers), event.ts)
+            decided = self._decided(event, decision)
             alone = ORCHESTRATOR not in roles and not (imported and roles & _WITNESSES)
             if alone and person_among(known.principals) != person_among(decided.principals):
                 return "another person's key signed the decision"
@@ -213,6 +213,22 @@ class Authority:
         person = person_among(known.principals) if roles & set(PEOPLE) else None
         signed = table.Signed(event, state, self.contracts, roles, person, changes)
         return table.fault(signed)
+
+    def decided_fault(
+        self, event: Event, state: State, decision: CarriedDecision | None
+    ) -> str | None:
+        """Return why the key of a decision may not decide this, whoever gives it its place.
+
+        Raises:
+            SignatureRefused: if the decision does not hold.
+        """
+        decided = self._decided(event, decision)
+        roles = decided.principals & set(ROLES)
+        person = person_among(decided.principals) if roles & set(PEOPLE) else None
+        return table.fault(table.Signed(event, state, self.contracts, roles, person))
+
+    def _decided(self, event: Event, decision: CarriedDecision | None) -> Verified:
+        return self.signers.known_at(prove(decision, event, self.signers), event.ts)
 
     def check(
         self,

@@ -62,7 +62,7 @@ ONE, TWO = "1" * 40, "2" * 40
         ("refs/esaa/incoming/origin/events", "never pushed"),
         ("refs/esaa/superseded/x/log", "never pushed"),
         ("refs/esaa/snapshots/RUN-0001-9/log", "never pushed"),
-        ("refs/esaa/inbox/k/d", "nothing is taken there yet"),
+        ("refs/esaa/inbox/k/d", "no such name"),
         ("refs/esaa/evals/x", "nothing is taken there yet"),
         ("refs/esaa/witness/x", "nothing is taken there yet"),
         ("refs/esaa/events/x", "cannot both exist"),
@@ -119,7 +119,7 @@ def test_names_that_git_tells_apart_are_taken() -> None:
 def test_what_came_before_the_hook_may_be_taken_away_again() -> None:
     for ref in ("refs/esaa/anything", "refs/esaa/snapshots/x/log", "refs/esaa/checkpoints/007"):
         assert sort_out((Command(ONE, None, ref),), Settings()).records == ()
-    for ref in ("refs/esaa/checkpoints/1", "refs/esaa/inbox/k/d", LOG):
+    for ref in ("refs/esaa/checkpoints/1", "refs/esaa/evals/x", LOG):
         with pytest.raises(RefusedError):
             sort_out((Command(ONE, None, ref),), Settings())
 

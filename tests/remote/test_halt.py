@@ -5,6 +5,7 @@ Runs are real processes whose agents sleep until somebody lets them go.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.support.project import Project
 from tests.support.team import LOG, hook_environment
 from tests.support.workers import Fleet, fleet, until
 
-HALTED = 8
+CONFLICT, HALTED = 6, 8
 
 
 @pytest.fixture
@@ -33,12 +34,20 @@ def actions(project: Project) -> list[str]:
     return [one.event.action for one in project.chain()]
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_run_is_stopped_from_another_clone_and_goes_on(made: Fleet, shared: bool) -> None:
+@pytest.mark.parametrize("how", ["alone", "inbox", pytest.param("shared", marks=pytest.mark.slow)])
+def test_a_run_is_stopped_from_another_clone_and_goes_on(made: Fleet, how: str) -> None:
     at_work, admin = made.clones
+    shared = how != "alone"
+    if how == "inbox":  # it is signed before the run begins, and loses the race against it
+        admin.git("remote", "set-url", "origin", "../nowhere.git")
+        admin.esaa("halt", "--reason", "the bill explodes")
+        admin.git("remote", "set-url", "origin", made.url)
     worker = made.start(0, "--sandbox", "none", shared=shared)
     until(made.asked("T-1-A1"))
-    assert "stopped here, on 'origin'" in admin.ok("halt", "--reason", "the bill explodes")
+    if how == "inbox":
+        assert "waits in the inbox" in admin.esaa("push").err
+    else:
+        assert "stopped here, on 'origin'" in admin.ok("halt", "--reason", "the bill explodes")
     status, said = worker.ends()
     assert status == HALTED, said
     assert "stopped by person@example.com" in said
@@ -62,8 +71,64 @@ def test_a_run_is_stopped_from_another_clone_and_goes_on(made: Fleet, shared: bo
     at_work.ok("sync")
     at_work.ok("run", "--sandbox", "none")
     at_work.ok("push")
-    admin.ok("fetch")
+    admin.ok("sync")
     events = made.settle()
     said_by_people = [one["action"] for one in events if one["action"].startswith("run.")]
     assert said_by_people == ["run.init", "run.halt", "run.resume", "run.end"]
     assert admin.task("T-1").attempts_used == 1
+
+
+def test_a_halt_whose_push_loses_the_race_comes_through_the_inbox(made: Fleet) -> None:
+    orchestrator, admin = made.clones
+    admin.git("remote", "set-url", "origin", "../nowhere.git")
+    said = admin.esaa("halt", "--reason", "the bill explodes")
+    assert (said.code, "stopped here" in said.out, "not on 'origin'" in said.out) == (1, True, True)
+    orchestrator.ok("task", "add", "T-8", "--kind", "impl", "--title", "x")
+    orchestrator.ok("push")
+    admin.git("remote", "set-url", "origin", made.url)
+
+    log = made.run(made.server, "rev-parse", LOG)
+    said = admin.esaa("push")
+    assert said.code == 0, said
+    assert "waits in the inbox of 'origin'" in said.err
+    assert made.run(made.server, "rev-parse", LOG) == log
+    (waiting,) = inbox(made)
+    entry = made.run(made.server, "rev-parse", waiting)
+
+    # Nothing but its admission is taken; nobody without a key takes it out, or puts another in.
+    orchestrator.ok("task", "add", "T-9", "--kind", "impl", "--title", "x")
+    assert "waits in the inbox" in orchestrator.fails(CONFLICT, "push")
+    assert "has not" in pushed(orchestrator, f":{waiting}")
+    assert "is refused" in pushed(orchestrator, f"HEAD:{waiting[:-2]}00")
+    assert made.run(made.server, "rev-parse", LOG) == log
+
+    said = orchestrator.ok("fetch")
+    assert inbox(made) == []
+    last = made.events()[-1]
+    assert (last["action"], last["actor"]) == ("run.halt", "person@example.com")
+    admin.ok("sync")
+    assert admin.state().stop.by == "person@example.com"
+    admin.check()
+
+    # The very entry again, by whoever has kept it, once everything goes on.
+    admin.ok("resume")
+    orchestrator.ok("sync")
+    assert "has taken this decision already" in pushed(orchestrator, f"{entry}:{waiting}")
+
+
+def inbox(made: Fleet) -> list[str]:
+    listed = made.run(made.server, "for-each-ref", "--format=%(refname)", "refs/esaa/inbox/")
+    return listed.split()
+
+
+def pushed(project: Project, spec: str) -> str:
+    """Push something by hand, which the server refuses, and return its words."""
+    done = subprocess.run(
+        ["git", "push", "origin", spec],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0, done.stderr
+    return done.stderr.replace("\nremote:", " ")
