@@ -12,7 +12,7 @@ import binascii
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Any, assert_never
 from weakref import WeakKeyDictionary
 
 from esaa_git.core.agent_contract import AgentContract, KindContract
@@ -29,6 +29,7 @@ from esaa_git.core.answer import (
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.edits import Edit, apply_edits
+from esaa_git.core.entries import Rejection
 from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.globs import Glob, GlobSet
 from esaa_git.core.judges import Judges, judges_of, opens
@@ -272,15 +273,33 @@ def taken_away(updates: Iterable[FileUpdate]) -> frozenset[str]:
     return frozenset(names.gone)
 
 
-def under_filter(path: str, name: str) -> Rejected:
-    """Return the refusal of a file that git stores through a filter, as it would be stored raw."""
+def under_filter(path: str, name: str, *, proposed: bool = False) -> Rejected:
+    """Return the refusal of a file that git stores through a filter, as it would be stored raw.
+
+    Args:
+        proposed: it is the proposal itself that puts the file under the filter.
+    """
     shown, name = excerpt(path), excerpt(name)
     return Rejected(
         RejectCode.PATH_PROTECTED,
         f"'{shown}' is stored through the filter '{name}' of its gitattributes, which no proposal "
         "goes through; a person commits it",
-        {"path": shown, "filter": name},
+        {"path": shown, "filter": name, **({"proposed": True} if proposed else {})},
     )
+
+
+def is_of_setup(rejected: Rejected, before: Rejection | None) -> bool:
+    """Answer whether an answer is refused for how the repository is set up, which nobody was told.
+
+    That is a filter of the repository. An attempt after one that was refused so knows of it.
+    """
+
+    def by_filter(code: str, detail: Any) -> bool:
+        return code == RejectCode.PATH_PROTECTED and "filter" in (detail or {})
+
+    if not by_filter(rejected.code, rejected.detail) or "proposed" in rejected.detail:
+        return False
+    return before is None or not by_filter(before.code, before.detail)
 
 
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:

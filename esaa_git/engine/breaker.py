@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.engine.converted import BY_A_PERSON
 from esaa_git.engine.exchange import Admission
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer
@@ -72,6 +73,13 @@ class Breaker:
             if came.kind != "noted":
                 self._streaks.pop(agent, None)
             return None
+        if came.of_setup:
+            return AgentError(
+                f"what agent '{agent}' made for '{came.task_id}' cannot be recorded in this "
+                "repository; no attempt is spent",
+                cause=f"{rejected.code}: {rejected.message}",
+                hint=BY_A_PERSON,
+            )
         signature = _signature(came, rejected)
         streak = self._streaks.get(agent)
         if streak is None or streak.signature != signature:

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from esaa_git.core.globs import Glob, static_prefix
 from esaa_git.core.proposal import under_filter
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt
 from esaa_git.engine.proposal import FileChange
 from esaa_git.ports.files import BlobStore, Conversion, FileEntry, Trees
+
+BY_A_PERSON = (
+    "commit such files yourself and take them out of the task in .roadmap/plan.yaml, or take the "
+    "filter off them in .gitattributes, then run 'git esaa run'"
+)
 
 
 def check_conversions(
@@ -32,15 +38,35 @@ def check_conversions(
     after = trees.conversions(base, changes, paths) if says else before
     faults: dict[str, Rejected] = {}
     for file in written:
-        for found in (after, before):
-            fault = _fault(blobs, file, found.get(file.path), found.get(file.source or file.path))
+        for found in (before, after):
+            here, there = found.get(file.path), found.get(file.source or file.path)
+            fault = _fault(blobs, file, here, there, proposed=found is not before)
             if fault is not None:
                 faults.setdefault(file.path, fault)
     return faults
 
 
+def nothing_to_store(trees: Trees, base: str, writes: Sequence[str]) -> Rejected | None:
+    """Return why a task can store nothing: all that it writes are new files under a filter.
+
+    Where it names a glob, or a file that is there, that shows only in what is proposed.
+    """
+    if not writes or any(static_prefix(Glob.parse(path)) != path for path in writes):
+        return None
+    if any(trees.entry(base, path) is not None for path in writes):
+        return None
+    found = trees.conversions(base, {}, writes)
+    filters = [how.filter for path in writes if (how := found.get(path)) and how.filter]
+    return under_filter(writes[0], filters[0]) if len(filters) == len(writes) else None
+
+
 def _fault(
-    blobs: BlobStore, file: FileChange, here: Conversion | None, there: Conversion | None
+    blobs: BlobStore,
+    file: FileChange,
+    here: Conversion | None,
+    there: Conversion | None,
+    *,
+    proposed: bool,
 ) -> Rejected | None:
     after = file.after
     assert isinstance(after, FileEntry)
@@ -48,7 +74,7 @@ def _fault(
     if here is None or is_same:
         return None
     if here.filter is not None:
-        return under_filter(file.path, here.filter)
+        return under_filter(file.path, here.filter, proposed=proposed)
     try:
         blobs.read(after.oid).decode()
     except UnicodeDecodeError:

@@ -23,6 +23,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.policy.evaluate import Hit
+from esaa_git.core.proposal import is_of_setup
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
@@ -151,7 +152,8 @@ class Admission:
     """What became of an answer.
 
     `kind` is `done`, `waiting` (for a review, a person's uncommitted work, or, where the
-    orchestrator's key is elsewhere, its next run), `rejected`, `unavailable` (its service was
+    orchestrator's key is elsewhere, its next run), `rejected` (with `of_setup` for how the
+    repository is set up: no attempt is spent), `unavailable` (its service was
     away; no attempt is spent), `issue`, `noted` (a heartbeat or lesson) or `repeated`.
     """
 
@@ -160,6 +162,7 @@ class Admission:
     attempt_id: str
     message: str = ""
     rejected: Rejected | None = None
+    of_setup: bool = False
     effect_commit: str | None = None
     issue_id: str | None = None
     in_the_way: tuple[InTheWay, ...] = ()
@@ -198,6 +201,9 @@ def reject(
         storage.redact(rejected.message, policy),
         _bounded(storage.redact_value(dict(rejected.detail), policy)),
     )
+    task = tx.state.tasks[task_id]
+    is_open = approval_id is None and task.active_attempt is not None
+    of_setup = is_open and is_of_setup(safe, task.rejection)
     refused = Output(sha256=digest(raw), bytes=len(raw), preview=storage.preview(raw, policy))
     tx.ask(
         Reject(
@@ -216,5 +222,11 @@ def reject(
         )
     )
     return Admission(
-        "rejected", task_id, attempt_id, safe.message, rejected=safe, left_out=call.left_out
+        "rejected",
+        task_id,
+        attempt_id,
+        safe.message,
+        rejected=safe,
+        of_setup=of_setup,
+        left_out=call.left_out,
     )

@@ -22,6 +22,7 @@ from esaa_git.core.state import Attempt, Task
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.calls import NO_CALL
+from esaa_git.engine.converted import BY_A_PERSON, nothing_to_store
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, reject
 from esaa_git.engine.fit import unlawful
@@ -32,7 +33,7 @@ from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.reserve import BudgetReached, reserved
 from esaa_git.engine.rests import Rests
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.errors import ConflictError, RunHalted
+from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.ports.agent import AgentAdapter, Answer, Request, ran_by
 
 
@@ -83,6 +84,7 @@ def dispatch(
         require_pinned(checks, contracts)
         engine.checker.ready(checks)
     _look_for_uncommitted_work(engine, task)
+    _look_for_filters(engine, task)
     if on_base is not None:
         on_base.require(task, contracts, adapter)
     return transact(engine, lambda tx: _dispatch(engine, tx, task.task_id, adapter))
@@ -152,6 +154,22 @@ def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
         if isinstance(payload, AttemptCreate):
             return stored.commit, sent
     raise RunHalted(f"'{attempt_id}' is not in the log")
+
+
+def _look_for_filters(engine: Engine, task: Task) -> None:
+    """Look, before an agent is paid, whether git stores nothing of what the task names as it is.
+
+    Raises:
+        RefusedError: naming path and filter.
+    """
+    tip = engine.branch.tip(str(engine.log.load()[0].run.branch))
+    fault = None if tip is None else nothing_to_store(engine.trees, tip, task.writes)
+    if fault is not None:
+        raise RefusedError(
+            f"'{task.task_id}' cannot be recorded in this repository, so nobody is asked",
+            cause=fault.message,
+            hint=BY_A_PERSON,
+        )
 
 
 def _look_for_uncommitted_work(engine: Engine, task: Task) -> None:

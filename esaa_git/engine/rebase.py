@@ -325,7 +325,10 @@ class _Replay:
     # -- tasks ------------------------------------------------------------------------------------
 
     def _task_update(self, index: int, payload: events.TaskUpdate) -> tuple[str, str]:
-        if payload.cause in _CONCLUSIONS:
+        refused = index > 0 and isinstance(
+            self._tail[index - 1].event.payload, events.OutputRejected
+        )
+        if payload.cause in _CONCLUSIONS or (payload.cause == Cause.RELEASED and refused):
             return self._concluded(index)
         task = find_task(self._state(), payload.task_id)
         if payload.cause in (Cause.ACCEPTED, Cause.APPROVED):

@@ -18,6 +18,7 @@ from tests.conftest import Git
 from tests.support.project import Document, Project, edit, make_project, result, task, write
 
 EVERYWHERE = {"impl": {"write": ["**"]}}
+REFUSED, HALTED, AGENT = 7, 8, 11
 RULES = {"attempts__max_per_task": 1, "run_end__on_blocked": "wait"}
 
 Make = Callable[..., Project]
@@ -75,7 +76,10 @@ def codes(project: Project, updates: Mapping[str, object]) -> dict[str, str]:
 def run_to_the_end(project: Project) -> None:
     """Let every answer be rejected; a run stops where three in a row are refused alike."""
     while (said := project.esaa("run")).code == 11:
-        assert "failed 3 times in a row in the same way" in said.err
+        assert (
+            "failed 3 times in a row in the same way" in said.err
+            or "no attempt is spent" in said.err
+        )
     assert said.code == 8, said.err
 
 
@@ -340,6 +344,44 @@ def test_nothing_is_stored_past_a_filter(make: Make) -> None:
         *("crypt", "lfs", "own", "crypt", "crypt")
     ]
     assert all("proposal" not in one for one in refused.values()), "nothing of it is kept"
+
+
+def test_what_a_filter_of_the_repository_refuses_takes_no_attempt_and_stops_the_run_once(
+    tmp_path: Path, git: Git
+) -> None:
+    project = make_project(tmp_path / "project", git, task("T-1"), policy=RULES)
+    project.write(".gitattributes", "*.bin filter=crypt\n")
+    both = write("src/new.bin", "raw\n"), write("src/new.py", "n = 1\n")
+    project.answers(T_1=result("T-1", *both))
+    project.commit("A filter")
+    said = project.fails(AGENT, "run")
+    assert "'src/new.bin' is stored through the filter 'crypt'" in said
+    assert "commit such files yourself" in said
+    told = project.task("T-1")
+    assert (told.state, told.attempts_used, told.attempts_total) == ("todo", 0, 1)
+    assert told.rejection is not None
+    assert told.rejection.code == "PATH_PROTECTED"
+    # Its agent knows of it by now: whoever is refused so again has spent an attempt.
+    assert project.esaa("run").code == HALTED
+    again = project.task("T-1")
+    assert (again.state, again.attempts_used, again.attempts_total) == ("blocked", 1, 2)
+    project.check()
+
+
+def test_nobody_is_asked_for_what_a_filter_would_refuse_whoever_made_it(
+    tmp_path: Path, git: Git
+) -> None:
+    tasks = task("T-1", writes=["src/new.bin"]), task("T-2", writes=["src/old.bin"])
+    project = make_project(tmp_path / "project", git, *tasks, policy=RULES)
+    project.write(".gitattributes", "*.bin filter=crypt\n")
+    project.write("src/old.bin", "stored\n")
+    project.answers(T_2=result("T-2", {"op": "delete", "path": "src/old.bin"}))
+    project.commit("A filter")
+    said = project.fails(REFUSED, "run")
+    assert "'src/new.bin' is stored through the filter 'crypt'" in said
+    assert "orchestrator.dispatch" not in project.actions()
+    project.ok("run", "--task", "T-2")
+    assert project.task("T-2").state == "done", "what is there may go"
 
 
 @pytest.mark.parametrize("who", ["a person", "another agent"])

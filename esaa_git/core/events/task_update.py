@@ -19,7 +19,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
-from esaa_git.core.machine import Cause, TaskState
+from esaa_git.core.machine import AttemptState, Cause, TaskState
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import Blocked, Task
 
@@ -115,6 +115,8 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             raise Violation(
                 "INV-002", f"attempt '{task.active_attempt.attempt_id}' is still active"
             )
+        elif cause == Cause.RELEASED and _is_rejected(task):
+            task = replace(task, attempts_used=task.attempts_used - 1)
         reason = self.reason or ""
         asked = draft.approvals.get(task.pending_approval or "")
         decided = PENDING if asked is None else asked.state
@@ -160,3 +162,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
         if self.cause in (Cause.ACCEPTED, Cause.REJECTED):
             return change
         return f"{change} ({self.cause})"
+
+
+def _is_rejected(task: Task) -> bool:
+    return task.attempt is not None and task.attempt.state == AttemptState.REJECTED

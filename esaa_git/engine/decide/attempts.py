@@ -16,6 +16,7 @@ from esaa_git.core.events import (
 from esaa_git.core.events.dispatch import Review
 from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.machine import Cause, TaskState
+from esaa_git.core.proposal import is_of_setup
 from esaa_git.core.state import State
 from esaa_git.core.stopped import attempts_used
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
@@ -163,5 +164,7 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
         return (by_us(refused),)
     if attempt.is_active or (wanted.closing and task.state == TaskState.IN_PROGRESS):
         reason = f"{rejected.code}: {rejected.message}"
+        if attempt.is_active and is_of_setup(rejected, task.rejection):
+            return (*denied, by_us(refused), update(task, Cause.RELEASED, reason=reason))
         return (*denied, by_us(refused), given_back(task, contracts, Cause.REJECTED, reason, at))
     return (*denied, by_us(refused))
