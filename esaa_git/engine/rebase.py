@@ -17,6 +17,7 @@ from esaa_git.core import events
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.events.base import replace
+from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, RunState
@@ -138,6 +139,12 @@ class _Replay:
             stored.event.task_id
         ):
             raise LeftOut(f"'{stored.event.task_id}' is another task there")
+        carried = document_of(payload)
+        taken = None if carried is None else self._state().decisions.get(carried[0].sha256)
+        if taken is not None:
+            if isinstance(payload, OperatorRequest):
+                self._ids.put_request(stored.event.event_id, taken.event_id)
+            return ALREADY, f"{taken.event_id} there has taken this very decision"
         match payload:
             case events.RunInit():
                 return self._run_init(actor, payload, self._contracts_of(stored.commit))
@@ -195,8 +202,6 @@ class _Replay:
             case OperatorRequest():
                 return self._requests.ask(actor, stored.event.event_id, payload)
             case events.RunHalt() | events.RunResume():
-                if payload.decision.sha256 in self._state().decisions:
-                    return ALREADY, "the log there has taken this very decision"
                 return self._repeat(actor, payload)
             case events.RunNote():
                 run_id = self._ids.run(payload.run_id)

@@ -233,6 +233,13 @@ def _exists(name: str) -> bool:
     return process.finish() == 0
 
 
+def noting(commits: Iterable[tuple[str, bytes]], oids: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the commits, and put down the id of each."""
+    for oid, data in commits:
+        oids.add(oid)
+        yield oid, data
+
+
 def ask_remote(remote: Remote, ref: str) -> str | None:
     """Return where a ref of the remote is now, or None where it has none.
 

@@ -21,7 +21,7 @@ from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchEr
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.deadline import Deadline, too_much
 from esaa_git.hooks.inbox import check_halts_first
-from esaa_git.hooks.program import is_here, new_commits, not_in, speaking
+from esaa_git.hooks.program import is_here, new_commits, not_in, noting, speaking
 from esaa_git.hooks.records import check_records
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_commit, read_event_commit
@@ -386,8 +386,8 @@ class Reception:
                 continue
             gone: set[str] = set()
             found = new_commits([old], *self._glob(branches), known=_new_tips(branches))
-            claims = messages_of(speaking(_noting(found, gone)))
-            lost = list(log.closing({oid: m for oid, m in claims.items() if log.names(oid, m)}))
+            said = {oid: message_of(data) for oid, data in speaking(noting(found, gone)).items()}
+            lost = list(log.closing({oid: m for oid, m in said.items() if log.names(oid, m)}))
             # Those that a commit carried may be on another branch in their own.
             carried = {one.effect_commit: one for one in log.carried_in(gone)}
             here = [oid for oid in carried if oid in self._repository.odb]
@@ -430,18 +430,6 @@ class Reception:
 
 def _new_tips(branches: Sequence[Command]) -> list[str]:
     return [one.new for one in branches if one.new is not None]
-
-
-def _noting(commits: Iterable[tuple[str, bytes]], oids: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the commits, and put down the id of each."""
-    for oid, data in commits:
-        oids.add(oid)
-        yield oid, data
-
-
-def messages_of(commits: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the messages of commits that are given in raw bytes."""
-    return {oid: message_of(data) for oid, data in commits.items()}
 
 
 def _refused(ref: str, failure: Failure, hint: str | None = None) -> EsaaError:

@@ -89,6 +89,28 @@ def refuses(project: Project, code: int, *words: str, command: str = "fetch") ->
 # -- working through it ------------------------------------------------------------------------
 
 
+def test_an_approval_whose_push_loses_the_race_comes_through_the_inbox(team: Team) -> None:
+    one, two = team.one, team.two
+    one.esaa("run", "--task", "T-R")
+    one.ok("push")
+    two.git("config", "--unset", "esaa.signingKey")
+    two.ok("fetch")
+    two.ok("review", "T-R", "--approve")
+    one.ok("note", "T-2", "somebody was faster")
+    one.ok("push")
+    assert "waits in the inbox of 'origin'" in two.esaa("push").err
+    assert "refs/esaa/inbox/" in team.refs()
+    one.ok("fetch")
+    assert "refs/esaa/inbox/" not in team.refs()
+    last = one.chain()[-1].event
+    assert (last.action, last.actor) == ("approval.grant", PERSON)
+    one.ok("run", "--task", "T-R")
+    assert one.task("T-R").is_done
+    one.ok("push")
+    assert outcomes(two)["approval.grant APR-0001"][0] == "there already"
+    team.agree()
+
+
 def test_two_clones_working_in_turn_end_with_the_same_log(team: Team) -> None:
     team.two.ok("fetch")  # what was seen before the folder was copied counts for nothing
     team.one.ok("run", "--task", "T-2")
