@@ -118,6 +118,20 @@ class Reservation(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Raised(JsonRecord):
+    """By how much a budget is to be raised: its account, the unit, and the sum."""
+
+    account: str
+    unit: str
+    amount: int
+
+    @property
+    def more(self) -> Amount:
+        """The sum as an amount."""
+        return replace(NOTHING, **{self.unit: self.amount})
+
+
+@dataclass(frozen=True, slots=True)
 class Account(JsonRecord):
     """All that was spent and is reserved of one run, day, kind, agent or task.
 
@@ -126,6 +140,7 @@ class Account(JsonRecord):
         overrun: by how much settlements were more than what was reserved for them.
         granted: by how much people have raised the limits.
         overrun_by: the event of an overrun that nobody has looked at yet.
+        asked: the last approval by which a higher limit was asked for.
     """
 
     spent: Amount = NOTHING
@@ -134,6 +149,7 @@ class Account(JsonRecord):
     overrun: Amount = NOTHING
     granted: Amount = NOTHING
     overrun_by: str | None = None
+    asked: str | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

@@ -14,6 +14,8 @@ from esaa_git.core.entries import Requirement
 from esaa_git.core.event import Event
 from esaa_git.core.events import ApprovalRequest
 from esaa_git.core.events.approval import requirement
+from esaa_git.core.events.base import encode
+from esaa_git.core.events.fields import Raise
 from esaa_git.core.invariants import Violation
 from esaa_git.core.logid import is_log_id, origin_of
 from esaa_git.core.state import DEFINITION_FIELDS, State, Task
@@ -47,6 +49,21 @@ def subject(log_id: str, state: State, task_id: str, requirements: Iterable[Requ
     )
 
 
+def budget_subject(
+    log_id: str, state: State, raised: Raise, requirements: Iterable[Requirement]
+) -> bytes:
+    """Return what a request for more of a budget is about, as canonical JSON."""
+    return canonical.encode(
+        {
+            "log_id": log_id,
+            "kind": "budget",
+            "budget": encode(raised),
+            "contracts_sha256": state.run.contracts_sha256,
+            "requirements": [one.to_json() for one in requirements],
+        }
+    )
+
+
 def definition_sha256(task: Task) -> str:
     """Return the digest of a task as it is defined, apart from where it stands."""
     document = task.to_json()
@@ -67,7 +84,11 @@ def subject_of(state: State, event: Event, log_id: str) -> bytes | None:
     payload = event.payload
     if not isinstance(payload, ApprovalRequest):
         return None
-    made = subject(log_id, state, payload.task_id, map(requirement, payload.requirements))
+    asked = map(requirement, payload.requirements)
+    if payload.budget is not None:
+        made = budget_subject(log_id, state, payload.budget, asked)
+    else:
+        made = subject(log_id, state, payload.task_id, asked)
     if canonical.digest(made) != payload.subject_sha256:
         raise Violation("INV-003", f"'{payload.approval_id}' is about something else")
     return made

@@ -22,7 +22,7 @@ from esaa_git.core.accounts import (
 )
 from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.events import Dispatch
-from esaa_git.core.events.fields import Reserves
+from esaa_git.core.events.fields import Raise, Reserves
 from esaa_git.core.runtime_policy import RUNTIME_POLICY
 from esaa_git.core.state import State, Task
 
@@ -153,6 +153,15 @@ def overrun_by(state: State, agent: str) -> str | None:
     """Return the event by which an agent took more than it had reserved, until it is looked at."""
     account = state.accounts.get(agent_account(str(state.run.run_id), agent))
     return None if account is None else account.overrun_by
+
+
+def is_limit(state: State, contracts: Contracts, raised: Raise, task_id: str, ts: str) -> bool:
+    """Answer whether an account has a limit in force, so that somebody may raise it."""
+    task = state.tasks.get(task_id)
+    found = [*standing(state, contracts, ts), *(() if task is None else _of_task(task))]
+    return any(
+        scope.name == raised.account and raised.unit in scope.budget.limits() for scope in found
+    )
 
 
 def left(state: State, contracts: Contracts, task: Task, agent: str, ts: str) -> dict[str, int]:

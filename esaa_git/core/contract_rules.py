@@ -71,7 +71,13 @@ from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.requirements import is_own_work, needs_review, requirements, reviewer_of
+from esaa_git.core.requirements import (
+    is_own_work,
+    needs_review,
+    of_budgets,
+    requirements,
+    reviewer_of,
+)
 from esaa_git.core.state import State, Task
 from esaa_git.errors import ConfigurationError
 
@@ -219,6 +225,11 @@ def _asks_for_all(
     """Refuse a request that asks for less than the contracts do, for more, or for longer."""
     task = state.tasks.get(payload.task_id)
     asked = tuple(map(requirement, payload.requirements))
+    if payload.budget is not None:
+        is_due = budgets.is_limit(state, contracts, payload.budget, payload.task_id, event.ts)
+        if not is_due or asked != of_budgets() or payload.expires is not None:
+            raise Violation("INV-002", f"'{payload.approval_id}' is about no budget in force")
+        return
     if task is None or asked != requirements(task, contracts):
         raise Violation("INV-002", f"'{payload.approval_id}' asks for something else than is due")
     due = contracts.policy.approval_ms
@@ -233,7 +244,8 @@ def _decision(
 ) -> None:
     """Refuse a decision on one's own work; whether it is a person's to make, their key says."""
     approval = state.approvals.get(payload.approval_id)
-    task = None if approval is None else state.tasks.get(approval.task_id)
+    is_result = approval is not None and approval.raises is None
+    task = state.tasks.get(approval.task_id) if approval is not None and is_result else None
     if task is not None and is_own_work(task, event.actor, contracts):
         raise Violation("INV-002", "nobody approves their own work")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from esaa_git.core.accounts import Raised
 from esaa_git.core.record import JsonRecord
 
 NOTES_KEPT: Final = 100
@@ -200,6 +201,7 @@ class Approval(JsonRecord):
             of a person's words.
         reviewer: the agent that was asked, and has until `deadline` (RFC 3339).
         tries: how many of its answers were refused; the last of them is `rejection`.
+        raises: by how much a budget is to be raised, of a request of that kind.
     """
 
     approval_id: str
@@ -221,10 +223,13 @@ class Approval(JsonRecord):
     deadline: str | None = None
     tries: int = 0
     rejection: Rejection | None = None
+    raises: Raised | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         values = dict(document)
+        if "raises" in values:
+            values["raises"] = Raised(**values["raises"])
         values["requirements"] = tuple(map(Requirement.from_json, values["requirements"]))
         values["grants"] = tuple(Consent(**one) for one in values.get("grants", ()))
         if "rejection" in values:

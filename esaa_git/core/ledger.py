@@ -11,6 +11,7 @@ from esaa_git.core.accounts import (
     Account,
     Amount,
     OpenReservations,
+    Raised,
     Reservation,
     SettledElsewhere,
     agent_account,
@@ -133,10 +134,15 @@ class Ledger:
                 ),
             )
 
-    def raise_limit(self, name: str, by: Amount) -> None:
+    def ask(self, name: str, approval_id: str) -> None:
+        """Note by which approval a higher limit is asked for on one account."""
+        self._put_account(name, replace(self.account(name), asked=approval_id))
+
+    def raise_limit(self, by: Raised) -> None:
         """Have a person's word allow more on one account."""
-        account = self.account(name)
-        self._put_account(name, replace(account, granted=account.granted.plus(by)))
+        account = self.account(by.account)
+        granted = account.granted.plus(by.more)
+        self._put_account(by.account, replace(account, granted=granted))
 
     def account(self, name: str) -> Account:
         return self.accounts.get(name) or Account()
@@ -154,13 +160,13 @@ class Ledger:
                 over = booked.event_id
             self._put_account(
                 name,
-                Account(
-                    before.spent.plus(spent),
-                    before.reserved.plus(reserved),
-                    before.unknown + unknown,
-                    before.overrun.plus(overrun),
-                    before.granted,
-                    over,
+                replace(
+                    before,
+                    spent=before.spent.plus(spent),
+                    reserved=before.reserved.plus(reserved),
+                    unknown=before.unknown + unknown,
+                    overrun=before.overrun.plus(overrun),
+                    overrun_by=over,
                 ),
             )
 

@@ -31,6 +31,11 @@ def requirements(task: Task, contracts: Contracts) -> tuple[Requirement, ...]:
     return tuple(found)
 
 
+def of_budgets() -> tuple[Requirement, ...]:
+    """Return who has to agree to more of a budget than the contracts allow."""
+    return (Requirement("a budget has no room", APPROVER),)
+
+
 def needs_review(task: Task, contracts: Contracts) -> bool:
     """Answer whether a result of this task waits for others to agree."""
     return bool(requirements(task, contracts))

@@ -148,7 +148,10 @@ class _Decider:
             rest = self._backoff.in_force(state, contracts)
             ending = outcome(state, contracts) if rest is None else None
             if ending is None and not self._backoff.waits(state):
-                self._backoff.cool_down(state, contracts, rest, self._short.first())
+                try:
+                    self._backoff.cool_down(state, contracts, rest, self._short.first())
+                except BudgetReached as error:
+                    raise self._short.ask(error) from None
             elif ending is not None and self._finish(state, *ending):
                 return self._report
 

@@ -47,6 +47,7 @@ from esaa_git.core.events.fields import (
     Exchange,
     NotKept,
     Proposed,
+    Raise,
     Reserves,
     Severity,
     TaskChanges,
@@ -387,6 +388,20 @@ class AskForReview(Record):
     started_by: str | None = None
 
 
+class AskForBudget(Record):
+    """Have a person agree to more of a budget than the contracts allow.
+
+    Attributes:
+        task_id: the first task that has no room.
+        log_id, nonce: as `AskForReview` has them.
+    """
+
+    task_id: str
+    log_id: str
+    nonce: str
+    raised: Raise
+
+
 class ExpireApproval(Record):
     """Close a request that nobody decided on in time; its task is blocked."""
 
@@ -498,6 +513,7 @@ Intention: TypeAlias = (
     | Judge
     | ApplyResult
     | CloseTask
+    | AskForBudget
     | AskForReview
     | ExpireApproval
     | AskAgain

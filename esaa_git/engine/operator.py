@@ -204,6 +204,10 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
         return Admission("waiting", task_id, attempt_id, words)
     if alone:
         return Admission("waiting", task_id, attempt_id, LATER)
+    if approval.raises is not None:
+        words = "the budget has more room, and 'git esaa run' goes on"
+        said = words if approval.state == GRANTED else "the budget stays as it is"
+        return Admission("waiting", task_id, attempt_id, said)
     if approval.state == GRANTED:
         return apply_granted(engine, task_id)
     transact(engine, lambda _: None)  # begins with what follows from the denial
@@ -228,6 +232,11 @@ def ask_again(engine: Engine, task_id: str, by: str) -> Admission:
 
 def _reviewable(state: State, contracts: Contracts, task_id: str, by: str) -> Approval:
     """Return what the task waits for, if this actor may decide it."""
+    asked = state.approvals.get(task_id)
+    if asked is not None and asked.raises is not None and task_id not in state.tasks:
+        if asked.state != PENDING:
+            raise RefusedError(f"'{task_id}' is {asked.state} already, by {asked.decided_by}")
+        return asked
     task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None:
         raise RefusedError(

@@ -14,6 +14,7 @@ from esaa_git.engine.effect import apply_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.intentions import (
+    AskForBudget,
     AskForReview,
     ExpireApproval,
     Intention,
@@ -41,15 +42,23 @@ class ReviewReplay:
 
     def request(self, payload: events.ApprovalRequest) -> tuple[str, str]:
         """Ask again for what became of the result, under the nonce that decisions may name."""
-        self._ids.attempt(payload.attempt_id)
+        if payload.attempt_id is not None:
+            self._ids.attempt(payload.attempt_id)
 
         def step(tx: Transaction) -> str:
-            again = AskForReview(
+            again: Intention = AskForReview(
                 task_id=payload.task_id,
                 log_id=tx.log_id,
                 nonce=payload.nonce,
                 started_by=payload.started_by,
             )
+            if payload.budget is not None:
+                again = AskForBudget(
+                    task_id=payload.task_id,
+                    log_id=tx.log_id,
+                    nonce=payload.nonce,
+                    raised=payload.budget,
+                )
             (stored,) = tx.ask(again)
             return str(stored.event.approval_id)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, cast
 
 from esaa_git.core import budgets
-from esaa_git.core.accounts import Amount
+from esaa_git.core.accounts import Account, Amount
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
+from esaa_git.core.decision import NONCE_BYTES
+from esaa_git.core.entries import DENIED, PENDING, RETURNED, Approval
 from esaa_git.core.event import instant
-from esaa_git.core.events.fields import Reserves
+from esaa_git.core.events.fields import Raise, Reserves
 from esaa_git.core.machine import TaskState
 from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
+from esaa_git.engine.intentions import AskForBudget
+from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import AgentError, RunHalted
 from esaa_git.ports.agent import AgentAdapter, Request, most_of
 
@@ -175,3 +180,53 @@ class Held:
             if found is not None:
                 return found
         return None
+
+    def ask(self, found: BudgetReached) -> BudgetReached:
+        """Have a person asked for more of the budget that is short, once; return what to say.
+
+        The sum is what all that was left aside may need together.
+        """
+        if found.short is None:
+            return found
+        engine, short = self._engine, found.short
+
+        def step(tx: Transaction) -> Approval:
+            account = tx.state.accounts.get(short.scope.name) or Account()
+            before = tx.state.approvals.get(account.asked or "")
+            if before is not None and before.state in (PENDING, DENIED, RETURNED):
+                return before
+            raised = Raise(
+                account=short.scope.name,
+                unit=cast(Any, short.unit),  # the schema of the event says whether it is one
+                amount=self._missing(tx.state, tx.contracts, short, tx.at),
+            )
+            nonce = engine.draw(NONCE_BYTES).hex()
+            asked = AskForBudget(
+                task_id=found.wanted.task_id, log_id=tx.log_id, nonce=nonce, raised=raised
+            )
+            (stored,) = tx.ask(asked)
+            return tx.state.approvals[str(stored.event.approval_id)]
+
+        asked = transact(engine, step)
+        name, raised = asked.approval_id, asked.raises
+        if asked.state != PENDING or raised is None:
+            words = f"{name}, which asked for more of it, was {asked.state} by {asked.decided_by}"
+            return BudgetReached(f"{found.message}; {words}", found.wanted, short, str(found.hint))
+        more = budgets.shown(short.unit, raised.amount)
+        hint = f"{name} asks an approver for {more} more: run 'git esaa review {name} --approve', "
+        return BudgetReached(found.message, found.wanted, short, f"{hint}then 'git esaa run'")
+
+    def _missing(self, state: State, contracts: Contracts, short: budgets.Shortage, at: str) -> int:
+        """Return by how much a limit is too low for all that was left aside because of it."""
+        under = (
+            getattr(one.amount, short.unit)
+            for one in self._wanted.values()
+            if any(
+                scope.name == short.scope.name
+                for scope in budgets.scopes(
+                    state, contracts, state.tasks[one.task_id], one.agent, at
+                )
+            )
+        )
+        wanted: int = sum(under)
+        return max(1, short.spent + short.held + wanted - short.limit)

@@ -12,12 +12,16 @@ from esaa_git.core.accounts import Account
 from esaa_git.core.contracts import SWARM
 from esaa_git.core.event import Event
 from esaa_git.core.events.base import replace
+from esaa_git.core.events.fields import Raise
 from esaa_git.core.runtime_policy import RUNTIME_POLICY
+from esaa_git.engine import operator
 from esaa_git.engine.corrections import correct_cost
 from esaa_git.engine.cycle import cycle
+from esaa_git.engine.intentions import AskForBudget
 from esaa_git.engine.options import Options
 from esaa_git.engine.proposer import dispatch
 from esaa_git.engine.reserve import BudgetReached
+from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import AgentError, ConfigurationError, RefusedError
 from esaa_git.ports.agent import Answer, Request, Unavailable
 from esaa_git.testing.answers import envelope, in_turn, oblige, says, spoken
@@ -67,8 +71,10 @@ def test_at_the_cap_the_run_stops_and_says_what_is_short() -> None:
         "the budget of RUN-0001 has 0.000300 USD left of 0.000600 USD, and 0.000400 USD may be "
         "needed, for 'T-4' by agent-spec"
     )
-    assert stopped.value.hint is not None
-    assert "budgets/run in .roadmap/RUNTIME_POLICY.yaml" in stopped.value.hint
+    assert stopped.value.hint == (
+        "APR-0001 asks an approver for 0.000100 USD more: run 'git esaa review APR-0001 "
+        "--approve', then 'git esaa run'"
+    )
     assert account(made).spent.microdollars == 300
     assert made.state.run.is_open
 
@@ -261,3 +267,59 @@ def test_a_service_that_refused_every_try_has_billed_none(status: int, unknown: 
     made.run()
     assert account(made).spent.microdollars == unknown + 100
     assert account(made).unknown == unknown
+
+
+def at_the_cap() -> MemoryEngine:
+    """Return a run that has asked for more: one of three is done."""
+    made = under({"run": {"microdollars": 400}})
+    made.apply(task(), task("T-2"), task("T-3"))
+    with pytest.raises(BudgetReached):
+        made.run()
+    return made
+
+
+def test_at_the_cap_the_run_asks_once_for_all_that_is_left_and_goes_on_when_it_is_granted() -> None:
+    made = at_the_cap()
+    with pytest.raises(BudgetReached):
+        made.run()
+    (asked,) = found(made, "approval.request")
+    raised = asked.payload.budget
+    assert (asked.payload.kind, raised.account, raised.unit) == (
+        "budget",
+        "run.RUN-0001",
+        "microdollars",
+    )
+    assert raised.amount == 100 + 2 * 400 - 400  # what is spent, and two more, without the cap
+    said = operator.review(made, "APR-0001", ADMIN, "approve", "it is worth it")
+    assert said.message == "the budget has more room, and 'git esaa run' goes on"
+    made.run()
+    assert all(made.task(name).is_done for name in ("T-1", "T-2", "T-3"))
+    assert account(made).granted.microdollars == 500
+
+
+def test_what_was_denied_is_not_asked_for_again() -> None:
+    made = at_the_cap()
+    operator.review(made, "APR-0001", ADMIN, "deny", "it is enough")
+    with pytest.raises(BudgetReached, match=f"APR-0001, .* was denied by {ADMIN}") as stopped:
+        made.run()
+    assert "budgets/run in .roadmap/RUNTIME_POLICY.yaml" in str(stopped.value.hint)
+    assert len(found(made, "approval.request")) == 1
+    assert made.task("T-2").state == "todo"
+    with pytest.raises(RefusedError, match="'APR-0001' is denied already"):
+        operator.review(made, "APR-0001", ADMIN, "approve", "after all")
+
+
+def test_a_request_for_a_budget_that_nobody_declared_is_refused() -> None:
+    made = at_the_cap()
+    for account_of, unit in (("day.2026-01-31", "microdollars"), ("run.RUN-0001", "tokens")):
+        raised = Raise(account=account_of, unit=unit, amount=5)  # type: ignore[arg-type]
+        wanted = AskForBudget(
+            task_id="T-2", log_id="0123456789abcdef" * 2, nonce="0" * 32, raised=raised
+        )
+
+        def ask(tx: Transaction, wanted: AskForBudget = wanted) -> None:
+            tx.ask(wanted)
+
+        with pytest.raises(RefusedError) as refused:
+            transact(made, ask)
+        assert "is about no budget in force" in str(refused.value.cause)

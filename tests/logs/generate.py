@@ -504,6 +504,8 @@ def money() -> History:
     transact(made, emit)
     with contextlib.suppress(RunHalted):
         cycle(made)  # 3900 of 5000 are spent, and the next may cost 2000
+    operator.review(made, "APR-0001", "person@example.com", "approve", "it is worth it")
+    cycle(made)
     return made.events
 
 

@@ -306,7 +306,8 @@ _ALL: Final = (
         "approval.request",
         **_HERE,
         approval_id="APR-0001",
-        kind="proposal",
+        kind="budget",
+        budget={"account": "run.RUN-0001", "unit": "microdollars", "amount": 5},
         subject_sha256=SHA256,
         requirements=[
             {"rule": "by contract", "role": "approver", "count": 2, "other_than": "starter"}

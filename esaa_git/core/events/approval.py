@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
+from esaa_git.core.accounts import Raised
 from esaa_git.core.entries import (
     DENIED,
     EXPIRED,
@@ -16,7 +17,7 @@ from esaa_git.core.entries import (
     Consent,
     Requirement,
 )
-from esaa_git.core.events.base import Count, Line, Payload, Range, Record, Stamp, decode
+from esaa_git.core.events.base import Count, Line, Payload, Range, Record, Stamp, decode, encode
 from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.events.fields import (
     Actor,
@@ -24,6 +25,7 @@ from esaa_git.core.events.fields import (
     AttemptId,
     Decided,
     Nonce,
+    Raise,
     Said,
     Sha256,
     TaskId,
@@ -72,49 +74,71 @@ def required(one: Requirement) -> Required:
 
 
 class ApprovalRequest(Payload, action="approval.request", by={ORCHESTRATOR}):
-    """People have to agree to a result before its task is done.
+    """People have to agree to a result before its task is done, or to more of a budget.
 
-    `started_by` is the person who started the agent that made it.
+    `started_by` is the person who started the agent that made the result. A request for a `budget`
+    is about no attempt: it names the first task that has no room, and by how much to raise it.
     """
 
     approval_id: ApprovalId
-    kind: Literal["proposal"]
+    kind: Literal["proposal", "budget"]
     task_id: TaskId
-    attempt_id: AttemptId
+    attempt_id: AttemptId | None = None
     subject_sha256: Sha256
     requirements: Annotated[tuple[Required, ...], Count(least=1, most=100)]
     nonce: Nonce
     expires: Timestamp | None = None
     started_by: Actor | None = None
+    budget: Raise | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         approval_id = f"APR-{draft.run.approvals + 1:04d}"
         if self.approval_id != approval_id:
             raise Violation("INV-005", f"the next approval is {approval_id}")
-        task, attempt = draft.attempt(self.task_id, self.attempt_id)
+        draft.task(self.task_id)
+        if (self.kind == "budget", self.kind == "proposal") != (
+            self.budget is not None,
+            self.attempt_id is not None,
+        ):
+            raise Violation("INV-003", f"'{approval_id}' is of kind {self.kind}")
+        if self.budget is not None:
+            self._ask_for_more(draft, Raised(**encode(self.budget)))
+            return
+        task, attempt = draft.attempt(self.task_id, str(self.attempt_id))
         if attempt.state != AttemptState.COMPLETED or task.is_done or task.pending_approval:
             raise Violation("INV-002", f"'{attempt.attempt_id}' has nothing to approve")
         if task.result is None or task.effect == "pending":
             raise Violation("INV-003", f"the effect of '{attempt.attempt_id}' is not written yet")
         if self.expires is not None and self.expires <= event.ts:
             raise Violation("INV-002", f"'{approval_id}' would expire before it is asked for")
-        draft.put_approval(
-            Approval(
-                approval_id,
-                task.task_id,
-                attempt.attempt_id,
-                PENDING,
-                self.subject_sha256,
-                self.nonce,
-                tuple(map(requirement, self.requirements)),
-                self.kind,
-                self.expires,
-                self.started_by,
-            )
-        )
+        draft.put_approval(self._pending())
         draft.put_task(replace(task, pending_approval=approval_id))
 
+    def _ask_for_more(self, draft: Draft, raised: Raised) -> None:
+        """Ask for more of a budget; of each account once at a time."""
+        before = draft.approvals.get(draft.ledger.account(raised.account).asked or "")
+        if before is not None and before.state == PENDING:
+            raise Violation("INV-002", f"'{before.approval_id}' asks for it already")
+        draft.put_approval(replace(self._pending(), raises=raised))
+        draft.ledger.ask(raised.account, self.approval_id)
+
+    def _pending(self) -> Approval:
+        return Approval(
+            self.approval_id,
+            self.task_id,
+            self.attempt_id or "",
+            PENDING,
+            self.subject_sha256,
+            self.nonce,
+            tuple(map(requirement, self.requirements)),
+            self.kind,
+            self.expires,
+            self.started_by,
+        )
+
     def subject(self) -> str:
+        if self.budget is not None:
+            return f"{self.approval_id} for {self.budget.account}: {self.budget.amount} more"
         return f"{self.approval_id} for {self.attempt_id}"
 
 
@@ -137,11 +161,12 @@ class _Answer(DecisionPayload):
     def _decide(self, draft: Draft, event: Stamp) -> Approval:
         """Return the approval with what is decided for it, if this person may still decide."""
         approval = draft.pending_approval(self.approval_id)
-        task, attempt = draft.attempt(approval.task_id, approval.attempt_id)
-        if task.pending_approval != approval.approval_id:
-            raise Violation("INV-002", f"'{task.task_id}' does not wait for it any more")
-        if same_person(event.actor, attempt.agent):
-            raise Violation("INV-002", "nobody approves their own work")
+        if approval.raises is None:
+            task, attempt = draft.attempt(approval.task_id, approval.attempt_id)
+            if task.pending_approval != approval.approval_id:
+                raise Violation("INV-002", f"'{task.task_id}' does not wait for it any more")
+            if same_person(event.actor, attempt.agent):
+                raise Violation("INV-002", "nobody approves their own work")
         if (self.subject_sha256, self.nonce) != (approval.subject_sha256, approval.nonce):
             raise Violation("INV-003", f"'{self.approval_id}' is another request")
         if approval.has_expired(event.ts):
@@ -165,7 +190,10 @@ class ApprovalGrant(_Answer, action="approval.grant", by={PERSON}):
         """Count the person; with the last that is required, the result may be applied."""
         approval = self._decide(draft, event)
         grants = (*approval.grants, Consent(event.actor, self.role))
-        draft.put_approval(settled(replace(approval, grants=grants)))
+        decided = settled(replace(approval, grants=grants))
+        draft.put_approval(decided)
+        if decided.state == GRANTED and decided.raises is not None:
+            draft.ledger.raise_limit(decided.raises)
 
 
 class ApprovalDeny(_Answer, action="approval.deny", by={PERSON}):

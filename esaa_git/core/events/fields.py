@@ -173,6 +173,14 @@ class Reserves(Record):
     ms: int | None = None
 
 
+class Raise(Record):
+    """By how much a budget is to be raised: its account, the unit, and the sum."""
+
+    account: Annotated[str, Line()]
+    unit: Literal["microdollars", "tokens", "calls", "attempts", "ms"]
+    amount: _Limit
+
+
 class Try(Record):
     """A call of a service that failed before one succeeded; 0 is a broken connection."""
 

@@ -34,6 +34,7 @@ from esaa_git.engine.decide.results import (
     apply_result,
     approval_request,
     ask_again,
+    budget_request,
     closed,
     expire_approval,
     request_changes,
@@ -51,6 +52,7 @@ from esaa_git.engine.intentions import (
     ApplyResult,
     AskAgain,
     AskAgent,
+    AskForBudget,
     AskForReview,
     ChangePlan,
     CloseTask,
@@ -154,6 +156,8 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
         case CloseTask():
             task = find_task(state, intention.task_id)
             return (closed(task, intention.effect_commit),)
+        case AskForBudget():
+            return (budget_request(state, intention),)
         case AskForReview():
             return (approval_request(state, contracts, intention, at),)
         case Agree():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esaa_git.core.approvals import subject
+from esaa_git.core.approvals import budget_subject, subject
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import DENIED, PENDING, RETURNED, Approval
@@ -17,7 +17,7 @@ from esaa_git.core.events import (
 from esaa_git.core.events.approval import required
 from esaa_git.core.events.review_result import Verdict
 from esaa_git.core.machine import Cause
-from esaa_git.core.requirements import needs_review, requirements
+from esaa_git.core.requirements import needs_review, of_budgets, requirements
 from esaa_git.core.state import State, Task
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.decide.events import (
@@ -34,6 +34,7 @@ from esaa_git.engine.intentions import (
     Agree,
     ApplyResult,
     AskAgain,
+    AskForBudget,
     AskForReview,
     ExpireApproval,
     RequestChanges,
@@ -93,6 +94,22 @@ def approval_request(state: State, contracts: Contracts, wanted: AskForReview, a
             nonce=wanted.nonce,
             expires=None if due is None else after(at, due),
             started_by=wanted.started_by,
+        )
+    )
+
+
+def budget_request(state: State, wanted: AskForBudget) -> NewEvent:
+    """Return the request for a consent to more of a budget; it has no end."""
+    asked = of_budgets()
+    return by_us(
+        ApprovalRequest(
+            approval_id=next_approval(state),
+            kind="budget",
+            task_id=find_task(state, wanted.task_id).task_id,
+            subject_sha256=digest(budget_subject(wanted.log_id, state, wanted.raised, asked)),
+            requirements=tuple(map(required, asked)),
+            nonce=wanted.nonce,
+            budget=wanted.raised,
         )
     )
 
