@@ -131,9 +131,14 @@ def _state_of(project: Project, remote: Remote) -> State:
 # -- a run that asks whether it is to stop -----------------------------------------------------
 
 
-def remotes_of(project: Project) -> list[Remote]:
-    """Return the remotes that this clone shares its log with."""
-    found = (Remote(project.repository, name) for name in names(project.repository))
+def remotes_of(project: Project, *, in_passing: bool = False) -> list[Remote]:
+    """Return the remotes that this clone shares its log with.
+
+    Args:
+        in_passing: nobody is asked for a password, since nobody waits for the answer.
+    """
+    repository = project.repository
+    found = (Remote(repository, name, in_passing=in_passing) for name in names(repository))
     return [remote for remote in found if remote.is_set_up]
 
 
@@ -148,7 +153,7 @@ def watch(project: Project) -> None:
     if given is not None:
         engine.halt_poll = duration_ms(given, POLL_SETTING) / 1000
     if engine.sharing is None:
-        remotes = remotes_of(project)
+        remotes = remotes_of(project, in_passing=True)
         told_of, takes = partial(_told, project), partial(admit, project)
         engine.halted_elsewhere = RemoteHalts(remotes, takes, told_of, project.note).look
 

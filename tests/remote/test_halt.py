@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from esaa_git.remote.halts import RemoteHalts
+from esaa_git.remote.remote import Remote
 from tests.conftest import Git
+from tests.support.logs import make_log
 from tests.support.project import Project
 from tests.support.team import LOG, hook_environment
 from tests.support.workers import Fleet, fleet, until
@@ -132,3 +135,14 @@ def pushed(project: Project, spec: str) -> str:
     )
     assert done.returncode != 0, done.stderr
     return done.stderr.replace("\nremote:", " ")
+
+
+def test_a_remote_that_is_away_is_named_once_and_stops_nothing(tmp_path: Path, git: Git) -> None:
+    repository = make_log(tmp_path / "log", tasks=1, done=0).repository
+    git(tmp_path / "log", "remote", "add", "origin", str(tmp_path / "nowhere.git"))
+    said: list[str] = []
+    remotes = [Remote(repository, "origin", in_passing=True)]
+    halts = RemoteHalts(remotes, lambda _, incoming: incoming, lambda _: "stopped", said.append)
+    assert halts.look() is halts.look() is None
+    (line,) = said
+    assert line.startswith("whether 'origin' is stopped cannot be told: 'origin' cannot be reached")
