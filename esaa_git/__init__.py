@@ -63,7 +63,7 @@ _HOMES = {
     "events": "app.history",
     "init": "app.init",
     "open": "app.project:open_project",
-    "review": "app.work",
+    "review": "app.reviews",
     "revoke": "app.consent",
     "run": "app.run",
     "state": "app.history",

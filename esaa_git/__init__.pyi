@@ -8,10 +8,11 @@ from esaa_git.app.observer import Observer
 from esaa_git.app.plan import Applied, apply_plan
 from esaa_git.app.project import Project
 from esaa_git.app.project import open_project as open  # noqa: A004 (as in `gzip.open`)
+from esaa_git.app.reviews import review
 from esaa_git.app.run import RunObserver, RunReport, Stop, run
 from esaa_git.app.sync import Synced, clone, sync
 from esaa_git.app.verify import VerifyReport, verify
-from esaa_git.app.work import Assignment, Outcome, claim, review, submit
+from esaa_git.app.work import Assignment, Outcome, claim, submit
 from esaa_git.errors import EsaaError
 
 __version__: str

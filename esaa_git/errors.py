@@ -116,6 +116,13 @@ class ServiceUnavailable(RunHalted):
     exit_code = 13
 
 
+class DecisionsMissing(RunHalted):
+    """Nothing is left to do but what people have to decide; the same command goes on then."""
+
+    kind = "decision"
+    exit_code = 14
+
+
 class MismatchError(EsaaError):
     """Verification: well-formed history that does not add up to what it claims."""
 

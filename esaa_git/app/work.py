@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from esaa_git.app.changes import file_updates
 from esaa_git.app.roadmap import plan_order
 from esaa_git.core.events.base import encode
-from esaa_git.core.refnames import proposal_ref
 from esaa_git.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from esaa_git.core.rejection import Rejected
     from esaa_git.core.state import Attempt, State, Task
     from esaa_git.engine.exchange import Admission
-    from esaa_git.engine.operator import Answer
     from esaa_git.ports.agent import Request
 
 _SHOWN: Final = 10
@@ -369,65 +367,3 @@ def _only_one_held(project: Project, by: str) -> Task | None:
     held = [state.tasks[name] for name in state.run.in_progress]
     mine = [task for task in held if task.attempt is not None and task.attempt.agent == by]
     return mine[0] if len(mine) == 1 else None
-
-
-# -- reviewing ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """A result that waits for a review.
-
-    `ref` names a commit of what it proposes, where it changes files.
-    """
-
-    attempt_id: str
-    agent: str
-    summary: str
-    ref: str | None = None
-
-
-def proposed(project: Project, task_id: str) -> Proposed:
-    """Return the result of a task that waits for a review.
-
-    Raises:
-        RefusedError: if it waits for none.
-    """
-    from esaa_git.engine.schedule import find_task
-
-    state, _ = project.log.load()
-    task = find_task(state, task_id)
-    if task.pending_approval is None or task.attempt is None or task.result is None:
-        raise RefusedError(
-            f"'{task_id}' does not wait for a review; it is {task.state}",
-            hint="run 'git esaa status' to see what does",
-        )
-    repository, attempt_id = project.repository, task.attempt.attempt_id
-    ref = proposal_ref(repository.events_ref, task_id, attempt_id)
-    shown = ref if repository.ref_target(ref) is not None else None
-    return Proposed(attempt_id, task.attempt.agent, task.result.summary, shown)
-
-
-def review(
-    project: Project,
-    task_id: str,
-    *,
-    verdict: Answer,
-    reason: str = "",
-    actor: str | None = None,
-) -> Outcome:
-    """Approve a result that waits for it, deny it, or send it back for changes.
-
-    Nobody approves their own work.
-
-    Args:
-        reason: a remark to an approval, why not, or what is missing.
-
-    Raises:
-        RefusedError: if the task does not wait for a review, or this is not the actor's to say.
-    """
-    from esaa_git.engine import operator
-
-    engine = project.engine
-    by = project.actor(actor)
-    return outcome_of(operator.review(engine, task_id, by, verdict, reason))

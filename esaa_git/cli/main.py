@@ -26,7 +26,7 @@ COMMANDS = {
     "claim": "work:claim",
     "submit": "work:submit",
     "complete": "work:complete",
-    "review": "work:review",
+    "review": "review:review",
     "agent": "agent:agent",
     "check": "check:check_",
     "policy": "policy:policy",

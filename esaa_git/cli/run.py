@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from esaa_git.app.run import RunReport, Stop
 
 
+HOUR = 3_600_000
+"""How long a run does nothing for a cooldown or a service, in milliseconds, if none is said."""
+
 INTERRUPTED = 130
 """The exit status of a run that a person stopped, as shells have it for SIGINT."""
 
@@ -45,6 +48,12 @@ def _milliseconds(_context: click.Context, option: click.Parameter, text: str) -
         return duration_ms(text, f"--{option.name}")
     except ConfigurationError as error:
         raise click.BadParameter(f"{error.message}; {error.hint}") from error
+
+
+def _optional_milliseconds(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> int | None:
+    return None if text is None else _milliseconds(context, option, text)
 
 
 def _one(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> str | None:
@@ -82,10 +91,12 @@ def _one(_context: click.Context, _option: click.Parameter, given: tuple[str, ..
 @click.option("--overlap", is_flag=True, help="With --parallel: also where they may.")
 @click.option(
     "--wait",
-    callback=_milliseconds,
-    default="PT1H",
-    metavar="TIME",
-    help="How long to do nothing for a cooldown, or for a service that is away (PT1H).",
+    is_flag=False,
+    flag_value="P7D",
+    callback=_optional_milliseconds,
+    metavar="[TIME]",
+    help="How long to do nothing for a cooldown, or for a service that is away (PT1H where it is "
+    "not given); and also for people's decisions (P7D where no TIME is given).",
 )
 @click.option(
     "--remote",
@@ -117,7 +128,7 @@ def run(
     agent: str | None,
     parallel: int,
     overlap: bool,
-    wait: int,
+    wait: int | None,
     remote: str | None,
     patience: int,
     base_may_fail: bool,
@@ -141,6 +152,9 @@ def run(
     attempt is spent: the agent rests, another one that its kind names takes over, and otherwise
     the run waits, for --wait at most. Then it ends with exit code 13 and says until when;
     'git esaa run' goes on.
+
+    Where only people's decisions are missing, it ends with exit code 14, and with --wait it goes on
+    when one arrives; 'git esaa review' lists them.
 
     With --task, a task that is done or waits for others is refused (exit code 7), and one that is
     blocked halts the run (8); each says what leads on.
@@ -181,7 +195,8 @@ def run(
         agent,
         parallel,
         overlap,
-        wait=wait / 1000,
+        wait=(HOUR if wait is None else wait) / 1000,
+        decisions=0 if wait is None else wait / 1000,
         base_may_fail=base_may_fail,
     )
     with _stopping(stop), watching(quiet=as_json) as observer:

@@ -1,10 +1,9 @@
-"""`git esaa claim|submit|complete|review`: people work through the same admission as agents."""
+"""`git esaa claim|submit|complete`: people work through the same admission as agents."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -58,7 +57,7 @@ def submit(
     FILE is what an agent would answer; - reads standard input. An output that breaks a rule is
     recorded as a rejection, and says how to correct it.
     """
-    return _print(work.submit(project, _read(file), task_id=task_id, actor=actor), as_json)
+    return print_outcome(work.submit(project, _read(file), task_id=task_id, actor=actor), as_json)
 
 
 @click.command(
@@ -88,59 +87,7 @@ def complete(
     Each PATH is proposed as it stands in the checkout; one that is gone is proposed as deleted.
     """
     outcome = work.complete(project, task_id, summary, paths, checks=checks, actor=actor)
-    return _print(outcome, as_json)
-
-
-@click.command(
-    epilog=examples(
-        "git esaa review T-1000",
-        "git esaa review T-1000 --approve",
-        'git esaa review T-1000 --request-changes "the tests do not cover the empty file"',
-    )
-)
-@click.argument("task_id", metavar="TASK")
-@click.option("--approve", is_flag=True, help="Agree: the task is done.")
-@click.option("--request-changes", metavar="TEXT", help="Send it back, saying what is missing.")
-@click.option("--reason", default="", metavar="TEXT", help="A remark to an approval.")
-@json_option
-@as_option
-@pass_project
-def review(
-    project: Project,
-    task_id: str,
-    approve: bool,
-    request_changes: str | None,
-    reason: str,
-    as_json: bool,
-    actor: str | None,
-) -> int:
-    """Look at, approve or send back a result that waits for a review.
-
-    Without a decision, the proposed changes are shown as a diff. Nobody approves their own work.
-    """
-    if approve == (request_changes is not None):
-        if approve:
-            raise UsageError("--approve and --request-changes exclude each other")
-        return _show_proposal(project, task_id)
-    said = reason if approve else str(request_changes)
-    verdict: Literal["approve", "request_changes"] = "approve" if approve else "request_changes"
-    outcome = work.review(project, task_id, verdict=verdict, reason=said, actor=actor)
-    if not approve:
-        say(f"{task_id} goes back: {outcome.message}")
-        return 0
-    return _print(outcome, as_json)
-
-
-def _show_proposal(project: Project, task_id: str) -> int:
-    from esaa_git.cli.history import print_effect
-
-    found = work.proposed(project, task_id)
-    say(f"{found.attempt_id} by {found.agent}: {found.summary}")
-    print_effect(project, found.attempt_id)
-    if found.ref is not None:
-        say(f"\nto try it: git switch --detach {found.ref}", err=True)
-    say(f"\ndecide: git esaa review {task_id} --approve, or --request-changes TEXT", err=True)
-    return 0
+    return print_outcome(outcome, as_json)
 
 
 def _read(file: str) -> bytes:
@@ -152,7 +99,7 @@ def _read(file: str) -> bytes:
         raise UsageError(f"cannot read '{file}'", cause=error.strerror) from error
 
 
-def _print(outcome: Outcome, as_json: bool) -> int:
+def print_outcome(outcome: Outcome, as_json: bool) -> int:
     if as_json:
         print_json(outcome.to_json())
     elif outcome.rejected is None:

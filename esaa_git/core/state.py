@@ -80,6 +80,7 @@ class Result(JsonRecord):
     """What an accepted attempt left behind; `effect_commit` is None where no file changed.
 
     `key` tells the same answer given twice: its idempotency key, or the SHA-256 of the output.
+    `reviewed_by` names the people who approved it.
     """
 
     attempt_id: str
@@ -88,6 +89,7 @@ class Result(JsonRecord):
     key: str
     paths: tuple[str, ...] = ()
     effect_commit: str | None = None
+    reviewed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ class Task(JsonRecord):
 
 
 def _result(document: Mapping[str, Any]) -> Result:
-    return Result(**{**document, "paths": tuple(document.get("paths", ()))})
+    tuples = {name: tuple(document.get(name, ())) for name in ("paths", "reviewed_by")}
+    return Result(**{**document, **tuples})
 
 
 def _judged(document: Mapping[str, Any]) -> Judged:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.entries import PENDING
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import TaskState
 from esaa_git.core.state import State, Task
@@ -22,7 +23,7 @@ from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
 from esaa_git.engine.review import awaiting_reviewer
 from esaa_git.engine.schedule import eligible, is_dispatched, is_spent
 from esaa_git.engine.work import Found
-from esaa_git.errors import RunHalted
+from esaa_git.errors import DecisionsMissing, RunHalted
 
 
 class Backoff:
@@ -38,6 +39,7 @@ class Backoff:
         self._stop = stop
         self._told = False
         self._told_of: Rest | None = None
+        self._since: datetime | None = None
 
     def rests_for(self, task: Task, contracts: Contracts) -> Rest | None:
         """Return what keeps all who could work on a task; None where one of them may be asked."""
@@ -109,6 +111,8 @@ class Backoff:
         if rest is not None and (moment is None or _ends_before(rest, moment)):
             self._sit_out(rest)
             return
+        if moment is None and short is None and self._awaits_decisions(state):
+            return
         if moment is None:
             raise short or _nothing_to_do(state, contracts)
         seconds = (instant(moment) - instant(now)).total_seconds()
@@ -118,6 +122,23 @@ class Backoff:
             )
         engine.say(f"cooling down until {moment}")
         self._sleep_until(instant(moment))
+
+    def _awaits_decisions(self, state: State) -> bool:
+        """Wait for a while where people's decisions are all that is missing, if that is wanted."""
+        clock = self._engine.clock
+        if not _only_decisions(state):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = clock.now()
+        if (clock.now() - self._since).total_seconds() >= self._options.decisions:
+            return False
+        if not self._told:
+            self._told = True
+            held = [state.tasks[task_id] for task_id in state.run.in_progress]
+            self._engine.say(f"waiting: {'; '.join(_waits_for(task) for task in held[:5])}")
+        self.rest()
+        return True
 
     def _sit_out(self, rest: Rest) -> None:
         """Wait for the end of a rest, if all the waiting for this service is affordable."""
@@ -143,6 +164,12 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
     held = [state.tasks[task_id] for task_id in state.run.in_progress]
     if held:
         waits = "; ".join(_waits_for(task) for task in held[:5])
+        if _only_decisions(state):
+            return DecisionsMissing(
+                f"nothing else can be done now: {waits}",
+                hint="'git esaa review' lists what waits; 'git esaa run' goes on once it is "
+                "decided, and 'git esaa run --wait' waits for it",
+            )
         return RunHalted(f"nothing else can be done now: {waits}")
     # A limit was lowered after these were used; only a person takes them up again.
     for task in state.tasks.values():
@@ -155,6 +182,14 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
         f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
         hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK --reason "
         "TEXT'",
+    )
+
+
+def _only_decisions(state: State) -> bool:
+    """Answer whether all that is held waits for people to decide."""
+    asked = [state.tasks[name].pending_approval for name in state.run.in_progress]
+    return bool(asked) and all(
+        name is not None and state.approvals[name].state == PENDING for name in asked
     )
 
 

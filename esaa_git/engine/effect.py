@@ -15,6 +15,7 @@ from esaa_git.core.contract_rules import attribution
 from esaa_git.core.decision import NONCE_BYTES
 from esaa_git.core.entries import GRANTED
 from esaa_git.core.events import FileWrite
+from esaa_git.core.events.task_update import approved_by
 from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.requirements import needs_review, reviewer_of
 from esaa_git.core.state import Task
@@ -98,6 +99,7 @@ def commit_effect(
             task_id=task_id,
             attempt_id=attempt_id,
             assisted_by=attribution(task, tx.contracts),
+            reviewed_by=approved_by(tx.state, task),
         ),
         tx.sign,
     )

@@ -86,6 +86,8 @@ class Options:
         order: which of the tasks that can be worked on goes first.
         wait: for how many seconds at most nothing is done, where a cooldown or a service that is
             away is all there is to wait for.
+        decisions: for how many seconds at most nothing is done where only people's decisions are
+            missing.
         base_may_fail: nobody looks whether checks fail on the base already.
     """
 
@@ -96,4 +98,5 @@ class Options:
     overlap: bool = False
     order: PlanOrder = BY_ID
     wait: float = MAX_WAIT_SECONDS
+    decisions: float = 0.0
     base_may_fail: bool = False

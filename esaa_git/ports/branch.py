@@ -50,6 +50,7 @@ class Effect:
     task_id: str
     attempt_id: str
     assisted_by: str | None
+    reviewed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class GitEffects:
             task_id=effect.task_id,
             attempt_id=effect.attempt_id,
             assisted_by=effect.assisted_by,
+            reviewed_by=effect.reviewed_by,
         )
         return self._repository.put(COMMIT, sign_commit(payload, sign(payload)))
 

@@ -8,7 +8,7 @@ the subject and the trailers; `event_commit` the one that knows the headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from esaa_git.core.event import Event, epoch_seconds
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -88,6 +88,7 @@ def effect_commit(
     task_id: str,
     attempt_id: str,
     assisted_by: str | None,
+    reviewed_by: Iterable[str] = (),
 ) -> bytes:
     """Return the unsigned bytes of an effect commit on the working branch.
 
@@ -95,6 +96,7 @@ def effect_commit(
     and the committer the orchestrator, both at the time of the event. `assisted_by` is
     `AGENT:MODEL`, as the Linux kernel's convention for attribution has it
     (Documentation/process/coding-assistants.rst); an agent never adds `Signed-off-by`.
+    `reviewed_by` names the people who approved it.
     """
     when = f"{epoch_seconds(ts)} +0000"
     trailers = [
@@ -106,6 +108,7 @@ def effect_commit(
     ]
     if assisted_by is not None:
         trailers.append(f"Assisted-by: {assisted_by}")
+    trailers += [f"Reviewed-by: {identity(person)}" for person in reviewed_by]
     return encode_commit(
         tree,
         parents,

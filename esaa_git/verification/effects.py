@@ -53,6 +53,7 @@ class EffectForm:
     log_id: str | None
     run_id: str
     assisted_by: str | None
+    reviewed_by: tuple[str, ...]
     event_id: str
     event_commit: str
     contracts_tree: str
@@ -74,6 +75,7 @@ class EffectForm:
             task_id=closed.task_id,
             attempt_id=closed.attempt_id,
             assisted_by=self.assisted_by,
+            reviewed_by=self.reviewed_by,
         )
 
 
@@ -191,6 +193,7 @@ def effect_form(
         log_id,
         str(state.run.run_id),
         attribution(task, contracts),
+        task.result.reviewed_by,
         written.event_id,
         written.event_commit,
         contracts_tree,

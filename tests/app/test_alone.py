@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Git
 from tests.support.project import Person, Project, make_project, result, task, write
 
-KEY, HALTED = 5, 8
+KEY, HALTED, DECISIONS = 5, 8, 14
 ANN, BEN = "ann@example.com", "ben@example.com"
 
 
@@ -82,8 +82,10 @@ def test_an_approver_decides_and_the_next_run_does_the_rest(alone: Alone) -> Non
     assert "waits for a review" not in said
     project.check()
     alone.come()
-    project.fails(HALTED, "run")
+    project.fails(DECISIONS, "run")
     assert project.task("T-2").state == "done"
+    said = project.git("log", "--format=%(trailers:key=Reviewed-by,valueonly)", "-1", "main")
+    assert said.strip() == f"{BEN} <{BEN}>"
     assert project.task("T-3").attempts_total == 2
     project.check()
 

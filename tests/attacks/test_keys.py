@@ -217,7 +217,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Path
         T_2=result("T-2", write("docs/b.md", "# B\n")),
     )
     project.git("config", "esaa.approverKey", str(keys / "admin"))
-    project.fails(HALTED, "run")
+    project.fails(14, "run")
     project.git("config", "esaa.approverKey", str(keys / "approver"))
     project.ok("review", "T-1", "--approve")
     return project.path, keys

@@ -169,10 +169,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Pat
     for role, name in PEOPLE.items():
         shutil.copy(keys / role, people / name)
     project.git("config", "esaa.approverKey", str(keys / "admin"))
-    project.fails(8, "run")
+    project.fails(14, "run")
     project.git("config", "esaa.approverKey", str(keys / "approver"))
     project.ok("review", "T-1000", "--request-changes", "say more")
-    project.fails(8, "run")
+    project.fails(14, "run")
     project.ok("review", "T-1000", "--approve")
     project.ok("run")
     return project.path, keys

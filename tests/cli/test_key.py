@@ -504,7 +504,7 @@ def test_a_person_reviews_with_a_key_of_their_own(tmp_path: Path, git: Git) -> N
         T_1=result("T-1", write("docs/a.md", "# A\n")),
         T_2=result("T-2", write("docs/b.md", "# B\n")),
     )
-    project.fails(HALTED, "run")
+    project.fails(14, "run")
     project.fails(REFUSED, "review", "T-1", "--approve", "--as", GUEST)
     project.git("config", "esaa.approverKey", str(tmp_path / "alice"))
     project.ok("review", "T-1", "--approve")

@@ -25,6 +25,7 @@ from esaa_git.core.state import Blocked, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
+    from esaa_git.core.state import State
 
 ACTION = "task.update"
 _UNCOUNTED = frozenset({Cause.RELEASED, Cause.UNAVAILABLE})
@@ -35,6 +36,12 @@ _DECIDED = {
 }
 """What has to have become of the request for an approval."""
 _LOSES_ATTEMPT = _UNCOUNTED | {Cause.ISSUE, Cause.DEPENDENCY}
+
+
+def approved_by(state: Draft | State, task: Task) -> tuple[str, ...]:
+    """Return the people who approved what a task waits to be closed with, in that order."""
+    approval = state.approvals.get(task.pending_approval or "")
+    return () if approval is None else tuple(one.by for one in approval.grants)
 
 
 class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
@@ -95,7 +102,9 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             effect=None,
             written=(),
             checked=(),
-            result=replace(task.result, effect_commit=self.effect_commit),
+            result=replace(
+                task.result, effect_commit=self.effect_commit, reviewed_by=approved_by(draft, task)
+            ),
             rejection=None,
             not_before=None,
             pending_approval=None,

@@ -1,0 +1,127 @@
+"""`git esaa review` and a run that waits: over a real repository, with keys of two people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from esaa_git.engine import operator
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
+from esaa_git.testing.contracts import contracts, task
+from esaa_git.testing.engine import engine
+from tests.conftest import Git
+from tests.support.project import Project, make_project, result, write
+from tests.support.project import task as planned
+
+BEN = "ben@example.com"
+DECISIONS, USAGE, REFUSED, CONFLICT = 14, 2, 7, 6
+REVIEW = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
+EXPIRES = ("RUNTIME_POLICY.yaml", "approvals", "expire_after")
+
+
+@pytest.fixture
+def asked(tmp_path: Path, git: Git) -> Project:
+    project = make_project(
+        tmp_path / "project",
+        git,
+        planned("T-1", review=True, acceptance=["It says x."]),
+        planned("T-2", review=True),
+    )
+    for name in ("T-1", "T-2"):
+        project.answer(name, result(name, write(f"src/{name}.txt", "x\n")))
+    project.person(BEN, "approver")
+    said = project.fails(DECISIONS, "run")
+    assert "'git esaa run --wait' waits for it" in said
+    return project
+
+
+def test_what_waits_is_listed_shown_tried_and_decided(asked: Project) -> None:
+    listed = asked.ok("review")
+    assert listed.startswith("T-1  ")
+    assert "for one of role approver (the plan requires a review of this task), until " in listed
+    (first, _) = json.loads(asked.ok("review", "--json"))
+    assert (first["task_id"], first["state"], first["unanswered"]) == ("T-1", "pending", False)
+    shown = asked.ok("review", "T-1")
+    for words in ("  - It says x.", "asked for by: the plan requires", "+x"):
+        assert words in shown
+    place = Path(asked.ok("review", "T-1", "--checkout").strip())
+    assert (place / "src/T-1.txt").read_text() == "x\n"
+    assert "is there already" in asked.fails(CONFLICT, "review", "T-1", "--checkout")
+
+    for wrong in (
+        ("--approve",),
+        ("T-1", "--approve", "--deny"),
+        ("T-1", "--reason", "x"),
+        ("T-1", "--request-changes", "x", "--reason", "y"),
+        ("T-1", "--comment", "src/T-1.txt:1=x"),
+    ):
+        asked.fails(USAGE, "review", *wrong)
+
+    comment = ("--comment", "src/T-1.txt:1=say y instead")
+    back = ("review", "T-1", "--request-changes", "not yet", "--as", BEN)
+    assert "does not change 'a.py'" in asked.fails(USAGE, *back, "--comment", "a.py:1=x")
+    said = asked.ok(*back, *comment)
+    assert said == "T-1 goes back: not yet\nsrc/T-1.txt:1: say y instead\n"
+    rejection = asked.task("T-1").rejection
+    assert rejection is not None
+    assert rejection.message == "not yet\nsrc/T-1.txt:1: say y instead"
+    said = asked.ok("review", "T-2", "--deny", "--reason", "nobody needs it", "--as", BEN)
+    assert said == "T-2 is denied, and blocked: nobody needs it\n"
+    blocked = asked.task("T-2").blocked
+    assert blocked is not None
+    assert (blocked.cause, blocked.reason) == ("denied", "nobody needs it")
+    assert asked.ok("review") == "nothing waits for a decision\n"
+    assert "does not wait for a review" in asked.fails(REFUSED, "review", "T-2", "--approve")
+    asked.check()
+
+
+def test_a_run_with_wait_goes_on_when_the_decision_arrives() -> None:
+    made = engine(given=contracts({REVIEW: "required"}))
+    made.apply(task("T-1"), task("T-2", depends_on=["T-1"]))
+    with pytest.raises(DecisionsMissing):
+        cycle(made)
+    rest, slept = made.clock.sleep, []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            operator.review(made, "T-1", BEN, "approve")
+        rest(seconds)
+
+    made.clock.sleep = sleep  # type: ignore[method-assign]
+    with pytest.raises(DecisionsMissing, match="'T-2' waits"):
+        cycle(made, Options(decisions=60))
+    assert made.task("T-1").is_done
+
+
+def test_what_nobody_decided_in_time_is_asked_again_without_another_attempt() -> None:
+    made = engine(given=contracts({REVIEW: "required", EXPIRES: "PT1H"}))
+    made.apply(task())
+    with pytest.raises(DecisionsMissing):
+        cycle(made)
+    made.clock.forward(hours=2)
+    with pytest.raises(RefusedError, match="is refused"):
+        operator.review(made, "T-1", BEN, "approve")
+    assert cycle(made).result == "failed"
+    blocked = made.task("T-1").blocked
+    assert blocked is not None
+    assert blocked.cause == "unanswered"
+    made.apply(task(), task("T-2"))
+    operator.ask_again(made, "T-1", BEN)
+    with pytest.raises(RefusedError, match="no decision on 'T-1' was missed"):
+        operator.ask_again(made, "T-1", BEN)
+    assert operator.review(made, "T-1", BEN, "approve").kind == "done"
+    assert made.task("T-1").attempts_total == 1
+    assert made.audit().is_ok
+
+
+def test_a_comment_says_where() -> None:
+    from esaa_git.app.reviews import words_of
+
+    assert words_of("no", ["a b.py:3=x: y=z"], ["a b.py"]) == "no\na b.py:3: x: y=z"
+    for wrong in ("a.py=x", "a.py:0=x", "a.py:1="):
+        with pytest.raises(UsageError, match="is no comment"):
+            words_of("", [wrong], ["a.py"])
