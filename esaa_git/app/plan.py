@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import plain_git
@@ -154,6 +154,7 @@ def apply_plan(
     Args:
         actor: who applies it; by default whom git's configuration names.
         restart: halt the open run first, so that changed contracts take effect with the new one.
+            An admin here signs both where no orchestrator's key can.
         reason: of the restart.
         sign_with: the key of an admin that signs the start of the run.
 
@@ -181,12 +182,16 @@ def apply_plan(
             hint="add --restart to halt it, and to start the next run under those on disk",
         )
     begins = starter(project)
-    if is_open and (restart or place.left is not None):
+    stops = is_open and (restart or place.left is not None)
+    signer = None
+    if stops and begins is not None and not project.log.orchestrates():
+        signer, begins = begins.person, replace(begins, signs=True)
+    if stops:
         # What cannot be applied must not have stopped the run first.
         check_usable(contracts)
         plans.check_plan(wanted, project.log.load()[0], contracts)
         project.log.check_may_pin(contracts, by_person=begins is not None and begins.signs)
-        runs.stop(project.engine, reason or place.why_it_ends or "restarted", by)
+        runs.stop(project.engine, reason or place.why_it_ends or "restarted", by, signer)
     check_contracts(contracts)
     done = runs.apply(project.engine, wanted, contracts, branch=place.branch, by=by, starter=begins)
     plain_git.refresh(project.repository, project.note)

@@ -22,6 +22,7 @@ from esaa_git.core.events import (
     EffectRelinked,
     IssueReport,
     LessonRecord,
+    RunEnd,
     TaskUpdate,
 )
 from esaa_git.core.events.spec import (
@@ -34,7 +35,7 @@ from esaa_git.core.events.spec import (
     ROLES,
     is_person,
 )
-from esaa_git.core.machine import Cause
+from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.state import State
 from esaa_git.errors import ConfigurationError
 
@@ -167,11 +168,20 @@ def _in_a_role_of_theirs(signed: Signed) -> str | None:
     return f"its role is {', '.join(sorted(signed.roles))}, and it grants as {payload.role}"
 
 
+def _halts_it(signed: Signed) -> str | None:
+    """The way on where the orchestrator's key is lost; what a run has come to is not a person's."""
+    payload = signed.event.payload
+    assert isinstance(payload, RunEnd)
+    if payload.result != RunState.HALTED or payload.by != signed.person:
+        return "an admin ends a run as halted, in their own name, and in no other way"
+    return None
+
+
 # -- the table ----------------------------------------------------------------------------------
 
 CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
     "run.init": {ORCHESTRATOR: _keeps_contracts, ADMIN: _always},
-    "run.end": {ORCHESTRATOR: _always},
+    "run.end": {ORCHESTRATOR: _always, ADMIN: _halts_it},
     "task.create": {ORCHESTRATOR: _always},
     "task.update": {ORCHESTRATOR: _always, CONTRIBUTOR: _releases_their_own},
     "attempt.create": {ORCHESTRATOR: _for_an_agent, CONTRIBUTOR: _claims_for_themselves},

@@ -97,10 +97,14 @@ class ChangePlan(Record):
 
 
 class StopRun(Record):
-    """End the open run as halted, because a person says so."""
+    """End the open run as halted, because a person says so.
+
+    `signer` is that person where no orchestrator's key is at hand that could record it.
+    """
 
     reason: str
     by: str
+    signer: str | None = None
 
 
 class StartVerification(Record):

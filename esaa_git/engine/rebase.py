@@ -19,7 +19,7 @@ from esaa_git.core.event import StoredEvent, event_id
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.operator_request import OperatorRequest
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.policy_rules import judge
@@ -401,7 +401,9 @@ class _Replay:
         if payload.result != RunState.HALTED or payload.by is None:
             raise LeftOut("the run goes on with what others recorded; 'git esaa run' ends it")
         run_id = self._ids.run(payload.run_id)
-        stop = StopRun(reason=payload.reason, by=payload.by)
+        actor = self._tail[index].event.actor
+        signer = actor if is_person(actor) else None
+        stop = StopRun(reason=payload.reason, by=payload.by, signer=signer)
 
         def step(tx: Transaction) -> None:
             require_run(tx.state)

@@ -137,9 +137,13 @@ def is_over_for(state: State, diff: PlanDiff) -> bool:
     return state.run.run_id is not None and not state.run.is_open and diff.is_empty and not todo
 
 
-def stop(engine: Engine, reason: str, by: str) -> None:
-    """End the open run as halted, because a person says so."""
-    transact(engine, lambda tx: tx.ask(StopRun(reason=reason, by=by)))
+def stop(engine: Engine, reason: str, by: str, signer: str | None = None) -> None:
+    """End the open run as halted, because a person says so.
+
+    Args:
+        signer: the admin whose key records it, where no orchestrator's key can.
+    """
+    transact(engine, lambda tx: tx.ask(StopRun(reason=reason, by=by, signer=signer)))
 
 
 def finish(engine: Engine, result: RunResult, reason: str) -> Audit:

@@ -93,6 +93,14 @@ class GitEventLog:
             person = self.keys.person
             Authority(in_force).check_may_change(None if person is None else person.fingerprint)
 
+    def orchestrates(self) -> bool:
+        """Answer whether the orchestrator's key is at hand, and in force."""
+        try:
+            key = self.signer.fingerprint
+        except KeyUnavailable:
+            return False
+        return ORCHESTRATOR in Authority(self.load()[1]).signers.roles_of_fingerprint(key)
+
     def state_at(self, commit: str) -> State:
         """Return the state that an event of this log left."""
         return load_tip(self.repository, commit).state

@@ -382,6 +382,19 @@ def test_a_persons_key_appends_an_ordinary_event(scene: Scene, role: str) -> Non
     assert scene.project.refs() == before
 
 
+def test_a_person_ends_a_run_otherwise_than_an_admin_may(scene: Scene) -> None:
+    admin, approver = PEOPLE["admin"], PEOPLE["approver"]
+    end = {"run_id": "RUN-0001", "result": "halted", "reason": "mine", "by": approver}
+    attack: dict[str, Any] = {"action": "run.end", "actor": approver, "payload": end}
+    words = "may not sign run.end"
+    scene.refuses_to_append(RefusedError, scene.signer("approver"), words, **attack)
+    attack["actor"] = admin
+    scene.refuses_to_append(RefusedError, scene.signer("admin"), words, **attack)
+    attack["payload"] = {**end, "result": "failed", "by": admin}
+    scene.refuses_to_append(RefusedError, scene.signer("admin"), words, **attack)
+    scene.forge(scene.signer("admin"), 3, words, **attack)
+
+
 @pytest.mark.parametrize("role", ["approver", "admin"])
 def test_a_log_that_ends_with_an_event_of_the_wrong_key_is_not_continued(
     scene: Scene, role: str

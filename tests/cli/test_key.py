@@ -550,6 +550,39 @@ def test_who_follows_the_hints_of_a_lost_key_has_one_that_counts(finished: Proje
     finished.ok("verify")
 
 
+def test_who_follows_the_hints_of_a_key_that_is_lost_in_an_open_run_begins_another(
+    project: Project, tmp_path: Path, git: Git
+) -> None:
+    """Only the admin's key is left: it ends the run and begins one that a new key goes on with."""
+    project.ok("plan", "apply")
+    admin = load_signer(KeySpec("ssh", str(project.setting("esaa.approverKey")))).fingerprint
+    lost = Path(str(project.setting("esaa.signingKey")))
+    lost.unlink()
+    said = project.fails(KEY, "run")
+    create = re.search(r"'git esaa (key create --role orchestrator)' makes another", said)
+    assert create is not None
+    said = project.esaa(*create[1].split()).err
+    steps = re.search(
+        r"'git esaa (key trust .* --role orchestrator)'.*'git (config .*)' here", said
+    )
+    assert steps is not None
+    project.ok(*steps[1].split())
+    project.git(*steps[2].split())
+    project.answers(T_1=result("T-1", write("src/a.py", "a = 1\n")))
+    project.commit("another key")
+    said = project.esaa("run")
+    restart = re.search(r"'git esaa (plan apply --restart[^']*)'", said.out + said.err)
+    assert restart is not None, said
+    project.ok(*restart[1].split())
+    assert signed_by(project, "run.end") == {admin}
+    assert (project.state().run.run_id, project.state().run.is_open) == ("RUN-0002", True)
+    project.ok("run")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(project.path), str(clone))
+    git(clone, "fetch", "--quiet", "origin", "+refs/esaa/*:refs/esaa/*")
+    assert run("-C", str(clone), "verify", "--full").code == 0
+
+
 def test_a_person_whose_key_is_lost_is_told_how_to_make_another_of_its_roles(
     finished: Project,
 ) -> None:

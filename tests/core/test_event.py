@@ -297,6 +297,7 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
     others = {"agent-spec", *person}
     expected = {
         "run.init": {"orchestrator"} | person,
+        "run.end": {"orchestrator"} | person,
         "task.update": {"orchestrator"} | person,
         "attempt.create": {"orchestrator"} | person,
         "agent.result": others,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
 from esaa_git.core.events.fields import Actor, IssueId, RunId
-from esaa_git.core.events.spec import ORCHESTRATOR
+from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import RunState
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RunResult = Literal[RunState.SUCCESS, RunState.FAILED, RunState.HALTED]
 
 
-class RunEnd(Payload, action="run.end", by={ORCHESTRATOR}):
+class RunEnd(Payload, action="run.end", by={ORCHESTRATOR, PERSON}):
     """How the run ended, and why; after a failed verification with the way back."""
 
     run_id: RunId

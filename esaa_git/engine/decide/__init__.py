@@ -13,7 +13,6 @@ from typing import assert_never
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import VerifyStart
-from esaa_git.core.machine import RunState
 from esaa_git.core.state import State
 from esaa_git.engine.decide.again import repeat
 from esaa_git.engine.decide.attempts import (
@@ -24,7 +23,7 @@ from esaa_git.engine.decide.attempts import (
     reject,
     release_attempt,
 )
-from esaa_git.engine.decide.events import Events, by_us, lesson_recorded, run_end
+from esaa_git.engine.decide.events import Events, by_us, lesson_recorded
 from esaa_git.engine.decide.issues import act_on_issue, report_issue, resolve_issue
 from esaa_git.engine.decide.policy import judged_alone
 from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
@@ -41,7 +40,13 @@ from esaa_git.engine.decide.results import (
     return_denied,
     return_review,
 )
-from esaa_git.engine.decide.run import change_plan, end_run, fail_verification, start_run
+from esaa_git.engine.decide.run import (
+    change_plan,
+    end_run,
+    fail_verification,
+    start_run,
+    stop_run,
+)
 from esaa_git.engine.decide.tasks import add_task, hotfix, override, relinked, unblock
 from esaa_git.engine.intentions import (
     AcceptResult,
@@ -103,7 +108,7 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return change_plan(state, contracts, intention)
         case StopRun():
             require_run(state)
-            return (run_end(state, RunState.HALTED, intention.reason, by=intention.by),)
+            return (stop_run(state, intention),)
         case StartVerification():
             require_run(state)
             return (by_us(VerifyStart(checked_from=1, checked_to=state.seq)),)

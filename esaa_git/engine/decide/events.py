@@ -105,9 +105,11 @@ def run_end(
     issue_id: str | None = None,
     snapshots: tuple[str, ...] | None = None,
     recovery: str | None = None,
+    actor: str = ORCHESTRATOR,
 ) -> NewEvent:
     """Return the end of the run."""
-    return by_us(
+    return by_actor(
+        actor,
         RunEnd(
             run_id=str(state.run.run_id),
             result=result,
@@ -116,7 +118,7 @@ def run_end(
             issue_id=issue_id,
             snapshots=snapshots,
             recovery=recovery,
-        )
+        ),
     )
 
 

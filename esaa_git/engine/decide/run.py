@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.event import NewEvent
 from esaa_git.core.events import RunInit, TaskCreate, VerifyFail, VerifyOk
 from esaa_git.core.events.fields import TaskChanges
 from esaa_git.core.events.spec import ORCHESTRATOR
@@ -13,7 +14,7 @@ from esaa_git.core.policy_rules import library_for
 from esaa_git.core.state import State
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, next_run, run_end, update
 from esaa_git.engine.decide.tasks import require_pinned
-from esaa_git.engine.intentions import ChangePlan, EndRun, FailVerification, StartRun
+from esaa_git.engine.intentions import ChangePlan, EndRun, FailVerification, StartRun, StopRun
 from esaa_git.engine.schedule import require_run
 from esaa_git.errors import RunHalted
 
@@ -73,6 +74,12 @@ def _amended(state: State, amended: tuple[tuple[str, TaskChanges], ...], by: str
         update(state.tasks[task_id], Cause.AMENDED, changes=changes, reason="plan", by=by)
         for task_id, changes in amended
     )
+
+
+def stop_run(state: State, wanted: StopRun) -> NewEvent:
+    """Halt the run; an admin may, where the orchestrator cannot."""
+    by, signer = wanted.signer or wanted.by, wanted.signer or ORCHESTRATOR
+    return run_end(state, RunState.HALTED, wanted.reason, by=by, actor=signer)
 
 
 def end_run(state: State, wanted: EndRun) -> Events:
