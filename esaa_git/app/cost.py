@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
+    from esaa_git.core.accounts import Account
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.state import State
     from esaa_git.report.costs import By, Costs
@@ -20,6 +21,7 @@ class Total:
         words: whose budget it is.
         limit: with what people granted beside it.
         unknown: the part of what is spent in micro-dollars that nobody reported.
+        asked: the approval by which more is asked for, and that nobody has decided.
     """
 
     words: str
@@ -28,6 +30,7 @@ class Total:
     spent: int
     reserved: int
     unknown: int = 0
+    asked: str | None = None
 
     @property
     def left(self) -> int:
@@ -35,7 +38,7 @@ class Total:
         return self.limit - self.spent - self.reserved
 
     def to_json(self) -> dict[str, Any]:
-        names = ("words", "unit", "limit", "spent", "reserved", "left", "unknown")
+        names = ("words", "unit", "limit", "spent", "reserved", "left", "unknown", "asked")
         document = {name: getattr(self, name) for name in names}
         return {"budget": document.pop("words"), **document}
 
@@ -58,8 +61,18 @@ def totals(state: State, contracts: Contracts, now: str) -> list[Total]:
                 for amount in (account.spent, account.reserved, account.granted)
             )
             unknown = account.unknown if unit == "microdollars" else 0
-            found.append(Total(scope.words, unit, limit + granted, spent, reserved, unknown))
+            asked = _asked(state, account, unit)
+            found.append(Total(scope.words, unit, limit + granted, spent, reserved, unknown, asked))
     return found
+
+
+def _asked(state: State, account: Account, unit: str) -> str | None:
+    from esaa_git.core.entries import PENDING
+
+    asked = state.approvals.get(account.asked or "")
+    if asked is None or asked.raises is None or asked.state != PENDING:
+        return None
+    return asked.approval_id if asked.raises.unit == unit else None
 
 
 def note_how_far(project: Project) -> None:

@@ -97,6 +97,8 @@ def print_budgets(totals: Sequence[use.Total]) -> None:
         guess = f" ({shown(one.unit, one.unknown)} unknown)" if one.unknown else ""
         over = "" if one.left >= 0 else f": over it by {shown(one.unit, -one.left)}"
         say(f"budget of {one.words}: {spent}{guess} of {limit} spent{held}{over}")
+        if one.asked is not None:
+            say(f"  {one.asked} asks for more: git esaa review {one.asked} --approve")
 
 
 def _cells(row: Row) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from esaa_git.core import canonical
+from esaa_git.core.accounts import Budget
 from esaa_git.core.entries import DENIED, RETURNED, Approval, Note
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events import (
@@ -289,7 +290,7 @@ def _definition(task: Task) -> list[str]:
             lines.append(f"  {label}:")
             lines += ["  " + line for line in _indented(str(value))]
         else:
-            lines.append(f"  {label}: {visible(str(value))}")
+            lines.append(f"  {label}: {visible(_item(value))}")
     for label, other in (("supersedes", task.supersedes), ("issue", task.issue_id)):
         if other is not None:
             lines.append(f"  {label}: {other}")
@@ -297,6 +298,8 @@ def _definition(task: Task) -> list[str]:
 
 
 def _item(value: object) -> str:
+    if isinstance(value, Budget):
+        return ", ".join(f"{limit} {unit}" for unit, limit in value.to_json().items())
     if not isinstance(value, CheckCommand):
         return str(value)
     limit = f" (at most {value.timeout})" if value.timeout else ""

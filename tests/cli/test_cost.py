@@ -45,7 +45,8 @@ def test_a_run_stops_at_the_cap_and_goes_on_when_the_unknown_cost_is_corrected(
     assert "the budget of RUN-0001 has 0.400000 USD left of 1.200000 USD" in said
     assert "APR-0001 asks an approver for 0.100000 USD more" in said
     budget = "budget of RUN-0001: 0.800000 USD (0.500000 USD unknown) of 1.200000 USD spent"
-    assert budget in made.ok("status")
+    waits = "  APR-0001 asks for more: git esaa review APR-0001 --approve"
+    assert f"{budget}\n{waits}\n" in made.ok("status")
     shown = made.ok("cost")
     assert budget in shown
     assert shown.splitlines()[0].split() == ["T-1", "1", "42", "0.300000", "-", "-"]
@@ -60,7 +61,8 @@ def test_a_run_stops_at_the_cap_and_goes_on_when_the_unknown_cost_is_corrected(
     assert "add '--microdollars" in made.fails(2, "cost", "--correct", unknown.event_id)
     assert "budget.correct is refused" in made.fails(7, "cost", "--correct", "EV-00000001", *bill)
     assert "more room" in made.ok("review", "APR-0001", "--approve", "--reason", "go on")
-    assert "of 1.300000 USD spent" in made.ok("status")
+    assert "of 1.300000 USD spent" in (said := made.ok("status"))
+    assert waits not in said
     said = made.ok("cost", "--correct", unknown.event_id, *bill)
     assert said == f"{unknown.event_id} has cost 0.200000 USD\n"
     made.ok("run")

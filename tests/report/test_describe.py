@@ -117,3 +117,8 @@ def test_a_task_document_holds_the_stored_task_and_its_approvals() -> None:
 def test_counts_follow_the_life_of_a_task() -> None:
     assert counts_line({"todo": 2, "done": 1, "blocked": 0}) == "1 done, 2 todo"
     assert counts_line({}) == "none"
+
+
+def test_the_budget_of_a_task_is_shown_by_unit() -> None:
+    told = Story().started(definition(budget={"microdollars": 500, "calls": 3}))
+    assert "  budget: 500 microdollars, 3 calls" in task_lines(told.task(), [], [], 3)
