@@ -147,12 +147,14 @@ class _Decider:
                 return self._report
             rest = self._backoff.in_force(state, contracts)
             ending = outcome(state, contracts) if rest is None else None
-            if ending is None and not self._backoff.waits(state):
+            if ending is None and self._backoff.waits(state):
+                self._short.ask_ahead()
+            elif ending is None:
                 try:
                     self._backoff.cool_down(state, contracts, rest, self._short.first())
                 except BudgetReached as error:
                     raise self._short.ask(error) from None
-            elif ending is not None and self._finish(state, *ending):
+            elif self._finish(state, *ending):
                 return self._report
 
     def _finish(self, state: State, result: RunResult, reason: str) -> bool:

@@ -153,6 +153,7 @@ class Held:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._wanted: dict[str, Wanted] = {}
+        self._asked: set[tuple[str, int]] = set()
 
     def hold(self, wanted: Wanted) -> None:
         """Leave a dispatch aside; others go on."""
@@ -180,6 +181,16 @@ class Held:
             if found is not None:
                 return found
         return None
+
+    def ask_ahead(self) -> None:
+        """Ask for more where nothing that others hold will do, while the run waits for others."""
+        found = self.first()
+        if found is None or found.short is None or found.short.may_end:
+            return
+        asked = found.short.scope.name, found.short.limit
+        if asked not in self._asked:
+            self._asked.add(asked)
+            self._engine.say(f"{found.message}: {self.ask(found).hint}")
 
     def ask(self, found: BudgetReached) -> BudgetReached:
         """Have a person asked for more of the budget that is short, once; return what to say.

@@ -323,3 +323,13 @@ def test_a_request_for_a_budget_that_nobody_declared_is_refused() -> None:
         with pytest.raises(RefusedError) as refused:
             transact(made, ask)
         assert "is about no budget in force" in str(refused.value.cause)
+
+
+def test_while_others_are_waited_for_a_person_is_asked_already() -> None:
+    made = under({"kind": {"spec": {"calls": 1}}})
+    made.apply(task("T-1"), task("T-2", "qa"), task("T-3"))
+    dispatch(made, made.task("T-2"), None)  # by another process, which never answers
+    with pytest.raises(BudgetReached, match="kind 'spec'"):
+        made.run(Options(overlap=True))
+    assert made.actions.index("approval.request") < made.actions.index("attempt.timeout")
+    assert any("APR-0001 asks an approver for 1 calls more" in line for line in made.lines)
