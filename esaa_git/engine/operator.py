@@ -178,6 +178,7 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
     what follows is a transaction of its own: a check that fails here undoes no decision.
     """
     from esaa_git.engine.effect import apply_granted
+    from esaa_git.engine.halting import RESUME, told
 
     decider = Decider(engine, by, reason)
 
@@ -209,6 +210,10 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
         said = words if approval.state == GRANTED else "the budget stays as it is"
         return Admission("waiting", task_id, attempt_id, said)
     if approval.state == GRANTED:
+        stop = engine.log.load()[0].stop
+        if stop.by is not None:
+            words = f"{name} has your approval; everything is {told(engine.blobs, stop)}"
+            return Admission("waiting", task_id, attempt_id, f"{words}; {RESUME}")
         return apply_granted(engine, task_id)
     transact(engine, lambda _: None)  # begins with what follows from the denial
     return Admission("rejected", task_id, attempt_id, reason)

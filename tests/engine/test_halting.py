@@ -97,3 +97,17 @@ def test_the_remote_is_asked_every_halt_poll_and_not_more_often(
     with pytest.raises(RunHalted, match="on 'origin'") as halt:
         watch.look()
     assert "git esaa sync" in str(halt.value.hint)
+
+
+def test_a_decision_counts_while_everything_is_stopped_and_is_carried_out_afterwards() -> None:
+    made = engine(oblige)
+    made.apply(task("T-1", review=True))
+    with pytest.raises(RunHalted):
+        cycle(made)
+    Halting(made, BOB, "lunch").halt(made)
+    said = operator.review(made, "T-1", ANN, "approve", "fine")
+    assert said.kind == "waiting"
+    assert "has your approval; everything is stopped by bob@example.com" in said.message
+    assert made.last.action == "approval.grant"
+    Halting(made, ANN, "").resume(made)
+    assert cycle(made).result == "success"
