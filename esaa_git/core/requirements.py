@@ -25,10 +25,7 @@ def requirements(task: Task, contracts: Contracts) -> tuple[Requirement, ...]:
         role = APPROVER if reviewer_of(task, contracts) is None else REVIEWER
         found.append(Requirement(rule, role))
     judged = () if task.judged is None else task.judged.required
-    for one in by_policy(contracts.guard, judged):
-        wanted, rule = one.require, f"the policy asks for it by '{one.rule}'"
-        found.append(Requirement(rule, wanted.role, wanted.count, wanted.other_than))
-    return tuple(found)
+    return (*found, *by_policy(contracts.guard, judged))
 
 
 def of_budgets() -> tuple[Requirement, ...]:

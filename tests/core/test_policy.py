@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.entries import Requirement
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.facts import Facts, FileFact
 from esaa_git.core.policy import cel
@@ -122,10 +123,10 @@ def test_what_an_effect_requires_has_defaults() -> None:
         Require("approver", 1),
     ]
     asked = requirements(made, ["r0", "gone"])
-    assert [(one.rule, one.require.role, one.require.count) for one in asked] == [
-        ("r0", "admin", 2),
-        ("gone", "approver", 1),
-    ]
+    assert asked == (
+        Requirement("the policy asks for it by 'r0'", "admin", 2, "starter"),
+        Requirement("the policy asks for it by 'gone'", "approver"),
+    )
 
 
 # -- match --------------------------------------------------------------------------------------

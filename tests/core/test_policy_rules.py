@@ -331,3 +331,24 @@ def test_a_warning_is_said_and_stops_nothing() -> None:
     cycle(made)
     assert made.task("T-1").is_done
     assert "policy, 'careful': would deny T-1-A1: look twice" in made.lines
+
+
+def test_a_rule_is_met_by_so_many_people_of_its_role_and_each_counts_once() -> None:
+    asked = {"require": {"role": "approver", "count": 2}}
+    made = engine(
+        in_turn(result(write("docs/a.md"))),
+        given=other({"name": "two", "effect": asked, "match": {"paths": "docs/**"}}),
+    )
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    request = payload_of(next(e for e in made.events if e.action == "approval.request"))
+    assert request["requirements"] == [
+        {"rule": "the policy asks for it by 'two'", "role": "approver", "count": 2}
+    ]
+    operator.review(made, "T-1", "ann@example.com", "approve", "read")
+    assert not made.task("T-1").is_done
+    with pytest.raises(EsaaError):
+        operator.review(made, "T-1", "ann@example.com", "approve", "again")
+    operator.review(made, "T-1", "ben@example.com", "approve", "read too")
+    assert made.task("T-1").is_done
+    assert made.audit().is_ok

@@ -551,6 +551,8 @@ def test_every_code_has_a_case() -> None:
     elsewhere |= {"AGENT_REFUSED", "OUTPUT_TRUNCATED", "OUTPUT_EMPTY"}
     # No answer alone: what the agent was given (tests/engine/test_admission.py), and a plan.
     elsewhere |= {"SECRET_EXPOSED", "PLAN_PROGRAM_NOT_PINNED"}
+    # What rules of a policy deny, and no boundary: tests/core/test_policy_rules.py.
+    elsewhere |= {"POLICY_DENIED"}
     assert here.isdisjoint(elsewhere)
     assert here | elsewhere == set(RejectCode)
 

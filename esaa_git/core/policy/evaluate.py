@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from esaa_git.core.entries import Requirement
 from esaa_git.core.events.facts import Effect, Facts, Noted
 from esaa_git.core.policy import cel
 from esaa_git.core.policy.rules import DEFAULT, Match, Policy, Require, Rule, Seen
@@ -128,14 +129,6 @@ def evaluate(policy: Policy, facts: Facts) -> Verdict:
     return Verdict(tuple(hits), is_open)
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """A consent that a rule of the policy asks for."""
-
-    rule: str
-    require: Require
-
-
 def requirements(policy: Policy | None, rules: Sequence[str]) -> tuple[Requirement, ...]:
     """Return what rules that were decided ask for, by the policy in force.
 
@@ -145,6 +138,7 @@ def requirements(policy: Policy | None, rules: Sequence[str]) -> tuple[Requireme
     found = []
     for name in rules:
         rule = None if policy is None else policy.by_name.get(name)
-        require = None if rule is None else rule.require
-        found.append(Requirement(name, require or Require()))
+        asked = Require() if rule is None or rule.require is None else rule.require
+        said = f"the policy asks for it by '{name}'"
+        found.append(Requirement(said, asked.role, asked.count, asked.other_than))
     return tuple(found)
