@@ -18,7 +18,7 @@ from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Options, Stop
 from esaa_git.engine.pool import POLL_SECONDS, WorkerPool
 from esaa_git.engine.proposer import agents_for
-from esaa_git.engine.reserve import BudgetReached
+from esaa_git.engine.reserve import BudgetAsked, BudgetReached
 from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
 from esaa_git.engine.review import awaiting_reviewer
 from esaa_git.engine.schedule import eligible, is_dispatched, is_spent
@@ -125,18 +125,26 @@ class Backoff:
 
     def _awaits_decisions(self, state: State) -> bool:
         """Wait for a while where people's decisions are all that is missing, if that is wanted."""
-        clock = self._engine.clock
         if not _only_decisions(state):
             self._since = None
             return False
+        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        return self._await("; ".join(_waits_for(task) for task in held[:5]))
+
+    def awaits(self, short: BudgetReached) -> bool:
+        """Wait for a while for more of a budget, if a person is asked and that is wanted."""
+        return isinstance(short, BudgetAsked) and self._await(f"{short.message}; {short.hint}")
+
+    def _await(self, what: str) -> bool:
+        """Wait for a while for people's decisions, as long as that is wanted."""
+        clock = self._engine.clock
         if self._since is None:
             self._since = clock.now()
         if (clock.now() - self._since).total_seconds() >= self._options.decisions:
             return False
         if not self._told:
             self._told = True
-            held = [state.tasks[task_id] for task_id in state.run.in_progress]
-            self._engine.say(f"waiting: {'; '.join(_waits_for(task) for task in held[:5])}")
+            self._engine.say(f"waiting: {what}")
         self.rest()
         return True
 

@@ -153,7 +153,9 @@ class _Decider:
                 try:
                     self._backoff.cool_down(state, contracts, rest, self._short.first())
                 except BudgetReached as error:
-                    raise self._short.ask(error) from None
+                    asked = self._short.ask(error)
+                    if not self._backoff.awaits(asked):
+                        raise asked from None
             elif self._finish(state, *ending):
                 return self._report
 

@@ -18,7 +18,7 @@ from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import AskForBudget
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.errors import AgentError, RunHalted
+from esaa_git.errors import AgentError, DecisionsMissing, RunHalted
 from esaa_git.ports.agent import AgentAdapter, Request, most_of
 
 
@@ -36,6 +36,10 @@ class BudgetReached(RunHalted):
         super().__init__(message, hint=hint)
         self.wanted = wanted
         self.short = short
+
+
+class BudgetAsked(BudgetReached, DecisionsMissing):
+    """It does not fit, and a person is asked for more of the budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +206,8 @@ class Held:
         engine, short = self._engine, found.short
 
         def step(tx: Transaction) -> Approval:
-            account = tx.state.accounts.get(short.scope.name) or Account()
-            before = tx.state.approvals.get(account.asked or "")
-            if before is not None and before.state in (PENDING, DENIED, RETURNED):
+            before = _asked(tx.state, short)
+            if before is not None:
                 return before
             raised = Raise(
                 account=short.scope.name,
@@ -218,14 +221,14 @@ class Held:
             (stored,) = tx.ask(asked)
             return tx.state.approvals[str(stored.event.approval_id)]
 
-        asked = transact(engine, step)
+        asked = _asked(engine.log.load()[0], short) or transact(engine, step)
         name, raised = asked.approval_id, asked.raises
         if asked.state != PENDING or raised is None:
             words = f"{name}, which asked for more of it, was {asked.state} by {asked.decided_by}"
             return BudgetReached(f"{found.message}; {words}", found.wanted, short, str(found.hint))
         more = budgets.shown(short.unit, raised.amount)
         hint = f"{name} asks an approver for {more} more: run 'git esaa review {name} --approve', "
-        return BudgetReached(found.message, found.wanted, short, f"{hint}then 'git esaa run'")
+        return BudgetAsked(found.message, found.wanted, short, f"{hint}then 'git esaa run'")
 
     def _missing(self, state: State, contracts: Contracts, short: budgets.Shortage, at: str) -> int:
         """Return by how much a limit is too low for all that was left aside because of it."""
@@ -241,3 +244,10 @@ class Held:
         )
         wanted: int = sum(under)
         return max(1, short.spent + short.held + wanted - short.limit)
+
+
+def _asked(state: State, short: budgets.Shortage) -> Approval | None:
+    """Return the request for more of a budget that is open, or was denied; None where none is."""
+    account = state.accounts.get(short.scope.name) or Account()
+    asked = state.approvals.get(account.asked or "")
+    return asked if asked is not None and asked.state in (PENDING, DENIED, RETURNED) else None

@@ -41,7 +41,7 @@ def made(tmp_path: Path, git: Git) -> Project:
 def test_a_run_stops_at_the_cap_and_goes_on_when_the_unknown_cost_is_corrected(
     made: Project,
 ) -> None:
-    said = made.fails(8, "run")
+    said = made.fails(14, "run")
     assert "the budget of RUN-0001 has 0.400000 USD left of 1.200000 USD" in said
     assert "APR-0001 asks an approver for 0.100000 USD more" in said
     budget = "budget of RUN-0001: 0.800000 USD (0.500000 USD unknown) of 1.200000 USD spent"

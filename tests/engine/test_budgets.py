@@ -22,7 +22,12 @@ from esaa_git.engine.options import Options
 from esaa_git.engine.proposer import dispatch
 from esaa_git.engine.reserve import BudgetReached
 from esaa_git.engine.transaction import Transaction, transact
-from esaa_git.errors import AgentError, ConfigurationError, RefusedError
+from esaa_git.errors import (
+    AgentError,
+    ConfigurationError,
+    DecisionsMissing,
+    RefusedError,
+)
 from esaa_git.ports.agent import Answer, Request, Unavailable
 from esaa_git.testing.answers import envelope, in_turn, oblige, says, spoken
 from esaa_git.testing.contracts import Place, contracts, task
@@ -333,3 +338,26 @@ def test_while_others_are_waited_for_a_person_is_asked_already() -> None:
         made.run(Options(overlap=True))
     assert made.actions.index("approval.request") < made.actions.index("attempt.timeout")
     assert any("APR-0001 asks an approver for 1 calls more" in line for line in made.lines)
+
+
+def test_a_run_that_waits_for_decisions_goes_on_when_the_budget_has_room() -> None:
+    made = at_the_cap()
+    sleep, naps = made.clock.sleep, 0
+
+    def decide_meanwhile(seconds: float) -> None:
+        nonlocal naps
+        naps += 1
+        if naps == 3:
+            operator.review(made, "APR-0001", ADMIN, "approve", "it is worth it")
+        sleep(seconds)
+
+    made.clock.sleep = decide_meanwhile  # type: ignore[method-assign]
+    made.run(Options(decisions=3600))
+    assert all(made.task(name).is_done for name in ("T-1", "T-2", "T-3"))
+    assert naps == 3
+
+
+def test_a_run_that_waits_for_decisions_ends_when_its_time_is_over() -> None:
+    made = at_the_cap()
+    with pytest.raises(DecisionsMissing):
+        made.run(Options(decisions=1))
