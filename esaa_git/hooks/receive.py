@@ -373,9 +373,9 @@ class Reception:
                     f"effect {one.effect_commit[:12]} of {one.task_id} is not on '{one.branch}', "
                     "nor on another branch, after this push, and esaa.requireEffects is set"
                 )
-                failure = Failure(11, message).at(one.event_commit, one.seq)
-                hint = _TOGETHER.format(log=log.ref, branch=one.branch)
-                raise _refused(log.ref, failure, hint)
+                together = _TOGETHER.format(log=log.ref, branch=one.branch)
+                hint = f"{together}; where that branch is gone, name the one that has the effect"
+                raise _refused(log.ref, Failure(11, message).at(one.event_commit, one.seq), hint)
 
     def _check_nothing_lost(self, branches: Sequence[Command], log: Log) -> None:
         """Refuse to take effects away from the last branch that has them."""

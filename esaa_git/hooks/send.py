@@ -12,9 +12,11 @@ from esaa_git.hooks.receive import Log
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.objects import message_of
+from esaa_git.store.position import contains
+from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository, open_repository
 from esaa_git.verification.effects import closed_in
-from esaa_git.verification.hints import RECORDS_OR_COPY
+from esaa_git.verification.hints import LOOK, RECORDS_OR_COPY
 
 
 def check_events_travel(
@@ -93,13 +95,31 @@ def check_effects_travel(log: Command, branches: Sequence[Command], remote: Remo
             missing -= judge.carried(carriers - not_in(carriers, *tips)).keys() | judge.given_up
         for effect, name in effects.items():
             if effect in missing:
+                with_it = _branch_with(repository, branch, effect, judge)
                 raise RefusedError(
                     f"the log would reach '{remote.name}' without the effect of {name}",
                     cause=f"{effect[:12]} is on no branch there after this push, and "
                     "esaa.requireEffects is set",
-                    hint=f"push both: 'git push --atomic {remote.name} {log.ref} {branch}', or "
+                    hint=LOOK
+                    if with_it is None
+                    else f"push both: 'git push --atomic {remote.name} {log.ref} {with_it}', or "
                     "'git esaa push'",
                 )
+
+
+def _branch_with(repository: Repository, branch: str, effect: str, judge: Log | None) -> str | None:
+    """Return a branch here that holds an effect or what carries it, `branch` before all others."""
+    holders = {effect}
+    if judge is not None:
+        carriers = (oid for oid in judge.judge.carriers if is_here(oid))
+        holders |= {oid for oid in carriers if effect in judge.carried([oid])}
+    holders = {oid for oid in holders if is_here(oid)}
+    refs = GitRefs(repository)
+    for ref in sorted(refs.list(BRANCHES), key=lambda ref: ref != BRANCHES + branch):
+        tip = refs.read(ref)
+        if tip is not None and any(contains(repository, tip, oid) for oid in holders):
+            return ref.removeprefix(BRANCHES)
+    return None
 
 
 def _closed(repository: Repository, log: Command) -> dict[str, dict[str, str]]:

@@ -52,6 +52,20 @@ def test_a_log_without_its_effects_is_held_back_where_policy_asks(clone: Shared)
     clone.taken(f"{forger.add(health(forger))}:{LOG}")
 
 
+def test_the_branch_that_has_the_effects_is_named_where_the_run_s_own_is_gone(
+    clone: Shared,
+) -> None:
+    git = clone.project.git
+    git("config", "esaa.requireEffects", "true")
+    git("branch", "--move", "main", "another")
+    assert f"git push --atomic origin {LOG} another" in clone.refused(LOG)
+    git("switch", "--quiet", "--create", "early", "another~1", "--force")
+    git("branch", "--quiet", "--delete", "--force", "another")
+    said = clone.refused(LOG)
+    assert "--atomic" not in said
+    assert "git esaa verify --relink --record" in said
+
+
 def test_a_log_may_go_ahead_where_policy_does_not_ask(clone: Shared) -> None:
     clone.taken(LOG)
 
