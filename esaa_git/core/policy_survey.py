@@ -10,10 +10,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Final
 
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.facts import Facts, FileFact
 from esaa_git.core.events.spec import is_person
 from esaa_git.core.globs import GlobSet, overlaps
+from esaa_git.core.policy import cel
 from esaa_git.core.policy.rules import Policy, Rule
 
 
@@ -27,7 +31,11 @@ class Finding:
 
 
 def survey(policy: Policy, contracts: Contracts) -> tuple[Finding, ...]:
-    """Return what is doubtful in a policy beside these contracts, in the order of the rules."""
+    """Return what is doubtful in a policy beside these contracts, in the order of the rules.
+
+    Raises:
+        CelMissing: a rule has an expression, and what evaluates it is not installed.
+    """
     return tuple(
         Finding(rule.name, rule.place, message)
         for rule in policy.rules
@@ -49,8 +57,34 @@ def _of_rule(rule: Rule, policy: Policy, contracts: Contracts) -> Iterator[str]:
     beaten = _beaten_by(rule, policy)
     if beaten is not None:
         yield f"it never decides: '{beaten}' denies all that it matches"
+    yield from _errs(rule)
     if rule.effect == "allow" and rule.mode == "enforce" and policy.default == "allow":
         yield "it changes nothing: what no rule denies is allowed without it"
+
+
+_BARE: Final = Facts(task_id="T-1", kind="any", agent="any", lines=0, files=())
+_ONE_FILE: Final = replace(
+    _BARE,
+    lines=1,
+    files=(FileFact(path="a", change="modify", before_mode="100644", mode="100644"),),
+)
+
+
+def _errs(rule: Rule) -> Iterator[str]:
+    """Yield how an expression errs on the simplest proposals that its rule may be asked of."""
+    if rule.when is None or rule.on != "proposal":
+        return
+    match = rule.match
+    needs_files = match.paths or match.operations or (match.files and match.files.more_than >= 0)
+    asked = [("with one file", _ONE_FILE)]
+    if not needs_files:
+        asked.append(("without files", _BARE))
+    for what, facts in asked:
+        try:
+            cel.evaluate(rule.when, cel.activation(facts))
+        except cel.CelFault as fault:
+            yield f"it errs on a proposal {what}, and an error denies: {fault}"
+            return
 
 
 def _unknown(what: str, names: Collection[str] | None, known: Collection[str]) -> Iterator[str]:

@@ -105,6 +105,24 @@ def test_a_rule_that_another_denies_before_it_never_decides() -> None:
     assert doubts(wide, {**narrow, "mode": "audit"}) == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"when": "lines / 0 > 1"}, "with one file, and an error denies: divide by zero"),
+        ({"when": 'files[0].path == "a"'}, "without files, and an error denies: "),
+        ({"when": 'files[0].path == "a"', "match": {"operations": "add"}}, None),
+        ({"when": 'files[1].path == "a"', "match": {"paths": "docs/**"}}, "with one file, "),
+        ({"when": 'size(files) > 0 && files[0].path == "a"'}, None),
+    ],
+)
+def test_an_expression_that_errs_on_the_simplest_proposals_is_named(
+    rule: Mapping[str, Any], said: str | None
+) -> None:
+    found = doubts(rule)
+    assert len(found) == (said is not None)
+    assert said is None or f"it errs on a proposal {said}" in found[0]
+
+
 def test_allow_means_something_where_the_rest_is_denied() -> None:
     assert doubts({"effect": "allow"}) == [
         "r0: it changes nothing: what no rule denies is allowed without it"
