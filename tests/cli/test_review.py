@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, check_call
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from esaa_git.app.hooks import install
 from esaa_git.engine import operator
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
+from esaa_git.store.repository import open_repository
 from esaa_git.testing.contracts import contracts, task
 from esaa_git.testing.engine import engine
 from tests.conftest import Git
-from tests.support.project import Project, make_project, result, write
+from tests.support.project import Project, make_project, result, run, write
 from tests.support.project import task as planned
+from tests.support.team import hook_environment
 
 BEN = "ben@example.com"
 DECISIONS, USAGE, REFUSED, CONFLICT = 14, 2, 7, 6
@@ -125,3 +131,43 @@ def test_a_comment_says_where() -> None:
     for wrong in ("a.py=x", "a.py:0=x", "a.py:1="):
         with pytest.raises(UsageError, match="is no comment"):
             words_of("", [wrong], ["a.py"])
+
+
+def test_a_key_that_is_in_an_agent_alone_decides_offline_and_the_push_shares_it(
+    tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clone holds no private key at all; the server has the hook."""
+    hook_environment(monkeypatch)
+    one = make_project(tmp_path / "one", git, planned("T-1", review=True))
+    one.answer("T-1", result("T-1", write("src/a.txt", "x\n")))
+    ben = one.person(BEN, "approver")
+    one.fails(DECISIONS, "run")
+    server = tmp_path / "server.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
+    install(open_repository(server), "pre-receive")
+    one.git("remote", "add", "origin", "../server.git")
+    one.ok("push")
+    assert run("clone", str(server), str(tmp_path / "two")).code == 0
+    two = Project(tmp_path / "two", git)
+    with TemporaryDirectory(prefix="a-", dir="/tmp") as folder:
+        address = f"{folder}/agent"
+        agent = Popen(["ssh-agent", "-D", "-a", address], stdout=PIPE, stderr=DEVNULL)
+        try:
+            assert agent.stdout is not None
+            agent.stdout.readline()  # printed when it listens
+            monkeypatch.setenv("SSH_AUTH_SOCK", address)
+            check_call(["ssh-add", "-q", str(ben.key)])
+            public = shutil.copy(f"{ben.key}.pub", tmp_path / "ben.pub")
+            two.git("config", "esaa.approverKey", str(public))
+            server.rename(tmp_path / "away.git")  # offline
+            said = two.ok("review", "T-1", "--approve")
+            assert said.startswith("waiting: recorded; 'git esaa push' shares it")
+            (tmp_path / "away.git").rename(server)
+            two.ok("push")
+        finally:
+            agent.terminate()
+            agent.communicate()
+    one.ok("fetch")
+    one.ok("run")
+    assert one.task("T-1").is_done
+    one.check()
