@@ -181,6 +181,8 @@ def finish_task(
     """
     task = find_task(tx.state, task_id)
     require_run(tx.state)
+    if task.is_done:  # by another process, which was faster
+        return is_done(tx, task_id)
     if task.attempt is None or task.result is None:
         raise RunHalted(f"'{task_id}' has no result to finish")
     taken: Taken | None = None

@@ -203,7 +203,8 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
     if approval.state == PENDING:
         words = f"{name} has your approval, and waits for {needs(unmet(approval))}"
         return Admission("waiting", task_id, attempt_id, words)
-    if alone:
+    state, _ = engine.log.load()
+    if alone or not state.run.is_open or state.stop.by is not None:
         return Admission("waiting", task_id, attempt_id, LATER)
     if approval.raises is not None:
         words = "the budget has more room, and 'git esaa run' goes on"

@@ -12,6 +12,7 @@ import pytest
 
 from esaa_git.app.hooks import install
 from esaa_git.engine import operator
+from esaa_git.engine import run as run_of
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
 from esaa_git.store.repository import open_repository
@@ -122,6 +123,19 @@ def test_what_nobody_decided_in_time_is_asked_again_without_another_attempt() ->
     assert operator.review(made, "T-1", BEN, "approve").kind == "done"
     assert made.task("T-1").attempts_total == 1
     assert made.audit().is_ok
+
+
+def test_a_decision_between_two_runs_is_recorded_for_the_next_one() -> None:
+    made = engine(given=contracts({REVIEW: "required"}))
+    made.apply(task())
+    with pytest.raises(DecisionsMissing):
+        cycle(made)
+    run_of.stop(made, "enough for today", BEN)
+    said = operator.review(made, "T-1", BEN, "approve")
+    assert (said.kind, made.actions[-1]) == ("waiting", "approval.grant")
+    made.apply(task(), task("T-2"))
+    cycle(made, Options(steps=0))
+    assert made.task("T-1").is_done
 
 
 def test_a_comment_says_where() -> None:
