@@ -26,6 +26,9 @@ from tests.support.workers import Fleet, Worker, fleet
 pytestmark = pytest.mark.servers
 
 RUN = "run.RUN-0001"
+OVER = (0, 14)
+"""How a worker ends where all is done, or where the budget has no room."""
+
 MOST = 1000
 """What one call costs at most, in micro-dollars."""
 
@@ -71,22 +74,27 @@ def really_spent(made: Fleet) -> dict[str, list[int]]:
 def worked_through(
     made: Fleet, dice: random.Random, workers: int, kills: int, *options: str
 ) -> None:
-    """Run workers in both clones, of which some are killed at random and begin again."""
-    running: list[Worker] = [
-        made.start(number % 2, "--sandbox", "none", *options) for number in range(workers)
-    ]
+    """Run workers in both clones, of which some are killed at random and begin again.
+
+    So does one that gives up because another one died with a lock in its hand.
+    """
+
+    def begin(place: int) -> Worker:
+        return made.start(place % 2, "--sandbox", "none", *options)
+
+    running = [begin(place) for place in range(workers)]
     end = time.monotonic() + patience(90 + kills * 20)
-    while any(worker.process.poll() is None for worker in running):
+    while any(worker.process.poll() not in OVER for worker in running):
         assert time.monotonic() < end, [worker.said() for worker in running]
-        time.sleep(dice.uniform(0.2, 1.5))
+        time.sleep(dice.uniform(0.5, 2.5))
         place = dice.randrange(workers)
         if kills and running[place].process.poll() is None:
             kills -= 1
             running[place].kill()
-            running[place] = made.start(place % 2, "--sandbox", "none", *options)
-    for worker in running:
-        status, said = worker.ends()
-        assert status in (0, 14), said
+        for place, worker in enumerate(running):
+            if worker.process.poll() not in (None, *OVER):
+                assert "Traceback" not in worker.said(), worker.said()
+                running[place] = begin(place)
 
 
 def check(made: Fleet, cap: int) -> State:
@@ -127,12 +135,12 @@ def settings(cap: int) -> dict[str, Any]:
 def test_agents_of_two_clones_never_spend_beyond_the_cap(
     tmp_path: Path, git: Git, web: Web
 ) -> None:
-    cap = 3500
+    cap = 3000
     with fleet(tmp_path, git, clones=2, tasks=20, serve=web.serve, **settings(cap)) as made:
         worked_through(made, random.Random(29), 2, 1, "--parallel", "4")
         state = check(made, cap)
         done = dict(state.run.by_state).get("done", 0)
-        assert 2 <= done < 20  # the cap came first, and was used
+        assert 1 <= done < 20  # the cap came first, and was used
         assert account(state).spent.microdollars > cap - MOST
 
 
