@@ -46,6 +46,8 @@ class KeyStatus:
             `not trusted`.
         signs: the events that it may sign.
         configured: the settings here that name it.
+        path: what a setting has to say to sign with it: a path as a rule. None where its private
+            half was not found, among the settings and in the folder where 'key create' puts it.
     """
 
     fingerprint: str
@@ -59,6 +61,7 @@ class KeyStatus:
     state: str
     signs: tuple[Span, ...]
     configured: tuple[str, ...]
+    path: str | None = None
 
 
 def list_keys(project: Project, branch: str | None = None) -> list[KeyStatus]:
@@ -74,7 +77,8 @@ def list_keys(project: Project, branch: str | None = None) -> list[KeyStatus]:
     in_force = pinned[-1][1] if pinned else Keyring(b"")
     disk = _on_disk(project, branch) or Keyring(b"")
     earlier = spans(pinned)
-    here, unknown = _configured(project)
+    here, unknown, places = _configured(project)
+    places = {**_made_here(), **places}
     listed: dict[str, list[ListedKey]] = {}
     for keyring in (disk, *(one for _, one in pinned)):
         listed |= {one.fingerprint: keyring.listed(one.fingerprint) for one in keyring.keys}
@@ -105,6 +109,7 @@ def list_keys(project: Project, branch: str | None = None) -> list[KeyStatus]:
                 state=state,
                 signs=signs,
                 configured=tuple(here.get(fingerprint, ())),
+                path=places.get(fingerprint),
             )
         )
     return found
@@ -130,13 +135,35 @@ def _state(in_log: bool, on_disk: bool, signed: bool) -> str:
     return "revoked" if signed else "not trusted"
 
 
-def _configured(project: Project) -> tuple[dict[str, list[str]], dict[str, PublicKey]]:
-    """Return which settings name which key here, and those keys; one that is missing is noted."""
+def _made_here() -> dict[str, str]:
+    """Return where the keys lie that this user had made, by fingerprint."""
+    from esaa_git.app.signing import key_folder
+    from esaa_git.trust.publickey import read_public_key
+
+    found = {}
+    for public in sorted(key_folder().glob("*.pub")):
+        private = public.with_suffix("")
+        try:
+            if private.is_file():
+                found[read_public_key(str(public)).fingerprint] = str(private)
+        except (EsaaError, OSError):
+            continue  # another file of the user's
+    return found
+
+
+def _configured(
+    project: Project,
+) -> tuple[dict[str, list[str]], dict[str, PublicKey], dict[str, str]]:
+    """Return which settings name which key here, those keys, and what the settings say.
+
+    One that is missing is noted.
+    """
     from esaa_git.app.signing import configured
     from esaa_git.trust.publickey import public_half
 
     named: dict[str, list[str]] = {}
     keys: dict[str, PublicKey] = {}
+    places: dict[str, str] = {}
     for name, style in SETTINGS.items():
         try:
             spec = configured(project.repository, name, style)
@@ -148,7 +175,8 @@ def _configured(project: Project) -> tuple[dict[str, list[str]], dict[str, Publi
             continue
         named.setdefault(public.fingerprint, []).append(name)
         keys[public.fingerprint] = public
-    return named, keys
+        places[public.fingerprint] = spec.key
+    return named, keys, places
 
 
 def _on_disk(project: Project, branch: str | None = None) -> Keyring | None:

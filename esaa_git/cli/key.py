@@ -50,7 +50,7 @@ def list_(project: Project, as_json: bool, branch: str | None) -> None:
         print_json(rows)
         return
     print_table(
-        ("key", "type", "roles", "may sign", "state", "comment", "here"),
+        ("key", "type", "roles", "may sign", "state", "comment", "here", "path"),
         (
             (
                 row["fingerprint"],
@@ -60,6 +60,7 @@ def list_(project: Project, as_json: bool, branch: str | None) -> None:
                 row["state"],
                 row["comment"] or "-",
                 ",".join(row["configured"]) or "-",
+                row["path"] or "-",
             )
             for row in rows
         ),
@@ -88,6 +89,7 @@ def _as_json(one: KeyStatus) -> dict[str, Any]:
             for span in one.signs
         ],
         "configured": one.configured,
+        "path": one.path,
     }
 
 

@@ -87,6 +87,7 @@ def test_list_follows_a_key_from_disk_into_the_log_and_out_of_it(
     assert row["state"] == "revoked"
     assert row["signs"][0]["to"] == f"EV-{ended:08d}"
     text = project.ok("key", "list")
+    assert f"\tesaa.signingKey\t{project.setting('esaa.signingKey')}\n" in text
     assert f"EV-{begun + 1:08d} to EV-{ended:08d}" in text
     project.check()
 
