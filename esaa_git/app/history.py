@@ -6,7 +6,7 @@ No more of the log is read than the answer needs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
 from esaa_git.core.events.fields import Exchange
+from esaa_git.core.limits import DECISION_WORDS
 from esaa_git.errors import MismatchError, UsageError
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
+from esaa_git.store.objects import MalformedObject
 from esaa_git.store.position import (
     events_about,
     events_between,
@@ -203,13 +205,26 @@ def _task(project: Project, task_id: str) -> ShownTask:
 
     state, contracts = project.log.load()
     task = _find_task(state, task_id)
-    approvals = tuple(one for one in state.approvals.values() if one.task_id == task_id)
+    approvals = tuple(
+        _with_words(project, one) for one in state.approvals.values() if one.task_id == task_id
+    )
     selection = Selection(task=task_id, approvals=frozenset(one.approval_id for one in approvals))
     repository = project.repository
     candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
     history = tuple(history_of(candidates, selection))
     allowed = attempts_allowed(task, contracts)
     return ShownTask(task, approvals, history, allowed, state.notes_on(task_id))
+
+
+def _with_words(project: Project, approval: Approval) -> Approval:
+    """Return an approval with the words of the person who decided last, where they are here."""
+    if approval.text is None:
+        return approval
+    try:
+        words = project.repository.read(approval.text, DECISION_WORDS)[1]
+    except (KeyError, MalformedObject):
+        return approval
+    return replace(approval, reason=words.decode(errors="replace"))
 
 
 def _find_task(state: State, task_id: str) -> Task:
