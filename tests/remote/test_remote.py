@@ -331,6 +331,24 @@ def test_an_effect_that_conflicts_becomes_a_rejection_and_is_kept(team: Team) ->
     assert "B" in team.two.git("show", f"refs/esaa/superseded/{tip}/heads/main:src/shared.txt")
 
 
+def test_an_attempt_that_a_filter_took_counts_as_little_behind_what_others_recorded(
+    team: Team,
+) -> None:
+    """The answer is refused where it is made, and so it is behind what the other has pushed."""
+    attributes = ".git/info/attributes"
+    team.two.write(attributes, "*.bin filter=crypt\n")
+    team.two.answer("T-3", result("T-3", write("src/a.bin", "raw\n")))
+    team.two.fails(11, "run", "--task", "T-3")
+    team.two.git("checkout", "--quiet", "--", ".roadmap")
+    team.one.ok("note", "T-3", "theirs")
+    team.one.ok("push")
+    kinds = {what: kind for what, (kind, _) in outcomes(team.two).items()}
+    assert kinds["output.rejected T-3-A1: PATH_PROTECTED"] == "recorded again"
+    assert "left out" not in kinds.values()
+    task = team.two.task("T-3")
+    assert (task.state, task.attempts_used, task.attempts_total) == ("todo", 0, 1)
+
+
 def test_an_effect_under_a_filter_that_the_others_took_becomes_a_rejection(team: Team) -> None:
     team.one.write(".gitattributes", "*.bin filter=crypt\n")
     team.one.commit("A filter")
