@@ -16,16 +16,13 @@ from dataclasses import dataclass, replace
 
 import pygit2
 
-from esaa_git.core import canonical, limits, logid
-from esaa_git.core.approvals import SUBJECT, check_subject
-from esaa_git.core.contract_rules import check_attachments, check_contract_rules
+from esaa_git.core import limits, logid
+from esaa_git.core.approvals import SUBJECT
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import ALLOWED_SIGNERS, OPENPGP_SIGNERS, Contracts
-from esaa_git.core.decision import DOCUMENT, SALT, TEXT, salted
-from esaa_git.core.decision import decode as decode_document
 from esaa_git.core.event import NO_PREDECESSOR, Event, MalformedEvent, decode
 from esaa_git.core.events import FileWrite, RunInit, VerifyOk
 from esaa_git.core.events.fields import ProgramPin
-from esaa_git.core.events.file_write import FileDelete
 from esaa_git.core.events.spec import ROLES
 from esaa_git.core.invariants import Violation
 from esaa_git.core.policy.cel import CelMissing
@@ -50,7 +47,6 @@ from esaa_git.store.objects import (
     Reader,
     TreeEntry,
     decode_commit,
-    files_below,
     message_of,
     object_id,
     read_blob,
@@ -63,6 +59,7 @@ from esaa_git.trust.decision import carried_by
 from esaa_git.trust.openpgp_form import BEGIN_SIGNATURE
 from esaa_git.trust.roles import Authority, check_signers
 from esaa_git.trust.signers import Verified
+from esaa_git.verification.beside import check_beside
 from esaa_git.verification.effects import Closed, Written, closed_by, effect_form
 from esaa_git.verification.evaluated import Unevaluated
 from esaa_git.verification.failure import Failure
@@ -184,7 +181,7 @@ class EventChecker:
         state = self._check_transition(event, after)  # 5, 7, 8, 9
         self._check_commit_bytes(commit, event, state)  # 2, 5
         self._check_recorded_state(tree, state)  # 7
-        self._check_attachments(tree, event)  # 8
+        check_beside(self._reader, tree, event, self.state, self.log_id)  # 8
         self._check_recorded_hash(event)  # 10
         self.sound, self._previous, self.state = oid, event.sha256, state
         self._contracts, self._contracts_tree = after, tree["contracts"].oid
@@ -392,55 +389,6 @@ class EventChecker:
             raise Failure(7, message) from error
         if computed != tree["roadmap"].oid:
             raise Failure(7, "the recorded state is not what follows from the event")
-
-    # -- check 8: what rides beside the event -------------------------------------------------
-
-    def _check_attachments(self, tree: Mapping[str, TreeEntry], event: Event) -> None:
-        """Check 8: what travels beside the event is what it names, size and hash too."""
-        files = self._below(tree, "files")
-        blobs, decision = self._plain(tree, "exchange"), self._plain(tree, "decision")
-        try:
-            images = {path: (entry.mode, entry.oid) for path, entry in files.items()}
-            check_attachments(event, images, blobs, decision)
-            # Of what an import took in, the log may not be known.
-            first = logid.recorded_in(self.log_id or "", event.seq)
-            check_subject(self.state, event, self._subject(tree), first)
-        except Violation as error:
-            raise Failure(8, str(error)) from error
-        if decision:
-            self._check_words(decision[DOCUMENT], blobs)
-        for blob in blobs.values():
-            self._reader(blob, limits.EXCHANGE_PART)
-        if isinstance(event.payload, FileWrite):
-            for file in event.payload.files:
-                if not isinstance(file, FileDelete):
-                    content = self._reader(file.after, file.bytes)[1]
-                    if len(content) != file.bytes:
-                        raise Failure(8, f"the content of '{file.path}' has another size")
-                    if canonical.digest(content) != file.sha256:
-                        raise Failure(8, f"the content of '{file.path}' has another SHA-256")
-
-    def _subject(self, tree: Mapping[str, TreeEntry]) -> bytes | None:
-        found = tree.get(SUBJECT)
-        return None if found is None else read_blob(self._reader, found, limits.EVENT)
-
-    def _plain(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, str]:
-        """Return the blobs of a part that holds plain files alone, by name."""
-        entries = self._below(tree, part)
-        if any(entry.mode != MODE_FILE for entry in entries.values()):
-            raise Failure(2, f"'{part}' holds more than files")
-        return {name: entry.oid for name, entry in entries.items()}
-
-    def _check_words(self, document: str, exchange: Mapping[str, str]) -> None:
-        """Check 8: the words of a decision are those that were signed."""
-        signed = decode_document(self._reader(document, limits.DECISION)[1])
-        salt = self._reader(exchange[SALT], limits.DECISION)[1]
-        text = self._reader(exchange[TEXT], limits.DECISION_WORDS)[1]
-        if salted(salt, text) != signed.text_sha256:
-            raise Failure(8, "the words of the decision are not those that were signed")
-
-    def _below(self, tree: Mapping[str, TreeEntry], part: str) -> dict[str, TreeEntry]:
-        return dict(files_below(self._reader, tree[part].oid)) if part in tree else {}
 
     # -- check 10: recorded hashes ------------------------------------------------------------
 
