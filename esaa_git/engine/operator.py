@@ -204,17 +204,16 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
         words = f"{name} has your approval, and waits for {needs(unmet(approval))}"
         return Admission("waiting", task_id, attempt_id, words)
     state, _ = engine.log.load()
-    if alone or not state.run.is_open or state.stop.by is not None:
+    if approval.state == GRANTED and state.stop.by is not None:
+        words = f"{name} has your approval; everything is {told(engine.blobs, state.stop)}"
+        return Admission("waiting", task_id, attempt_id, f"{words}; {RESUME}")
+    if alone or not state.run.is_open:
         return Admission("waiting", task_id, attempt_id, LATER)
     if approval.raises is not None:
         words = "the budget has more room, and 'git esaa run' goes on"
         said = words if approval.state == GRANTED else "the budget stays as it is"
         return Admission("waiting", task_id, attempt_id, said)
     if approval.state == GRANTED:
-        stop = engine.log.load()[0].stop
-        if stop.by is not None:
-            words = f"{name} has your approval; everything is {told(engine.blobs, stop)}"
-            return Admission("waiting", task_id, attempt_id, f"{words}; {RESUME}")
         return apply_granted(engine, task_id)
     transact(engine, lambda _: None)  # begins with what follows from the denial
     return Admission("rejected", task_id, attempt_id, reason)
