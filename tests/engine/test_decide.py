@@ -56,7 +56,7 @@ from esaa_git.core.events import (
 )
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.base import replace as replace_record
-from esaa_git.core.events.fields import CheckResult, TaskChanges, TaskDefinition, Usage
+from esaa_git.core.events.fields import CheckResult, Raise, TaskChanges, TaskDefinition, Usage
 from esaa_git.core.events.file_write import FileAdd
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import APPROVER
@@ -76,6 +76,7 @@ from esaa_git.engine.intentions import (
     ApplyResult,
     AskAgain,
     AskAgent,
+    AskForBudget,
     AskForReview,
     ChangePlan,
     CloseTask,
@@ -664,6 +665,20 @@ def test_a_result_without_files_is_closed_after_the_consent() -> None:
     made.decided("approve")
     assert names(made.ask(ApplyResult(task_id="T-1"))) == [TaskUpdate]
     assert made.task().is_done
+
+
+def test_more_of_a_budget_is_asked_of_an_approver_for_as_long_as_it_takes() -> None:
+    made = world(task(), changes={(POLICY, "budgets"): {"run": {"calls": 1}}})
+    raised = Raise(account="run.RUN-0001", unit="calls", amount=2)
+    (asked,) = made.ask(AskForBudget(task_id="T-1", log_id=LOG_ID, nonce=NONCE, raised=raised))
+    assert isinstance(asked, ApprovalRequest)
+    assert (asked.kind, asked.budget, asked.attempt_id, asked.expires) == (
+        "budget",
+        raised,
+        None,
+        None,
+    )
+    assert [one.role for one in asked.requirements] == ["approver"]
 
 
 def test_a_request_says_what_is_to_be_decided_by_whom_and_until_when() -> None:

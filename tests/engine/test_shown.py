@@ -34,7 +34,7 @@ def test_a_result_that_waits_can_be_checked_out(project: Project) -> None:
     assert project.git("show", f"{ref()}:src/a.py") == "a = 1"
     assert project.git("log", "-1", "--format=%G? %an", commit) == "G agent-x"
     shown = project.esaa("review", "T-1")
-    assert f"git switch --detach {ref()}" in shown.err
+    assert "git esaa review T-1 --checkout" in shown.err
     project.check()
 
 
