@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ import pygit2
 
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, is_contract_file
+from esaa_git.core.decision import salted
 from esaa_git.core.event import NewEvent, instant, timestamp
 from esaa_git.core.events import ACTIONS, AnyPayload
 from esaa_git.core.events.base import decode, encode
@@ -174,8 +176,9 @@ class Subject:
         path = f"src/{spread[0]}/{spread[1]}/{task_id}.txt"
         after = _blob_id(content)
         put = self.repository.put if sink is None else sink.put
+        salt = sha256(task_id.encode()).digest()
         yield self._create(task_id, number)
-        yield Step("orchestrator.dispatch", "orchestrator", self._dispatch(address, request))
+        yield self._dispatch(address, request, salt)
         yield Step(
             "agent.result",
             AGENT,
@@ -183,10 +186,11 @@ class Subject:
                 **address,
                 "summary": f"{task_id} is written",
                 "paths": [path],
-                "output_sha256": digest(answer),
+                "output_sha256": salted(salt, answer),
                 "exchange": {
-                    name: {"sha256": digest(data), "bytes": len(data), "blob": _blob_id(data)}
-                    for name, data in (("request", request), ("response", answer))
+                    "salt": _blob_id(salt),
+                    "request": _part(salt, request),
+                    "response": _part(salt, answer),
                 },
                 "facts": {
                     "task_id": task_id,
@@ -196,7 +200,7 @@ class Subject:
                     "files": [{"path": path, "change": "add", "mode": "100644"}],
                 },
             },
-            exchange={"request.json": request, "response": answer},
+            exchange={"salt": salt, "request.json": request, "response": answer},
         )
         described = {
             "path": path,
@@ -225,7 +229,7 @@ class Subject:
         """Yield an attempt that is released: three events, and the task is where it was."""
         address = {"task_id": task_id, "attempt_id": f"{task_id}-A{number}"}
         yield self._create(task_id, number)
-        yield Step("orchestrator.dispatch", "orchestrator", self._dispatch(address, b"{}\n"))
+        yield self._dispatch(address, b"{}\n", sha256(task_id.encode()).digest())
         released = {"from": "in_progress", "to": "todo", "cause": "released", "reason": "again"}
         yield Step("task.update", "orchestrator", {**address, **released})
 
@@ -245,9 +249,20 @@ class Subject:
         }
         return Step("attempt.create", "orchestrator", payload)
 
-    def _dispatch(self, address: Mapping[str, str], request: bytes) -> dict[str, Any]:
-        said = {"agent": AGENT, "adapter": "scripted", "sandbox": "none"}
-        return {**address, **said, "request_sha256": digest(request)}
+    def _dispatch(self, address: Mapping[str, str], request: bytes, salt: bytes) -> Step:
+        said = {
+            "agent": AGENT,
+            "adapter": "scripted",
+            "sandbox": "none",
+            "request_sha256": salted(salt, request),
+            "exchange": {"salt": _blob_id(salt)},
+        }
+        payload = {**address, **said}
+        return Step("orchestrator.dispatch", "orchestrator", payload, exchange={"salt": salt})
+
+
+def _part(salt: bytes, data: bytes) -> dict[str, Any]:
+    return {"sha256": salted(salt, data), "bytes": len(data), "blob": _blob_id(data)}
 
 
 class Effects:

@@ -241,7 +241,7 @@ def _git(
     )
     if done.returncode:
         raise GitFailed(arguments, done.returncode, done.stderr.decode(errors="replace"))
-    return done.stdout.decode().removesuffix("\n")
+    return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
 
 @pytest.fixture

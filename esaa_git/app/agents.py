@@ -173,9 +173,10 @@ def _since(project: Project, attempt: Attempt, request: Request) -> tuple[str, .
 
     A note, a lesson or an issue that was recorded meanwhile makes it another one.
     """
-    from esaa_git.core.canonical import digest
     from esaa_git.core.events import AttemptCreate, Dispatch
+    from esaa_git.engine.salts import is_of, salt_of
 
+    blobs = project.engine.blobs
     for stored in project.log.events(newest_first=True):
         event = stored.event
         if event.attempt_id != attempt.attempt_id:
@@ -183,8 +184,11 @@ def _since(project: Project, attempt: Attempt, request: Request) -> tuple[str, .
         if isinstance(event.payload, AttemptCreate):
             break
         if isinstance(event.payload, Dispatch):
-            sent = event.payload.request_sha256
-            if sent != digest(request.sent):
-                return (f"the log went on since; what was sent then has sha256 {sent}",)
+            sent = event.payload
+            if sent.request_sha256 is None or salt_of(blobs, sent.exchange) is None:
+                return ("what was sent then is not comparable: no digest of it is kept",)
+            if not is_of(blobs, sent.exchange, sent.request_sha256, request.sent):
+                said = sent.request_sha256
+                return (f"the log went on since; what was sent then has salted sha256 {said}",)
             break
     return ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project
 from esaa_git.app.selection import Selection, history_of, parse_since, select
+from esaa_git.core.attachments import exchange_of
 from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
 from esaa_git.core.events.fields import Exchange
@@ -182,8 +183,8 @@ def _event(project: Project, oid: str) -> ShownEvent:
 
 
 def _not_kept(event: Event) -> tuple[str, ...]:
-    exchange: Exchange | None = getattr(event.payload, "exchange", None)
-    if exchange is None:
+    exchange = exchange_of(event.payload)
+    if not isinstance(exchange, Exchange):
         return ()
     sides = (("request", exchange.request), ("response", exchange.response))
     return tuple(name for name, part in sides if part is None or part.blob is None)

@@ -22,14 +22,10 @@ from esaa_git.app.project import Project
 from esaa_git.app.roadmap import ROADMAP
 from esaa_git.core import logid
 from esaa_git.core.approvals import SUBJECT, check_subject
+from esaa_git.core.attachments import check_attachments, kept_decision, kept_exchange
 from esaa_git.core.canonical import NotCanonical, digest
 from esaa_git.core.canonical import decode as decode_canonical
-from esaa_git.core.contract_rules import (
-    check_attachments,
-    check_contract_rules,
-    kept_decision,
-    kept_exchange,
-)
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts, is_contract_file
 from esaa_git.core.event import Event, MalformedEvent, decode
 from esaa_git.core.events import ApprovalRequest, FileWrite, RunInit, VerifyOk

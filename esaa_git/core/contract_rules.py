@@ -6,19 +6,17 @@ against the contracts, which people edit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
 from esaa_git.core import budgets
 from esaa_git.core.agent_contract import Check, make_check
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.decision import DOCUMENT, SALT, SIGNATURE, TEXT
 from esaa_git.core.event import Event, after
 from esaa_git.core.events import (
     AgentHeartbeat,
     AgentResult,
-    AnyPayload,
     ApprovalDeny,
     ApprovalExpire,
     ApprovalGrant,
@@ -54,15 +52,13 @@ from esaa_git.core.events import (
     VerifyStart,
 )
 from esaa_git.core.events.approval import requirement
-from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.fields import Check as CheckDefinition
 from esaa_git.core.events.fields import (
-    Exchange,
     TaskChanges,
     TaskDefinition,
     commands,
 )
-from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename, images
+from esaa_git.core.events.file_write import AnyFile, FileAdd, FileDelete, FileRename
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.globs import GlobSet
@@ -378,53 +374,3 @@ def attribution(task: Task, contracts: Contracts) -> str | None:
         return None
     entry = contracts.swarm.agents.get(attempt.agent)
     return f"{attempt.agent}:{(entry.model if entry is not None else None) or 'unspecified'}"
-
-
-def check_attachments(
-    event: Event,
-    files: Mapping[str, tuple[str, str]],
-    exchange: Mapping[str, str],
-    decision: Mapping[str, str],
-) -> None:
-    """Refuse attachments that are not exactly those that the event names (path to blob id).
-
-    Raises:
-        Violation: INV-003, if the event's tree carries more, less or something else.
-    """
-    wanted: dict[str, tuple[str, str]] = {}
-    if isinstance(event.payload, FileWrite):
-        wanted = {
-            path: after for path, _, after in images(event.payload.files) if after is not None
-        }
-    if dict(files) != wanted:
-        raise Violation("INV-003", "the after-images are not those that the event names")
-    if dict(exchange) != kept_exchange(event.payload):
-        raise Violation("INV-003", "the exchange is not the one that the event names")
-    if dict(decision) != kept_decision(event.payload):
-        raise Violation("INV-003", "the decision is not the one that the event names")
-
-
-def kept_exchange(payload: AnyPayload) -> dict[str, str]:
-    """Return the files of an event's exchange that were kept, by their names beside the event."""
-    carried = document_of(payload)
-    if carried is not None:
-        words = carried[1]
-        return {TEXT: words.text, SALT: words.salt}
-    said: Exchange | None = getattr(payload, "exchange", None)
-    if said is None:
-        return {}
-    parts = {"request.json": said.request, "response": said.response}
-    return {
-        name: part.blob
-        for name, part in parts.items()
-        if part is not None and part.blob is not None
-    }
-
-
-def kept_decision(payload: AnyPayload) -> dict[str, str]:
-    """Return the files of an event's decision, by their names beside the event."""
-    carried = document_of(payload)
-    if carried is None:
-        return {}
-    decided = carried[0]
-    return {DOCUMENT: decided.document, SIGNATURE: decided.signature}

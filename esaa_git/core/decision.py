@@ -97,5 +97,5 @@ def decode(data: bytes) -> Document:
 
 
 def salted(salt: bytes, text: bytes) -> str:
-    """Return the digest of words that a decision holds, 64 hexadecimal digits."""
+    """Return the digest of what was said that an event holds, 64 hexadecimal digits."""
     return sha256(salt + text).hexdigest()

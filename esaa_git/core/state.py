@@ -79,14 +79,12 @@ class Blocked(JsonRecord):
 class Result(JsonRecord):
     """What an accepted attempt left behind; `effect_commit` is None where no file changed.
 
-    `key` tells the same answer given twice: its idempotency key, or the SHA-256 of the output.
     `reviewed_by` names the people who approved it.
     """
 
     attempt_id: str
     agent: str
     summary: str
-    key: str
     paths: tuple[str, ...] = ()
     effect_commit: str | None = None
     reviewed_by: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from esaa_git.core import secrets
-from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import StoragePolicy
+from esaa_git.core.decision import salted
 from esaa_git.core.textviews import Span
 
 PREVIEW_CHARACTERS = 400
@@ -82,14 +82,9 @@ def kept(data: bytes, how: str, policy: StoragePolicy) -> bytes | None:
     return secrets.redact(data, _spans(data, policy))[: policy.max_bytes]
 
 
-def part(data: bytes, how: str, blob: str | None) -> dict[str, Any] | None:
+def part(data: bytes, how: str, salt: bytes) -> dict[str, Any] | None:
     """Return how an event names one side of an exchange; None where the policy keeps nothing."""
-    if how == "none":
-        return None
-    named: dict[str, Any] = {"sha256": digest(data), "bytes": len(data)}
-    if blob is not None:
-        named["blob"] = blob
-    return named
+    return None if how == "none" else {"sha256": salted(salt, data), "bytes": len(data)}
 
 
 def preview(data: bytes, policy: StoragePolicy) -> str:

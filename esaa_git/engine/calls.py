@@ -22,6 +22,12 @@ class CallResult(Record):
     left_out: LeftOut | None = None
     unwrapped: tuple[Packing, ...] | None = None
 
+    @property
+    def response_sha256(self) -> str | None:
+        """The salted digest of the answer, where digests are recorded."""
+        response = None if self.exchange is None else self.exchange.response
+        return None if response is None else response.sha256
+
     @classmethod
     def of(cls, payload: OutputRejected | ReviewResult) -> CallResult:
         """Return what an event that is on record keeps of its call."""

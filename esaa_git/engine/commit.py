@@ -12,7 +12,6 @@ from typing import assert_never, cast
 
 from esaa_git.core import canonical, secrets, storage
 from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
-from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.envelope import decode as decode_envelope
@@ -307,7 +306,7 @@ def _result(
         attempt_id=envelope.attempt_id,
         summary=given.summary,
         paths=(),
-        output_sha256=digest(output.answer.output),
+        output_sha256=call.response_sha256,
         checks=given.checks,
         idempotency_key=envelope.idempotency_key,
         model=call.model or given.model or output.model,

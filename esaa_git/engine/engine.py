@@ -85,6 +85,13 @@ class Engine:
 
     @cached_property
     def verifier(self) -> Verifier:
+        from esaa_git.engine.salts import recorded_result
         from esaa_git.engine.verifier import Verifier
 
-        return Verifier(self.trees, self.blobs, self.merger, self.branch.protected())
+        return Verifier(
+            self.trees,
+            self.blobs,
+            self.merger,
+            self.branch.protected(),
+            lambda attempt_id: recorded_result(self.log, attempt_id),
+        )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from esaa_git.core import secrets, storage
-from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts, StoragePolicy
 from esaa_git.core.events.base import decode
+from esaa_git.core.events.base import replace as replace_record
 from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
     Exchange,
@@ -29,6 +29,7 @@ from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Reject
 from esaa_git.engine.proof import as_recorded
+from esaa_git.engine.salts import salt_for
 from esaa_git.engine.transaction import Transaction
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import InTheWay
@@ -40,7 +41,8 @@ class AgentOutput:
     """An answer to be admitted, and what is known of how it came about.
 
     `is_final` says that the agent is gone: an answer without a result then ends its attempt.
-    `agent` is who answered under the key of the person that is the actor.
+    `agent` is who answered under the key of the person that is the actor. `salt` is that of the
+    dispatch; what nobody was dispatched for gets one of its own.
     """
 
     answer: Answer
@@ -51,6 +53,7 @@ class AgentOutput:
     model: str | None = None
     is_final: bool = False
     agent: str | None = None
+    salt: bytes | None = None
 
     def storage(self, contracts: Contracts) -> StoragePolicy:
         """Return what may be kept of it, the values that the agent was given left out."""
@@ -109,20 +112,30 @@ def named(files: Iterable[LeftOutFile], more: LeftOut | None = None) -> LeftOut 
 
 def _exchange(engine: Engine, contracts: Contracts, output: AgentOutput) -> Exchange | None:
     policy = output.storage(contracts)
+    salt = output.salt or salt_for(policy, engine.draw)
+    if salt is None:
+        return None
     request = None
     if output.request is not None:
-        request = _kept(engine, policy, output.request.sent, policy.request)
-    response = _kept(engine, policy, output.answer.output, policy.response)
+        request = _kept(engine, policy, salt, output.request.sent, policy.request)
+    response = _kept(engine, policy, salt, output.answer.output, policy.response)
     if request is None and response is None:
         return None
-    return Exchange(request=request, response=response)
+    return Exchange(salt=engine.blobs.write(salt), request=request, response=response)
 
 
-def _kept(engine: Engine, policy: StoragePolicy, data: bytes, how: str) -> ExchangePart | None:
+def _kept(
+    engine: Engine, policy: StoragePolicy, salt: bytes, data: bytes, how: str
+) -> ExchangePart | None:
+    named = storage.part(data, how, salt)
+    if named is None:
+        return None
+    part = decode(ExchangePart, named)
     stored = storage.kept(data, how, policy)
-    blob = None if stored is None else engine.blobs.write(stored)
-    part = storage.part(data, how, blob)
-    return None if part is None else decode(ExchangePart, part)
+    if stored is None:
+        return part
+    altered = None if stored == data else True
+    return replace_record(part, blob=engine.blobs.write(stored), altered=altered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +217,9 @@ def reject(
     task = tx.state.tasks[task_id]
     is_open = approval_id is None and task.active_attempt is not None
     of_setup = is_open and is_of_setup(safe, task.rejection)
-    refused = Output(sha256=digest(raw), bytes=len(raw), preview=storage.preview(raw, policy))
+    refused = Output(
+        sha256=call.response_sha256, bytes=len(raw), preview=storage.preview(raw, policy)
+    )
     tx.ask(
         Reject(
             task_id=task_id,

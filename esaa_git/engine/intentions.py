@@ -49,6 +49,7 @@ from esaa_git.core.events.fields import (
     Proposed,
     Raise,
     Reserves,
+    Salted,
     Severity,
     TaskChanges,
     TaskDefinition,
@@ -263,7 +264,7 @@ class ReleaseAttempt(Record):
 
 
 class AskAgent(Record):
-    """Record who is asked, and the digest of exactly what is sent.
+    """Record who is asked, and the salted digest of exactly what is sent.
 
     Attributes:
         approval_id: the decision that is lent to a reviewer, None for an attempt.
@@ -276,7 +277,8 @@ class AskAgent(Record):
     agent: str
     adapter: str
     sandbox: Sandbox
-    request_sha256: str
+    request_sha256: str | None = None
+    exchange: Salted | None = None
     model: str | None = None
     template: str | None = None
     approval_id: str | None = None

@@ -7,15 +7,16 @@ verifier, whatever it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from esaa_git.core.budgets import demanded
-from esaa_git.core.canonical import digest
 from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import AgentEntry, Contracts
+from esaa_git.core.decision import salted
 from esaa_git.core.events import AttemptCreate, Dispatch
 from esaa_git.core.events.dispatch import Continues, Sandbox
+from esaa_git.core.events.fields import Salted
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.policy_rules import facts_of_dispatch
 from esaa_git.core.state import Attempt, Task
@@ -32,6 +33,7 @@ from esaa_git.engine.laying import require_pinned, require_setup
 from esaa_git.engine.request import branch_tip, build_request, request_for
 from esaa_git.engine.reserve import BudgetReached, reserved
 from esaa_git.engine.rests import Rests
+from esaa_git.engine.salts import is_of, salt_for, salt_of
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, RefusedError, RunHalted
 from esaa_git.ports.agent import AgentAdapter, Answer, Request, ran_by
@@ -110,7 +112,7 @@ def resume(engine: Engine, task: Task) -> Dispatched:
     adapter.ready()
     ran_by(adapter)
     attempt = task.attempt
-    opened, recorded = _recorded(engine, attempt.attempt_id)
+    opened, sent = _recorded(engine, attempt.attempt_id)
     before = engine.log.state_at(opened)
     start = begun(engine, contracts, before.tasks[task.task_id], attempt.base, adapter)
     again = adapter.prepare(
@@ -125,14 +127,16 @@ def resume(engine: Engine, task: Task) -> Dispatched:
             begun=start,
         )
     )
-    is_same = digest(again.sent) == recorded
-    asked = Dispatched(task.task_id, attempt.attempt_id, adapter, again)
+    said = None if sent is None else sent.exchange
+    is_same = sent is not None and is_of(engine.blobs, said, sent.request_sha256, again.sent)
+    salt = salt_of(engine.blobs, said)
+    asked = Dispatched(task.task_id, attempt.attempt_id, adapter, again, salt=salt)
     if is_same and demanded(state, contracts, task, adapter.name, engine.moment(state)) is None:
         return asked
 
     def decided(tx: Transaction) -> Dispatched:
         if is_same:
-            return record_dispatch(tx, asked)
+            return record_dispatch(engine, tx, asked)
         return _recorded_dispatch(engine, tx, task.task_id, attempt, adapter)
 
     try:
@@ -142,15 +146,15 @@ def resume(engine: Engine, task: Task) -> Dispatched:
         raise
 
 
-def _recorded(engine: Engine, attempt_id: str) -> tuple[str, str]:
-    """Return the commit at which an attempt was opened, and the digest of what was sent last."""
-    sent = ""
+def _recorded(engine: Engine, attempt_id: str) -> tuple[str, Dispatch | None]:
+    """Return the commit at which an attempt was opened, and what was sent for it last."""
+    sent = None
     for stored in engine.log.events(newest_first=True):
         payload = stored.event.payload
         if stored.event.attempt_id != attempt_id:
             continue
         if isinstance(payload, Dispatch) and payload.review is None:
-            sent = sent or payload.request_sha256
+            sent = sent or payload
         if isinstance(payload, AttemptCreate):
             return stored.commit, sent
     raise RunHalted(f"'{attempt_id}' is not in the log")
@@ -229,7 +233,7 @@ def _recorded_dispatch(
     if files is not None:
         continues = Continues(attempt_id=files.attempt_id, commit=files.commit)
     asked = Dispatched(task_id, attempt.attempt_id, adapter, request, continues=continues)
-    return record_dispatch(tx, asked)
+    return record_dispatch(engine, tx, asked)
 
 
 def release(engine: Engine, task_id: str, attempt_id: str, reason: str) -> None:
@@ -243,7 +247,7 @@ class Dispatched:
     """Who is asked, with what, and for which attempt: to make it, or to decide on it.
 
     `approval_id` is the decision that a reviewer is asked for, None for who makes the attempt;
-    `continues` is the attempt whose files it goes on from.
+    `continues` is the attempt whose files it goes on from, and `salt` that of what is said.
     """
 
     task_id: str
@@ -252,6 +256,7 @@ class Dispatched:
     request: Request
     approval_id: str | None = None
     continues: Continues | None = None
+    salt: bytes | None = None
 
     def output(self, answer: Answer) -> AgentOutput:
         """Return the agent's answer as it is to be admitted."""
@@ -263,17 +268,25 @@ class Dispatched:
             self.attempt_id,
             self.adapter.model,
             is_final=True,
+            salt=self.salt,
         )
 
 
-def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
+def record_dispatch(engine: Engine, tx: Transaction, what: Dispatched) -> Dispatched:
     """Record who is asked, the digest of exactly what is sent, and what that may cost at most.
+
+    Return it with the salt of that digest.
 
     Raises:
         BudgetReached, AgentError: as `engine.reserve.reserved`.
     """
     adapter, request = what.adapter, what.request
     reserves = reserved(tx.state, tx.contracts, adapter, request, tx.at, what.approval_id)
+    policy = tx.contracts.storage
+    salt, exchange, sent = what.salt or salt_for(policy, engine.draw), None, None
+    if salt is not None:
+        exchange = Salted(salt=engine.blobs.write(salt))
+        sent = None if policy.request == "none" else salted(salt, request.sent)
     tx.ask(
         AskAgent(
             task_id=what.task_id,
@@ -281,7 +294,8 @@ def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
             agent=adapter.name,
             adapter=adapter.adapter,
             sandbox=cast(Sandbox, adapter.sandbox),  # the schema of the event says whether it is
-            request_sha256=digest(request.sent),
+            request_sha256=sent,
+            exchange=exchange,
             model=adapter.model,
             template=request.template,
             approval_id=what.approval_id,
@@ -290,4 +304,4 @@ def record_dispatch(tx: Transaction, what: Dispatched) -> Dispatched:
             reserves=reserves,
         )
     )
-    return what
+    return replace(what, salt=salt)

@@ -96,7 +96,7 @@ def _dispatch(
     approval = replace(before, deadline=lease.deadline)
     request = adapter.prepare(_request(engine, tx, task, approval, adapter))
     what = Dispatched(task_id, task.attempt.attempt_id, adapter, request, approval_id)
-    return record_dispatch(tx, what)
+    return record_dispatch(engine, tx, what)
 
 
 def _request(

@@ -19,7 +19,8 @@ from typing import TypeVar
 
 from esaa_git.core import storage
 from esaa_git.core.approvals import subject_of
-from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
+from esaa_git.core.attachments import kept_decision, kept_exchange
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
 from esaa_git.core.events import FileWrite, PolicyDecision, RunInit

@@ -23,6 +23,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import LESSONS_OF_ATTEMPT
 from esaa_git.core.envelope import Envelope, decode
+from esaa_git.core.events import AgentResult
 from esaa_git.core.events.fields import LeftOutFile, NotKept
 from esaa_git.core.patches import changed_lines
 from esaa_git.core.paths import check_tree
@@ -40,6 +41,7 @@ from esaa_git.engine.converted import check_conversions
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.engine.refusals import conflict, late, missing, nothing_left
+from esaa_git.engine.salts import is_of
 from esaa_git.ports.files import BlobStore, Conflict, FileEntry, Merger, NotAFile, Trees
 
 
@@ -62,7 +64,20 @@ class Repeated:
 class Verifier:
     """Validates outputs against one repository's contents."""
 
-    def __init__(self, trees: Trees, blobs: BlobStore, merger: Merger, protected: Sequence[str]):
+    def __init__(
+        self,
+        trees: Trees,
+        blobs: BlobStore,
+        merger: Merger,
+        protected: Sequence[str],
+        recorded: Callable[[str], AgentResult | None] = lambda _: None,
+    ) -> None:
+        """Begin with the repository's contents.
+
+        Args:
+            recorded: returns the result that an attempt has on record.
+        """
+        self._recorded = recorded
         self._trees = trees
         self._blobs = blobs
         self._merger = merger
@@ -90,7 +105,7 @@ class Verifier:
         envelope = decode(output, max_bytes=contracts.policy.max_output_bytes)
         if isinstance(envelope, Rejected):
             return envelope
-        if _is_repeated(envelope, state, digest(output)):
+        if self._is_repeated(envelope, state, output):
             return Repeated(envelope)
         fault = _check_address(envelope, state, contracts, actor, task_id, attempt_id)
         if fault is not None:
@@ -120,6 +135,21 @@ class Verifier:
             return nothing_left(left)
         proposal = self.resolve(kept, task, contracts)
         return proposal if isinstance(proposal, Rejected) else Accepted(envelope, proposal, left)
+
+    def _is_repeated(self, envelope: Envelope, state: State, output: bytes) -> bool:
+        """Answer whether the attempt was completed with this very answer.
+
+        Its idempotency key tells, or, where it had none, all of it.
+        """
+        task = state.tasks.get(envelope.task_id)
+        if task is None or task.result is None or task.result.attempt_id != envelope.attempt_id:
+            return False
+        before = self._recorded(envelope.attempt_id)
+        if before is None or before.idempotency_key != envelope.idempotency_key:
+            return False
+        return before.idempotency_key is not None or is_of(
+            self._blobs, before.exchange, before.output_sha256, output
+        )
 
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
         """Return the proposal made for `tip` instead, merged three ways where files moved on.
@@ -353,14 +383,6 @@ class Verifier:
             return None
         content = self._blobs.read(merged.oid)
         return replace(file, before=ours, after=merged, size=len(content), sha256=digest(content))
-
-
-def _is_repeated(envelope: Envelope, state: State, output_sha256: str) -> bool:
-    task = state.tasks.get(envelope.task_id)
-    if task is None or task.result is None:
-        return False
-    key = envelope.idempotency_key or output_sha256
-    return task.result.attempt_id == envelope.attempt_id and task.result.key == key
 
 
 def _check_address(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from esaa_git.core.approvals import check_subject
-from esaa_git.core.contract_rules import check_attachments, check_contract_rules
+from esaa_git.core.attachments import check_attachments
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event, StoredEvent
 from esaa_git.core.events.base import encode

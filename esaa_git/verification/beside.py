@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from esaa_git.core import canonical, limits, logid
 from esaa_git.core.approvals import SUBJECT, check_subject
-from esaa_git.core.contract_rules import check_attachments
-from esaa_git.core.decision import DOCUMENT, SALT, TEXT, salted
-from esaa_git.core.decision import decode as decode_document
+from esaa_git.core.attachments import check_attachments
 from esaa_git.core.event import Event
 from esaa_git.core.events import FileWrite
 from esaa_git.core.events.file_write import FileDelete
@@ -16,6 +14,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.state import State
 from esaa_git.store.objects import MODE_FILE, Reader, TreeEntry, files_below, read_blob
 from esaa_git.verification.failure import Failure
+from esaa_git.verification.said import check_said
 
 
 def check_beside(
@@ -42,10 +41,7 @@ def check_beside(
         check_subject(state, event, about, logid.recorded_in(log_id or "", event.seq))
     except Violation as error:
         raise Failure(8, str(error)) from error
-    if decision:
-        _check_words(reader, decision[DOCUMENT], blobs)
-    for blob in blobs.values():
-        reader(blob, limits.EXCHANGE_PART)
+    check_said(reader, event, blobs, decision)
     if isinstance(event.payload, FileWrite):
         _check_images(reader, event.payload)
 
@@ -59,15 +55,6 @@ def _check_images(reader: Reader, written: FileWrite) -> None:
             raise Failure(8, f"the content of '{file.path}' has another size")
         if canonical.digest(content) != file.sha256:
             raise Failure(8, f"the content of '{file.path}' has another SHA-256")
-
-
-def _check_words(reader: Reader, document: str, exchange: Mapping[str, str]) -> None:
-    """Check that the words of a decision are those that were signed."""
-    signed = decode_document(reader(document, limits.DECISION)[1])
-    salt = reader(exchange[SALT], limits.DECISION)[1]
-    text = reader(exchange[TEXT], limits.DECISION_WORDS)[1]
-    if salted(salt, text) != signed.text_sha256:
-        raise Failure(8, "the words of the decision are not those that were signed")
 
 
 def _plain(reader: Reader, tree: Mapping[str, TreeEntry], part: str) -> dict[str, str]:

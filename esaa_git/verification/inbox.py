@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 import pygit2
 
 from esaa_git.core import canonical, limits, logid
-from esaa_git.core.contract_rules import check_contract_rules, kept_decision, kept_exchange
+from esaa_git.core.attachments import kept_decision, kept_exchange
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.decision import DOCUMENT, NAMESPACE, SALT, SIGNATURE, TEXT, decode, salted
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, seal
 from esaa_git.core.events import ACTIONS, AnyPayload

@@ -938,6 +938,25 @@ def test_attachments_that_are_missing(scene: Scene, action: str) -> None:
     scene.caught(8, MISMATCH, seq, "INV-003")
 
 
+@pytest.mark.parametrize("other", ["response", "salt", "a short salt"])
+def test_words_that_are_not_those_of_the_digest(scene: Scene, other: str) -> None:
+    """The orchestrator's own key signs them, so that nothing but the digest is wrong."""
+    seq = scene.seq("agent.result", 1)
+    found = scene.at(seq)
+    said = dict(payload_of(found.event)["exchange"])
+    name = "response" if other == "response" else "salt"
+    put = blob(scene.project, b"x" * (31 if other == "a short salt" else 32))
+    said[name] = {**said[name], "blob": put.oid} if name == "response" else put.oid
+    tree = with_entries(scene.project, found.tree["exchange"].oid, **{name: put})
+    forger = scene.forger(seq)
+    forger.add(
+        value(found.event, payload__exchange=said),
+        attached={"exchange": TreeEntry(MODE_TREE, tree)},
+    )
+    forger.finish()
+    scene.caught(8, MISMATCH, seq, "'exchange/")
+
+
 # -- bytes on the disk -------------------------------------------------------------------------
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from esaa_git.app.project import Project as OpenProject
+from esaa_git.core.decision import salted
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import Dispatch
+from esaa_git.core.events.fields import Salted
 from esaa_git.engine import operator
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.proposer import agent_for
@@ -171,8 +173,9 @@ def test_a_request_that_would_be_another_by_now_is_noted(
             attempt_id=attempt_id,
             agent="agent-x",
             adapter="scripted",
-            request_sha256=hashlib.sha256(built.sent).hexdigest(),
+            request_sha256=salted(bytes(32), built.sent),
             sandbox="none",
+            exchange=Salted(salt=engine.blobs.write(bytes(32))),
         )
         tx.record(NewEvent("orchestrator", payload))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.attachments import check_attachments
 from esaa_git.core.contract_rules import (
     attempts_allowed,
-    check_attachments,
     check_contract_rules,
     is_success,
 )
@@ -431,10 +431,11 @@ def test_inv_003_no_other_event_carries_files() -> None:
     "exchange",
     [
         {},
-        {"request.json": OID},
-        {"request.json": OID, "response": "c" * 40},
-        {"request.json": OID, "response": OID, "notes": OID},
-        {"request": OID, "response": OID},
+        {"salt": OID, "request.json": OID},
+        {"request.json": OID, "response": OID},
+        {"salt": OID, "request.json": OID, "response": "c" * 40},
+        {"salt": OID, "request.json": OID, "response": OID, "notes": OID},
+        {"salt": OID, "request": OID, "response": OID},
     ],
 )
 def test_inv_003_an_exchange_is_exactly_the_one_that_the_event_names(
@@ -443,20 +444,63 @@ def test_inv_003_an_exchange_is_exactly_the_one_that_the_event_names(
     told = story().attempt()
     kept = {"sha256": SHA256, "bytes": 3, "blob": OID}
     payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
-    said = {"request": kept, "response": kept}
+    said = {"salt": OID, "request": kept, "response": kept}
     new = event(told, "output.rejected", **told.here(), **payload, exchange=said)
-    check_attachments(new, {}, {"request.json": OID, "response": OID}, {})
+    check_attachments(new, {}, {"salt": OID, "request.json": OID, "response": OID}, {})
     with pytest.raises(Violation) as caught:
         check_attachments(new, {}, exchange, {})
     assert caught.value.rule == "INV-003"
 
 
-def test_of_an_exchange_by_digest_nothing_is_carried() -> None:
+def test_of_an_exchange_by_digest_the_salt_alone_is_carried() -> None:
     told = story().attempt()
     digest = {"sha256": SHA256, "bytes": 3}
     payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
-    new = event(told, "output.rejected", **told.here(), **payload, exchange={"response": digest})
-    check_attachments(new, {}, {}, {})
+    new = event(
+        told,
+        "output.rejected",
+        **told.here(),
+        **payload,
+        exchange={"salt": OID, "response": digest},
+    )
+    check_attachments(new, {}, {"salt": OID}, {})
     with pytest.raises(Violation) as caught:
-        check_attachments(new, {}, {"response": OID}, {})
+        check_attachments(new, {}, {"salt": OID, "response": OID}, {})
     assert caught.value.rule == "INV-003"
+
+
+def _said(action: str, **said: Any) -> Event:
+    told = story().attempt()
+    more: dict[str, dict[str, Any]] = {
+        "orchestrator.dispatch": {"agent": AGENT, "adapter": "command", "sandbox": "none"},
+        "agent.result": {"summary": "Done.", "paths": []},
+        "output.rejected": {"code": "INVALID_JSON", "message": "no", "detail": {}},
+    }
+    return event(told, action, **told.here(), **more[action], **said)
+
+
+DIGEST = {"sha256": SHA256, "bytes": 3}
+
+
+@pytest.mark.parametrize(
+    ("action", "named", "exchange"),
+    [
+        ("orchestrator.dispatch", {"request_sha256": SHA256}, {}),
+        ("agent.result", {"output_sha256": SHA256}, {"response": DIGEST}),
+        ("output.rejected", {"output": OUTPUT}, {"response": DIGEST}),
+    ],
+)
+def test_inv_003_no_digest_of_what_was_said_is_without_its_salt(
+    action: str, named: dict[str, Any], exchange: dict[str, Any]
+) -> None:
+    check_attachments(
+        _said(action, **named, exchange={"salt": OID, **exchange}), {}, {"salt": OID}, {}
+    )
+    others = [None]
+    if exchange:
+        others += [{"salt": OID}, {"salt": OID, "response": {**DIGEST, "sha256": "c" * 64}}]
+    for other in others:
+        new = _said(action, **named, **({} if other is None else {"exchange": other}))
+        with pytest.raises(Violation, match="without its salt") as caught:
+            check_attachments(new, {}, {} if other is None else {"salt": OID}, {})
+        assert caught.value.rule == "INV-003"

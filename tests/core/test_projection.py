@@ -179,19 +179,28 @@ def test_an_empty_detail_is_no_detail() -> None:
 
 def test_a_result_waits_to_be_written_and_is_closed_with_its_commit() -> None:
     told = story().attempt().result(paths=("a", "b"), idempotency_key="k-1")
-    expected = Result("T-1-A1", AGENT, "Done.", "k-1", ("a", "b"))
+    expected = Result("T-1-A1", AGENT, "Done.", ("a", "b"))
     assert (told.task().result, told.task().effect) == (expected, "pending")
     told.written()
     assert (told.task().result, told.task().effect) == (expected, "written")
     told.closed()
     task = told.task()
-    assert task.result == Result("T-1-A1", AGENT, "Done.", "k-1", ("a", "b"), OID)
+    assert task.result == Result("T-1-A1", AGENT, "Done.", ("a", "b"), OID)
     assert (task.state, task.effect, told.state.run.accepted) == ("done", None, 1)
 
 
-def test_a_result_without_files_is_closed_at_once_and_known_by_its_digest() -> None:
+def test_a_result_without_files_is_closed_at_once() -> None:
     told = story().attempt().result().closed()
-    assert told.task().result == Result("T-1-A1", AGENT, "Done.", SHA256)
+    assert told.task().result == Result("T-1-A1", AGENT, "Done.")
+
+
+def test_the_salts_of_what_was_said_are_in_no_state() -> None:
+    def hashed(salt: str, sha256: str) -> str:
+        said = {"salt": salt, "response": {"sha256": sha256, "bytes": 3}}
+        told = story().attempt().result(output_sha256=sha256, exchange=said)
+        return projection_hash(told.state)
+
+    assert hashed("a" * 40, "b" * 64) == hashed("c" * 40, "d" * 64)
 
 
 def test_a_done_task_forgets_what_was_in_its_way() -> None:
@@ -502,7 +511,7 @@ def test_the_hash_of_a_known_state_is_the_one_that_logs_hold() -> None:
         "9a6424e94a29cdb08ed30547c3f4fb084509a5054451edea97426e8f9ed520f2"
     )
     assert projection_hash(everything().state) == (
-        "55da84dd7f1f4804186a090bcbff338ce486006cd922ccdc1ac2bebdda5f3e2b"
+        "7ac6f8b42496bfc042d8e05131dd065090c8112094eac092f1092308a1d707cf"
     )
 
 

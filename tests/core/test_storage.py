@@ -56,13 +56,11 @@ def test_nothing_is_stored_where_the_policy_keeps_no_text(how: str) -> None:
     assert kept(b"said", how, policy()) is None
 
 
-def test_an_event_names_digest_and_size_of_the_whole() -> None:
-    data = 50 * b"said "
-    blob = "a" * 40
-    whole = {"sha256": digest(data), "bytes": 250}
-    assert part(data, "full", blob) == {**whole, "blob": blob}
-    assert part(data, "digest", None) == whole
-    assert part(data, "none", None) is None
+def test_an_event_names_salted_digest_and_size_of_the_whole() -> None:
+    data, salt = 50 * b"said ", bytes(32)
+    whole = {"sha256": digest(salt + data), "bytes": 250}
+    assert part(data, "full", salt) == whole == part(data, "digest", salt)
+    assert part(data, "none", salt) is None
 
 
 # -------------------------------------------------------------------------------- values in events

@@ -230,7 +230,6 @@ def result(task_id: str, attempt_id: str, *paths: str) -> AgentResult:
         attempt_id=attempt_id,
         summary="done",
         paths=paths,
-        output_sha256="0" * 64,
     )
 
 
@@ -246,7 +245,7 @@ def refusal(attempt_id: str, *, closing: bool = False, approval_id: str | None =
         task_id="T-1",
         attempt_id=attempt_id,
         rejected=Rejected(RejectCode.INVALID_JSON, "no JSON", {"line": 1}),
-        output=Output(sha256="1" * 64, bytes=2, preview="{"),
+        output=Output(bytes=2, preview="{"),
         call=CallResult(usage=Usage(input_tokens=3), latency_ms=5),
         results=(CheckResult(name="lint", passed=False, duration_ms=1),),
         approval_id=approval_id,

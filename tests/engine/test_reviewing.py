@@ -54,7 +54,7 @@ def test_a_result_is_done_when_the_reviewer_approves() -> None:
     assert said.payload.reason == "as asked"
     assert "approval.grant" not in made.actions
     assert made.state.approvals["APR-0001"].state == "granted"
-    assert set(payload_of(said)["exchange"]) == {"request", "response"}
+    assert set(payload_of(said)["exchange"]) == {"salt", "request", "response"}
     asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
     assert [event.payload.agent for event in asked] == ["agent-spec", "agent-qa"]
     assert asked[1].payload.review.approval_id == "APR-0001"

@@ -15,8 +15,8 @@ TS: Final = "2026-01-31T09:00:00.000Z"
 LATER: Final = "2026-01-31T09:30:00.000Z"
 
 _HERE: Final = {"task_id": "T-1", "attempt_id": "T-1-A1"}
-_PART: Final = {"sha256": SHA256, "bytes": 12, "blob": OID}
-_EXCHANGE: Final = {"request": _PART, "response": _PART}
+_PART: Final = {"sha256": SHA256, "bytes": 12, "blob": OID, "altered": True}
+_EXCHANGE: Final = {"salt": OID, "request": _PART, "response": _PART}
 _USAGE: Final = {
     "input_tokens": 1,
     "output_tokens": 2,
@@ -147,6 +147,7 @@ _ALL: Final = (
         provider="anthropic",
         continues={"attempt_id": "T-1-A1", "commit": OID},
         reserves=_RESERVES,
+        exchange={"salt": OID},
         policy=[{"rule": "r", "effect": "deny", "mode": "audit", "erred": True}],
     ),
     _agent(

@@ -16,15 +16,11 @@ import pygit2
 from esaa_git.checkout.follow import GitCheckouts
 from esaa_git.core import canonical
 from esaa_git.core.approvals import subject, subject_of
+from esaa_git.core.attachments import check_attachments, kept_decision, kept_exchange
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import (
-    check_attachments,
-    check_contract_rules,
-    kept_decision,
-    kept_exchange,
-)
+from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import POLICY, Contracts, is_contract_file
-from esaa_git.core.decision import Document, salted
+from esaa_git.core.decision import SALT, Document, salted
 from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
@@ -45,6 +41,8 @@ from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 from tests.support.records import new_event
 
 START = "2026-01-01T09:00:00.000Z"
+SALTED = bytes(range(32))
+"""The salt of what agents said here."""
 """The time of the first event; each one is a second after its predecessor."""
 
 LOG_ID = "0123456789abcdef0123456789abcdef"
@@ -274,9 +272,11 @@ class MadeLog:
                 **address,
                 "agent": "agent-impl",
                 "adapter": "scripted",
-                "request_sha256": digest(self._request(task_id)),
+                "request_sha256": salted(SALTED, self._request(task_id)),
                 "sandbox": "none",
+                "exchange": {"salt": self.repository.put(BLOB, SALTED)},
             },
+            exchange={SALT: self.repository.put(BLOB, SALTED)},
         )
         return attempt_id
 
@@ -288,6 +288,7 @@ class MadeLog:
         output = f'{{"summary":"{task_id} is written"}}\n'.encode()
         parts = {"request": self._request(task_id), "response": output}
         blobs = {name: self.repository.put(BLOB, data) for name, data in parts.items()}
+        salt = self.repository.put(BLOB, SALTED)
         self.emit(
             "agent.result",
             "agent-impl",
@@ -295,13 +296,24 @@ class MadeLog:
                 **address,
                 "summary": f"{task_id} is written",
                 "paths": sorted(files or {}),
-                "output_sha256": digest(output),
+                "output_sha256": salted(SALTED, output),
                 "exchange": {
-                    name: {"sha256": digest(data), "bytes": len(data), "blob": blobs[name]}
-                    for name, data in parts.items()
+                    "salt": salt,
+                    **{
+                        name: {
+                            "sha256": salted(SALTED, data),
+                            "bytes": len(data),
+                            "blob": blobs[name],
+                        }
+                        for name, data in parts.items()
+                    },
                 },
             },
-            exchange={"request.json": blobs["request"], "response": blobs["response"]},
+            exchange={
+                SALT: salt,
+                "request.json": blobs["request"],
+                "response": blobs["response"],
+            },
         )
         effect = self._effect(task_id, address, files) if files else None
         payload = {"from": "in_progress", "to": "done", "cause": "accepted", **address}
@@ -326,11 +338,7 @@ class MadeLog:
                 "code": code,
                 "message": "the answer is not one JSON object",
                 "detail": {"offset": 0},
-                "output": {
-                    "sha256": digest(output),
-                    "bytes": len(output),
-                    "preview": output.decode(),
-                },
+                "output": {"bytes": len(output), "preview": output.decode()},
             },
         )
         payload = {"from": "in_progress", "to": "todo", "cause": "rejected", **address}

@@ -42,7 +42,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     attempt_id: AttemptId
     summary: Annotated[str, Text(4000, 1)]
     paths: tuple[Path, ...]
-    output_sha256: Sha256
+    output_sha256: Sha256 | None = None
     checks: Annotated[tuple[Annotated[str, Text(500, 1)], ...], Count(most=100)] | None = None
     idempotency_key: Annotated[str, Line(100)] | None = None
     model: Annotated[str, Line()] | None = None
@@ -61,14 +61,13 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
         task, attempt = draft.active_attempt(self.task_id, self.attempt_id)
         if event.actor != attempt.agent:
             raise Violation("INV-002", f"'{attempt.attempt_id}' belongs to {attempt.agent}")
-        key = self.output_sha256 if self.idempotency_key is None else self.idempotency_key
         draft.put_task(
             replace(
                 task,
                 attempt=replace(
                     attempt, state=draft.step("attempt", attempt.state, "agent.result")
                 ),
-                result=Result(attempt.attempt_id, attempt.agent, self.summary, key, self.paths),
+                result=Result(attempt.attempt_id, attempt.agent, self.summary, self.paths),
                 effect="pending" if self.paths else None,
                 judged=self._judged(task.judged),
             )

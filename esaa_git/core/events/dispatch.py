@@ -14,6 +14,7 @@ from esaa_git.core.events.fields import (
     AttemptId,
     Oid,
     Reserves,
+    Salted,
     Sha256,
     TaskId,
     Timestamp,
@@ -51,15 +52,16 @@ class Continues(Record):
 class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     """An agent is asked for an attempt, or for a review of one.
 
-    `policy` is what rules say of it that are not enforced.
+    `policy` is what rules say of it that are not enforced. `exchange` holds the salt of
+    `request_sha256`, and of what the agent answers.
     """
 
     task_id: TaskId
     attempt_id: AttemptId
     agent: Actor
     adapter: Annotated[str, Line(50)]
-    request_sha256: Sha256
     sandbox: Sandbox
+    request_sha256: Sha256 | None = None
     model: Annotated[str, Line()] | None = None
     template: Annotated[str, Line()] | None = None
     review: Review | None = None
@@ -69,6 +71,7 @@ class Dispatch(Payload, action="orchestrator.dispatch", by={ORCHESTRATOR}):
     continues: Continues | None = None
     reserves: Reserves | None = None
     policy: PolicyNotes | None = None
+    exchange: Salted | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         if self.review is not None:

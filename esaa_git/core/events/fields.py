@@ -92,18 +92,39 @@ def pins_sha256(contracts: Iterable[Pin], programs: Iterable[ProgramPin] | None)
 
 
 class ExchangePart(Record):
-    """Digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it."""
+    """Salted digest and size of what was said; `blob` is what STORAGE_POLICY let us keep of it.
+
+    `altered` says that what was kept is not the whole: secrets were redacted, or its end was cut.
+    """
 
     sha256: Sha256
     bytes: int
     blob: Oid | None = None
+    altered: bool | None = None
 
 
 class Exchange(Record):
-    """What was said to an agent, and what it answered."""
+    """What was said to an agent, and what it answered; `salt` is that of each digest of it."""
 
+    salt: Oid
     request: ExchangePart | None = None
     response: ExchangePart | None = None
+
+    @property
+    def parts(self) -> dict[str, ExchangePart]:
+        """What was said, by the names that it is kept under beside the event."""
+        named = {"request.json": self.request, "response": self.response}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+class Salted(Record):
+    """The salt of what was said, where nothing of that stands beside the event itself."""
+
+    salt: Oid
+
+    @property
+    def parts(self) -> dict[str, ExchangePart]:
+        return {}
 
 
 class Decided(Record):

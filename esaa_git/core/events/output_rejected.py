@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class Output(Record):
     """What was refused: its digest and size, and how it begins."""
 
-    sha256: Sha256
     bytes: int
     preview: Annotated[str, Text(1000)]
+    sha256: Sha256 | None = None
 
 
 class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):

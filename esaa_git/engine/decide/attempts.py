@@ -112,6 +112,7 @@ def dispatch(state: State, contracts: Contracts, wanted: AskAgent, at: str) -> N
             continues=wanted.continues,
             reserves=wanted.reserves,
             policy=noted,
+            exchange=wanted.exchange,
         )
     )
 
