@@ -17,6 +17,7 @@ from esaa_git.app import (
     issues,
     plan,
     remarks,
+    reviews,
     run,
     status,
     tasks,
@@ -158,19 +159,20 @@ def test_a_task_is_taken_answered_and_reviewed_as_values(
     waiting = work.complete(app, "T-3", "wrote b", ["src/b.txt"], actor=ALICE)
     assert (waiting.kind, waiting.effect_commit) == ("waiting", None)
     ref = f"refs/esaa/proposals/T-3/{given.attempt_id}"
-    assert work.proposed(app, "T-3") == work.Proposed(given.attempt_id, ALICE, "wrote b", ref)
+    asked = reviews.proposed(app, "T-3")
+    assert (asked.attempt_id, asked.result.summary, asked.ref) == (given.attempt_id, "wrote b", ref)
     assert project.git("log", "-1", "--format=%an %G?", ref) == f"{ALICE} G"
     with pytest.raises(RefusedError, match="own work"):
-        work.review(app, "T-3", verdict="approve", actor=ALICE)
-    back = work.review(bob, "T-3", verdict="request_changes", reason="say more", actor=BOB)
+        reviews.review(app, "T-3", verdict="approve", actor=ALICE)
+    back = reviews.review(bob, "T-3", verdict="request_changes", reason="say more", actor=BOB)
     assert (back.kind, back.message) == ("rejected", "say more")
     again = work.claim(app, "T-3", actor=ALICE)
     assert again.attempt_id == "T-3-A2"
     work.complete(app, "T-3", "wrote b, and more", ["src/b.txt"], actor=ALICE)
-    done = work.review(bob, "T-3", verdict="approve", actor=BOB)
+    done = reviews.review(bob, "T-3", verdict="approve", actor=BOB)
     assert (done.kind, done.effect_commit) == ("done", project.head())
     with pytest.raises(RefusedError, match="does not wait"):
-        work.proposed(app, "T-3")
+        reviews.proposed(app, "T-3")
     assert "".join(capfd.readouterr()) == ""
 
 

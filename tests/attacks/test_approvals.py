@@ -17,8 +17,8 @@ import pytest
 
 from esaa_git.core import canonical, contract_rules
 from esaa_git.core.approvals import subject
+from esaa_git.core.attachments import kept_decision, kept_exchange
 from esaa_git.core.canonical import digest
-from esaa_git.core.contract_rules import kept_decision, kept_exchange
 from esaa_git.core.decision import NAMESPACE, Document, salted
 from esaa_git.core.entries import Requirement
 from esaa_git.core.event import Event, after, instant, seal
@@ -155,7 +155,7 @@ def worked(made: MadeLog, task_id: str) -> None:
     attempt_id = made.open(task_id)
     address = {"task_id": task_id, "attempt_id": attempt_id}
     path, data = f"src/{task_id}.txt", b"as agreed\n"
-    result = {"summary": "x", "paths": [path], "output_sha256": "0" * 64}
+    result = {"summary": "x", "paths": [path]}
     made.emit("agent.result", "agent-impl", {**address, **result})
     oid = made.repository.put(BLOB, data)
     made.emit(

@@ -62,7 +62,7 @@ TABLE = {
     "an event commit, an effect commit": f"{size(limits.COMMIT)}; its signature "
     f"{size(sshsig.ARMOR_MAXIMUM_BYTES)}",
     "the tree of an event commit": size(limits.EVENT_TREE),
-    "`event.json`": size(limits.EVENT),
+    "`event.json`, `subject.json`": size(limits.EVENT),
     "lists and objects within each other in canonical JSON": f"{limits.JSON_DEPTH}; in an agent's "
     f"envelope {envelope.MAX_DEPTH}",
     "one contract; all of them; how many": f"{size(limits.CONTRACT_FILE)}; "
