@@ -183,7 +183,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     suite says of it; and answers arrive in the order in which they were asked for.
     """
     Clock().install(monkeypatch)
-    fix_log_id(monkeypatch, "0123456789abcdef" * 2)
+    fix_log_id(monkeypatch, "0123456789abcdef" * 2, draw=bytes)
     monkeypatch.setattr(cycle, "WorkerPool", InOrder)
     timed = ConfinedChecker.run
 

@@ -377,7 +377,7 @@ def waiting_for_review(folder: Path, files: dict[str, bytes]) -> MadeLog:
     made = make_log(folder, tasks=1, done=0, review=True)
     made.open("T-1000")
     address = {"task_id": "T-1000", "attempt_id": "T-1000-A1"}
-    result = {"summary": "x", "paths": sorted(files), "output_sha256": "0" * 64}
+    result = {"summary": "x", "paths": sorted(files)}
     made.emit("agent.result", "agent-impl", {**address, **result})
     images = {path: made.repository.put(BLOB, data) for path, data in files.items()}
     if files:

@@ -267,7 +267,7 @@ def test_events_about_a_task_hold_the_decisions_on_its_approvals(tmp_path: Path)
     made.emit(
         "agent.result",
         "agent-impl",
-        {**address, "summary": "x", "paths": [], "output_sha256": "0" * 64},
+        {**address, "summary": "x", "paths": []},
     )
     made.ask("T-1000")
     made.answer("approval.deny", {"verdict": "deny"})
