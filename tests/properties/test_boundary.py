@@ -405,7 +405,8 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     assert signal.payload.attempt_id == "T-1-A1"
     answer = hostile(made.requests[0])
     output = answer.output if isinstance(answer, Answer) else answer
-    assert signal.payload.output.sha256 == digest(output)
+    salt = made.repository.blobs[signal.payload.exchange.salt]
+    assert signal.payload.output.sha256 == digest(salt + output)
     assert signal.payload.output.bytes == len(output)
 
     assert (made.branch.tip("main"), made.repository.checkout) == before
