@@ -47,7 +47,7 @@ from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.store.repository import open_repository
 from esaa_git.store.trees import GitTrees
-from esaa_git.testing.engine import MemoryAgent, MemoryEngine, engine
+from esaa_git.testing.engine import MemoryAgent, MemoryChance, MemoryEngine, engine
 from esaa_git.testing.world import MemoryClock
 from esaa_git.trust.keys import load_signer
 from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
@@ -172,7 +172,7 @@ class OnGit(Side):
         app = OpenProject(str(project.path))
         self.contracts = read_contracts(app.repository)
         made = app.engine
-        made.clock = clock
+        made.clock, made.draw = clock, MemoryChance()
         made.make_agent = lambda entry, _: MemoryAgent(entry, answers.next, [])
         app.log.keys = Keyring(project)
         super().__init__(made, clock)
@@ -211,7 +211,7 @@ class InMemory(Side):
         for entry in first.values():
             made.blobs.write(other.engine.blobs.read(entry.oid))
         made.person_commits(first)
-        made.clock = clock
+        made.clock, made.starter = clock, other.engine.starter
         super().__init__(made, clock)
 
     def branch(self) -> dict[str, tuple[str, str]]:
