@@ -85,6 +85,18 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _named(arguments: list[str]) -> str:
+    """Return the command that the arguments name, where click does not tell which one it read."""
+    path = "git esaa"
+    command: click.Command = cli
+    for word in arguments:
+        context = click.Context(command)
+        found = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if found is not None:
+            path, command = f"{path} {word}", found
+    return path
+
+
 def _unknown(name: str) -> str:
     import difflib
 
@@ -168,7 +180,7 @@ def run_command(arguments: list[str]) -> int:
         _print(error.message, error.cause, error.hint)
         return error.exit_code
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "git esaa"
+        command = error.ctx.command_path if error.ctx else _named(arguments)
         _print(_lower(error.format_message()), None, f"run '{command} --help'")
         return 2
     except click.ClickException as error:

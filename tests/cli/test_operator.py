@@ -1079,6 +1079,7 @@ def test_a_task_that_exists_is_not_added(applied: Project) -> None:
     ("command", "words"),
     [
         (["clam", "T-1"], "did you mean 'claim'?"),
+        (["key", "trust", "--role"], "run 'git esaa key trust --help'"),
         (["claim"], "missing argument"),
         (["issue", "report", "--severity", "grave", "--title", "x"], "'grave' is not one of"),
         (["run", "--steps", "0"], "--steps"),
