@@ -19,19 +19,18 @@ from esaa_git.core.events.task_update import approved_by
 from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.requirements import needs_review, reviewer_of
 from esaa_git.core.state import Task
-from esaa_git.engine.calls import NO_CALL, AgentVerdict
+from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import NOTHING_KEPT, Admission, AgentOutput, Kept, reject
+from esaa_git.engine.exchange import Admission
 from esaa_git.engine.fit import Unfit, effect_of, fitted, unlawful
 from esaa_git.engine.intentions import Agree, ApplyResult, AskForReview, CloseTask, Judge
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
-from esaa_git.engine.proposed import Taken, take_proposed
+from esaa_git.engine.proposed import Taken, take_back, take_proposed
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.shown import show_rejected
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
 from esaa_git.errors import RunHalted
-from esaa_git.ports.agent import Answer
 from esaa_git.ports.branch import BranchMove, Effect
 
 
@@ -220,7 +219,7 @@ def finish_task(
         return Admission("waiting", task_id, attempt_id, f"{why}; {later}")
     if isinstance(found, Unfit):
         kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
-        return _give_up(tx, task, found, kept)
+        return take_back(tx, task, found, kept)
     written = recorded.commit
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
@@ -246,29 +245,9 @@ def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
     facts = facts_of(task, Source.of_task(task))
     refused = unlawful(tx.contracts, facts)
     if refused is not None:
-        return _give_up(tx, task, refused, NOTHING_KEPT)
+        return take_back(tx, task, refused)
     tx.ask(Judge(task_id=task.task_id, facts=facts))
     return None
-
-
-def _give_up(tx: Transaction, task: Task, unfit: Unfit, kept: Kept) -> Admission:
-    """Take back a result that cannot be applied to what the branch has become."""
-    assert task.attempt is not None
-    rejected = unfit.rejected
-    output = AgentOutput(
-        Answer(b"", 0), task.attempt.agent, None, task.task_id, task.attempt.attempt_id
-    )
-    return reject(
-        tx,
-        output,
-        rejected,
-        NO_CALL,
-        closing=True,
-        results=unfit.results,
-        facts=unfit.facts,
-        denied=unfit.denied,
-        kept=kept,
-    )
 
 
 @dataclass(frozen=True, slots=True)

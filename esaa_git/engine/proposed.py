@@ -65,30 +65,27 @@ def take_proposed(
     if isinstance(updates, Missing):
         return Admission("waiting", task.task_id, attempt_id, updates.message)
     if isinstance(updates, Rejected):
-        return _refuse(tx, task, updates)
+        return take_back(tx, task, Unfit(updates))
     proposal = engine.verifier.resolve(updates, task, tx.contracts)
     if isinstance(proposal, Rejected):
-        return _refuse(tx, task, proposal, _lawful_part(engine, tx, task, updates))
+        return take_back(tx, task, Unfit(proposal), _lawful_part(engine, tx, task, updates))
     if proposal.paths != given.paths:
-        return _refuse(
-            tx,
-            task,
-            Rejected(
-                RejectCode.INVALID_VALUE,
-                "the result names other paths than its proposal changes",
-                {"named": len(given.paths), "changed": len(proposal.paths)},
-            ),
+        rejected = Rejected(
+            RejectCode.INVALID_VALUE,
+            "the result names other paths than its proposal changes",
+            {"named": len(given.paths), "changed": len(proposal.paths)},
         )
+        return take_back(tx, task, Unfit(rejected))
     found = fitted(engine, tx, task, proposal, proof, Source.of_task(task))
     if isinstance(found, Unproven):
         return found
     if isinstance(found, Unfit):
         address = task.task_id, attempt_id
         kept = show_rejected(engine, tx, address, proposal, given.agent or task.attempt.agent)
-        return _refuse(tx, task, found.rejected, kept, found)
+        return take_back(tx, task, found, kept)
     if not found.proposal.files:
         message = "the branch has all that the proposal changes already"
-        return _refuse(tx, task, Rejected(RejectCode.EMPTY_PROPOSAL, message))
+        return take_back(tx, task, Unfit(Rejected(RejectCode.EMPTY_PROPOSAL, message)))
     write = effect_of(task, found.proposal, proposal.onto, found.results)
     (written, *_) = tx.ask(ApplyResult(task_id=task.task_id, write=write))
     return Taken(found.proposal, written.commit)
@@ -210,25 +207,19 @@ def _lawful_part(
     return show_rejected(engine, tx, address, lawful, task.attempt.agent, refused)
 
 
-def _refuse(
-    tx: Transaction,
-    task: Task,
-    rejected: Rejected,
-    kept: Kept = NOTHING_KEPT,
-    unfit: Unfit | None = None,
-) -> Admission:
-    """Record the rejection, and give the task back."""
+def take_back(tx: Transaction, task: Task, unfit: Unfit, kept: Kept = NOTHING_KEPT) -> Admission:
+    """Reject a result that the branch does not take, and give its task back."""
     assert task.attempt is not None
     attempt = task.attempt
     output = AgentOutput(Answer(b"", 0), attempt.agent, None, task.task_id, attempt.attempt_id)
     return reject(
         tx,
         output,
-        rejected,
+        unfit.rejected,
         NO_CALL,
         closing=True,
-        results=() if unfit is None else unfit.results,
-        facts=None if unfit is None else unfit.facts,
-        denied=() if unfit is None else unfit.denied,
+        results=unfit.results,
+        facts=unfit.facts,
+        denied=unfit.denied,
         kept=kept,
     )
