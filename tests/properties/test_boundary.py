@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from esaa_git.core import envelope as envelopes
 from esaa_git.core.canonical import digest
 from esaa_git.core.envelope import Envelope
+from esaa_git.core.events.fields import Exchange
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode, Rejected
 from esaa_git.engine import operator
 from esaa_git.engine.commit import admit
@@ -405,8 +406,10 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     assert signal.payload.attempt_id == "T-1-A1"
     answer = hostile(made.requests[0])
     output = answer.output if isinstance(answer, Answer) else answer
-    salt = made.repository.blobs[signal.payload.exchange.salt]
-    assert signal.payload.output.sha256 == digest(salt + output)
+    told = [getattr(event.payload, "exchange", None) for event in made.events]
+    (said,) = [exchange for exchange in told if isinstance(exchange, Exchange)]
+    assert said.response is not None
+    assert said.response.sha256 == digest(made.repository.blobs[said.salt] + output)
     assert signal.payload.output.bytes == len(output)
 
     assert (made.branch.tip("main"), made.repository.checkout) == before
