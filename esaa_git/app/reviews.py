@@ -125,10 +125,14 @@ def waiting(project: Project) -> list[Waiting]:
 
 def budget_words(approval: Approval) -> str:
     """Return what a request for more of a budget asks for; empty for any other."""
+    from esaa_git.core.accounts import account_words
+    from esaa_git.core.budgets import shown
+
     raised = approval.raises
     if raised is None:
         return ""
-    return f"{raised.amount} more {raised.unit} for {raised.account}"
+    whose = account_words(raised.account)
+    return f"{shown(raised.unit, raised.amount)} more for the budget of {whose}"
 
 
 def budget_asked(project: Project, name: str) -> Approval | None:

@@ -218,3 +218,11 @@ def agent_account(run_id: str, agent: str) -> str:
 
 def task_account(task_id: str) -> str:
     return f"task.{task_id}"
+
+
+def account_words(name: str) -> str:
+    """Return whose account it is, for people."""
+    what, _, of = name.partition(".")
+    if what in ("kind", "agent"):
+        return f"{what} '{of.partition('.')[2]}'"
+    return {"run": of, "day": f"{of} (UTC)"}.get(what, f"{what} '{of}'")

@@ -14,6 +14,7 @@ from esaa_git.core.accounts import (
     Account,
     Amount,
     Budget,
+    account_words,
     agent_account,
     day_account,
     kind_account,
@@ -32,15 +33,18 @@ class Scope:
     """One budget that something falls under.
 
     Attributes:
-        words: whose budget it is, for people.
         where: where it stands, for people.
         name: of the account that is held against it.
     """
 
-    words: str
     where: str
     name: str
     budget: Budget
+
+    @property
+    def words(self) -> str:
+        """Whose budget it is, for people."""
+        return account_words(self.name)
 
 
 def scopes(state: State, contracts: Contracts, task: Task, agent: str, ts: str) -> Iterator[Scope]:
@@ -63,9 +67,9 @@ def standing(state: State, contracts: Contracts, ts: str) -> Iterator[Scope]:
 def _of_the_run(state: State, contracts: Contracts, ts: str) -> Iterator[Scope]:
     of, run = contracts.policy.budgets, str(state.run.run_id)
     if of.run is not None:
-        yield Scope(run, f"budgets/run {_IN_POLICY}", run_account(run), of.run)
+        yield Scope(f"budgets/run {_IN_POLICY}", run_account(run), of.run)
     if of.day is not None:
-        yield Scope(f"{ts[:10]} (UTC)", f"budgets/day {_IN_POLICY}", day_account(ts), of.day)
+        yield Scope(f"budgets/day {_IN_POLICY}", day_account(ts), of.day)
 
 
 def _of_kinds(state: State, contracts: Contracts, kinds: Iterable[str]) -> Iterator[Scope]:
@@ -74,7 +78,7 @@ def _of_kinds(state: State, contracts: Contracts, kinds: Iterable[str]) -> Itera
         budget = contracts.policy.budgets.kind.get(kind)
         if budget is not None:
             where = f"budgets/kind/{kind} {_IN_POLICY}"
-            yield Scope(f"kind '{kind}'", where, kind_account(run, kind), budget)
+            yield Scope(where, kind_account(run, kind), budget)
 
 
 def _of_agents(state: State, contracts: Contracts, agents: Iterable[str]) -> Iterator[Scope]:
@@ -83,13 +87,13 @@ def _of_agents(state: State, contracts: Contracts, agents: Iterable[str]) -> Ite
         entry = contracts.swarm.agents.get(agent)
         if entry is not None and entry.budget is not None:
             where = f"agents/{agent}/budget in .roadmap/{SWARM}"
-            yield Scope(f"agent '{agent}'", where, agent_account(run, agent), entry.budget)
+            yield Scope(where, agent_account(run, agent), entry.budget)
 
 
 def _of_task(task: Task) -> Iterator[Scope]:
     if task.budget is not None:
         where = f"'budget' of '{task.task_id}' in .roadmap/plan.yaml"
-        yield Scope(f"task '{task.task_id}'", where, task_account(task.task_id), task.budget)
+        yield Scope(where, task_account(task.task_id), task.budget)
 
 
 _IN_POLICY: Final = f"in .roadmap/{RUNTIME_POLICY}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core.accounts import NOTHING, Account, Amount
+from esaa_git.core.accounts import NOTHING, Account, Amount, account_words
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from tests.support.examples import OID, SHA256
@@ -92,6 +92,20 @@ def test_the_hash_of_the_projection_does_not_depend_on_how_often_it_was_sent() -
     for told in (calm, killed):
         told.result(usage=USAGE)
     assert projection_hash(calm.state) == projection_hash(killed.state)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("run.RUN-0001", "RUN-0001"),
+        ("day.2026-01-31", "2026-01-31 (UTC)"),
+        ("kind.RUN-0001.spec", "kind 'spec'"),
+        ("agent.RUN-0001.a.b", "agent 'a.b'"),
+        ("task.T-1", "task 'T-1'"),
+    ],
+)
+def test_an_account_is_told_in_words(name: str, words: str) -> None:
+    assert account_words(name) == words
 
 
 def test_a_log_without_reservations_has_no_accounts() -> None:
