@@ -234,6 +234,7 @@ def _admit_result(
     proposal, write = accepted.proposal, None
     call = replace(call, left_out=named(accepted.left_out, call.left_out))
     bare = _result(output, accepted.envelope, given, call)
+    call = replace(call, usage=bare.usage)  # it was used up, whatever becomes of the result
     source = Source.of(output.agent or output.actor, bare.model, bare.usage)
     if proposal is None or tx.alone:
         facts = facts_of(task, source, *_changes(proposal))

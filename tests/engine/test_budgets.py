@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from esaa_git.core import budgets
-from esaa_git.core.accounts import Account
-from esaa_git.core.contracts import SWARM
+from esaa_git.core.accounts import Account, Amount
+from esaa_git.core.contracts import POLICY, SWARM
 from esaa_git.core.event import Event
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import Raise
@@ -29,7 +29,7 @@ from esaa_git.errors import (
     RefusedError,
 )
 from esaa_git.ports.agent import Answer, Request, Unavailable
-from esaa_git.testing.answers import envelope, in_turn, oblige, says, spoken
+from esaa_git.testing.answers import envelope, in_turn, oblige, result, says, spoken, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 
@@ -148,6 +148,18 @@ def test_a_review_falls_under_the_budget_and_reserves_for_itself() -> None:
     assert made.task("T-1").state == "done"
     reviewer = account(made, "agent.RUN-0001.agent-qa")
     assert (reviewer.spent.microdollars, reviewer.unknown) == (400, 400)  # it reports nothing
+
+
+def test_what_a_refused_result_says_that_it_took_is_what_it_took() -> None:
+    """By a program that reports nothing beside its answer."""
+    rule = {"name": "no-docs", "match": {"paths": ["docs/**"]}, "effect": "deny"}
+    made = under({"run": {"microdollars": 600}}, more={(POLICY, "rules"): [rule]})
+    made.answering[""] = result(write("docs/a.md"), usage={"cost_microdollars": 100})
+    made.apply(task(attempts_allowed=1))
+    made.run()
+    (refused,) = found(made, "output.rejected")
+    assert (refused.payload.code, refused.payload.usage.cost_microdollars) == ("POLICY_DENIED", 100)
+    assert account(made) == Account(spent=Amount(100, 0, 1, 1))
 
 
 def test_an_overrun_stops_the_agent_until_an_admin_has_looked() -> None:
