@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,9 @@ from esaa_git.trust.signer import new_key
 
 _NO_EXAMPLE: Final = ("agents", "default")
 """Templates that are no example."""
+
+_PEOPLE: Final = "people.yaml"
+"""Where an example names people beside the one who works in it, each with their roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,8 +335,11 @@ def example(name: str) -> Path:
     return resource_path("templates", name)
 
 
-def make_example(name: str, folder: Path) -> None:
+def make_example(name: str, folder: Path) -> dict[str, Path]:
     """Lay out an example as a person would have it: seed files, contracts, one commit.
+
+    Returns:
+        The keys that were made for others than the person who works there, by whose they are.
 
     Raises:
         UsageError: if there is none of this name.
@@ -348,10 +355,26 @@ def make_example(name: str, folder: Path) -> None:
     shutil.copytree(source / "roadmap", folder / ROADMAP, dirs_exist_ok=True)
     with Project(folder) as project:
         init(project, name=source.name)
+        others = dict(_others(project, source))
     run_git(folder, "add", "--all")
     run_git(folder, "commit", "--quiet", "--no-verify", "--message", "A project, its contracts")
     with Project(folder) as project:
         allow(project)  # all of it is ours
+    return others
+
+
+def _others(project: Project, source: Path) -> Iterator[tuple[str, Path]]:
+    """Make a key for each other person of an example, and write it into its contracts."""
+    from esaa_git.app.keys import trust
+    from esaa_git.core.documents import decode_yaml
+
+    people = source / _PEOPLE
+    if not people.exists():
+        return
+    for person, roles in decode_yaml(people.read_bytes(), _PEOPLE).items():
+        key = _new_key(f"{source.name}-{person}", person)
+        trust(project, key.public, roles, person=person)
+        yield person, Path(key.named)
 
 
 def effects_listing(folder: Path) -> str:

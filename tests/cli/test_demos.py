@@ -15,7 +15,7 @@ import pytest
 
 from esaa_git.agents.checks import ConfinedChecker
 from esaa_git.app.init import make_example
-from esaa_git.core.events import AttemptCreate, AttemptTimeout, TaskUpdate
+from esaa_git.core.events import ApprovalGrant, AttemptCreate, AttemptTimeout, TaskUpdate
 from esaa_git.core.projection import projection_hash
 from esaa_git.engine import cycle
 from esaa_git.engine.pool import JobResult, Pause, WorkerPool
@@ -48,7 +48,7 @@ def our_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def demo(folder: Path, git: Git, *arguments: str) -> tuple[Project, str]:
     said = run("demo", *arguments, "--into", str(folder))
     assert said.code == 0, said
-    assert said.out.count("verify_status: ok") == 2  # the run's own audit, and `verify --full`
+    assert said.out.count("verify_status: ok") == 2  # the last run's own audit, and `verify --full`
     project = Project(folder, git)
     project.check()
     assert project.git("status", "--porcelain") == ""
@@ -70,11 +70,27 @@ def test_the_calculator_corrects_what_a_check_and_a_reviewer_refused(
     tmp_path: Path, git: Git, sandbox: str
 ) -> None:
     project, out = demo(tmp_path / "demo", git, "calculator", "--sandbox", sandbox)
-    assert "run success: 11 tasks done (75 events, 1 rejected)" in out
-    (refused,) = project.payloads("output.rejected")
-    assert (refused["attempt_id"], refused["code"]) == ("T-1060-A1", "CHECK_FAILED")
+    assert "run success: 11 tasks done (86 events, 2 rejected)" in out
+    assert rejections(project) == [
+        ("T-1060-A1", "CHECK_FAILED"),
+        ("T-1070-A1", "POLICY_DENIED"),
+    ]
+    (_, refused) = project.payloads("output.rejected")
     assert "test_r3_digits_before_the_point" in refused["detail"]["output"]
     assert [one["passed"] for one in refused["check_results"]] == [False]
+    # A second person agrees to the settings and to more money, each with a key of their own.
+    second = "second@example.com"
+    assert [
+        (one.event.actor, one.event.payload.approval_id)
+        for one in project.chain()
+        if isinstance(one.event.payload, ApprovalGrant)
+    ] == [(second, "APR-0001"), (second, "APR-0004")]
+    assert "for one of role approver (the policy asks for it by 'settings')" in out
+    assert "0.180000 USD more for the budget of RUN-0001" in out
+    merged = project.git("log", "--format=%s|%(trailers:key=Reviewed-by,valueonly)", "main")
+    assert f"{second} <{second}>" in merged
+    assert project.state().accounts["run.RUN-0001"].spent.microdollars == 2_610_000
+    assert project.ok("policy", "test") == "2 of 2 cases are answered as they say\n"
     denied, agreed = project.payloads("review.result")
     assert "W4 is not met" in denied["reason"]
     assert (denied["verdict"], agreed["verdict"]) == ("request_changes", "approve")
