@@ -146,12 +146,13 @@ class _Decider:
             if only.is_enough(self._engine, self._options, state, contracts, self._made):
                 return self._report
             rest = self._backoff.in_force(state, contracts)
-            ending = outcome(state, contracts) if rest is None else None
+            short = self._short.first()
+            ending = outcome(state, contracts) if rest is None and short is None else None
             if ending is None and self._backoff.waits(state):
                 self._short.ask_ahead()
             elif ending is None:
                 try:
-                    self._backoff.cool_down(state, contracts, rest, self._short.first())
+                    self._backoff.cool_down(state, contracts, rest, short)
                 except BudgetReached as error:
                     asked = self._short.ask(error)
                     if not self._backoff.awaits(asked):

@@ -92,6 +92,15 @@ def test_a_task_that_does_not_fit_is_left_aside_and_others_go_on() -> None:
     assert [made.task(name).state for name in ("T-1", "T-2", "T-3")] == ["done", "todo", "done"]
 
 
+def test_a_task_that_does_not_fit_keeps_the_run_from_failing_for_a_blocked_one() -> None:
+    made = under({"run": {"calls": 2}})
+    made.apply(task(attempts_allowed=1), task("T-2"), task("T-3"))
+    made.answering[""] = in_turn(lambda _: Answer(b"???", 5), oblige)
+    with pytest.raises(DecisionsMissing, match="'T-3'"):
+        made.run()
+    assert [made.task(name).state for name in ("T-1", "T-2", "T-3")] == ["blocked", "done", "todo"]
+
+
 def test_what_others_hold_is_waited_for() -> None:
     """Two at once do not fit, one after the other do."""
     made = under({"run": {"microdollars": 600}})
