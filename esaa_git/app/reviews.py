@@ -71,7 +71,8 @@ class Proposed:
     """A result that waits for a review, with what a person needs to decide on it.
 
     Attributes:
-        result: the event, with model, usage and what was left out.
+        result: the event, with model, usage and what was left out; None of an undo, which no
+            agent made.
         checks: how its checks ended: name, and whether it passed.
         rejection: why the attempt before it was refused.
         ref: names a commit of what it proposes, where it changes files and is here.
@@ -79,7 +80,7 @@ class Proposed:
 
     task: Task
     approval: Approval
-    result: AgentResult
+    result: AgentResult | None
     checks: tuple[tuple[str, bool], ...]
     rejection: Rejection | None = None
     ref: str | None = None
@@ -171,14 +172,14 @@ def _asked(state: State, task_id: str) -> tuple[Task, Approval]:
     return task, state.approvals[task.pending_approval]
 
 
-def _result(project: Project, attempt_id: str) -> AgentResult:
+def _result(project: Project, attempt_id: str) -> AgentResult | None:
     from esaa_git.core.events import AgentResult
 
     for stored in project.log.events(newest_first=True):
         payload = stored.event.payload
         if isinstance(payload, AgentResult) and payload.attempt_id == attempt_id:
             return payload
-    raise AssertionError("unreachable: the state has a result of this attempt")
+    return None
 
 
 def checkout(project: Project, task_id: str, place: Path | None = None) -> Path:

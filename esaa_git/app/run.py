@@ -184,6 +184,7 @@ def work_through(
     from esaa_git.engine.cycle import cycle
     from esaa_git.engine.requests import carry_out_open
     from esaa_git.engine.transaction import settle
+    from esaa_git.engine.undo import OpenUndos
 
     plain_git.refresh(project.repository, project.note)
     branch = project.log.load()[0].run.branch
@@ -197,6 +198,7 @@ def work_through(
         note_how_far(project)
         settle(project.engine)
         carry_out_open(project.engine)
+        OpenUndos(project.engine).go_on()
         report = cycle(project.engine, options, observer=told, stop=stop)
     finally:
         project.observer = before
@@ -274,6 +276,8 @@ def start(
             require_programs(project, in_force, ahead(plan, state, task_id), agent)
             return
         if runs.is_over_for(state, diff):
+            if state.run.requests or state.undone.open:
+                return  # what an admin has asked for needs no open run
             if project.engine.sharing is not None:
                 return  # the others were faster, and the result is ours as well
             require_undone(project.engine, task_id)

@@ -38,6 +38,7 @@ COMMANDS = {
     "lesson": "remarks:lesson",
     "hotfix": "task:hotfix",
     "override": "task:override",
+    "undo": "undo:undo",
     "log": "history:log",
     "show": "history:show",
     "diff": "history:diff",

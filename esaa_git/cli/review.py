@@ -138,7 +138,7 @@ def _show(project: Project, found: Proposed, as_json: bool) -> int:
             {
                 "task": task.to_json(),
                 "approval": approval.to_json(),
-                "result": encode(result),
+                "result": None if result is None else encode(result),
                 "ref": found.ref,
             }
         )
@@ -148,8 +148,8 @@ def _show(project: Project, found: Proposed, as_json: bool) -> int:
     say(visible(f"{task.task_id}  {task.title}"))
     for line in task.acceptance:
         say(visible(f"  - {line}"))
-    by = task.result.agent if task.result is not None else ""
-    say(visible(f"{found.attempt_id} by {by}: {result.summary}"))
+    if task.result is not None:
+        say(visible(f"{found.attempt_id} by {task.result.agent}: {task.result.summary}"))
     for what, value in _facts(found):
         say(visible(f"{what}: {value}"))
     print_effect(project, found.attempt_id)
@@ -170,9 +170,10 @@ def _facts(found: Proposed) -> list[tuple[str, str]]:
     if found.checks:
         said = (f"{name} {'passed' if passed else 'failed'}" for name, passed in found.checks)
         facts.append(("checks", ", ".join(said)))
-    if result.model is not None:
+    if result is not None and result.model is not None:
         facts.append(("model", result.model))
-    cost = None if result.usage is None else result.usage.cost_microdollars
+    usage = None if result is None else result.usage
+    cost = None if usage is None else usage.cost_microdollars
     if cost is not None:
         facts.append(("cost", f"{cost / 1_000_000:.6f} USD"))
     if found.rejection is not None:

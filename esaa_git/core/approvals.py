@@ -7,7 +7,7 @@ Every part of it follows from the log, so that append, hook and `verify` make it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from esaa_git.core import canonical
 from esaa_git.core.entries import Requirement
@@ -33,10 +33,12 @@ def subject(log_id: str, state: State, task_id: str, requirements: Iterable[Requ
     """
     task = state.tasks[task_id]
     assert task.attempt is not None
+    undoes = {} if task.undoes is None else {"undoes": task.undoes}
     return canonical.encode(
         {
+            **undoes,
             "log_id": log_id,
-            "kind": "proposal",
+            "kind": kind_of(task),
             "task_id": task.task_id,
             "definition_sha256": definition_sha256(task),
             "attempt_id": task.attempt.attempt_id,
@@ -47,6 +49,11 @@ def subject(log_id: str, state: State, task_id: str, requirements: Iterable[Requ
             "requirements": [one.to_json() for one in requirements],
         }
     )
+
+
+def kind_of(task: Task) -> Literal["proposal", "undo"]:
+    """Return what a request for the result of a task is about, in a word."""
+    return "proposal" if task.undoes is None else "undo"
 
 
 def budget_subject(

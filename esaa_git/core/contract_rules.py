@@ -116,6 +116,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
                 raise Violation("INV-002", "run.init lists other programs than those beside it")
             if (payload.foreign_logs or ()) != contracts.orchestrator.foreign_logs:
                 raise Violation("INV-002", "run.init lists other foreign_logs than the contract")
+        case TaskCreate() if payload.undoes is not None:
+            pass  # What it may write, what it undoes says.
         case TaskCreate():
             _definitions([payload.task], contracts)
             _pinned_only(payload.task.task_id, payload.task.checks, contracts)
@@ -228,6 +230,9 @@ def _asks_for_all(
         return
     if task is None or asked != requirements(task, contracts):
         raise Violation("INV-002", f"'{payload.approval_id}' asks for something else than is due")
+    undo = None if task.undoes is None else state.undone.under_way(task.undoes)
+    if undo is not None and payload.started_by != undo.by:
+        raise Violation("INV-002", f"{undo.by} has asked for what '{payload.approval_id}' is about")
     due = contracts.policy.approval_ms
     if (payload.expires is None) != (due is None) or (
         due is not None and (payload.expires or "") > after(event.ts, due)
@@ -250,6 +255,8 @@ def _effect(state: State, payload: FileWrite, contracts: Contracts) -> None:
     task = state.tasks.get(payload.task_id)
     if task is None:
         raise Violation("INV-002", f"there is no task '{payload.task_id}'")
+    if task.undoes is not None:
+        return  # What is undone was within the boundary, and the event is the inverse of that.
     policy = contracts.policy
     if len(payload.files) > policy.max_files or payload.changed_lines > policy.max_patch_lines:
         raise Violation("INV-004", "the effect is larger than the policy allows")
@@ -370,7 +377,7 @@ def _intention(event: Event, contracts: Contracts) -> None:
 def attribution(task: Task, contracts: Contracts) -> str | None:
     """Return the `AGENT:MODEL` of a task's effect; None for a person's, or where it is off."""
     attempt = task.attempt
-    if attempt is None or attempt.mode == "claim" or not contracts.orchestrator.assisted_by:
+    if attempt is None or attempt.mode != "dispatch" or not contracts.orchestrator.assisted_by:
         return None
     entry = contracts.swarm.agents.get(attempt.agent)
     return f"{attempt.agent}:{(entry.model if entry is not None else None) or 'unspecified'}"

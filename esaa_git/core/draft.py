@@ -23,6 +23,7 @@ from esaa_git.core.entries import (
     Notes,
     Request,
     Stop,
+    Undo,
 )
 from esaa_git.core.invariants import Violation
 from esaa_git.core.ledger import Ledger
@@ -61,6 +62,7 @@ class Draft:
         "stop",
         "supersessions",
         "tasks",
+        "undone",
     )
 
     def __init__(self, state: State) -> None:
@@ -72,6 +74,7 @@ class Draft:
         self.run: Run = state.run
         self.stop = state.stop
         self.supersessions = state.supersessions
+        self.undone = state.undone
         self.accepted_lessons = state.accepted_lessons
         self.tasks = state.tasks
         self.issues = state.issues
@@ -255,6 +258,17 @@ class Draft:
         self.supersessions = replace(self.supersessions, by_task=tuple(sorted(by_task.items())))
         self._touched.add(("", "supersessions"))
 
+    def begin_undo(self, task_id: str, undo: Undo) -> None:
+        """Note what is to undo a done task, whose record stays as it is."""
+        self.undone = self.undone.begun(task_id, undo)
+        self._touched.add(("", "undone"))
+
+    def finish_undo(self, task: Task) -> None:
+        """Note that a task has undone the one that it names, if it names one."""
+        if task.undoes is not None:
+            self.undone = self.undone.finished(task.undoes)
+            self._touched.add(("", "undone"))
+
     def change_run(self, **changes: Any) -> None:
         """Change fields of the run."""
         self.run = replace(self.run, **changes)
@@ -295,6 +309,7 @@ class Draft:
             run=self.run,
             stop=self.stop,
             supersessions=self.supersessions,
+            undone=self.undone,
             accepted_lessons=self.accepted_lessons,
             programs=self.programs,
             tasks=self.tasks,

@@ -144,6 +144,66 @@ class Request(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Undo(JsonRecord):
+    """The task that undoes another one, and the admin who asked for it."""
+
+    task_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone(JsonRecord):
+    """By which task a done one is being undone (`open`), and was (`done`), the last of each.
+
+    What undid a task may have been undone itself: then the task stands again.
+    """
+
+    open: tuple[tuple[str, Undo], ...] = ()
+    done: tuple[tuple[str, Undo], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        held = {"open": self.open, "done": self.done}
+        return {
+            name: {task_id: undo.to_json() for task_id, undo in undos}
+            for name, undos in held.items()
+            if undos
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            *(
+                tuple(sorted((key, Undo(**undo)) for key, undo in document.get(name, {}).items()))
+                for name in ("open", "done")
+            )
+        )
+
+    def under_way(self, task_id: str) -> Undo | None:
+        """Return what is to undo a task, and has not yet."""
+        return dict(self.open).get(task_id) if self.open else None
+
+    def by(self, task_id: str) -> Undo | None:
+        """Return what undid a task that does not stand any more."""
+        if not self.done:
+            return None
+        done, undos = dict(self.done), 0
+        at: str | None = task_id
+        while at in done:
+            at, undos = done[at].task_id, undos + 1
+        return done[task_id] if undos % 2 else None
+
+    def begun(self, task_id: str, undo: Undo) -> Undone:
+        """Return these with an undo that is under way."""
+        return Undone(tuple(sorted({**dict(self.open), task_id: undo}.items())), self.done)
+
+    def finished(self, task_id: str) -> Undone:
+        """Return these with the undo of a task done that was under way."""
+        held = dict(self.open)
+        done = {**dict(self.done), task_id: held.pop(task_id)}
+        return Undone(tuple(sorted(held.items())), tuple(sorted(done.items())))
+
+
+@dataclass(frozen=True, slots=True)
 class Stop(JsonRecord):
     """Whether the log is stopped, and how often it was before: the stop epoch.
 
@@ -254,5 +314,7 @@ VOID: Final = "void"
 """The states of an approval."""
 
 NOT_STOPPED: Final = Stop()
+
+NOTHING_UNDONE: Final = Undone()
 
 NO_LESSONS: Final = AcceptedLessons()

@@ -3,7 +3,7 @@
 A lesson goes to another request only as long as all of this holds, by the state alone:
 
 1. It was recorded in an attempt whose result closed its task (`AcceptedLessons`).
-2. That task still stands: no other has taken its place, and it was not overridden.
+2. That task still stands: no other has taken its place, and it was neither overridden nor undone.
 3. No person has withdrawn it.
 4. The request is for a kind that it names, or for its task's own where it names none; and its
    author works on that kind: its task is of it, or the contracts in force give it to the author.
@@ -15,6 +15,7 @@ from __future__ import annotations
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import Lesson
 from esaa_git.core.state import State
+from esaa_git.core.undone import stands
 
 
 def lessons_for(state: State, contracts: Contracts, kind: str) -> list[Lesson]:
@@ -39,7 +40,7 @@ def kinds_of(state: State, contracts: Contracts, lesson: Lesson) -> tuple[str, .
     task_id = lesson.task_id
     if task_id is None or lesson.lesson_id not in _accepted(state, lesson.recorded_by):
         return ()
-    if state.supersessions.successor_of(task_id) is not None:
+    if state.supersessions.successor_of(task_id) is not None or not stands(state, task_id):
         return ()
     own = state.tasks[task_id].kind
     works_on = {own} | {

@@ -105,6 +105,7 @@ TABLE: tuple[Transition, ...] = (
     Transition("task", _T.BLOCKED, _UPDATE, Cause.AMENDED, _T.BLOCKED),
     # Attempts.
     Transition("attempt", None, "attempt.create", None, _A.ACTIVE),
+    Transition("attempt", None, "attempt.create", "undo", _A.COMPLETED),
     Transition("attempt", _A.ACTIVE, "agent.result", None, _A.COMPLETED),
     Transition("attempt", _A.ACTIVE, "output.rejected", None, _A.REJECTED),
     Transition("attempt", _A.ACTIVE, "attempt.timeout", None, _A.TIMED_OUT),

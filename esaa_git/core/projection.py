@@ -39,7 +39,7 @@ def evolve(state: State, event: Event) -> State:
     if not actor_is_entitled(event.actor, event.payload):
         raise Violation("INV-002", f"'{event.actor}' has no authority for {event.action}")
     draft = Draft(state)
-    check_stop(state.stop, event)
+    check_stop(state, event)
     _take_decision(draft, event)
     event.payload.evolve(draft, event)
     carry_out(state, draft, event)

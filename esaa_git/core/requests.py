@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from esaa_git.core import undo
 from esaa_git.core.entries import Request
 from esaa_git.core.events import (
     AnyPayload,
@@ -75,7 +76,7 @@ def _needs_request(payload: AnyPayload) -> bool:
     if isinstance(payload, TaskUpdate):
         return payload.cause == Cause.OPERATOR
     if isinstance(payload, TaskCreate):
-        return payload.supersedes is not None
+        return payload.supersedes is not None or payload.undoes is not None
     if isinstance(payload, EffectRelinked):
         return payload.how in ACCEPTED
     return isinstance(payload, EmergencyOverride)
@@ -88,10 +89,18 @@ def _fault(state: State, payload: AnyPayload, request: Request) -> str | None:
             return _unblock_fault(state, payload, request)
         case TaskCreate(), "hotfix":
             wanted = request.arguments
-            asked = wanted["supersedes"], wanted["task"], wanted.get("issue_id"), request.by
-            got = payload.supersedes, encode(payload.task), payload.issue_id, payload.by
+            asked = wanted["supersedes"], wanted["task"], wanted.get("issue_id"), request.by, None
+            got = (
+                payload.supersedes,
+                encode(payload.task),
+                payload.issue_id,
+                payload.by,
+                payload.undoes,
+            )
             once = "it is one task" if request.carried_out is not None else None
             return once if asked == got else "it is for another task"
+        case TaskCreate(), undo.KIND:
+            return _undo_fault(state, payload, request)
         case EmergencyOverride(), "override":
             same = (payload.task_id, payload.by) == (request.arguments["task_id"], request.by)
             return None if same else "it is about another task"
@@ -111,6 +120,18 @@ def _fault(state: State, payload: AnyPayload, request: Request) -> str | None:
             return None if same else "it is about another commit"
         case _:
             return f"it asks to {request.kind}"
+
+
+def _undo_fault(state: State, payload: TaskCreate, request: Request) -> str | None:
+    """One task after the other, in the order that was asked for."""
+    wanted = undo.next_task(state, request)
+    if payload.by != request.by:
+        return f"it is by {request.by}"
+    if payload.undoes is None or payload.undoes != wanted:
+        return f"'{wanted}' is to be undone next" if wanted else "it asks for no more"
+    if payload.task != undo.definition(state, wanted):
+        return f"'{payload.task_id}' is not what undoes '{wanted}'"
+    return None
 
 
 def _unblock_fault(state: State, payload: TaskUpdate, request: Request) -> str | None:

@@ -42,9 +42,12 @@ def reviewer_of(task: Task, contracts: Contracts) -> str | None:
     """Return the agent that may decide on a result of this task, or None where a person has to.
 
     No one approves their own work: where the reviewer made the attempt, a person has to as well.
+    Where a person has a task undone, no agent is asked.
     """
     kind = contracts.agent.kinds.get(task.kind)
-    if kind is None or task.review or review_of(kind, contracts) == REVIEW_BY_A_PERSON:
+    if kind is None or task.undoes is not None:
+        return None
+    if task.review or review_of(kind, contracts) == REVIEW_BY_A_PERSON:
         return None
     name = task.reviewer or contracts.swarm.reviewers.get(task.kind)
     if name is not None and is_own_work(task, name, contracts):

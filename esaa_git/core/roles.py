@@ -86,9 +86,11 @@ def _keeps_contracts(signed: Signed) -> str | None:
 
 
 def _for_an_agent(signed: Signed) -> str | None:
-    """An attempt of an agent; a person's claim is signed by that person."""
+    """An attempt of an agent, or one that undoes a task; a person's claim they sign themselves."""
     payload = signed.event.payload
     assert isinstance(payload, AttemptCreate)
+    if payload.mode == "undo":
+        return None  # whose it is, the event itself says
     return _agent_fault(signed, payload.agent)
 
 

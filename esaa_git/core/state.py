@@ -22,6 +22,7 @@ from esaa_git.core.accounts import (
 from esaa_git.core.entries import (
     NO_LESSONS,
     NOT_STOPPED,
+    NOTHING_UNDONE,
     AcceptedLessons,
     Approval,
     Decision,
@@ -31,6 +32,7 @@ from esaa_git.core.entries import (
     Rejection,
     Request,
     Stop,
+    Undone,
 )
 from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
 from esaa_git.core.record import JsonRecord
@@ -79,7 +81,8 @@ class Blocked(JsonRecord):
 class Result(JsonRecord):
     """What an accepted attempt left behind; `effect_commit` is None where no file changed.
 
-    `reviewed_by` names the people who approved it.
+    `reviewed_by` names the people who approved it, and `wrote` is the SHA-256 of the files that its
+    effect names, as canonical JSON: what undoes it is held against that.
     """
 
     attempt_id: str
@@ -88,6 +91,7 @@ class Result(JsonRecord):
     paths: tuple[str, ...] = ()
     effect_commit: str | None = None
     reviewed_by: tuple[str, ...] = ()
+    wrote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,8 @@ class Task(JsonRecord):
     cooldown (RFC 3339). `pending_approval` names the approval that a reviewer still owes.
     `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed;
     then `written` holds its files as they are recorded, and `checked` how its checks ended.
-    `judged` is there while a result is open that policy has seen.
+    `judged` is there while a result is open that policy has seen. `undoes` names the done task that
+    this one takes back.
     """
 
     task_id: str
@@ -158,6 +163,7 @@ class Task(JsonRecord):
     context: tuple[str, ...] = ()
     budget: Budget | None = None
     supersedes: str | None = None
+    undoes: str | None = None
     issue_id: str | None = None
     state: str = TaskState.TODO
     attempts_used: int = 0
@@ -435,6 +441,7 @@ class State:
     project: Project = Project()
     run: Run = Run()
     supersessions: Supersessions = Supersessions()
+    undone: Undone = NOTHING_UNDONE
     accepted_lessons: AcceptedLessons = NO_LESSONS
     programs: PinnedPrograms = PinnedPrograms()
     stop: Stop = NOT_STOPPED

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from esaa_git.core.entries import Stop
 from esaa_git.core.event import Event
 from esaa_git.core.events import (
     AttemptCreate,
@@ -26,18 +25,33 @@ from esaa_git.core.state import State, Task
 _BEGIN: Final = TaskCreate | AttemptCreate | Dispatch | FileWrite
 
 
-def check_stop(stop: Stop, event: Event) -> None:
+def check_stop(state: State, event: Event) -> None:
     """Refuse what would begin or be done while the log is stopped.
 
     Raises:
         Violation: INV-002, naming who stopped it.
     """
-    if stop.by is not None and begins(event):
-        raise Violation("INV-002", f"everything is stopped by {stop.by}, until an admin resumes it")
+    by = state.stop.by
+    if by is not None and begins(event) and not _is_undo(state, event):
+        raise Violation("INV-002", f"everything is stopped by {by}, until an admin resumes it")
+
+
+def _is_undo(state: State, event: Event) -> bool:
+    """Answer whether an event carries out an undo: its task, its effect or its closing (rule 32).
+
+    That an admin asked for it, the task says whose creation names the request.
+    """
+    payload = event.payload
+    if isinstance(payload, TaskCreate):
+        return payload.undoes is not None
+    task = state.tasks.get(event.task_id or "")
+    if task is None or task.undoes is None:
+        return False
+    return isinstance(payload, AttemptCreate | FileWrite | TaskUpdate)
 
 
 def begins(event: Event) -> bool:
-    """Answer whether an event is one of those that a stop forbids."""
+    """Answer whether an event is one of those that a stop forbids, but for an admin's undo."""
     payload = event.payload
     match payload:
         case RunInit():

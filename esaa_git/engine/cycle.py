@@ -38,6 +38,7 @@ from esaa_git.engine.reserve import BudgetReached, Held
 from esaa_git.engine.review import awaiting_reviewer, dispatch_review
 from esaa_git.engine.schedule import Selection, outcome
 from esaa_git.engine.transaction import transact
+from esaa_git.engine.undo import OpenUndos
 from esaa_git.engine.work import Found, Work, is_ready_to_close
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
 from esaa_git.ports.agent import Answer, Request
@@ -113,6 +114,7 @@ class _Decider:
             lambda: self._stop.finishing,
         )
         self._halt = HaltWatch(engine)
+        self._undos = OpenUndos(engine)
         stop.wake = self._pool.wake
 
     def work(self) -> Report:
@@ -439,6 +441,7 @@ class _Decider:
     def _settle(self) -> None:
         """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
         engine = self._engine
+        self._undos.go_on()
         state, contracts = engine.log.load()
         if not state.run.is_open:
             return

@@ -12,9 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from esaa_git.core.contract_rules import attribution
+from esaa_git.core.contracts import Contracts
 from esaa_git.core.decision import NONCE_BYTES
 from esaa_git.core.entries import GRANTED
 from esaa_git.core.events import FileWrite
+from esaa_git.core.events.base import replace
+from esaa_git.core.events.facts import file_facts
+from esaa_git.core.events.file_write import AnyFile
+from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.events.task_update import approved_by
 from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.requirements import needs_review, reviewer_of
@@ -23,14 +28,23 @@ from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.fit import Unfit, effect_of, fitted, unlawful
-from esaa_git.engine.intentions import Agree, ApplyResult, AskForReview, CloseTask, Judge
+from esaa_git.engine.intentions import (
+    Agree,
+    ApplyResult,
+    AskForReview,
+    CloseTask,
+    Judge,
+    OpenUndo,
+)
+from esaa_git.engine.inverse import Inverse, Inverter
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.proposed import Taken, take_back, take_proposed
+from esaa_git.engine.request import branch_tip
 from esaa_git.engine.schedule import find_task, require_run
 from esaa_git.engine.shown import show_rejected
 from esaa_git.engine.transaction import Overtaken, Transaction, transact
-from esaa_git.errors import RunHalted
+from esaa_git.errors import RefusedError, RunHalted
 from esaa_git.ports.branch import BranchMove, Effect
 
 
@@ -109,7 +123,9 @@ def commit_effect(
 
 def ask_for_review(engine: Engine, tx: Transaction, task_id: str) -> Admission:
     """Ask for what the rules require of others, and return the admission of what waits for it."""
-    nonce, starter = engine.draw(NONCE_BYTES).hex(), engine.starter()
+    undo = tx.state.undone.under_way(tx.state.tasks[task_id].undoes or "")
+    starter = engine.starter() if undo is None else undo.by
+    nonce = engine.draw(NONCE_BYTES).hex()
     tx.ask(AskForReview(task_id=task_id, log_id=tx.log_id, nonce=nonce, started_by=starter))
     return waits_for_review(tx, task_id)
 
@@ -179,9 +195,11 @@ def finish_task(
         give_up: take a result back that does not pass a check here.
     """
     task = find_task(tx.state, task_id)
-    require_run(tx.state)
     if task.is_done:  # by another process, which was faster
         return is_done(tx, task_id)
+    if task.undoes is not None:
+        return finish_undo(engine, tx, task)
+    require_run(tx.state)
     if task.attempt is None or task.result is None:
         raise RunHalted(f"'{task_id}' has no result to finish")
     taken: Taken | None = None
@@ -231,6 +249,94 @@ def finish_task(
     return commit_effect(engine, tx, task_id, found.proposal, written)
 
 
+def write_undo(engine: Engine, tx: Transaction, task_id: str) -> str:
+    """Open the attempt of a task that undoes another one, with its effect, and return its id.
+
+    Raises:
+        RefusedError: if what it would write does not fit the branch, or is denied by policy.
+    """
+    task = find_task(tx.state, task_id)
+    onto = branch_tip(engine, tx)
+    made = _inverse_of(engine, tx, task, onto)
+    unfit = None if made is None else _unfit_undo(engine, tx.contracts, task, made[0])
+    if unfit is not None:
+        raise RefusedError(f"'{task.undoes}' cannot be undone", cause=unfit.rejected.message)
+    tx.ask(OpenUndo(task_id=task_id, base=onto))
+    task = find_task(tx.state, task_id)
+    assert task.attempt is not None
+    if made is not None:
+        inverse, undone = made
+        write = replace(effect_of(task, inverse.proposal, onto), undoes=undone)
+        tx.ask(ApplyResult(task_id=task_id, write=write))
+    return task.attempt.attempt_id
+
+
+def finish_undo(engine: Engine, tx: Transaction, task: Task) -> Admission:
+    """Finish a task that undoes another one, whose attempt is open and whose effect is written.
+
+    Where the branch moved meanwhile, the effect is made anew; what does not fit any more is a
+    rejection, as of any other result.
+    """
+    assert task.attempt is not None
+    task_id, attempt = task.task_id, task.attempt
+    made = _inverse_of(engine, tx, task, branch_tip(engine, tx))
+    unfit = None if made is None else _unfit_undo(engine, tx.contracts, task, made[0])
+    if unfit is not None:
+        return take_back(tx, task, unfit)
+    if made is None:
+        refused = _judge_without_files(tx, task)
+        if refused is not None:
+            return refused
+    else:
+        inverse, undone = made
+        before, _ = _last_write(engine, tx, attempt.attempt_id)
+        if Proposal.of(before).files != inverse.proposal.files:
+            write = replace(effect_of(task, inverse.proposal, attempt.base), undoes=undone)
+            tx.ask(ApplyResult(task_id=task_id, write=write))
+    task = find_task(tx.state, task_id)
+    if task.pending_approval is None and needs_review(task, tx.contracts):
+        return ask_for_review(engine, tx, task_id)
+    if _is_held(tx, task, None):
+        return waits_for_review(tx, task_id)
+    if made is None:
+        tx.ask(ApplyResult(task_id=task_id))
+        return is_done(tx, task_id)
+    _, written = _last_write(engine, tx, attempt.attempt_id)
+    return commit_effect(engine, tx, task_id, made[0].proposal, written)
+
+
+def _last_write(engine: Engine, tx: Transaction, attempt_id: str) -> tuple[FileWrite, str]:
+    """Return the last effect of an attempt and the commit of its event, be it one of these."""
+    for stored in reversed(tx.events):
+        payload = stored.event.payload
+        if isinstance(payload, FileWrite) and payload.attempt_id == attempt_id:
+            return payload, stored.commit
+    return recorded_write(engine, attempt_id)
+
+
+def _inverse_of(
+    engine: Engine, tx: Transaction, task: Task, onto: str
+) -> tuple[Inverse, tuple[AnyFile, ...]] | None:
+    """Return what undoes the effect of the task that this one names, and that effect's files."""
+    undone = tx.state.tasks[task.undoes or ""]
+    if undone.result is None or undone.result.wrote is None:
+        return None
+    files = recorded_write(engine, undone.result.attempt_id)[0].files
+    return Inverter(engine, onto).invert(undone.task_id, files), files
+
+
+def _unfit_undo(engine: Engine, contracts: Contracts, task: Task, made: Inverse) -> Unfit | None:
+    """Return why the branch or the policy does not take an undo; None where both do."""
+    if made.clashes:
+        return Unfit(made.clashes[0].rejected())
+    refused = engine.verifier.ill_stored(made.proposal)
+    if refused is not None:
+        return Unfit(refused)
+    files = file_facts(file.recorded() for file in made.proposal.files)
+    lines = made.proposal.changed_lines
+    return unlawful(contracts, facts_of(task, Source(ORCHESTRATOR), files, lines))
+
+
 def _is_held(tx: Transaction, task: Task, verdict: AgentVerdict | None) -> bool:
     """Record the verdict of an agent, and answer whether others still have to agree."""
     if task.pending_approval is None:
@@ -261,9 +367,15 @@ class RecordedEffect:
 
 def recorded_effect(engine: Engine, attempt_id: str) -> RecordedEffect:
     """Return the attempt's effect as it was recorded last."""
+    written, commit = recorded_write(engine, attempt_id)
+    passed = {one.name for one in written.check_results or () if one.passed}
+    return RecordedEffect(Proposal.of(written), commit, frozenset(passed))
+
+
+def recorded_write(engine: Engine, attempt_id: str) -> tuple[FileWrite, str]:
+    """Return the event that recorded an attempt's effect last, and its commit."""
     for stored in engine.log.events(newest_first=True):
         payload = stored.event.payload
         if isinstance(payload, FileWrite) and payload.attempt_id == attempt_id:
-            passed = {one.name for one in payload.check_results or () if one.passed}
-            return RecordedEffect(Proposal.of(payload), stored.commit, frozenset(passed))
+            return payload, stored.commit
     raise RunHalted(f"the effect of '{attempt_id}' is not in the log")

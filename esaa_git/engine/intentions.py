@@ -153,6 +153,20 @@ class Hotfix(Record):
     issue_id: str | None = None
 
 
+class BeginUndo(Record):
+    """Create the task that undoes a done one."""
+
+    task_id: str
+    by: str
+
+
+class OpenUndo(Record):
+    """Open the attempt of a task that undoes another one."""
+
+    task_id: str
+    base: str
+
+
 class Override(Record):
     """Set a done task aside without touching it."""
 
@@ -500,6 +514,8 @@ Intention: TypeAlias = (
     | FailVerification
     | AddTask
     | Hotfix
+    | BeginUndo
+    | OpenUndo
     | Override
     | Unblock
     | AddNote

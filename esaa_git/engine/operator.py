@@ -179,6 +179,7 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
     """
     from esaa_git.engine.effect import apply_granted
     from esaa_git.engine.halting import RESUME, told
+    from esaa_git.engine.undo import carry_on
 
     decider = Decider(engine, by, reason)
 
@@ -203,11 +204,15 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
     if approval.state == PENDING:
         words = f"{name} has your approval, and waits for {needs(unmet(approval))}"
         return Admission("waiting", task_id, attempt_id, words)
+    if approval.kind == "undo" and approval.state == GRANTED and not alone:
+        # Lawful in a stopped log, and without a run; and others may have waited for it.
+        came = [one for one in carry_on(engine) if one.task_id == task_id]
+        return came[0] if came else Admission("waiting", task_id, attempt_id, LATER)
     state, _ = engine.log.load()
     if approval.state == GRANTED and state.stop.by is not None:
         words = f"{name} has your approval; everything is {told(engine.blobs, state.stop)}"
         return Admission("waiting", task_id, attempt_id, f"{words}; {RESUME}")
-    if alone or not state.run.is_open:
+    if alone or not (state.run.is_open or approval.kind == "undo"):
         return Admission("waiting", task_id, attempt_id, LATER)
     if approval.raises is not None:
         words = "the budget has more room, and 'git esaa run' goes on"

@@ -28,7 +28,7 @@ from esaa_git.core.requests import carries_out
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
 from esaa_git.engine.calls import CallResult
-from esaa_git.engine.effect import apply_effect
+from esaa_git.engine.effect import apply_effect, write_undo
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
     Intention,
@@ -290,6 +290,8 @@ class _Replay:
             raise LeftOut(f"the lease of '{old}' ran out without an answer")
 
         def step(tx: Transaction) -> str:
+            if payload.mode == "undo":  # with its effect, as that branch needs it
+                return write_undo(self._engine, tx, payload.task_id)
             base = known_base(self._engine, tx, payload.base)
             return open_attempt(tx, payload.task_id, payload.agent, mode=payload.mode, base=base)
 

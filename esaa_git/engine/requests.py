@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from esaa_git.core import undo as undo_tasks
 from esaa_git.core.entries import Request
 from esaa_git.core.event import NewEvent, StoredEvent
 from esaa_git.core.events import (
@@ -20,15 +21,17 @@ from esaa_git.core.events import (
     TaskCreate,
     TaskUpdate,
     UnblockRequest,
+    UndoRequest,
 )
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.operator_request import AnyRequest, RequestedLink
 from esaa_git.core.requests import ACCEPTED
 from esaa_git.engine.decide import decide
+from esaa_git.engine.decide.tasks import require_undoable
 from esaa_git.engine.decider import Decider
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.intentions import Hotfix, Intention, Override, Relink, Unblock
+from esaa_git.engine.intentions import BeginUndo, Hotfix, Intention, Override, Relink, Unblock
 from esaa_git.engine.transaction import Transaction, transact, without_secrets
 from esaa_git.errors import EsaaError, RefusedError
 
@@ -94,6 +97,27 @@ def hotfix(engine: Engine, wanted: Hotfix) -> str:
     return transact(engine, step)
 
 
+def undo(engine: Engine, task_ids: Sequence[str], by: str, reason: str) -> bool:
+    """Ask for done tasks to be undone, in this order, and create the tasks that do it.
+
+    Returns:
+        Whether these are created.
+    """
+    decider = Decider(engine, by, reason)
+    made = partial(UndoRequest, tasks=tuple(task_ids))
+
+    def step(tx: Transaction) -> bool:
+        require_undoable(tx.state, task_ids)
+        asked = tx.record(NewEvent(decider.by, decider.sign(tx, made)))
+        if tx.alone:
+            return False
+        for task_id in task_ids:
+            tx.ask(BeginUndo(task_id=task_id, by=by), causation=asked.event.event_id)
+        return True
+
+    return transact(engine, step)
+
+
 def relink(engine: Engine, links: Sequence[Relink], by: str) -> None:
     """Ask for effects to be found in other commits from now on, and have it recorded.
 
@@ -141,16 +165,23 @@ def _planned(tx: Transaction, wanted: Intention) -> tuple[NewEvent, ...]:
 # -- what was asked for elsewhere -------------------------------------------------------------
 
 
-def carry_out_open(engine: Engine) -> None:
+def carry_out_open(engine: Engine, only: str | None = None) -> None:
     """Carry out what admins have asked for where the orchestrator's key was not at hand.
 
     What cannot be carried out as things are is named, and stays open.
+
+    Args:
+        only: requests of this kind.
     """
-    for event_id in engine.log.load()[0].run.requests:
+    state, _ = engine.log.load()
+    for event_id in state.run.requests:
+        if only not in (None, state.requests[event_id].kind):
+            continue
         try:
             transact(engine, partial(carry_out, engine, event_id))
         except EsaaError as error:
-            engine.say(f"{event_id} asks for what cannot be done now: {error.message}")
+            why = ": ".join(filter(None, (error.message, error.cause)))
+            engine.say(f"{event_id} asks for what cannot be done now: {why}")
         else:
             engine.say(f"{event_id} is carried out")
 
@@ -179,6 +210,8 @@ def _wanted(request: Request, reason: str) -> list[Intention]:
             return [Unblock(task_id=given["task_id"], by=by, reason=reason, attempts=more)]
         case "override":
             return [Override(task_id=given["task_id"], by=by, reason=reason)]
+        case undo_tasks.KIND:
+            return [BeginUndo(task_id=name, by=by) for name in given["tasks"]]
         case "hotfix":
             return [
                 Hotfix(

@@ -12,6 +12,7 @@ from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.globs import GlobSet, overlaps
 from esaa_git.core.machine import RunState, TaskState
 from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.core.undone import satisfies
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 
 
@@ -58,6 +59,10 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
     """Return why no attempt can be opened on the task at this moment, or None."""
     name = task.task_id
     if task.is_done:
+        by = state.undone.by(name)
+        if by is not None:
+            again = f"run 'git esaa undo {by.task_id}' to have it back"
+            return Blocker(f"'{name}' was undone by '{by.task_id}'", again)
         hotfix = f"run 'git esaa hotfix {name} --title TEXT --reason TEXT' for a task after it"
         successor = state.supersessions.successor_of(name)
         if successor is None:
@@ -65,6 +70,11 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         if successor == OVERRIDDEN:
             return Blocker(f"'{name}' was overridden", hotfix)
         return Blocker(f"'{name}' is superseded by '{successor}'", f"work on '{successor}' instead")
+    if task.undoes is not None and task.state == TaskState.TODO:
+        return Blocker(
+            f"'{name}' undoes '{task.undoes}', and no agent is asked for that",
+            "run 'git esaa undo' to go on with it",
+        )
     if state.stop.by is not None:
         return Blocker(
             f"everything is stopped by {state.stop.by} since {state.stop.since}",
@@ -96,7 +106,7 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         return Blocker(
             f"'{name}' is blocked: {why}", f"run 'git esaa task unblock {name} --reason TEXT'"
         )
-    missing = [other for other in task.depends_on if not state.tasks[other].is_done]
+    missing = [other for other in task.depends_on if not satisfies(state, other)]
     if missing:
         return Blocker(f"'{name}' waits for {', '.join(missing)}", _way_to(state, task))
     if task.not_before is not None and now < task.not_before:
@@ -117,20 +127,25 @@ def _way_to(state: State, task: Task) -> str:
         missing = [
             other
             for other in map(state.tasks.__getitem__, stack[-1].depends_on)
-            if not other.is_done and other.task_id not in undone
+            if not satisfies(state, other.task_id) and other.task_id not in undone
         ]
         if missing:
             stack.append(missing[0])
         else:
             last = stack.pop()
             undone[last.task_id] = last
-    steps = [_step(one) for one in undone.values()]
+    steps = [_step(state, one) for one in undone.values()]
     shown = steps[:_STEPS] + (["so on"] if len(steps) > _STEPS else [])
     return f"run {', then '.join(shown)}; or 'git esaa run' for the whole plan"
 
 
-def _step(task: Task) -> str:
+def _step(state: State, task: Task) -> str:
     name = task.task_id
+    by = state.undone.by(name)
+    if by is not None:
+        return f"'git esaa undo {by.task_id}' (it has undone '{name}')"
+    if task.is_done or task.undoes is not None:
+        return "'git esaa undo' for what is being undone"
     if task.state == TaskState.BLOCKED:
         return f"'git esaa task unblock {name} --reason TEXT' and 'git esaa run --task {name}'"
     if task.pending_approval is not None:

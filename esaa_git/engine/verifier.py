@@ -168,7 +168,7 @@ class Verifier:
             if merged is not None:
                 files.append(merged)
         rebased = replace(proposal, files=tuple(sorted(files, key=_by_path)), onto=tip)
-        return self._ill_stored(rebased) or rebased
+        return self.ill_stored(rebased) or rebased
 
     def boundary(self, task: Task, contracts: Contracts) -> Boundary:
         """Return where the task may write in this repository."""
@@ -211,7 +211,7 @@ class Verifier:
                 {},
             )
         proposal = Proposal(tuple(sorted(files, key=_by_path)), task.attempt.base, lines)
-        return self._ill_stored(proposal) or proposal
+        return self.ill_stored(proposal) or proposal
 
     def lawful_part(
         self,
@@ -309,7 +309,7 @@ class Verifier:
         is_emptied = below and path not in below and gone.issuperset(below)
         return None if is_emptied or any(one in gone for one in above) else entry
 
-    def _ill_stored(self, proposal: Proposal) -> Rejected | None:
+    def ill_stored(self, proposal: Proposal) -> Rejected | None:
         """Return the refusal of what the resulting tree would not hold as it is proposed."""
         changed = check_conversions(self._trees, self._blobs, proposal.onto, proposal.files)
         return together([*changed.values()]) if changed else self._collisions(proposal)

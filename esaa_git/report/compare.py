@@ -26,7 +26,15 @@ TABLES = (
     "reservations",
     "settled_elsewhere",
 )
-SINGLES = ("project", "run", "supersessions", "accepted_lessons", "programs", "open_reservations")
+SINGLES = (
+    "project",
+    "run",
+    "supersessions",
+    "undone",
+    "accepted_lessons",
+    "programs",
+    "open_reservations",
+)
 
 Document = tuple[str, str]
 """A table and a record's id; the table is empty for the single documents, as in `State.touched`."""

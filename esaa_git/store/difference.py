@@ -69,7 +69,7 @@ class _Ids:
 def state_tree_id(state: State) -> str:
     """Return the id of the `roadmap/` tree that holds exactly this state."""
     documents = {("", "project"), ("", "run")}
-    for name in ("supersessions", "accepted_lessons", "programs"):
+    for name in ("supersessions", "undone", "accepted_lessons", "programs"):
         if getattr(state, name) != getattr(EMPTY, name):
             documents.add(("", name))
     for table in TABLES:

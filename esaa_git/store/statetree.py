@@ -15,6 +15,7 @@ from esaa_git.core import canonical, limits
 from esaa_git.core.accounts import Account, OpenReservations, Reservation, SettledElsewhere
 from esaa_git.core.entries import (
     NOT_STOPPED,
+    NOTHING_UNDONE,
     AcceptedLessons,
     Approval,
     Decision,
@@ -22,6 +23,7 @@ from esaa_git.core.entries import (
     Notes,
     Request,
     Stop,
+    Undone,
 )
 from esaa_git.core.state import (
     Carrier,
@@ -179,6 +181,7 @@ def load_state(reader: Reader, oid: str, *, seq: int, ts: str) -> State:
         project=single("project", Project.from_json, Project()),
         run=single("run", Run.from_json, Run()),
         supersessions=single("supersessions", Supersessions.from_json, Supersessions()),
+        undone=single("undone", Undone.from_json, NOTHING_UNDONE),
         accepted_lessons=single("accepted_lessons", AcceptedLessons.from_json, AcceptedLessons()),
         programs=single("programs", PinnedPrograms.from_json, PinnedPrograms()),
         stop=single("stop", Stop.from_json, NOT_STOPPED),

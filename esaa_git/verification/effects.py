@@ -44,7 +44,9 @@ GONE: Final = "it may be on a branch in another commit"
 class EffectForm:
     """What the log says an effect commit holds; its parent is all that is left open.
 
-    `changes` says of each path what stands there after; None where it goes away.
+    `changes` says of each path what stands there after; None where it goes away. `onto` says what
+    stood there before, of an effect that undoes another one: whether the log tells the truth of
+    what was changed since, the branch shows.
     """
 
     agent: str
@@ -58,6 +60,7 @@ class EffectForm:
     event_commit: str
     contracts_tree: str
     changes: Mapping[str, Image]
+    onto: Mapping[str, Image]
 
     def commit(
         self, closed: Closed, tree: str, parents: tuple[str, ...], log_id: str | None
@@ -185,7 +188,13 @@ def effect_form(
     """Return what the effect commit of a closed task has to be, from the log alone."""
     if task.result is None:
         raise MalformedObject(f"'{task.task_id}' is closed without a result")
-    changes = {path: after for path, _, after in images(written.effect.files)}
+    changes: dict[str, Image] = {}
+    onto: dict[str, Image] = {}
+    if written.effect.undoes is not None:
+        # What it does not name of what it undoes was gone already, and has to be.
+        changes.update((path, None) for path, _, _ in images(written.effect.undoes))
+        onto.update((path, before) for path, before, _ in images(written.effect.files))
+    changes.update((path, after) for path, _, after in images(written.effect.files))
     return EffectForm(
         task.result.agent,
         task.result.summary,
@@ -198,6 +207,7 @@ def effect_form(
         written.event_commit,
         contracts_tree,
         changes,
+        onto,
     )
 
 
@@ -304,6 +314,9 @@ class EffectChecker:
         }
         if {**found, **already} != form.changes:
             raise Failure(11, "it changes other files, or to another content, than the event")
+        for path, image in form.onto.items():
+            if image_at(self._reader, before, path) != image:
+                raise Failure(11, f"'{path}' was not what its event says when it was undone")
 
     def _check_signature(self, form: EffectForm, payload: bytes, armored: bytes) -> None:
         authority = self._authorities.get(form.contracts_tree)

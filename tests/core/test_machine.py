@@ -23,7 +23,7 @@ from esaa_git.core.machine import (
 from tests.support.examples import EXAMPLES
 
 STATES = {"task": TaskState, "attempt": AttemptState, "run": RunState}
-CAUSES = (None, *Cause, "success", "failed", "halted")
+CAUSES = (None, *Cause, "undo", "success", "failed", "halted")
 
 
 def rows(entity: str) -> list[Transition]:

@@ -78,6 +78,7 @@ from esaa_git.engine.intentions import (
     AskAgent,
     AskForBudget,
     AskForReview,
+    BeginUndo,
     ChangePlan,
     CloseTask,
     EndRun,
@@ -88,6 +89,7 @@ from esaa_git.engine.intentions import (
     Intention,
     Judge,
     OpenAttempt,
+    OpenUndo,
     Override,
     Prolong,
     RecordLesson,
@@ -378,6 +380,27 @@ def test_a_hotfix_takes_the_place_of_what_is_done() -> None:
     assert (created.task.task_id, created.supersedes) == ("T-1-HF1", "T-1")
     with pytest.raises(RefusedError, match="'T-1' is superseded by 'T-1-HF1'"):
         made.ask(wanted)
+
+
+def test_what_is_done_is_undone_by_a_task_of_its_own() -> None:
+    made = world()
+    with pytest.raises(RefusedError, match="'T-1' cannot be undone") as caught:
+        made.ask(BeginUndo(task_id="T-1", by=ADA))
+    assert caught.value.cause == "only a done task is undone, and 'T-1' is todo"
+    made.closed()
+    (created,) = made.ask(BeginUndo(task_id="T-1", by=ADA))
+    assert isinstance(created, TaskCreate)
+    assert (created.task.task_id, created.undoes) == ("T-1-UN1", "T-1")
+    with pytest.raises(RefusedError, match="'T-1' cannot be undone") as caught:
+        made.ask(BeginUndo(task_id="T-1", by=ADA))
+    assert caught.value.hint == "run 'git esaa undo' to go on with what is being undone"
+    (opened,) = made.ask(OpenUndo(task_id="T-1-UN1", base=BASE))
+    assert isinstance(opened, AttemptCreate)
+    assert (opened.attempt_id, opened.mode) == ("T-1-UN1-A1", "undo")
+    made.ask(CloseTask(task_id="T-1-UN1", effect_commit=None))
+    with pytest.raises(RefusedError) as caught:
+        made.ask(BeginUndo(task_id="T-1", by=ADA))
+    assert caught.value.hint == "run 'git esaa undo T-1-UN1' to have 'T-1' back"
 
 
 def test_an_override_sets_aside_what_is_done_once() -> None:

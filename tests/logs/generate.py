@@ -28,7 +28,7 @@ from esaa_git.core.plan import Plan
 from esaa_git.core.programs import Programs
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
-from esaa_git.engine import operator, run
+from esaa_git.engine import operator, requests, run, undo
 from esaa_git.engine.commit import admit
 from esaa_git.engine.corrections import correct_cost
 from esaa_git.engine.cycle import Options, cycle
@@ -38,6 +38,7 @@ from esaa_git.engine.intentions import ReportIssue
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import RunHalted
 from esaa_git.ports.agent import Answer, Request, Unavailable
+from esaa_git.ports.files import FileEntry
 from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, spoken, write
 from esaa_git.testing.contracts import contracts, pipeline, task
 from esaa_git.testing.engine import MemoryEngine, engine
@@ -224,6 +225,7 @@ def unanswered_then_asked_again() -> History:
     cycle(made)
     operator.ask_again(made, "T-1", ANN)
     operator.review(made, "T-1", BOB, "deny", "nobody wants it")
+    transact(made, lambda _: None)  # the next one records what follows
     return made.events
 
 
@@ -311,6 +313,35 @@ def halted_and_resumed() -> History:
     paced(made, oblige)
     Halting(made, ANN, "a cap is set").resume(made)
     cycle(made)
+    return made.events
+
+
+def undone_and_done_again() -> History:
+    """Two tasks are undone while everything is stopped, one of them is had back, and one refused.
+
+    A person has changed one of the files since, and that is kept; what is reviewed when it is
+    done is reviewed when it is undone.
+    """
+    made = engine(files={"docs/a.md": b"one\n"})
+    first = result(write("docs/a.md", "eins\n"), write("docs/b.md", "b\n"))
+    rest = result({"op": "rename", "from": "docs/b.md", "path": "docs/c.md"})
+    paced(made, in_turn(first, rest, oblige))
+    made.apply(task("T-1"), task("T-2", depends_on=["T-1"]), task("T-3", review=True))
+    with suppress(RunHalted):
+        cycle(made)
+    operator.review(made, "T-3", BOB, "approve", "fine")
+    cycle(made)
+    made.person_commits({"docs/a.md": FileEntry("100755", made.blobs.write(b"eins\n"))})
+    Halting(made, ANN, "the wrong source").halt(made)
+    requests.undo(made, undo.of_task(made, "T-1"), ANN, "the wrong source")
+    undo.carry_on(made)
+    Halting(made, ANN, "it is undone").resume(made)
+    requests.undo(made, undo.of_task(made, "T-1-UN1"), ANN, "it was right after all")
+    undo.carry_on(made)
+    requests.undo(made, undo.of_task(made, "T-3"), ANN, "no more")
+    undo.carry_on(made)
+    operator.review(made, "T-3-UN1", BOB, "deny", "it stays")
+    transact(made, lambda _: None)
     return made.events
 
 
@@ -527,6 +558,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         programs_pinned,
         released_and_stopped,
         halted_and_resumed,
+        undone_and_done_again,
         service_away,
         judged_by_policy,
         rare_events,

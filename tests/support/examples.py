@@ -105,6 +105,7 @@ _ALL: Final = (
         reason="found in review",
         supersedes="T-0",
         issue_id="ISS-0001",
+        undoes="T-0",
     ),
     _orchestrator(
         "task.update",
@@ -245,6 +246,7 @@ _ALL: Final = (
             {"path": "c", "change": "delete", "before": OID, "before_mode": "100755"},
             {"path": "d", "change": "rename", "from": "e", "before": OID, **_AFTER, **_MODE},
         ],
+        undoes=[{"path": "a", "change": "delete", "before": OID, "before_mode": "100755"}],
         changed_lines=7,
         merged_onto=OID,
         check_results=[

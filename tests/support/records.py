@@ -40,6 +40,8 @@ def request_for(payload: AnyPayload, number: int) -> NewEvent | None:
         asked = {"kind": "hotfix", "supersedes": payload.supersedes, "task": encode(payload.task)}
         if payload.issue_id is not None:
             asked["issue_id"] = payload.issue_id
+    elif isinstance(payload, TaskCreate) and payload.undoes is not None:
+        asked = {"kind": "undo", "tasks": [payload.undoes]}
     else:
         return None
     return new_event("operator.request", str(payload.by), asked | signed_by_nobody(number))

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any, Self
 
 from esaa_git.core.event import Event, NewEvent, after, seal
+from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.undo import definition as definition_of_undo
 from tests.support.examples import OID, SHA256, TS
 from tests.support.records import new_event, request_for, signed_by_nobody
 
@@ -21,6 +23,12 @@ OUTPUT = {"sha256": SHA256, "bytes": 3, "preview": "???"}
 
 def definition(task_id: str = "T-1", kind: str = "spec", **more: Any) -> dict[str, Any]:
     return {"task_id": task_id, "kind": kind, "title": f"Task {task_id}", **more}
+
+
+def added(path: str) -> dict[str, Any]:
+    """Return a file that appears, as an effect names it."""
+    after = {"mode": "100644", "after": OID, "sha256": SHA256, "bytes": 3}
+    return {"path": path, "change": "add", **after}
 
 
 class Story:
@@ -119,17 +127,7 @@ class Story:
     def written(self, task_id: str = "T-1") -> Self:
         result = self.task(task_id).result
         assert result is not None
-        files = [
-            {
-                "path": path,
-                "change": "add",
-                "mode": "100644",
-                "after": OID,
-                "sha256": SHA256,
-                "bytes": 3,
-            }
-            for path in result.paths
-        ]
+        files = [added(path) for path in result.paths]
         return self.then(
             "orchestrator.file.write",
             **self.here(task_id),
@@ -184,6 +182,51 @@ class Story:
         """Send a result back, or deny it with the verdict `deny`."""
         more = {"verdict": "request_changes", **more}
         return self.then("approval.deny", by, **self.answer(**more))
+
+    def undo_asked(self, *tasks: str, by: str = PERSON) -> str:
+        """Record an admin's request to undo these tasks, and return its id."""
+        asked = {"kind": "undo", "tasks": list(tasks)} | signed_by_nobody(self.state.seq)
+        self.then("operator.request", by, **asked)
+        return self.events[-1].event_id
+
+    def undo_begun(self, request: str | None, undone: str, **more: Any) -> Self:
+        """Create the task that undoes another one, at a request."""
+        task = encode(definition_of_undo(self.state, undone))
+        payload = {"task": task, "undoes": undone, "by": PERSON, **more}
+        wanted = new_event("task.create", "orchestrator", payload)
+        self._add(replace(wanted, causation_id=request))
+        return self
+
+    def undo_opened(self, task_id: str, **more: Any) -> Self:
+        return self.attempt(task_id, "orchestrator", **{"mode": "undo", **more})
+
+    def undo_written(self, task_id: str, *files: Mapping[str, Any], **more: Any) -> Self:
+        """Record the effect of an undo; by default what undoes what `written` wrote."""
+        undone = self.task(str(self.task(task_id).undoes)).result
+        assert undone is not None
+        gone = [{"path": path, "change": "delete", "before": OID} for path in undone.paths]
+        payload = {
+            "base": OID,
+            "files": list(files) or gone,
+            "changed_lines": 1,
+            "undoes": [added(path) for path in undone.paths],
+            **more,
+        }
+        return self.then("orchestrator.file.write", **self.here(task_id), **payload)
+
+    def undone(self, *tasks: str) -> Self:
+        """Have tasks undone whose effects `written` wrote, and return the story."""
+        request = self.undo_asked(*tasks)
+        for name in tasks:
+            self.undo_begun(request, name)
+        for name in tasks:
+            undo = self.state.undone.under_way(name)
+            assert undo is not None
+            self.undo_opened(undo.task_id)
+            if self.task(undo.task_id).effect == "pending":
+                self.undo_written(undo.task_id)
+            self.closed(undo.task_id)
+        return self
 
     def ended(self, result: str = "success") -> Self:
         if result == "success":

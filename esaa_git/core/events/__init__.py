@@ -37,6 +37,7 @@ from esaa_git.core.events.operator_request import (
     OverrideRequest,
     RelinkRequest,
     UnblockRequest,
+    UndoRequest,
 )
 from esaa_git.core.events.output_rejected import OutputRejected
 from esaa_git.core.events.policy_decision import PolicyDecision
@@ -86,6 +87,7 @@ AnyPayload: TypeAlias = (
     | RunNote
     | EventNote
     | UnblockRequest
+    | UndoRequest
     | HotfixRequest
     | OverrideRequest
     | RelinkRequest
@@ -142,6 +144,7 @@ __all__ = [
     "TaskNote",
     "TaskUpdate",
     "UnblockRequest",
+    "UndoRequest",
     "VerifyFail",
     "VerifyOk",
     "VerifyStart",

@@ -76,12 +76,13 @@ def required(one: Requirement) -> Required:
 class ApprovalRequest(Payload, action="approval.request", by={ORCHESTRATOR}):
     """People have to agree to a result before its task is done, or to more of a budget.
 
-    `started_by` is the person who started the agent that made the result. A request for a `budget`
-    is about no attempt: it names the first task that has no room, and by how much to raise it.
+    `started_by` is the person who started the agent that made the result, or asked for the `undo`.
+    A request for a `budget` is about no attempt: it names the first task that has no room, and by
+    how much to raise it.
     """
 
     approval_id: ApprovalId
-    kind: Literal["proposal", "budget"]
+    kind: Literal["proposal", "budget", "undo"]
     task_id: TaskId
     attempt_id: AttemptId | None = None
     subject_sha256: Sha256
@@ -95,10 +96,10 @@ class ApprovalRequest(Payload, action="approval.request", by={ORCHESTRATOR}):
         approval_id = f"APR-{draft.run.approvals + 1:04d}"
         if self.approval_id != approval_id:
             raise Violation("INV-005", f"the next approval is {approval_id}")
-        draft.task(self.task_id)
-        if (self.kind == "budget", self.kind == "proposal") != (
-            self.budget is not None,
-            self.attempt_id is not None,
+        is_undo = draft.task(self.task_id).undoes is not None
+        about = "undo" if is_undo else "proposal"
+        if self.kind != ("budget" if self.budget is not None else about) or (
+            (self.budget is None) != (self.attempt_id is not None)
         ):
             raise Violation("INV-003", f"'{approval_id}' is of kind {self.kind}")
         if self.budget is not None:
@@ -206,7 +207,10 @@ class ApprovalDeny(_Answer, action="approval.deny", by={PERSON}):
     def evolve(self, draft: Draft, event: Stamp) -> None:
         """Note it; what becomes of the task, the orchestrator says next."""
         state = DENIED if self.verdict == "deny" else RETURNED
-        approval = replace(self._decide(draft, event), state=state, reviewer=None, deadline=None)
+        asked = self._decide(draft, event)
+        if asked.kind == "undo" and state == RETURNED:
+            raise Violation("INV-002", "an undo is approved or denied; nobody can change it")
+        approval = replace(asked, state=state, reviewer=None, deadline=None)
         draft.put_approval(approval)
 
 

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
+from esaa_git.core import canonical
 from esaa_git.core.events.base import Count, Payload, Record, Stamp, encode
 from esaa_git.core.events.fields import AttemptId, CheckResults, Mode, Oid, Path, Sha256, TaskId
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import AttemptState
+from esaa_git.core.undone import Change, Image, Restored, inverse_fault
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
+    from esaa_git.core.state import Task
 
 
 class FileAdd(Record):
@@ -65,9 +68,6 @@ class FileRename(Record):
 
 AnyFile = FileAdd | FileModify | FileDelete | FileRename
 
-Image = tuple[str, str] | None
-"""What stands at a path: its mode and the id of its blob; None where nothing does."""
-
 
 def images(files: Iterable[AnyFile]) -> Iterator[tuple[str, Image, Image]]:
     """Yield (path, before, after) of every path that changes; a rename changes two."""
@@ -87,6 +87,29 @@ def images(files: Iterable[AnyFile]) -> Iterator[tuple[str, Image, Image]]:
                 assert_never(file)
 
 
+def digest_of(written: Iterable[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 by which the state knows the files of an effect once it is done."""
+    return canonical.digest(canonical.encode(list(written)))
+
+
+def changes_of(files: Iterable[AnyFile]) -> dict[str, Change]:
+    """Return what an effect changes at each path, where a file may go and another one come."""
+    found: dict[str, Change] = {}
+    for path, before, after in images(files):
+        gone, came = found.get(path, (None, None))
+        found[path] = (before or gone, after or came)
+    return found
+
+
+def _restored(files: Iterable[AnyFile]) -> Iterator[Restored]:
+    for file in files:
+        if isinstance(file, FileRename):
+            (_, before, _), (_, _, after) = images([file])
+            yield Restored(file.path, before, after, file.from_)
+        else:
+            yield from (Restored(*one) for one in images([file]))
+
+
 def _leaves(before: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]) -> bool:
     """Answer whether nothing of an effect is other than in an earlier one; less may be."""
     known = dict(_after(before))
@@ -102,7 +125,10 @@ def _after(written: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]
 
 
 class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
-    """The effect of an attempt; its after-images are attached to the event."""
+    """The effect of an attempt; its after-images are attached to the event.
+
+    Where it undoes another one, `undoes` has the files of that as they are recorded.
+    """
 
     task_id: TaskId
     attempt_id: AttemptId
@@ -111,6 +137,7 @@ class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
     changed_lines: int
     merged_onto: Oid | None = None
     check_results: CheckResults | None = None
+    undoes: Annotated[tuple[AnyFile, ...], Count(least=1)] | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
         task, attempt = draft.attempt(self.task_id, self.attempt_id)
@@ -119,6 +146,7 @@ class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
         paths = [file.path for file in self.files]
         if len(set(paths)) != len(paths) or paths != sorted(paths):
             raise Violation("INV-005", "an effect names every path once, in order")
+        self._check_inverse(draft, task)
         written = tuple(encode(file) for file in self.files)
         checked = tuple(
             {"name": one.name, "passed": one.passed} for one in self.check_results or ()
@@ -127,6 +155,19 @@ class FileWrite(Payload, action="orchestrator.file.write", by={ORCHESTRATOR}):
         if not _leaves(before.written, written):
             task = draft.without_approval(task)
         draft.put_task(task)
+
+    def _check_inverse(self, draft: Draft, task: Task) -> None:
+        """Refuse what undoes another effect than the task's, or is not the inverse of that."""
+        undone = None if task.undoes is None else draft.task(task.undoes).result
+        wrote = None if undone is None else undone.wrote
+        files = self.undoes
+        if wrote != (None if files is None else digest_of(map(encode, files))):
+            raise Violation("INV-003", f"'{self.attempt_id}' undoes something else than its task")
+        if files is not None:
+            moved = {one.path: one.from_ for one in files if isinstance(one, FileRename)}
+            fault = inverse_fault(changes_of(files), moved, _restored(self.files))
+            if fault is not None:
+                raise Violation("INV-004", f"'{self.attempt_id}' is no undo: {fault}")
 
     def subject(self) -> str:
         if len(self.files) == 1:

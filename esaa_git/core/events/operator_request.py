@@ -21,6 +21,8 @@ from esaa_git.core.events.fields import (
     TaskId,
 )
 from esaa_git.core.events.spec import PERSON
+from esaa_git.core.invariants import Violation
+from esaa_git.core.undone import builders, undo_fault
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -121,8 +123,28 @@ class AcceptRequest(OperatorRequest):
         return f"accept {self.commit[:12]}"
 
 
+class UndoRequest(OperatorRequest):
+    """Done tasks are to be taken back, in this order, each after all that builds on it."""
+
+    kind: Literal["undo"] = "undo"
+    tasks: Annotated[tuple[TaskId, ...], Count(least=1, most=1000)]
+    decision: Decided
+    said: Said
+
+    def evolve(self, draft: Draft, event: Stamp) -> None:
+        known = builders(draft)
+        for place, task_id in enumerate(self.tasks):
+            fault = undo_fault(draft, task_id, self.tasks[:place], known)
+            if fault is not None:
+                raise Violation("INV-002", fault)
+        _ask(draft, event, self, self.said)
+
+    def subject(self) -> str:
+        return f"undo {self.tasks[-1]}" if len(self.tasks) == 1 else f"undo {len(self.tasks)} tasks"
+
+
 AnyRequest: TypeAlias = (
-    UnblockRequest | HotfixRequest | OverrideRequest | RelinkRequest | AcceptRequest
+    UnblockRequest | HotfixRequest | OverrideRequest | RelinkRequest | AcceptRequest | UndoRequest
 )
 
 

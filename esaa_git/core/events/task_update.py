@@ -17,6 +17,7 @@ from esaa_git.core.events.fields import (
     Timestamp,
     Usage,
 )
+from esaa_git.core.events.file_write import digest_of
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import AttemptState, Cause, TaskState
@@ -77,6 +78,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             draft.attempt(task.task_id, self.attempt_id)
         if target == TaskState.DONE:
             draft.put_task(self._closed(draft, task))
+            draft.finish_undo(task)
             if task.attempt is not None:
                 draft.accept_lessons(task.attempt)
             draft.change_run(accepted=draft.run.accepted + 1)
@@ -96,6 +98,7 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             granted = draft.approvals[task.pending_approval].state == GRANTED
         if granted != (self.cause == Cause.APPROVED) or (task.pending_approval and not granted):
             raise Violation("INV-003", f"'{task.task_id}' is not approved")
+        wrote = digest_of(task.written) if task.effect == "written" else None
         return replace(
             task,
             state=TaskState.DONE,
@@ -103,7 +106,10 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             written=(),
             checked=(),
             result=replace(
-                task.result, effect_commit=self.effect_commit, reviewed_by=approved_by(draft, task)
+                task.result,
+                effect_commit=self.effect_commit,
+                reviewed_by=approved_by(draft, task),
+                wrote=wrote,
             ),
             rejection=None,
             not_before=None,
@@ -162,6 +168,8 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
     def _amended(self, draft: Draft, task: Task) -> Task:
         if self.changes is None:
             return task
+        if task.undoes is not None and self.changes.given().keys() != {"attempts_allowed"}:
+            raise Violation("INV-002", f"what '{task.task_id}' undoes says what it is")
         for dependency in self.changes.depends_on or ():
             draft.task(dependency)
         return replace(task, **self.changes.given())

@@ -20,6 +20,7 @@ from esaa_git.engine.decide.attempts import (
     expire_attempt,
     heartbeat,
     open_attempt,
+    open_undo,
     reject,
     release_attempt,
 )
@@ -47,7 +48,7 @@ from esaa_git.engine.decide.run import (
     start_run,
     stop_run,
 )
-from esaa_git.engine.decide.tasks import add_task, hotfix, override, relinked, unblock
+from esaa_git.engine.decide.tasks import add_task, begin_undo, hotfix, override, relinked, unblock
 from esaa_git.engine.intentions import (
     AcceptResult,
     ActOnIssue,
@@ -59,6 +60,7 @@ from esaa_git.engine.intentions import (
     AskAgent,
     AskForBudget,
     AskForReview,
+    BeginUndo,
     ChangePlan,
     CloseTask,
     EndRun,
@@ -69,6 +71,7 @@ from esaa_git.engine.intentions import (
     Intention,
     Judge,
     OpenAttempt,
+    OpenUndo,
     Override,
     Prolong,
     RecordLesson,
@@ -119,9 +122,13 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
         case AddTask():
             return add_task(state, contracts, intention)
         case Hotfix():
-            return hotfix(state, contracts, intention, at)
+            return hotfix(state, contracts, intention)
+        case BeginUndo():
+            return (begin_undo(state, intention),)
+        case OpenUndo():
+            return (open_undo(state, contracts, intention, at),)
         case Override():
-            return override(state, contracts, intention, at)
+            return override(state, intention)
         case Unblock():
             return unblock(state, contracts, intention)
         case AddNote():

@@ -25,6 +25,7 @@ from esaa_git.engine.intentions import (
     AskAgent,
     ExpireAttempt,
     OpenAttempt,
+    OpenUndo,
     Prolong,
     Reject,
     ReleaseAttempt,
@@ -52,6 +53,23 @@ def open_attempt(state: State, contracts: Contracts, wanted: OpenAttempt, at: st
         deadline=lease.deadline,
     )
     return (by_actor(wanted.agent if is_person(wanted.agent) else ORCHESTRATOR, created),)
+
+
+def open_undo(state: State, contracts: Contracts, wanted: OpenUndo, at: str) -> NewEvent:
+    """Open the attempt of a task that undoes another one; it is ours, and completed at once."""
+    number = find_task(state, wanted.task_id).attempts_total + 1
+    lease = Lease.begin(f"{wanted.task_id}-A{number}", at, contracts)
+    return by_us(
+        AttemptCreate(
+            task_id=wanted.task_id,
+            attempt_id=lease.name,
+            number=number,
+            agent=ORCHESTRATOR,
+            mode="undo",
+            base=wanted.base,
+            deadline=lease.deadline,
+        )
+    )
 
 
 def expire_attempt(state: State, contracts: Contracts, wanted: ExpireAttempt, at: str) -> Events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esaa_git.core.approvals import budget_subject, subject
+from esaa_git.core.approvals import budget_subject, kind_of, subject
 from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import DENIED, PENDING, RETURNED, Approval
@@ -86,7 +86,7 @@ def approval_request(state: State, contracts: Contracts, wanted: AskForReview, a
     return by_us(
         ApprovalRequest(
             approval_id=next_approval(state),
-            kind="proposal",
+            kind=kind_of(task),
             task_id=task.task_id,
             attempt_id=task.attempt.attempt_id,
             subject_sha256=digest(subject(wanted.log_id, state, task.task_id, asked)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from esaa_git.core.contract_rules import not_pinned
@@ -16,9 +16,11 @@ from esaa_git.core.events.view_mutate import BesideEffects, How
 from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.core.undo import definition
+from esaa_git.core.undone import builders, undo_fault
 from esaa_git.engine.decide.events import Events, by_actor, by_us, update
-from esaa_git.engine.intentions import AddTask, Hotfix, Override, Relink, Unblock
-from esaa_git.engine.schedule import blocker, dependents, find_task, is_spent, require_run
+from esaa_git.engine.intentions import AddTask, BeginUndo, Hotfix, Override, Relink, Unblock
+from esaa_git.engine.schedule import dependents, find_task, is_spent, require_run
 from esaa_git.errors import RefusedError, UsageError
 
 
@@ -46,10 +48,10 @@ def require_pinned(task_id: str, checks: Iterable[Check] | None, contracts: Cont
             )
 
 
-def hotfix(state: State, contracts: Contracts, wanted: Hotfix, at: str) -> Events:
+def hotfix(state: State, contracts: Contracts, wanted: Hotfix) -> Events:
     """Create the successor of a done task."""
     require_run(state)
-    _require_done(state, contracts, wanted.superseded, at)
+    _require_done(state, wanted.superseded)
     task = wanted.task
     if not task.task_id:
         task = replace(task, task_id=_next_hotfix(state, wanted.superseded))
@@ -72,9 +74,49 @@ def _next_hotfix(state: State, superseded: str) -> str:
     return f"{superseded}-HF{number}"
 
 
-def override(state: State, contracts: Contracts, wanted: Override, at: str) -> Events:
+def begin_undo(state: State, wanted: BeginUndo) -> NewEvent:
+    """Create the task that undoes a done one, on which nothing builds any more.
+
+    Raises:
+        RefusedError: saying what keeps it from being undone.
+    """
+    task_id = find_task(state, wanted.task_id).task_id
+    require_undoable(state, [task_id])
+    task = definition(state, task_id)
+    return by_us(TaskCreate(task=task, by=wanted.by, undoes=task_id))
+
+
+def require_undoable(state: State, task_ids: Sequence[str]) -> None:
+    """Refuse to undo tasks that cannot be undone in this order.
+
+    Raises:
+        RefusedError: saying why.
+    """
+    known = builders(state)
+    for place, task_id in enumerate(task_ids):
+        fault = undo_fault(state, task_id, task_ids[:place], known)
+        if fault is not None:
+            hint = _way_out(state, task_id)
+            raise RefusedError(f"'{task_id}' cannot be undone", cause=fault, hint=hint)
+
+
+def _way_out(state: State, task_id: str) -> str:
+    task, by = state.tasks[task_id], state.undone.by(task_id)
+    open_ = state.undone.under_way(task_id)
+    if by is not None:
+        return f"run 'git esaa undo {by.task_id}' to have '{task_id}' back"
+    if open_ is not None and state.tasks[open_.task_id].state == TaskState.BLOCKED:
+        return f"run 'git esaa task unblock {open_.task_id} --reason TEXT', then 'git esaa undo'"
+    if open_ is not None:
+        return "run 'git esaa undo' to go on with what is being undone"
+    if not task.is_done:
+        return f"run 'git esaa show {task_id}' to see where it stands"
+    return f"run 'git esaa undo {task_id} --dry-run' once that is done, released or denied"
+
+
+def override(state: State, wanted: Override) -> Events:
     """Set a done task aside, once."""
-    _require_done(state, contracts, wanted.task_id, at)
+    _require_done(state, wanted.task_id)
     if state.supersessions.successor_of(wanted.task_id) is not None:
         raise RefusedError(
             f"'{wanted.task_id}' was overridden already",
@@ -85,17 +127,18 @@ def override(state: State, contracts: Contracts, wanted: Override, at: str) -> E
     return (by_us(overridden),)
 
 
-def _require_done(state: State, contracts: Contracts, task_id: str, at: str) -> None:
+def _require_done(state: State, task_id: str) -> None:
     task = find_task(state, task_id)
     if not task.is_done:
         raise RefusedError(
             f"only a done task can be superseded; '{task_id}' is {task.state}",
             hint=f"change it in the plan, or run 'git esaa task unblock {task_id}'",
         )
-    found = blocker(state, contracts, task, at)
     successor = state.supersessions.successor_of(task_id)
-    if successor not in (None, OVERRIDDEN) and found is not None:
-        raise RefusedError(found.message, hint=found.hint)
+    if successor not in (None, OVERRIDDEN):
+        raise RefusedError(
+            f"'{task_id}' is superseded by '{successor}'", hint=f"work on '{successor}' instead"
+        )
 
 
 def unblock(state: State, contracts: Contracts, wanted: Unblock) -> Events:
