@@ -166,8 +166,8 @@ class Project:
         from esaa_git.store.branch import GitBranch, GitEffects
         from esaa_git.store.journal import FileJournal
         from esaa_git.store.merge import GitMerger
-        from esaa_git.store.refs import take_turn
         from esaa_git.store.trees import GitBlobs
+        from esaa_git.store.turns import take_turn
         from esaa_git.store.workers import FileWorkerRegistry
 
         engine = Engine(

@@ -10,7 +10,7 @@ from esaa_git.store.repository import Repository
 
 
 class FetchedInbox:
-    """What lies below `refs/esaa/remotes/NAME/inbox/`, a copy that nobody has looked at yet.
+    """What this process fetched to `refs/esaa/remotes/NAME/inbox/`; nobody has looked at it yet.
 
     Attributes:
         there: the folder of the inbox on the remote.
@@ -19,6 +19,7 @@ class FetchedInbox:
     def __init__(self, repository: Repository, name: str) -> None:
         self._refs = GitRefs(repository)
         self._here = f"refs/esaa/remotes/{name}/inbox/"
+        self._read: dict[str, str] = {}
         self.there = refnames.inbox(repository.events_ref)
 
     @property
@@ -28,14 +29,20 @@ class FetchedInbox:
 
     def clear(self) -> None:
         """Forget it, before it is fetched anew."""
+        self._read = {}
         self._refs.delete(self._refs.list(self._here))
 
-    def entries(self) -> dict[str, str]:
-        """Return the commits in it, by their ref on the remote."""
+    def read(self) -> None:
+        """Take note of what was fetched, which another process may replace at any time."""
         found = self._refs.list(self._here)
-        return {
-            self.there + ref.removeprefix(self._here): str(self._refs.read(ref)) for ref in found
+        targets = {ref: self._refs.read(ref) for ref in found}
+        self._read = {
+            self.there + ref.removeprefix(self._here): oid for ref, oid in targets.items() if oid
         }
+
+    def entries(self) -> dict[str, str]:
+        """Return the commits in it as they were fetched here, by their ref on the remote."""
+        return dict(self._read)
 
     def is_news(self, listed: Mapping[str, str]) -> bool:
         """Answer whether a remote with these refs has another inbox than this."""

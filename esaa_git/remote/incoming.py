@@ -66,15 +66,13 @@ class Judge:
 
     Args:
         name: what people call the remote.
-        ref: where its log was fetched to.
         pin_path: where it is remembered what the remote was seen with.
     """
 
-    def __init__(self, repository: Repository, name: str, ref: str, pin_path: Path) -> None:
+    def __init__(self, repository: Repository, name: str, pin_path: Path) -> None:
         self._repository = repository
         self._refs = GitRefs(repository)
         self._name = name
-        self._ref = ref
         self._pin_path = pin_path
 
     def judge(self, tip: str, on_progress: Progress) -> Incoming:
@@ -120,7 +118,8 @@ class Judge:
         here = self._repository
         fetched = OverlayRefs(
             self._refs,
-            renamed={here.events_ref: self._ref, "refs/heads/": f"refs/remotes/{self._name}/"},
+            moved={here.events_ref: tip},
+            renamed={"refs/heads/": f"refs/remotes/{self._name}/"},
         )
         mark = self._mark(common, last)
         report = Auditor(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -43,6 +44,7 @@ from esaa_git.store.program import GitFailed, run_git
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.store.tip import load_tip
+from esaa_git.store.turns import alone
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.pins import Mark, mark_path, read_mark, write_mark
 
@@ -183,8 +185,7 @@ class Remote:
         """
         return read_mark(self._repository, self.pin_path)
 
-    def remember(self, incoming: Incoming) -> None:
-        """Remember what was fetched and verified."""
+    def _remember_fetched(self, incoming: Incoming) -> None:
         seen = Mark(
             incoming.log_id,
             incoming.genesis,
@@ -204,7 +205,8 @@ class Remote:
         if first is None:
             first = genesis_of(self._repository, tip)
         log_id = found.trailers["ESAA-Log"]
-        self._remember(LastSeen(log_id, first, tip, found.event.seq, branch, branch_tip))
+        with self._turn():
+            self._remember(LastSeen(log_id, first, tip, found.event.seq, branch, branch_tip))
 
     def _remember(self, seen: LastSeen) -> None:
         current = self._refs.read(self.tracking)
@@ -231,20 +233,26 @@ class Remote:
 
     def take_in(self, on_progress: Progress = silent) -> Incoming:
         """Fetch and verify as `fetch` does, from a remote that is known to have a log."""
-        try:
-            self._clear_arrivals()  # what lies there came from nowhere that is known
-            self.inbox.clear()
-            self._fetch_objects()
-            tip = self._refs.read(self._incoming)
-            if tip is None:
-                raise CorruptedError(f"'{self.name}' has no commit at '{self.log_ref}'")
-            judge = Judge(self._repository, self.name, self._incoming, self.pin_path)
-            incoming = judge.judge(tip, on_progress)
-            self.remember(incoming)
-            notes = self._records.take(self._arrivals, tip)
-        finally:
-            self._clear_arrivals()
+        with self._turn():
+            try:
+                self._clear_arrivals()  # what lies there came from nowhere that is known
+                self.inbox.clear()
+                self._fetch_objects()
+                tip = self._refs.read(self._incoming)
+                if tip is None:
+                    raise CorruptedError(f"'{self.name}' has no commit at '{self.log_ref}'")
+                judge = Judge(self._repository, self.name, self.pin_path)
+                incoming = judge.judge(tip, on_progress)
+                self._remember_fetched(incoming)
+                notes = self._records.take(self._arrivals, tip)
+                self.inbox.read()
+            finally:
+                self._clear_arrivals()
         return replace(incoming, notes=(*incoming.notes, *notes))
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Take turns with other processes and threads that fetch into the same refs here."""
+        return alone(self.pin_path.with_suffix(".lock"))
 
     def branch_tip(self, branch: str | None) -> str | None:
         """Return where the remote had a branch when it was fetched."""

@@ -13,12 +13,10 @@ a dead process left can be told from a living one (`esaa_git.store.locks`).
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from esaa_git.errors import ConflictError, RepositoryError
@@ -29,8 +27,6 @@ from esaa_git.store.locks import Claim, LockHeld
 from esaa_git.store.objects import bytes_of
 from esaa_git.store.person_hooks import transaction
 from esaa_git.store.repository import Repository
-
-TURN_SECONDS = 10
 
 _HEADS = "refs/heads/"
 _LOGGED = (_HEADS, "refs/remotes/", "refs/notes/")
@@ -140,29 +136,6 @@ class OverlayRefs:
 def locks_folder(repository: Repository) -> Path:
     """Return where the claims of `esaa_git.store.locks` are kept."""
     return repository.esaa_dir / "locks"
-
-
-@contextmanager
-def take_turn(repository: Repository) -> Iterator[None]:
-    """Take turns with the other processes here that are about to append.
-
-    Comparing and setting loses nobody's events, but whoever takes longer to decide could lose
-    every time. After `TURN_SECONDS` we go on all the same: the lock is a courtesy (flock(2) on
-    the git directory), and whoever holds it may be waiting for a finger on a security key.
-    """
-    descriptor = os.open(repository.common_dir, os.O_RDONLY | os.O_CLOEXEC)
-    give_up = time.monotonic() + TURN_SECONDS
-    try:
-        while time.monotonic() < give_up:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # held, or a file system without locks
-                time.sleep(0.003)
-            else:
-                break
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _lock(repository: Repository, claim: Claim, move: RefMove) -> None:

@@ -15,7 +15,7 @@ import pytest
 from esaa_git.checkout.worktree import Worktree
 from esaa_git.errors import RefusedError
 from esaa_git.faults import Point, arm
-from esaa_git.store import refs
+from esaa_git.store import turns
 from esaa_git.store.repository import Repository
 from tests.concurrency.children import together
 from tests.concurrency.runs import wait
@@ -182,7 +182,7 @@ def test_a_checkout_that_another_process_brings_on_is_not_taken_for_work_in_the_
     for number in range(2):
         project.ok("claim", f"T-{number}", "--as", f"p{number}")
     deciding, waiting, looked = (tmp_path / name for name in ("deciding", "waiting", "looked"))
-    take_turn, git_status = refs.take_turn, Worktree.status
+    take_turn, git_status = turns.take_turn, Worktree.status
 
     def first() -> int:
         @contextmanager
@@ -196,7 +196,7 @@ def test_a_checkout_that_another_process_brings_on_is_not_taken_for_work_in_the_
             if met == Point.INDEX_LOCKED:  # the branch has moved, and the turn is over
                 wait(looked.exists, "the second's look")
 
-        refs.take_turn = turn
+        turns.take_turn = turn
         with arm(stop):
             return _submit(project, 0)
 
@@ -212,7 +212,7 @@ def test_a_checkout_that_another_process_brings_on_is_not_taken_for_work_in_the_
             looked.touch()
             return found
 
-        refs.take_turn, Worktree.status = turn, status  # type: ignore[method-assign]
+        turns.take_turn, Worktree.status = turn, status  # type: ignore[method-assign]
         wait(deciding.exists, "the first")
         return _submit(project, 1)
 

@@ -23,6 +23,8 @@ from esaa_git.remote.remote import Remote
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.journal import FileJournal
 from esaa_git.store.position import common_event
+from esaa_git.store.repository import open_repository
+from tests.concurrency.children import together
 from tests.conftest import Git
 from tests.support.forgery import Forger, draft_of
 from tests.support.logs import PERSON, make_log
@@ -286,6 +288,21 @@ def test_many_who_sync_at_once_lose_nothing(team: Team) -> None:
     team.agree()
     notes = [note.text for note in team.one.state().notes_on("T-2")]
     assert sorted(notes) == [f"{name} {number}" for name in ("one", "two") for number in range(3)]
+
+
+def test_many_processes_of_one_clone_fetch_at_once(team: Team) -> None:
+    """All of them fetch to the same refs, as two runs and a person do."""
+
+    def fetch() -> list[int]:
+        remote = Remote(open_repository(team.one.path), "origin")
+        return [remote.fetch().seq for _ in range(3)]
+
+    team.two.ok("task", "note", "T-2", "while the others fetch")
+    team.two.ok("push")
+    seq = team.two.state().seq
+    assert together(*[fetch] * 4) == [[seq] * 3] * 4
+    team.one.ok("fetch")
+    team.agree()
 
 
 # -- what is decided again ---------------------------------------------------------------------
