@@ -5,8 +5,8 @@ No more of the log is read than the answer needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.attachments import exchange_of
 from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
+from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.fields import Exchange
 from esaa_git.core.limits import DECISION_WORDS
 from esaa_git.errors import MismatchError, UsageError
@@ -116,7 +117,8 @@ class ShownEvent:
     """One event, who signed it, the paths of what travels beside it, and what people remarked.
 
     `not_kept` names the sides of its exchange (`request`, `response`) of which the policy in force
-    kept a digest at the most. Remarks on a run stand with the event that began it.
+    kept a digest at the most. Remarks on a run stand with the event that began it. `words` are
+    what a person said with a decision.
     """
 
     stored: StoredEvent
@@ -124,17 +126,22 @@ class ShownEvent:
     files: tuple[str, ...]
     not_kept: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownTask:
-    """One task, the approvals asked for it, its events, the newest first, and the notes on it."""
+    """One task, the approvals asked for it, its events, the newest first, and the notes on it.
+
+    `words` are what people said with their decisions among the events, by the event's id.
+    """
 
     task: Task
     approvals: tuple[Approval, ...]
     events: tuple[StoredEvent, ...]
     attempts_allowed: int
     notes: tuple[Note, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def show(project: Project, what: str) -> ShownEvent | ShownTask:
@@ -179,7 +186,8 @@ def _event(project: Project, oid: str) -> ShownEvent:
     if isinstance(found.event.payload, RunInit):
         notes = (*state.notes_on(found.event.payload.run_id), *notes)
     stored = StoredEvent(found.event, oid)
-    return ShownEvent(stored, signature, files, _not_kept(found.event), notes)
+    words = _words(project, found.event)
+    return ShownEvent(stored, signature, files, _not_kept(found.event), notes, words)
 
 
 def _not_kept(event: Event) -> tuple[str, ...]:
@@ -206,26 +214,27 @@ def _task(project: Project, task_id: str) -> ShownTask:
 
     state, contracts = project.log.load()
     task = _find_task(state, task_id)
-    approvals = tuple(
-        _with_words(project, one) for one in state.approvals.values() if one.task_id == task_id
-    )
+    approvals = tuple(one for one in state.approvals.values() if one.task_id == task_id)
     selection = Selection(task=task_id, approvals=frozenset(one.approval_id for one in approvals))
     repository = project.repository
     candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
     history = tuple(history_of(candidates, selection))
     allowed = attempts_allowed(task, contracts)
-    return ShownTask(task, approvals, history, allowed, state.notes_on(task_id))
+    said = {one.event.event_id: _words(project, one.event) for one in history}
+    words = {name: text for name, text in said.items() if text}
+    return ShownTask(task, approvals, history, allowed, state.notes_on(task_id), words)
 
 
-def _with_words(project: Project, approval: Approval) -> Approval:
-    """Return an approval with the words of the person who decided last, where they are here."""
-    if approval.text is None:
-        return approval
+def _words(project: Project, event: Event) -> str:
+    """Return what a person said with a decision, where it is one and the words are here."""
+    document = document_of(event.payload)
+    if document is None:
+        return ""
     try:
-        words = project.repository.read(approval.text, DECISION_WORDS)[1]
+        words = project.repository.read(document[1].text, DECISION_WORDS)[1]
     except (KeyError, MalformedObject):
-        return approval
-    return replace(approval, reason=words.decode(errors="replace"))
+        return ""
+    return words.decode(errors="replace")
 
 
 def _find_task(state: State, task_id: str) -> Task:

@@ -93,7 +93,7 @@ class Proposed:
 def waiting(project: Project) -> list[Waiting]:
     """Return what waits for a decision, in the order in which it was asked for."""
     from esaa_git.core.events import ApprovalRequest
-    from esaa_git.core.events.approval import needs, unmet
+    from esaa_git.core.events.approval import lacks
     from esaa_git.core.machine import Cause
 
     state, _ = project.log.load()
@@ -119,7 +119,7 @@ def waiting(project: Project) -> list[Waiting]:
         if found.keys() <= asked.keys():
             break
     return [
-        Waiting(task, approval, asked[name], needs(unmet(approval)), answered)
+        Waiting(task, approval, asked[name], lacks(approval), answered)
         for name, (task, approval, answered) in sorted(found.items())
     ]
 

@@ -154,11 +154,12 @@ def _print_event(found: ShownEvent, as_json: bool) -> None:
                 "files": files,
                 "not_kept": list(found.not_kept),
                 "notes": [note.to_json() for note in found.notes],
+                "words": found.words,
             }
         )
         return
     hints = [f"git show {stored.commit[:12]}:{files[0]}"] if files else []
-    for line in event_lines(stored, signed.text, files, hints, found.notes):
+    for line in event_lines(stored, signed.text, files, hints, found.notes, found.words):
         say(line)
     for side in found.not_kept:
         say(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
@@ -169,9 +170,10 @@ def _print_task(found: ShownTask, as_json: bool) -> None:
 
     task, approvals, events = found.task, found.approvals, found.events
     if as_json:
-        print_json(task_document(task, approvals, events, found.notes))
+        print_json(task_document(task, approvals, events, found.notes, found.words))
         return
-    for line in task_lines(task, approvals, events, found.attempts_allowed, found.notes):
+    allowed = found.attempts_allowed
+    for line in task_lines(task, approvals, events, allowed, found.notes, found.words):
         say(line)
 
 

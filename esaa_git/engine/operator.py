@@ -14,7 +14,7 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import GRANTED, PENDING, Approval
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import ApprovalDeny, ApprovalGrant, EventNote, RunNote, TaskNote
-from esaa_git.core.events.approval import PersonsRole, needs, unmet
+from esaa_git.core.events.approval import PersonsRole, lacks
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.spec import ADMIN
 from esaa_git.core.requirements import is_own_work
@@ -202,7 +202,7 @@ def review(engine: Engine, task_id: str, by: str, verdict: Answer, reason: str =
     approval, alone = transact(engine, step)
     name, attempt_id = approval.approval_id, approval.attempt_id
     if approval.state == PENDING:
-        words = f"{name} has your approval, and waits for {needs(unmet(approval))}"
+        words = f"{name} has your approval, and waits for {lacks(approval)}"
         return Admission("waiting", task_id, attempt_id, words)
     if approval.kind == "undo" and approval.state == GRANTED and not alone:
         # Lawful in a stopped log, and without a run; and others may have waited for it.

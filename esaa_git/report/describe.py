@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from esaa_git.core import canonical
 from esaa_git.core.accounts import Budget
@@ -58,6 +58,8 @@ from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, Task
 
+_NO_WORDS: Final[Mapping[str, str]] = {}
+
 # -- events -----------------------------------------------------------------------------------
 
 
@@ -79,10 +81,12 @@ def event_lines(
     files: Sequence[str],
     hints: Sequence[str],
     notes: Sequence[Note] = (),
+    words: str = "",
 ) -> list[str]:
     """Return an event in full: envelope, signature, payload, and where its files are.
 
-    `files` are paths in the event's commit; `signature` is a sentence about who signed it.
+    `files` are paths in the event's commit; `signature` is a sentence about who signed it; `words`
+    are those of a person who decided.
     """
     event = stored.event
     lines = [
@@ -104,6 +108,8 @@ def event_lines(
         "",
         *_json_lines(encode(event.payload)),
     ]
+    if words:
+        lines += ["", "said:", *_indented(words)]
     if files:
         lines += ["", "files:", *(f"  {visible(path)}" for path in files)]
     if notes:
@@ -126,10 +132,11 @@ def task_document(
     approvals: Iterable[Approval],
     events: Sequence[StoredEvent],
     notes: Iterable[Note] = (),
+    words: Mapping[str, str] = _NO_WORDS,
 ) -> dict[str, Any]:
-    """Return the task as it is stored, with its attempts, approvals, notes and events.
+    """Return the task as it is stored, with its attempts, approvals, notes, words and events.
 
-    The events stand newest first.
+    The events stand newest first; `words` are what people said with them, by the event's id.
     """
     return {
         "task": task.to_json(),
@@ -137,6 +144,7 @@ def task_document(
         "instruction": instruction(task),
         "approvals": [approval.to_json() for approval in approvals],
         "notes": [note.to_json() for note in notes],
+        "words": dict(words),
         "events": [event_document(stored) for stored in events],
     }
 
@@ -223,10 +231,11 @@ def task_lines(
     events: Sequence[StoredEvent],
     attempts_allowed: int,
     notes: Sequence[Note] = (),
+    words: Mapping[str, str] = _NO_WORDS,
 ) -> list[str]:
     """Return a task in full: definition, state, attempts, rejection, result, notes, events.
 
-    `events` are the task's own, newest first.
+    `events` are the task's own, newest first; `words` are what people said with them.
     """
     lines = [f"{task.task_id}  {visible(task.title)}", *_definition(task), ""]
     approvals = tuple(approvals)
@@ -260,7 +269,10 @@ def task_lines(
         lines.append(visible(f"{approval.approval_id}: {approval.state}{by}: {why}"))
     lines += _noted(notes)
     lines += ["", "events, newest first:"]
-    lines += ["  " + "  ".join(event_row(stored.event)) for stored in events]
+    for stored in events:
+        lines.append("  " + "  ".join(event_row(stored.event)))
+        said = words.get(stored.event.event_id)
+        lines += ["    " + line for line in _indented(said)] if said else []
     return lines
 
 

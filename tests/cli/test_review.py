@@ -80,7 +80,9 @@ def test_what_waits_is_listed_shown_tried_and_decided(asked: Project) -> None:
     blocked = asked.task("T-2").blocked
     assert blocked is not None
     assert (blocked.cause, blocked.reason) == ("denied", "nobody needs it")
-    assert f"denied by {BEN}: nobody needs it" in asked.ok("show", "T-2")
+    shown = asked.ok("show", "T-2")
+    assert f"denied by {BEN}: the plan requires a review of this task\n" in shown
+    assert f"  {BEN}  approval.deny APR-0002\n      nobody needs it\n" in shown
     assert asked.ok("review") == "nothing waits for a decision\n"
     assert "does not wait for a review" in asked.fails(REFUSED, "review", "T-2", "--approve")
     asked.check()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.events.approval import lacks
 from esaa_git.core.invariants import Violation
 from tests.support.examples import SHA256
 from tests.support.story import PERSON, Story, definition
@@ -26,9 +27,14 @@ def state_of(told: Story) -> str:
     return told.state.approvals["APR-0001"].state
 
 
+def wanted(told: Story) -> str:
+    return lacks(told.state.approvals["APR-0001"])
+
+
 def test_two_of_three_have_to_be_two() -> None:
     told = asked(TWO).granted(ANN)
     assert state_of(told) == "pending"
+    assert wanted(told) == "one more of role approver (two of them)"
     for again in (ANN, "Ann@Example.com"):
         with pytest.raises(Violation, match="has decided on it already"):
             told.granted(again)
@@ -55,6 +61,10 @@ def test_one_denial_ends_it() -> None:
 
 def test_who_started_the_agent_counts_unless_somebody_else_is_asked_for() -> None:
     assert state_of(asked(ANOTHER, started_by=ANN).granted("ANN@example.com")) == "pending"
+    assert (
+        wanted(asked(ANOTHER, started_by=ANN))
+        == f"one of role approver beside {ANN} (somebody else)"
+    )
     assert state_of(asked(ANOTHER, started_by=ANN).granted(BEN)) == "granted"
     assert state_of(asked(TWO, started_by=ANN).granted(ANN).granted(BEN)) == "granted"
 

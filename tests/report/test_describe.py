@@ -49,6 +49,8 @@ def test_an_event_in_full_names_its_signature_files_and_payload() -> None:
     assert "signature:  good, by SHA256:x" in text
     assert '"run_id": "RUN-0001"' in text
     assert lines[-3:] == ["  files/a.txt", "", "hint: do this"]
+    spoken = event_lines(StoredEvent(event, OID), "good", [], [], words="no:\nsay why")
+    assert spoken[-3:] == ["said:", "  no:", "  say why"]
     assert "\u200f" not in text
     assert "a\\u200f31m" in text
 

@@ -238,12 +238,24 @@ def unmet(approval: Approval) -> tuple[Requirement, ...]:
 
 
 def needs(required: Iterable[Requirement]) -> str:
-    """Return in words who still has to agree."""
+    """Return in words who has to agree."""
+    return ", and ".join(f"{_people(one, one.count)} ({one.rule})" for one in required)
+
+
+def lacks(approval: Approval) -> str:
+    """Return in words who still has to agree, and who cannot."""
     said = []
-    for one in required:
-        who = f"{one.count} of role {one.role}" if one.count > 1 else f"one of role {one.role}"
+    for one in unmet(approval):
+        given = len(list(consents(approval, one)))
+        who = _people(one, one.count - given, " more" if given else "")
+        if one.other_than == STARTER and approval.started_by is not None:
+            who += f" beside {approval.started_by}"
         said.append(f"{who} ({one.rule})")
     return ", and ".join(said)
+
+
+def _people(required: Requirement, count: int, more: str = "") -> str:
+    return f"{'one' if count == 1 else count}{more} of role {required.role}"
 
 
 def consents(approval: Approval, required: Requirement) -> Iterator[str]:
