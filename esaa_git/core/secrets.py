@@ -24,6 +24,9 @@ REDACTED: Final = b"[redacted]"
 LEAST_HANDED: Final = 6
 """A value that was handed to an agent is looked for from so many characters on."""
 
+_TELLING_LENGTH: Final = 6
+"""So many characters after its beginning tell what may be a token from other words."""
+
 _BREAK: Final = r"(?:\r?\n[ \t>|#*]*)"
 
 
@@ -39,6 +42,17 @@ def _options() -> Any:
     options = _re2().Options()
     options.encoding = options.Encoding.LATIN1
     options.log_errors = False
+    return options
+
+
+@cache
+def _options_of_many() -> Any:
+    options = _re2().Options()
+    options.encoding = options.Encoding.LATIN1
+    options.log_errors = False
+    # So that the automaton of all patterns together fits in, and is not built again and again.
+    options.max_mem = 32 << 20
+    options.never_capture = True
     return options
 
 
@@ -76,9 +90,22 @@ def _token(number: int) -> Any:
     return compiled(f"\\b({beginning}{body})".encode())
 
 
+@cache
+def _any_token() -> Any:
+    """Return one pattern for how all tokens begin: most texts hold none, and are known by it."""
+    begin = (
+        f"(?:{beginning}(?:{alphabet}{_BREAK}?){{{min(least - 1, _TELLING_LENGTH)}}})"
+        for beginning, alphabet, least, _ in rules.TOKENS
+    )
+    return _re2().compile(f"\\b(?:{'|'.join(begin)})".encode(), _options_of_many())
+
+
 def _tokens(data: bytes) -> Iterator[Any]:
     """Yield the patterns of tokens that this text may hold: few, and the others cost nothing."""
-    return (_token(number) for number, stem in enumerate(_STEMS) if stem in data)
+    if _any_token().search(data):
+        for number, stem in enumerate(_STEMS):
+            if stem in data:
+                yield _token(number)
 
 
 @cache
@@ -107,6 +134,15 @@ def _named() -> Any:
 @cache
 def _serviced() -> Any:
     return compiled(rules.SERVICES + _VALUE)
+
+
+@cache
+def _any_shape() -> Any:
+    """Return one pattern for all but tokens: what it does not find, none of the others does."""
+    shapes = (*rules.SHAPES, *rules.KEY_BLOCKS, *rules.OPTIONS)
+    named = (rules.NAMES + _VALUE, rules.SERVICES + _VALUE)
+    every = b"|".join(b"(?:%s)" % one for one in (*shapes, *named))
+    return _re2().compile(every, _options_of_many())
 
 
 def find(data: bytes, handed: Iterable[bytes] = (), patterns: Iterable[bytes] = ()) -> list[Span]:
@@ -182,9 +218,20 @@ def _matches(data: bytes, patterns: Iterable[Any]) -> Iterator[Span]:
 
 
 def _shaped(data: bytes) -> Iterator[Span]:
-    for pattern in (*_tokens(data), *_shapes()):
+    yield from _groups(data, _tokens(data))
+    if _any_shape().search(data):
+        yield from _in_shape(data)
+    yield from _encoded(data)
+
+
+def _groups(data: bytes, patterns: Iterable[Any]) -> Iterator[Span]:
+    for pattern in patterns:
         for match in pattern.finditer(data):
             yield match.span(1)
+
+
+def _in_shape(data: bytes) -> Iterator[Span]:
+    yield from _groups(data, _shapes())
     for pattern in _options_of_tools():
         for match in pattern.finditer(data):
             if _is_told(match.group(1)):
@@ -195,7 +242,6 @@ def _shaped(data: bytes) -> Iterator[Span]:
     for match in _serviced().finditer(data):
         if span := _judged(data, match, is_service=True):
             yield span
-    yield from _encoded(data)
 
 
 def told(handed: Mapping[str, str]) -> list[str]:
