@@ -14,7 +14,8 @@ from esaa_git.app.hooks import install, launcher, look, uninstall
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git, GitFailed
 from tests.support.project import Said, run
-from tests.support.shared import CHECKOUT, LOG, MAIN, Shared, health
+from tests.support.shared import LOG, MAIN, Shared, health
+from tests.support.warm import CHECKOUT, cold
 
 NOTES_WHAT_IT_GOT = """\
 #!/bin/sh
@@ -25,7 +26,9 @@ cat >> seen
 
 @pytest.fixture(autouse=True)
 def checkout_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have hooks start as they do for people: that they do is what is tested here."""
     monkeypatch.setenv("PYTHONPATH", CHECKOUT)
+    monkeypatch.setattr("tests.support.shared.environment", cold)
 
 
 @pytest.fixture

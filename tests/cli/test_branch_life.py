@@ -21,7 +21,7 @@ from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, task, write
-from tests.support.shared import environment
+from tests.support.warm import environment
 
 LOG = "refs/esaa/events"
 USAGE, MISMATCH, HALTED = 2, 9, 8

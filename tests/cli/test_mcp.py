@@ -7,7 +7,6 @@ back as words that it can act on, and the server lives on.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,7 +27,8 @@ from tests.support.project import Document, Project, make_project, task
 
 pytest.importorskip("mcp", reason="the extra esaa-git[mcp] is not installed")
 
-from tests.support.host import CHECKOUT, Host, host
+from tests.support import forked
+from tests.support.host import Host, host
 from tests.support.patience import patience
 
 Make = Callable[..., Project]
@@ -88,13 +88,8 @@ def written(path: str, content: str) -> str:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "esaa_git", "-C", str(folder), "mcp", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return forked.start("-C", folder, "mcp", *arguments, **pipes)
 
 
 HELLO = {

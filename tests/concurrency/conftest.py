@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.conftest import Server, _listens, _program, _started, _web, socket_of
+from tests.support import warm
 from tests.support.team import hook_environment
 
 
@@ -51,4 +52,4 @@ def web(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     hook_environment(monkeypatch)
     folder = tmp_path_factory.mktemp("server")
     with ExitStack() as stack:
-        yield Web(_web(folder, stack), folder, stack)
+        yield Web(_web(folder, stack, warm.environment()), folder, stack)

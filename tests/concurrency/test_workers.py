@@ -22,7 +22,7 @@ from tests.concurrency.conftest import Web
 from tests.conftest import Git
 from tests.support.patience import patience
 from tests.support.team import LOG
-from tests.support.workers import DYING, SHIFTED, Fleet, Worker, fleet, until
+from tests.support.workers import Fleet, Worker, dying, fleet, shifted, until
 
 pytestmark = pytest.mark.servers
 
@@ -115,7 +115,7 @@ def test_the_task_of_a_killed_worker_comes_back_after_its_lease(make: Make) -> N
 )
 def test_a_worker_that_dies_around_a_push_doubles_nothing(make: Make, where: str) -> None:
     made = make(clones=1, tasks=2, policy=SHORT)
-    victim = made.start(0, script=DYING, given=where)
+    victim = made.start(0, before=dying(where))
     assert victim.ends()[0] == -signal.SIGKILL
     assert made.start(0).ends()[0] == 0
     made.settle()
@@ -208,9 +208,9 @@ def test_a_worker_gives_up_a_repository_that_stays_away(make: Make) -> None:
 def test_workers_whose_clocks_differ_by_an_hour_take_nothing_from_each_other(make: Make) -> None:
     made = make(clones=2, tasks=6, program=True)
     made.hold("T-1-A1")
-    slow = made.start(0, "--sandbox", "none", script=SHIFTED, given="-1800")
+    slow = made.start(0, "--sandbox", "none", before=shifted(-1800))
     until(made.asked("T-1-A1"))
-    fast = made.start(1, "--sandbox", "none", script=SHIFTED, given="1800")
+    fast = made.start(1, "--sandbox", "none", before=shifted(1800))
     until(made.happened("task.update", task_id="T-2", to="done"))
     made.let_go("T-1-A1")
     assert slow.ends()[0] == fast.ends()[0] == 0
@@ -224,7 +224,7 @@ def test_workers_whose_clocks_differ_by_an_hour_take_nothing_from_each_other(mak
 def test_a_lease_of_a_clock_that_is_ahead_is_sat_out_and_not_believed(make: Make) -> None:
     made = make(clones=2, tasks=1, program=True, policy=SHORT)
     made.hold("T-1-A1")
-    fast = made.start(1, "--sandbox", "none", script=SHIFTED, given="3600")
+    fast = made.start(1, "--sandbox", "none", before=shifted(3600))
     until(made.asked("T-1-A1"))
     fast.kill()
     status, said = made.start(0, "--sandbox", "none").ends()

@@ -17,7 +17,7 @@ from tests.conftest import Git
 from tests.faults.kills import copied
 from tests.faults.power import Call, Disk, traced
 from tests.support.project import Project, make_project, task
-from tests.support.shared import CHECKOUT
+from tests.support.warm import CHECKOUT
 
 MODES = [durability.FILESYSTEM, durability.FILES]
 

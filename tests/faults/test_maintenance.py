@@ -19,7 +19,7 @@ from tests.conftest import Git
 from tests.faults.power import Call, Disk, traced
 from tests.faults.test_durability import needs_strace
 from tests.support.logs import make_log
-from tests.support.shared import CHECKOUT
+from tests.support.warm import CHECKOUT
 
 EVENTS = "refs/esaa/events"
 

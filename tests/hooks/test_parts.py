@@ -14,7 +14,8 @@ import pytest
 from esaa_git.faults import Point, arm
 from esaa_git.remote.parts import Branch
 from esaa_git.remote.remote import Remote
-from tests.support.shared import CHECKOUT, LOG, MAIN, Shared, environment
+from tests.support.shared import LOG, MAIN, Shared
+from tests.support.warm import CHECKOUT
 
 EVENTS_IN_TIME = 6
 """A task takes five events, so the first half ends before its effect, and the second has it."""
@@ -50,8 +51,6 @@ def slow(empty: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shar
     folder = tmp_path / "slow"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SLOW)
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), CHECKOUT]))
     return empty
 

@@ -11,7 +11,8 @@ import pytest
 from esaa_git.app.hooks import install, uninstall
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
-from tests.support.shared import LOG, MAIN, Shared, environment, health
+from tests.support.shared import LOG, MAIN, Shared, health
+from tests.support.warm import environment
 
 
 @pytest.fixture

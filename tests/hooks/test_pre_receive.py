@@ -49,15 +49,14 @@ from tests.support.patience import patience
 from tests.support.project import Project
 from tests.support.records import payload_of
 from tests.support.shared import (
-    CHECKOUT,
     LOG,
     MAIN,
     Shared,
     build,
-    environment,
     health,
     sealed,
 )
+from tests.support.warm import CHECKOUT, environment
 
 ZERO = "0" * 40
 

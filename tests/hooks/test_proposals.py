@@ -19,7 +19,7 @@ from esaa_git.verification.published import Unfounded, check_proposal, is_over
 from tests.conftest import Git
 from tests.support.forgery import new_key
 from tests.support.project import Project, make_project, result, run, task, write
-from tests.support.shared import CHECKOUT
+from tests.support.team import hook_environment
 
 LOG = "refs/esaa/events"
 
@@ -126,7 +126,7 @@ def test_a_proposal_of_no_attempt_is_refused(room: Room) -> None:
 def test_proposals_are_pushed_fetched_and_go(
     room: Room, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", CHECKOUT)
+    hook_environment(monkeypatch)
     project, server = room.project, tmp_path / "server.git"
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
     install(open_repository(server), "pre-receive")

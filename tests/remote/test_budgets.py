@@ -10,14 +10,13 @@ from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import ANSWERS, KINDS, make_project, result, task, write
-from tests.support.shared import CHECKOUT
-from tests.support.team import join
+from tests.support.team import hook_environment, join
 
 
 def test_what_is_left_out_has_been_paid_and_stays_on_record(
     tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", CHECKOUT)
+    hook_environment(monkeypatch)
     one = make_project(tmp_path / "one", git, task("T-1"), task("T-2"))
     for name in ("T-1", "T-2"):
         usage = {"usage": {"cost_microdollars": 300_000}}

@@ -14,7 +14,7 @@ from esaa_git.remote.remote import Remote, names
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
-from tests.support.shared import CHECKOUT
+from tests.support.team import hook_environment
 
 LOG, BRANCH = "refs/esaa/events", "refs/heads/esaa/events"
 ALL = (
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("PYTHONPATH", CHECKOUT)
+    hook_environment(monkeypatch)
     for name in ("one", "server.git"):
         shutil.copytree(made / name, tmp_path / name, symlinks=True)
     return Project(tmp_path / "one", git)

@@ -22,8 +22,8 @@ import pytest
 
 from tests.conftest import Git
 from tests.support.patience import patience
-from tests.support.shared import CHECKOUT
 from tests.support.team import Team, build, hook_environment
+from tests.support.warm import CHECKOUT, cold
 
 LIFETIME_SECONDS = patience(110)
 """Longer than the tests of one server take."""
@@ -150,7 +150,7 @@ http {{
             fastcgi_param HTTP_GIT_PROTOCOL $http_git_protocol;
             fastcgi_param REMOTE_ADDR $remote_addr;
             fastcgi_param REMOTE_USER alice;
-            fastcgi_param PYTHONPATH {checkout};
+            {variables}
         }}
     }}
 }}
@@ -162,7 +162,8 @@ def socket_of(folder: Path) -> Path:
     return Path(os.environ["HOME"]) / f"fcgi-{sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
-def _web(folder: Path, stack: ExitStack) -> Server:
+def _web(folder: Path, stack: ExitStack, variables: Mapping[str, str] | None = None) -> Server:
+    """Start one whose hooks have these variables: by default those with which they start cold."""
     nginx, fcgiwrap = _program("nginx", "fcgiwrap", package="nginx-light, fcgiwrap")
     exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
     backend = Path(exec_path.stdout.strip()) / "git-http-backend"
@@ -183,7 +184,9 @@ def _web(folder: Path, stack: ExitStack) -> Server:
             socket=place,
             backend=backend,
             root=root,
-            checkout=CHECKOUT,
+            variables=" ".join(
+                f"fastcgi_param {name} {value};" for name, value in (variables or cold()).items()
+            ),
         )
     )
     serve = [nginx, "-p", str(folder), "-c", str(config)]

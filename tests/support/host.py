@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,10 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import Implementation, Tool
 
+import esaa_git.mcp.server  # noqa: F401 - before a server is forked
+from tests.support import forked
 from tests.support.patience import patience
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE = patience(60)
 """Seconds that one call may take on a machine that is busy with other things."""
 
@@ -78,26 +77,31 @@ def host(
         mode: how the protocol's version is found, as `mcp.client.Client` takes it.
     """
     with tempfile.TemporaryDirectory() as own:
-        noted = Path(own) / "pid"
-        command = [sys.executable, "-m", "esaa_git", "-C", str(folder), "mcp", *arguments]
+        told, answers, errors = (Path(own) / one for one in ("told", "answers", "errors"))
+        for place in (told, answers):
+            os.mkfifo(place)
+
+        def through_pipes() -> None:
+            for number, place in enumerate((told, answers)):
+                os.dup2(os.open(place, os.O_WRONLY if number else os.O_RDONLY), number)
+
+        # The client starts what passes lines on to and from a server that is there already.
+        passing = 'cat "$1" & exec cat > "$0"'
         parameters = StdioServerParameters(
-            command="/bin/sh",
-            args=["-c", f"echo $$ > {shlex.quote(str(noted))}; exec {_quoted(command)}"],
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-            cwd=folder,
+            command="/bin/sh", args=["-c", passing, str(told), str(answers)]
         )
-        with start_blocking_portal() as portal, (Path(own) / "stderr").open("w") as errors:
-            client = Client(
-                stdio_client(parameters, errors),
-                client_info=Implementation(name=name, version="1"),
-                read_timeout_seconds=PATIENCE,
-                mode=mode,
+        with errors.open("w") as noted:
+            server = forked.start(
+                *("-C", folder, "mcp", *arguments), before=through_pipes, cwd=folder, stderr=noted
             )
-            with portal.wrap_async_context_manager(client):
-                yield Host(portal, client, int(noted.read_text()))
-        said = (Path(own) / "stderr").read_text()
-        assert "Traceback" not in said, said
-
-
-def _quoted(command: Sequence[str]) -> str:
-    return " ".join(shlex.quote(part) for part in command)
+            with start_blocking_portal() as portal:
+                client = Client(
+                    stdio_client(parameters, noted),
+                    client_info=Implementation(name=name, version="1"),
+                    read_timeout_seconds=PATIENCE,
+                    mode=mode,
+                )
+                with portal.wrap_async_context_manager(client):
+                    yield Host(portal, client, server.pid)
+            server.wait(PATIENCE)
+        assert "Traceback" not in errors.read_text(), errors.read_text()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import esaa_git
 from esaa_git.app.hooks import install
 from esaa_git.core.canonical import encode
 from esaa_git.core.contracts import Contracts
@@ -25,14 +24,9 @@ from tests.conftest import Git
 from tests.support.forgery import Draft, Forger, draft_of
 from tests.support.logs import make_log
 from tests.support.project import Project
+from tests.support.warm import environment
 
 LOG, MAIN = "refs/esaa/events", "refs/heads/main"
-CHECKOUT = str(Path(esaa_git.__file__).resolve().parents[1])
-
-
-def environment() -> dict[str, str]:
-    """The variable with which a hook finds this checkout."""
-    return {"PYTHONPATH": CHECKOUT}
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pytest
 from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support import warm
 from tests.support.project import (
     Project,
     issue,
@@ -23,7 +24,6 @@ from tests.support.project import (
     task,
     write,
 )
-from tests.support.shared import CHECKOUT
 
 LOG, MAIN = "refs/esaa/events", "refs/heads/main"
 
@@ -112,8 +112,9 @@ def copy(team: Team, folder: Path) -> Team:
 
 def hook_environment(patch: pytest.MonkeyPatch) -> None:
     """Have the hook on the server run the code of this checkout."""
-    patch.setenv("PYTHONPATH", CHECKOUT)
+    for name, value in warm.environment().items():
+        patch.setenv(name, value)
 
 
 def environment(**more: str) -> Mapping[str, Any]:
-    return {**os.environ, "PYTHONPATH": CHECKOUT, **more}
+    return {**os.environ, **warm.environment(), **more}

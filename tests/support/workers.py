@@ -6,67 +6,53 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import esaa_git.app.project
 from esaa_git.app.hooks import install
+from esaa_git.app.project import SystemClock
+from esaa_git.faults import Point, arm
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support import forked
 from tests.support.patience import patience
 from tests.support.project import Project, make_project, result, run, task, write
-from tests.support.shared import CHECKOUT
 from tests.support.team import LOG, MAIN
 
 LIFETIME_SECONDS = patience(100)
 """After which a worker is ended whatever becomes of the test."""
 
-SHIFTED = """\
-import sys
-from datetime import datetime, timedelta
 
-import esaa_git.app.project as app
-from esaa_git.cli.main import run_command
+def shifted(seconds: float) -> Callable[[], None]:
+    """A worker's clock goes wrong by so many seconds. Time that passes is the same for all."""
 
+    class Shifted(SystemClock):
+        def now(self) -> datetime:
+            return super().now() + timedelta(seconds=seconds)
 
-class Shifted(app.SystemClock):
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=float(sys.argv[1]))
+    return lambda: setattr(esaa_git.app.project, "SystemClock", Shifted)
 
 
-app.SystemClock = Shifted
-sys.exit(run_command(sys.argv[2:]))
-"""
-"""A worker whose clock goes wrong by so many seconds. Time that passes is the same for all."""
+def dying(where: str) -> Callable[[], None]:
+    """The power fails a worker at a fault point, when it comes there for the nth time."""
+    wanted, left = where.split(":")
+    met: list[Point] = []
 
-DYING = """\
-import os
-import signal
-import sys
+    def die(point: Point) -> None:
+        if point == wanted:
+            met.append(point)
+            if len(met) == int(left):
+                os.kill(os.getpid(), signal.SIGKILL)
 
-from esaa_git.cli.main import run_command
-from esaa_git.faults import arm
+    return lambda: arm(die).__enter__()
 
-wanted, left = sys.argv[1].split(":")
-met = []
-
-
-def die(point) -> None:
-    if point == wanted:
-        met.append(point)
-        if len(met) == int(left):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-with arm(die):
-    sys.exit(run_command(sys.argv[2:]))
-"""
-"""A worker that the power fails at a fault point, when it comes there for the nth time."""
 
 AGENT = """\
 import json, os, sys, time
@@ -134,30 +120,32 @@ class Fleet:
         self,
         number: int,
         *options: str,
-        script: str = "",
-        given: str = "",
+        before: Callable[[], None] | None = None,
         shared: bool = True,
     ) -> Worker:
-        """Have a worker begin in one of the clones, by a script of its own where one is given.
+        """Have a worker begin in one of the clones, after what is to come before.
 
         One that is not `shared` records in its clone alone.
         """
         project = self.clones[number]
-        command = [sys.executable, "-m", "esaa_git"]
-        if script:
-            command = [sys.executable, "-c", script, given]
-        # timeout(1) makes a process group of its own, and so do we: whoever is stopped or killed
-        # goes with all that it started.
-        limit = ["timeout", "--foreground", str(LIFETIME_SECONDS)]
+
+        def begin() -> None:
+            signal.alarm(int(LIFETIME_SECONDS))
+            if before is not None:
+                before()
+
         log = self.folder / f"worker-{len(self.workers)}.log"
         with log.open("wb") as said:
-            process = subprocess.Popen(
-                [*limit, *command, "run", *(("--remote", "origin") if shared else ()), *options],
+            # A group of its own: whoever is stopped or killed goes with all that it started.
+            process = forked.start(
+                "run",
+                *(("--remote", "origin") if shared else ()),
+                *options,
+                before=begin,
                 cwd=project.path,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": CHECKOUT},
                 start_new_session=True,
             )
         worker = Worker(project, process, log)

@@ -18,7 +18,7 @@ from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.forgery import Forger, attachments, value
 from tests.support.project import LOG, Project, make_project, result, task, write
-from tests.support.shared import CHECKOUT, environment
+from tests.support.warm import CHECKOUT, environment
 
 RULES = [
     {
@@ -60,7 +60,7 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables under which Python finds no CEL library."""
     hidden = tmp_path_factory.mktemp("hidden")
     (hidden / "cel_expr_python.py").write_text("raise ImportError('hidden by a test')\n")
-    return {**environment(), "PYTHONPATH": f"{hidden}{os.pathsep}{CHECKOUT}"}
+    return {"PYTHONPATH": f"{hidden}{os.pathsep}{CHECKOUT}"}
 
 
 def esaa(project: Project, env: dict[str, str], *arguments: str) -> tuple[int, str]:
