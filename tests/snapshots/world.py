@@ -33,6 +33,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.support import warm
+
 LOADED = (click, jsonschema_rs, pygit2, rich.console, yaml)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -166,7 +168,6 @@ class World:
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": str(CHECKOUT),
             "TMPDIR": str(temporary),
             "TZ": "UTC",
             "XDG_CONFIG_HOME": str(home / ".config"),
@@ -174,6 +175,7 @@ class World:
         time.tzset()
         os.umask(0o022)
         tempfile.tempdir = None
+        os.environ |= warm.environment()
         # libgit2 looks for these once, and reads no GIT_CONFIG_*.
         level = pygit2.enums.ConfigLevel
         paths = {level.SYSTEM: "", level.XDG: os.environ["XDG_CONFIG_HOME"], level.GLOBAL: home}

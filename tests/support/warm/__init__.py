@@ -4,7 +4,7 @@ A push in a test starts one to three hooks, and each would import all of git-esa
 ten times as long as its checks. With `environment()` the Python that git starts hands its streams,
 folder, environment and arguments to a process that has imported everything; that one forks, and
 the hook's own file is run in the child. What the start itself does is proved where tests leave
-this out: tests/app/test_hooks.py, tests/servers, tests/snapshots.
+this out: tests/app/test_hooks.py, tests/servers.
 """
 
 from __future__ import annotations
