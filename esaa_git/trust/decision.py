@@ -14,7 +14,7 @@ from esaa_git.core.logid import origin_of
 from esaa_git.errors import KeyUnavailable
 from esaa_git.trust import sshsig
 from esaa_git.trust.allowed_signers import SignatureRefused
-from esaa_git.trust.signer import Signer, SshSigner
+from esaa_git.trust.signer import Signer, SshKeySigner
 from esaa_git.trust.signers import SignerSet, Verified
 
 
@@ -56,7 +56,7 @@ def sign(signer: Signer, document: bytes) -> bytes:
     Raises:
         KeyUnavailable: if the key cannot sign, or is not an SSH key: OpenPGP has no namespaces.
     """
-    if not isinstance(signer, SshSigner):
+    if not isinstance(signer, SshKeySigner):
         raise KeyUnavailable(
             "a decision is signed with an SSH key",
             cause=f"'{signer.fingerprint}' is of type {signer.key_type}, which knows no namespaces",

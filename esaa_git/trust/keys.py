@@ -1,9 +1,9 @@
 """Signing keys: where the private half is, and how a signature is had from it.
 
-A key is a private key file (signed in process), a key held by ssh-agent, an OpenPGP key behind
-`gpg`, or one that a package knows how to use. Every way ends in an armoured signature that plain
-`git verify-commit` confirms. There is no unsigned mode: whatever keeps us from a signature is a
-`KeyUnavailable` with a way out.
+A key is a private key file (signed in process), a key held by ssh-agent, a security key behind
+`ssh-keygen`, an OpenPGP key behind `gpg`, or one that a package knows how to use. Every way ends in
+an armoured signature that plain `git verify-commit` confirms. There is no unsigned mode: whatever
+keeps us from a signature is a `KeyUnavailable` with a way out.
 
 Formats: OpenSSH's PROTOCOL.key and draft-ietf-sshm-ssh-agent. An Ed25519 key in OpenSSH's format,
 the one that `create_key` writes, is read here, since the general loader takes twice as long to
@@ -24,8 +24,9 @@ from esaa_git.disk import flush, sync_folder
 from esaa_git.errors import ConfigurationError, ConflictError, KeyUnavailable, NotAKey
 from esaa_git.plugins import Door
 from esaa_git.trust import sshsig
-from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshSigner, new_key
+from esaa_git.trust.signer import KeySpec, Signer, SignerKind, SshKeySigner, SshSigner, new_key
 from esaa_git.trust.sshagent import AgentSigner
+from esaa_git.trust.sshdevice import DeviceSigner
 from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ def signer_kind(spec: KeySpec) -> SignerKind:
 def _load_ssh(spec: KeySpec) -> Signer:
     """Return what signs with an SSH key.
 
-    A private key file is used in process, or through ssh-agent where it is encrypted or lives in
-    hardware. A public key is looked for in ssh-agent, then in the file beside its `.pub`, which is
-    the order of `ssh-keygen -Y sign`.
+    A private key file is used in process, or through ssh-agent where it is encrypted; that of a
+    security key through ssh-agent where it holds the key, else through `ssh-keygen`. A public key
+    is looked for in ssh-agent, then in the file beside its `.pub`, which is the order of
+    `ssh-keygen -Y sign`.
 
     Raises:
         KeyUnavailable: missing, open to others, locked, not in the agent, or of a refused type.
@@ -199,13 +201,19 @@ def _ecdsa(key: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
     return sign_raw
 
 
-def _private_key_signer(data: bytes, path: Path) -> SshSigner:
+def _private_key_signer(data: bytes, path: Path) -> SshKeySigner:
     try:
         signer = _load_private_key(data)
         if signer is not None:
             return signer
         if data.startswith(_BEGIN):
-            return AgentSigner(_decode_private_key(data)[0], path)
+            blob = _decode_private_key(data)[0]
+            try:
+                return AgentSigner(blob, path)
+            except KeyUnavailable:
+                if not sshsig.key_type(blob).startswith("sk-"):
+                    raise
+            return DeviceSigner(blob, path)
     except ValueError as error:
         raise NotAKey(
             f"'{path}' is not a private key we can sign with",

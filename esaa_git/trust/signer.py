@@ -138,14 +138,22 @@ class SigningKeys:
         return self.person
 
 
-class SshSigner(ABC):
-    """What the two SSH signers share: the public key, and the wrapping of raw signatures."""
+class SshKeySigner(ABC):
+    """What signs with an SSH key, for a namespace; its public half in each form that is wanted."""
 
     def __init__(self, blob: bytes) -> None:
         self.blob = blob
         self.key_type = sshsig.key_type(blob)
         self.fingerprint = sshsig.fingerprint(blob)
         self.public_key_line = sshsig.encode_public_key(blob)
+
+    @abstractmethod
+    def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
+        """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""
+
+
+class SshSigner(SshKeySigner):
+    """What those share that have raw signatures: the public key, and the wrapping."""
 
     def sign(self, payload: bytes, *, namespace: str = sshsig.NAMESPACE) -> bytes:
         """Return the signature over `payload` as armoured text; raises `KeyUnavailable`."""

@@ -41,7 +41,7 @@ from esaa_git.store.objects import (
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.trust import sshsig
-from esaa_git.trust.signer import Signer, SshSigner
+from esaa_git.trust.signer import Signer, SshKeySigner
 
 SCHEMA = "git-esaa/checkpoint/1"
 NAMESPACE = "git-esaa-checkpoint"
@@ -207,7 +207,7 @@ def sign(checkpoint: Checkpoint, signer: Signer) -> Checkpoint:
     Raises:
         KeyUnavailable: if the key cannot sign, or is not an SSH key: OpenPGP has no namespaces.
     """
-    if not isinstance(signer, SshSigner):
+    if not isinstance(signer, SshKeySigner):
         raise KeyUnavailable(
             "a checkpoint is signed with an SSH key",
             cause=f"'{signer.fingerprint}' is of type {signer.key_type}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, check_call
 from tempfile import TemporaryDirectory
@@ -14,10 +13,12 @@ from esaa_git.app.hooks import install
 from esaa_git.engine import operator
 from esaa_git.engine import run as run_of
 from esaa_git.engine.cycle import Options, cycle
-from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
+from esaa_git.errors import DecisionsMissing, KeyUnavailable, RefusedError, UsageError
 from esaa_git.store.repository import open_repository
 from esaa_git.testing.contracts import contracts, task
 from esaa_git.testing.engine import engine
+from esaa_git.trust.keys import load_signer
+from esaa_git.trust.signer import KeySpec
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, write
 from tests.support.project import task as planned
@@ -25,6 +26,7 @@ from tests.support.team import hook_environment
 
 BEN = "ben@example.com"
 DECISIONS, USAGE, REFUSED, CONFLICT = 14, 2, 7, 6
+PROVIDER = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 REVIEW = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
 EXPIRES = ("RUNTIME_POLICY.yaml", "approvals", "expire_after")
 
@@ -150,14 +152,30 @@ def test_a_comment_says_where() -> None:
             words_of("", [wrong], ["a.py"])
 
 
-def test_a_key_that_is_in_an_agent_alone_decides_offline_and_the_push_shares_it(
+def test_a_security_key_decides_offline_by_its_file_and_in_an_agent(
     tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clone holds no private key at all; the server has the hook."""
+    """The key is one in software; what it signs is held against on append, by the hook, and later.
+
+    docs/guides/decide.md has a key that is in an agent alone.
+    """
+    if not PROVIDER.exists():
+        pytest.skip("there is no security key in software: 'apt-get install openssh-tests'")
+    monkeypatch.setenv("SSH_SK_PROVIDER", str(PROVIDER))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     hook_environment(monkeypatch)
-    one = make_project(tmp_path / "one", git, planned("T-1", review=True))
-    one.answer("T-1", result("T-1", write("src/a.txt", "x\n")))
-    ben = one.person(BEN, "approver")
+    key, names = tmp_path / "ben", ("T-1", "T-2")
+    make = ["ssh-keygen", "-q", "-t", "ed25519-sk", "-N", "", "-C", BEN, "-f", str(key)]
+    check_call(make, stdin=DEVNULL)
+    with monkeypatch.context() as away:
+        away.setenv("SSH_SK_PROVIDER", str(tmp_path / "away.so"))
+        with pytest.raises(KeyUnavailable, match=f"the security key of '{key}' did not sign"):
+            load_signer(KeySpec("ssh", str(key))).sign(b"x")
+    one = make_project(tmp_path / "one", git, *(planned(name, review=True) for name in names))
+    for name in names:
+        one.answer(name, result(name, write(f"src/{name}.txt", "x\n")))
+    one.ok("key", "trust", f"{key}.pub", "--role", "approver")
+    one.commit("Ben decides")
     one.fails(DECISIONS, "run")
     server = tmp_path / "server.git"
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
@@ -166,6 +184,10 @@ def test_a_key_that_is_in_an_agent_alone_decides_offline_and_the_push_shares_it(
     one.ok("push")
     assert run("clone", str(server), str(tmp_path / "two")).code == 0
     two = Project(tmp_path / "two", git)
+    two.git("config", "esaa.approverKey", str(key))
+    server.rename(tmp_path / "away.git")  # offline
+    said = two.ok("review", "T-1", "--approve")
+    assert said.startswith("waiting: recorded; 'git esaa push' shares it")
     with TemporaryDirectory(prefix="a-", dir="/tmp") as folder:
         address = f"{folder}/agent"
         agent = Popen(["ssh-agent", "-D", "-a", address], stdout=PIPE, stderr=DEVNULL)
@@ -173,18 +195,17 @@ def test_a_key_that_is_in_an_agent_alone_decides_offline_and_the_push_shares_it(
             assert agent.stdout is not None
             agent.stdout.readline()  # printed when it listens
             monkeypatch.setenv("SSH_AUTH_SOCK", address)
-            check_call(["ssh-add", "-q", str(ben.key)])
-            public = shutil.copy(f"{ben.key}.pub", tmp_path / "ben.pub")
-            two.git("config", "esaa.approverKey", str(public))
-            server.rename(tmp_path / "away.git")  # offline
-            said = two.ok("review", "T-1", "--approve")
-            assert said.startswith("waiting: recorded; 'git esaa push' shares it")
-            (tmp_path / "away.git").rename(server)
-            two.ok("push")
+            check_call(["ssh-add", "-q", str(key)])
+            key.unlink()
+            monkeypatch.delenv("SSH_SK_PROVIDER")
+            two.git("config", "esaa.approverKey", f"{key}.pub")
+            two.ok("review", "T-2", "--approve")
         finally:
             agent.terminate()
             agent.communicate()
+    (tmp_path / "away.git").rename(server)
+    two.ok("push")
     one.ok("fetch")
     one.ok("run")
-    assert one.task("T-1").is_done
+    assert all(one.task(name).is_done for name in names)
     one.check()
