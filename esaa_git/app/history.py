@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from esaa_git.core.entries import Approval, Note
     from esaa_git.core.state import State, Task
     from esaa_git.report.compare import FileChange, RecordChange
+    from esaa_git.report.standing import Standing
     from esaa_git.verification.provenance import Provenance
 
 
@@ -133,13 +134,15 @@ class ShownEvent:
 class ShownTask:
     """One task, the approvals asked for it, its events, the newest first, and the notes on it.
 
-    `words` are what people said with their decisions among the events, by the event's id.
+    `words` are what people said with their decisions among the events, by the event's id, and
+    `standing` is what has become of the task since it was done.
     """
 
     task: Task
     approvals: tuple[Approval, ...]
     events: tuple[StoredEvent, ...]
     attempts_allowed: int
+    standing: Standing
     notes: tuple[Note, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
 
@@ -210,6 +213,7 @@ def _files(project: Project, found: EventCommit) -> Iterator[str]:
 
 
 def _task(project: Project, task_id: str) -> ShownTask:
+    from esaa_git.app.standing import standing_of
     from esaa_git.core.contract_rules import attempts_allowed
 
     state, contracts = project.log.load()
@@ -222,7 +226,9 @@ def _task(project: Project, task_id: str) -> ShownTask:
     allowed = attempts_allowed(task, contracts)
     said = {one.event.event_id: _words(project, one.event) for one in history}
     words = {name: text for name, text in said.items() if text}
-    return ShownTask(task, approvals, history, allowed, state.notes_on(task_id), words)
+    standing = standing_of(project, state, task, history)
+    notes = state.notes_on(task_id)
+    return ShownTask(task, approvals, history, allowed, standing, notes, words)
 
 
 def _words(project: Project, event: Event) -> str:

@@ -170,10 +170,11 @@ def _print_task(found: ShownTask, as_json: bool) -> None:
 
     task, approvals, events = found.task, found.approvals, found.events
     if as_json:
-        print_json(task_document(task, approvals, events, found.notes, found.words))
+        said = found.notes, found.words, found.standing
+        print_json(task_document(task, approvals, events, *said))
         return
-    allowed = found.attempts_allowed
-    for line in task_lines(task, approvals, events, allowed, found.notes, found.words):
+    allowed, said = found.attempts_allowed, (found.notes, found.words, found.standing)
+    for line in task_lines(task, approvals, events, allowed, *said):
         say(line)
 
 

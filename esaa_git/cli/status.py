@@ -22,6 +22,8 @@ from esaa_git.cli.output import (
 from esaa_git.errors import NoLog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from esaa_git.core.state import State, Task
 
 SHOWN = 20
@@ -69,6 +71,8 @@ def status(project: Project, as_json: bool) -> None:
         if counts.get(name)
     ]
     say(f"tasks: {', '.join(parts) or 'none'}; {run.rejected} outputs rejected in this run")
+    for line in _since_done(state):
+        say(line)
     for task_id in run.in_progress[:SHOWN]:
         say(f"  {_in_progress(state, state.tasks[task_id])}")
     for task_id in run.blocked[:SHOWN]:
@@ -83,6 +87,27 @@ def status(project: Project, as_json: bool) -> None:
         say(f"open issues: {listed} (git esaa issue list)")
     print_budgets(found.budgets)
     _print_consent(project)
+
+
+def _since_done(state: State) -> Iterator[str]:
+    """Yield what has become of done tasks, and what admins have asked for."""
+    from esaa_git.core.state import OVERRIDDEN
+    from esaa_git.report.standing import undone_tasks
+
+    undone = undone_tasks(state)
+    found = [f"  {name} was undone by {undo.task_id}, as {undo.by} asked" for name, undo in undone]
+    for name, successor in state.supersessions.by_task:
+        is_gone = successor == OVERRIDDEN
+        found.append(f"  {name} is {'overridden' if is_gone else f'superseded by {successor}'}")
+    yield from found[:SHOWN]
+    if found[SHOWN:]:
+        yield f"  and {len(found) - SHOWN} more that were undone or superseded (--json)"
+    for name, undo in state.undone.open:
+        if state.tasks[undo.task_id].state == "todo":
+            yield f"  {undo.task_id} is to undo {name} (git esaa undo)"
+    for event_id in state.run.requests:
+        request = state.requests[event_id]
+        yield f"{event_id} waits for the next 'git esaa run': {request.kind}, by {request.by}"
 
 
 def _print_consent(project: Project) -> None:
@@ -118,9 +143,27 @@ def _in_progress(state: State, task: Task) -> str:
 
 def _as_json(found: Status) -> dict[str, Any]:
     state = found.state
+    from esaa_git.report.standing import undone_tasks
+
+    since = {
+        "undone": [
+            {"task_id": name, "by": undo.task_id, "asked_by": undo.by}
+            for name, undo in undone_tasks(state)
+        ],
+        "being_undone": [
+            {"task_id": name, "by": undo.task_id, "asked_by": undo.by}
+            for name, undo in state.undone.open
+        ],
+        "superseded": state.supersessions.to_json(),
+        "requests": [
+            {name: item for name, item in state.requests[one].to_json().items() if name != "text"}
+            for one in state.run.requests
+        ],
+    }
     budgets = {"budgets": [one.to_json() for one in found.budgets]} if found.budgets else {}
     return {
         **budgets,
+        **{name: found for name, found in since.items() if found},
         "project": state.project.name,
         "run": {"state": state.run.state, **state.run.to_json()},
         "events": state.seq,

@@ -44,9 +44,10 @@ def task() -> None:
 @pass_project
 def list_(project: Project, state: str | None, kind: str | None, as_json: bool) -> None:
     """List the tasks of the log."""
+    held = current_state(project)
     found = [
         one
-        for one in current_state(project).tasks.values()
+        for one in held.tasks.values()
         if state in (None, one.state) and kind in (None, one.kind)
     ]
     if as_json:
@@ -54,7 +55,16 @@ def list_(project: Project, state: str | None, kind: str | None, as_json: bool) 
         return
     print_table(
         ["task", "state", "kind", "attempts", "title"],
-        ([one.task_id, one.state, one.kind, str(one.attempts_total), one.title] for one in found),
+        (
+            [
+                one.task_id,
+                one.state if held.undone.by(one.task_id) is None else f"{one.state}, undone",
+                one.kind,
+                str(one.attempts_total),
+                one.title,
+            ]
+            for one in found
+        ),
     )
 
 

@@ -182,6 +182,7 @@ _SHOWN = 20
 
 _GONE = {
     "superseded": "not at the tip any more: files of {} effects, superseded by later effects",
+    "undone": "not at the tip any more: files of {} effects, which were undone",
     "changed": "not at the tip any more: files of {} effects, changed by commits since",
 }
 

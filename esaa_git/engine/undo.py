@@ -246,7 +246,11 @@ class OpenUndos:
         """Go on with what is ready, where anything was recorded since this was asked last."""
         state, _ = self._engine.log.load()
         if state.undone.open and state.seq != self._seen:
-            carry_on(self._engine)
+            for came in carry_on(self._engine):
+                undone = self._engine.log.load()[0].tasks[came.task_id].undoes
+                is_done = came.kind == "done"
+                what = "is undone" if is_done else f"is not undone yet: {came.message}"
+                self._engine.say(f"{undone} {what} ({came.task_id})")
             state, _ = self._engine.log.load()
         self._seen = state.seq
 

@@ -57,6 +57,7 @@ from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, Task
+from esaa_git.report.standing import NOTHING_SINCE, Standing
 
 _NO_WORDS: Final[Mapping[str, str]] = {}
 
@@ -133,6 +134,7 @@ def task_document(
     events: Sequence[StoredEvent],
     notes: Iterable[Note] = (),
     words: Mapping[str, str] = _NO_WORDS,
+    standing: Standing = NOTHING_SINCE,
 ) -> dict[str, Any]:
     """Return the task as it is stored, with its attempts, approvals, notes, words and events.
 
@@ -140,6 +142,7 @@ def task_document(
     """
     return {
         "task": task.to_json(),
+        "standing": standing.to_json(),
         "attempts": attempts_of(stored.event for stored in reversed(events)),
         "instruction": instruction(task),
         "approvals": [approval.to_json() for approval in approvals],
@@ -232,6 +235,7 @@ def task_lines(
     attempts_allowed: int,
     notes: Sequence[Note] = (),
     words: Mapping[str, str] = _NO_WORDS,
+    standing: Standing = NOTHING_SINCE,
 ) -> list[str]:
     """Return a task in full: definition, state, attempts, rejection, result, notes, events.
 
@@ -240,7 +244,7 @@ def task_lines(
     lines = [f"{task.task_id}  {visible(task.title)}", *_definition(task), ""]
     approvals = tuple(approvals)
     decided = {one.approval_id: one.state for one in approvals if one.state != "pending"}
-    lines += _standing(task, attempts_allowed, decided)
+    lines += _standing(task, attempts_allowed, decided, standing)
     for one in attempts_of(stored.event for stored in reversed(events)):
         lines.append(
             f"  {one['attempt_id']}  {one['outcome']}  {visible(one['agent'])} ({one['mode']}), "
@@ -318,8 +322,10 @@ def _item(value: object) -> str:
     return f"{value.name}: {shlex.join(value.run)}{limit}"
 
 
-def _standing(task: Task, attempts_allowed: int, decided: Mapping[str, str]) -> list[str]:
-    lines = [f"state: {task.state}"]
+def _standing(
+    task: Task, attempts_allowed: int, decided: Mapping[str, str], since: Standing
+) -> list[str]:
+    lines = [f"state: {task.state}", *since.lines()]
     if task.blocked is not None:
         lines[0] += visible(f" ({task.blocked.cause}: {task.blocked.reason})")
     if task.effect is not None:

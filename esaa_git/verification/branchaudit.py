@@ -123,6 +123,7 @@ class BranchAudit:
         self._find_beneath(missing, [*judged, *others])
         unexplained = self._find_by_content(missing, judged, others, closed, report)
         self._let_go_of(missing, report)
+        self._leave_out_undone(missing)
         ways = WaysOut(
             self._repository,
             self._judge.state,
@@ -333,6 +334,17 @@ class BranchAudit:
                 continue
             missing.pop(effect)
 
+    def _leave_out_undone(self, missing: dict[str, Closed]) -> None:
+        """Leave out work that was undone, where its undo is on no branch either."""
+        state = self._judge.state
+        for effect, one in list(missing.items()):
+            undo = state.undone.by(one.task_id)
+            result = None if undo is None else state.tasks[undo.task_id].result
+            if undo is None or result is None or result.effect_commit not in missing:
+                continue
+            self._note(f"{one.task_id} and its undo {undo.task_id} are on no branch any more")
+            del missing[effect], missing[result.effect_commit]
+
     def _refuse_lost(
         self,
         missing: dict[str, Closed],
@@ -436,7 +448,7 @@ class BranchAudit:
         except (MissingObject, DamagedObject) as error:
             self._note(f"whether '{name}' holds what its effects did is open: {error.message}")
             return
-        found = [one for one in found if one not in report.gone]
+        found = [one for one in map(place.as_undone, found) if one not in report.gone]
         report.gone += found
         lost: dict[str, list[Gone]] = {}
         for one in found:

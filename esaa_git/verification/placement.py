@@ -7,6 +7,7 @@ matches the log. What was so at the verified point is looked at again from there
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from esaa_git.store.repository import Repository
 from esaa_git.store.trailers import speaks_of_us
@@ -17,7 +18,7 @@ from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import Failure
 from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import Mark
-from esaa_git.verification.presence import Carried, Gone
+from esaa_git.verification.presence import UNDONE, Carried, Gone
 from esaa_git.verification.relink import Relinker
 
 MERGE = (
@@ -73,6 +74,11 @@ class Placement:
             if commit is not None:
                 found.append(Carried(task.task_id, result.effect_commit, commit, result.paths))
         return found
+
+    def as_undone(self, gone: Gone) -> Gone:
+        """Return what is not at the tip, as undone where the log says that its task was."""
+        undo = self._judge.state.undone.by(gone.task_id)
+        return gone if undo is None else replace(gone, how=UNDONE, by=undo.task_id)
 
     def is_let_go(self, gone: Gone) -> bool:
         """Answer whether an admin answers for it that a merge lost this."""

@@ -17,7 +17,7 @@ from esaa_git.store.repository import DamagedObject, Repository
 from esaa_git.verification.branch import Node
 from esaa_git.verification.changes import Image, TreeChanges
 
-SUPERSEDED, CHANGED, LOST = "superseded", "changed", "lost"
+SUPERSEDED, CHANGED, LOST, UNDONE = "superseded", "changed", "lost", "undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Gone:
     """A path that is not at the tip as an effect left it.
 
     `how` is `superseded` by a later effect (`by` is its task), `changed` by a commit of the branch
-    since (`by`), or `lost` in a merge (`by`).
+    since (`by`), or `lost` in a merge (`by`); where its task was undone, `undone` (by the task
+    `by`), whatever came after that.
     """
 
     task_id: str
