@@ -15,7 +15,7 @@ from esaa_git.core.machine import TaskState
 from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.requirements import requirements
 from esaa_git.core.state import Judged, Ruling, State, Task
-from esaa_git.core.undo import definition
+from esaa_git.core.undo import KIND, definition
 from esaa_git.core.undone import builders, dependants, satisfies, stands
 from esaa_git.engine.decide.tasks import require_undoable
 from esaa_git.engine.effect import finish_undo, recorded_write, write_undo
@@ -256,18 +256,41 @@ class OpenUndos:
 
 
 def _next(engine: Engine, tried: Collection[str]) -> str | None:
+    """Return the task that goes on next, in the order in which it was asked for."""
     state, _ = engine.log.load()
-    for _, undo in state.undone.open:
-        if undo.task_id not in tried and _is_ready(state, state.tasks[undo.task_id]):
+    before: list[Task] = []
+    for name in _in_order(state):
+        undo = state.undone.under_way(name)
+        if undo is None:
+            continue
+        task = state.tasks[undo.task_id]
+        if undo.task_id not in tried and _is_ready(state, task, before):
             return undo.task_id
+        if task.state != TaskState.BLOCKED:
+            before.append(task)
     return None
 
 
-def _is_ready(state: State, task: Task) -> bool:
+def _in_order(state: State) -> Iterator[str]:
+    for request in state.requests.values():
+        if request.kind == KIND:
+            yield from request.arguments["tasks"]
+
+
+def _is_ready(state: State, task: Task, before: Iterable[Task]) -> bool:
+    """Answer whether an undo needs nobody, and those before it leave its files alone by now."""
     if task.state == TaskState.IN_PROGRESS:
         approval = state.approvals.get(task.pending_approval or "")
         return approval is None or approval.state == "granted"
-    return task.state == TaskState.TODO and all(satisfies(state, one) for one in task.depends_on)
+    if task.state != TaskState.TODO or not all(satisfies(state, one) for one in task.depends_on):
+        return False
+    own = _paths(state, task)
+    return all(own.isdisjoint(_paths(state, other)) for other in before)
+
+
+def _paths(state: State, undo: Task) -> frozenset[str]:
+    result = state.tasks[undo.undoes or ""].result
+    return frozenset(() if result is None else result.paths)
 
 
 def _step(engine: Engine, task_id: str, tx: Transaction) -> Admission:
