@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
+from esaa_git.verification.effects import EffectChecker, closed_in, form_of
+from esaa_git.verification.failure import Failure
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, task, write
 
@@ -66,6 +69,7 @@ def test_what_builds_on_it_goes_first_and_later_work_is_kept(built: Project) -> 
     assert "T-1 was undone by T-1-UN1" in built.ok("status")
     said = built.esaa("status", "--json").json["undone"]
     assert [one["task_id"] for one in said] == ["T-1", "T-2"]
+    assert_that_the_branch_is_asked(built)
     # and back
     built.ok("undo", "T-1-UN1")
     assert built.git("rev-parse", "HEAD:src/a.py") != base
@@ -76,6 +80,20 @@ def test_what_builds_on_it_goes_first_and_later_work_is_kept(built: Project) -> 
     assert "undone" not in built.ok("show", "T-1").split("events, newest")[0]
     assert "T-2\tdone, undone\t" in built.ok("task", "list")
     built.check()
+
+
+def assert_that_the_branch_is_asked(project: Project) -> None:
+    """What is said to have been there before an undo is held against its commit's parent."""
+    read = project.repository.read
+    found = [closed_in(read, one) for one in project.chain()]
+    (undo,) = [one for one in found if one is not None and one.task_id == "T-1-UN1"]
+    form = form_of(read, undo)
+    checker = EffectChecker(read)
+    checker.check(replace(undo, form=form))
+    lies = {**form.onto, "src/a.py": ("100644", "0" * 40)}
+    with pytest.raises(Failure, match="was not what its event says") as caught:
+        checker.check(replace(undo, form=replace(form, onto=lies)))
+    assert caught.value.check == 11
 
 
 NOTHING = {

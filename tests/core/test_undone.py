@@ -109,6 +109,14 @@ def test_only_a_request_has_a_task_undone_and_once() -> None:
         told.undo_begun(request, "T-3")
 
 
+def test_a_request_that_was_signed_before_is_taken_once() -> None:
+    told = built()
+    again = signed_by_nobody(told.state.seq)
+    told.undone("T-3").undone("T-3-UN1")
+    refused = told.refused("operator.request", PERSON, kind="undo", tasks=["T-3"], **again)
+    assert "has taken this decision already" in str(refused)
+
+
 @pytest.mark.parametrize(
     "more",
     [
