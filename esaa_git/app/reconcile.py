@@ -201,7 +201,7 @@ def _decide_again(
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.events import EffectRelinked, TaskUpdate
     from esaa_git.core.refnames import proposals
-    from esaa_git.core.stopped import begins
+    from esaa_git.core.stopped import begins, is_undo
     from esaa_git.engine.rebase import decide_again
     from esaa_git.remote.reconcile import SUPERSEDED, apply, keep_report
     from esaa_git.store.eventcommit import contracts_of as log_contracts
@@ -217,7 +217,8 @@ def _decide_again(
     said = [one.event.payload for one in tail]
     effects = [one.effect_commit for one in said if isinstance(one, TaskUpdate | EffectRelinked)]
     stop = incoming.state.stop
-    if stop.by is not None and any(begins(one.event) for one in tail):
+    begun = (one.event for one in tail if begins(one.event) and not is_undo(own, one.event))
+    if stop.by is not None and any(begun):
         raise RunHalted(
             f"'{remote.name}' is stopped by {stop.by}, and takes no work that began here",
             cause=f"{len(tail)} events here are not there",

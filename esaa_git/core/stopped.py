@@ -32,11 +32,11 @@ def check_stop(state: State, event: Event) -> None:
         Violation: INV-002, naming who stopped it.
     """
     by = state.stop.by
-    if by is not None and begins(event) and not _is_undo(state, event):
+    if by is not None and begins(event) and not is_undo(state, event):
         raise Violation("INV-002", f"everything is stopped by {by}, until an admin resumes it")
 
 
-def _is_undo(state: State, event: Event) -> bool:
+def is_undo(state: State, event: Event) -> bool:
     """Answer whether an event carries out an undo: its task, its effect or its closing (rule 32).
 
     That an admin asked for it, the task says whose creation names the request.

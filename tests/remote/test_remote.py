@@ -485,6 +485,23 @@ def test_issues_notes_blocks_and_their_undoing_are_decided_again(team: Team) -> 
     team.agree()
 
 
+def test_an_undo_is_carried_out_again_on_the_branch_as_it_is_there(team: Team) -> None:
+    team.one.ok("run", "--task", "T-2")
+    team.one.ok("push")
+    team.two.ok("fetch")
+    team.two.ok("undo", "T-2", "--reason", "not this way")
+    team.one.ok("run", "--task", "T-3")
+    team.one.ok("halt")  # which pushes, and keeps no undo back
+    found = outcomes(team.two)
+    assert {outcome for outcome, _ in found.values()} == {"recorded again", "concluded anew"}
+    team.two.ok("push")
+    team.one.ok("fetch")
+    team.agree()
+    assert not (team.one.path / "src/T-2.txt").exists()
+    assert team.one.read("src/T-3.txt") == "T-3\n"
+    assert "undone by T-2-UN1" in team.one.ok("show", "T-2")
+
+
 def test_a_review_is_granted_on_the_new_state(team: Team) -> None:
     team.one.ok("run", "--task", "T-2")
     team.two.ok("run", "--task", "T-R", "--steps", "1")
