@@ -131,7 +131,9 @@ def offer(project: Project, remote: Remote) -> tuple[str, ...]:
             remote.offer({ref: commit})
         except RefusedError as error:
             left += 1
-            project.note(f"note: {event.event_id} is not taken into the inbox: {error.cause}")
+            # Of what the hook says, the reason; ours are the other lines.
+            why = str(error.cause).rpartition("caused by: ")[2].partition("\nhint: ")[0]
+            project.note(f"note: {event.event_id} is not taken into the inbox: {why}")
         else:
             sent.append(ref)
             project.note(

@@ -91,7 +91,7 @@ class AgentContract:
                 f"no task kind '{name}' in {AGENT_CONTRACT}"
                 + (f" (task '{task_id}')" if task_id else ""),
                 cause=f"it knows {', '.join(sorted(self.kinds))}",
-                hint=f"add the kind to .roadmap/{AGENT_CONTRACT}, or correct the task",
+                hint=f"add the kind to .roadmap/{AGENT_CONTRACT}, or correct what names it",
             ) from None
 
 

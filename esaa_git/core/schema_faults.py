@@ -219,7 +219,8 @@ def _words(fault: Any, schema: Any) -> str:
 
 def _money(fault: Any) -> str:
     """Return in which currency a budget is, for a fault in one."""
-    if not _BUDGETS & {str(part) for part in fault.instance_path}:
+    path = [str(part) for part in fault.instance_path]
+    if not _BUDGETS & set(path) or path[-1] in ("budgets", "kind"):
         return ""
     return "; money is in micro-dollars of the US, as in 'microdollars: 2500000' for 2.50 USD"
 
@@ -228,17 +229,27 @@ _BUDGETS = frozenset({"budget", "budgets", "max_cost"})
 
 
 def _near(fault: Any, schema: Any) -> str:
+    """Return which entry was meant, where one is spelled alike; else all there are, if few."""
     meant = _meant(fault, schema)
-    return f"; did you mean '{meant}'?" if meant else ""
+    if meant:
+        return f"; did you mean '{meant}'?"
+    known = _known(fault, schema)
+    return f"; there is {', '.join(known)}" if 0 < len(known) <= _FEW else ""
+
+
+_FEW = 5
 
 
 def _meant(fault: Any, schema: Any) -> str | None:
     """Return which entry was meant, where one is spelled much like the first that is unknown."""
+    near = get_close_matches(fault.kind.unexpected[0], _known(fault, schema), 1, 0.6)
+    return near[0] if near else None
+
+
+def _known(fault: Any, schema: Any) -> list[str]:
     for step in list(fault.schema_path)[:-1]:
         schema = schema[step] if isinstance(schema, list) else (schema or {}).get(step)
-    known = (schema or {}).get("properties", {})
-    near = get_close_matches(fault.kind.unexpected[0], known, 1, 0.6)
-    return near[0] if near else None
+    return list((schema or {}).get("properties", {}))
 
 
 def _listed(names: list[str]) -> str:

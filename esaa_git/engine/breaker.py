@@ -90,12 +90,14 @@ class Breaker:
             return None
         self._open.add(agent)
         named = ", ".join(f"'{task}'" for task in tasks[:5])
+        denied = rejected.code == RejectCode.POLICY_DENIED
         return AgentError(
             f"agent '{agent}' failed {len(streak.tasks)} times in a row in the same way, for "
             f"{named}: that is no matter of a task",
             cause=f"{rejected.code}: {rejected.message}",
             hint=f"look at it with 'git esaa task show {came.task_id}', mend what is wrong with "
-            f"the agent, its checks or its boundary, then run 'git esaa run'",
+            f"the agent, its checks, {'a rule of the policy' if denied else 'its boundary'}, then "
+            "run 'git esaa run'",
         )
 
 

@@ -245,13 +245,16 @@ def _reviewable(state: State, contracts: Contracts, task_id: str, by: str) -> Ap
     asked = state.approvals.get(task_id)
     if asked is not None and asked.raises is not None and task_id not in state.tasks:
         if asked.state != PENDING:
-            raise RefusedError(f"'{task_id}' is {asked.state} already, by {asked.decided_by}")
+            raise RefusedError(
+                f"'{task_id}' is {asked.state} already, by {asked.decided_by}",
+                hint="run 'git esaa review' to see what waits for a decision",
+            )
         return asked
     task = find_task(state, task_id)
     if task.pending_approval is None or task.attempt is None:
         raise RefusedError(
             f"'{task_id}' does not wait for a review; it is {task.state}",
-            hint="run 'git esaa status' to see what does",
+            hint="run 'git esaa review' to see what does",
         )
     if is_own_work(task, by, contracts):
         raise RefusedError(

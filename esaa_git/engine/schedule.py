@@ -19,6 +19,13 @@ from esaa_git.errors import RefusedError, RunHalted, UsageError
 def find_task(state: State, task_id: str) -> Task:
     """Return a task by id, or raise a UsageError that helps to find the right one."""
     task = state.tasks.get(task_id)
+    asked = state.approvals.get(task_id)
+    if task is None and (asked is not None or task_id.startswith("APR-")):
+        what = f"no request '{task_id}'"
+        if asked is not None:
+            whose = "more of a budget" if asked.raises is not None else f"'{asked.task_id}'"
+            what = f"'{task_id}' is no task: it is a request for {whose}, and {asked.state}"
+        raise UsageError(what, hint="run 'git esaa review' to see what waits for a decision")
     if task is None:
         raise UsageError(
             f"no task '{task_id}'",

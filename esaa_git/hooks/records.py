@@ -40,7 +40,7 @@ def check_records(
                 raise Unfounded("it is not over: a later attempt or the end of its task lets it go")
         except Unfounded as reason:
             raise RefusedError(
-                f"'{command.ref}' is refused: it is not what a {name.kind} of this name is",
+                f"'{command.ref}' is refused: it is no {name.kind} of this name",
                 cause=f"{check_name(1)}: {reason}",
                 hint="'git esaa push' sends the records that belong to the log, with the log",
             ) from reason

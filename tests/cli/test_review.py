@@ -152,6 +152,40 @@ def test_a_comment_says_where() -> None:
             words_of("", [wrong], ["a.py"])
 
 
+def test_of_two_who_decide_at_once_the_first_counts_and_the_other_is_told(
+    asked: Project, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook_environment(monkeypatch)
+    server = tmp_path / "server.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(server))
+    install(open_repository(server), "pre-receive")
+    asked.git("remote", "add", "origin", "../server.git")
+    asked.ok("push")
+    assert run("clone", str(server), str(tmp_path / "two")).code == 0
+    two = Project(tmp_path / "two", git)
+    two.git("config", "esaa.approverKey", str(asked.path / ".git/people" / BEN))
+    asked.ok("review", "T-1", "--deny", "--reason", "nobody needs it")
+    asked.ok("push")
+    two.ok("review", "T-1", "--approve")
+    two.ok("review", "T-2", "--approve")
+    said = two.esaa("push")
+    assert said.code == CONFLICT
+    first, second, *_ = said.err.splitlines()
+    assert first.startswith("note: EV-00000012 is not taken into the inbox: check 1, ")
+    assert "the log cannot take it: 'APR-0001' is denied already" in first
+    assert second.startswith("EV-00000013 waits in the inbox of 'origin'")
+    assert "run 'git esaa sync origin'" in said.err
+
+    assert f"approval.grant by {BEN} came through the inbox" in asked.esaa("fetch").err
+    said = two.ok("sync")
+    assert "left out: approval.grant APR-0001" in said
+    assert "'APR-0001' was denied by person@example.com meanwhile" in said
+    assert "kept as it was: refs/esaa/superseded/" in said
+    asked.esaa("run")
+    assert [asked.task(name).state for name in ("T-1", "T-2")] == ["blocked", "done"]
+    asked.check()
+
+
 def test_a_security_key_decides_offline_by_its_file_and_in_an_agent(
     tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from esaa_git.core.contracts import POLICY
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.breaker import Breaker
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.exchange import Admission
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request
-from esaa_git.testing.answers import oblige
-from esaa_git.testing.contracts import task
+from esaa_git.testing.answers import oblige, result, write
+from esaa_git.testing.contracts import contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 
 
@@ -43,6 +44,21 @@ def test_the_same_failure_over_several_tasks_stops_the_run(parallel: int) -> Non
     assert not made.state.run.blocked
     made.answering[""] = oblige
     assert cycle(made).result == "success"
+
+
+def test_a_rule_that_denies_all_is_named_as_what_may_be_wrong() -> None:
+    """As one does that errs whatever is proposed."""
+    rule = {"name": "none", "match": {"files": {"more_than": 0}}, "effect": "deny"}
+    made = engine(
+        lambda asked: result(write(f"docs/qa/{asked.task_id}.md"))(asked),
+        given=contracts({(POLICY, "rules"): [rule]}),
+    )
+    made.apply(own(1), own(2))
+    with pytest.raises(AgentError, match="in the same way") as caught:
+        cycle(made)
+    assert "mend what is wrong with the agent, its checks, a rule of the policy" in str(
+        caught.value.hint
+    )
 
 
 def test_a_task_alone_has_all_of_its_attempts() -> None:

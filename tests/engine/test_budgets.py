@@ -21,12 +21,14 @@ from esaa_git.engine.intentions import AskForBudget
 from esaa_git.engine.options import Options
 from esaa_git.engine.proposer import dispatch
 from esaa_git.engine.reserve import BudgetReached
+from esaa_git.engine.schedule import find_task
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import (
     AgentError,
     ConfigurationError,
     DecisionsMissing,
     RefusedError,
+    UsageError,
 )
 from esaa_git.ports.agent import Answer, Request, Unavailable
 from esaa_git.testing.answers import envelope, in_turn, oblige, result, says, spoken, write
@@ -277,6 +279,11 @@ def test_a_budget_that_is_none_is_named(budget: object, said: str) -> None:
     assert said in str(refused.value)
 
 
+def test_a_budget_of_what_has_none_is_told_what_has() -> None:
+    with pytest.raises(ConfigurationError, match="of the name 'week'; there is run, day, kind"):
+        contracts({(RUNTIME_POLICY, "budgets"): {"week": {"calls": 1}}}).check()
+
+
 def test_a_budget_of_an_unknown_kind_is_named() -> None:
     with pytest.raises(ConfigurationError, match="nonsense"):
         contracts({(RUNTIME_POLICY, "budgets"): {"kind": {"nonsense": {"calls": 1}}}}).check()
@@ -333,6 +340,13 @@ def test_what_was_denied_is_not_asked_for_again() -> None:
     assert made.task("T-2").state == "todo"
     with pytest.raises(RefusedError, match="'APR-0001' is denied already"):
         operator.review(made, "APR-0001", ADMIN, "approve", "after all")
+    for name, words in (
+        ("APR-0001", "is a request for more of a budget, and denied"),
+        ("APR-0009", "no request 'APR-0009'"),
+    ):
+        with pytest.raises(UsageError, match=words) as unknown:
+            find_task(made.state, name)
+        assert unknown.value.hint == "run 'git esaa review' to see what waits for a decision"
 
 
 def test_a_request_for_a_budget_that_nobody_declared_is_refused() -> None:
