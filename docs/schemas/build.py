@@ -39,8 +39,11 @@ from esaa_git.core.events.base import schema_of  # noqa: E402
 from esaa_git.core.events.fields import (  # noqa: E402
     Exchange,
     ExchangePart,
+    KeptPart,
     Limits,
+    RefusedExchange,
     Reserves,
+    ReviewExchange,
     TaskDefinition,
 )
 from esaa_git.core.events.file_write import FileWrite  # noqa: E402
@@ -78,7 +81,10 @@ RECORDS = {
     Limits: "set of limits",
     Reserves: "reservation",
     ExchangePart: "exchange part",
+    KeptPart: "kept part",
     Exchange: "exchange",
+    RefusedExchange: "exchange of a refusal",
+    ReviewExchange: "exchange of a review",
 }
 """How the shared records of `esaa_git.core.events.fields` are called."""
 
@@ -138,7 +144,16 @@ def files() -> str:
 def shared() -> str:
     """The records that several payloads share."""
     parts = []
-    for found in (TaskDefinition, Limits, Reserves, Exchange, ExchangePart):
+    for found in (
+        TaskDefinition,
+        Limits,
+        Reserves,
+        Exchange,
+        RefusedExchange,
+        ReviewExchange,
+        ExchangePart,
+        KeptPart,
+    ):
         called = RECORDS[found]
         article = "An" if called.startswith("e") else "A"
         parts.append(f"{article} **{called}**:\n")

@@ -6,9 +6,9 @@ No more of the log is read than the answer needs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esaa_git.app import project as wiring
 from esaa_git.app.project import Project
@@ -16,12 +16,10 @@ from esaa_git.app.selection import Selection, history_of, parse_since, select
 from esaa_git.core.attachments import exchange_of
 from esaa_git.core.event import Event, StoredEvent, event_id
 from esaa_git.core.events import AttemptCreate, FileWrite, RunInit
-from esaa_git.core.events.decided import document_of
 from esaa_git.core.events.fields import Exchange
-from esaa_git.core.limits import DECISION_WORDS
+from esaa_git.core.said import beside
 from esaa_git.errors import MismatchError, UsageError
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
-from esaa_git.store.objects import MalformedObject
 from esaa_git.store.position import (
     events_about,
     events_between,
@@ -118,8 +116,8 @@ class ShownEvent:
     """One event, who signed it, the paths of what travels beside it, and what people remarked.
 
     `not_kept` names the sides of its exchange (`request`, `response`) of which the policy in force
-    kept a digest at the most. Remarks on a run stand with the event that began it. `words` are
-    what a person said with a decision.
+    kept a digest at the most, and `said` what its words say (`esaa_git.core.said.beside`). Remarks
+    on a run stand with the event that began it.
     """
 
     stored: StoredEvent
@@ -127,14 +125,13 @@ class ShownEvent:
     files: tuple[str, ...]
     not_kept: tuple[str, ...]
     notes: tuple[Note, ...] = ()
-    words: str = ""
+    said: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownTask:
     """One task, the approvals asked for it, its events, the newest first, and the notes on it.
 
-    `words` are what people said with their decisions among the events, by the event's id, and
     `standing` is what has become of the task since it was done.
     """
 
@@ -144,7 +141,6 @@ class ShownTask:
     attempts_allowed: int
     standing: Standing
     notes: tuple[Note, ...] = ()
-    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def show(project: Project, what: str) -> ShownEvent | ShownTask:
@@ -189,8 +185,8 @@ def _event(project: Project, oid: str) -> ShownEvent:
     if isinstance(found.event.payload, RunInit):
         notes = (*state.notes_on(found.event.payload.run_id), *notes)
     stored = StoredEvent(found.event, oid)
-    words = _words(project, found.event)
-    return ShownEvent(stored, signature, files, _not_kept(found.event), notes, words)
+    said = beside(found.event.payload, project.words)
+    return ShownEvent(stored, signature, files, _not_kept(found.event), notes, said)
 
 
 def _not_kept(event: Event) -> tuple[str, ...]:
@@ -224,23 +220,8 @@ def _task(project: Project, task_id: str) -> ShownTask:
     candidates = events_about(repository, tip_of(repository).oid, task_id, selection.approvals)
     history = tuple(history_of(candidates, selection))
     allowed = attempts_allowed(task, contracts)
-    said = {one.event.event_id: _words(project, one.event) for one in history}
-    words = {name: text for name, text in said.items() if text}
     standing = standing_of(project, state, task, history)
-    notes = state.notes_on(task_id)
-    return ShownTask(task, approvals, history, allowed, standing, notes, words)
-
-
-def _words(project: Project, event: Event) -> str:
-    """Return what a person said with a decision, where it is one and the words are here."""
-    document = document_of(event.payload)
-    if document is None:
-        return ""
-    try:
-        words = project.repository.read(document[1].text, DECISION_WORDS)[1]
-    except (KeyError, MalformedObject):
-        return ""
-    return words.decode(errors="replace")
+    return ShownTask(task, approvals, history, allowed, standing, state.notes_on(task_id))
 
 
 def _find_task(state: State, task_id: str) -> Task:

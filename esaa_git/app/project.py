@@ -157,6 +157,20 @@ class Project:
 
         return LazyCheckouts(self.repository)
 
+    def words(self, oid: str) -> bytes:
+        """Return what was said, by its blob, for `esaa_git.core.said`.
+
+        Raises:
+            KeyError: if it is not here, or is no such thing.
+        """
+        from esaa_git.core.limits import REFUSAL
+        from esaa_git.store.objects import MalformedObject
+
+        try:
+            return self.repository.read(oid, REFUSAL)[1]
+        except MalformedObject as error:
+            raise KeyError(oid) from error
+
     @cached_property
     def engine(self) -> Engine:
         """The orchestrator, after it has finished what a crash left undone."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from esaa_git.app.work import Outcome, outcome_of
-from esaa_git.core.entries import PENDING, Approval, Rejection
+from esaa_git.core.entries import PENDING, Approval
 from esaa_git.core.refnames import proposal_ref
+from esaa_git.core.said import Told, told
 from esaa_git.errors import ConflictError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Proposed:
         result: the event, with model, usage and what was left out; None of an undo, which no
             agent made.
         checks: how its checks ended: name, and whether it passed.
-        rejection: why the attempt before it was refused.
+        rejection: why the attempt before it was refused, in words.
         ref: names a commit of what it proposes, where it changes files and is here.
     """
 
@@ -82,7 +83,7 @@ class Proposed:
     approval: Approval
     result: AgentResult | None
     checks: tuple[tuple[str, bool], ...]
-    rejection: Rejection | None = None
+    rejection: Told | None = None
     ref: str | None = None
 
     @property
@@ -157,7 +158,8 @@ def proposed(project: Project, task_id: str) -> Proposed:
     shown = ref if repository.ref_target(ref) is not None else None
     checks = tuple((one["name"], one["passed"]) for one in task.checked)
     result = _result(project, attempt_id)
-    return Proposed(task, approval, result, checks, task.rejection, shown)
+    before = None if task.rejection is None else told(task.rejection, project.words)
+    return Proposed(task, approval, result, checks, before, shown)
 
 
 def _asked(state: State, task_id: str) -> tuple[Task, Approval]:

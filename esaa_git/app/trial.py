@@ -288,7 +288,8 @@ def _asked(
     task = state.tasks[TASK_ID]
     attempt = task.attempt
     assert attempt is not None
-    view: dict[str, Any] = purified_view(state, in_force, task, attempt, adapter.name)
+    blobs = GitBlobs(project.repository)
+    view: dict[str, Any] = purified_view(state, in_force, task, attempt, adapter.name, blobs.read)
     if not adapter.has_checkout:
         view["files"] = []
     body = canonical.encode(view)
@@ -296,7 +297,6 @@ def _asked(
         Request(TASK_ID, attempt.attempt_id, attempt.base, body, ("**",), attempt.deadline, body)
     )
     answer = adapter.answer(request, lambda: None)
-    blobs = GitBlobs(project.repository)
     verifier = Verifier(project.trees, blobs, GitMerger(project.repository), ())
     verdict: Accepted | Repeated | Rejected
     if answer.failure is not None:

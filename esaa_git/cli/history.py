@@ -131,7 +131,7 @@ def show(project: Project, what: str, as_json: bool) -> None:
 
     found = look(project, what)
     if isinstance(found, ShownTask):
-        _print_task(found, as_json)
+        _print_task(project, found, as_json)
     else:
         _print_event(found, as_json)
 
@@ -152,28 +152,28 @@ def _print_event(found: ShownEvent, as_json: bool) -> None:
                     "text": signed.text,
                 },
                 "files": files,
+                "said": found.said,
                 "not_kept": list(found.not_kept),
                 "notes": [note.to_json() for note in found.notes],
-                "words": found.words,
             }
         )
         return
     hints = [f"git show {stored.commit[:12]}:{files[0]}"] if files else []
-    for line in event_lines(stored, signed.text, files, hints, found.notes, found.words):
+    for line in event_lines(stored, signed.text, files, hints, found.notes, found.said):
         say(line)
     for side in found.not_kept:
         say(f"exchange/{side}: not kept (STORAGE_POLICY.yaml of the time says so)")
 
 
-def _print_task(found: ShownTask, as_json: bool) -> None:
+def _print_task(project: Project, found: ShownTask, as_json: bool) -> None:
     from esaa_git.report.describe import task_document, task_lines
 
     task, approvals, events = found.task, found.approvals, found.events
     if as_json:
-        said = found.notes, found.words, found.standing
+        said = project.words, found.notes, found.standing
         print_json(task_document(task, approvals, events, *said))
         return
-    allowed, said = found.attempts_allowed, (found.notes, found.words, found.standing)
+    allowed, said = found.attempts_allowed, (project.words, found.notes, found.standing)
     for line in task_lines(task, approvals, events, allowed, *said):
         say(line)
 

@@ -19,6 +19,8 @@ from esaa_git.cli.output import (
     say,
     state_text,
 )
+from esaa_git.core.printable import visible
+from esaa_git.core.said import why_blocked
 from esaa_git.errors import NoLog
 
 if TYPE_CHECKING:
@@ -76,9 +78,7 @@ def status(project: Project, as_json: bool) -> None:
     for task_id in run.in_progress[:SHOWN]:
         say(f"  {_in_progress(state, state.tasks[task_id])}")
     for task_id in run.blocked[:SHOWN]:
-        task = state.tasks[task_id]
-        why = (task.blocked.reason or task.blocked.cause) if task.blocked else ""
-        say(f"  {task_id} is blocked: {why}")
+        say(visible(f"  {task_id} is blocked: {why_blocked(state.tasks[task_id], project.words)}"))
     hidden = len(run.in_progress[SHOWN:]) + len(run.blocked[SHOWN:])
     if hidden:
         say(f"  and {hidden} more (git esaa task list)")

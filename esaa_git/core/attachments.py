@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from esaa_git.core.decision import DOCUMENT, SALT, SIGNATURE, TEXT
+from esaa_git.core.decision import DOCUMENT, SALT, SIGNATURE
 from esaa_git.core.event import Event
 from esaa_git.core.events import AgentResult, AnyPayload, Dispatch, FileWrite, OutputRejected
 from esaa_git.core.events.decided import document_of
-from esaa_git.core.events.fields import Exchange, Salted
+from esaa_git.core.events.fields import TEXT, Exchange, Salted
 from esaa_git.core.events.file_write import images
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.invariants import Violation
@@ -46,6 +46,8 @@ def _check_salted(payload: AnyPayload) -> None:
             said = payload.exchange is not None
         case AgentResult(output_sha256=str(sha256)):
             said = _is_of_response(payload.exchange, sha256)
+        case AgentResult(idempotency_sha256=str()):
+            said = payload.exchange is not None
         case OutputRejected(output=Output(sha256=str(sha256))):
             said = _is_of_response(payload.exchange, sha256)
         case _:

@@ -24,9 +24,8 @@ DOCUMENT: Final = "document.json"
 SIGNATURE: Final = "signature"
 """The two files of `decision/` beside an event."""
 
-TEXT: Final = "text"
 SALT: Final = "salt"
-"""The two files of `exchange/` that a decision adds: its words, and the salt of their digest."""
+"""The file of `exchange/` that holds the salt of each digest of what was said."""
 
 SALT_BYTES: Final = 32
 NONCE_BYTES: Final = 16

@@ -24,12 +24,19 @@ LESSONS_READY: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Rejection(JsonRecord):
-    """The last reject signal, as the next attempt will be told it."""
+    """The last reject signal, which the next attempt will be told (`esaa_git.core.said`).
+
+    Attributes:
+        refusal: the blob that says why, of an answer that was refused.
+        text: the blob of the words of who reviewed it.
+        filter: as in `output.rejected`.
+    """
 
     attempt_id: str
     code: str
-    message: str
-    detail: Any = None
+    refusal: str | None = None
+    text: str | None = None
+    filter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +264,7 @@ class Approval(JsonRecord):
         started_by: the person who started the agent.
         grants: who agreed so far, each person once.
         agreed_by: the agent that agreed which was asked.
-        decided_by: whose decision was the last; `reason` is why, of an agent, and `text` the blob
-            of a person's words.
+        decided_by: whose decision was the last, and `text` the blob of their words.
         reviewer: the agent that was asked, and has until `deadline` (RFC 3339).
         tries: how many of its answers were refused; the last of them is `rejection`.
         raises: by how much a budget is to be raised, of a request of that kind.
@@ -277,7 +283,6 @@ class Approval(JsonRecord):
     grants: tuple[Consent, ...] = ()
     agreed_by: str | None = None
     decided_by: str | None = None
-    reason: str = ""
     text: str | None = None
     reviewer: str | None = None
     deadline: str | None = None

@@ -55,7 +55,10 @@ DECISION: Final = 4 * KIB
 """A decision document, its signature, or the salt of its words; ours take under 2 KiB."""
 
 DECISION_WORDS: Final = 64 * KIB
-"""The words of a decision."""
+"""The words of a decision, or of a reviewer."""
+
+REFUSAL: Final = MIB
+"""Why an answer was refused, in words."""
 
 JSON_DEPTH: Final = 64
 """Lists and objects within each other in canonical JSON."""

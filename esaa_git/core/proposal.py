@@ -12,7 +12,7 @@ import binascii
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 from weakref import WeakKeyDictionary
 
 from esaa_git.core.agent_contract import AgentContract, KindContract
@@ -42,7 +42,7 @@ from esaa_git.core.paths import (
     is_protected,
     normalise_path,
 )
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy, together
+from esaa_git.core.rejection import Filter, RejectCode, Rejected, excerpt, of_policy, together
 from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
 from esaa_git.core.setup import meets
 from esaa_git.core.state import Task
@@ -288,18 +288,12 @@ def under_filter(path: str, name: str, *, proposed: bool = False) -> Rejected:
     )
 
 
-def is_of_setup(rejected: Rejected, before: Rejection | None) -> bool:
+def is_of_setup(refused_for: Filter | None, before: Rejection | None) -> bool:
     """Answer whether an answer is refused for how the repository is set up, which nobody was told.
 
     That is a filter of the repository. An attempt after one that was refused so knows of it.
     """
-
-    def by_filter(code: str, detail: Any) -> bool:
-        return code == RejectCode.PATH_PROTECTED and "filter" in (detail or {})
-
-    if not by_filter(rejected.code, rejected.detail) or "proposed" in rejected.detail:
-        return False
-    return before is None or not by_filter(before.code, before.detail)
+    return refused_for == "there" and (before is None or before.filter is None)
 
 
 def _check_operation(update: FileUpdate, prohibited: frozenset[str]) -> Rejected | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from esaa_git.core.printable import visible
 
@@ -151,6 +151,17 @@ class Rejected:
     code: RejectCode
     message: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Filter: TypeAlias = Literal["there", "proposed"]
+"""Whether a path lies under a filter of git's in the base, or by what is proposed."""
+
+
+def filter_of(rejected: Rejected) -> Filter | None:
+    """Return which filter of git's an answer was refused for; None for any other refusal."""
+    if rejected.code != RejectCode.PATH_PROTECTED or "filter" not in rejected.detail:
+        return None
+    return "proposed" if "proposed" in rejected.detail else "there"
 
 
 MAX_NAMED: Final = 50

@@ -13,13 +13,14 @@ from esaa_git.core import budgets
 from esaa_git.core.answer import Review
 from esaa_git.core.contract_rules import attempts_allowed
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.entries import Approval, Lesson
+from esaa_git.core.entries import Approval, Lesson, Rejection
 from esaa_git.core.envelope import REVIEW, payload_schemas, update_schemas
 from esaa_git.core.events.base import schema_of
 from esaa_git.core.lessons import lessons_for
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.requirements import needs_review
+from esaa_git.core.said import Read, told
 from esaa_git.core.self_running import families
 from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
 
@@ -31,9 +32,13 @@ SCANNED = 500
 
 
 def purified_view(
-    state: State, contracts: Contracts, task: Task, attempt: Attempt, agent: str
+    state: State, contracts: Contracts, task: Task, attempt: Attempt, agent: str, read: Read
 ) -> dict[str, Any]:
-    """Return the request for one attempt as a JSON value (docs/FORMAT.md, "The request")."""
+    """Return the request for one attempt as a JSON value (docs/FORMAT.md, "The request").
+
+    Args:
+        read: gives what was said of the attempt before, which the state holds by its place alone.
+    """
     view: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "project": state.project.name,
@@ -51,10 +56,7 @@ def purified_view(
         },
     }
     if task.rejection is not None:
-        view["last_rejection"] = {
-            **task.rejection.to_json(),
-            "instruction": EXPLANATIONS[RejectCode(task.rejection.code)],
-        }
+        view["last_rejection"] = _last_rejection(task.rejection, read)
     if task.supersedes is not None:
         view["supersedes"] = _dependency(state.tasks[task.supersedes])
     lessons = lessons_for(state, contracts, task.kind)
@@ -76,7 +78,13 @@ def purified_view(
 
 
 def review_view(
-    state: State, contracts: Contracts, task: Task, approval: Approval, agent: str, base: str
+    state: State,
+    contracts: Contracts,
+    task: Task,
+    approval: Approval,
+    agent: str,
+    base: str,
+    read: Read,
 ) -> dict[str, Any]:
     """Return the request for a decision on a task's completed attempt as a JSON value.
 
@@ -85,10 +93,11 @@ def review_view(
 
     Args:
         base: the commit on which the proposal stands, in the reviewer's checkout or files.
+        read: as in `purified_view`.
     """
     assert task.attempt is not None
     assert task.result is not None
-    view = purified_view(state, contracts, task, task.attempt, agent)
+    view = purified_view(state, contracts, task, task.attempt, agent, read)
     view["base"] = base
     view["deadline"] = approval.deadline
     view["answer"] = {
@@ -98,10 +107,7 @@ def review_view(
     }
     view.pop("last_rejection", None)
     if approval.rejection is not None:
-        view["last_rejection"] = {
-            **approval.rejection.to_json(),
-            "instruction": EXPLANATIONS[RejectCode(approval.rejection.code)],
-        }
+        view["last_rejection"] = _last_rejection(approval.rejection, read)
     view["review"] = {
         "approval_id": approval.approval_id,
         "by": task.attempt.agent,
@@ -109,6 +115,11 @@ def review_view(
         "paths": list(task.result.paths[:MAX_PATHS_OF_DEPENDENCY]),
     }
     return view
+
+
+def _last_rejection(rejection: Rejection, read: Read) -> dict[str, Any]:
+    instruction = EXPLANATIONS[RejectCode(rejection.code)]
+    return {**told(rejection, read).to_json(), "instruction": instruction}
 
 
 def _task(state: State, task: Task) -> dict[str, Any]:

@@ -7,7 +7,7 @@ its next run closes what was approved and judges the files of a result (`engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
 from esaa_git.core.event import NewEvent, StoredEvent
@@ -26,19 +26,17 @@ def own_part(decided: tuple[NewEvent, ...]) -> tuple[NewEvent, ...]:
     return tuple(takewhile(lambda event: is_person(event.actor), decided)) or decided
 
 
-def owed(events: Iterable[StoredEvent], read: Callable[[str], bytes]) -> Iterator[Intention]:
+def owed(events: Iterable[StoredEvent]) -> Iterator[Intention]:
     """Yield what is left to record of what people said since the orchestrator's last event.
 
     Where it is recorded already, or nothing follows, the intention decides on nothing.
 
     Args:
         events: from the newest on.
-        read: gives the content of a blob.
     """
     for stored in takewhile(lambda one: is_person(one.event.actor), events):
         payload = stored.event.payload
         if isinstance(payload, ApprovalDeny):
-            reason = read(payload.said.text).decode(errors="replace")
-            yield ReturnDenied(approval_id=payload.approval_id, reason=reason)
+            yield ReturnDenied(approval_id=payload.approval_id)
         elif isinstance(payload, IssueReport):
             yield ActOnIssue(issue_id=payload.issue_id)

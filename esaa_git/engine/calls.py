@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from esaa_git.core.events import OutputRejected, ReviewResult
 from esaa_git.core.events.base import Record
-from esaa_git.core.events.fields import Exchange, LeftOut, Try, Usage
+from esaa_git.core.events.fields import Exchange, LeftOut, ReviewExchange, Try, Usage
 from esaa_git.core.packing import Packing
 
 
@@ -47,8 +47,11 @@ NO_CALL = CallResult()
 
 
 class AgentVerdict(Record):
-    """What an agent says that was asked for a review, and what its answer took."""
+    """What an agent says that was asked for a review, and what its answer took.
+
+    What it says in words lies in `exchange`.
+    """
 
     reviewer: str
-    reason: str
+    exchange: ReviewExchange
     call: CallResult = NO_CALL

@@ -13,12 +13,13 @@ from typing import assert_never, cast
 from esaa_git.core import canonical, secrets, storage
 from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
 from esaa_git.core.contracts import StoragePolicy
+from esaa_git.core.decision import salted
 from esaa_git.core.envelope import Envelope, check_payload
 from esaa_git.core.envelope import decode as decode_envelope
 from esaa_git.core.events import AgentResult, FileWrite
 from esaa_git.core.events.base import decode, encode, replace
 from esaa_git.core.events.facts import FileFact, file_facts
-from esaa_git.core.events.fields import Usage
+from esaa_git.core.events.fields import Exchange, Usage
 from esaa_git.core.packing import Packing
 from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.rejection import RejectCode, Rejected
@@ -41,6 +42,7 @@ from esaa_git.engine.fit import Fitted, Unfit, effect_of, fitted, unlawful
 from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
+from esaa_git.engine.salts import opened
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.shown import show_rejected, show_waiting
 from esaa_git.engine.transaction import Transaction, transact
@@ -80,7 +82,7 @@ def _admit(
         if refused is not None:
             call = replace(call, unwrapped=_unwrapped(output, refused))
         kept = NOTHING_KEPT if refused is None else _lawful_part(engine, tx, output, refused)
-        return reject(tx, output, verdict, call, kept=kept)
+        return reject(engine, tx, output, verdict, call, kept=kept)
     envelope = verdict.envelope
     call = replace(call, unwrapped=_unwrapped(output, envelope))
     given = envelope.payload
@@ -88,12 +90,12 @@ def _admit(
         case Result():
             return _admit_result(engine, tx, output, verdict, given, call, proof)
         case Issue():
-            return _admit_issue(tx, output, envelope, given, call)
+            return _admit_issue(engine, tx, output, envelope, given, call)
         case Heartbeat():
             message = _prolong(tx, output, envelope, given)
         case Lesson() if output.is_final:
             # Nothing was accepted that it could come with; its words stay with the refusal.
-            return _without_result(tx, output, envelope, call)
+            return _without_result(engine, tx, output, envelope, call)
         case Lesson():
             tx.ask(
                 RecordLesson(
@@ -106,7 +108,7 @@ def _admit(
         case _:
             assert_never(given)
     if output.is_final:
-        return _without_result(tx, output, envelope, call)
+        return _without_result(engine, tx, output, envelope, call)
     return Admission("noted", envelope.task_id, envelope.attempt_id, message)
 
 
@@ -233,7 +235,10 @@ def _admit_result(
     task = tx.state.tasks[task_id]
     proposal, write = accepted.proposal, None
     call = replace(call, left_out=named(accepted.left_out, call.left_out))
-    bare = _result(output, accepted.envelope, given, call)
+    key = _salted_key(engine, output, accepted.envelope, call)
+    if key is not None:
+        call = replace(call, exchange=key[0])
+    bare = _result(output, accepted.envelope, given, call, None if key is None else key[1])
     call = replace(call, usage=bare.usage)  # it was used up, whatever becomes of the result
     source = Source.of(output.agent or output.actor, bare.model, bare.usage)
     if proposal is None or tx.alone:
@@ -248,6 +253,7 @@ def _admit_result(
         if proposal is not None:
             kept = show_rejected(engine, tx, address, proposal, source.agent)
         return reject(
+            engine,
             tx,
             output,
             found.rejected,
@@ -296,6 +302,7 @@ def _result(
     envelope: Envelope,
     given: Result,
     call: CallResult,
+    key_sha256: str | None,
 ) -> AgentResult:
     """Return the result as it is recorded, without what it changes.
 
@@ -309,7 +316,7 @@ def _result(
         paths=(),
         output_sha256=call.response_sha256,
         checks=given.checks,
-        idempotency_key=envelope.idempotency_key,
+        idempotency_sha256=key_sha256,
         model=call.model or given.model or output.model,
         usage=call.usage or claimed,
         latency_ms=call.latency_ms,
@@ -321,6 +328,20 @@ def _result(
     )
 
 
+def _salted_key(
+    engine: Engine, output: AgentOutput, envelope: Envelope, call: CallResult
+) -> tuple[Exchange, str] | None:
+    """Return the digest of the key by which an answer is known again, and the exchange for it.
+
+    None where the answer has no key.
+    """
+    key = envelope.idempotency_key
+    if key is None:
+        return None
+    exchange, salt = opened(engine.blobs, call.exchange, output.salt, engine.draw)
+    return exchange, salted(salt, key.encode())
+
+
 def _changes(proposal: Proposal | None) -> tuple[tuple[FileFact, ...], int]:
     """Return what policy sees of the files of a proposal, and of how many lines."""
     if proposal is None:
@@ -329,7 +350,12 @@ def _changes(proposal: Proposal | None) -> tuple[tuple[FileFact, ...], int]:
 
 
 def _admit_issue(
-    tx: Transaction, output: AgentOutput, envelope: Envelope, given: Issue, call: CallResult
+    engine: Engine,
+    tx: Transaction,
+    output: AgentOutput,
+    envelope: Envelope,
+    given: Issue,
+    call: CallResult,
 ) -> Admission:
     task_id, attempt_id = envelope.task_id, envelope.attempt_id
     tx.ask(
@@ -346,7 +372,7 @@ def _admit_issue(
     )
     issue_id = f"ISS-{tx.state.run.issues:04d}"
     if output.is_final and tx.state.tasks[task_id].active_attempt and tx.state.run.is_open:
-        _without_result(tx, output, envelope, replace(call, exchange=None))
+        _without_result(engine, tx, output, envelope, replace(call, exchange=None))
     message = f"{issue_id} is recorded; '{task_id}' is {tx.state.tasks[task_id].state}"
     return Admission("issue", task_id, attempt_id, message, issue_id=issue_id)
 
@@ -368,11 +394,11 @@ def _prolong(tx: Transaction, output: AgentOutput, envelope: Envelope, given: He
 
 
 def _without_result(
-    tx: Transaction, output: AgentOutput, envelope: Envelope, call: CallResult
+    engine: Engine, tx: Transaction, output: AgentOutput, envelope: Envelope, call: CallResult
 ) -> Admission:
     rejected = Rejected(
         RejectCode.NO_RESULT,
         f"the agent answered with {envelope.action} and left no result",
         {"action": envelope.action},
     )
-    return reject(tx, output, rejected, call)
+    return reject(engine, tx, output, rejected, call)

@@ -210,7 +210,7 @@ def finish_task(
             return came
         task, taken = find_task(tx.state, task_id), came
     if task.effect is None and not tx.alone:
-        refused = _judge_without_files(tx, task)
+        refused = _judge_without_files(engine, tx, task)
         if refused is not None:
             return refused
         task = find_task(tx.state, task_id)
@@ -237,7 +237,7 @@ def finish_task(
         return Admission("waiting", task_id, attempt_id, f"{why}; {later}")
     if isinstance(found, Unfit):
         kept = show_rejected(engine, tx, (task_id, attempt_id), before, holder)
-        return take_back(tx, task, found, kept)
+        return take_back(engine, tx, task, found, kept)
     written = recorded.commit
     if found.proposal.files and (found.proposal.files != before.files or found.results):
         write = effect_of(task, found.proposal, before.onto, found.results)
@@ -282,9 +282,9 @@ def finish_undo(engine: Engine, tx: Transaction, task: Task) -> Admission:
     made = _inverse_of(engine, tx, task, branch_tip(engine, tx))
     unfit = None if made is None else _unfit_undo(engine, tx.contracts, task, made[0])
     if unfit is not None:
-        return take_back(tx, task, unfit)
+        return take_back(engine, tx, task, unfit)
     if made is None:
-        refused = _judge_without_files(tx, task)
+        refused = _judge_without_files(engine, tx, task)
         if refused is not None:
             return refused
     else:
@@ -346,12 +346,12 @@ def _is_held(tx: Transaction, task: Task, verdict: AgentVerdict | None) -> bool:
     return tx.state.approvals[task.pending_approval].state != GRANTED
 
 
-def _judge_without_files(tx: Transaction, task: Task) -> Admission | None:
+def _judge_without_files(engine: Engine, tx: Transaction, task: Task) -> Admission | None:
     """Record what policy decides of a result that writes nothing, or its refusal."""
     facts = facts_of(task, Source.of_task(task))
     refused = unlawful(tx.contracts, facts)
     if refused is not None:
-        return take_back(tx, task, refused)
+        return take_back(engine, tx, task, refused)
     tx.ask(Judge(task_id=task.task_id, facts=facts))
     return None
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from esaa_git.core import secrets, storage
 from esaa_git.core.contracts import Contracts, StoragePolicy
-from esaa_git.core.events.base import decode
+from esaa_git.core.events.base import decode, values
 from esaa_git.core.events.base import replace as replace_record
 from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
@@ -18,19 +18,22 @@ from esaa_git.core.events.fields import (
     LeftOutFile,
     NotKept,
     Proposed,
+    RefusedExchange,
     Try,
     Usage,
 )
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.proposal import is_of_setup
-from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected, excerpt, filter_of
+from esaa_git.core.said import MalformedRefusal, Refusal, encode
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import Reject
 from esaa_git.engine.proof import as_recorded
-from esaa_git.engine.salts import salt_for
+from esaa_git.engine.salts import kept_part, opened, salt_for
 from esaa_git.engine.transaction import Transaction
+from esaa_git.errors import RefusedError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.ports.branch import InTheWay
 from esaa_git.ports.checks import CheckResult
@@ -150,6 +153,7 @@ NOTHING_KEPT = Kept()
 
 
 _DETAIL_SHOWN: Final = 4000
+_MESSAGE: Final = 2000
 
 
 def _bounded(detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +186,43 @@ class Admission:
     left_out: LeftOut | None = None
 
 
+def redacted(rejected: Rejected, policy: StoragePolicy) -> Rejected:
+    """Return a refusal as it is recorded and told."""
+    return Rejected(
+        rejected.code,
+        storage.redact(rejected.message, policy),
+        _bounded(storage.redact_value(dict(rejected.detail), policy)),
+    )
+
+
+def refused(
+    engine: Engine,
+    rejected: Rejected,
+    exchange: Exchange | None,
+    *,
+    salt: bytes | None = None,
+    preview: str = "",
+) -> RefusedExchange:
+    """Keep why an answer was refused beside what was said, and return how events name both.
+
+    It is kept whatever STORAGE_POLICY says of requests and responses: the next attempt is told it.
+
+    Args:
+        rejected: `redacted`, since it is kept whole.
+        salt: where nothing was recorded of what was said, that of the dispatch.
+        preview: how the answer began.
+    """
+    said, salt = opened(engine.blobs, exchange, salt, engine.draw)
+    message, detail = rejected.message[:_MESSAGE], dict(rejected.detail)
+    try:
+        words = encode(Refusal(message=message, detail=detail, preview=preview))
+    except MalformedRefusal as error:
+        raise RefusedError("the refusal cannot be recorded", cause=str(error)) from error
+    return RefusedExchange(**values(said), refusal=kept_part(engine.blobs, salt, words))
+
+
 def reject(
+    engine: Engine,
     tx: Transaction,
     output: AgentOutput,
     rejected: Rejected,
@@ -209,23 +249,19 @@ def reject(
     if tx.alone:
         return Admission("rejected", task_id, attempt_id, rejected.message, rejected=rejected)
     policy, raw = output.storage(tx.contracts), output.answer.output
-    safe = Rejected(
-        rejected.code,
-        storage.redact(rejected.message, policy),
-        _bounded(storage.redact_value(dict(rejected.detail), policy)),
-    )
+    safe = redacted(rejected, policy)
     task = tx.state.tasks[task_id]
     is_open = approval_id is None and task.active_attempt is not None
-    of_setup = is_open and is_of_setup(safe, task.rejection)
-    refused = Output(
-        sha256=call.response_sha256, bytes=len(raw), preview=storage.preview(raw, policy)
-    )
+    of_setup = is_open and is_of_setup(filter_of(safe), task.rejection)
+    preview = storage.preview(raw, policy)
     tx.ask(
         Reject(
             task_id=task_id,
             attempt_id=attempt_id,
-            rejected=safe,
-            output=refused,
+            code=safe.code,
+            filter=filter_of(safe),
+            exchange=refused(engine, safe, call.exchange, salt=output.salt, preview=preview),
+            output=Output(sha256=call.response_sha256, bytes=len(raw)),
             call=call,
             results=as_recorded(results),
             proposal=kept.proposal,

@@ -8,6 +8,7 @@ from functools import partial
 from esaa_git.core.entries import Stop
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import RunHalt, RunResume
+from esaa_git.core.said import words
 from esaa_git.engine.decider import Decider
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.transaction import Transaction, transact
@@ -71,7 +72,7 @@ class Halting:
 
 def told(blobs: BlobStore, stop: Stop) -> str:
     """Return in words who stopped the log, when and why."""
-    text = "" if stop.text is None else blobs.read(stop.text).decode()
+    text = words(stop.text, blobs.read)
     return f"stopped by {stop.by} at {stop.since}" + (f": {text}" if text else "")
 
 

@@ -48,6 +48,7 @@ from esaa_git.core.events.fields import (
     NotKept,
     Proposed,
     Raise,
+    RefusedExchange,
     Reserves,
     Salted,
     Severity,
@@ -59,7 +60,7 @@ from esaa_git.core.events.operator_request import AnyRequest
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.policy.evaluate import Hit
-from esaa_git.core.rejection import Rejected
+from esaa_git.core.rejection import Filter, RejectCode
 from esaa_git.core.state import Carrier
 from esaa_git.engine.calls import NO_CALL, AgentVerdict, CallResult
 from esaa_git.ports.agent import Ran
@@ -324,7 +325,9 @@ class Reject(Record):
     """Refuse an answer; where that ends the current attempt, the task goes on by policy.
 
     Attributes:
+        exchange: what was said, and why it is refused.
         output: what was refused.
+        filter: as in `output.rejected`.
         call: how the answer came about.
         results: how the checks ended that were run before the refusal.
         proposal: what was kept of its files, and `not_kept` what no rule lets be kept.
@@ -337,8 +340,10 @@ class Reject(Record):
 
     task_id: str
     attempt_id: str
-    rejected: Rejected
+    code: RejectCode
+    exchange: RefusedExchange
     output: Output
+    filter: Filter | None = None
     call: CallResult = NO_CALL
     results: tuple[CheckResult, ...] = ()
     proposal: Proposed | None = None
@@ -450,14 +455,9 @@ class RequestChanges(Record):
 
 
 class ReturnDenied(Record):
-    """Do with a task what follows from a person's denial of its result.
-
-    Attributes:
-        reason: their words, for the next attempt.
-    """
+    """Do with a task what follows from a person's denial of its result."""
 
     approval_id: str
-    reason: str
 
 
 class ReturnReview(Record):

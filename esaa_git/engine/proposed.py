@@ -65,27 +65,27 @@ def take_proposed(
     if isinstance(updates, Missing):
         return Admission("waiting", task.task_id, attempt_id, updates.message)
     if isinstance(updates, Rejected):
-        return take_back(tx, task, Unfit(updates))
+        return take_back(engine, tx, task, Unfit(updates))
     proposal = engine.verifier.resolve(updates, task, tx.contracts)
     if isinstance(proposal, Rejected):
-        return take_back(tx, task, Unfit(proposal), _lawful_part(engine, tx, task, updates))
+        return take_back(engine, tx, task, Unfit(proposal), _lawful_part(engine, tx, task, updates))
     if proposal.paths != given.paths:
         rejected = Rejected(
             RejectCode.INVALID_VALUE,
             "the result names other paths than its proposal changes",
             {"named": len(given.paths), "changed": len(proposal.paths)},
         )
-        return take_back(tx, task, Unfit(rejected))
+        return take_back(engine, tx, task, Unfit(rejected))
     found = fitted(engine, tx, task, proposal, proof, Source.of_task(task))
     if isinstance(found, Unproven):
         return found
     if isinstance(found, Unfit):
         address = task.task_id, attempt_id
         kept = show_rejected(engine, tx, address, proposal, given.agent or task.attempt.agent)
-        return take_back(tx, task, found, kept)
+        return take_back(engine, tx, task, found, kept)
     if not found.proposal.files:
         message = "the branch has all that the proposal changes already"
-        return take_back(tx, task, Unfit(Rejected(RejectCode.EMPTY_PROPOSAL, message)))
+        return take_back(engine, tx, task, Unfit(Rejected(RejectCode.EMPTY_PROPOSAL, message)))
     write = effect_of(task, found.proposal, proposal.onto, found.results)
     (written, *_) = tx.ask(ApplyResult(task_id=task.task_id, write=write))
     return Taken(found.proposal, written.commit)
@@ -207,12 +207,15 @@ def _lawful_part(
     return show_rejected(engine, tx, address, lawful, task.attempt.agent, refused)
 
 
-def take_back(tx: Transaction, task: Task, unfit: Unfit, kept: Kept = NOTHING_KEPT) -> Admission:
+def take_back(
+    engine: Engine, tx: Transaction, task: Task, unfit: Unfit, kept: Kept = NOTHING_KEPT
+) -> Admission:
     """Reject a result that the branch does not take, and give its task back."""
     assert task.attempt is not None
     attempt = task.attempt
     output = AgentOutput(Answer(b"", 0), attempt.agent, None, task.task_id, attempt.attempt_id)
     return reject(
+        engine,
         tx,
         output,
         unfit.rejected,

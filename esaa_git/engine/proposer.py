@@ -215,7 +215,8 @@ def _dispatch(
     if refused is not None:
         nothing = AgentOutput(Answer(b"", 0), adapter.name, None, task_id, attempt_id)
         denied = refused.denied
-        return reject(tx, nothing, refused.rejected, NO_CALL, facts=facts, denied=denied)
+        rejected = refused.rejected
+        return reject(engine, tx, nothing, rejected, NO_CALL, facts=facts, denied=denied)
     return _recorded_dispatch(engine, tx, task_id, attempt, adapter)
 
 

@@ -23,7 +23,7 @@ from esaa_git.core.events.spec import ORCHESTRATOR, is_person
 from esaa_git.core.machine import Cause, RunState
 from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.policy_rules import judge
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode
 from esaa_git.core.requests import carries_out
 from esaa_git.core.state import State, Task
 from esaa_git.engine.attempts import expire, open_attempt
@@ -319,7 +319,9 @@ class _Replay:
             Reject(
                 task_id=payload.task_id,
                 attempt_id=self._ids.attempt(payload.attempt_id),
-                rejected=Rejected(RejectCode(payload.code), payload.message, payload.detail),
+                code=payload.code,
+                filter=payload.filter,
+                exchange=payload.exchange,
                 output=payload.output,
                 call=CallResult.of(payload),
                 results=payload.check_results or (),

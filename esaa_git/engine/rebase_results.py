@@ -12,11 +12,10 @@ from esaa_git.core.events.facts import file_facts
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.policy_rules import Source, facts_of
-from esaa_git.core.rejection import Rejected
+from esaa_git.core.rejection import Rejected, filter_of
 from esaa_git.core.state import Attempt, Task
-from esaa_git.engine.calls import CallResult
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission
+from esaa_git.engine.exchange import Admission, redacted, refused
 from esaa_git.engine.fit import Unfit, effect_of, fitted
 from esaa_git.engine.intentions import Reject, Repeat
 from esaa_git.engine.proof import Proof, Unproven, settled
@@ -70,7 +69,7 @@ class ResultReplay:
             if isinstance(found, Unproven):
                 return found
             if isinstance(found, Unfit):
-                return _refuse(tx, given, found)
+                return _refuse(self._engine, tx, given, found)
             proposal = found.proposal
             if payload.proposal is not None and proposal.files:
                 given = self._shown(tx, actor, given, proposal)
@@ -153,19 +152,21 @@ def known_base(engine: Engine, tx: Transaction, base: str) -> str:
     return base if engine.branch.contains(tip, base) else tip
 
 
-def _refuse(tx: Transaction, given: events.AgentResult, unfit: Unfit) -> Rejected:
+def _refuse(engine: Engine, tx: Transaction, given: events.AgentResult, unfit: Unfit) -> Rejected:
     """Record that a result cannot be taken any more, and return why."""
     response = None if given.exchange is None else given.exchange.response
     size = 0 if response is None else response.bytes
+    rejected = redacted(unfit.rejected, tx.contracts.storage)
     tx.ask(
         Reject(
             task_id=given.task_id,
             attempt_id=given.attempt_id,
-            rejected=unfit.rejected,
+            code=rejected.code,
+            filter=filter_of(rejected),
+            exchange=refused(engine, rejected, given.exchange),
             facts=unfit.facts,
             denied=unfit.denied,
-            output=Output(sha256=given.output_sha256, bytes=size, preview=""),
-            call=CallResult(exchange=given.exchange),
+            output=Output(sha256=given.output_sha256, bytes=size),
         )
     )
-    return unfit.rejected
+    return rejected

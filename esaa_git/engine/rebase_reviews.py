@@ -84,7 +84,7 @@ class ReviewReplay:
     def result(self, payload: events.ReviewResult) -> tuple[str, str]:
         approval_id = self._ids.approval(payload.approval_id, self._state())
         said = AgentVerdict(
-            reviewer=payload.reviewer, reason=payload.reason, call=CallResult.of(payload)
+            reviewer=payload.reviewer, exchange=payload.exchange, call=CallResult.of(payload)
         )
         if payload.verdict == "approve":
             return self._agreed(approval_id, said)

@@ -80,7 +80,7 @@ def request_for(
         has_checkout: the agent sees the files of the base by itself; otherwise those that the
             task may need travel in the view, as far as the policy's budget goes.
     """
-    view = purified_view(state, contracts, task, attempt, agent)
+    view = purified_view(state, contracts, task, attempt, agent, engine.blobs.read)
     if not has_checkout:
         view["files"] = context_files(engine, state, contracts, task, attempt.base)
     files = begun.files

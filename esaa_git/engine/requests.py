@@ -27,6 +27,7 @@ from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.events.operator_request import AnyRequest, RequestedLink
 from esaa_git.core.requests import ACCEPTED
+from esaa_git.core.said import GONE, words
 from esaa_git.engine.decide import decide
 from esaa_git.engine.decide.tasks import require_undoable
 from esaa_git.engine.decider import Decider
@@ -195,7 +196,7 @@ def carry_out(engine: Engine, event_id: str, tx: Transaction) -> tuple[StoredEve
     request = tx.state.requests[event_id]
     if request.carried_out is not None:
         return ()
-    reason = engine.blobs.read(request.text).decode()
+    reason = words(request.text, engine.blobs.read) or GONE
     done: list[StoredEvent] = []
     for wanted in _wanted(request, reason):
         done += tx.ask(wanted, causation=event_id)

@@ -18,11 +18,13 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import PENDING, Approval
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events.approval import REVIEWER, unmet
+from esaa_git.core.events.base import values
+from esaa_git.core.events.fields import ReviewExchange
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.requirements import reviewer_of
 from esaa_git.core.state import State, Task
 from esaa_git.core.view import review_view
-from esaa_git.engine.calls import AgentVerdict
+from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.effect import finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
@@ -33,6 +35,7 @@ from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
+from esaa_git.engine.salts import kept_part, opened
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.ports.agent import AgentAdapter, Request, ran_by
@@ -110,7 +113,8 @@ def _request(
         proposal = recorded_effect(engine, task.attempt.attempt_id).proposal
         base, changes = proposal.onto, proposal.tree_changes()
         diff = _diff(engine, proposal)
-    view = review_view(tx.state, tx.contracts, task, approval, adapter.name, base)
+    read = engine.blobs.read
+    view = review_view(tx.state, tx.contracts, task, approval, adapter.name, base, read)
     view["review"]["diff"] = diff
     if not adapter.has_checkout:
         view["files"] = context_files(engine, tx.state, tx.contracts, task, base, changes)
@@ -193,16 +197,24 @@ def _admit(
             RejectCode.STALE_ATTEMPT, f"'{approval_id}' is with another reviewer by now"
         )
     if isinstance(verdict, Rejected):
-        return reject(tx, output, verdict, call, approval_id=approval_id)
+        return reject(engine, tx, output, verdict, call, approval_id=approval_id)
     decided = verdict.payload
     assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
     reason: str = storage.redact_value(decided.reason, output.storage(tx.contracts))
-    said = AgentVerdict(reviewer=output.actor, reason=reason, call=call)
+    exchange = _said(engine, output, call, reason)
+    said = AgentVerdict(reviewer=output.actor, exchange=exchange, call=call)
     if decided.verdict == "approve":
         return finish_task(engine, tx, task.task_id, proof, said)
     tx.ask(RequestChanges(approval_id=approval_id, verdict=said))
     message = f"{output.actor} requests changes: {reason}"
     return Admission("rejected", task.task_id, str(output.attempt_id), message)
+
+
+def _said(engine: Engine, output: AgentOutput, call: CallResult, reason: str) -> ReviewExchange:
+    """Keep a reviewer's words, redacted, and return how the event names what was said."""
+    exchange, salt = opened(engine.blobs, call.exchange, output.salt, engine.draw)
+    text = kept_part(engine.blobs, salt, reason.encode())
+    return ReviewExchange(**values(exchange), text=text)
 
 
 def _judge(tx: Transaction, output: AgentOutput) -> Envelope | Rejected:

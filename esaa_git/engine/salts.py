@@ -11,9 +11,28 @@ from collections.abc import Callable
 from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.decision import SALT_BYTES, salted
 from esaa_git.core.events import AgentResult
-from esaa_git.core.events.fields import Exchange, Salted
+from esaa_git.core.events.fields import Exchange, KeptPart, Salted
 from esaa_git.ports.files import BlobStore
 from esaa_git.ports.log import EventLog
+
+
+def opened(
+    blobs: BlobStore, exchange: Exchange | None, salt: bytes | None, draw: Callable[[int], bytes]
+) -> tuple[Exchange, bytes]:
+    """Return an exchange to add to, and the salt of what is added.
+
+    Where nothing was recorded yet, or its salt is not here any more, that is `salt`, or a new one.
+    """
+    before = salt_of(blobs, exchange)
+    if exchange is not None and before is not None:
+        return exchange, before
+    salt = salt or draw(SALT_BYTES)
+    return Exchange(salt=blobs.write(salt)), salt
+
+
+def kept_part(blobs: BlobStore, salt: bytes, said: bytes) -> KeptPart:
+    """Keep what was said whole, and return how an event names it."""
+    return KeptPart(sha256=salted(salt, said), bytes=len(said), blob=blobs.write(said))
 
 
 def salt_for(policy: StoragePolicy, draw: Callable[[int], bytes]) -> bytes | None:

@@ -192,7 +192,7 @@ def _attachments(event: Event, subject: bytes | None) -> Attachments:
 
 
 def _owed(engine: Engine) -> Iterator[Intention]:
-    return owed(engine.log.events(newest_first=True), engine.blobs.read)
+    return owed(engine.log.events(newest_first=True))
 
 
 def settle(engine: Engine) -> None:

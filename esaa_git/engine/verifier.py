@@ -145,11 +145,13 @@ class Verifier:
         if task is None or task.result is None or task.result.attempt_id != envelope.attempt_id:
             return False
         before = self._recorded(envelope.attempt_id)
-        if before is None or before.idempotency_key != envelope.idempotency_key:
+        key = envelope.idempotency_key
+        if before is None or (before.idempotency_sha256 is None) != (key is None):
             return False
-        return before.idempotency_key is not None or is_of(
-            self._blobs, before.exchange, before.output_sha256, output
-        )
+        known, said = before.output_sha256, output
+        if key is not None:
+            known, said = before.idempotency_sha256, key.encode()
+        return is_of(self._blobs, before.exchange, known, said)
 
     def rebase(self, proposal: Proposal, tip: str, boundary: Boundary) -> Proposal | Rejected:
         """Return the proposal made for `tip` instead, merged three ways where files moved on.

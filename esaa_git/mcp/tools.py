@@ -14,6 +14,7 @@ from esaa_git.app import issues, work
 from esaa_git.app.elsewhere import explain
 from esaa_git.app.project import Project, has_log
 from esaa_git.app.status import at_tip
+from esaa_git.core.said import why_blocked
 from esaa_git.errors import NoLog, RefusedError
 from esaa_git.mcp.answers import (
     Result,
@@ -181,7 +182,7 @@ def get_status(project: Project, by: str) -> Result:
         "blocked": [
             {
                 "task_id": task.task_id,
-                "why": task.blocked.reason or task.blocked.cause if task.blocked else "",
+                "why": why_blocked(task, project.words),
             }
             for task in (state.tasks[name] for name in run.blocked[:SHOWN])
         ],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, assert_never
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, assert_never
 
 from esaa_git.core import canonical
 from esaa_git.core.accounts import Budget
@@ -53,13 +53,13 @@ from esaa_git.core.events import (
     VerifyStart,
 )
 from esaa_git.core.events.base import encode
+from esaa_git.core.events.fields import TEXT
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
+from esaa_git.core.said import GONE, Read, beside, told, why_blocked
 from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, Task
 from esaa_git.report.standing import NOTHING_SINCE, Standing
-
-_NO_WORDS: Final[Mapping[str, str]] = {}
 
 # -- events -----------------------------------------------------------------------------------
 
@@ -82,12 +82,12 @@ def event_lines(
     files: Sequence[str],
     hints: Sequence[str],
     notes: Sequence[Note] = (),
-    words: str = "",
+    said: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Return an event in full: envelope, signature, payload, and where its files are.
+    """Return an event in full: envelope, signature, payload, what was said, where its files are.
 
-    `files` are paths in the event's commit; `signature` is a sentence about who signed it; `words`
-    are those of a person who decided.
+    `files` are paths in the event's commit; `signature` is a sentence about who signed it; `said`
+    as `esaa_git.core.said.beside` returns it.
     """
     event = stored.event
     lines = [
@@ -109,8 +109,10 @@ def event_lines(
         "",
         *_json_lines(encode(event.payload)),
     ]
-    if words:
-        lines += ["", "said:", *_indented(words)]
+    if said is not None and any(item or item is None for item in said.values()):
+        lines += ["", "said:"]
+        for name, item in said.items():
+            lines += _said(name, GONE if item is None else item)
     if files:
         lines += ["", "files:", *(f"  {visible(path)}" for path in files)]
     if notes:
@@ -118,6 +120,16 @@ def event_lines(
     if hints:
         lines += ["", *(f"hint: {visible(hint)}" for hint in hints)]
     return lines
+
+
+def _said(name: str, item: Any) -> list[str]:
+    if not item:
+        return []
+    if name == TEXT:
+        return _indented(item)
+    if isinstance(item, str):
+        return [f"  {name}:", *("  " + line for line in _indented(item))]
+    return [f"  {name}:", *("    " + line for line in _json_lines(dict(item)))]
 
 
 def _json_lines(value: Any) -> list[str]:
@@ -132,22 +144,26 @@ def task_document(
     task: Task,
     approvals: Iterable[Approval],
     events: Sequence[StoredEvent],
+    read: Read,
     notes: Iterable[Note] = (),
-    words: Mapping[str, str] = _NO_WORDS,
     standing: Standing = NOTHING_SINCE,
 ) -> dict[str, Any]:
     """Return the task as it is stored, with its attempts, approvals, notes, words and events.
 
-    The events stand newest first; `words` are what people said with them, by the event's id.
+    The events stand newest first. `read` gives the words: of its last rejection, and of who decided
+    or reviewed, by the event's id, None where they are gone.
     """
+    document = task.to_json()
+    if task.rejection is not None:
+        document["rejection"] = told(task.rejection, read).to_json()
     return {
-        "task": task.to_json(),
+        "task": document,
         "standing": standing.to_json(),
         "attempts": attempts_of(stored.event for stored in reversed(events)),
         "instruction": instruction(task),
         "approvals": [approval.to_json() for approval in approvals],
         "notes": [note.to_json() for note in notes],
-        "words": dict(words),
+        "words": {stored.event.event_id: text for stored, text in _spoken(events, read)},
         "events": [event_document(stored) for stored in events],
     }
 
@@ -233,32 +249,33 @@ def task_lines(
     approvals: Iterable[Approval],
     events: Sequence[StoredEvent],
     attempts_allowed: int,
+    read: Read,
     notes: Sequence[Note] = (),
-    words: Mapping[str, str] = _NO_WORDS,
     standing: Standing = NOTHING_SINCE,
 ) -> list[str]:
     """Return a task in full: definition, state, attempts, rejection, result, notes, events.
 
-    `events` are the task's own, newest first; `words` are what people said with them.
+    `events` are the task's own, newest first; `read` gives the words of what was decided.
     """
     lines = [f"{task.task_id}  {visible(task.title)}", *_definition(task), ""]
     approvals = tuple(approvals)
     decided = {one.approval_id: one.state for one in approvals if one.state != "pending"}
-    lines += _standing(task, attempts_allowed, decided, standing)
+    why = why_blocked(task, read)
+    lines += _standing(task, attempts_allowed, decided, standing, why)
     for one in attempts_of(stored.event for stored in reversed(events)):
         lines.append(
             f"  {one['attempt_id']}  {one['outcome']}  {visible(one['agent'])} ({one['mode']}), "
             f"opened {one['opened']}, deadline {one['deadline']}"
         )
     if task.rejection is not None:
-        last = task.rejection
+        last = told(task.rejection, read)
         lines += ["", f"last rejection ({last.attempt_id}): {last.code}"]
         lines += _indented(last.message)
         asked = instruction(task)
         if asked is not None:
             lines.append(f"  → {asked}")
         if last.detail:
-            lines += ["  " + line for line in _json_lines(last.detail)]
+            lines += ["  " + line for line in _json_lines(dict(last.detail))]
     if task.result is not None:
         result = task.result
         lines += ["", f"result ({result.attempt_id}) by {visible(result.agent)}:"]
@@ -269,15 +286,24 @@ def task_lines(
     for approval in approvals:
         by = f" by {', '.join(deciders(approval))}" if approval.decided_by else ""
         rules = dict.fromkeys(one.rule for one in approval.requirements)
-        why = approval.reason or "; ".join(rules)
+        why = "; ".join(rules)
         lines.append(visible(f"{approval.approval_id}: {approval.state}{by}: {why}"))
     lines += _noted(notes)
     lines += ["", "events, newest first:"]
+    spoken = {stored.event.event_id: text or GONE for stored, text in _spoken(events, read)}
     for stored in events:
         lines.append("  " + "  ".join(event_row(stored.event)))
-        said = words.get(stored.event.event_id)
+        said = spoken.get(stored.event.event_id)
         lines += ["    " + line for line in _indented(said)] if said else []
     return lines
+
+
+def _spoken(events: Iterable[StoredEvent], read: Read) -> Iterator[tuple[StoredEvent, str | None]]:
+    """Yield the events with which somebody said something, and what; None where that is gone."""
+    for stored in events:
+        said = beside(stored.event.payload, read) or {}
+        if TEXT in said and said[TEXT] != "":
+            yield stored, said[TEXT]
 
 
 def deciders(approval: Approval) -> tuple[str, ...]:
@@ -323,11 +349,11 @@ def _item(value: object) -> str:
 
 
 def _standing(
-    task: Task, attempts_allowed: int, decided: Mapping[str, str], since: Standing
+    task: Task, attempts_allowed: int, decided: Mapping[str, str], since: Standing, why: str
 ) -> list[str]:
     lines = [f"state: {task.state}", *since.lines()]
     if task.blocked is not None:
-        lines[0] += visible(f" ({task.blocked.cause}: {task.blocked.reason})")
+        lines[0] += visible(f" ({task.blocked.cause}: {why})")
     if task.effect is not None:
         lines.append(f"effect: {task.effect}, not on the branch yet")
     verdict = decided.get(task.pending_approval or "")

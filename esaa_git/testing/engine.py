@@ -11,7 +11,10 @@ from esaa_git.agents.adapter import Adapter, AdapterContext
 from esaa_git.agents.registry import make
 from esaa_git.core.contracts import SWARM, AgentEntry, Contracts
 from esaa_git.core.event import Event
+from esaa_git.core.events import OutputRejected
 from esaa_git.core.plan import load_plan
+from esaa_git.core.said import Refusal
+from esaa_git.core.said import decode as decode_refusal
 from esaa_git.core.state import State, Task
 from esaa_git.engine import run as runs
 from esaa_git.engine.cycle import cycle
@@ -124,6 +127,12 @@ class MemoryEngine(Engine):
     @property
     def events(self) -> list[Event]:
         return [stored.event for stored in self.log.events()]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why answers were refused, in words, oldest first."""
+        refused = [one.payload for one in self.events if isinstance(one.payload, OutputRejected)]
+        return [decode_refusal(self.blobs.read(one.exchange.refusal.blob)) for one in refused]
 
     @property
     def actions(self) -> list[str]:

@@ -16,12 +16,13 @@ import pygit2
 from esaa_git.core import canonical, limits, logid
 from esaa_git.core.attachments import kept_decision, kept_exchange
 from esaa_git.core.contract_rules import check_contract_rules
-from esaa_git.core.decision import DOCUMENT, NAMESPACE, SALT, SIGNATURE, TEXT, decode, salted
+from esaa_git.core.decision import DOCUMENT, NAMESPACE, SALT, SIGNATURE, decode, salted
 from esaa_git.core.event import Event, MalformedEvent, NewEvent, seal
 from esaa_git.core.events import ACTIONS, AnyPayload
 from esaa_git.core.events.base import decode as decode_payload
 from esaa_git.core.events.base import encode, schema_of
 from esaa_git.core.events.decided import document_of
+from esaa_git.core.events.fields import TEXT
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.errors import ConfigurationError, CorruptedError

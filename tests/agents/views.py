@@ -23,7 +23,7 @@ def view(told: Story | None = None, changes: dict[Place, Any] | None = None) -> 
     told = told or story()
     task = told.task()
     assert task.attempt is not None
-    return purified_view(told.state, contracts(changes or {}), task, task.attempt, AGENT)
+    return purified_view(told.state, contracts(changes or {}), task, task.attempt, AGENT, told.read)
 
 
 def story(**more: Any) -> Story:

@@ -136,7 +136,7 @@ def test_the_orchestrator_runs_the_checks_and_a_person_alone_does_not(two: Two) 
     two.one.ok("sync")
     two.one.answer("T-3", result("T-3", write("src/checked.txt", "good-enough\n")))
     two.one.ok("run", "--task", "T-3")
-    [refused] = two.one.payloads("output.rejected")
+    [refused] = two.one.said("output.rejected")
     assert refused["code"] == "CHECK_FAILED"
     assert refused["attempt_id"] == "T-3-A1"
     assert two.one.head(ref("T-3")) == refused["proposal"]["commit"]
@@ -201,7 +201,7 @@ def test_a_tree_that_the_event_does_not_name_stays_out(
     assert two.one.head(f"{commit}^{{commit}}") == commit
     two.one.answer("T-1", result("T-1", write("src/other.txt", "x\n")))
     two.runs(0, "--task", "T-1")
-    [refused] = two.one.payloads("output.rejected")
+    [refused] = two.one.said("output.rejected")
     assert (refused["code"], refused["attempt_id"]) == ("INVALID_VALUE", "T-1-A1")
     assert "names the tree" in refused["message"]
     two.one.check()
@@ -324,9 +324,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Project:
 @pytest.mark.parametrize("what", FORGED)
 def test_nothing_of_a_persons_clone_is_believed(judged: Project, what: str) -> None:
     _, code = FORGED[what]
-    [refused] = [
-        one for one in judged.payloads("output.rejected") if one["attempt_id"] == f"{what}-A1"
-    ]
+    [refused] = [one for one in judged.said("output.rejected") if one["attempt_id"] == f"{what}-A1"]
     assert refused["code"] == code
     assert judged.task(what).state == "todo"
 

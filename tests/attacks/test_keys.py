@@ -635,7 +635,7 @@ def test_an_agent_proposes_other_contracts(
     )
     before = project.head(), project.read(f".roadmap/{name}")
     assert project.esaa("run").code == HALTED
-    (rejected,) = project.payloads("output.rejected")
+    (rejected,) = project.said("output.rejected")
     assert rejected["code"] == "PATH_PROTECTED"
     assert (project.head(), project.read(f".roadmap/{name}")) == before
     assert "orchestrator.file.write" not in project.actions()

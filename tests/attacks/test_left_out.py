@@ -97,7 +97,7 @@ def test_an_answer_of_nothing_but_what_stays_out_is_rejected_and_names_it(
     works(project, "import pathlib; pathlib.Path('all.log').write_text('x'); print('done')")
     said = project.esaa("run", *SANDBOX)
     assert "left out T-1-A1  'all.log' (ignored)" in said.out
-    (payload,) = project.payloads("output.rejected")
+    (payload,) = project.said("output.rejected")
     assert payload["code"] == "EMPTY_PROPOSAL"
     assert named(payload) == {"all.log": "ignored"}
 

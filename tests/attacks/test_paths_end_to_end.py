@@ -61,11 +61,11 @@ def codes(project: Project, updates: Mapping[str, object]) -> dict[str, str]:
     assert project.head() == head
     assert project.files() == before
     assert listing(project.path.parent) == outside
-    rejected = {payload["task_id"]: payload for payload in project.payloads("output.rejected")}
+    rejected = {payload["task_id"]: payload for payload in project.said("output.rejected")}
     assert project.actions().count("orchestrator.file.write") == 1
     for payload in rejected.values():
         assert payload["message"]
-        assert payload["output"]["preview"]
+        assert payload["preview"]
     project.check()
     return {
         name: rejected[f"T-{number}"]["code"] if f"T-{number}" in rejected else "accepted"
@@ -316,7 +316,7 @@ def test_a_name_that_another_one_of_the_tree_has_already(make: Make, tmp_path: P
     (project.path / "links/file").symlink_to("../README.md")
     project.commit("Names and links")
     assert codes(project, updates) == dict.fromkeys(updates, "DUPLICATE_PATH")
-    rejected = {one["task_id"]: one["detail"] for one in project.payloads("output.rejected")}
+    rejected = {one["task_id"]: one["detail"] for one in project.said("output.rejected")}
     assert rejected["T-10"]["count"] == 2
     assert rejected["T-10"]["collisions"] == [
         {"path": "LIB/y.py", "with": "lib"},
@@ -339,7 +339,7 @@ def test_nothing_is_stored_past_a_filter(make: Make) -> None:
     project.commit("Files under filters")
     project.write(".git/info/attributes", "*.key filter=own\n")
     assert codes(project, updates) == dict.fromkeys(updates, "PATH_PROTECTED")
-    refused = {one["task_id"]: one for one in project.payloads("output.rejected")}
+    refused = {one["task_id"]: one for one in project.said("output.rejected")}
     assert [refused[f"T-{number}"]["detail"]["filter"] for number in range(1, 6)] == [
         *("crypt", "lfs", "own", "crypt", "crypt")
     ]
@@ -408,7 +408,7 @@ def test_nothing_is_stored_past_a_filter_that_the_branch_took_meanwhile(
     else:
         project.ok("review", "T-2", "--approve")
     project.esaa("review", "T-1", "--approve")
-    (refused,) = project.payloads("output.rejected")
+    (refused,) = project.said("output.rejected")
     assert (refused["task_id"], refused["code"]) == ("T-1", "PATH_PROTECTED")
     assert refused["detail"] == {"path": "src/a.bin", "filter": "crypt"}
     assert "src/a.bin" not in project.git("ls-tree", "-r", "--name-only", "HEAD")
@@ -446,7 +446,7 @@ def test_a_name_that_the_branch_took_meanwhile(make: Make) -> None:
     assert attempt is not None
     answer = result("T-1", updates["late"], attempt_id=attempt.attempt_id)
     project.fails(7, "submit", "-", stdin=json.dumps(answer))
-    (rejected,) = project.payloads("output.rejected")
+    (rejected,) = project.said("output.rejected")
     assert rejected["code"] == "DUPLICATE_PATH"
     assert rejected["detail"]["collisions"] == [{"path": "docs/Guide.md", "with": "docs/guide.md"}]
 

@@ -184,7 +184,7 @@ def worked(project: Project, task_id: str, *updates: dict[str, Any]) -> None:
 
 
 def rejected(project: Project, task_id: str) -> list[str]:
-    told = project.payloads("output.rejected")
+    told = project.said("output.rejected")
     return [one["code"] for one in told if one["task_id"] == task_id]
 
 

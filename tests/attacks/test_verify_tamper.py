@@ -18,6 +18,7 @@ import pytest
 
 from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
+from esaa_git.core.decision import salted
 from esaa_git.core.event import Event, event_id
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import projection_hash
@@ -955,6 +956,29 @@ def test_words_that_are_not_those_of_the_digest(scene: Scene, other: str) -> Non
     )
     forger.finish()
     scene.caught(8, MISMATCH, seq, "'exchange/")
+
+
+@pytest.mark.parametrize("what", ["another refusal", "no refusal"])
+def test_a_refusal_that_is_another_one_or_none(scene: Scene, what: str) -> None:
+    """What is none has its own digest, so that nothing but its form is wrong."""
+    seq = scene.seq("output.rejected", 0)
+    found = scene.at(seq)
+    said = dict(payload_of(found.event)["exchange"])
+    part, words = said["refusal"], b'{"detail":{},"message":"no","preview":""}\n'
+    if what == "no refusal":
+        words = b"{}\n"
+        salt = scene.project.repository.read(said["salt"])[1]
+        part = {"sha256": salted(salt, words), "bytes": len(words)}
+    put = blob(scene.project, words)
+    said["refusal"] = {**part, "blob": put.oid}
+    tree = with_entries(scene.project, found.tree["exchange"].oid, **{"refusal.json": put})
+    forger = scene.forger(seq)
+    forger.add(
+        value(found.event, payload__exchange=said),
+        attached={"exchange": TreeEntry(MODE_TREE, tree)},
+    )
+    forger.finish()
+    scene.caught(8, MISMATCH, seq, "'exchange/refusal.json'")
 
 
 # -- bytes on the disk -------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def demo(folder: Path, git: Git, *arguments: str) -> tuple[Project, str]:
 
 
 def rejections(project: Project) -> list[tuple[str, str]]:
-    payloads = project.payloads("output.rejected")
+    payloads = project.said("output.rejected")
     return sorted((one["attempt_id"], one["code"]) for one in payloads)
 
 
@@ -75,7 +75,7 @@ def test_the_calculator_corrects_what_a_check_and_a_reviewer_refused(
         ("T-1060-A1", "CHECK_FAILED"),
         ("T-1070-A1", "POLICY_DENIED"),
     ]
-    (_, refused) = project.payloads("output.rejected")
+    (_, refused) = project.said("output.rejected")
     assert "test_r3_digits_before_the_point" in refused["detail"]["output"]
     assert [one["passed"] for one in refused["check_results"]] == [False]
     # A second person agrees to the settings and to more money, each with a key of their own.
@@ -91,8 +91,8 @@ def test_the_calculator_corrects_what_a_check_and_a_reviewer_refused(
     assert f"{second} <{second}>" in merged
     assert project.state().accounts["run.RUN-0001"].spent.microdollars == 2_610_000
     assert project.ok("policy", "test") == "2 of 2 cases are answered as they say\n"
-    denied, agreed = project.payloads("review.result")
-    assert "W4 is not met" in denied["reason"]
+    denied, agreed = project.said("review.result")
+    assert "W4 is not met" in denied["text"]
     assert (denied["verdict"], agreed["verdict"]) == ("request_changes", "approve")
     assert {denied["reviewer"], agreed["reviewer"]} == {"agent-review"}
     assert [project.task(name).attempts_total for name in ("T-1060", "T-1080")] == [2, 2]

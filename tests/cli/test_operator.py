@@ -383,7 +383,10 @@ def test_a_review_approves_or_sends_back(make: Make) -> None:
     assert said.startswith("done: Did T-1\neffect: ")
     assert project.read("src/x.py") == "y\n"
     rejection = project.payloads("task.update")[0]
-    assert (rejection["cause"], rejection["reason"]) == ("changes_requested", "say y")
+    assert (rejection["cause"], rejection["reason"]) == (
+        "changes_requested",
+        "alice@example.com requests changes",
+    )
     project.ok("run")
     project.check()
 
@@ -932,7 +935,7 @@ def test_a_path_outside_of_the_boundary_is_a_rejection(applied: Project) -> None
     applied.write(".github/workflows/x.yml", "on: push\n")
     message = applied.fails(REFUSED, "complete", "T-1", "--summary", "x", ".github/workflows/x.yml")
     assert "rejected, PATH_PROTECTED" in message
-    assert applied.payloads("output.rejected")[0]["code"] == "PATH_PROTECTED"
+    assert applied.said("output.rejected")[0]["code"] == "PATH_PROTECTED"
     assert "T-1-A2 is yours" in applied.ok("claim", "T-1")
 
 
@@ -969,7 +972,7 @@ def test_a_broken_submission_is_a_typed_rejection(
     assert f"rejected, {code}" in message
     assert "hint: " in message
     assert applied.head() == before
-    assert applied.payloads("output.rejected")[0]["code"].startswith(code)
+    assert applied.said("output.rejected")[0]["code"].startswith(code)
     said = applied.esaa("submit", "-", "--task", "T-1", "--json", stdin=output)
     assert said.code == REFUSED
     applied.check()
@@ -1191,7 +1194,7 @@ def test_an_agent_that_only_reports_ends_its_attempt(make: Make) -> None:
     project = make(task("T-1"), policy={"attempts__max_per_task": 1})
     project.answers(T_1=issue("T-1", "low"))
     assert project.esaa("run").code == HALTED
-    assert project.payloads("output.rejected")[0]["code"] == "NO_RESULT"
+    assert project.said("output.rejected")[0]["code"] == "NO_RESULT"
     project.check()
 
 

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from esaa_git.app.hooks import install
+from esaa_git.core.said import told
 from esaa_git.engine import operator
 from esaa_git.engine import run as run_of
 from esaa_git.engine.cycle import Options, cycle
@@ -76,14 +77,16 @@ def test_what_waits_is_listed_shown_tried_and_decided(asked: Project) -> None:
     assert said == "T-1 goes back: not yet\nsrc/T-1.txt:1: say y instead\n"
     rejection = asked.task("T-1").rejection
     assert rejection is not None
-    assert rejection.message == "not yet\nsrc/T-1.txt:1: say y instead"
+    last = told(rejection, lambda oid: asked.repository.read(oid)[1])
+    assert last.message == "not yet\nsrc/T-1.txt:1: say y instead"
     said = asked.ok("review", "T-2", "--deny", "--reason", "nobody needs it", "--as", BEN)
     assert said == "T-2 is denied, and blocked: nobody needs it\n"
     blocked = asked.task("T-2").blocked
     assert blocked is not None
-    assert (blocked.cause, blocked.reason) == ("denied", "nobody needs it")
+    assert (blocked.cause, blocked.reason) == ("denied", f"denied by {BEN}")
     shown = asked.ok("show", "T-2")
-    assert f"denied by {BEN}: the plan requires a review of this task\n" in shown
+    assert f"state: blocked (denied: denied by {BEN}: nobody needs it)\n" in shown
+    assert f"APR-0002: denied by {BEN}: the plan requires a review of this task\n" in shown
     assert f"  {BEN}  approval.deny APR-0002\n      nobody needs it\n" in shown
     assert asked.ok("review") == "nothing waits for a decision\n"
     assert "does not wait for a review" in asked.fails(REFUSED, "review", "T-2", "--approve")

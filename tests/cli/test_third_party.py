@@ -87,9 +87,7 @@ def test_an_agent_works_on_somebody_elses_project(published: Path, git: Git) -> 
     said = project.esaa("run")
     assert said.code == 0, said.out + said.err
     assert "run success: 3 tasks done" in said.out
-    assert [payload["code"] for payload in project.payloads("output.rejected")] == [
-        "PATH_PROTECTED"
-    ]
+    assert [payload["code"] for payload in project.said("output.rejected")] == ["PATH_PROTECTED"]
     assert project.task("T-20").attempts_total == 2
     subjects = project.git("log", "--format=%s", f"{theirs}..main", "--reverse").splitlines()
     assert subjects == [

@@ -163,7 +163,7 @@ def test_three_adapters_carry_out_one_plan_and_an_attacker_gets_nowhere(
     assert {one["sandbox"] for one in dispatched if one["agent"] != "model"} == {choose("auto")}
 
     # The check refused one attempt, told why, and the next one corrected it.
-    first, *harm = project.payloads("output.rejected")
+    first, *harm = project.said("output.rejected")
     assert (first["attempt_id"], first["code"]) == ("T-20-A1", "CHECK_FAILED")
     assert "41 is not the answer" in first["detail"]["output"]
     [written] = [

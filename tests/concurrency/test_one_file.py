@@ -27,7 +27,7 @@ def test_eight_agents_change_one_file_at_once(tmp_path: Path, git: Git) -> None:
     project.ok("run", "--parallel", "8", "--overlap")
     opened = [one["attempt_id"] for one in project.payloads("attempt.create")]
     assert opened[:8] == [f"{name}-A1" for name in names]
-    (refused,) = project.payloads("output.rejected")
+    (refused,) = project.said("output.rejected")
     assert refused["code"] == "WRITE_CONFLICT"
     winner, loser = ("T-1", "T-8") if refused["task_id"] == "T-8" else ("T-8", "T-1")
     assert refused["task_id"] == loser

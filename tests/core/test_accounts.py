@@ -11,7 +11,7 @@ from esaa_git.core.accounts import NOTHING, Account, Amount, account_words
 from esaa_git.core.projection import projection_hash
 from esaa_git.core.state import State
 from tests.support.examples import OID, SHA256
-from tests.support.story import AGENT, PERSON, Story, definition
+from tests.support.story import AGENT, PERSON, REVIEWED, Story, definition
 
 ACCOUNTS = (
     "run.RUN-0001",
@@ -192,7 +192,7 @@ def test_a_review_settles_at_what_it_reports_and_is_no_attempt() -> None:
         approval_id="APR-0001",
         reviewer="agent-qa",
         verdict="approve",
-        reason="",
+        exchange=REVIEWED,
         usage={"cost_microdollars": 9},
     )
     assert told.state.accounts["agent.RUN-0001.agent-qa"].spent.microdollars == 9

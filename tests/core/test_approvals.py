@@ -9,7 +9,7 @@ import pytest
 from esaa_git.core.events.approval import lacks
 from esaa_git.core.invariants import Violation
 from tests.support.examples import SHA256
-from tests.support.story import PERSON, Story, definition
+from tests.support.story import PERSON, REVIEWED, Story, definition
 
 ANN, BEN, CAROL = "ann@example.com", "ben@example.com", "carol@example.com"
 TWO = {"rule": "two of them", "role": "approver", "count": 2}
@@ -74,7 +74,7 @@ def test_the_agent_s_word_is_no_person_s() -> None:
     lent = {"approval_id": "APR-0001", "deadline": "2026-01-31T10:00:00.000Z"}
     sent = {**told.here(), "adapter": "x", "request_sha256": "0" * 64, "sandbox": "none"}
     told.then("orchestrator.dispatch", agent="judge", review=lent, **sent)
-    said = {**told.here(), "approval_id": "APR-0001", "reviewer": "judge", "reason": "fine"}
+    said = {**told.here(), "approval_id": "APR-0001", "reviewer": "judge", "exchange": REVIEWED}
     told.then("review.result", **said, verdict="approve")
     assert state_of(told) == "pending"
     assert state_of(told.granted(ANN, role="admin")) == "granted"

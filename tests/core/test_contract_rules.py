@@ -19,7 +19,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.testing.contracts import Place, contracts
 from tests.support.examples import EXAMPLES, OID, SHA256
 from tests.support.records import new_event
-from tests.support.story import AGENT, HALF_AN_HOUR, OUTPUT, Story, definition
+from tests.support.story import AGENT, HALF_AN_HOUR, KEPT, OUTPUT, REFUSED, Story, definition
 
 PERSON = "person@example.com"
 POLICY = "RUNTIME_POLICY.yaml"
@@ -431,38 +431,43 @@ def test_inv_003_no_other_event_carries_files() -> None:
     "exchange",
     [
         {},
-        {"salt": OID, "request.json": OID},
-        {"request.json": OID, "response": OID},
-        {"salt": OID, "request.json": OID, "response": "c" * 40},
-        {"salt": OID, "request.json": OID, "response": OID, "notes": OID},
-        {"salt": OID, "request": OID, "response": OID},
+        {"salt": OID, "request.json": OID, "response": OID},
+        {"salt": OID, "request.json": OID, "refusal.json": OID},
+        {"request.json": OID, "response": OID, "refusal.json": OID},
+        {"salt": OID, "request.json": OID, "response": "c" * 40, "refusal.json": OID},
+        {"salt": OID, "request.json": OID, "response": OID, "refusal.json": OID, "notes": OID},
+        {"salt": OID, "request": OID, "response": OID, "refusal.json": OID},
     ],
 )
 def test_inv_003_an_exchange_is_exactly_the_one_that_the_event_names(
     exchange: dict[str, str],
 ) -> None:
     told = story().attempt()
-    kept = {"sha256": SHA256, "bytes": 3, "blob": OID}
-    payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
-    said = {"salt": OID, "request": kept, "response": kept}
+    payload = {"code": "INVALID_JSON", "output": OUTPUT}
+    said = {**REFUSED, "request": KEPT, "response": KEPT}
     new = event(told, "output.rejected", **told.here(), **payload, exchange=said)
-    check_attachments(new, {}, {"salt": OID, "request.json": OID, "response": OID}, {})
+    names = ("salt", "request.json", "response", "refusal.json")
+    check_attachments(new, {}, dict.fromkeys(names, OID), {})
     with pytest.raises(Violation) as caught:
         check_attachments(new, {}, exchange, {})
     assert caught.value.rule == "INV-003"
 
 
+@pytest.mark.parametrize("response", [None, {"sha256": "c" * 64, "bytes": 3}])
+def test_inv_003_the_digest_of_a_refused_output_is_that_of_its_exchange(response: Any) -> None:
+    told = story().attempt()
+    said = REFUSED if response is None else {**REFUSED, "response": response}
+    payload = {"code": "INVALID_JSON", "output": OUTPUT, "exchange": said}
+    new = event(told, "output.rejected", **told.here(), **payload)
+    with pytest.raises(Violation, match="without its salt"):
+        check_attachments(new, {}, {"salt": OID, "refusal.json": OID}, {})
+
+
 def test_of_an_exchange_by_digest_the_salt_alone_is_carried() -> None:
     told = story().attempt()
-    digest = {"sha256": SHA256, "bytes": 3}
-    payload = {"code": "INVALID_JSON", "message": "no", "detail": {}, "output": OUTPUT}
-    new = event(
-        told,
-        "output.rejected",
-        **told.here(),
-        **payload,
-        exchange={"salt": OID, "response": digest},
-    )
+    payload = {"summary": "Done.", "paths": [], "output_sha256": SHA256}
+    said = {"salt": OID, "response": DIGEST}
+    new = event(told, "agent.result", **told.here(), **payload, exchange=said)
     check_attachments(new, {}, {"salt": OID}, {})
     with pytest.raises(Violation) as caught:
         check_attachments(new, {}, {"salt": OID, "response": OID}, {})
@@ -474,7 +479,6 @@ def _said(action: str, **said: Any) -> Event:
     more: dict[str, dict[str, Any]] = {
         "orchestrator.dispatch": {"agent": AGENT, "adapter": "command", "sandbox": "none"},
         "agent.result": {"summary": "Done.", "paths": []},
-        "output.rejected": {"code": "INVALID_JSON", "message": "no", "detail": {}},
     }
     return event(told, action, **told.here(), **more[action], **said)
 
@@ -487,7 +491,7 @@ DIGEST = {"sha256": SHA256, "bytes": 3}
     [
         ("orchestrator.dispatch", {"request_sha256": SHA256}, {}),
         ("agent.result", {"output_sha256": SHA256}, {"response": DIGEST}),
-        ("output.rejected", {"output": OUTPUT}, {"response": DIGEST}),
+        ("agent.result", {"idempotency_sha256": SHA256}, {}),
     ],
 )
 def test_inv_003_no_digest_of_what_was_said_is_without_its_salt(

@@ -132,19 +132,11 @@ def test_an_event_names_the_task_and_attempt_that_it_is_about() -> None:
 @pytest.mark.parametrize("action", ALL)
 def test_unknown_keys_are_refused_wherever_they_stand(action: str) -> None:
     value = envelope(action)
-    # What stands beside a reject code is free.
-    places = [place for place in objects(value) if "detail" not in place]
+    places = list(objects(value))
     assert () in places
     assert ("payload",) in places
     for place in places:
         refused(with_key(value, place, "surprise", 1))
-
-
-def test_the_detail_of_a_rejection_is_free() -> None:
-    value = envelope("output.rejected")
-    place = ("payload", "detail")
-    event = decode(canonical.encode(with_key(value, place, "surprise", {"nested": [1]})))
-    assert event.payload.detail == {"offset": 0, "surprise": {"nested": [1]}}
 
 
 @pytest.mark.parametrize("action", ALL)

@@ -11,7 +11,7 @@ from esaa_git.core.machine import Cause
 from esaa_git.core.projection import evolve, project
 from esaa_git.core.state import EMPTY
 from tests.support.examples import EXAMPLES, OID, SHA256
-from tests.support.story import AGENT, HALF_AN_HOUR, OUTPUT, Story, definition
+from tests.support.story import AGENT, HALF_AN_HOUR, OUTPUT, REFUSED, Story, definition
 
 PERSON = "person@example.com"
 
@@ -548,7 +548,7 @@ def test_an_output_that_comes_too_late_changes_nothing_but_the_count() -> None:
     told = story().attempt().rejected()
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1").attempt()
     before = told.task()
-    late = {"code": "STALE_ATTEMPT", "message": "too late", "detail": {}, "output": OUTPUT}
+    late = {"code": "STALE_ATTEMPT", "output": OUTPUT, "exchange": REFUSED}
     told.then("output.rejected", task_id="T-1", attempt_id="T-1-A1", **late)
     assert told.task() == before
     assert told.state.run.rejected == 2

@@ -860,7 +860,7 @@ def what_a_pattern_matches_is_blotted_out(bench: Bench) -> None:
         answered = worked(bench.engine(value, result(summary=f"Used {secret}.")))
         garbled = worked(bench.engine(value, lambda request: f"!{secret}!".encode()))
         text = kept(answered, "agent.result", "response")[1]
-        preview = found(garbled, "output.rejected")[0].payload.output.preview
+        preview = garbled.refusals[0].preview
         assert text is not None
         assert (secret in text.decode(), secret in preview) == (shown, shown)
         summary = found(answered, "agent.result")[0].payload.summary
@@ -1007,8 +1007,7 @@ def an_agent_has_so_much_time(bench: Bench) -> None:
     too_late = real(bench, command("asked", timeout="PT0S"))
     assert in_time.task("T-1").state == "done"
     assert codes(too_late) == ["AGENT_TIMEOUT"]
-    message = found(too_late, "output.rejected")[0].payload.message
-    assert message == "did not answer within its timeout of 0 ms"
+    assert too_late.refusals[0].message == "did not answer within its timeout of 0 ms"
 
 
 @scenario(f"{SWARM}/agents/*/env")

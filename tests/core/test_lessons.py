@@ -299,7 +299,7 @@ def test_no_lesson_reads_as_a_line_of_ours(words: str, name: str) -> None:
     def lines(shown: Story) -> list[str]:
         task = shown.task("T-2")
         assert task.attempt is not None
-        view = purified_view(shown.state, GIVEN, task, task.attempt, AGENT)
+        view = purified_view(shown.state, GIVEN, task, task.attempt, AGENT, shown.read)
         return render(name, None, canonical.encode(view)).text.splitlines()
 
     ours, theirs = lines(before), lines(told)

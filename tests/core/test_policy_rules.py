@@ -16,6 +16,7 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.policy import cel
 from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve
+from esaa_git.core.said import why_blocked
 from esaa_git.core.state import EMPTY, State
 from esaa_git.engine import operator, run
 from esaa_git.engine.cycle import Options, cycle
@@ -162,7 +163,8 @@ def test_a_denied_answer_tells_its_agent_and_leaves_the_task_to_the_next() -> No
     cycle(made, Options(steps=1))
     signal = made.task("T-1").rejection
     assert signal is not None
-    assert (signal.code, signal.detail["rules"]) == ("POLICY_DENIED", ["no-drafts"])
+    assert signal.code == "POLICY_DENIED"
+    assert made.refusals[0].detail["rules"] == ["no-drafts"]
     cycle(made)
     assert made.task("T-1").is_done
     assert made.task("T-1").judged is None
@@ -291,7 +293,7 @@ def test_an_agent_that_policy_denies_is_not_asked_and_the_next_in_line_is() -> N
     ]
     refused = payload_of(made.events[denied + 1])
     assert (refused["code"], refused["facts"]["on"]) == ("POLICY_DENIED", "dispatch")
-    assert refused["message"].endswith("she writes no specifications")
+    assert made.refusals[0].message.endswith("she writes no specifications")
     assert made.audit().is_ok
 
 
@@ -300,9 +302,8 @@ def test_who_is_denied_by_name_is_never_asked_and_the_task_waits_for_a_person() 
     made.apply(task())
     cycle(made)
     assert made.requests == []
-    blocked = made.task("T-1").blocked
-    assert blocked is not None
-    assert "the policy denies asking 'agent-spec' by 'not-her'" in blocked.reason
+    why = why_blocked(made.task("T-1"), made.blobs.read)
+    assert "the policy denies asking 'agent-spec' by 'not-her'" in why
 
 
 def test_a_dispatch_says_which_rules_are_only_noted() -> None:

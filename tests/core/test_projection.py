@@ -152,9 +152,7 @@ def test_a_timeout_ends_the_attempt_and_tells_the_next() -> None:
     task = told.task()
     assert task.attempt is not None
     assert task.attempt.state == "timed_out"
-    assert task.rejection == Rejection(
-        "T-1-A1", "AGENT_TIMEOUT", f"no answer before the deadline {LATER}"
-    )
+    assert task.rejection == Rejection("T-1-A1", "AGENT_TIMEOUT")
     told.update("T-1", "todo", "timed_out", attempt_id="T-1-A1")
     assert told.task().attempts_used == 1
 
@@ -164,7 +162,7 @@ def test_a_rejection_ends_the_attempt_and_tells_the_next() -> None:
     task = told.task()
     assert task.attempt is not None
     assert (task.state, task.attempt.state) == ("in_progress", "rejected")
-    assert task.rejection == Rejection("T-1-A1", "INVALID_JSON", "not JSON", {"offset": 0})
+    assert task.rejection == Rejection("T-1-A1", "INVALID_JSON", refusal=OID)
     assert told.state.run.rejected == 1
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1", not_before=LATER)
     assert (told.task().state, told.task().not_before) == ("todo", LATER)
@@ -172,13 +170,15 @@ def test_a_rejection_ends_the_attempt_and_tells_the_next() -> None:
     assert told.task().not_before is None
 
 
-def test_an_empty_detail_is_no_detail() -> None:
-    told = story().attempt().rejected(detail={})
-    assert told.task().rejection == Rejection("T-1-A1", "INVALID_JSON", "not JSON")
+def test_a_rejection_for_a_filter_says_so_to_the_next() -> None:
+    told = story().attempt().rejected(code="PATH_PROTECTED", filter="there")
+    assert told.task().rejection == Rejection(
+        "T-1-A1", "PATH_PROTECTED", refusal=OID, filter="there"
+    )
 
 
 def test_a_result_waits_to_be_written_and_is_closed_with_its_commit() -> None:
-    told = story().attempt().result(paths=("a", "b"), idempotency_key="k-1")
+    told = story().attempt().result(paths=("a", "b"), idempotency_sha256=SHA256)
     expected = Result("T-1-A1", AGENT, "Done.", ("a", "b"))
     assert (told.task().result, told.task().effect) == (expected, "pending")
     told.written()
@@ -244,20 +244,18 @@ def test_a_person_unblocks_and_may_grant_attempts() -> None:
 def test_what_is_sent_back_loses_its_result() -> None:
     told = story().attempt().result(paths=("a",)).written().asked()
     told.denied()
-    told.update("T-1", "todo", "changes_requested", reason="tests are missing")
+    told.update("T-1", "todo", "changes_requested")
     task = told.task()
     assert (task.result, task.effect, task.pending_approval) == (None, None, None)
-    assert task.rejection == Rejection("T-1-A1", "REVIEW_CHANGES_REQUESTED", "tests are missing")
+    assert task.rejection == Rejection("T-1-A1", "REVIEW_CHANGES_REQUESTED", text="0" * 40)
 
 
 def test_a_reviewer_s_words_outlast_the_last_attempt() -> None:
     told = story().attempt().result().asked()
     told.denied()
-    told.update("T-1", "blocked", "attempts_spent", reason="tests are missing")
+    told.update("T-1", "blocked", "attempts_spent")
     told.update("T-1", "todo", "operator", reason="once more").attempt()
-    assert told.task().rejection == Rejection(
-        "T-1-A1", "REVIEW_CHANGES_REQUESTED", "tests are missing"
-    )
+    assert told.task().rejection == Rejection("T-1-A1", "REVIEW_CHANGES_REQUESTED", text="0" * 40)
 
 
 def pending(**more: Any) -> Approval:
@@ -512,7 +510,7 @@ def test_the_hash_of_a_known_state_is_the_one_that_logs_hold() -> None:
         "9a6424e94a29cdb08ed30547c3f4fb084509a5054451edea97426e8f9ed520f2"
     )
     assert projection_hash(everything().state) == (
-        "4728c222ff92144475095236f2e11ed9a914c65487a6a365af46dd03ba0bcaeb"
+        "30bbd67edfe0a470d77b5c85305626e1a16887354de5c66f5ad7eed130bff88e"
     )
 
 

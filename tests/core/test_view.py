@@ -38,7 +38,7 @@ def view(
     in_force = contracts({LESSONS: changes["lessons"]} if changes else {})
     task = told.task(task_id)
     assert task.attempt is not None
-    return purified_view(told.state, in_force, task, task.attempt, agent)
+    return purified_view(told.state, in_force, task, task.attempt, agent, told.read)
 
 
 def story(**more: Any) -> Story:
@@ -154,13 +154,13 @@ def test_a_hotfix_is_told_what_it_corrects() -> None:
 
 @pytest.mark.parametrize("code", RejectCode)
 def test_the_last_rejection_comes_with_an_instruction(code: RejectCode) -> None:
-    told = story().attempt().rejected(code=code, message="no", detail={"path": "a"})
+    told = story().attempt().rejected(code=code)
     told.update("T-1", "todo", "rejected", attempt_id="T-1-A1").attempt()
     assert view(told)["last_rejection"] == {
         "attempt_id": "T-1-A1",
         "code": code,
-        "message": "no",
-        "detail": {"path": "a"},
+        "message": "not JSON",
+        "detail": {"offset": 0},
         "instruction": EXPLANATIONS[code],
     }
     assert view(told)["attempts"] == {"number": 2, "allowed": 3}
@@ -180,7 +180,7 @@ def test_a_timeout_is_told_as_one() -> None:
     told.update("T-1", "todo", "timed_out", attempt_id="T-1-A1").attempt()
     signal = view(told)["last_rejection"]
     assert signal["code"] == "AGENT_TIMEOUT"
-    assert LATER in signal["message"]
+    assert signal["message"] == "no answer came before the deadline"
     assert signal["instruction"] == EXPLANATIONS[RejectCode.AGENT_TIMEOUT]
 
 

@@ -222,7 +222,7 @@ def test_a_liar_without_a_result_teaches_nobody_and_its_words_are_on_record() ->
     assert "lesson.record" not in made.actions
     refused = [event.payload for event in made.events if event.action == "output.rejected"]
     assert {one.code for one in refused} == {"NO_RESULT"}
-    assert all("IGNORE ALL PREVIOUS" in one.output.preview for one in refused)
+    assert all("IGNORE ALL PREVIOUS" in one.preview for one in made.refusals)
     assert made.task("T-2").is_done
     asked = [request.view for request in made.requests if request.task_id == "T-2"]
     assert asked
@@ -379,6 +379,7 @@ def test_a_file_that_holds_what_the_agent_was_given_is_refused_and_nothing_of_it
     assert response is not None
     assert b"[redacted]" in made.blobs.read(response.blob)
     assert key.encode() not in made.blobs.read(response.blob)
+    assert key not in str(made.refusals)
 
 
 def test_a_summary_loses_what_the_agent_was_given_and_the_rest_is_taken() -> None:
@@ -404,5 +405,6 @@ def test_a_secret_at_the_edge_of_what_is_shown_of_a_failure_is_redacted_first(be
     answer = Answer(b"", 0, "left with status 3", "AGENT_FAILED", said, handed={"MODEL_KEY": key})
     admit(made, AgentOutput(answer, ANN, None, request.task_id, request.attempt_id, None, True))
     assert not any(key[-8:].encode() in event.data for event in made.events)
-    (rejected,) = (one.payload for one in made.events if isinstance(one.payload, OutputRejected))
-    assert len(str(rejected.detail["stderr"])) <= 4000
+    (kept,) = made.refusals
+    assert key[-8:] not in str(kept.detail)
+    assert len(str(kept.detail["stderr"])) <= 4000

@@ -49,7 +49,7 @@ def test_a_failing_check_is_a_rejection_and_the_agent_corrects_itself() -> None:
     cycle(made)
     refused = next(event for event in made.events if event.action == "output.rejected")
     assert refused.payload.code == "CHECK_FAILED"
-    assert refused.payload.detail == {
+    assert made.refusals[0].detail == {
         "check": "tests",
         "reason": "it left with exit status 1",
         "output": "output\n",
@@ -225,7 +225,6 @@ def test_what_a_failed_check_printed_is_redacted_and_bounded() -> None:
 
     made.checker = Chatty(made.repository)
     cycle(made, Options(steps=1))
-    refused = next(event for event in made.events if event.action == "output.rejected")
-    shown = refused.payload.detail["output"]
+    shown = made.refusals[0].detail["output"]
     assert len(shown) == proof.OUTPUT_SHOWN
     assert shown.endswith("[redacted]\n\ufffd[31m the end")

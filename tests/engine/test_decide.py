@@ -56,14 +56,23 @@ from esaa_git.core.events import (
 )
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.base import replace as replace_record
-from esaa_git.core.events.fields import CheckResult, Raise, TaskChanges, TaskDefinition, Usage
+from esaa_git.core.events.fields import (
+    CheckResult,
+    KeptPart,
+    Raise,
+    RefusedExchange,
+    ReviewExchange,
+    TaskChanges,
+    TaskDefinition,
+    Usage,
+)
 from esaa_git.core.events.file_write import FileAdd
 from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import APPROVER
 from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve, project, projection_hash
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode
 from esaa_git.core.state import EMPTY, Carrier, State, Task
 from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.decide import decide
@@ -242,12 +251,16 @@ def effect(task_id: str, attempt_id: str) -> FileWrite:
     )
 
 
+KEPT = KeptPart(sha256="0" * 64, bytes=3, blob="a" * 40)
+
+
 def refusal(attempt_id: str, *, closing: bool = False, approval_id: str | None = None) -> Reject:
     return Reject(
         task_id="T-1",
         attempt_id=attempt_id,
-        rejected=Rejected(RejectCode.INVALID_JSON, "no JSON", {"line": 1}),
-        output=Output(bytes=2, preview="{"),
+        code=RejectCode.INVALID_JSON,
+        exchange=RefusedExchange(salt="a" * 40, refusal=KEPT),
+        output=Output(bytes=2),
         call=CallResult(usage=Usage(input_tokens=3), latency_ms=5),
         results=(CheckResult(name="lint", passed=False, duration_ms=1),),
         approval_id=approval_id,
@@ -624,7 +637,7 @@ def test_a_refused_answer_goes_back_by_policy() -> None:
     assert (refused.code, refused.latency_ms) == (RejectCode.INVALID_JSON, 5)
     assert isinstance(back, TaskUpdate)
     assert (back.cause, back.not_before) == (Cause.REJECTED, after(made.at, 5000))
-    assert back.reason == "INVALID_JSON: no JSON"
+    assert back.reason == "INVALID_JSON"
     assert names(made.ask(refusal("T-1-A1"))) == [OutputRejected]
     with pytest.raises(RefusedError, match="'T-1' cools down until"):
         made.opened()
@@ -718,12 +731,12 @@ def test_a_request_says_what_is_to_be_decided_by_whom_and_until_when() -> None:
 def test_what_a_person_said_alone_is_acted_on_once() -> None:
     made = reviewed()
     approval_id = made.awaiting()
-    denied = ReturnDenied(approval_id=approval_id, reason="no")
+    denied = ReturnDenied(approval_id=approval_id)
     assert made.ask(denied) == []
     made.decided("request_changes")
     (back,) = made.ask(denied)
     assert isinstance(back, TaskUpdate)
-    assert (back.cause, back.reason) == (Cause.CHANGES_REQUESTED, "no")
+    assert (back.cause, back.reason) == (Cause.CHANGES_REQUESTED, f"{ADA} requests changes")
     assert made.ask(denied) == []
     report = ReportIssue(actor=ADA, severity="high", title="It leaks", task_id="T-1")
     made.ask(report, most=1)
@@ -737,7 +750,7 @@ def test_a_denial_blocks_the_task() -> None:
     made = reviewed()
     approval_id = made.awaiting()
     made.decided("deny")
-    (blocked,) = made.ask(ReturnDenied(approval_id=approval_id, reason="not like this"))
+    (blocked,) = made.ask(ReturnDenied(approval_id=approval_id))
     assert isinstance(blocked, TaskUpdate)
     assert (blocked.cause, blocked.to, blocked.by) == (Cause.DENIED, TaskState.BLOCKED, ADA)
 
@@ -774,7 +787,7 @@ def lent() -> tuple[World, str]:
 
 def test_a_verdict_is_recorded_by_the_orchestrator_with_who_gave_it() -> None:
     made, approval_id = lent()
-    said = AgentVerdict(reviewer=REVIEWER, reason="not yet")
+    said = AgentVerdict(reviewer=REVIEWER, exchange=ReviewExchange(salt="a" * 40, text=KEPT))
     verdict, back = made.ask(RequestChanges(approval_id=approval_id, verdict=said))
     assert isinstance(verdict, ReviewResult)
     assert (verdict.reviewer, verdict.verdict) == (REVIEWER, "request_changes")

@@ -51,10 +51,10 @@ def test_a_result_is_done_when_the_reviewer_approves() -> None:
     said = next(event for event in made.events if event.action == "review.result")
     assert (said.actor, said.payload.reviewer) == ("orchestrator", "agent-qa")
     assert (said.payload.verdict, said.payload.attempt_id) == ("approve", "T-1-A1")
-    assert said.payload.reason == "as asked"
+    assert made.blobs.read(said.payload.exchange.text.blob) == b"as asked"
     assert "approval.grant" not in made.actions
     assert made.state.approvals["APR-0001"].state == "granted"
-    assert set(payload_of(said)["exchange"]) == {"salt", "request", "response"}
+    assert set(payload_of(said)["exchange"]) == {"salt", "request", "response", "text"}
     asked = [event for event in made.events if event.action == "orchestrator.dispatch"]
     assert [event.payload.agent for event in asked] == ["agent-spec", "agent-qa"]
     assert asked[1].payload.review.approval_id == "APR-0001"

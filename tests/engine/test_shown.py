@@ -62,7 +62,7 @@ def test_of_a_rejected_answer_the_lawful_part_is_kept(project: Project) -> None:
     )
     project.answers(T_1=first)
     project.esaa("run")
-    refused = project.payloads("output.rejected")[0]
+    refused = project.said("output.rejected")[0]
     assert project.git("diff", "--name-only", f"{ref()}^", ref()) == "src/good.py"
     assert refused["proposal"]["commit"] == project.head(ref())
     left = {one["path"]: one["code"] for one in refused["not_kept"]}
@@ -84,7 +84,7 @@ def test_of_paths_that_cannot_stand_side_by_side_the_first_is_kept(project: Proj
     moved = {"op": "rename", "from": "src/a.py", "path": "src/a.py/b"}
     project.answers(T_1=result("T-1", *updates, moved))
     project.esaa("run")
-    refused = project.payloads("output.rejected")[0]
+    refused = project.said("output.rejected")[0]
     kept = project.git("diff", "--name-only", f"{ref()}^", ref()).splitlines()
     assert kept == ["src/new", "src/x"]
     left = [(one["path"], one["code"]) for one in refused["not_kept"]]
@@ -102,7 +102,7 @@ def test_a_file_that_is_refused_to_go_is_in_the_way_and_of_nothing_else(
     updates = [write("src/long/y.py", "y = 1\n"), {"op": "delete", "path": "src/long"}]
     project.answers(T_1=result("T-1", write("src/good.py", "good = 1\n"), *updates))
     project.esaa("run")
-    refused = project.payloads("output.rejected")[0]
+    refused = project.said("output.rejected")[0]
     assert project.git("diff", "--name-only", f"{ref()}^", ref()) == "src/good.py"
     left = [one["path"] for one in refused["not_kept"]]
     assert left == ["src/long/y.py", "src/long"]
@@ -115,7 +115,7 @@ def test_nothing_is_kept_where_the_contracts_say_so_or_nothing_is_lawful(project
         T_1_A2=b"not an envelope",
     )
     project.esaa("run")
-    first, second = project.payloads("output.rejected")
+    first, second = project.said("output.rejected")
     assert "proposal" not in first
     assert [one["path"] for one in first["not_kept"]] == ["../a"]
     assert "proposal" not in second

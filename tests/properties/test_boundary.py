@@ -407,7 +407,7 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     answer = hostile(made.requests[0])
     output = answer.output if isinstance(answer, Answer) else answer
     told = [getattr(event.payload, "exchange", None) for event in made.events]
-    (said,) = [exchange for exchange in told if isinstance(exchange, Exchange)]
+    (said,) = [one for one in told if isinstance(one, Exchange) and one.response is not None]
     assert said.response is not None
     assert said.response.sha256 == digest(made.repository.blobs[said.salt] + output)
     assert signal.payload.output.bytes == len(output)
@@ -421,7 +421,7 @@ def test_a_hostile_answer_is_rejected_recorded_explained_and_applied_nowhere(nam
     told = made.view()["last_rejection"]
     assert (told["attempt_id"], told["code"]) == ("T-1-A1", code)
     assert told["instruction"] == EXPLANATIONS[RejectCode(code)]
-    assert told["message"] == signal.payload.message
+    assert told["message"] == made.refusals[0].message
     assert made.task("T-1").state == "done"
     assert made.audit().is_ok
 
@@ -508,13 +508,14 @@ def test_two_changes_of_one_place_are_a_conflict() -> None:
     cycle(made, Options(steps=1))
     signal = next(event for event in made.events if event.action == "output.rejected")
     assert signal.payload.code == "WRITE_CONFLICT"
-    assert "<<<<<<< branch" in signal.payload.detail["hunks"]
+    hunks = made.refusals[0].detail["hunks"]
+    assert "<<<<<<< branch" in str(hunks)
     assert made.content("docs/a.md") == b"eins\ntwo\nthree\n"
     made.answering[""] = result()
     cycle(made, Options(steps=1))
     told = made.view()["last_rejection"]
     assert told["instruction"] == EXPLANATIONS[RejectCode.WRITE_CONFLICT]
-    assert told["detail"]["hunks"] == signal.payload.detail["hunks"]
+    assert told["detail"]["hunks"] == hunks
 
 
 def test_the_same_answer_twice_is_recorded_once() -> None:

@@ -343,7 +343,7 @@ def test_an_effect_that_conflicts_becomes_a_rejection_and_is_kept(team: Team) ->
     team.one.ok("fetch")
     team.agree()
     assert team.one.task("T-3").state == "todo"
-    rejected = team.one.payloads("output.rejected")[-1]
+    rejected = team.one.said("output.rejected")[-1]
     assert (rejected["code"], rejected["attempt_id"]) == ("WRITE_CONFLICT", "T-3-A1")
     assert "B" in team.two.git("show", f"refs/esaa/superseded/{tip}/heads/main:src/shared.txt")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from esaa_git.core import canonical
 from esaa_git.core.event import StoredEvent
+from esaa_git.core.said import GONE, Refusal, beside, encode
 from esaa_git.report.describe import (
     attempts_of,
     counts_line,
@@ -49,7 +50,7 @@ def test_an_event_in_full_names_its_signature_files_and_payload() -> None:
     assert "signature:  good, by SHA256:x" in text
     assert '"run_id": "RUN-0001"' in text
     assert lines[-3:] == ["  files/a.txt", "", "hint: do this"]
-    spoken = event_lines(StoredEvent(event, OID), "good", [], [], words="no:\nsay why")
+    spoken = event_lines(StoredEvent(event, OID), "good", [], [], said={"text": "no:\nsay why"})
     assert spoken[-3:] == ["said:", "  no:", "  say why"]
     assert "\u200f" not in text
     assert "a\\u200f31m" in text
@@ -82,10 +83,13 @@ def test_an_open_attempt_is_active_and_has_the_deadline_of_its_last_heartbeat() 
 
 def test_a_task_in_full_says_what_the_last_rejection_asks_for() -> None:
     story = Story().started(definition("T-1", acceptance=["It works."], priority=3))
-    story.attempt().rejected(message="line one\nline \ttwo").update("T-1", "todo", "rejected")
+    story.attempt().rejected().update("T-1", "todo", "rejected")
     newest_first = [StoredEvent(event, OID) for event in reversed(story.events)]
 
-    text = "\n".join(task_lines(story.task(), [], newest_first, 3))
+    def read(_: str) -> bytes:
+        return encode(Refusal(message="line one\nline \ttwo", detail={}, preview=""))
+
+    text = "\n".join(task_lines(story.task(), [], newest_first, 3, read))
 
     assert "priority: 3" in text
     assert "    - It works." in text
@@ -95,10 +99,29 @@ def test_a_task_in_full_says_what_the_last_rejection_asks_for() -> None:
     assert text.endswith("run.init RUN-0001 example: 1 new tasks")
 
 
+def test_what_was_said_and_is_gone_is_named_so() -> None:
+    story = Story().started(definition()).attempt().rejected()
+    story.update("T-1", "blocked", "attempts_spent", reason="all 1 attempts failed")
+
+    def gone(blob: str) -> bytes:
+        raise KeyError(blob)
+
+    text = "\n".join(task_lines(story.task(), [], [], 1, gone))
+    assert f"state: blocked (attempts_spent: all 1 attempts failed: {GONE})" in text
+    assert f"last rejection (T-1-A1): INVALID_JSON\n  {GONE}\n  → Answer" in text
+    document = task_document(story.task(), [], [], gone)
+    assert document["task"]["rejection"]["message"] == GONE
+
+    refused = StoredEvent(story.events[-2], OID)
+    for read, said in ((gone, GONE), (story.read, "not JSON")):
+        words = beside(refused.event.payload, read)
+        assert f"  message:\n    {said}" in "\n".join(event_lines(refused, "x", [], [], (), words))
+
+
 def test_a_done_task_names_its_result_and_effect_commit() -> None:
     story = Story().started(definition()).done("T-1", "docs/a.md")
 
-    text = "\n".join(task_lines(story.task(), [], [], 3))
+    text = "\n".join(task_lines(story.task(), [], [], 3, story.read))
 
     assert "result (T-1-A1) by agent-spec:\n  Done.\n  docs/a.md\n" in text
     assert f"effect commit {OID}" in text
@@ -108,7 +131,7 @@ def test_a_task_document_holds_the_stored_task_and_its_approvals() -> None:
     story = Story().started(definition()).attempt().result().asked()
     events = [StoredEvent(event, OID) for event in reversed(story.events)]
 
-    document = task_document(story.task(), story.state.approvals.values(), events)
+    document = task_document(story.task(), story.state.approvals.values(), events, story.read)
 
     assert document["task"] == story.task().to_json()
     assert document["instruction"] is None
@@ -123,4 +146,4 @@ def test_counts_follow_the_life_of_a_task() -> None:
 
 def test_the_budget_of_a_task_is_shown_by_unit() -> None:
     told = Story().started(definition(budget={"microdollars": 500, "calls": 3}))
-    assert "  budget: 500 microdollars, 3 calls" in task_lines(told.task(), [], [], 3)
+    assert "  budget: 500 microdollars, 3 calls" in task_lines(told.task(), [], [], 3, told.read)

@@ -294,7 +294,7 @@ def test_a_conflict_goes_back_with_its_hunks_and_the_next_attempt_succeeds(
         ),
     )
     project.ok("run", "--sandbox", "none")
-    rejected = project.payloads("output.rejected")[0]
+    rejected = project.said("output.rejected")[0]
     assert rejected["code"] == "WRITE_CONFLICT"
     for words in ("<<<<<<< branch\nline five\n", "=======\nLINE 5\n", ">>>>>>> proposal"):
         assert words in rejected["detail"]["hunks"]
@@ -339,7 +339,7 @@ def test_what_cannot_be_merged_is_a_typed_rejection(
     while_asked(project, theirs, COMMIT)
     project.answers(T_1=result("T-1", update))
     project.esaa("run", "--sandbox", "none")
-    rejected = project.payloads("output.rejected")[0]
+    rejected = project.said("output.rejected")[0]
     assert rejected["code"] == "WRITE_CONFLICT"
     assert reason in rejected["message"]
     assert project.git("show", "-s", "--format=%s", "main") == "Theirs"
@@ -409,7 +409,7 @@ def test_an_answer_that_waits_and_then_conflicts_goes_back(make: Callable[..., P
     project.fails(8, "run")
     project.commit("Mine")
     project.ok("run")
-    assert project.payloads("output.rejected")[0]["code"] == "WRITE_CONFLICT"
+    assert project.said("output.rejected")[0]["code"] == "WRITE_CONFLICT"
     assert project.read("src/a.py") == "a = 8\n"
     project.check()
 

@@ -16,6 +16,7 @@ LATER: Final = "2026-01-31T09:30:00.000Z"
 
 _HERE: Final = {"task_id": "T-1", "attempt_id": "T-1-A1"}
 _PART: Final = {"sha256": SHA256, "bytes": 12, "blob": OID, "altered": True}
+_KEPT: Final = {"sha256": SHA256, "bytes": 3, "blob": OID}
 _EXCHANGE: Final = {"salt": OID, "request": _PART, "response": _PART}
 _USAGE: Final = {
     "input_tokens": 1,
@@ -158,7 +159,7 @@ _ALL: Final = (
         paths=["docs/a.md"],
         output_sha256=SHA256,
         checks=["It is there."],
-        idempotency_key="k-1",
+        idempotency_sha256=SHA256,
         model="some-model",
         usage=_USAGE,
         latency_ms=4,
@@ -204,8 +205,7 @@ _ALL: Final = (
         approval_id="APR-0001",
         reviewer="agent-qa",
         verdict="approve",
-        reason="it reads well",
-        exchange=_EXCHANGE,
+        exchange={**_EXCHANGE, "text": _KEPT},
         model="some-model",
         usage=_USAGE,
         latency_ms=4,
@@ -218,10 +218,9 @@ _ALL: Final = (
         "output.rejected",
         **_HERE,
         code="INVALID_JSON",
-        message="not JSON",
-        detail={"offset": 0},
-        output={"sha256": SHA256, "bytes": 3, "preview": "???"},
-        exchange=_EXCHANGE,
+        output={"sha256": SHA256, "bytes": 3},
+        exchange={**_EXCHANGE, "refusal": _KEPT},
+        filter="proposed",
         approval_id="APR-0001",
         check_results=[
             {"name": "tests", "passed": False, "duration_ms": 5, "program_sha256": SHA256}

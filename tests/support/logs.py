@@ -25,6 +25,8 @@ from esaa_git.core.event import Event, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.projection import evolve, projection_hash
 from esaa_git.core.requirements import requirements
+from esaa_git.core.said import Refusal
+from esaa_git.core.said import encode as encode_refusal
 from esaa_git.core.state import EMPTY, State
 from esaa_git.ports.branch import BranchMove, Effect
 from esaa_git.ports.files import FileEntry
@@ -330,16 +332,25 @@ class MadeLog:
         assert attempt is not None
         address = {"task_id": task_id, "attempt_id": attempt.attempt_id}
         output = b"here you are"
+        said = encode_refusal(
+            Refusal(
+                message="the answer is not one JSON object",
+                detail={"offset": 0},
+                preview=output.decode(),
+            )
+        )
+        salt, blob = self.repository.put(BLOB, SALTED), self.repository.put(BLOB, said)
+        refusal = {"sha256": salted(SALTED, said), "bytes": len(said), "blob": blob}
         self.emit(
             "output.rejected",
             "orchestrator",
             {
                 **address,
                 "code": code,
-                "message": "the answer is not one JSON object",
-                "detail": {"offset": 0},
-                "output": {"bytes": len(output), "preview": output.decode()},
+                "output": {"bytes": len(output)},
+                "exchange": {"salt": salt, "refusal": refusal},
             },
+            exchange={SALT: salt, "refusal.json": blob},
         )
         payload = {"from": "in_progress", "to": "todo", "cause": "rejected", **address}
         self.emit("task.update", "orchestrator", payload)

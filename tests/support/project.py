@@ -25,6 +25,7 @@ import pytest
 import yaml
 
 from esaa_git.cli.main import run_command
+from esaa_git.core.said import beside
 from esaa_git.core.state import State, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
@@ -301,6 +302,15 @@ class Project:
 
     def payloads(self, action: str) -> list[Mapping[str, Any]]:
         return [payload_of(one.event) for one in self.chain() if one.event.action == action]
+
+    def said(self, action: str) -> list[Mapping[str, Any]]:
+        """Return the payloads of an action, each with what its words say."""
+        said = []
+        for one in self.chain():
+            if one.event.action == action:
+                words = beside(one.event.payload, lambda oid: self.repository.read(oid)[1])
+                said.append({**payload_of(one.event), **(words or {})})
+        return said
 
     def state(self) -> State:
         tip = self.tip()

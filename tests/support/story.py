@@ -10,6 +10,8 @@ from esaa_git.core.event import Event, NewEvent, after, seal
 from esaa_git.core.events.base import encode
 from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
+from esaa_git.core.said import Refusal
+from esaa_git.core.said import encode as encode_refusal
 from esaa_git.core.state import EMPTY, State, Task
 from esaa_git.core.undo import definition as definition_of_undo
 from tests.support.examples import OID, SHA256, TS
@@ -18,7 +20,10 @@ from tests.support.records import new_event, request_for, signed_by_nobody
 AGENT = "agent-spec"
 PERSON = "person@example.com"
 HALF_AN_HOUR = 30 * 60 * 1000
-OUTPUT = {"sha256": SHA256, "bytes": 3, "preview": "???"}
+OUTPUT = {"sha256": SHA256, "bytes": 3}
+KEPT = {"sha256": SHA256, "bytes": 3, "blob": OID}
+REFUSED = {"salt": OID, "refusal": KEPT}
+REVIEWED = {"salt": OID, "text": KEPT}
 
 
 def definition(task_id: str = "T-1", kind: str = "spec", **more: Any) -> dict[str, Any]:
@@ -156,8 +161,14 @@ class Story:
         return self.closed(task_id)
 
     def rejected(self, task_id: str = "T-1", **more: Any) -> Self:
-        payload = {"code": "INVALID_JSON", "message": "not JSON", "detail": {"offset": 0}, **more}
+        payload = {"code": "INVALID_JSON", "exchange": REFUSED, **more}
         return self.then("output.rejected", **self.here(task_id), output=OUTPUT, **payload)
+
+    def read(self, blob: str) -> bytes:
+        """Return why an answer was refused, which is the same for all; nobody has other words."""
+        if blob != OID:
+            raise KeyError(blob)
+        return encode_refusal(Refusal(message="not JSON", detail={"offset": 0}, preview="???"))
 
     def asked(self, task_id: str = "T-1", **more: Any) -> Self:
         """Ask for an approval of the task's result."""

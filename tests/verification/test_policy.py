@@ -78,7 +78,7 @@ def esaa(project: Project, env: dict[str, str], *arguments: str) -> tuple[int, s
 def test_what_was_decided_is_on_record_and_verified(finished: Project) -> None:
     finished.check()
     assert [one["rule"] for one in finished.payloads("policy.decision")] == ["no-big-drafts"]
-    (rejected,) = finished.payloads("output.rejected")
+    (rejected,) = finished.said("output.rejected")
     assert (rejected["code"], rejected["detail"]["messages"]) == (
         "POLICY_DENIED",
         ["drafts are short"],

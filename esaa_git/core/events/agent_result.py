@@ -44,7 +44,7 @@ class AgentResult(Payload, action="agent.result", by={AGENT}):
     paths: tuple[Path, ...]
     output_sha256: Sha256 | None = None
     checks: Annotated[tuple[Annotated[str, Text(500, 1)], ...], Count(most=100)] | None = None
-    idempotency_key: Annotated[str, Line(100)] | None = None
+    idempotency_sha256: Sha256 | None = None
     model: Annotated[str, Line()] | None = None
     usage: Usage | None = None
     latency_ms: int | None = None

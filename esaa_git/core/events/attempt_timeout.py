@@ -27,11 +27,7 @@ class AttemptTimeout(Payload, action="attempt.timeout", by={ORCHESTRATOR}):
         if self.deadline != attempt.deadline or event.ts < attempt.deadline:
             raise Violation("INV-002", f"'{attempt.attempt_id}' has until {attempt.deadline}")
         state = draft.step("attempt", attempt.state, "attempt.timeout")
-        signal = Rejection(
-            attempt.attempt_id,
-            "AGENT_TIMEOUT",
-            f"no answer before the deadline {attempt.deadline}",
-        )
+        signal = Rejection(attempt.attempt_id, "AGENT_TIMEOUT")
         closed = replace(task, attempt=replace(attempt, state=state), rejection=signal)
         if draft.stop.by is not None:  # rule 32: nobody was let work until then
             closed = replace(closed, attempts_used=closed.attempts_used - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from esaa_git.core import canonical
 from esaa_git.core.accounts import Budget
@@ -40,6 +40,10 @@ Path = Annotated[str, Form(spec.PATH)]
 Glob = Annotated[str, Line(500)]
 Mode = Literal["100644", "100755"]
 Severity = Literal["low", "medium", "high", "critical"]
+
+REFUSAL: Final = "refusal.json"
+TEXT: Final = "text"
+"""Files of `exchange/`: why an answer was refused, and what a person or a reviewer says."""
 
 Detail = Annotated[JsonObject, Form(spec.DETAIL)]
 """Free JSON beside a reject code; floats and surrogates are kept out by the canonical decoder."""
@@ -103,6 +107,16 @@ class ExchangePart(Record):
     altered: bool | None = None
 
 
+class KeptPart(Record):
+    """What is kept whole whatever STORAGE_POLICY says: salted digest, size and blob."""
+
+    sha256: Sha256
+    bytes: int
+    blob: Oid
+
+    altered: ClassVar[None] = None
+
+
 class Exchange(Record):
     """What was said to an agent, and what it answered; `salt` is that of each digest of it."""
 
@@ -111,10 +125,30 @@ class Exchange(Record):
     response: ExchangePart | None = None
 
     @property
-    def parts(self) -> dict[str, ExchangePart]:
+    def parts(self) -> dict[str, ExchangePart | KeptPart]:
         """What was said, by the names that it is kept under beside the event."""
         named = {"request.json": self.request, "response": self.response}
         return {name: part for name, part in named.items() if part is not None}
+
+
+class RefusedExchange(Exchange):
+    """What was said, and why the answer was refused (`esaa_git.core.said`)."""
+
+    refusal: KeptPart
+
+    @property
+    def parts(self) -> dict[str, ExchangePart | KeptPart]:
+        return {**super().parts, REFUSAL: self.refusal}
+
+
+class ReviewExchange(Exchange):
+    """What was said, and the reviewer's words."""
+
+    text: KeptPart
+
+    @property
+    def parts(self) -> dict[str, ExchangePart | KeptPart]:
+        return {**super().parts, TEXT: self.text}
 
 
 class Salted(Record):
@@ -123,7 +157,7 @@ class Salted(Record):
     salt: Oid
 
     @property
-    def parts(self) -> dict[str, ExchangePart]:
+    def parts(self) -> dict[str, ExchangePart | KeptPart]:
         return {}
 
 

@@ -6,17 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from esaa_git.core.entries import Rejection
-from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp, Text
+from esaa_git.core.events.base import Count, Line, Payload, Record, Stamp
 from esaa_git.core.events.facts import Facts
 from esaa_git.core.events.fields import (
     ApprovalId,
     AttemptId,
     CheckResults,
-    Detail,
-    Exchange,
     LeftOut,
     NotKept,
     Proposed,
+    RefusedExchange,
     Sha256,
     TaskId,
     Tries,
@@ -26,22 +25,24 @@ from esaa_git.core.events.fields import (
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import TaskState
-from esaa_git.core.rejection import RejectCode
+from esaa_git.core.rejection import Filter, RejectCode
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
 
 
 class Output(Record):
-    """What was refused: its digest and size, and how it begins."""
+    """What was refused: its size, and its salted digest."""
 
     bytes: int
-    preview: Annotated[str, Text(1000)]
     sha256: Sha256 | None = None
 
 
 class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     """An agent's answer broke a rule; with `approval_id`, a reviewer's.
+
+    Why, in words, lies in `exchange`. `filter` says of a path that git stores through one whether
+    that is so in the base, or by the proposal itself.
 
     `proposal` is what was kept of its files, and `not_kept` names those that no rule lets be kept.
     `facts` is what policy sees of a proposal that was made for the branch's tip.
@@ -50,11 +51,10 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
     task_id: TaskId
     attempt_id: AttemptId
     code: RejectCode
-    message: Annotated[str, Text(2000, 1)]
-    detail: Detail
     output: Output
+    exchange: RefusedExchange
+    filter: Filter | None = None
     approval_id: ApprovalId | None = None
-    exchange: Exchange | None = None
     check_results: CheckResults | None = None
     model: Annotated[str, Line()] | None = None
     usage: Usage | None = None
@@ -80,8 +80,12 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
         if attempt.is_active:
             state = draft.step("attempt", attempt.state, "output.rejected")
             attempt = replace(attempt, state=state)
-        signal = Rejection(attempt.attempt_id, self.code, self.message, self.detail or None)
+        signal = self._signal(attempt.attempt_id)
         draft.put_task(replace(task, attempt=attempt, rejection=signal))
+
+    def _signal(self, attempt_id: str) -> Rejection:
+        refusal = self.exchange.refusal.blob
+        return Rejection(attempt_id, self.code, refusal=refusal, filter=self.filter)
 
     def _of_reviewer(self, draft: Draft, approval_id: str) -> None:
         """Take the decision back from a reviewer whose answer was none; the work stays."""
@@ -90,7 +94,7 @@ class OutputRejected(Payload, action="output.rejected", by={ORCHESTRATOR}):
             raise Violation("INV-002", f"there is no approval '{approval_id}'")
         if approval.state != "pending":
             return  # Somebody decided meanwhile.
-        signal = Rejection(approval.attempt_id, self.code, self.message, self.detail or None)
+        signal = self._signal(approval.attempt_id)
         draft.put_approval(
             replace(
                 approval, reviewer=None, deadline=None, tries=approval.tries + 1, rejection=signal

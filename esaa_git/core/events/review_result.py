@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from esaa_git.core.entries import RETURNED, Rejection
+from esaa_git.core.entries import RETURNED
 from esaa_git.core.events.approval import settled
-from esaa_git.core.events.base import Line, Payload, Stamp, Text
+from esaa_git.core.events.base import Line, Payload, Stamp
 from esaa_git.core.events.fields import (
     Actor,
     ApprovalId,
     AttemptId,
-    Exchange,
+    ReviewExchange,
     TaskId,
     Tries,
     Usage,
 )
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
-from esaa_git.core.rejection import RejectCode
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
@@ -32,23 +31,22 @@ Verdict: TypeAlias = Literal["approve", "request_changes"]
 
 
 class ReviewResult(Payload, action="review.result", by={ORCHESTRATOR}):
-    """Which agent judged which attempt, how, why, and what it took."""
+    """Which agent judged which attempt, how, and what it took; why lies in `exchange`."""
 
     approval_id: ApprovalId
     task_id: TaskId
     attempt_id: AttemptId
     reviewer: Actor
     verdict: Verdict
-    reason: Annotated[str, Text(2000)]
-    exchange: Exchange | None = None
+    exchange: ReviewExchange
     model: Annotated[str, Line()] | None = None
     usage: Usage | None = None
     latency_ms: int | None = None
     tries: Tries | None = None
 
     def evolve(self, draft: Draft, event: Stamp) -> None:
-        """Record the verdict; one that asks for changes is left for the next attempt."""
-        task, attempt = draft.attempt(self.task_id, self.attempt_id)
+        """Record the verdict; what becomes of the task, the orchestrator says next."""
+        _, attempt = draft.attempt(self.task_id, self.attempt_id)
         approval = draft.pending_approval(self.approval_id)
         if (approval.task_id, approval.attempt_id) != (self.task_id, self.attempt_id):
             raise Violation("INV-002", f"'{self.approval_id}' is of '{approval.attempt_id}'")
@@ -58,16 +56,16 @@ class ReviewResult(Payload, action="review.result", by={ORCHESTRATOR}):
             raise Violation("INV-002", f"'{self.reviewer}' was not asked for '{self.approval_id}'")
         agrees = self.verdict == "approve"
         told = replace(
-            approval, reason=self.reason, decided_by=self.reviewer, reviewer=None, deadline=None
+            approval,
+            text=self.exchange.text.blob,
+            decided_by=self.reviewer,
+            reviewer=None,
+            deadline=None,
         )
         if agrees:
             draft.put_approval(settled(replace(told, agreed_by=self.reviewer)))
         else:
             draft.put_approval(replace(told, state=RETURNED))
-        if not agrees and task.pending_approval == approval.approval_id:
-            code = RejectCode.REVIEW_CHANGES_REQUESTED
-            signal = Rejection(attempt.attempt_id, code, self.reason)
-            draft.put_task(replace(task, rejection=signal))
 
     def subject(self) -> str:
         return f"{self.attempt_id}: {self.verdict} by {self.reviewer}"

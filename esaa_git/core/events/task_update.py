@@ -144,10 +144,10 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
                 raise Violation("INV-002", f"'{task.task_id}' waits for no answer")
             return replace(task, blocked=None, pending_approval=None)
         task = draft.without_approval(task)
-        if decided in (DENIED, RETURNED) and asked is not None and asked.text is not None:
-            # A person's words; an agent's stand in the state since its verdict.
+        if decided in (DENIED, RETURNED) and asked is not None:
             code = RejectCode.REVIEW_CHANGES_REQUESTED
-            task = replace(task, rejection=Rejection(asked.attempt_id, code, reason))
+            signal = Rejection(asked.attempt_id, code, text=asked.text)
+            task = replace(task, rejection=signal)
         blocked = None
         if task.state == TaskState.BLOCKED:
             blocked = Blocked(cause, reason, self.issue_id, self.blocked_by)

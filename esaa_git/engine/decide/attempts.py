@@ -19,7 +19,7 @@ from esaa_git.core.machine import Cause, TaskState
 from esaa_git.core.proposal import is_of_setup
 from esaa_git.core.state import State
 from esaa_git.core.stopped import attempts_used
-from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us, given_back, update
+from esaa_git.engine.decide.events import Events, by_actor, by_us, given_back, update
 from esaa_git.engine.decide.policy import decisions, noted_on_dispatch
 from esaa_git.engine.intentions import (
     AskAgent,
@@ -152,16 +152,15 @@ def heartbeat(contracts: Contracts, wanted: Prolong, at: str) -> NewEvent:
 def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Events:
     """Record the reject signal; where it ends the current attempt, the task goes back."""
     task = find_task(state, wanted.task_id)
-    rejected, call = wanted.rejected, wanted.call
+    call = wanted.call
     refused = OutputRejected(
         task_id=wanted.task_id,
         attempt_id=wanted.attempt_id,
-        code=rejected.code,
-        message=rejected.message[:REASON],
-        detail=dict(rejected.detail),
+        code=wanted.code,
         output=wanted.output,
+        filter=wanted.filter,
         approval_id=wanted.approval_id,
-        exchange=call.exchange,
+        exchange=wanted.exchange,
         check_results=wanted.results or None,
         model=call.model,
         usage=call.usage,
@@ -182,8 +181,8 @@ def reject(state: State, contracts: Contracts, wanted: Reject, at: str) -> Event
     if attempt is None or attempt.attempt_id != wanted.attempt_id:
         return (by_us(refused),)
     if attempt.is_active or (wanted.closing and task.state == TaskState.IN_PROGRESS):
-        reason = f"{rejected.code}: {rejected.message}"
-        if attempt.is_active and is_of_setup(rejected, task.rejection):
+        reason = str(wanted.code)
+        if attempt.is_active and is_of_setup(wanted.filter, task.rejection):
             return (*denied, by_us(refused), update(task, Cause.RELEASED, reason=reason))
         return (*denied, by_us(refused), given_back(task, contracts, Cause.REJECTED, reason, at))
     return (*denied, by_us(refused))

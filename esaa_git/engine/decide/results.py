@@ -41,7 +41,7 @@ from esaa_git.engine.intentions import (
     ReturnDenied,
     ReturnReview,
 )
-from esaa_git.engine.schedule import find_task, is_spent
+from esaa_git.engine.schedule import find_task
 from esaa_git.errors import RefusedError
 
 
@@ -126,11 +126,10 @@ def return_denied(state: State, contracts: Contracts, wanted: ReturnDenied, at: 
     if task.pending_approval != approval.approval_id:
         return ()
     if approval.state == DENIED:
-        return (update(task, Cause.DENIED, reason=wanted.reason, by=approval.decided_by),)
+        reason = f"denied by {approval.decided_by}"
+        return (update(task, Cause.DENIED, reason=reason, by=approval.decided_by),)
     if approval.state == RETURNED:
-        if is_spent(task, contracts):
-            return (update(task, Cause.ATTEMPTS_SPENT, reason=wanted.reason),)
-        return (given_back(task, contracts, Cause.CHANGES_REQUESTED, wanted.reason, at),)
+        return (_for_changes(task, contracts, str(approval.decided_by), at),)
     return ()
 
 
@@ -165,8 +164,12 @@ def request_changes(state: State, contracts: Contracts, wanted: RequestChanges, 
     approval = state.approvals[wanted.approval_id]
     task = state.tasks[approval.task_id]
     said = _reviewed(approval, wanted.verdict, "request_changes")
-    reason = wanted.verdict.reason
-    return (said, given_back(task, contracts, Cause.CHANGES_REQUESTED, reason, at))
+    return (said, _for_changes(task, contracts, wanted.verdict.reviewer, at))
+
+
+def _for_changes(task: Task, contracts: Contracts, by: str, at: str) -> NewEvent:
+    reason = f"{by} requests changes"
+    return given_back(task, contracts, Cause.CHANGES_REQUESTED, reason, at)
 
 
 def _reviewed(approval: Approval, given: AgentVerdict, verdict: Verdict) -> NewEvent:
@@ -178,8 +181,7 @@ def _reviewed(approval: Approval, given: AgentVerdict, verdict: Verdict) -> NewE
             attempt_id=approval.attempt_id,
             reviewer=given.reviewer,
             verdict=verdict,
-            reason=given.reason,
-            exchange=call.exchange,
+            exchange=given.exchange,
             model=call.model,
             usage=call.usage,
             latency_ms=call.latency_ms,
