@@ -88,7 +88,7 @@ def test_three_people_carry_a_plan_through(tmp_path: Path, git: Git) -> None:
     by_people = [
         (one.event.action, one.event.actor.partition("@")[0])
         for one in auditor.chain()
-        if one.event.action.startswith(("approval.", "run.", "question."))
+        if one.event.action.startswith(("approval.", "run.", "question.", "operator."))
         and one.event.actor.endswith("@example.org")
     ]
     assert by_people == [
@@ -100,6 +100,8 @@ def test_three_people_carry_a_plan_through(tmp_path: Path, git: Git) -> None:
         ("approval.grant", "bob"),
         ("run.halt", "carol"),
         ("run.resume", "ada"),
+        ("operator.request", "ada"),
     ]
+    assert not (auditor.path / "farewell.txt").exists()
     for name in ("bob", "carol", "auditor"):  # the orchestrator's key is with Ada alone
         assert "signingKey" not in (auditor.path.parent / name / ".git/config").read_text()
