@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from esaa_git.app.branches import standing_on
 from esaa_git.app.work import Outcome, outcome_of
+from esaa_git.checkout.ready import require_ready
 from esaa_git.errors import UsageError
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.position import find_event, is_position
+from esaa_git.store.promisor import bring
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
@@ -84,7 +88,10 @@ def plan(project: Project, what: str) -> Undoing:
     else:
         task_id = what if what in state.tasks else _task_of(project, state, what)
         names, named = undo.of_task(engine, task_id), (task_id,)
-    return Undoing(named, undo.plan(engine, names))
+    branch = str(state.run.branch)
+    if standing_on(project.repository) not in (None, branch):
+        project.note(f"note: it is undone on '{branch}', where the work of the last run is")
+    return Undoing(named, undo.plan(engine, names, partial(bring, project.repository)))
 
 
 def undo(project: Project, what: str, reason: str = "", actor: str | None = None) -> Undoing:
@@ -99,11 +106,13 @@ def undo(project: Project, what: str, reason: str = "", actor: str | None = None
 
     Raises:
         UsageError, RefusedError: as `plan`, and where something of it does not fit the branch.
+        ConflictError: if something of git's is half done in a checkout of the branch.
     """
     from esaa_git.engine import requests
     from esaa_git.engine import undo as undos
 
     engine, planned = project.engine, plan(project, what)
+    require_ready(project.repository, str(project.log.load()[0].run.branch))
     undos.require_fit(engine, planned.steps)
     names = [step.task.task_id for step in planned.steps]
     begun = requests.undo(engine, names, project.actor(actor), reason)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.events import RunInit, TaskUpdate
+from esaa_git.core.events import FileWrite, RunInit, TaskUpdate
 from esaa_git.core.events.approval import needs
 from esaa_git.core.events.facts import file_facts
+from esaa_git.core.events.file_write import AnyFile, images
+from esaa_git.core.events.operator_request import MOST
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import TaskState
 from esaa_git.core.policy_rules import Source, facts_of, judge
@@ -18,7 +20,7 @@ from esaa_git.core.state import Judged, Ruling, State, Task
 from esaa_git.core.undo import KIND, definition
 from esaa_git.core.undone import builders, dependants, satisfies, stands
 from esaa_git.engine.decide.tasks import require_undoable
-from esaa_git.engine.effect import finish_undo, recorded_write, write_undo
+from esaa_git.engine.effect import finish_undo, write_undo
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission
 from esaa_git.engine.fit import unlawful
@@ -133,34 +135,70 @@ class Planned:
     denied: str | None
 
 
-def plan(engine: Engine, task_ids: Iterable[str]) -> tuple[Planned, ...]:
+def plan(
+    engine: Engine,
+    task_ids: Iterable[str],
+    bring: Callable[[Iterable[str]], object] = lambda _: None,
+) -> tuple[Planned, ...]:
     """Return what undoing these tasks would do, in this order, on the branch as it is.
+
+    Args:
+        bring: fetches contents by id, where the repository leaves some out.
 
     Raises:
         RefusedError: if they cannot be undone in this order.
+        RepositoryError: if a content is not here, and no remote has it.
     """
     state, contracts = engine.log.load()
     names = tuple(task_ids)
     require_undoable(state, names)
+    if len(names) > MOST:
+        raise RefusedError(
+            f"{len(names)} tasks would be undone, and {MOST} are undone at a time",
+            hint="name what was done last first, a run or a task",
+        )
     onto = engine.branch.tip(str(state.run.branch))
     if onto is None:
         raise RefusedError(
             f"the working branch '{state.run.branch}' is not here",
             hint="fetch it, or check it out under this name, then repeat the command",
         )
+    written = _written(engine, state, names)
+    found = (images(files) for files in written.values())
+    bring(image[1] for one in found for _, *both in one for image in both if image is not None)
     inverter = Inverter(engine, onto)
-    return tuple(_planned(engine, inverter, state, contracts, name) for name in names)
+    return tuple(
+        _planned(inverter, state, contracts, name, written.get(name, ())) for name in names
+    )
+
+
+def _written(
+    engine: Engine, state: State, task_ids: Iterable[str]
+) -> Mapping[str, tuple[AnyFile, ...]]:
+    """Return the files of these tasks' effects as they are recorded, those that have one."""
+    results = {name: state.tasks[name].result for name in task_ids}
+    wanted = {one.attempt_id for one in results.values() if one is not None and one.wrote}
+    found: dict[str, tuple[AnyFile, ...]] = {}
+    for stored in engine.log.events(newest_first=True) if wanted else ():
+        payload = stored.event.payload
+        if isinstance(payload, FileWrite) and payload.attempt_id in wanted:
+            wanted.remove(payload.attempt_id)
+            found[payload.task_id] = payload.files
+        if not wanted:
+            break
+    return found
 
 
 def _planned(
-    engine: Engine, inverter: Inverter, state: State, contracts: Contracts, task_id: str
+    inverter: Inverter,
+    state: State,
+    contracts: Contracts,
+    task_id: str,
+    written: tuple[AnyFile, ...],
 ) -> Planned:
     task, undo = state.tasks[task_id], definition(state, task_id).task()
     undo = replace(undo, undoes=task_id)
-    inverse = None
-    if task.result is not None and task.result.wrote is not None:
-        written, _ = recorded_write(engine, task.result.attempt_id)
-        inverse = inverter.invert(task_id, written.files)
+    inverse = inverter.invert(task_id, written) if written else None
     files = [] if inverse is None else [file.recorded() for file in inverse.proposal.files]
     lines = 0 if inverse is None else inverse.proposal.changed_lines
     facts = facts_of(undo, Source(ORCHESTRATOR), file_facts(files), lines)

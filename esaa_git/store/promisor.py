@@ -10,7 +10,7 @@ one, a verification would be a connection an event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -65,6 +65,22 @@ def make_whole(repository: Layout, commit: str, *, history: bool = False) -> int
         _fetch(repository, remotes, missing)
         fetched += len(missing)
     raise RepositoryError(f"the folders of {commit[:12]} have no end")
+
+
+def bring(repository: Layout, oids: Iterable[str]) -> int:
+    """Fetch those of these objects that are not here in one go, and return how many that were.
+
+    Raises:
+        RepositoryError: as `make_whole`.
+    """
+    remotes = promisors(repository)
+    if not remotes:
+        return 0
+    here = pygit2.Odb(str(repository.common_dir / "objects"))
+    missing = [oid for oid in dict.fromkeys(oids) if oid not in here]
+    if missing:
+        _fetch(repository, remotes, missing)
+    return len(missing)
 
 
 def _fetch(repository: Layout, remotes: Sequence[str], missing: Sequence[str]) -> None:

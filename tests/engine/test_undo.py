@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
+from esaa_git.core.contracts import POLICY
 from esaa_git.core.undone import stands
 from esaa_git.engine import operator, requests, undo
 from esaa_git.engine.cycle import cycle
@@ -209,3 +211,44 @@ def test_a_denied_undo_leaves_the_task_and_may_be_taken_up_again() -> None:
     assert caught.value.hint == (
         "run 'git esaa task unblock T-1-UN1 --reason TEXT', then 'git esaa undo'"
     )
+
+
+def test_what_policy_denies_is_told_and_what_it_asks_for_is_asked_of_the_undo_as_well() -> None:
+    rules = [
+        {"name": "kept", "match": {"paths": "docs/b.md", "operations": "delete"}, "effect": "deny"},
+        {
+            "name": "handbook",
+            "match": {"paths": "docs/a.md"},
+            "effect": {"require": {"role": "admin", "count": 1, "other_than": "starter"}},
+        },
+    ]
+    policy = json.dumps({"schema_version": "0.3.0", "rules": rules}).encode()
+    made = engine(
+        in_turn(result(write("docs/b.md", "b\n")), result(write("docs/c.md", "c\n"))),
+        given=contracts().with_files({POLICY: policy}),
+    )
+    made.apply(task("T-1"), task("T-2"))
+    cycle(made)
+    (denied,) = undo.plan(made, ["T-1"])
+    with pytest.raises(RefusedError, match="POLICY_DENIED: 'T-1' cannot be undone") as caught:
+        undo.require_fit(made, [denied])
+    assert "denies it by 'kept'" in str(caught.value.cause)
+    made.answering[""] = result(write("docs/a.md", "a\n"))
+    made.apply(task("T-1"), task("T-2"), task("T-3"))
+    with suppress(RunHalted):
+        cycle(made)
+    operator.review(made, "T-3", BEN, "approve", "")
+    assert undone(made, ["T-3"]) == ["waiting"]
+    with pytest.raises(RunHalted):
+        cycle(made)
+    operator.review(made, "T-3-UN1", ANN, "approve", "mine")  # who has asked for it
+    assert made.content("docs/a.md") == b"a\n"
+    operator.review(made, "T-3-UN1", BEN, "approve", "")
+    assert made.content("docs/a.md") is None
+
+
+def test_no_more_are_undone_at_a_time_than_a_request_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = built()
+    monkeypatch.setattr(undo, "MOST", 1)
+    with pytest.raises(RefusedError, match="2 tasks would be undone, and 1 are undone at a time"):
+        undo.plan(made, ("T-2", "T-1"))

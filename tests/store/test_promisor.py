@@ -10,7 +10,7 @@ import pytest
 from esaa_git.errors import RepositoryError
 from esaa_git.store import layout
 from esaa_git.store.objects import BLOB
-from esaa_git.store.promisor import make_whole
+from esaa_git.store.promisor import bring, make_whole
 from esaa_git.store.repository import MissingObject, open_repository
 from esaa_git.store.trees import GitBlobs, GitTrees
 from tests.conftest import Git
@@ -62,6 +62,19 @@ def test_all_that_a_commit_lacks_is_fetched_in_few_goes(
     started.clear()
     assert make_whole(open_repository(path), tip) == 0
     assert not started
+
+
+def test_contents_that_are_named_are_fetched_in_one_go(
+    origin: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clone(origin, git, "blob:none")
+    blobs = git(origin, "rev-parse", *(f"HEAD:deep/er/{number}.txt" for number in range(3))).split()
+    started = fetches(monkeypatch)
+    assert bring(open_repository(path), [*blobs, blobs[0]]) == 3
+    assert len(started) == 1
+    assert bring(open_repository(path), blobs) == 0
+    assert bring(open_repository(origin), ["0" * 40]) == 0
+    assert len(started) == 1
 
 
 def test_a_remote_that_is_away_is_named(origin: Path, git: Git) -> None:

@@ -7,7 +7,7 @@ one as their `causation_id`, and `esaa_git.core.requests` holds them against it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from esaa_git.core.entries import Request
 from esaa_git.core.events.base import Count, Range, Record, Stamp
@@ -123,11 +123,15 @@ class AcceptRequest(OperatorRequest):
         return f"accept {self.commit[:12]}"
 
 
+MOST: Final = 1000
+"""How many tasks are undone at one request."""
+
+
 class UndoRequest(OperatorRequest):
     """Done tasks are to be taken back, in this order, each after all that builds on it."""
 
     kind: Literal["undo"] = "undo"
-    tasks: Annotated[tuple[TaskId, ...], Count(least=1, most=1000)]
+    tasks: Annotated[tuple[TaskId, ...], Count(least=1, most=MOST)]
     decision: Decided
     said: Said
 
