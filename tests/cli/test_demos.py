@@ -85,7 +85,7 @@ def test_the_calculator_corrects_what_a_check_and_a_reviewer_refused(
         for one in project.chain()
         if isinstance(one.event.payload, ApprovalGrant)
     ] == [(second, "APR-0001"), (second, "APR-0004")]
-    assert "for one of role approver (the policy asks for it by 'settings')" in out
+    assert "for one of role approver beside demo@example.com (the policy asks for it" in out
     assert "0.180000 USD more for the budget of RUN-0001" in out
     merged = project.git("log", "--format=%s|%(trailers:key=Reviewed-by,valueonly)", "main")
     assert f"{second} <{second}>" in merged
