@@ -21,7 +21,7 @@ from esaa_git.engine.proposer import agents_for
 from esaa_git.engine.reserve import BudgetAsked, BudgetReached
 from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
 from esaa_git.engine.review import awaiting_reviewer
-from esaa_git.engine.schedule import eligible, is_dispatched, is_spent
+from esaa_git.engine.schedule import blocker, eligible, is_dispatched, is_spent
 from esaa_git.engine.work import Found
 from esaa_git.errors import DecisionsMissing, RunHalted
 
@@ -186,6 +186,13 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
                 f"nothing can be done: the attempts of '{task.task_id}' are spent",
                 hint=f"run 'git esaa task unblock {task.task_id} --attempts N --reason TEXT'",
             )
+    if not state.run.blocked:
+        # What waits for a task that was undone, or is an undo that the branch does not take.
+        todo = (task for task in state.tasks.values() if task.state == TaskState.TODO)
+        found = (blocker(state, contracts, task, state.ts) for task in todo)
+        first = next((one for one in found if one is not None), None)
+        if first is not None:
+            return RunHalted(f"nothing can be done: {first.message}", hint=first.hint)
     return RunHalted(
         f"nothing can be done: {len(state.run.blocked)} tasks are blocked",
         hint="run 'git esaa status' for the reasons, then 'git esaa task unblock TASK --reason "

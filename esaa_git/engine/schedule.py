@@ -115,7 +115,8 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         )
     missing = [other for other in task.depends_on if not satisfies(state, other)]
     if missing:
-        return Blocker(f"'{name}' waits for {', '.join(missing)}", _way_to(state, task))
+        named = (f"{one} (undone)" if state.undone.by(one) is not None else one for one in missing)
+        return Blocker(f"'{name}' waits for {', '.join(named)}", _way_to(state, task))
     if task.not_before is not None and now < task.not_before:
         return Blocker(f"'{name}' cools down until {task.not_before}")
     if is_spent(task, contracts):

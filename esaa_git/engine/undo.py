@@ -19,6 +19,7 @@ from esaa_git.core.requirements import requirements
 from esaa_git.core.state import Judged, Ruling, State, Task
 from esaa_git.core.undo import KIND, definition
 from esaa_git.core.undone import builders, dependants, satisfies, stands
+from esaa_git.engine.attempts import expire_approvals, unanswered
 from esaa_git.engine.decide.tasks import require_undoable
 from esaa_git.engine.effect import finish_undo, write_undo
 from esaa_git.engine.engine import Engine
@@ -261,6 +262,9 @@ def carry_on(engine: Engine) -> list[Admission]:
 
     What cannot go on as things are is said, and stays.
     """
+    state, _ = engine.log.load()
+    if unanswered(state, engine.moment(state)):
+        transact(engine, expire_approvals)  # as a run does, where one is open
     came: list[Admission] = []
     tried: set[str] = set()
     while (task_id := _next(engine, tried)) is not None:

@@ -167,6 +167,15 @@ def test_a_run_goes_on_with_what_is_being_undone() -> None:
     assert made.task("T-9").is_done
 
 
+def test_what_waits_for_an_undone_task_says_how_it_is_had_back() -> None:
+    made = built()
+    undone(made, ("T-2", "T-1"))
+    made.apply(task("T-1"), task("T-3"), task("T-4", depends_on=["T-1"]))
+    with pytest.raises(RunHalted, match=r"'T-4' waits for T-1 \(undone\)") as caught:
+        made.run()
+    assert "run 'git esaa undo T-1-UN1' (it has undone 'T-1'), then" in str(caught.value.hint)
+
+
 def test_what_is_reviewed_when_it_is_done_is_reviewed_when_it_is_undone() -> None:
     made = engine(in_turn(result(write("docs/a.md", "a\n"))))
     made.apply(task("T-1", review=True))
@@ -187,6 +196,23 @@ def test_what_is_reviewed_when_it_is_done_is_reviewed_when_it_is_undone() -> Non
     assert made.content("docs/a.md") is None
     assert made.task("T-1-UN1").result is not None
     assert made.task("T-1-UN1").result.reviewed_by == (BEN,)  # type: ignore[union-attr]
+
+
+def test_an_undo_that_nobody_answers_waits_to_be_asked_for_again() -> None:
+    expire = ("RUNTIME_POLICY.yaml", "approvals", "expire_after")
+    made = engine(given=contracts({expire: "PT1H"}))
+    made.apply(task("T-1", review=True))
+    with suppress(RunHalted):
+        cycle(made)
+    operator.review(made, "T-1", BEN, "approve", "")
+    cycle(made)
+    assert undone(made, ["T-1"]) == ["waiting"]
+    made.clock.forward(hours=2)
+    assert undo.carry_on(made) == []
+    assert made.task("T-1-UN1").state == "blocked"
+    assert operator.ask_again(made, "T-1-UN1", ANN).kind == "waiting"
+    operator.review(made, "T-1-UN1", BEN, "approve", "")
+    assert not stands(made.state, "T-1")
 
 
 def test_a_denied_undo_leaves_the_task_and_may_be_taken_up_again() -> None:
