@@ -197,7 +197,8 @@ def _remotes(project: Project) -> Iterator[Finding]:
     """Try whether each server that shares the log refuses what it must."""
     from esaa_git.app.sync import UNGUARDED
     from esaa_git.remote.guard import in_words, try_guard
-    from esaa_git.remote.remote import Remote, names
+    from esaa_git.remote.named import names
+    from esaa_git.remote.remote import Remote
 
     repository = project.repository
     for name in names(repository):

@@ -77,7 +77,8 @@ def _ask(project: Project, *, in_passing: bool = False) -> Iterator[_Asked]:
     Args:
         in_passing: nobody expects to be asked for a password.
     """
-    from esaa_git.remote.remote import ASK_SECONDS, Remote, default_remote, names
+    from esaa_git.remote.named import default_remote, names
+    from esaa_git.remote.remote import ASK_SECONDS, Remote
 
     try:
         usual = default_remote(project.repository)

@@ -14,7 +14,8 @@ from esaa_git.core.duration import duration_ms
 from esaa_git.engine.halting import Halting, told
 from esaa_git.errors import ConflictError, EsaaError
 from esaa_git.remote.halts import RemoteHalts
-from esaa_git.remote.remote import Remote, names
+from esaa_git.remote.named import names
+from esaa_git.remote.remote import Remote
 from esaa_git.store.refs import OverlayRefs
 from esaa_git.store.tip import load_tip
 

@@ -155,7 +155,7 @@ def _refuse_unknown_keys(project: Project, key: str | None, orchestrator_key: st
 
 
 def _has_remote(project: Project) -> bool:
-    from esaa_git.remote.remote import names
+    from esaa_git.remote.named import names
 
     return next(iter(names(project.repository)), None) is not None
 

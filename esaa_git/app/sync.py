@@ -225,8 +225,8 @@ def clone_repository(
         UsageError: if the genesis is not a whole id, or the address names no folder.
         RepositoryError: with what git said.
     """
+    from esaa_git.remote.named import clone as git_clone
     from esaa_git.remote.remote import Remote
-    from esaa_git.remote.remote import clone as git_clone
     from esaa_git.verification.pins import Pin, is_oid, write_pin
 
     if genesis is not None and not is_oid(genesis.lower()):
@@ -345,7 +345,7 @@ def _ready(project: Project, name: str | None, *, sends: bool = False) -> Remote
     Args:
         sends: the log goes there; where that is new, whether the server guards it is said.
     """
-    from esaa_git.remote.remote import default_remote
+    from esaa_git.remote.named import default_remote
 
     plain_git.move_over(project.repository, project.note)
     remote = _remote(project, name or default_remote(project.repository))

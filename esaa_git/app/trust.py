@@ -16,15 +16,7 @@ from esaa_git.errors import (
     UsageError,
 )
 from esaa_git.store.repository import Repository
-from esaa_git.verification.pins import (
-    Mark,
-    Pin,
-    is_oid,
-    mark_path,
-    read_mark,
-    read_pin,
-    write_pin,
-)
+from esaa_git.verification.pins import Mark, Pin, is_oid, mark_path, read_mark, read_pin, write_pin
 
 if TYPE_CHECKING:
     from esaa_git.trust.signer import Signer
@@ -194,7 +186,7 @@ def cosign_checkpoint(
     """
     from esaa_git.app.verify import audited, cosigners, load_checkpoint
     from esaa_git.verification import checkpoint as checkpoints
-    from esaa_git.verification.pins import Expected
+    from esaa_git.verification.anchor import Expected
 
     found = load_checkpoint(file.read_bytes(), str(file))
     signer = _signer(project, key)

@@ -26,11 +26,12 @@ from esaa_git.errors import (
 )
 from esaa_git.trust.signers import SignerSet
 from esaa_git.verification import placement
+from esaa_git.verification.anchor import NOTHING, Expected
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.branch import Relinked
 from esaa_git.verification.checkpoint import NAMESPACE, Checkpoint, MalformedCheckpoint, decode
 from esaa_git.verification.failure import failure_of
-from esaa_git.verification.pins import NOTHING, Expected, is_oid
+from esaa_git.verification.pins import is_oid
 from esaa_git.verification.presence import LOST, Gone
 from esaa_git.verification.report import Report
 

@@ -6,15 +6,15 @@ git judges and writes are in its docstring.
 
 from __future__ import annotations
 
-import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from esaa_git.checkout.indexlock import identity, lock_index, replacing_index, wait_for_lock
+from esaa_git.checkout.obstacles import ancestors, contents_of_folder, kin, mode_of, obstacle
 from esaa_git.checkout.status import Status, batches, parse_status
 from esaa_git.errors import ConflictError, RepositoryError
 from esaa_git.faults import Point, reach
@@ -117,9 +117,9 @@ class Worktree:
             status = found[path]
             if status.index == change.new and not status.unmerged:
                 continue
-            reason = self._obstacle(path, changes)
+            reason = obstacle(self.folder, path, changes)
             if reason is None and change.new is not None:
-                reason = self._contents_of_folder(path, changes)
+                reason = contents_of_folder(self.folder, path, changes)
             if reason is None:
                 reason = status.difference(change.old)
                 if reason is not None and status.index == change.old and not status.unmerged:
@@ -138,7 +138,7 @@ class Worktree:
         if closely:
             plan.in_the_way |= self._hidden(plan.to_write, changes)
             plan.in_the_way |= self._conflicts_elsewhere(plan)
-        plan.in_the_way |= _kin(plan.in_the_way, [*plan.to_write, *plan.done])
+        plan.in_the_way |= kin(plan.in_the_way, [*plan.to_write, *plan.done])
         plan.to_write = [path for path in plan.to_write if path not in plan.in_the_way]
         plan.cut_short = [path for path in plan.cut_short if path not in plan.in_the_way]
         plan.done = [path for path in plan.done if path not in plan.in_the_way]
@@ -231,29 +231,6 @@ class Worktree:
 
     # ---- what else stands in the way -----------------------------------------------------------
 
-    def _obstacle(self, path: str, changes: Collection[str]) -> str | None:
-        """Return what stands where a folder above the path must be.
-
-        Not where it changes together with the path: then it is judged on its own.
-        """
-        for above in _ancestors(path):
-            mode = _mode(self.folder / above)
-            if mode is None or (not stat.S_ISDIR(mode) and above in changes):
-                return None
-            if not stat.S_ISDIR(mode):
-                kind = "symlink" if stat.S_ISLNK(mode) else "file"
-                return f"lies behind '{above}', which is a {kind}"
-            if _mode(self.folder / above / ".git") is not None:
-                return f"lies in '{above}', which is another repository"
-        return None
-
-    def _contents_of_folder(self, path: str, changes: Collection[str]) -> str | None:
-        """Return what a folder at the path holds, beside what changes together with the path."""
-        for inside in _files_below(self.folder, path):
-            if inside not in changes:
-                return f"is a folder with '{inside}' in it"
-        return None
-
     def _done(
         self, doubtful: list[str], found: Mapping[str, Status], changes: Changes
     ) -> list[str]:
@@ -284,7 +261,7 @@ class Worktree:
             return False
         if _is_empty(self.folder / path):
             return True
-        if not stat.S_ISREG(_mode(self.folder / path) or 0):
+        if not stat.S_ISREG(mode_of(self.folder / path) or 0):
             return False
         whole = self._git_bytes("cat-file", "--filters", f"--path={path}", new.oid)
         return whole.startswith((self.folder / path).read_bytes())
@@ -303,7 +280,7 @@ class Worktree:
                 if record[0].islower() or record[0] == "S":
                     tagged.append(record[2:])
         # Outside a sparse checkout's cone no file is expected, and git writes none.
-        there = [path for path in tagged if path in changes and _mode(self.folder / path)]
+        there = [path for path in tagged if path in changes and mode_of(self.folder / path)]
         oids = self._hashes(there)
         hidden = {}
         for path in there:
@@ -321,7 +298,7 @@ class Worktree:
 
     def _hashes(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the ids that git would give to the files, as it would store them."""
-        files = [path for path in paths if stat.S_ISREG(_mode(self.folder / path) or 0)]
+        files = [path for path in paths if stat.S_ISREG(mode_of(self.folder / path) or 0)]
         if not files:
             return {}
         quoted = "".join(f"{_quoted(path)}\n" for path in files)
@@ -329,14 +306,14 @@ class Worktree:
         return dict(zip(files, oids, strict=True))
 
     def _has_mode(self, path: str, mode: str) -> bool:
-        executable = bool((_mode(self.folder / path) or 0) & 0o100)
+        executable = bool((mode_of(self.folder / path) or 0) & 0o100)
         return executable == (mode == MODE_EXECUTABLE) or not self.trusts_modes
 
     # ---- writing -------------------------------------------------------------------------------
 
     def remove_beginning(self, path: str, new: TreeEntry | None) -> None:
         """Remove what a crash left of a file, which git would take for the person's own."""
-        if self._obstacle(path, ()) is None and self._is_beginning(path, new):
+        if obstacle(self.folder, path, ()) is None and self._is_beginning(path, new):
             (self.folder / path).unlink(missing_ok=True)
 
     def _note_being_written(self, paths: Collection[str]) -> None:
@@ -346,9 +323,9 @@ class Worktree:
             self._following.unlink(missing_ok=True)
 
     def _remove_empty_folders(self, path: str) -> None:
-        if self._obstacle(path, ()) is not None:
+        if obstacle(self.folder, path, ()) is not None:
             return
-        for above in reversed(list(_ancestors(path))):
+        for above in reversed(list(ancestors(path))):
             try:
                 (self.folder / above).rmdir()
             except OSError:
@@ -389,55 +366,6 @@ class Worktree:
 
 
 # ---- small parts -------------------------------------------------------------------------------
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    """Yield the folders above the path, the outermost first."""
-    position = path.find("/")
-    while position >= 0:
-        yield path[:position]
-        position = path.find("/", position + 1)
-
-
-def _kin(in_the_way: Collection[str], others: Collection[str]) -> dict[str, str]:
-    """Return the others that lie above or below a path in the way.
-
-    A file and a folder change places there, so neither can go without the other.
-    """
-    found: dict[str, str] = {}
-    left_alone = set(in_the_way)
-    while True:
-        above = {folder: path for path in left_alone for folder in _ancestors(path)}
-        more = {}
-        for path in others:
-            below = next((folder for folder in _ancestors(path) if folder in left_alone), None)
-            culprit = above.get(path) or below
-            if culprit and path not in left_alone:
-                more[path] = f"cannot change without '{culprit}', which is in the way"
-        if not more:
-            return found
-        found |= more
-        left_alone |= set(more)
-
-
-def _files_below(folder: Path, path: str) -> Iterator[str]:
-    if not stat.S_ISDIR(_mode(folder / path) or 0):
-        return
-    with os.scandir(folder / path) as entries:
-        for entry in entries:
-            inside = f"{path}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files_below(folder, inside)
-            else:
-                yield inside
-
-
-def _mode(path: Path) -> int | None:
-    """Return what lstat(2) says of the path, or None where nothing is."""
-    try:
-        return path.lstat().st_mode
-    except OSError:  # a name that the file system cannot hold, a folder that is closed to us
-        return None
 
 
 def _is_empty(path: Path) -> bool:

@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import timestamp
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.machine import RunState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
 from esaa_git.engine import only, run
 from esaa_git.engine.attempts import expire, expire_approvals, unanswered
+from esaa_git.engine.atwork import AtWork
 from esaa_git.engine.backoff import Backoff
 from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.breaker import Breaker
@@ -31,7 +31,7 @@ from esaa_git.engine.idle import Idleness
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.leftbehind import LeftBehind
 from esaa_git.engine.options import Observer, Options, Report, Stop, Unobserved
-from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult, WorkerPool
+from esaa_git.engine.pool import POLL_SECONDS, Cancelled, JobResult
 from esaa_git.engine.proof import MAX_PROOFS, Proof, Unproven, moved_too_often, prove
 from esaa_git.engine.proposer import Dispatched, agent_for, dispatch
 from esaa_git.engine.reserve import BudgetReached, Held
@@ -40,14 +40,11 @@ from esaa_git.engine.schedule import Selection, outcome
 from esaa_git.engine.transaction import transact
 from esaa_git.engine.undo import OpenUndos
 from esaa_git.engine.work import Found, Work, is_ready_to_close
-from esaa_git.errors import ConflictError, EsaaError, RefusedError, RemoteUnreachable, RunHalted
+from esaa_git.errors import ConflictError, EsaaError, RefusedError, RunHalted
 from esaa_git.ports.agent import Answer, Request
 
 MAX_CONFLICTS = 8
 """How often an answer is taken up again after all tries to record it were lost against others."""
-
-MAX_VOIDED = 3
-"""How often the checks of an attempt are run in vain before others wait for it."""
 
 _OVERTAKEN = (RefusedError, ConflictError, RunHalted)
 """What an attempt that others were faster to open, or whose run they have ended, fails with."""
@@ -86,8 +83,8 @@ class _Decider:
         self._observer = observer
         self._stop = stop
         self._report = Report()
-        self._pool: WorkerPool[Found] = WorkerPool()
-        self._work: dict[str, Work] = {}
+        self._at_work = AtWork(engine)
+        self._pool = self._at_work.pool
         self._made = 0
         self._told = False
         self._trouble: EsaaError | None = None
@@ -105,7 +102,6 @@ class _Decider:
         self._breaker = Breaker()
         self._idleness = Idleness(engine, options, self._selection)
         self._left_behind = LeftBehind(engine, options.task_id)
-        self._held_back: list[JobResult[Found]] = []
         self._ending: int | None = None
         self._on_base = BaseChecks(
             engine,
@@ -132,12 +128,13 @@ class _Decider:
                 return report
             if self._has_room() and self._dispatch_next(state):
                 continue
-            if self._held_back and not self._is_pressed():
-                self._take(self._held_back.pop(0))
+            held_back = self._at_work.next_held_back()
+            if held_back is not None:
+                self._take(held_back)
                 continue
             if self._pool:
                 if self._trouble is None and not self._stop.finishing:
-                    self._idleness.tell(state, contracts, len(self._work))
+                    self._idleness.tell(state, contracts, len(self._at_work))
                 self._take(self._pool.next(POLL_SECONDS))
                 continue
             if self._trouble is not None:
@@ -195,7 +192,7 @@ class _Decider:
         return (
             self._trouble is None
             and not self._stop.finishing
-            and len(self._work) < self._options.parallel
+            and len(self._at_work) < self._options.parallel
         )
 
     def _dispatch_next(self, state: State) -> bool:
@@ -223,7 +220,7 @@ class _Decider:
             self._observer.admitted(opened)
             return True
         self._backoff.is_over()
-        self._begin(Work(opened.task_id, opened.attempt_id, opened))
+        self._at_work.begin(Work(opened.task_id, opened.attempt_id, opened))
         request = self._timed(opened.request)
         self._pool.start(opened.attempt_id, partial(opened.adapter.answer, request))
         self._observer.dispatched(opened)
@@ -237,16 +234,6 @@ class _Decider:
         _, contracts = engine.log.load()
         lease = Lease.begin(request.attempt_id, timestamp(engine.clock.now()), contracts)
         return replace(request, deadline=lease.deadline)
-
-    def _begin(self, work: Work) -> None:
-        work.began = self._engine.clock.monotonic()
-        self._work[work.attempt_id] = work
-        self._engine.registry.enter(work.name)
-
-    def _end(self, attempt_id: str) -> Work:
-        work = self._work.pop(attempt_id)
-        self._engine.registry.leave(work.name)
-        return work
 
     def _open_next(self, state: State) -> Dispatched | Admission | None:
         """Record who is asked next: a reviewer where one is owed, else who makes an attempt.
@@ -287,24 +274,7 @@ class _Decider:
 
     def call_off(self, reason: str) -> None:
         """End everything that is at work, and give the tasks back."""
-        self._pool.call_off()
-        while self._pool or self._held_back:
-            ended = self._held_back.pop(0) if self._held_back else self._pool.next(POLL_SECONDS)
-            if ended is None:
-                continue
-            work = self._end(ended.key)
-            away = isinstance(ended.value, Answer) and ended.value.unavailable is not None
-            if away or ended.error is not None or not self._came_in_time(work, ended.value):
-                self._give_back(work, reason)
-
-    def _give_back(self, work: Work, reason: str) -> None:
-        """Give back what was taken up; where the shared log cannot be told, its lease runs out."""
-        try:
-            work.release(self._engine, reason)
-        except (ConflictError, RemoteUnreachable) as error:
-            if self._engine.sharing is None:
-                raise
-            self._engine.say(f"{work.attempt_id} is not given back, its lease runs out: {error}")
+        self._at_work.call_off(reason, self._came_in_time)
 
     def _came_in_time(self, work: Work, value: Found) -> bool:
         """Admit what ended by itself after all, so that nothing is lost that was paid for."""
@@ -318,12 +288,11 @@ class _Decider:
     def _take(self, ended: JobResult[Found] | None) -> None:
         if ended is None:
             return
-        work = self._work[ended.key]
-        if ended.error is None and self._is_pressed(beside=work):
-            self._held_back.append(ended)
+        work = self._at_work.of(ended.key)
+        if self._at_work.holds_back(ended):
             return
         if ended.error is not None:
-            self._end(ended.key)
+            self._at_work.end(ended.key)
             work.release(self._engine, str(ended.error) or "interrupted")
             if not isinstance(ended.error, EsaaError | Cancelled):
                 raise ended.error
@@ -338,11 +307,11 @@ class _Decider:
             self._put_back(work, ended, error)
             return
         if unproven is None:
-            self._end(ended.key)
+            self._at_work.end(ended.key)
             return
         work.proofs += 1
         if work.proofs > MAX_PROOFS:
-            self._end(ended.key)
+            self._at_work.end(ended.key)
             work.release(self._engine, "the branch kept moving")
             self._trouble = self._trouble or moved_too_often()
             return
@@ -358,25 +327,14 @@ class _Decider:
             rests.end(agent)
             if not self._breaker.spares(agent, value):
                 return False
-            self._end(work.attempt_id)
+            self._at_work.end(work.attempt_id)
             work.release(self._engine, "the run stopped at failures like this")
             return True
-        self._end(work.attempt_id)
+        self._at_work.end(work.attempt_id)
         rest = rests.begin(agent, away, work.began)
         self._made -= work.approval_id is None
         self._observer.admitted(work.stand_down(self._engine, rest, value))
         return True
-
-    def _is_pressed(self, beside: Work | None = None) -> bool:
-        """Answer whether an attempt's checks run that others' admissions have voided often.
-
-        Theirs are held back until it is through, or it would never be.
-        """
-        return any(
-            work.proofs >= MAX_VOIDED and work.attempt_id in self._pool
-            for work in self._work.values()
-            if work is not beside
-        )
 
     def _put_back(self, work: Work, ended: JobResult[Found], error: ConflictError) -> None:
         """Take up again later what others were faster than: it was paid for."""
@@ -384,9 +342,9 @@ class _Decider:
         if work.conflicts <= MAX_CONFLICTS:
             self._pool.start(ended.key, lambda _: ended.value)
             return
-        self._end(ended.key)
+        self._at_work.end(ended.key)
         if work.output is not None:
-            self._give_back(work, str(error))
+            self._at_work.give_back(work, str(error))
         self._stuck.add(work.attempt_id)
         self._trouble = self._trouble or error
 
@@ -447,14 +405,18 @@ class _Decider:
             return
         now = timestamp(engine.clock.now())
         held = [state.tasks[task_id] for task_id in state.run.in_progress]
-        late = [task.task_id for task in held if self._is_late(task, contracts, now)]
+        late = [task.task_id for task in held if self._at_work.is_late(task, contracts, now)]
         if late:
             transact(engine, lambda tx: expire(tx, late))
         if unanswered(state, now):
             transact(engine, expire_approvals)
         for task in held:
             attempt = task.attempt
-            if attempt is None or attempt.attempt_id in (*self._work, *self._stuck):
+            if (
+                attempt is None
+                or attempt.attempt_id in self._at_work
+                or attempt.attempt_id in self._stuck
+            ):
                 continue
             if self._awaited.get(attempt.attempt_id) == state.seq:
                 continue
@@ -463,18 +425,9 @@ class _Decider:
                 try:
                     unproven = self._admit(work, None)
                 except ConflictError as error:
-                    self._begin(work)
+                    self._at_work.begin(work)
                     self._put_back(work, JobResult(attempt.attempt_id), error)
                     continue
                 if unproven is not None:
-                    self._begin(work)
+                    self._at_work.begin(work)
                     self._check(attempt.attempt_id, unproven)
-
-    def _is_late(self, task: Task, contracts: Contracts, now: str) -> bool:
-        attempt = task.active_attempt
-        if attempt is None:
-            return False
-        if not self._engine.leases.is_over(Lease.of(attempt, contracts), now):
-            return False
-        work = self._work.get(attempt.attempt_id)
-        return work is None or work.hangs(self._engine, attempt)

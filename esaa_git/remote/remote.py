@@ -8,18 +8,15 @@ empty one. No refspec of ours has a `+`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
 from esaa_git.core import refnames
 from esaa_git.errors import (
-    ConfigurationError,
     ConflictError,
     CorruptedError,
     MismatchError,
@@ -33,14 +30,16 @@ from esaa_git.ports.log import ProposalRef
 from esaa_git.ports.refs import RefMove
 from esaa_git.remote.inbox import FetchedInbox
 from esaa_git.remote.incoming import Incoming, Judge, LastSeen, Progress, check_last_seen, silent
+from esaa_git.remote.named import is_plain, names
 from esaa_git.remote.parts import Branch, of_earlier_runs, send_in_parts
 from esaa_git.remote.records import Records, forget
+from esaa_git.remote.refspecs import Refspecs
 from esaa_git.remote.refusal import ambiguous, mistaken, refusal, rejections
 from esaa_git.remote.standing import Standing
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.person_hooks import ask_pre_push
 from esaa_git.store.position import common_event, contains, genesis_of, walk_back
-from esaa_git.store.program import GitFailed, run_git
+from esaa_git.store.program import GitFailed
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import Repository
 from esaa_git.store.tip import load_tip
@@ -75,7 +74,7 @@ class Remote:
         if name not in names(repository):
             raise UsageError(
                 f"there is no remote '{name}'",
-                hint=f"run 'git remote add {name if _is_plain(name) else 'NAME'} URL' first",
+                hint=f"run 'git remote add {name if is_plain(name) else 'NAME'} URL' first",
             )
         self.name = name
         self._repository = repository
@@ -92,6 +91,7 @@ class Remote:
         self._incoming = self._arrivals + "events"
         self._records = Records(repository, name)
         self.inbox = FetchedInbox(repository, name)
+        self._fetched = Refspecs(repository, name, self.log_ref, self.tracking)
         self.left: list[str] = []
         """What the last push has left out, and why, in words."""
         self.pin_path = repository.esaa_dir / "remotes" / f"{quote(name, safe='')}.json"
@@ -104,42 +104,12 @@ class Remote:
         Raises:
             ConfigurationError: if a refspec that is not ours would overwrite the log.
         """
-        key = f"remote.{self.name}.fetch"
-        wanted = [
-            f"{self.log_ref}:{self.tracking}",
-            *self._records.refspecs(f"refs/esaa/remotes/{self.name}/"),
-        ]
-        present = self._refspecs()
-        done = []
-        for spec in present:
-            target = spec.partition(":")[2]
-            if spec in wanted or spec.startswith("^") or not target:
-                continue
-            if target == self.tracking or _covers(target, self.log_ref):
-                if not target.startswith("refs/esaa/"):
-                    raise ConfigurationError(
-                        f"'{key}' would have every 'git fetch' write to the log itself",
-                        cause=f"it says '{spec}', as in a mirror",
-                        hint=f"run 'git config --fixed-value --unset {key} \"{spec}\"'",
-                    )
-                self._git("config", "--fixed-value", "--unset-all", key, spec)
-                done.append(f"'{spec}' is fetched no more")
-        for spec in wanted:
-            if spec not in present:
-                self._git("config", "--add", key, spec)
-                done.append(f"fetches '{spec}'")
-        setting = "core.logAllRefUpdates"
-        if (self._repository.setting(setting) or "").lower() != "always":
-            self._repository.set_local(setting, "always")
-            done.append("every move of a ref is kept in its reflog")
-        return done
+        below = f"refs/esaa/remotes/{self.name}/"
+        return self._fetched.set_up(self._records.refspecs(below))
 
     @property
     def is_set_up(self) -> bool:
-        return f"{self.log_ref}:{self.tracking}" in self._refspecs()
-
-    def _refspecs(self) -> list[str]:
-        return self._repository.settings(f"remote.{self.name}.fetch")
+        return self._fetched.has_log
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -280,7 +250,7 @@ class Remote:
         """One call, so that log and branches are those of one moment."""
         heads = [
             spec
-            for spec in self._refspecs()
+            for spec in self._fetched.present
             if spec.lstrip("+").startswith((_HEADS, f"^{_HEADS}"))
             and (spec.startswith("^") or f"refs/remotes/{self.name}/" in spec)
         ]
@@ -464,48 +434,3 @@ class Remote:
 
     def _git(self, *arguments: str, timeout: float | None = None) -> bytes:
         return self._repository.git(*arguments, timeout=timeout, env=self._env, waits=True)
-
-
-def names(repository: Repository) -> list[str]:
-    """Return the remotes that `git remote` lists here, wherever they are configured."""
-    return [name for name in repository.remotes() if not name.startswith("/")]
-
-
-def default_remote(repository: Repository) -> str:
-    """Return the remote that is meant where none is named: the only one, or `origin`.
-
-    Raises:
-        UsageError: if there is none, or it cannot be told.
-    """
-    found = names(repository)
-    if len(found) == 1:
-        return found[0]
-    if "origin" in found:
-        return "origin"
-    raise UsageError(
-        "no remote is named" if found else "this repository has no remote",
-        hint=f"name one: {', '.join(found)}" if found else "run 'git remote add origin URL' first",
-    )
-
-
-def clone(url: str, folder: str, options: Sequence[str] = ()) -> None:
-    """Have git clone a repository; the log does not come with it.
-
-    Raises:
-        RepositoryError: with what git said.
-    """
-    try:
-        run_git(Path.cwd(), "clone", "--quiet", *options, "--", url, folder)
-    except RepositoryError as error:
-        raise RepositoryError(
-            f"cannot clone '{url}'", cause=error.cause, hint="check the address, and your access"
-        ) from error
-
-
-def _is_plain(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", name) is not None
-
-
-def _covers(pattern: str, ref: str) -> bool:
-    head, star, tail = pattern.partition("*")
-    return ref == pattern if not star else ref.startswith(head) and ref.endswith(tail)

@@ -24,24 +24,21 @@ from esaa_git.engine.schedule import PlanOrder
 from esaa_git.ports.agent import AgentAdapter, Answer, Request
 from esaa_git.ports.files import FileEntry
 from esaa_git.testing.answers import Answering, oblige
+from esaa_git.testing.branches import MemoryBranch, MemoryCheckouts, MemoryEffects, changed
 from esaa_git.testing.contracts import Place, contracts, template_document
 from esaa_git.testing.log import MemoryEventLog, audit
 from esaa_git.testing.world import (
     Commit,
     Entry,
     MemoryBlobs,
-    MemoryBranch,
     MemoryChecker,
-    MemoryCheckouts,
     MemoryClock,
-    MemoryEffects,
     MemoryJournal,
     MemoryMerger,
     MemoryTrees,
     MemoryWorkerRegistry,
     NoWorkspaces,
     Repository,
-    changed,
 )
 
 

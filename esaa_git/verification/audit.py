@@ -27,6 +27,7 @@ from esaa_git.store.objects import MalformedObject, message_of
 from esaa_git.store.refs import GitRefs
 from esaa_git.store.repository import GuardedRepository, Repository
 from esaa_git.store.tip import LoadedTip, load_tip
+from esaa_git.verification.anchor import NOTHING, Anchor, Expected, Seen
 from esaa_git.verification.branchaudit import BranchAudit, BranchSettings, Rewritten
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed
@@ -34,14 +35,10 @@ from esaa_git.verification.evaluated import Unevaluated, check_evaluated, other_
 from esaa_git.verification.failure import CHECKS, Failure
 from esaa_git.verification.heads import Heads
 from esaa_git.verification.pins import (
-    NOTHING,
-    Anchor,
-    Expected,
     Kept,
     Mark,
     Pin,
     PinUnusable,
-    Seen,
     keep,
     mark_path,
     read_pin,

@@ -20,16 +20,14 @@ from esaa_git.verification.branch import (
     Walked,
     history_of,
     nodes_of,
-    recorded,
     walk_branch,
 )
-from esaa_git.verification.carrier import LOST as LET_GO
 from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import Failure
 from esaa_git.verification.heads import Heads
 from esaa_git.verification.hints import Hints, bring_every_branch
-from esaa_git.verification.lost import WaysOut, let_go
+from esaa_git.verification.lost import WaysOut, leave_out_undone, let_go, let_go_of
 from esaa_git.verification.pins import Mark
 from esaa_git.verification.placement import Placement, refused
 from esaa_git.verification.presence import LOST, Gone, gone_from
@@ -122,8 +120,10 @@ class BranchAudit:
             report.relinked += [one for one in walked.relinked if one not in report.relinked]
         self._find_beneath(missing, [*judged, *others])
         unexplained = self._find_by_content(missing, judged, others, closed, report)
-        self._let_go_of(missing, report)
-        self._leave_out_undone(missing)
+        accept, by = self._settings.accept, self._settings.by
+        report.relinked += let_go_of(missing, self._judge.carriers.values(), accept, by)
+        for said in leave_out_undone(missing, self._judge.state):
+            self._note(said)
         ways = WaysOut(
             self._repository,
             self._judge.state,
@@ -316,34 +316,6 @@ class BranchAudit:
                 f"{first.carried_by[:12]}, and the log does not say so yet"
             )
             raise Failure(11, message, hint=self._hints.of_move()).at(first.carried_by)
-
-    def _let_go_of(self, missing: dict[str, Closed], report: Report) -> None:
-        """Leave out what an admin has given up, or gives up now."""
-        given_up = {
-            task_id: carrier
-            for carrier in self._judge.carriers.values()
-            if carrier.how == LET_GO
-            for task_id in carrier.tasks
-        }
-        for effect, one in list(missing.items()):
-            if one.task_id in given_up:
-                report.relinked.append(recorded(one, given_up[one.task_id]))
-            elif effect in self._settings.accept:
-                report.relinked += let_go(effect, {one.task_id}, [one], self._settings.by)
-            else:
-                continue
-            missing.pop(effect)
-
-    def _leave_out_undone(self, missing: dict[str, Closed]) -> None:
-        """Leave out work that was undone, where its undo is on no branch either."""
-        state = self._judge.state
-        for effect, one in list(missing.items()):
-            undo = state.undone.by(one.task_id)
-            result = None if undo is None else state.tasks[undo.task_id].result
-            if undo is None or result is None or result.effect_commit not in missing:
-                continue
-            self._note(f"{one.task_id} and its undo {undo.task_id} are on no branch any more")
-            del missing[effect], missing[result.effect_commit]
 
     def _refuse_lost(
         self,

@@ -7,7 +7,7 @@ takes back nothing that a later effect did.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import pygit2
@@ -15,7 +15,7 @@ import pygit2
 from esaa_git.core.state import Carrier, State
 from esaa_git.store.objects import name_of
 from esaa_git.store.repository import Repository
-from esaa_git.verification.branch import Relinked, Unexplained, Walked
+from esaa_git.verification.branch import Relinked, Unexplained, Walked, recorded
 from esaa_git.verification.carrier import LOST as LET_GO
 from esaa_git.verification.effects import Closed
 from esaa_git.verification.failure import Failure
@@ -177,3 +177,41 @@ def _named(lost: Sequence[Closed]) -> str:
 
 def _it(count: int) -> str:
     return "it" if count == 1 else "them"
+
+
+def let_go_of(
+    missing: dict[str, Closed],
+    carriers: Iterable[Carrier],
+    accept: Collection[str],
+    by: str | None,
+) -> list[Relinked]:
+    """Leave out of what is missing what an admin has given up, or gives up now, and return it."""
+    given_up = {
+        task_id: carrier
+        for carrier in carriers
+        if carrier.how == LET_GO
+        for task_id in carrier.tasks
+    }
+    found: list[Relinked] = []
+    for effect, one in list(missing.items()):
+        if one.task_id in given_up:
+            found.append(recorded(one, given_up[one.task_id]))
+        elif effect in accept:
+            found += let_go(effect, {one.task_id}, [one], by)
+        else:
+            continue
+        missing.pop(effect)
+    return found
+
+
+def leave_out_undone(missing: dict[str, Closed], state: State) -> list[str]:
+    """Leave out work that was undone, where its undo is on no branch either; say which."""
+    said = []
+    for effect, one in list(missing.items()):
+        undo = state.undone.by(one.task_id)
+        result = None if undo is None else state.tasks[undo.task_id].result
+        if undo is None or result is None or result.effect_commit not in missing:
+            continue
+        said.append(f"{one.task_id} and its undo {undo.task_id} are on no branch any more")
+        del missing[effect], missing[result.effect_commit]
+    return said

@@ -29,8 +29,8 @@ from esaa_git.trust import sshsig
 from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verification import checkpoint as checkpoints
+from esaa_git.verification.anchor import Expected
 from esaa_git.verification.audit import Auditor
-from esaa_git.verification.pins import Expected
 from tests.conftest import Git
 from tests.support import forgery
 from tests.support.forgery import Forger, attachments, value

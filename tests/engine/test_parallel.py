@@ -8,7 +8,8 @@ import pytest
 
 from esaa_git.core.events import TaskNote
 from esaa_git.engine import operator
-from esaa_git.engine.cycle import MAX_VOIDED, Options, Stop, Unobserved, cycle
+from esaa_git.engine.atwork import MAX_VOIDED
+from esaa_git.engine.cycle import Options, Stop, Unobserved, cycle
 from esaa_git.engine.pool import Cancelled, WorkerPool
 from esaa_git.engine.proposer import Dispatched, dispatch
 from esaa_git.errors import AgentError

@@ -10,7 +10,8 @@ import pytest
 
 from esaa_git.app.hooks import install, uninstall
 from esaa_git.remote.guard import try_guard
-from esaa_git.remote.remote import Remote, names
+from esaa_git.remote.named import names
+from esaa_git.remote.remote import Remote
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task
