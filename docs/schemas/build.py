@@ -63,6 +63,7 @@ NAMED = {
     "ISSUE_ID": "issue id",
     "LESSON_ID": "lesson id",
     "APPROVAL_ID": "approval id",
+    "QUESTION_ID": "question id",
     "EVENT_ID": "event id",
     "NAME": "name",
     "ACTOR": "actor",

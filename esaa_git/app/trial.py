@@ -129,9 +129,9 @@ class Trial:
         Raises:
             AgentError: as `AgentAdapter.answer`.
         """
-        from esaa_git.core.answer import Heartbeat, Issue, Lesson, Result, Review
+        from esaa_git.core.answer import Heartbeat, Issue, Lesson, Question, Result, Review
         from esaa_git.core.events.base import encode
-        from esaa_git.core.rejection import Rejected
+        from esaa_git.core.rejection import Rejected, excerpt
         from esaa_git.engine.verifier import Accepted
 
         began = time.monotonic()
@@ -153,6 +153,8 @@ class Trial:
                     summary = payload.summary
                 case Issue():
                     summary = payload.title
+                case Question():
+                    summary = excerpt(payload.text, 200)
                 case Heartbeat() | Lesson() | Review():
                     pass  # None of these has words for a table.
                 case _:

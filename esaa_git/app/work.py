@@ -55,12 +55,13 @@ class Outcome:
     Attributes:
         kind: `done`, `waiting` (for a review, a person's uncommitted work, or, where the
             orchestrator's key is elsewhere, its next run), `rejected`, `unavailable`,
-            `issue`, `noted` (a heartbeat or lesson) or `repeated`.
+            `issue`, `question`, `noted` (a heartbeat or lesson) or `repeated`.
         attempt_id: empty where the answer belongs to no attempt, so that nothing was recorded.
         message: what was done, or is in the way, in words.
         rejected: the reject code with its message and detail, where the answer was rejected.
         effect_commit: the commit that the answer became on the working branch.
         issue_id: the issue that it reported.
+        question_id: the question that it asked, and that ends the attempt.
         in_the_way: the paths with uncommitted work that it waits for.
         left_out: what was made and is not in the proposal, and why.
     """
@@ -72,6 +73,7 @@ class Outcome:
     rejected: Rejected | None = None
     effect_commit: str | None = None
     issue_id: str | None = None
+    question_id: str | None = None
     in_the_way: tuple[str, ...] = ()
     left_out: LeftOut | None = None
 
@@ -95,6 +97,7 @@ class Outcome:
             "detail": None if self.rejected is None else dict(self.rejected.detail),
             "effect_commit": self.effect_commit,
             "issue_id": self.issue_id,
+            "question_id": self.question_id,
             "left_out": None if self.left_out is None else encode(self.left_out),
         }
 
@@ -117,6 +120,7 @@ def outcome_of(admission: Admission) -> Outcome:
         admission.rejected,
         admission.effect_commit,
         admission.issue_id,
+        admission.question_id,
         tuple(path.path for path in admission.in_the_way),
         admission.left_out,
     )

@@ -27,6 +27,7 @@ COMMANDS = {
     "submit": "work:submit",
     "complete": "work:complete",
     "review": "review:review",
+    "answer": "answer:answer",
     "agent": "agent:agent",
     "check": "check:check_",
     "policy": "policy:policy",

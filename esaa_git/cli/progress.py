@@ -22,6 +22,7 @@ _LABELS = {
     "rejected": ("rejected", "red"),
     "waiting": ("waiting ", "yellow"),
     "issue": ("issue   ", "yellow"),
+    "question": ("asks    ", "yellow"),
     "unavailable": ("away    ", "yellow"),
 }
 

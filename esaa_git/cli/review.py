@@ -6,10 +6,12 @@ import click
 
 from esaa_git.app import reviews
 from esaa_git.app.project import Project
+from esaa_git.app.questions import open_questions
 from esaa_git.app.reviews import Proposed, Waiting
 from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, say
 from esaa_git.cli.work import print_outcome
 from esaa_git.core.printable import visible
+from esaa_git.core.state import Question, Task
 from esaa_git.errors import UsageError
 
 
@@ -71,7 +73,7 @@ def review(
             raise UsageError(
                 "no task is named", hint="run 'git esaa review' to see what waits for a decision"
             )
-        return _list(reviews.waiting(project), as_json)
+        return _list(reviews.waiting(project), open_questions(project.log.load()[0]), as_json)
     if (reason or comments) and not (approve or deny or request_changes is not None):
         raise UsageError(
             "a reason or comment goes with a decision",
@@ -106,11 +108,12 @@ def review(
     return 0
 
 
-def _list(found: list[Waiting], as_json: bool) -> int:
+def _list(found: list[Waiting], asking: list[tuple[Task, Question]], as_json: bool) -> int:
     if as_json:
-        print_json([one.to_json() for one in found])
+        asked = [{"task_id": task.task_id, **one.to_json()} for task, one in asking]
+        print_json([*(one.to_json() for one in found), *asked])
         return 0
-    if not found:
+    if not found and not asking:
         say("nothing waits for a decision")
     for one in found:
         until = f", until {one.approval.expires}" if one.approval.expires else ""
@@ -124,6 +127,10 @@ def _list(found: list[Waiting], as_json: bool) -> int:
         else:
             again = f"git esaa review {one.task.task_id} --ask-again"
             say(f"  nobody decided until {one.approval.expires}; to ask again: {again}")
+    for task, one_asked in asking:
+        say(visible(f"{task.task_id}  {task.title}"))
+        say(visible(f"  {one_asked.attempt_id} asks: {one_asked.text}"))
+        say(f"  to answer: git esaa answer {one_asked.question_id} TEXT")
     if found:
         say("\nto look at one: git esaa review TASK", err=True)
     return 0

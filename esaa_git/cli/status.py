@@ -78,7 +78,9 @@ def status(project: Project, as_json: bool) -> None:
     for task_id in run.in_progress[:SHOWN]:
         say(f"  {_in_progress(state, state.tasks[task_id])}")
     for task_id in run.blocked[:SHOWN]:
-        say(visible(f"  {task_id} is blocked: {why_blocked(state.tasks[task_id], project.words)}"))
+        task = state.tasks[task_id]
+        asks = "".join(f" (git esaa answer {one.question_id} TEXT)" for one in task.open_questions)
+        say(visible(f"  {task_id} is blocked: {why_blocked(task, project.words)}{asks}"))
     hidden = len(run.in_progress[SHOWN:]) + len(run.blocked[SHOWN:])
     if hidden:
         say(f"  and {hidden} more (git esaa task list)")

@@ -121,6 +121,12 @@ class Issue(Record):
     description: Annotated[str, Text(20_000)] | None = None
 
 
+class Question(Record):
+    """`question.ask`: what the agent has to know before it can go on."""
+
+    text: Annotated[str, Text(20_000, 1)]
+
+
 class Heartbeat(Record):
     """`agent.heartbeat`: the agent is alive."""
 
@@ -134,5 +140,5 @@ class Review(Record):
     reason: Annotated[str, Text(2000, 1)]
 
 
-AnyAnswer: TypeAlias = Result | Issue | Heartbeat | Lesson | Review
+AnyAnswer: TypeAlias = Result | Issue | Question | Heartbeat | Lesson | Review
 """What an envelope may hold; the log holds a review as a grant or a denial."""

@@ -36,6 +36,8 @@ from esaa_git.core.events import (
     LessonWithdraw,
     OutputRejected,
     PolicyDecision,
+    QuestionAnswer,
+    QuestionAsk,
     ReviewResult,
     ReviewReturned,
     RunEnd,
@@ -101,6 +103,8 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             _asks_for_all(state, event, payload, contracts)
         case ApprovalGrant() | ApprovalDeny():
             _decision(state, event, payload, contracts)
+        case QuestionAsk():
+            _question(state, payload, contracts)
         case FileWrite():
             _effect(state, payload, contracts)
         case TaskUpdate():
@@ -144,6 +148,7 @@ def check_contract_rules(state: State, event: Event, contracts: Contracts) -> No
             | OperatorRequest()
             | OutputRejected()
             | PolicyDecision()
+            | QuestionAnswer()
             | ReviewReturned()
             | Settle()
             | VerifyFail()
@@ -249,6 +254,12 @@ def _decision(
     task = state.tasks.get(approval.task_id) if approval is not None and is_result else None
     if task is not None and is_own_work(task, event.actor, contracts):
         raise Violation("INV-002", "nobody approves their own work")
+
+
+def _question(state: State, payload: QuestionAsk, contracts: Contracts) -> None:
+    task = state.tasks.get(payload.task_id)
+    if task is not None and len(task.questions) >= contracts.policy.questions_per_task:
+        raise Violation("INV-002", f"'{task.task_id}' has asked as often as the policy allows")
 
 
 def _effect(state: State, payload: FileWrite, contracts: Contracts) -> None:
@@ -370,7 +381,8 @@ def _usable(given: TaskDefinition | TaskChanges, task: Task, contracts: Contract
 
 def _intention(event: Event, contracts: Contracts) -> None:
     allowed = contracts.agent.actions
-    if event.action.startswith(("agent.", "issue.", "lesson.")) and event.action not in allowed:
+    of_agents = ("agent.", "issue.", "lesson.", "question.")
+    if event.action.startswith(of_agents) and event.action not in allowed:
         raise Violation("INV-002", f"the contract does not allow agents {event.action}")
 
 

@@ -25,7 +25,7 @@ from esaa_git.core.limits import EXCHANGE_PART
 from esaa_git.core.state import SCHEMA_VERSION
 
 SEVERITIES = ("low", "medium", "high", "critical")
-AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record")
+AGENT_ACTIONS = ("agent.result", "issue.report", "agent.heartbeat", "lesson.record", "question.ask")
 
 _VERSION = {"schema_version": choice(SCHEMA_VERSION)}
 _GLOBS = array(line(500), most=1000)
@@ -149,7 +149,7 @@ RUNTIME_POLICY = record(
                 "max_patch_lines": integer(1),
                 "max_file_bytes": integer(1, 1 << 30),
             },
-            {"max_context_bytes": integer(0, 1 << 30)},
+            {"max_context_bytes": integer(0, 1 << 30), "questions_per_task": integer(0, 1000)},
         ),
         "verification": record({"snapshots_kept": integer(1, 1000)}),
         "run_end": record(

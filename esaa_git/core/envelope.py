@@ -19,6 +19,7 @@ from esaa_git.core.answer import (
     Heartbeat,
     Issue,
     Lesson,
+    Question,
     Result,
     Review,
 )
@@ -38,6 +39,7 @@ INTENTIONS: Mapping[str, type[AnyAnswer]] = {
     "issue.report": Issue,
     "agent.heartbeat": Heartbeat,
     "lesson.record": Lesson,
+    "question.ask": Question,
 }
 """The intentions of the vocabulary, and what an agent says with each."""
 

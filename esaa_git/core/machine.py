@@ -28,6 +28,7 @@ class AttemptState(StrEnum):
     REJECTED = "rejected"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
+    ASKED = "asked"
 
 
 class RunState(StrEnum):
@@ -52,6 +53,8 @@ class Cause(StrEnum):
     DENIED = "denied"
     UNANSWERED = "unanswered"
     ASKED_AGAIN = "asked_again"
+    QUESTION = "question"
+    ANSWERED = "answered"
     RELEASED = "released"
     UNAVAILABLE = "unavailable"
     ATTEMPTS_SPENT = "attempts_spent"
@@ -92,6 +95,9 @@ TABLE: tuple[Transition, ...] = (
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.DENIED, _T.BLOCKED),
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.UNANSWERED, _T.BLOCKED),
     Transition("task", _T.BLOCKED, _UPDATE, Cause.ASKED_AGAIN, _T.IN_PROGRESS),
+    # An agent asks, and a person answers.
+    Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.QUESTION, _T.BLOCKED),
+    Transition("task", _T.BLOCKED, _UPDATE, Cause.ANSWERED, _T.TODO),
     # Blocked: attempts spent, a grave issue, or a dependency that is blocked by one.
     Transition("task", _T.IN_PROGRESS, _UPDATE, Cause.ATTEMPTS_SPENT, _T.BLOCKED),
     Transition("task", _T.TODO, _UPDATE, Cause.ISSUE, _T.BLOCKED),
@@ -109,6 +115,7 @@ TABLE: tuple[Transition, ...] = (
     Transition("attempt", _A.ACTIVE, "agent.result", None, _A.COMPLETED),
     Transition("attempt", _A.ACTIVE, "output.rejected", None, _A.REJECTED),
     Transition("attempt", _A.ACTIVE, "attempt.timeout", None, _A.TIMED_OUT),
+    Transition("attempt", _A.ACTIVE, "question.ask", None, _A.ASKED),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.RELEASED, _A.CANCELLED),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.UNAVAILABLE, _A.CANCELLED),
     Transition("attempt", _A.ACTIVE, _UPDATE, Cause.ISSUE, _A.CANCELLED),

@@ -33,6 +33,7 @@ class RejectCode(StrEnum):
     ATTEMPT_MISMATCH = "ATTEMPT_MISMATCH"
     STALE_ATTEMPT = "STALE_ATTEMPT"
     NO_RESULT = "NO_RESULT"
+    QUESTIONS_SPENT = "QUESTIONS_SPENT"
     EMPTY_PROPOSAL = "EMPTY_PROPOSAL"
     PATH_INVALID = "PATH_INVALID"
     PATH_PROTECTED = "PATH_PROTECTED"
@@ -86,6 +87,8 @@ EXPLANATIONS: Mapping[RejectCode, str] = MappingProxyType(
         "name it.",
         RejectCode.STALE_ATTEMPT: "Stop working on this attempt: it is over, and only an answer "
         "to the current one counts.",
+        RejectCode.QUESTIONS_SPENT: "Ask no more: go by the answers that there are, and say in "
+        "the summary what you took for granted.",
         RejectCode.NO_RESULT: "End your answer with a result: a proposal, or a report of what "
         "keeps you from making one.",
         RejectCode.EMPTY_PROPOSAL: "Propose at least one change that alters a file.",

@@ -206,6 +206,8 @@ CEILING: Final[Mapping[str, Mapping[str, Condition]]] = {
         APPROVER: _always,
     },
     "lesson.record": {ORCHESTRATOR: _of_an_agent, CONTRIBUTOR: _their_own_attempt},
+    "question.ask": {ORCHESTRATOR: _of_an_agent, CONTRIBUTOR: _their_own_attempt},
+    "question.answer": {APPROVER: _always},
     "approval.request": {ORCHESTRATOR: _always},
     "approval.grant": {APPROVER: _in_a_role_of_theirs},
     "approval.deny": {APPROVER: _always},

@@ -20,6 +20,10 @@ LESSONS_PER_AUTHOR: Final = 5
 """How many lessons of one author a request carries where the policy does not say."""
 
 
+QUESTIONS_PER_TASK: Final = 3
+"""How many questions the attempts on a task may ask where the policy does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budgets:
     """What a run, a day of UTC, and all tasks of a kind in a run may take."""
@@ -53,6 +57,7 @@ class RuntimePolicy:
     lessons_of_author: int
     budgets: Budgets = NO_BUDGETS
     approval_ms: int | None = None
+    questions_per_task: int = QUESTIONS_PER_TASK
 
 
 def runtime_policy(document: Mapping[str, Any]) -> RuntimePolicy:
@@ -87,6 +92,7 @@ def runtime_policy(document: Mapping[str, Any]) -> RuntimePolicy:
         lessons_of_author=document["lessons"].get("max_per_author", LESSONS_PER_AUTHOR),
         budgets=_budgets(document.get("budgets", {})),
         approval_ms=_expiry(document),
+        questions_per_task=limits.get("questions_per_task", QUESTIONS_PER_TASK),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from esaa_git.core import canonical
 from esaa_git.core.accounts import (
     NONE_OPEN,
     Account,
@@ -34,7 +35,7 @@ from esaa_git.core.entries import (
     Stop,
     Undone,
 )
-from esaa_git.core.machine import OPEN_RUN, AttemptState, RunState, TaskState
+from esaa_git.core.machine import OPEN_RUN, AttemptState, Cause, RunState, TaskState
 from esaa_git.core.record import JsonRecord
 from esaa_git.core.table import Table
 
@@ -127,6 +128,22 @@ class Judged(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Question(JsonRecord):
+    """What an attempt asked; `by` has answered it, with the words in the blob `answer`."""
+
+    question_id: str
+    attempt_id: str
+    text: str
+    by: str | None = None
+    answer: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what was asked, by which an answer names it."""
+        return canonical.digest(self.text.encode())
+
+
+@dataclass(frozen=True, slots=True)
 class CheckCommand(JsonRecord):
     """A command that a task's proposed tree has to pass, as its definition names it."""
 
@@ -144,6 +161,7 @@ class Task(JsonRecord):
     cooldown (RFC 3339). `pending_approval` names the approval that a reviewer still owes.
     `effect` is `pending` while a valid proposal waits to be written, `written` until it is closed;
     then `written` holds its files as they are recorded, and `checked` how its checks ended.
+    `questions` are those that its attempts asked, oldest first.
     `judged` is there while a result is open that policy has seen. `undoes` names the done task that
     this one takes back.
     """
@@ -180,6 +198,7 @@ class Task(JsonRecord):
     result: Result | None = None
     medium_issues: int = 0
     judged: Judged | None = None
+    questions: tuple[Question, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         document = JsonRecord.to_json(self)
@@ -202,6 +221,20 @@ class Task(JsonRecord):
     @property
     def is_done(self) -> bool:
         return self.state == TaskState.DONE
+
+    def question(self, question_id: str) -> Question | None:
+        """Return a question that was asked of it."""
+        return next((one for one in self.questions if one.question_id == question_id), None)
+
+    @property
+    def open_questions(self) -> tuple[Question, ...]:
+        """The questions that nobody has answered, oldest first."""
+        return tuple(one for one in self.questions if one.by is None)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is blocked until a person answers a question."""
+        return self.blocked is not None and self.blocked.cause == Cause.QUESTION
 
     @property
     def active_attempt(self) -> Attempt | None:
@@ -239,6 +272,7 @@ _TASK_FIELDS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("blocked", lambda document: Blocked(**document)),
     ("result", _result),
     ("judged", _judged),
+    ("questions", lambda documents: tuple(Question(**one) for one in documents)),
 )
 
 DEFINITION_FIELDS = (
@@ -347,6 +381,7 @@ class Run(JsonRecord):
     issues: int = 0
     lessons: int = 0
     approvals: int = 0
+    questions: int = 0
     contracts_sha256: str = ""
     foreign_logs: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()

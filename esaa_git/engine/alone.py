@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
 from esaa_git.core.event import NewEvent, StoredEvent
-from esaa_git.core.events import ApprovalDeny, IssueReport
+from esaa_git.core.events import ApprovalDeny, IssueReport, QuestionAnswer, QuestionAsk
 from esaa_git.core.events.spec import is_person
-from esaa_git.engine.intentions import ActOnIssue, Intention, ReturnDenied
+from esaa_git.engine.intentions import ActOnIssue, FollowQuestion, Intention, ReturnDenied
 
 LATER = (
     "recorded; 'git esaa push' shares it, and what follows from it is the orchestrator's to "
@@ -40,3 +40,5 @@ def owed(events: Iterable[StoredEvent]) -> Iterator[Intention]:
             yield ReturnDenied(approval_id=payload.approval_id)
         elif isinstance(payload, IssueReport):
             yield ActOnIssue(issue_id=payload.issue_id)
+        elif isinstance(payload, QuestionAsk | QuestionAnswer):
+            yield FollowQuestion(task_id=payload.task_id)

@@ -1,4 +1,4 @@
-"""An agent that asks instead of proposing: its question is an issue that blocks the task.
+"""An agent that asks in plain words instead of proposing: they are taken for its question.
 
 Nobody can answer while an agent works, so another attempt would ask the same again. What counts as
 a question is little on purpose: an answer without any change, of an agent that could have changed
@@ -8,14 +8,12 @@ something, whose last words end in a question mark.
 from __future__ import annotations
 
 import re
-from typing import Final, cast, get_args
+from typing import Final
 
-from esaa_git.core.answer import Issue, Result
-from esaa_git.core.contracts import Contracts
+from esaa_git.core.answer import Question, Result
 from esaa_git.core.envelope import Envelope
-from esaa_git.core.events.fields import Severity
 from esaa_git.core.printable import printable
-from esaa_git.core.rejection import RejectCode, Rejected, excerpt
+from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import AgentOutput
 from esaa_git.engine.lease import Lease
@@ -48,7 +46,7 @@ def question_in(words: str) -> str | None:
 def asked(
     engine: Engine, tx: Transaction, output: AgentOutput, verdict: Accepted | Repeated | Rejected
 ) -> Envelope | None:
-    """Return the issue that an answer amounts to which asks and proposes nothing, or None."""
+    """Return the question that an answer amounts to which asks and proposes nothing, or None."""
     task = None if output.task_id is None else tx.state.tasks.get(output.task_id)
     attempt = None if task is None else task.active_attempt
     if (
@@ -57,20 +55,15 @@ def asked(
         or attempt is None
         or (attempt.attempt_id, attempt.agent) != (output.attempt_id, output.actor)
         or tx.is_over(Lease.of(attempt, tx.contracts))
-        or "issue.report" not in tx.contracts.agent.actions
+        or "question.ask" not in tx.contracts.agent.actions
         or not engine.verifier.boundary(task, tx.contracts).patterns
     ):
         return None
     words = _words(output, verdict)
-    question = None if words is None else question_in(words)
-    if words is None or question is None:
+    if words is None or question_in(words) is None:
         return None
-    issue = Issue(
-        severity=_that_blocks(tx.contracts),
-        title=f"asks: {excerpt(question, 180)}",
-        description=printable(words).strip(),
-    )
-    return Envelope("issue.report", task.task_id, attempt.attempt_id, issue)
+    asks = Question(text=printable(words).strip())
+    return Envelope("question.ask", task.task_id, attempt.attempt_id, asks)
 
 
 def _words(output: AgentOutput, verdict: Accepted | Repeated | Rejected) -> str | None:
@@ -85,10 +78,3 @@ def _words(output: AgentOutput, verdict: Accepted | Repeated | Rejected) -> str 
     # Where something of an object was begun, an answer was meant.
     is_prose = verdict.code == RejectCode.INVALID_JSON and "{" not in text
     return text if left_all or is_prose else None
-
-
-def _that_blocks(contracts: Contracts) -> Severity:
-    """Return the mildest severity for which the policy blocks a task; the gravest that is none."""
-    escalation = contracts.policy.escalation
-    blocking = (each for each in get_args(Severity) if escalation[each] == "block")
-    return cast(Severity, next(blocking, "high"))

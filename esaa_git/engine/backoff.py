@@ -21,7 +21,7 @@ from esaa_git.engine.proposer import agents_for
 from esaa_git.engine.reserve import BudgetAsked, BudgetReached
 from esaa_git.engine.rests import Rest, Rests, first_to_end, too_long
 from esaa_git.engine.review import awaiting_reviewer
-from esaa_git.engine.schedule import blocker, eligible, is_dispatched, is_spent
+from esaa_git.engine.schedule import asking, blocker, eligible, is_dispatched, is_spent
 from esaa_git.engine.work import Found
 from esaa_git.errors import DecisionsMissing, RunHalted
 
@@ -128,7 +128,7 @@ class Backoff:
         if not _only_decisions(state):
             self._since = None
             return False
-        held = [state.tasks[task_id] for task_id in state.run.in_progress]
+        held = [state.tasks[task_id] for task_id in (*state.run.in_progress, *asking(state))]
         return self._await("; ".join(_waits_for(task) for task in held[:5]))
 
     def awaits(self, short: BudgetReached) -> bool:
@@ -169,7 +169,7 @@ class Backoff:
 
 
 def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
-    held = [state.tasks[task_id] for task_id in state.run.in_progress]
+    held = [state.tasks[task_id] for task_id in (*state.run.in_progress, *asking(state))]
     if held:
         waits = "; ".join(_waits_for(task) for task in held[:5])
         if _only_decisions(state):
@@ -203,7 +203,7 @@ def _nothing_to_do(state: State, contracts: Contracts) -> RunHalted:
 def _only_decisions(state: State) -> bool:
     """Answer whether all that is held waits for people to decide."""
     asked = [state.tasks[name].pending_approval for name in state.run.in_progress]
-    return bool(asked) and all(
+    return bool(asked or asking(state)) and all(
         name is not None and state.approvals[name].state == PENDING for name in asked
     )
 
@@ -224,6 +224,8 @@ def _cooling(state: State, now: str) -> list[str]:
 def _waits_for(task: Task) -> str:
     if task.pending_approval is not None:
         return f"'{task.task_id}' waits for 'git esaa review {task.task_id}'"
+    if task.asks:
+        return f"'{task.task_id}' waits for 'git esaa answer {task.task_id} TEXT'"
     holder = task.attempt.agent if task.attempt else "somebody"
     until = f" until {task.active_attempt.deadline}" if task.active_attempt else ""
     return f"'{task.task_id}' is held by {holder}{until}"

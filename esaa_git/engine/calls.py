@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esaa_git.core.events import OutputRejected, ReviewResult
+from esaa_git.core.events import OutputRejected, QuestionAsk, ReviewResult
 from esaa_git.core.events.base import Record
 from esaa_git.core.events.fields import Exchange, LeftOut, ReviewExchange, Try, Usage
 from esaa_git.core.packing import Packing
@@ -29,7 +29,7 @@ class CallResult(Record):
         return None if response is None else response.sha256
 
     @classmethod
-    def of(cls, payload: OutputRejected | ReviewResult) -> CallResult:
+    def of(cls, payload: OutputRejected | QuestionAsk | ReviewResult) -> CallResult:
         """Return what an event that is on record keeps of its call."""
         return cls(
             exchange=payload.exchange,

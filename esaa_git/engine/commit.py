@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never, cast
 
 from esaa_git.core import canonical, secrets, storage
-from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Result, Review
+from esaa_git.core.answer import FileUpdate, Heartbeat, Issue, Lesson, Question, Result, Review
 from esaa_git.core.contracts import StoragePolicy
 from esaa_git.core.decision import salted
 from esaa_git.core.envelope import Envelope, check_payload
@@ -22,7 +22,7 @@ from esaa_git.core.events.facts import FileFact, file_facts
 from esaa_git.core.events.fields import Exchange, Usage
 from esaa_git.core.packing import Packing
 from esaa_git.core.policy_rules import Source, facts_of, judge
-from esaa_git.core.rejection import RejectCode, Rejected
+from esaa_git.core.rejection import RejectCode, Rejected, of_policy
 from esaa_git.core.requirements import needs_review
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.asked import asked
@@ -39,7 +39,7 @@ from esaa_git.engine.exchange import (
     reject,
 )
 from esaa_git.engine.fit import Fitted, Unfit, effect_of, fitted, unlawful
-from esaa_git.engine.intentions import AcceptResult, Prolong, RecordLesson, ReportIssue
+from esaa_git.engine.intentions import AcceptResult, AskQuestion, Prolong, RecordLesson, ReportIssue
 from esaa_git.engine.proof import Proof, Unproven, settled
 from esaa_git.engine.proposal import Proposal
 from esaa_git.engine.salts import opened
@@ -91,6 +91,8 @@ def _admit(
             return _admit_result(engine, tx, output, verdict, given, call, proof)
         case Issue():
             return _admit_issue(engine, tx, output, envelope, given, call)
+        case Question():
+            return _admit_question(engine, tx, output, envelope, given, call)
         case Heartbeat():
             message = _prolong(tx, output, envelope, given)
         case Lesson() if output.is_final:
@@ -375,6 +377,39 @@ def _admit_issue(
         _without_result(engine, tx, output, envelope, replace(call, exchange=None))
     message = f"{issue_id} is recorded; '{task_id}' is {tx.state.tasks[task_id].state}"
     return Admission("issue", task_id, attempt_id, message, issue_id=issue_id)
+
+
+def _admit_question(
+    engine: Engine,
+    tx: Transaction,
+    output: AgentOutput,
+    envelope: Envelope,
+    given: Question,
+    call: CallResult,
+) -> Admission:
+    task_id, attempt_id = envelope.task_id, envelope.attempt_id
+    most = tx.contracts.policy.questions_per_task
+    if len(tx.state.tasks[task_id].questions) >= most:
+        rejected = Rejected(
+            RejectCode.QUESTIONS_SPENT,
+            f"'{task_id}' has asked {most} questions, and no more are allowed "
+            + of_policy("questions_per_task"),
+            {"allowed": most},
+        )
+        return reject(engine, tx, output, rejected, call)
+    tx.ask(
+        AskQuestion(
+            actor=output.actor,
+            task_id=task_id,
+            attempt_id=attempt_id,
+            text=given.text,
+            call=call,
+            agent=output.agent,
+        )
+    )
+    question_id = tx.state.tasks[task_id].questions[-1].question_id
+    message = f"{question_id} waits for an answer"
+    return Admission("question", task_id, attempt_id, message, question_id=question_id)
 
 
 def _prolong(tx: Transaction, output: AgentOutput, envelope: Envelope, given: Heartbeat) -> str:

@@ -37,7 +37,7 @@ from esaa_git.engine.proposer import Dispatched, agent_for, dispatch
 from esaa_git.engine.reserve import BudgetReached, Held
 from esaa_git.engine.review import awaiting_reviewer, dispatch_review
 from esaa_git.engine.schedule import Selection, outcome
-from esaa_git.engine.transaction import transact
+from esaa_git.engine.transaction import settle, transact
 from esaa_git.engine.undo import OpenUndos
 from esaa_git.engine.work import Found, Work, is_ready_to_close
 from esaa_git.errors import ConflictError, EsaaError, RefusedError, RunHalted
@@ -399,6 +399,7 @@ class _Decider:
     def _settle(self) -> None:
         """Close attempts whose lease ran out, and finish tasks whose effect waits in the log."""
         engine = self._engine
+        settle(engine)
         self._undos.go_on()
         state, contracts = engine.log.load()
         if not state.run.is_open:

@@ -171,7 +171,7 @@ class Admission:
     `kind` is `done`, `waiting` (for a review, a person's uncommitted work, or, where the
     orchestrator's key is elsewhere, its next run), `rejected` (with `of_setup` for how the
     repository is set up: no attempt is spent), `unavailable` (its service was
-    away; no attempt is spent), `issue`, `noted` (a heartbeat or lesson) or `repeated`.
+    away; no attempt is spent), `issue`, `question`, `noted` (a heartbeat or lesson) or `repeated`.
     """
 
     kind: str
@@ -182,6 +182,7 @@ class Admission:
     of_setup: bool = False
     effect_commit: str | None = None
     issue_id: str | None = None
+    question_id: str | None = None
     in_the_way: tuple[InTheWay, ...] = ()
     left_out: LeftOut | None = None
 

@@ -29,6 +29,7 @@ from esaa_git.core.events import (
     IssueResolved,
     LessonRecord,
     LessonWithdraw,
+    QuestionAnswer,
     ReviewReturned,
     RunHalt,
     RunInit,
@@ -233,6 +234,23 @@ class ActOnIssue(Record):
     """Do what the policy says of an issue that a person reported alone."""
 
     issue_id: str
+
+
+class AskQuestion(Record):
+    """End an attempt with a question, which blocks its task until a person answers it."""
+
+    actor: str
+    task_id: str
+    attempt_id: str
+    text: str
+    call: CallResult
+    agent: str | None = None
+
+
+class FollowQuestion(Record):
+    """Do what follows from a question, or an answer, that a person recorded alone."""
+
+    task_id: str
 
 
 class ResolveIssue(Record):
@@ -491,6 +509,7 @@ Repeatable: TypeAlias = (
     | ApprovalDeny
     | AnyRequest
     | RunHalt
+    | QuestionAnswer
     | RunResume
     | Settle
     | BudgetCorrect
@@ -522,6 +541,8 @@ Intention: TypeAlias = (
     | WithdrawLesson
     | Relink
     | ReportIssue
+    | AskQuestion
+    | FollowQuestion
     | ActOnIssue
     | ResolveIssue
     | OpenAttempt

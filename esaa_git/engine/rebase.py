@@ -31,6 +31,8 @@ from esaa_git.engine.calls import CallResult
 from esaa_git.engine.effect import apply_effect, write_undo
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import (
+    AskQuestion,
+    FollowQuestion,
     Intention,
     Reject,
     Repeat,
@@ -54,6 +56,8 @@ _CAUSES = (
     | events.ApprovalExpire
     | events.ReviewResult
     | events.IssueReport
+    | events.QuestionAsk
+    | events.QuestionAnswer
 )
 _CONCLUSIONS = frozenset(
     {
@@ -63,6 +67,8 @@ _CONCLUSIONS = frozenset(
         Cause.CHANGES_REQUESTED,
         Cause.DENIED,
         Cause.UNANSWERED,
+        Cause.QUESTION,
+        Cause.ANSWERED,
         Cause.ISSUE,
         Cause.DEPENDENCY,
     }
@@ -161,6 +167,10 @@ class _Replay:
                 return self._output_rejected(index, payload)
             case events.IssueReport():
                 return self._issue_report(actor, payload)
+            case events.QuestionAsk():
+                return self._question(actor, payload)
+            case events.QuestionAnswer():
+                return self._answer(actor, payload)
             case events.ApprovalRequest():
                 return self._reviews.request(payload)
             case events.ApprovalGrant():
@@ -386,6 +396,34 @@ class _Replay:
         (reported, *_) = transact(self._engine, lambda tx: tx.ask(again))
         if isinstance(reported.event.payload, events.IssueReport):
             self._ids.put_issue(payload.issue_id, reported.event.payload.issue_id)
+        return AGAIN, ""
+
+    def _question(self, actor: str, payload: events.QuestionAsk) -> tuple[str, str]:
+        old, attempt_id = payload.question_id, self._ids.attempt(payload.attempt_id)
+        again = AskQuestion(
+            actor=actor,
+            task_id=payload.task_id,
+            attempt_id=attempt_id,
+            text=payload.text,
+            call=CallResult.of(payload),
+            agent=payload.agent,
+        )
+        transact(self._engine, lambda tx: tx.ask(again))
+        new = self._state().tasks[payload.task_id].questions[-1].question_id
+        self._ids.put_question(old, new)
+        return AGAIN, "" if new == old else f"as '{new}'"
+
+    def _answer(self, actor: str, payload: events.QuestionAnswer) -> tuple[str, str]:
+        new = self._ids.question(payload.question_id)
+        if new != payload.question_id:
+            raise LeftOut(f"it was signed for {payload.question_id}, which is '{new}' there")
+
+        def step(tx: Transaction) -> None:
+            tx.ask(Repeat(actor=actor, payload=payload))
+            if not tx.alone:
+                tx.ask(FollowQuestion(task_id=payload.task_id))
+
+        transact(self._engine, step)
         return AGAIN, ""
 
     # -- notes and lessons --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from esaa_git.core.view import purified_view
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.goeson import NOTHING, Begun
 from esaa_git.engine.lease import Lease
+from esaa_git.engine.questions import answers
 from esaa_git.engine.transaction import Transaction
 from esaa_git.errors import RepositoryError
 from esaa_git.ports.agent import Request
@@ -81,6 +82,8 @@ def request_for(
             task may need travel in the view, as far as the policy's budget goes.
     """
     view = purified_view(state, contracts, task, attempt, agent, engine.blobs.read)
+    if answered := answers(engine.blobs, task):
+        view["task"]["notes"] = [*view["task"].get("notes", ()), *answered]
     if not has_checkout:
         view["files"] = context_files(engine, state, contracts, task, attempt.base)
     files = begun.files

@@ -110,9 +110,7 @@ def blocker(state: State, contracts: Contracts, task: Task, now: str) -> Blocker
         return Blocker(f"'{name}' is in progress: {holder} holds it until {until}")
     if task.state == TaskState.BLOCKED:
         why = task.blocked.reason or task.blocked.cause if task.blocked else "no reason given"
-        return Blocker(
-            f"'{name}' is blocked: {why}", f"run 'git esaa task unblock {name} --reason TEXT'"
-        )
+        return Blocker(f"'{name}' is blocked: {why}", f"run {_way_on(task)}")
     missing = [other for other in task.depends_on if not satisfies(state, other)]
     if missing:
         named = (f"{one} (undone)" if state.undone.by(one) is not None else one for one in missing)
@@ -155,12 +153,19 @@ def _step(state: State, task: Task) -> str:
     if task.is_done or task.undoes is not None:
         return "'git esaa undo' for what is being undone"
     if task.state == TaskState.BLOCKED:
-        return f"'git esaa task unblock {name} --reason TEXT' and 'git esaa run --task {name}'"
+        return f"{_way_on(task)} and 'git esaa run --task {name}'"
     if task.pending_approval is not None:
         return f"'git esaa review {name}'"
     if task.active_attempt is not None:
         return f"'git esaa status' until {task.active_attempt.agent} has done '{name}'"
     return f"'git esaa run --task {name}'"
+
+
+def _way_on(task: Task) -> str:
+    """Return the command by which a person has a blocked task go on."""
+    if task.asks:
+        return f"'git esaa answer {task.task_id} TEXT'"
+    return f"'git esaa task unblock {task.task_id} --reason TEXT'"
 
 
 def is_spent(task: Task, contracts: Contracts) -> bool:
@@ -247,11 +252,16 @@ def outcome(state: State, contracts: Contracts) -> tuple[RunResult, str] | None:
 
 
 def _waits_for_somebody(state: State) -> bool:
-    """Answer whether a claim, a review or a cooldown still keeps the run going."""
-    return bool(state.run.in_progress) or any(
+    """Answer whether a claim, a review, a question or a cooldown still keeps the run going."""
+    return bool(state.run.in_progress or asking(state)) or any(
         task.not_before is not None and task.state == TaskState.TODO
         for task in state.tasks.values()
     )
+
+
+def asking(state: State) -> list[str]:
+    """Return the tasks that wait for an answer to a question."""
+    return [name for name in state.run.blocked if state.tasks[name].asks]
 
 
 # -- which one is next ------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Ids:
         self._ended: dict[str, str] = {}
         self._approvals: dict[str, str] = {}
         self._issues: dict[str, str] = {}
+        self._questions: dict[str, str] = {}
         self._lessons: dict[str, str] = {}
         self._requests: dict[str, str] = {}
         self._runs: dict[str, str] = {}
@@ -98,6 +99,12 @@ class Ids:
 
     def issue(self, old: str) -> str:
         return self._issues.get(old, old)
+
+    def put_question(self, old: str, new: str) -> None:
+        self._questions[old] = new
+
+    def question(self, old: str) -> str:
+        return self._questions.get(old, old)
 
     def put_lesson(self, old: str, new: str) -> None:
         self._lessons[old] = new

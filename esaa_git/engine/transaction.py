@@ -36,7 +36,7 @@ from esaa_git.core.state import EMPTY, Carrier, State
 from esaa_git.engine.alone import owed, own_part
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.intentions import ActOnIssue, Intention, Relink
+from esaa_git.engine.intentions import ActOnIssue, FollowQuestion, Intention, Relink
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
@@ -196,13 +196,13 @@ def _owed(engine: Engine) -> Iterator[Intention]:
 
 
 def settle(engine: Engine) -> None:
-    """Record what follows from issues that people reported alone, where the orchestrator's key is.
+    """Record what follows from issues and answers of people alone, where the orchestrator's key is.
 
     It is a transaction of its own: a run that one of them halts is over, whatever comes next.
     """
     if engine.log.tip() is None:
         return
-    if any(isinstance(one, ActOnIssue) for one in _owed(engine)):
+    if any(isinstance(one, ActOnIssue | FollowQuestion) for one in _owed(engine)):
         _transact(engine, lambda _: None)
         run = engine.log.load()[0].run
         if run.state == RunState.HALTED:

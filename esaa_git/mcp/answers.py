@@ -149,6 +149,8 @@ def outcome(done: Outcome, state: State) -> Result:
         result["effect_commit"] = done.effect_commit
     if done.issue_id is not None:
         result["issue_id"] = done.issue_id
+    if done.question_id is not None:
+        result["question_id"] = done.question_id
     if done.in_the_way:
         result["in_the_way"] = list(done.in_the_way)
     if done.left_out_words:

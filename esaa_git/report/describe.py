@@ -37,6 +37,8 @@ from esaa_git.core.events import (
     LessonWithdraw,
     OutputRejected,
     PolicyDecision,
+    QuestionAnswer,
+    QuestionAsk,
     ReviewResult,
     ReviewReturned,
     RunEnd,
@@ -200,6 +202,8 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 one["outcome"] = "completed"
             case OutputRejected():
                 one["outcome"] = f"rejected: {payload.code}"
+            case QuestionAsk():
+                one["outcome"] = f"asked: {payload.question_id}"
             case AttemptTimeout():
                 one["outcome"] = "timed out"
             case AgentHeartbeat():
@@ -226,6 +230,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 | RunNote()
                 | TaskNote()
                 | PolicyDecision()
+                | QuestionAnswer()
                 | ReviewResult()
                 | ReviewReturned()
                 | RunEnd()

@@ -54,6 +54,7 @@ def test_the_contracts_of_a_new_project_are_typed() -> None:
         "issue.report",
         "agent.heartbeat",
         "lesson.record",
+        "question.ask",
     }
     assert found.agent.kind("spec").write_patterns == ("docs/**", "*.md")
     assert found.agent.kind("spec").write.matches("docs/a.md")

@@ -154,6 +154,7 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
         "`blocked`": names(state.Blocked),
         "`result`": names(state.Result),
         "`judged`": names(state.Judged),
+        "`questions`": names(state.Question),
     }
     for heading, record in {
         "**An issue**": state.Issue,

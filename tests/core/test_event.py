@@ -55,7 +55,8 @@ def test_the_vocabulary_has_these_actions() -> None:
         "issue.report "
         "lesson.record lesson.withdraw note.add operator.request orchestrator.dispatch "
         "orchestrator.file.write orchestrator.health orchestrator.view.mutate "
-        "output.rejected policy.decision review.result run.end run.halt run.init run.resume "
+        "output.rejected policy.decision question.answer question.ask review.result "
+        "run.end run.halt run.init run.resume "
         "settle task.create task.update verify.fail verify.ok verify.start"
     )
 
@@ -294,6 +295,8 @@ def test_an_action_is_emitted_by_those_whom_the_vocabulary_names(action: str) ->
         "attempt.create": {"orchestrator"} | person,
         "agent.result": others,
         "agent.heartbeat": others,
+        "question.ask": others,
+        "question.answer": person,
         "lesson.record": others,
         "lesson.withdraw": person,
         "note.add": person,

@@ -375,6 +375,14 @@ def a_request_carries_so_many_bytes_of_files(bench: Bench) -> None:
         assert [file["path"] for file in shown if "content" in file] == carried
 
 
+@scenario(f"{POLICY}/limits/questions_per_task")
+def the_attempts_on_a_task_ask_so_often(bench: Bench) -> None:
+    for value, code in ((1, []), (0, ["QUESTIONS_SPENT"])):
+        made = bench.engine(value)
+        made.answering[""] = says("question.ask", text="A or B?")
+        assert codes(worked(made)) == code
+
+
 @scenario(f"{AGENT}/kinds/*/review")
 def a_kind_s_results_wait_for_a_review(bench: Bench) -> None:
     writes = {(AGENT, "kinds", bench.name, "write"): ["docs/**"]}

@@ -88,7 +88,7 @@ def test_only_an_accepted_or_approved_result_leads_to_done() -> None:
 
 def test_only_a_person_leads_out_of_blocked() -> None:
     ways = [row.cause for row in rows("task") if row.source == "blocked" != row.target]
-    assert ways == [Cause.ASKED_AGAIN, Cause.OPERATOR]
+    assert ways == [Cause.ASKED_AGAIN, Cause.ANSWERED, Cause.OPERATOR]
 
 
 def test_work_is_accepted_only_between_the_start_and_the_end_of_a_run() -> None:

@@ -1,20 +1,26 @@
-"""An agent that asks instead of proposing blocks its task with the question; nothing else does."""
+"""An agent that asks in plain words blocks its task with the question; nothing else does."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from esaa_git.core.events import IssueReport
+from esaa_git.core.events import OutputRejected, QuestionAsk
 from esaa_git.core.rejection import RejectCode
 from esaa_git.engine.asked import question_in
-from esaa_git.engine.cycle import Options
+from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.questions import answer
+from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
 from esaa_git.ports.agent import Answer, Request
-from esaa_git.testing.answers import Answering, result, write
+from esaa_git.testing.answers import Answering, oblige, result, says, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
 
 ACTIONS: Place = ("AGENT_CONTRACT.yaml", "actions")
 WRITE: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "write")
+BOB = "bob@example.com"
+MOST: Place = ("RUNTIME_POLICY.yaml", "limits", "questions_per_task")
 QUESTION = "I read the task. Which of the two formats is meant?"
 
 
@@ -38,8 +44,8 @@ def after(answering: Answering, more: dict[Place, object] | None = None) -> Memo
     return made
 
 
-def issues(made: MemoryEngine) -> list[IssueReport]:
-    return [each.payload for each in made.events if isinstance(each.payload, IssueReport)]
+def questions(made: MemoryEngine) -> list[QuestionAsk]:
+    return [each.payload for each in made.events if isinstance(each.payload, QuestionAsk)]
 
 
 @pytest.mark.parametrize(
@@ -47,12 +53,14 @@ def issues(made: MemoryEngine) -> list[IssueReport]:
     [left_all(QUESTION), said(QUESTION), result(summary=QUESTION)],
     ids=["an untouched checkout", "prose", "a result without a change"],
 )
-def test_a_question_is_an_issue_that_blocks_the_task(answering: Answering) -> None:
+def test_a_question_blocks_the_task_and_is_not_counted(answering: Answering) -> None:
     made = after(answering)
-    (issue,) = issues(made)
-    assert issue.title == "asks: Which of the two formats is meant?"
-    assert issue.description == QUESTION
-    assert made.task("T-1").state == "blocked"
+    (asked,) = questions(made)
+    assert (asked.question_id, asked.text) == ("Q-0001", QUESTION)
+    held = made.task("T-1")
+    assert held.attempt is not None
+    assert (held.state, held.asks, held.attempts_used) == ("blocked", True, 0)
+    assert held.attempt.state == "asked"
     assert "output.rejected" not in made.actions
 
 
@@ -67,13 +75,13 @@ def test_a_question_is_an_issue_that_blocks_the_task(answering: Answering) -> No
 )
 def test_what_is_no_question_is_judged_as_ever(answering: Answering) -> None:
     made = after(answering)
-    assert issues(made) == []
+    assert questions(made) == []
     assert made.task("T-1").state in ("todo", "done")
 
 
-def test_where_no_issue_may_be_reported_or_nothing_written_it_is_no_question() -> None:
+def test_where_nothing_may_be_asked_or_nothing_written_it_is_no_question() -> None:
     without = after(said(QUESTION), {ACTIONS: ["agent.result"]})
-    assert issues(without) == []
+    assert questions(without) == []
     reader = after(result(summary=QUESTION), {WRITE: []})
     assert reader.task("T-1").state == "done"
 
@@ -93,3 +101,35 @@ def test_where_no_issue_may_be_reported_or_nothing_written_it_is_no_question() -
 )
 def test_a_question_is_what_the_last_words_end_in(words: str, question: str | None) -> None:
     assert question_in(words) == question
+
+
+def test_the_next_request_holds_question_and_answer_and_the_run_goes_on() -> None:
+    made = engine(said(QUESTION))
+    made.apply(task())
+    with pytest.raises(DecisionsMissing, match="git esaa answer T-1 TEXT"):
+        cycle(made)
+    assert answer(made, "Q-0001", BOB, "The second one.") == ("Q-0001", "T-1")
+    assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 0)
+    with pytest.raises(RefusedError, match="answered already, by bob"):
+        answer(made, "Q-0001", BOB, "The first one.")
+    with pytest.raises(UsageError, match="no question or task 'Q-0009'"):
+        answer(made, "Q-0009", BOB, "x")
+    made.answering[""] = oblige
+    cycle(made)
+    (note,) = json.loads(made.requests[-1].view)["task"]["notes"]
+    assert (
+        note == f"an earlier attempt asked: {QUESTION}\nbob@example.com answered: The second one."
+    )
+    assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("done", 1)
+
+
+def test_one_question_more_than_the_policy_allows_is_refused_and_counted() -> None:
+    made = engine(says("question.ask", text="A or B?"), given=contracts({MOST: 1}))
+    made.apply(task())
+    made.run(Options(steps=1))
+    answer(made, "T-1", BOB, "A")
+    made.run(Options(steps=1))
+    (refused,) = (one.payload for one in made.events if isinstance(one.payload, OutputRejected))
+    assert (refused.code, refused.detail) == ("QUESTIONS_SPENT", {"allowed": 1})
+    assert "limits/questions_per_task" in refused.message
+    assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 1)

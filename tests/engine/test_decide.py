@@ -87,6 +87,7 @@ from esaa_git.engine.intentions import (
     AskAgent,
     AskForBudget,
     AskForReview,
+    AskQuestion,
     BeginUndo,
     ChangePlan,
     CloseTask,
@@ -94,6 +95,7 @@ from esaa_git.engine.intentions import (
     ExpireApproval,
     ExpireAttempt,
     FailVerification,
+    FollowQuestion,
     Hotfix,
     Intention,
     Judge,
@@ -744,6 +746,19 @@ def test_what_a_person_said_alone_is_acted_on_once() -> None:
     assert isinstance(blocked, TaskUpdate)
     assert (blocked.cause, blocked.to) == (Cause.ISSUE, TaskState.BLOCKED)
     assert made.ask(ActOnIssue(issue_id="ISS-0001")) == []
+
+
+def test_what_follows_from_a_question_recorded_alone_is_recorded_once() -> None:
+    made = world(task())
+    question = AskQuestion(
+        actor=AGENT, task_id="T-1", attempt_id=made.opened(), text="A or B?", call=CallResult()
+    )
+    follow = FollowQuestion(task_id="T-1")
+    made.ask(question, most=1)
+    (blocked,) = made.ask(follow)
+    assert isinstance(blocked, TaskUpdate)
+    assert (blocked.cause, blocked.reason) == (Cause.QUESTION, "Q-0001: A or B?")
+    assert made.ask(follow) == []
 
 
 def test_a_denial_blocks_the_task() -> None:

@@ -183,6 +183,18 @@ _ALL: Final = (
         exchange=_EXCHANGE,
         agent="codex",
     ),
+    _agent(
+        "question.ask",
+        **_HERE,
+        question_id="Q-0001",
+        text="Which of the two?",
+        exchange=_EXCHANGE,
+        model="a model",
+        usage=_USAGE,
+        latency_ms=5,
+        tries=[{"status": 503, "reason": "Service Unavailable", "waited_ms": 1000}],
+        agent="codex",
+    ),
     _agent("agent.heartbeat", **_HERE, deadline=LATER, note="still here", agent="codex"),
     _agent(
         "lesson.record",
@@ -341,6 +353,17 @@ _ALL: Final = (
             },
         )
         for action in ("run.halt", "run.resume")
+    ),
+    new_event(
+        "question.answer",
+        "person@example.com",
+        {
+            "question_id": "Q-0001",
+            "question_sha256": SHA256,
+            "task_id": "T-1",
+            "decision": {"sha256": SHA256, "document": OID, "signature": OID},
+            "said": {"text": OID, "salt": OID},
+        },
     ),
     _orchestrator(
         "settle",

@@ -41,6 +41,7 @@ from esaa_git.core.events.operator_request import (
 )
 from esaa_git.core.events.output_rejected import OutputRejected
 from esaa_git.core.events.policy_decision import PolicyDecision
+from esaa_git.core.events.question import QuestionAnswer, QuestionAsk
 from esaa_git.core.events.review_result import ReviewResult
 from esaa_git.core.events.run_end import RunEnd
 from esaa_git.core.events.run_init import RunInit
@@ -83,6 +84,8 @@ AnyPayload: TypeAlias = (
     | ApprovalDeny
     | ApprovalExpire
     | ReviewResult
+    | QuestionAsk
+    | QuestionAnswer
     | TaskNote
     | RunNote
     | EventNote
@@ -131,6 +134,8 @@ __all__ = [
     "OutputRejected",
     "OverrideRequest",
     "PolicyDecision",
+    "QuestionAnswer",
+    "QuestionAsk",
     "RelinkRequest",
     "ReviewResult",
     "ReviewReturned",

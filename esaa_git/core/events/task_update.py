@@ -130,6 +130,13 @@ class TaskUpdate(Payload, action=ACTION, by={ORCHESTRATOR, PERSON}):
             raise Violation(
                 "INV-002", f"attempt '{task.active_attempt.attempt_id}' is still active"
             )
+        elif cause == Cause.QUESTION:
+            if task.attempt is None or task.attempt.state != AttemptState.ASKED:
+                raise Violation("INV-002", f"'{task.task_id}' has asked nothing")
+            task = replace(task, attempts_used=task.attempts_used - 1)
+        elif cause == Cause.ANSWERED:
+            if not task.asks or task.open_questions:
+                raise Violation("INV-002", f"'{task.task_id}' has no answer that it waited for")
         elif cause == Cause.RELEASED and _is_rejected(task):
             task = replace(task, attempts_used=task.attempts_used - 1)
         reason = self.reason or ""

@@ -27,6 +27,7 @@ from esaa_git.engine.decide.attempts import (
 from esaa_git.engine.decide.events import Events, by_us, lesson_recorded
 from esaa_git.engine.decide.issues import act_on_issue, report_issue, resolve_issue
 from esaa_git.engine.decide.policy import judged_alone
+from esaa_git.engine.decide.questions import ask, follow
 from esaa_git.engine.decide.remarks import add_note, withdraw_lesson
 from esaa_git.engine.decide.results import (
     accept_result,
@@ -60,6 +61,7 @@ from esaa_git.engine.intentions import (
     AskAgent,
     AskForBudget,
     AskForReview,
+    AskQuestion,
     BeginUndo,
     ChangePlan,
     CloseTask,
@@ -67,6 +69,7 @@ from esaa_git.engine.intentions import (
     ExpireApproval,
     ExpireAttempt,
     FailVerification,
+    FollowQuestion,
     Hotfix,
     Intention,
     Judge,
@@ -141,6 +144,10 @@ def decide(state: State, contracts: Contracts, intention: Intention, at: str) ->
             return report_issue(state, contracts, intention)
         case ActOnIssue():
             return act_on_issue(state, contracts, intention)
+        case AskQuestion():
+            return ask(state, intention)
+        case FollowQuestion():
+            return follow(state, intention)
         case ResolveIssue():
             return resolve_issue(state, intention)
         case OpenAttempt():

@@ -21,6 +21,7 @@ from esaa_git.core.events import (
     IssueResolved,
     LessonRecord,
     LessonWithdraw,
+    QuestionAnswer,
     ReviewReturned,
     RunHalt,
     RunInit,
@@ -81,6 +82,7 @@ def repeat(state: State, contracts: Contracts, wanted: Repeat, at: str) -> Event
             | OperatorRequest()
             | RunHalt()
             | RunResume()
+            | QuestionAnswer()
             | Settle()
             | BudgetCorrect()
         ):

@@ -49,6 +49,7 @@ _TARGETS = {
     Cause.DENIED: TaskState.BLOCKED,
     Cause.UNANSWERED: TaskState.BLOCKED,
     Cause.ASKED_AGAIN: TaskState.IN_PROGRESS,
+    Cause.QUESTION: TaskState.BLOCKED,
     Cause.ISSUE: TaskState.BLOCKED,
     Cause.DEPENDENCY: TaskState.BLOCKED,
 }
