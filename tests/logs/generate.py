@@ -28,7 +28,7 @@ from esaa_git.core.plan import Plan
 from esaa_git.core.programs import Programs
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.state import EMPTY
-from esaa_git.engine import operator, requests, run, undo
+from esaa_git.engine import operator, questions, requests, run, undo
 from esaa_git.engine.commit import admit
 from esaa_git.engine.corrections import correct_cost
 from esaa_git.engine.cycle import Options, cycle
@@ -316,6 +316,19 @@ def halted_and_resumed() -> History:
     return made.events
 
 
+def asked_and_answered() -> History:
+    """An agent asks, a person answers after a while, and the next attempt does the task."""
+    made = engine()
+    made.apply(task("T-1"), task("T-2"))
+    paced(made, in_turn(says("question.ask", text="Which of the two?"), oblige))
+    with suppress(RunHalted):
+        cycle(made)
+    made.clock.forward(hours=20)
+    questions.answer(made, "Q-0001", BOB, "The second one.")
+    cycle(made)
+    return made.events
+
+
 def undone_and_done_again() -> History:
     """Two tasks are undone while everything is stopped, one of them is had back, and one refused.
 
@@ -558,6 +571,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         programs_pinned,
         released_and_stopped,
         halted_and_resumed,
+        asked_and_answered,
         undone_and_done_again,
         service_away,
         judged_by_policy,
