@@ -8,6 +8,7 @@ import pytest
 
 from esaa_git.core.events import OutputRejected, QuestionAsk
 from esaa_git.core.rejection import RejectCode
+from esaa_git.core.said import beside
 from esaa_git.engine.asked import question_in
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.questions import answer
@@ -130,6 +131,8 @@ def test_one_question_more_than_the_policy_allows_is_refused_and_counted() -> No
     answer(made, "T-1", BOB, "A")
     made.run(Options(steps=1))
     (refused,) = (one.payload for one in made.events if isinstance(one.payload, OutputRejected))
-    assert (refused.code, refused.detail) == ("QUESTIONS_SPENT", {"allowed": 1})
-    assert "limits/questions_per_task" in refused.message
+    words = beside(refused, made.blobs.read)
+    assert words is not None
+    assert (refused.code, words["detail"]) == ("QUESTIONS_SPENT", {"allowed": 1})
+    assert "limits/questions_per_task" in words["message"]
     assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 1)
