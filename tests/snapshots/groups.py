@@ -117,6 +117,8 @@ def look(world: World) -> None:
         "key list",
         "trust show",
         "trust show --json",
+        "undo T-1 --dry-run",
+        "undo T-1 --dry-run --json",
         "plan diff",
         "plan diff --json",
         "cost --json",
