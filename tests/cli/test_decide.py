@@ -95,6 +95,7 @@ def test_three_people_carry_a_plan_through(tmp_path: Path, git: Git) -> None:
         ("run.init", "ada"),
         ("approval.grant", "bob"),
         ("approval.deny", "bob"),
+        ("question.answer", "bob"),
         ("approval.grant", "carol"),
         ("approval.grant", "carol"),
         ("approval.grant", "bob"),
