@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,9 @@ def environment() -> dict[str, str]:
 @functools.cache
 def _server() -> str:
     """Start the process, which ends with this one, and return where it listens."""
-    folder = tempfile.TemporaryDirectory(prefix="warm-")
-    place = f"{folder.name}/socket"
+    # No object that tidies up when it is let go of: a fork of this process lets go of everything.
+    folder = tempfile.mkdtemp(prefix=".warm-", dir=os.environ["HOME"])
+    place = f"{folder}/socket"
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("server.py")), place],
         stdin=subprocess.PIPE,
@@ -52,6 +54,6 @@ def _server() -> str:
     @atexit.register
     def end() -> None:
         process.communicate()
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
     return place

@@ -17,7 +17,10 @@ def _hand_over(place: str) -> None:
     said = [os.getcwd(), str(len(words)), *words, *variables]  # noqa: PTH109 - pathlib takes long
     data = os.fsencode("\0".join(said))
     with socket.socket(socket.AF_UNIX) as line:
-        line.connect(place)
+        try:
+            line.connect(place)
+        except OSError:
+            return  # it is gone, and the hook starts as it does for people
         streams = array.array("i", [0, 1, 2])
         line.sendmsg(
             [len(data).to_bytes(8, "big")],
