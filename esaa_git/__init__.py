@@ -2,9 +2,9 @@
 
 The public API is what `__all__` names; docs/api.md shows it with examples. A name is loaded when it
 is first used, so that importing the package costs nothing; `__init__.pyi` has the types. Beside it
-these modules are public: `core.event`, `core.events`, `core.state`, `core.contracts` and `errors`
-for what the API returns and raises, `ports.agent` and `agents.adapter` for authors of adapters,
-and `testing`. All else is internal and may change with any version.
+these modules are public: `core.event`, `core.events`, `core.state`, `core.task`, `core.contracts`
+and `errors` for what the API returns and raises, `ports.agent` and `agents.adapter` for authors of
+adapters, and `testing`. All else is internal and may change with any version.
 """
 
 __version__ = "0.1.0"

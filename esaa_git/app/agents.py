@@ -15,7 +15,7 @@ from esaa_git.errors import EsaaError
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import AgentEntry, Contracts
-    from esaa_git.core.state import Attempt
+    from esaa_git.core.task import Attempt
     from esaa_git.ports.agent import Request
 
 

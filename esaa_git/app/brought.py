@@ -27,7 +27,8 @@ from esaa_git.verification.provenance import provenance_of
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.event import StoredEvent
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
     from esaa_git.store.repository import Repository
 
 

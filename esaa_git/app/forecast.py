@@ -15,7 +15,8 @@ from esaa_git.app.run import to_be_in_force
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def dry_run(
     """
     from esaa_git.agents.registry import check_swarm
     from esaa_git.core.plan import check_plan, diff_plan
-    from esaa_git.core.state import EMPTY, Task
+    from esaa_git.core.state import EMPTY
+    from esaa_git.core.task import Task
     from esaa_git.engine.proposer import agent_for
     from esaa_git.engine.schedule import PlanOrder, at_work, eligible, find_task
 

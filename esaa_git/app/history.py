@@ -33,7 +33,8 @@ from esaa_git.store.position import (
 
 if TYPE_CHECKING:
     from esaa_git.core.entries import Approval, Note
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
     from esaa_git.report.compare import FileChange, RecordChange
     from esaa_git.report.standing import Standing
     from esaa_git.verification.provenance import Provenance

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.plan import Plan
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esaa_git.core.state import Question, Task
+from esaa_git.core.task import Question, Task
 
 if TYPE_CHECKING:
     from esaa_git.app.project import Project

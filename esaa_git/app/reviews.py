@@ -21,7 +21,8 @@ from esaa_git.errors import ConflictError, RefusedError, UsageError
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.events import AgentResult
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
     from esaa_git.engine.operator import Answer
 
 _COMMENT: Final = re.compile(r"(.+?):([1-9][0-9]*)=(.+)", re.DOTALL)

@@ -16,7 +16,8 @@ from esaa_git.store.program import GitFailed
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.event import StoredEvent
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
 
 _MOST: Final = 20
 """How many paths are looked at, each of which takes a git."""

@@ -10,7 +10,7 @@ from esaa_git.errors import UsageError
 if TYPE_CHECKING:
     from esaa_git.app.project import Project
     from esaa_git.core.events.fields import TaskDefinition
-    from esaa_git.core.state import Task
+    from esaa_git.core.task import Task
 
 _NOT_GIVEN = {"kind": "", "title": None}
 """A definition may lack what a task must have; the event's schema says so in words."""

@@ -22,9 +22,10 @@ from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.event import after, timestamp
 from esaa_git.core.machine import AttemptState, TaskState
 from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import Attempt, State, Task
 from esaa_git.core.state import Project as ProjectRecord
+from esaa_git.core.state import State
 from esaa_git.core.table import Table
+from esaa_git.core.task import Attempt, Task
 from esaa_git.core.view import purified_view
 from esaa_git.errors import AgentError
 from esaa_git.ports.agent import Answer, Request

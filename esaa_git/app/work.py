@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.events.fields import LeftOut, LeftOutFile
     from esaa_git.core.rejection import Rejected
-    from esaa_git.core.state import Attempt, State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Attempt, Task
     from esaa_git.engine.exchange import Admission
     from esaa_git.ports.agent import Request
 

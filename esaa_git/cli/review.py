@@ -11,7 +11,7 @@ from esaa_git.app.reviews import Proposed, Waiting
 from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, say
 from esaa_git.cli.work import print_outcome
 from esaa_git.core.printable import visible
-from esaa_git.core.state import Question, Task
+from esaa_git.core.task import Question, Task
 from esaa_git.errors import UsageError
 
 

@@ -26,7 +26,8 @@ from esaa_git.errors import NoLog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esaa_git.core.state import State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Task
 
 SHOWN = 20
 

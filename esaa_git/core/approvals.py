@@ -18,7 +18,8 @@ from esaa_git.core.events.base import encode
 from esaa_git.core.events.fields import Raise
 from esaa_git.core.invariants import Violation
 from esaa_git.core.logid import is_log_id, origin_of
-from esaa_git.core.state import DEFINITION_FIELDS, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import DEFINITION_FIELDS, Task
 
 SUBJECT: Final = "subject.json"
 """Its name in the tree of the event."""

@@ -25,7 +25,8 @@ from esaa_git.core.contracts import SWARM, Contracts
 from esaa_git.core.events import Dispatch
 from esaa_git.core.events.fields import Raise, Reserves
 from esaa_git.core.runtime_policy import RUNTIME_POLICY
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)

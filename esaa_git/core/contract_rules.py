@@ -76,7 +76,8 @@ from esaa_git.core.requirements import (
     requirements,
     reviewer_of,
 )
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.errors import ConfigurationError
 
 

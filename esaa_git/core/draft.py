@@ -28,17 +28,8 @@ from esaa_git.core.entries import (
 from esaa_git.core.invariants import Violation
 from esaa_git.core.ledger import Ledger
 from esaa_git.core.machine import IllegalTransition, TaskState, next_state
-from esaa_git.core.state import (
-    Attempt,
-    Carrier,
-    Issue,
-    PinnedProgram,
-    PinnedPrograms,
-    Project,
-    Run,
-    State,
-    Task,
-)
+from esaa_git.core.state import Carrier, Issue, PinnedProgram, PinnedPrograms, Project, Run, State
+from esaa_git.core.task import Attempt, Task
 
 
 class Draft:

@@ -16,7 +16,8 @@ from esaa_git.core.events.fields import TaskChanges, TaskDefinition
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import TaskState
 from esaa_git.core.schema_faults import checked
-from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import DEFINITION_FIELDS, CheckCommand, Task
 from esaa_git.errors import ConfigurationError
 
 PLAN = "plan.yaml"

@@ -32,7 +32,8 @@ from esaa_git.core.policy.cases import require_library
 from esaa_git.core.policy.evaluate import ALLOWED, Verdict, evaluate
 from esaa_git.core.policy.rules import DEFAULT
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import Judged, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Judged, Task
 
 _RULE = "INV-004"
 """What policy forbids is outside of what may be written, so check 8 finds it."""

@@ -45,7 +45,7 @@ from esaa_git.core.paths import (
 from esaa_git.core.rejection import Filter, RejectCode, Rejected, excerpt, of_policy, together
 from esaa_git.core.self_running import GIT_SETTINGS, Found, runs_by_itself
 from esaa_git.core.setup import meets
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from esaa_git.core.events.approval import REVIEWER
 from esaa_git.core.events.spec import APPROVER, same_person
 from esaa_git.core.judges import REVIEW_BY_A_PERSON, review_of
 from esaa_git.core.policy.evaluate import requirements as by_policy
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 
 
 def requirements(task: Task, contracts: Contracts) -> tuple[Requirement, ...]:

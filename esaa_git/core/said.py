@@ -19,7 +19,7 @@ from esaa_git.core.events import base as records
 from esaa_git.core.events.base import Record, Text
 from esaa_git.core.events.fields import TEXT, Detail
 from esaa_git.core.machine import Cause
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 
 Read: TypeAlias = Callable[[str], bytes]
 """Gives the content of a blob; raises KeyError where it is not here."""

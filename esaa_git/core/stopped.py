@@ -20,7 +20,8 @@ from esaa_git.core.events import (
 from esaa_git.core.events.spec import is_person
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 
 _BEGIN: Final = TaskCreate | AttemptCreate | Dispatch | FileWrite
 

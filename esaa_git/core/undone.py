@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from esaa_git.core.entries import Undone
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import Supersessions, Task
+from esaa_git.core.state import Supersessions
 from esaa_git.core.table import Table
+from esaa_git.core.task import Task
 
 Image: TypeAlias = "tuple[str, str] | None"
 """What stands at a path: its mode and the id of its blob; None where nothing does."""

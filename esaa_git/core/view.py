@@ -22,7 +22,8 @@ from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.requirements import needs_review
 from esaa_git.core.said import Read, told
 from esaa_git.core.self_running import families
-from esaa_git.core.state import SCHEMA_VERSION, Attempt, State, Task
+from esaa_git.core.state import SCHEMA_VERSION, State
+from esaa_git.core.task import Attempt, Task
 
 MAX_PATHS_OF_DEPENDENCY = 200
 MAX_ISSUES = 20

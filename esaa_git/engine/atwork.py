@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.lease import Lease
 from esaa_git.engine.pool import POLL_SECONDS, JobResult, WorkerPool

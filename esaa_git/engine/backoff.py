@@ -13,7 +13,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import PENDING
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Options, Stop
 from esaa_git.engine.pool import POLL_SECONDS, WorkerPool

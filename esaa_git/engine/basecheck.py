@@ -15,7 +15,7 @@ from esaa_git.core.contract_rules import required_checks
 from esaa_git.core.contracts import AgentEntry, Contracts
 from esaa_git.core.printable import printable
 from esaa_git.core.setup import Setup
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.laying import laid, require_pinned
 from esaa_git.engine.pool import Cancelled

@@ -23,7 +23,7 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.events.task_update import approved_by
 from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.requirements import needs_review, reviewer_of
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission

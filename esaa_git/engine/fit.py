@@ -12,7 +12,7 @@ from esaa_git.core.events.facts import Facts, file_facts
 from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.rejection import RejectCode, Rejected
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.proof import Proof, Unproven, as_recorded, failed_check, find_proof
 from esaa_git.engine.proposal import Proposal

@@ -15,7 +15,7 @@ from esaa_git.core.canonical import digest
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import AgentResult, AttemptCreate, OutputRejected
 from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.errors import CorruptedError

@@ -7,7 +7,8 @@ from typing import Final
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.options import Options
 from esaa_git.engine.schedule import Selection

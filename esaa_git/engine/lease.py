@@ -13,7 +13,7 @@ from typing import Protocol
 
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import after
-from esaa_git.core.state import Attempt
+from esaa_git.core.task import Attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.proposer import Dispatched, release, resume
 from esaa_git.engine.review import release_review

@@ -20,7 +20,7 @@ from esaa_git.core.events import AgentResult
 from esaa_git.core.events.base import encode
 from esaa_git.core.policy_rules import Source
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.calls import NO_CALL
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import NOTHING_KEPT, Admission, AgentOutput, Kept, reject

@@ -19,7 +19,7 @@ from esaa_git.core.events.dispatch import Continues, Sandbox
 from esaa_git.core.events.fields import Salted
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.policy_rules import facts_of_dispatch
-from esaa_git.core.state import Attempt, Task
+from esaa_git.core.task import Attempt, Task
 from esaa_git.engine.attempts import open_attempt
 from esaa_git.engine.basecheck import BaseChecks
 from esaa_git.engine.calls import NO_CALL

@@ -6,7 +6,8 @@ from functools import partial
 
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import QuestionAnswer
-from esaa_git.core.state import Question, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Question, Task
 from esaa_git.engine.decider import Decider
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import FollowQuestion

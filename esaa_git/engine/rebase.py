@@ -25,7 +25,8 @@ from esaa_git.core.policy.evaluate import Hit
 from esaa_git.core.policy_rules import judge
 from esaa_git.core.rejection import RejectCode
 from esaa_git.core.requests import carries_out
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.attempts import expire, open_attempt
 from esaa_git.engine.calls import CallResult
 from esaa_git.engine.effect import apply_effect, write_undo

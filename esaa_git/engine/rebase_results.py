@@ -13,7 +13,7 @@ from esaa_git.core.events.output_rejected import Output
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.policy_rules import Source, facts_of
 from esaa_git.core.rejection import Rejected, filter_of
-from esaa_git.core.state import Attempt, Task
+from esaa_git.core.task import Attempt, Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.exchange import Admission, redacted, refused
 from esaa_git.engine.fit import Unfit, effect_of, fitted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from esaa_git.core.events.fields import LeftOutFile
 from esaa_git.core.rejection import MAX_NAMED, RejectCode, Rejected
-from esaa_git.core.state import Attempt
+from esaa_git.core.task import Attempt
 
 
 def nothing_left(left: Sequence[LeftOutFile]) -> Rejected:

@@ -10,7 +10,8 @@ from esaa_git.core import canonical
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.globs import GlobSet
 from esaa_git.core.machine import AttemptState
-from esaa_git.core.state import Attempt, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Attempt, Task
 from esaa_git.core.view import purified_view
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.goeson import NOTHING, Begun

@@ -14,7 +14,8 @@ from esaa_git.core.entries import DENIED, PENDING, RETURNED, Approval
 from esaa_git.core.event import instant
 from esaa_git.core.events.fields import Raise, Reserves
 from esaa_git.core.machine import TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import AskForBudget
 from esaa_git.engine.transaction import Transaction, transact

@@ -22,7 +22,8 @@ from esaa_git.core.events.base import values
 from esaa_git.core.events.fields import ReviewExchange
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.requirements import reviewer_of
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.core.view import review_view
 from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.effect import finish_task, recorded_effect

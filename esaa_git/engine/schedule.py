@@ -11,7 +11,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.globs import GlobSet, overlaps
 from esaa_git.core.machine import RunState, TaskState
-from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.core.state import OVERRIDDEN, State
+from esaa_git.core.task import Task
 from esaa_git.core.undone import satisfies
 from esaa_git.errors import RefusedError, RunHalted, UsageError
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from esaa_git.core.event import StoredEvent
 from esaa_git.core.events.fields import TaskDefinition
-from esaa_git.core.state import DEFINITION_FIELDS, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import DEFINITION_FIELDS, Task
 
 AGAIN = "recorded again"
 ALREADY = "there already"

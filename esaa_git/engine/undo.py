@@ -16,7 +16,8 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import TaskState
 from esaa_git.core.policy_rules import Source, facts_of, judge
 from esaa_git.core.requirements import requirements
-from esaa_git.core.state import Judged, Ruling, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Judged, Ruling, Task
 from esaa_git.core.undo import KIND, definition
 from esaa_git.core.undone import builders, dependants, satisfies, stands
 from esaa_git.engine.attempts import expire_approvals, unanswered

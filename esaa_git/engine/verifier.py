@@ -35,7 +35,8 @@ from esaa_git.core.proposal import (
     taken_away,
 )
 from esaa_git.core.rejection import RejectCode, Rejected, of_policy, together
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine import lawful
 from esaa_git.engine.converted import check_conversions
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases

@@ -9,7 +9,8 @@ from esaa_git.core import storage
 from esaa_git.core.event import instant, timestamp
 from esaa_git.core.events.base import decode
 from esaa_git.core.events.fields import Usage
-from esaa_git.core.state import Attempt, State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Attempt, Task
 from esaa_git.engine.commit import try_admit
 from esaa_git.engine.effect import try_apply_effect
 from esaa_git.engine.engine import Engine

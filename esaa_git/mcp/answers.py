@@ -15,7 +15,8 @@ from esaa_git.mcp.words import over, refusal
 
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
-    from esaa_git.core.state import Attempt, State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Attempt, Task
 
 Result = dict[str, Any]
 

@@ -11,7 +11,8 @@ from esaa_git.errors import EsaaError, RefusedError, UsageError
 if TYPE_CHECKING:
     from esaa_git.core.contracts import Contracts
     from esaa_git.core.rejection import Rejected
-    from esaa_git.core.state import Attempt, State, Task
+    from esaa_git.core.state import State
+    from esaa_git.core.task import Attempt, Task
 
 MAX_DETAIL = 6000
 """How many characters of a rejection's particulars are shown; conflicts carry whole hunks."""

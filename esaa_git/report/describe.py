@@ -60,7 +60,7 @@ from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
 from esaa_git.core.said import GONE, Read, beside, told, why_blocked
-from esaa_git.core.state import DEFINITION_FIELDS, CheckCommand, Task
+from esaa_git.core.task import DEFINITION_FIELDS, CheckCommand, Task
 from esaa_git.report.standing import NOTHING_SINCE, Standing
 
 # -- events -----------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from esaa_git.core.entries import Request, Undo
 from esaa_git.core.printable import visible
-from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.core.state import OVERRIDDEN, State
+from esaa_git.core.task import Task
 from esaa_git.core.undo import KIND
 
 

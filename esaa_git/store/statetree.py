@@ -25,17 +25,9 @@ from esaa_git.core.entries import (
     Stop,
     Undone,
 )
-from esaa_git.core.state import (
-    Carrier,
-    Issue,
-    PinnedPrograms,
-    Project,
-    Run,
-    State,
-    Supersessions,
-    Task,
-)
+from esaa_git.core.state import Carrier, Issue, PinnedPrograms, Project, Run, State, Supersessions
 from esaa_git.core.table import Table
+from esaa_git.core.task import Task
 from esaa_git.store.objects import (
     BLOB,
     MODE_FILE,

@@ -15,7 +15,8 @@ from esaa_git.core.events import OutputRejected
 from esaa_git.core.plan import load_plan
 from esaa_git.core.said import Refusal
 from esaa_git.core.said import decode as decode_refusal
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine import run as runs
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.engine import Engine

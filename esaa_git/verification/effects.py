@@ -13,7 +13,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import Event
 from esaa_git.core.events import AttemptCreate, FileWrite, TaskUpdate
 from esaa_git.core.events.file_write import images
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.errors import CorruptedError
 from esaa_git.store import commitform
 from esaa_git.store.eventcommit import EventCommit, read_commit, read_contracts, read_event_commit

@@ -10,7 +10,7 @@ import yaml
 from esaa_git.app.hosts import BEGIN, END, IMPORTS, SKILLS
 from esaa_git.app.roadmap import read_contracts
 from esaa_git.core.proposal import Boundary
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.errors import ConfigurationError, RepositoryError
 from tests.conftest import Git
 from tests.support.project import Project, make_project, task

@@ -22,8 +22,9 @@ from esaa_git.core.programs import (
 )
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.requirements import needs_review, reviewer_of
-from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.state import EMPTY, State
 from esaa_git.core.table import Table
+from esaa_git.core.task import Task
 from esaa_git.errors import ConfigurationError, CorruptedError
 from esaa_git.testing.contracts import contracts
 from tests.support.examples import TS

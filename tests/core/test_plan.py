@@ -9,7 +9,8 @@ import pytest
 
 from esaa_git.core.events.base import encode
 from esaa_git.core.plan import Plan, check_plan, diff_plan, find_cycle, in_order, load_plan
-from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
+from esaa_git.core.state import EMPTY, State
+from esaa_git.core.task import DEFINITION_FIELDS
 from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import contracts
 from tests.support.story import Story, definition

@@ -23,18 +23,9 @@ from esaa_git.core.entries import (
 )
 from esaa_git.core.event import after
 from esaa_git.core.projection import evolve, project, projection_hash, roadmap
-from esaa_git.core.state import (
-    EMPTY,
-    Blocked,
-    Issue,
-    Project,
-    Result,
-    Run,
-    State,
-    Supersessions,
-    Task,
-)
+from esaa_git.core.state import EMPTY, Issue, Project, Run, State, Supersessions
 from esaa_git.core.table import Table
+from esaa_git.core.task import Blocked, Result, Task
 from tests.support.examples import LATER, OID, SHA256, TS
 from tests.support.story import AGENT, HALF_AN_HOUR, Story, added, definition
 

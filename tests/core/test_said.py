@@ -8,7 +8,7 @@ from esaa_git.core import canonical
 from esaa_git.core.entries import Rejection
 from esaa_git.core.machine import Cause
 from esaa_git.core.said import GONE, MalformedRefusal, Refusal, decode, encode, told, why_blocked
-from esaa_git.core.state import Blocked, Task
+from esaa_git.core.task import Blocked, Task
 
 SAID = Refusal(message="no", detail={"path": "a", "deep": {"nested": [1]}}, preview="no answer")
 

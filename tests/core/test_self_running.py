@@ -10,7 +10,7 @@ import pytest
 
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.self_running import VERSIONS, families, patterns, runs_by_itself
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import contracts
 

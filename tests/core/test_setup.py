@@ -12,7 +12,7 @@ from esaa_git.core.judges import commands, judges_of, unpinned
 from esaa_git.core.programs import Programs
 from esaa_git.core.proposal import Boundary
 from esaa_git.core.setup import Setup, is_under, setup_of
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.errors import ConfigurationError
 from esaa_git.testing.contracts import contracts
 

@@ -36,9 +36,10 @@ from esaa_git.core.plan import Plan, check_plan, load_plan
 from esaa_git.core.projection import projection_hash, roadmap
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.state import EMPTY, State
 from esaa_git.core.storage import redact
 from esaa_git.core.table import Table
+from esaa_git.core.task import Task
 from esaa_git.resources import resource_path
 
 DEFAULT = resource_path("templates", "default")

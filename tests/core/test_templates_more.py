@@ -19,7 +19,7 @@ from esaa_git.core.patches import changed_lines
 from esaa_git.core.plan import Plan
 from esaa_git.core.proposal import Boundary, after_image, check_updates
 from esaa_git.core.rejection import Rejected
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.resources import resource_path
 from tests.core.test_templates import (
     DEFAULT,

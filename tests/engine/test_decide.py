@@ -73,7 +73,8 @@ from esaa_git.core.machine import Cause, RunState, TaskState
 from esaa_git.core.policy_rules import check_policy
 from esaa_git.core.projection import evolve, project, projection_hash
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import EMPTY, Carrier, State, Task
+from esaa_git.core.state import EMPTY, Carrier, State
+from esaa_git.core.task import Task
 from esaa_git.engine.calls import AgentVerdict, CallResult
 from esaa_git.engine.decide import decide
 from esaa_git.engine.intentions import (

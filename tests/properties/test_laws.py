@@ -21,7 +21,8 @@ from esaa_git.core.events.fields import TaskDefinition
 from esaa_git.core.invariants import INVARIANTS, Violation
 from esaa_git.core.machine import TABLE
 from esaa_git.core.projection import evolve, project, projection_hash
-from esaa_git.core.state import DEFINITION_FIELDS, EMPTY, State
+from esaa_git.core.state import EMPTY, State
+from esaa_git.core.task import DEFINITION_FIELDS
 from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
 from esaa_git.engine.cycle import Options, cycle

@@ -26,7 +26,8 @@ import yaml
 
 from esaa_git.cli.main import run_command
 from esaa_git.core.said import beside
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.engine import Engine
 from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.repository import Repository, open_repository

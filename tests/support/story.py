@@ -12,7 +12,8 @@ from esaa_git.core.invariants import Violation
 from esaa_git.core.projection import evolve
 from esaa_git.core.said import Refusal
 from esaa_git.core.said import encode as encode_refusal
-from esaa_git.core.state import EMPTY, State, Task
+from esaa_git.core.state import EMPTY, State
+from esaa_git.core.task import Task
 from esaa_git.core.undo import definition as definition_of_undo
 from tests.support.examples import OID, SHA256, TS
 from tests.support.records import new_event, request_for, signed_by_nobody

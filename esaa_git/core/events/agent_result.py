@@ -22,7 +22,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.spec import AGENT
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Judged, Result
+from esaa_git.core.task import Judged, Result
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

@@ -13,7 +13,7 @@ from esaa_git.core.events.base import Payload, Range, Stamp
 from esaa_git.core.events.fields import Actor, AttemptId, Oid, TaskId, Timestamp
 from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Attempt, Result, Task
+from esaa_git.core.task import Attempt, Result, Task
 from esaa_git.core.undone import base_fault, satisfies
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from esaa_git.core.events.base import (
     encode,
 )
 from esaa_git.core.packing import Packing
-from esaa_git.core.state import CheckCommand, Task
+from esaa_git.core.task import CheckCommand, Task
 
 TaskId = Annotated[str, Form(spec.TASK_ID)]
 AttemptId = Annotated[str, Form(spec.ATTEMPT_ID)]

@@ -16,7 +16,7 @@ from esaa_git.core.undone import Change, Image, Restored, inverse_fault
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft
-    from esaa_git.core.state import Task
+    from esaa_git.core.task import Task
 
 
 class FileAdd(Record):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from esaa_git.core.events.base import Payload, Stamp, Text
 from esaa_git.core.events.fields import AttemptId, Name, Sha256, TaskId
 from esaa_git.core.events.spec import GUARD
-from esaa_git.core.state import Judged, Ruling, Task
+from esaa_git.core.task import Judged, Ruling, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

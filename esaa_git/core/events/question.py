@@ -21,7 +21,7 @@ from esaa_git.core.events.fields import (
 )
 from esaa_git.core.events.spec import AGENT, PERSON, same_person
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import Question
+from esaa_git.core.task import Question
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

@@ -10,7 +10,8 @@ from esaa_git.core.events.base import Payload, Stamp, Text
 from esaa_git.core.events.fields import Actor, IssueId, TaskDefinition, TaskId
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.invariants import Violation
-from esaa_git.core.state import OVERRIDDEN, Task
+from esaa_git.core.state import OVERRIDDEN
+from esaa_git.core.task import Task
 from esaa_git.core.undone import undo_fault
 
 if TYPE_CHECKING:

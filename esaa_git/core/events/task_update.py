@@ -22,7 +22,7 @@ from esaa_git.core.events.spec import ORCHESTRATOR, PERSON
 from esaa_git.core.invariants import Violation
 from esaa_git.core.machine import AttemptState, Cause, TaskState
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.state import Blocked, Task
+from esaa_git.core.task import Blocked, Task
 
 if TYPE_CHECKING:
     from esaa_git.core.draft import Draft

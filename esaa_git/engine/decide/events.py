@@ -10,7 +10,8 @@ from esaa_git.core.events.fields import TaskChanges, Usage
 from esaa_git.core.events.run_end import RunResult
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.machine import Cause, TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.schedule import is_spent
 
 Events = tuple[NewEvent, ...]

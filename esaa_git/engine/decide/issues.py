@@ -6,7 +6,8 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import IssueReport, IssueResolved
 from esaa_git.core.machine import Cause, RunState, TaskState
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.decide.events import Events, by_actor, by_us, run_end, update
 from esaa_git.engine.intentions import ActOnIssue, ReportIssue, ResolveIssue
 from esaa_git.engine.schedule import dependents, find_task

@@ -19,7 +19,7 @@ from esaa_git.core.policy_rules import (
     facts_of_effect,
     judge,
 )
-from esaa_git.core.state import Task
+from esaa_git.core.task import Task
 from esaa_git.engine.decide.events import REASON, Events, by_actor, by_us
 
 

@@ -8,7 +8,8 @@ from esaa_git.core.event import NewEvent
 from esaa_git.core.events import QuestionAsk
 from esaa_git.core.machine import AttemptState, Cause, TaskState
 from esaa_git.core.rejection import excerpt
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.decide.events import Events, by_actor, update
 from esaa_git.engine.intentions import AskQuestion, FollowQuestion
 from esaa_git.engine.schedule import find_task

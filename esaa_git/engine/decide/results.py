@@ -18,7 +18,8 @@ from esaa_git.core.events.approval import required
 from esaa_git.core.events.review_result import Verdict
 from esaa_git.core.machine import Cause
 from esaa_git.core.requirements import needs_review, of_budgets, requirements
-from esaa_git.core.state import State, Task
+from esaa_git.core.state import State
+from esaa_git.core.task import Task
 from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.decide.events import (
     Events,

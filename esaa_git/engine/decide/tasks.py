@@ -15,7 +15,8 @@ from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.events.view_mutate import BesideEffects, How
 from esaa_git.core.judges import unpinned
 from esaa_git.core.machine import Cause, TaskState
-from esaa_git.core.state import OVERRIDDEN, State, Task
+from esaa_git.core.state import OVERRIDDEN, State
+from esaa_git.core.task import Task
 from esaa_git.core.undo import definition
 from esaa_git.core.undone import builders, undo_fault
 from esaa_git.engine.decide.events import Events, by_actor, by_us, update
