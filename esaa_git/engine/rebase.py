@@ -42,11 +42,12 @@ from esaa_git.engine.intentions import (
     StopRun,
 )
 from esaa_git.engine.rebase_costs import CostReplay
+from esaa_git.engine.rebase_plan import PlanReplay
 from esaa_git.engine.rebase_requests import RequestReplay
 from esaa_git.engine.rebase_results import ResultReplay, known_base
 from esaa_git.engine.rebase_reviews import ReviewReplay, admitted
 from esaa_git.engine.schedule import find_task, require_run
-from esaa_git.engine.tail import AGAIN, ALREADY, CHANGED, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
+from esaa_git.engine.tail import AGAIN, ALREADY, CONCLUDED, LEFT_OUT, Ids, LeftOut, Outcome
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConfigurationError, RefusedError, RunHalted, UsageError
 
@@ -112,6 +113,7 @@ class _Replay:
         self._before_effect = before_effect
         self._outcomes: list[Outcome] = []
         self._ids = Ids()
+        self._plan = PlanReplay(engine, self._ids)
         self._requests = RequestReplay(engine, tail[0].event.seq if tail else 0, self._ids)
         self._reviews = ReviewReplay(engine, tail, self._ids, before_effect)
         self._results = ResultReplay(engine, self._ids, before_effect)
@@ -154,9 +156,9 @@ class _Replay:
             return ALREADY, f"{taken.event_id} there has taken this very decision"
         match payload:
             case events.RunInit():
-                return self._run_init(actor, payload, self._contracts_of(stored.commit))
+                return self._plan.begin(actor, payload, self._contracts_of(stored.commit))
             case events.TaskCreate():
-                return self._task_create(payload)
+                return self._plan.add(payload)
             case events.AttemptCreate():
                 return self._attempt_create(index, payload)
             case events.AgentResult():
@@ -240,57 +242,6 @@ class _Replay:
     def _record(self, intention: Intention) -> tuple[str, str]:
         transact(self._engine, lambda tx: tx.ask(intention))
         return AGAIN, ""
-
-    # -- the plan ---------------------------------------------------------------------------------
-
-    def _run_init(
-        self, actor: str, payload: events.RunInit, contracts: Contracts
-    ) -> tuple[str, str]:
-        state, in_force = self._engine.log.load()
-        same = contracts.same_as(in_force)
-        if state.run.is_open:
-            return self._join_run(payload, str(state.run.run_id), same)
-        new = tuple(one for one in payload.tasks if self._ids.is_new(one, state))
-
-        def step(tx: Transaction) -> str:
-            base = self._engine.branch.tip(payload.branch)
-            if base is None:
-                raise LeftOut(f"there is no branch '{payload.branch}'")
-            again = Repeat(actor=actor, payload=replace(payload, base=base, tasks=new))
-            tx.ask(again, contracts=tx.contracts if same else contracts)
-            return str(tx.state.run.run_id)
-
-        self._ids.put_run(payload.run_id, transact(self._engine, step))
-        return AGAIN, ""
-
-    def _join_run(
-        self, payload: events.RunInit, run_id: str, same_contracts: bool
-    ) -> tuple[str, str]:
-        """Add the tasks of a run to the one that others have started."""
-        self._ids.put_run(payload.run_id, run_id)
-        faults = []
-        count = 0
-        for task in payload.tasks:
-            try:
-                kind, _ = self._task_create(events.TaskCreate(task=task, by=payload.by))
-                count += kind == AGAIN
-            except (LeftOut, RefusedError, RunHalted, ConfigurationError) as error:
-                faults.append(f"'{task.task_id}': {error}")
-                self._ids.make_stranger(task.task_id)
-        said = [f"{run_id} is open there, and has {count} of its tasks now"]
-        if not same_contracts:
-            said.append("the contracts that it pinned are not in force")
-        return (LEFT_OUT if faults else CHANGED), "; ".join(said + faults)
-
-    def _task_create(self, payload: events.TaskCreate) -> tuple[str, str]:
-        task_id = payload.task.task_id
-        if not self._ids.is_new(payload.task, self._state()):
-            if self._ids.is_stranger(task_id):
-                raise LeftOut(f"there is another task '{task_id}' by now")
-            return ALREADY, f"'{task_id}' was created there, with the same definition"
-        if payload.issue_id is not None:
-            payload = replace(payload, issue_id=self._ids.issue(payload.issue_id))
-        return self._repeat(ORCHESTRATOR, payload)
 
     # -- attempts ---------------------------------------------------------------------------------
 
