@@ -18,7 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import esaa_git
-from esaa_git.core import entries, machine, state
+from esaa_git.core import entries, machine, state, task
 from esaa_git.core.envelope import published_schema
 from esaa_git.core.event import schema
 from esaa_git.core.events import ACTIONS
@@ -143,23 +143,23 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
     for heading, record in {
         "**project.json**": state.Project,
         "**run.json**": state.Run,
-        "**A task**": state.Task,
+        "**A task**": task.Task,
     }.items():
         table = rows(text.partition(heading)[2].partition("\n**")[0].partition("Inside a task")[0])
         assert [row[0].strip("`") for row in table] == names(record)
     inside = {row[0]: re.findall(r"`([a-z_]+)`", row[1]) for row in rows(text) if len(row) == 2}
     assert inside == {
-        "`attempt`": names(state.Attempt),
-        "`rejection`": names(state.Rejection),
-        "`blocked`": names(state.Blocked),
-        "`result`": names(state.Result),
-        "`judged`": names(state.Judged),
-        "`questions`": names(state.Question),
+        "`attempt`": names(task.Attempt),
+        "`rejection`": names(entries.Rejection),
+        "`blocked`": names(task.Blocked),
+        "`result`": names(task.Result),
+        "`judged`": names(task.Judged),
+        "`questions`": names(task.Question),
     }
     for heading, record in {
         "**An issue**": state.Issue,
         "**A lesson**": entries.Lesson,
-        "**An approval**": state.Approval,
+        "**An approval**": entries.Approval,
         "**A carrier**": state.Carrier,
         "**Notes**": entries.Notes,
         "**A decision**": entries.Decision,
