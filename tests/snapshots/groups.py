@@ -121,6 +121,8 @@ def look(world: World) -> None:
         "undo T-1 --dry-run --json",
         "plan diff",
         "plan diff --json",
+        "undo T-2 --dry-run",
+        "undo T-2 --dry-run --json",
         "cost --json",
         "policy check --json",
         "policy test --history --json",
