@@ -304,10 +304,21 @@ def task_lines(
 
 
 def _spoken(events: Iterable[StoredEvent], read: Read) -> Iterator[tuple[StoredEvent, str | None]]:
-    """Yield the events with which somebody said something, and what; None where that is gone."""
+    """Yield the events with which something was said, and what; None where that is gone.
+
+    That are the words of people, what an agent asked, and why an answer was refused.
+    """
     for stored in events:
-        said = beside(stored.event.payload, read) or {}
-        if TEXT in said and said[TEXT] != "":
+        payload = stored.event.payload
+        said = beside(payload, read) or {}
+        match payload:
+            case QuestionAsk():
+                said = {TEXT: payload.text}
+            case PolicyDecision():
+                said = {TEXT: payload.message}
+            case OutputRejected():
+                said = {TEXT: said["message"]}
+        if said.get(TEXT, "") != "":
             yield stored, said[TEXT]
 
 

@@ -96,6 +96,7 @@ def test_a_task_in_full_says_what_the_last_rejection_asks_for() -> None:
     assert "attempts: 1 of 3 used" in text
     assert "last rejection (T-1-A1): INVALID_JSON\n  line one\n  line \\ttwo" in text
     assert "→ Answer with exactly one JSON object" in text
+    assert "output.rejected T-1-A1: INVALID_JSON\n      line one\n      line \\ttwo\n" in text
     assert text.endswith("run.init RUN-0001 example: 1 new tasks")
 
 
