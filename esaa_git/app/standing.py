@@ -66,8 +66,9 @@ def _changed(
         last = _last_change(project, tip, path)
         if last is not None:
             commit, subject, by = last
+            task_id = by if by in state.tasks else None
             how = "reverted" if now == before else "changed"
-            yield Changed(path, how, commit, subject, by if by in state.tasks else None)
+            yield Changed(path, how if task_id is None else "superseded", commit, subject, task_id)
 
 
 def _last_change(project: Project, tip: str, path: str) -> tuple[str, str, str | None] | None:

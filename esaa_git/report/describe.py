@@ -190,7 +190,7 @@ def attempts_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 "mode": payload.mode,
                 "deadline": payload.deadline,
                 "opened": event.ts,
-                "outcome": "active",
+                "outcome": "completed" if payload.mode == "undo" else "active",
             }
             found[payload.attempt_id] = last
             continue

@@ -14,9 +14,10 @@ from esaa_git.core.undo import KIND
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A path that is not as an effect left it: `reverted` to what it was, or `changed`.
+    """A path that is not as an effect left it.
 
-    `by` is the commit that did it, and `task_id` the task whose effect that is, if it is one.
+    It is `superseded` by the effect of another task, `task_id`, or somebody's commit has `reverted`
+    it to what it was, or `changed` it; `by` is that commit.
     """
 
     path: str

@@ -65,7 +65,9 @@ def test_what_builds_on_it_goes_first_and_later_work_is_kept(built: Project) -> 
     shown = built.ok("show", "T-1")
     assert "undone by T-1-UN1, as person@example.com asked (EV-" in shown
     assert "): it was the wrong one\n" in shown
-    assert "undoes T-1, as person@example.com asked" in built.ok("show", "T-1-UN1")
+    shown = built.ok("show", "T-1-UN1")
+    assert "undoes T-1, as person@example.com asked" in shown
+    assert "T-1-UN1-A1  completed  orchestrator (undo)" in shown
     assert "T-1 was undone by T-1-UN1" in built.ok("status")
     said = built.esaa("status", "--json").json["undone"]
     assert [one["task_id"] for one in said] == ["T-1", "T-2"]
@@ -131,6 +133,9 @@ def test_a_conflict_names_the_path_and_records_nothing(built: Project) -> None:
     )
     assert built.refs() == before
     assert "changed since: src/a.py, by" in built.ok("show", "T-1")
+    built.git("checkout", "-q", "src/c.py")
+    built.git("revert", "--no-edit", str(built.task("T-3").result.effect_commit))  # type: ignore[union-attr]
+    assert "reverted since: src/d.py, by" in built.ok("show", "T-3")
 
 
 def test_a_review_is_asked_for_and_then_it_happens(built: Project) -> None:
