@@ -138,12 +138,13 @@ def _list(found: list[Waiting], asking: list[tuple[Task, Question]], as_json: bo
 
 def _show(project: Project, found: Proposed, as_json: bool) -> int:
     from esaa_git.core.events.base import encode
+    from esaa_git.core.said import task_json
 
     task, result, approval = found.task, found.result, found.approval
     if as_json:
         print_json(
             {
-                "task": task.to_json(),
+                "task": task_json(task, project.words),
                 "approval": approval.to_json(),
                 "result": None if result is None else encode(result),
                 "ref": found.ref,

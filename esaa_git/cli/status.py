@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,7 @@ from esaa_git.cli.output import (
     state_text,
 )
 from esaa_git.core.printable import visible
-from esaa_git.core.said import why_blocked
+from esaa_git.core.said import task_json, why_blocked
 from esaa_git.errors import NoLog
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def status(project: Project, as_json: bool) -> None:
         _print_consent(project)
         return
     if as_json:
-        print_json({**_as_json(found), **_consent_json(project)})
+        print_json({**_as_json(project, found), **_consent_json(project)})
         return
     state = found.state
     run = state.run
@@ -144,7 +145,7 @@ def _in_progress(state: State, task: Task) -> str:
     return f"{task.task_id} is held by {attempt.agent} until {attempt.deadline}"
 
 
-def _as_json(found: Status) -> dict[str, Any]:
+def _as_json(project: Project, found: Status) -> dict[str, Any]:
     state = found.state
     from esaa_git.report.standing import undone_tasks
 
@@ -175,6 +176,10 @@ def _as_json(found: Status) -> dict[str, Any]:
         "log_id": found.log_id,
         "checked_out": found.checked_out,
         "stopped": None if found.stopped is None else state.stop.to_json(),
-        "in_progress": [state.tasks[name].to_json() for name in state.run.in_progress[:SHOWN]],
-        "blocked": [state.tasks[name].to_json() for name in state.run.blocked[:SHOWN]],
+        "in_progress": _tasks(project, state, state.run.in_progress),
+        "blocked": _tasks(project, state, state.run.blocked),
     }
+
+
+def _tasks(project: Project, state: State, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [task_json(state.tasks[name], project.words) for name in names[:SHOWN]]

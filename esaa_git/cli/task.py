@@ -51,7 +51,9 @@ def list_(project: Project, state: str | None, kind: str | None, as_json: bool) 
         if state in (None, one.state) and kind in (None, one.kind)
     ]
     if as_json:
-        print_json([one.to_json() for one in found])
+        from esaa_git.core.said import task_json
+
+        print_json([task_json(one, project.words) for one in found])
         return
     print_table(
         ["task", "state", "kind", "attempts", "title"],

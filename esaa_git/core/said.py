@@ -108,6 +108,14 @@ def told(rejection: Rejection, read: Read) -> Told:
     return Told(rejection.attempt_id, rejection.code, GONE if message is None else message, detail)
 
 
+def task_json(task: Task, read: Read) -> dict[str, Any]:
+    """Return a task as commands print it: as it is stored, its last rejection with its words."""
+    document = task.to_json()
+    if task.rejection is not None:
+        document["rejection"] = told(task.rejection, read).to_json()
+    return document
+
+
 def refusal_of(blob: str, read: Read) -> Refusal | None:
     """Return what a `refusal.json` says; None where it is not here, or is none."""
     try:

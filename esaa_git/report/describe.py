@@ -59,7 +59,7 @@ from esaa_git.core.events.fields import TEXT
 from esaa_git.core.events.operator_request import OperatorRequest
 from esaa_git.core.printable import visible
 from esaa_git.core.rejection import EXPLANATIONS, RejectCode
-from esaa_git.core.said import GONE, Read, beside, told, why_blocked
+from esaa_git.core.said import GONE, Read, beside, task_json, told, why_blocked
 from esaa_git.core.task import DEFINITION_FIELDS, CheckCommand, Task
 from esaa_git.report.standing import NOTHING_SINCE, Standing
 
@@ -155,11 +155,8 @@ def task_document(
     The events stand newest first. `read` gives the words: of its last rejection, and of who decided
     or reviewed, by the event's id, None where they are gone.
     """
-    document = task.to_json()
-    if task.rejection is not None:
-        document["rejection"] = told(task.rejection, read).to_json()
     return {
-        "task": document,
+        "task": task_json(task, read),
         "standing": standing.to_json(),
         "attempts": attempts_of(stored.event for stored in reversed(events)),
         "instruction": instruction(task),
