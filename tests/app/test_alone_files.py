@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from esaa_git.store.objects import BLOB, TREE, TreeEntry, encode_tree
 from esaa_git.store.repository import open_repository
 from esaa_git.store.trees import GitTrees
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project, result, run, task, write
 from tests.support.team import hook_environment
 
@@ -97,7 +97,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 def two(shared: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Two:
     hook_environment(monkeypatch)
     for name in ("one", "ann", "server.git"):
-        shutil.copytree(shared / name, tmp_path / name, symlinks=True)
+        copy_folder(shared / name, tmp_path / name)
     one, ann = Project(tmp_path / "one", git), Project(tmp_path / "ann", git)
     one.agree()
     ann.git("remote", "set-url", "origin", "../server.git")

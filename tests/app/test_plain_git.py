@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from esaa_git.app import plain_git
 from esaa_git.app.plain_git import SETTING, signers_path
 from esaa_git.trust.signer import Signer
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.forgery import new_key, rewrite, store_contracts
 from tests.support.logs import default_contracts
 from tests.support.project import Project, make_project, result, task, write
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, git: Git) -> Project:
-    shutil.copytree(made, tmp_path / "project", symlinks=True)
+    copy_folder(made, tmp_path / "project")
     project = Project(tmp_path / "project", git)
     project.ok("verify")
     return project
@@ -84,7 +84,7 @@ def test_a_repository_that_believed_its_checkout_is_moved_over(
 
 
 def test_a_copied_folder_goes_by_its_own_file(made: Path, tmp_path: Path, git: Git) -> None:
-    shutil.copytree(made, tmp_path / "copy", symlinks=True)
+    copy_folder(made, tmp_path / "copy")
     copy = Project(tmp_path / "copy", git)
     assert copy.setting(SETTING) == str(made / ".git/esaa/allowed_signers")
     copy.ok("verify")

@@ -23,6 +23,7 @@ from esaa_git.core.contracts import AgentEntry
 from esaa_git.errors import ConfigurationError, NotAllowed
 from esaa_git.ports.consent import NamedFiles
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project, result, run, task, write
 
 NOT_ALLOWED = 12
@@ -533,7 +534,7 @@ def test_the_floor_holds_through_a_link_that_the_user_made(
 def test_a_copy_inherits_nothing(scene: Scene, tmp_path: Path, git: Git) -> None:
     scene.swarm()
     scene.allow()
-    shutil.copytree(scene.victim.path, tmp_path / "copy", symlinks=True)
+    copy_folder(scene.victim.path, tmp_path / "copy")
     copy = Clone(tmp_path / "copy", git)
     copy.fails(NOT_ALLOWED, "agent", "test", "guest")
 

@@ -7,7 +7,6 @@ past it), and shows that nothing moved.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from esaa_git.trust.wire import WireReader, encode_mpint, encode_string
 from esaa_git.verification.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery
+from tests.support.copies import copy_folder
 from tests.support.forgery import Forger, store_contracts
 from tests.support.project import Clock, Project, make_project, result, task, write
 from tests.support.records import new_event
@@ -226,8 +226,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Path
 @pytest.fixture
 def scene(made: tuple[Path, Path], tmp_path: Path, git: Git) -> Scene:
     path, keys = made
-    shutil.copytree(path, tmp_path / "project", symlinks=True)
-    shutil.copytree(keys, tmp_path / "keys")
+    copy_folder(path, tmp_path / "project")
+    copy_folder(keys, tmp_path / "keys")
     found = Scene(Project(tmp_path / "project", git), tmp_path / "keys")
     found.project.check()
     return found

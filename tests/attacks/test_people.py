@@ -7,7 +7,6 @@ with a commit forged past it, and nothing moves.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from esaa_git.trust.keys import create_key, load_signer
 from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 from tests.conftest import Git
 from tests.support import forgery
+from tests.support.copies import copy_folder
 from tests.support.forgery import Forger
 from tests.support.logs import PERSON
 from tests.support.project import Clock, Person, Project, make_project, task
@@ -123,7 +123,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 @pytest.fixture
 def scene(made: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Scene:
     Clock("2026-03-01T09:01:00+00:00").install(monkeypatch)
-    shutil.copytree(made, tmp_path / "project", symlinks=True)
+    copy_folder(made, tmp_path / "project")
     project = Project(tmp_path / "project", git)
     keys = project.path / ".git/people"
     for name, path in (("signingKey", project.key), ("approverKey", keys.parent / "persons-key")):

@@ -17,6 +17,7 @@ from esaa_git.core.events.base import encode
 from esaa_git.errors import AgentError
 from esaa_git.store.objects import BLOB, MODE_FILE, MODE_TREE, TREE, TreeEntry, encode_tree
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.forgery import Forger
 from tests.support.project import Project, make_project, result, task, write
 from tests.support.records import payload_of
@@ -306,7 +307,7 @@ def programs_tree(project: Project, files: dict[str, bytes]) -> TreeEntry:
 
 @pytest.fixture
 def copied(judged: Project, tmp_path: Path, git: Git) -> Project:
-    shutil.copytree(judged.path, tmp_path / "copy", symlinks=True)
+    copy_folder(judged.path, tmp_path / "copy")
     project = Project(tmp_path / "copy", git)
     project.forget()
     return project

@@ -33,6 +33,7 @@ from esaa_git.verification.anchor import Expected
 from esaa_git.verification.audit import Auditor
 from tests.conftest import Git
 from tests.support import forgery
+from tests.support.copies import copy_folder
 from tests.support.forgery import Forger, attachments, value
 from tests.support.logs import make_log
 from tests.support.project import LOG, Clock, Project, make_project, result, run, task, write
@@ -107,8 +108,8 @@ class Scene:
 
 @pytest.fixture
 def scene(finished: Path, tmp_path: Path, git: Git) -> Scene:
-    shutil.copytree(finished / "project", tmp_path / "project", symlinks=True)
-    shutil.copytree(finished / "keys", tmp_path / "keys")
+    copy_folder(finished / "project", tmp_path / "project")
+    copy_folder(finished / "keys", tmp_path / "keys")
     project = Project(tmp_path / "project", git)
     project.git("config", "esaa.signingKey", str(tmp_path / "keys" / "orchestrator"))
     return Scene(project, tmp_path, git)

@@ -44,6 +44,7 @@ from esaa_git.trust.signer import KeySpec, Signer
 from esaa_git.verification.provenance import provenance_of
 from tests.conftest import Git
 from tests.support import forgery
+from tests.support.copies import copy_folder
 from tests.support.forgery import Draft, Forger, attachments, blob, rewrite, value, with_entries
 from tests.support.project import Project, edit, issue, make_project, result, task, write
 from tests.support.records import payload_of
@@ -182,7 +183,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory, git: Git) -> tuple[Path, Pat
 @pytest.fixture
 def scene(sound: tuple[Path, Path], tmp_path: Path, git: Git) -> Scene:
     path, keys = sound
-    shutil.copytree(path, tmp_path / "project", symlinks=True)
+    copy_folder(path, tmp_path / "project")
     project = Project(tmp_path / "project", git)
     project.ok("verify", "--full")
     found = Scene(project, project.chain(), keys)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pytest
 from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project, result, run, task, write
 from tests.support.warm import environment
 
@@ -99,7 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 @pytest.fixture
 def scene(made: Path, tmp_path: Path, git: Git) -> Scene:
     for name in ("one", "server.git"):
-        shutil.copytree(made / name, tmp_path / name, symlinks=True)
+        copy_folder(made / name, tmp_path / name)
     project = Project(tmp_path / "one", git)
     for name in ("esaa.signingKey", "esaa.approverKey"):
         old = Path(project.setting(name))

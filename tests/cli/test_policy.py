@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project, result, task, write
 
 RULES = """\
@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Project:
 
 @pytest.fixture
 def project(finished: Project, tmp_path: Path, git: Git) -> Project:
-    shutil.copytree(finished.path, tmp_path / "a", symlinks=True)
+    copy_folder(finished.path, tmp_path / "a")
     return Project(tmp_path / "a", git)
 
 

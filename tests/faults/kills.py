@@ -18,6 +18,7 @@ from pathlib import Path
 
 from esaa_git.faults import Point, arm
 from tests.conftest import Git
+from tests.support import copies
 from tests.support.project import Project, Said
 
 KILLED = -signal.SIGKILL
@@ -78,7 +79,7 @@ def _be_a_child(work: Callable[[], Said], until: Moment | None, writing: int) ->
 def copied(project: Project, place: Path, git: Git) -> Project:
     """Return the project in another place, its files as old as they were."""
     shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(project.path, place, symlinks=True)
+    copies.copy_folder(project.path, place)
     copy = Project(place, git)
     copy.agree()  # it lies elsewhere, where nobody agreed to anything yet
     return copy

@@ -977,14 +977,14 @@ def test_a_corrupt_object_on_the_server_is_a_refusal(full: Shared) -> None:
     content[-5] ^= 1
     forger = full.forger()
     for damaged in (zlib.compress(bytes(content)), path.read_bytes()[:20], b"", b"garbage"):
-        path.chmod(0o644)
+        path.unlink()
         path.write_bytes(damaged)
         says(full.refused(f"{forger.add(health(forger))}:{LOG}"), None)
 
 
 def test_a_corrupt_tip_of_the_log_keeps_effects_out(shared: Shared) -> None:
     path = _stored(shared, shared.at())
-    path.chmod(0o644)
+    path.unlink()
     path.write_bytes(b"garbage")
     status, said = _feed(shared, f"{ZERO} {shared.at(MAIN)} refs/heads/x\n".encode())
     assert status == 0, said  # what is there already claims nothing new

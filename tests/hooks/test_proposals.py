@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from esaa_git.store.repository import open_repository
 from esaa_git.trust.signer import Signer
 from esaa_git.verification.published import Unfounded, check_proposal, is_over
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.forgery import new_key
 from tests.support.project import Project, make_project, result, run, task, write
 from tests.support.team import hook_environment
@@ -75,7 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 
 @pytest.fixture
 def room(made: Path, tmp_path: Path, git: Git) -> Room:
-    shutil.copytree(made / "one", tmp_path / "one", symlinks=True)
+    copy_folder(made / "one", tmp_path / "one")
     return Room(Project(tmp_path / "one", git), new_key(tmp_path, "thief"))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +51,7 @@ from esaa_git.testing.world import MemoryClock
 from esaa_git.trust.keys import load_signer
 from esaa_git.trust.signer import KeySpec, Signer, SigningKeys
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project
 from tests.support.records import payload_of
 
@@ -305,7 +305,7 @@ class SideBySide(RuleBasedStateMachine):
         super().__init__()
         self._folder = TemporaryDirectory(dir=self.template.path.parent)
         place = Path(self._folder.name) / "project"
-        shutil.copytree(self.template.path, place, symlinks=True)
+        copy_folder(self.template.path, place)
         self.answers = Answers()
         self.git = OnGit(Project(place, self.template._git), MemoryClock(), self.answers)
         self.memory = InMemory(self.git, MemoryClock(), self.answers)

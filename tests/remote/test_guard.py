@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from esaa_git.remote.named import names
 from esaa_git.remote.remote import Remote
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import Project, make_project, task
 from tests.support.team import hook_environment
 
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 def project(made: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Project:
     hook_environment(monkeypatch)
     for name in ("one", "server.git"):
-        shutil.copytree(made / name, tmp_path / name, symlinks=True)
+        copy_folder(made / name, tmp_path / name)
     return Project(tmp_path / "one", git)
 
 

@@ -286,5 +286,5 @@ def remove_object(project: Project, oid: str) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    path.chmod(0o644)
+    path.unlink()
     path.write_bytes(data)

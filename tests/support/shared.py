@@ -6,7 +6,6 @@ The pushes are real, through git and the hook that `git esaa hooks install` puts
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from esaa_git.store.eventcommit import EventCommit, read_event_commit
 from esaa_git.store.repository import open_repository
 from esaa_git.trust.signer import Signer
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.forgery import Draft, Forger, draft_of
 from tests.support.logs import make_log
 from tests.support.project import Project
@@ -151,7 +151,7 @@ def build(
 def copy(shared: Shared, folder: Path) -> Shared:
     """Return clone and server as they are, in another place."""
     for name in ("clone", "server.git"):
-        shutil.copytree(shared.server.parent / name, folder / name, symlinks=True)
+        copy_folder(shared.server.parent / name, folder / name)
     moved = Shared(Project(folder / "clone", shared.run), folder / "server.git", shared.run)
     key = moved.project.path / ".git" / "esaa" / "test-key"
     moved.project.git("config", "esaa.signingKey", str(key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from esaa_git.app.hooks import install
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support import warm
+from tests.support.copies import copy_folder
 from tests.support.project import (
     Project,
     issue,
@@ -105,7 +105,7 @@ def join(
 def copy(team: Team, folder: Path) -> Team:
     """Return the team as it is, in another place."""
     for name in ("one", "two", "server.git"):
-        shutil.copytree(team.server.parent / name, folder / name, symlinks=True)
+        copy_folder(team.server.parent / name, folder / name)
     one, two = (Project(folder / name, team.run) for name in ("one", "two"))
     return Team(one, two, folder / "server.git", team.run)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from esaa_git.verification.audit import Auditor
 from esaa_git.verification.report import Report
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import LOG, Project, make_project, result, task, write
 
 
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 @pytest.fixture
 def project(made: Path, tmp_path: Path, git: Git) -> Project:
     """Two effects on `main`, which was verified; `topic` is what is checked out."""
-    shutil.copytree(made, tmp_path / "one", symlinks=True)
+    copy_folder(made, tmp_path / "one")
     project = Project(tmp_path / "one", git)
     project.git("checkout", "--quiet", "--detach", "main~2")
     assert project.verify().audit.is_ok

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from esaa_git.core.policy import cel
 from esaa_git.store.eventcommit import EventCommit
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.forgery import Forger, attachments, value
 from tests.support.project import LOG, Project, make_project, result, task, write
 from tests.support.warm import CHECKOUT, environment
@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Project:
 
 @pytest.fixture
 def project(finished: Project, tmp_path: Path, git: Git) -> Project:
-    shutil.copytree(finished.path, tmp_path / "a", symlinks=True)
+    copy_folder(finished.path, tmp_path / "a")
     return Project(tmp_path / "a", git)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from esaa_git.verification.claims import ClaimJudge
 from esaa_git.verification.hints import Hints
 from esaa_git.verification.lost import WaysOut
 from tests.conftest import Git
+from tests.support.copies import copy_folder
 from tests.support.project import LOG, Project, edit, make_project, result, task, write
 from tests.support.shared import Shared
 
@@ -49,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, git: Git) -> Project:
-    shutil.copytree(made, tmp_path / "one", symlinks=True)
+    copy_folder(made, tmp_path / "one")
     project = Project(tmp_path / "one", git)
     project.git("config", "esaa.approverKey", str(tmp_path / "one/.git/persons-key"))
     project.git("checkout", "--quiet", "main")
