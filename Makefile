@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-PYTEST = $(BIN)/python -m pytest -n auto
+# Who is done with a part of the tests takes over half of what another has left.
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin

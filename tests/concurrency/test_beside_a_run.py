@@ -21,7 +21,7 @@ APART = 5
 
 @pytest.mark.parametrize(
     "tasks",
-    [24, pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [12, pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
 def test_a_person_who_commits_while_a_run_goes_on_loses_nothing(
     tmp_path: Path, git: Git, tasks: int

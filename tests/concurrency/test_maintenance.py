@@ -26,8 +26,8 @@ from tests.support.project import Project, make_project, result, run, task, writ
 
 SEED = 20260401
 WORKERS = 4
-SHARE = 12
-NOTES = 120
+SHARE = 6
+NOTES = 60
 
 
 def _names(worker: int) -> list[str]:
