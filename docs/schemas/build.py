@@ -43,7 +43,7 @@ from esaa_git.core.events.fields import (  # noqa: E402
     Limits,
     RefusedExchange,
     Reserves,
-    ReviewExchange,
+    SpokenExchange,
     TaskDefinition,
 )
 from esaa_git.core.events.file_write import FileWrite  # noqa: E402
@@ -85,7 +85,7 @@ RECORDS = {
     KeptPart: "kept part",
     Exchange: "exchange",
     RefusedExchange: "exchange of a refusal",
-    ReviewExchange: "exchange of a review",
+    SpokenExchange: "exchange with words",
 }
 """How the shared records of `esaa_git.core.events.fields` are called."""
 
@@ -151,7 +151,7 @@ def shared() -> str:
         Reserves,
         Exchange,
         RefusedExchange,
-        ReviewExchange,
+        SpokenExchange,
         ExchangePart,
         KeptPart,
     ):

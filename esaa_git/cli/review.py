@@ -6,13 +6,16 @@ import click
 
 from esaa_git.app import reviews
 from esaa_git.app.project import Project
-from esaa_git.app.questions import open_questions
+from esaa_git.app.questions import Asking, open_questions
 from esaa_git.app.reviews import Proposed, Waiting
 from esaa_git.cli.output import as_option, examples, json_option, pass_project, print_json, say
 from esaa_git.cli.work import print_outcome
 from esaa_git.core.printable import visible
-from esaa_git.core.task import Question, Task
+from esaa_git.core.rejection import excerpt
 from esaa_git.errors import UsageError
+
+_SHOWN = 500
+"""Characters of a question in the list; 'git esaa review TASK' shows the whole."""
 
 
 @click.command(
@@ -57,7 +60,8 @@ def review(
     """See what waits for a decision, look at it, and decide.
 
     Without TASK, all that waits is listed: since when, for whom, and until when. With it, the
-    result is shown with its diff, its checks, its cost and the rules that ask for a consent.
+    result is shown with its diff, its checks, its cost and the rules that ask for a consent; or all
+    that its agent asks.
 
     A decision is signed with your own SSH key, over exactly these files and rules; it needs no
     other key, and 'git esaa push' shares it. What follows from it is the orchestrator's: where its
@@ -73,7 +77,7 @@ def review(
             raise UsageError(
                 "no task is named", hint="run 'git esaa review' to see what waits for a decision"
             )
-        return _list(reviews.waiting(project), open_questions(project.log.load()[0]), as_json)
+        return _list(reviews.waiting(project), open_questions(project), as_json)
     if (reason or comments) and not (approve or deny or request_changes is not None):
         raise UsageError(
             "a reason or comment goes with a decision",
@@ -88,6 +92,13 @@ def review(
     if budget is not None and not any(verdicts):
         say(f"{task_id} asks for {reviews.budget_words(budget)}")
         say(f"\ndecide: git esaa review {task_id} --approve, or --deny", err=True)
+        return 0
+    if not any(verdicts) and (asking := open_questions(project, task_id)):
+        if as_json:
+            print_json([one.to_json() for one in asking])
+            return 0
+        for asked in asking:
+            _say_question(asked, asked.text)
         return 0
     if not any(verdicts):
         return _show(project, reviews.proposed(project, task_id), as_json)
@@ -108,10 +119,9 @@ def review(
     return 0
 
 
-def _list(found: list[Waiting], asking: list[tuple[Task, Question]], as_json: bool) -> int:
+def _list(found: list[Waiting], asking: list[Asking], as_json: bool) -> int:
     if as_json:
-        asked = [{"task_id": task.task_id, **one.to_json()} for task, one in asking]
-        print_json([*(one.to_json() for one in found), *asked])
+        print_json([*(one.to_json() for one in found), *(one.to_json() for one in asking)])
         return 0
     if not found and not asking:
         say("nothing waits for a decision")
@@ -127,13 +137,21 @@ def _list(found: list[Waiting], asking: list[tuple[Task, Question]], as_json: bo
         else:
             again = f"git esaa review {one.task.task_id} --ask-again"
             say(f"  nobody decided until {one.approval.expires}; to ask again: {again}")
-    for task, one_asked in asking:
-        say(visible(f"{task.task_id}  {task.title}"))
-        say(visible(f"  {one_asked.attempt_id} asks: {one_asked.text}"))
-        say(f"  to answer: git esaa answer {one_asked.question_id} TEXT")
-    if found:
+    for asked in asking:
+        say(visible(f"{asked.task.task_id}  {asked.task.title}"))
+        _say_question(asked, excerpt(asked.text, _SHOWN))
+    if found or any(len(asked.text) > _SHOWN for asked in asking):
         say("\nto look at one: git esaa review TASK", err=True)
     return 0
+
+
+def _say_question(asked: Asking, text: str) -> None:
+    """Print what an agent asks, which is its words on each line that begins with a bar."""
+    question = asked.question
+    say(f"  {question.attempt_id} asks since {question.since}:")
+    for line in text.split("\n"):
+        say(visible(f"  | {line}", keep=""))
+    say(f"  to answer: git esaa answer {question.question_id} TEXT")
 
 
 def _show(project: Project, found: Proposed, as_json: bool) -> int:

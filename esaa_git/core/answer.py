@@ -124,7 +124,7 @@ class Issue(Record):
 class Question(Record):
     """`question.ask`: what the agent has to know before it can go on."""
 
-    text: Annotated[str, Text(20_000, 1)]
+    text: Annotated[str, Text(10_000, 1)]
 
 
 class Heartbeat(Record):

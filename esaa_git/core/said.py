@@ -19,12 +19,16 @@ from esaa_git.core.events import base as records
 from esaa_git.core.events.base import Record, Text
 from esaa_git.core.events.fields import TEXT, Detail
 from esaa_git.core.machine import Cause
-from esaa_git.core.task import Task
+from esaa_git.core.rejection import excerpt
+from esaa_git.core.task import Question, Task
 
 Read: TypeAlias = Callable[[str], bytes]
 """Gives the content of a blob; raises KeyError where it is not here."""
 
 GONE: Final = "what was said is erased, or not kept here"
+_SHOWN: Final = 500
+"""Characters of a question that are shown where it is not what was asked for."""
+
 _LATE: Final = "no answer came before the deadline"
 
 
@@ -132,6 +136,11 @@ def words(blob: str | None, read: Read) -> str | None:
         return None
 
 
+def asked_in(question: Question, read: Read) -> str:
+    """Return what a question asks; `GONE` stands for words that are not here."""
+    return words(question.text, read) or GONE
+
+
 def beside(payload: AnyPayload, read: Read) -> dict[str, Any] | None:
     """Return what an event's words say, by name, None for each that is not here.
 
@@ -150,6 +159,9 @@ def why_blocked(task: Task, read: Read) -> str:
     if task.blocked is None:
         return ""
     why = task.blocked.reason or task.blocked.cause
+    if task.asks:
+        asked = (excerpt(asked_in(one, read), _SHOWN) for one in task.open_questions)
+        return "; ".join([why, *asked])
     last = task.rejection
     if task.blocked.cause not in _SAID or last is None or not (last.refusal or last.text):
         return why

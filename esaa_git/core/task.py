@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from esaa_git.core import canonical
 from esaa_git.core.accounts import Budget
 from esaa_git.core.entries import Rejection
 from esaa_git.core.machine import AttemptState, Cause, TaskState
@@ -100,18 +99,18 @@ class Judged(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Question(JsonRecord):
-    """What an attempt asked; `by` has answered it, with the words in the blob `answer`."""
+    """What an attempt asked; `by` has answered it. `text` and `answer` are blobs of the words.
+
+    `sha256` is the salted digest of what was asked, by which an answer names it; `since` is when.
+    """
 
     question_id: str
     attempt_id: str
+    sha256: str
     text: str
+    since: str
     by: str | None = None
     answer: str | None = None
-
-    @property
-    def sha256(self) -> str:
-        """The digest of what was asked, by which an answer names it."""
-        return canonical.digest(self.text.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from esaa_git.engine.lease import Lease
 from esaa_git.engine.transaction import Transaction
 from esaa_git.engine.verifier import Accepted, Repeated
 
-_MOST: Final = 20_000
-"""Characters of an answer that may be a question; a description holds no more."""
+_MOST: Final = 10_000
+"""Characters of an answer that may be a question; a question holds no more."""
 
 _LETTERS: Final = 3
 """Letters of a question; fewer are noise."""

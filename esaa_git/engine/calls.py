@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from esaa_git.core.events import OutputRejected, QuestionAsk, ReviewResult
 from esaa_git.core.events.base import Record
-from esaa_git.core.events.fields import Exchange, LeftOut, ReviewExchange, Try, Usage
+from esaa_git.core.events.fields import Exchange, LeftOut, SpokenExchange, Try, Usage
 from esaa_git.core.packing import Packing
 
 
@@ -53,5 +53,5 @@ class AgentVerdict(Record):
     """
 
     reviewer: str
-    exchange: ReviewExchange
+    exchange: SpokenExchange
     call: CallResult = NO_CALL

@@ -22,7 +22,7 @@ from esaa_git.core.events.facts import FileFact, file_facts
 from esaa_git.core.events.fields import Exchange, Usage
 from esaa_git.core.packing import Packing
 from esaa_git.core.policy_rules import Source, facts_of, judge
-from esaa_git.core.rejection import RejectCode, Rejected, of_policy
+from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.core.requirements import needs_review
 from esaa_git.engine.alone import LATER
 from esaa_git.engine.asked import asked
@@ -37,6 +37,7 @@ from esaa_git.engine.exchange import (
     call_result,
     named,
     reject,
+    spoken,
 )
 from esaa_git.engine.fit import Fitted, Unfit, effect_of, fitted, unlawful
 from esaa_git.engine.intentions import AcceptResult, AskQuestion, Prolong, RecordLesson, ReportIssue
@@ -402,13 +403,13 @@ def _admit_question(
             actor=output.actor,
             task_id=task_id,
             attempt_id=attempt_id,
-            text=given.text,
+            exchange=spoken(engine, output, call, given.text),
             call=call,
             agent=output.agent,
         )
     )
     question_id = tx.state.tasks[task_id].questions[-1].question_id
-    message = f"{question_id} waits for an answer"
+    message = f"{question_id} waits for an answer: {excerpt(given.text, 500)}"
     return Admission("question", task_id, attempt_id, message, question_id=question_id)
 
 

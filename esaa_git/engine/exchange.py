@@ -19,6 +19,7 @@ from esaa_git.core.events.fields import (
     NotKept,
     Proposed,
     RefusedExchange,
+    SpokenExchange,
     Try,
     Usage,
 )
@@ -220,6 +221,16 @@ def refused(
     except MalformedRefusal as error:
         raise RefusedError("the refusal cannot be recorded", cause=str(error)) from error
     return RefusedExchange(**values(said), refusal=kept_part(engine.blobs, salt, words))
+
+
+def spoken(engine: Engine, output: AgentOutput, call: CallResult, words: str) -> SpokenExchange:
+    """Keep a reviewer's words, or a question, and return how the event names what was said.
+
+    Args:
+        words: redacted, since they are kept whole.
+    """
+    said, salt = opened(engine.blobs, call.exchange, output.salt, engine.draw)
+    return SpokenExchange(**values(said), text=kept_part(engine.blobs, salt, words.encode()))
 
 
 def reject(

@@ -6,6 +6,7 @@ from functools import partial
 
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import QuestionAnswer
+from esaa_git.core.said import GONE, asked_in, words
 from esaa_git.core.state import State
 from esaa_git.core.task import Question, Task
 from esaa_git.engine.decider import Decider
@@ -72,8 +73,8 @@ def find_question(state: State, name: str) -> tuple[Task, Question]:
 def answers(blobs: BlobStore, task: Task) -> list[str]:
     """Return what a task asked and was answered, as remarks on it, oldest first."""
     return [
-        f"an earlier attempt asked: {one.text}\n{one.by} answered: "
-        f"{blobs.read(one.answer).decode(errors='replace')}"
+        f"an earlier attempt asked: {asked_in(one, blobs.read)}\n"
+        f"{one.by} answered: {words(one.answer, blobs.read) or GONE}"
         for one in task.questions
         if one.answer is not None
     ]

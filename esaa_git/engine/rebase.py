@@ -356,7 +356,7 @@ class _Replay:
             actor=actor,
             task_id=payload.task_id,
             attempt_id=attempt_id,
-            text=payload.text,
+            exchange=payload.exchange,
             call=CallResult.of(payload),
             agent=payload.agent,
         )

@@ -18,17 +18,15 @@ from esaa_git.core.contracts import Contracts
 from esaa_git.core.entries import PENDING, Approval
 from esaa_git.core.envelope import Envelope, decode
 from esaa_git.core.events.approval import REVIEWER, unmet
-from esaa_git.core.events.base import values
-from esaa_git.core.events.fields import ReviewExchange
 from esaa_git.core.rejection import RejectCode, Rejected
 from esaa_git.core.requirements import reviewer_of
 from esaa_git.core.state import State
 from esaa_git.core.task import Task
 from esaa_git.core.view import review_view
-from esaa_git.engine.calls import AgentVerdict, CallResult
+from esaa_git.engine.calls import AgentVerdict
 from esaa_git.engine.effect import finish_task, recorded_effect
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject
+from esaa_git.engine.exchange import Admission, AgentOutput, call_result, reject, spoken
 from esaa_git.engine.intentions import RequestChanges, ReturnReview
 from esaa_git.engine.laying import laid
 from esaa_git.engine.lease import Lease
@@ -36,7 +34,6 @@ from esaa_git.engine.proof import Proof, Unproven
 from esaa_git.engine.proposal import FileChange, Proposal
 from esaa_git.engine.proposer import Dispatched, record_dispatch
 from esaa_git.engine.request import branch_tip, context_files
-from esaa_git.engine.salts import kept_part, opened
 from esaa_git.engine.schedule import require_run
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.ports.agent import AgentAdapter, Request, ran_by
@@ -202,20 +199,13 @@ def _admit(
     decided = verdict.payload
     assert isinstance(decided, Review), "a reviewer's envelope is decoded as one"
     reason: str = storage.redact_value(decided.reason, output.storage(tx.contracts))
-    exchange = _said(engine, output, call, reason)
+    exchange = spoken(engine, output, call, reason)
     said = AgentVerdict(reviewer=output.actor, exchange=exchange, call=call)
     if decided.verdict == "approve":
         return finish_task(engine, tx, task.task_id, proof, said)
     tx.ask(RequestChanges(approval_id=approval_id, verdict=said))
     message = f"{output.actor} requests changes: {reason}"
     return Admission("rejected", task.task_id, str(output.attempt_id), message)
-
-
-def _said(engine: Engine, output: AgentOutput, call: CallResult, reason: str) -> ReviewExchange:
-    """Keep a reviewer's words, redacted, and return how the event names what was said."""
-    exchange, salt = opened(engine.blobs, call.exchange, output.salt, engine.draw)
-    text = kept_part(engine.blobs, salt, reason.encode())
-    return ReviewExchange(**values(exchange), text=text)
 
 
 def _judge(tx: Transaction, output: AgentOutput) -> Envelope | Rejected:

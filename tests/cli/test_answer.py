@@ -42,7 +42,9 @@ def test_an_answer_from_a_clone_with_an_approvers_key_alone_lets_the_run_go_on(
         clones[-1].git("config", "esaa.approverKey", str(ben.key))
     two, three = clones
 
-    assert "T-1-A1 asks: Which of the two?" in two.ok("review")
+    queue = two.ok("review")
+    assert "T-1-A1 asks since 20" in queue
+    assert "  | Which of the two?\n  to answer: git esaa answer Q-0001 TEXT\n" in queue
     assert json.loads(two.ok("review", "--json"))[0]["question_id"] == "Q-0001"
     assert "git esaa answer Q-0001 TEXT" in two.ok("status")
     server.rename(tmp_path / "away.git")  # offline

@@ -147,7 +147,7 @@ def test_state_documents_have_exactly_the_fields_of_the_records() -> None:
     }.items():
         table = rows(text.partition(heading)[2].partition("\n**")[0].partition("Inside a task")[0])
         assert [row[0].strip("`") for row in table] == names(record)
-    inside = {row[0]: re.findall(r"`([a-z_]+)`", row[1]) for row in rows(text) if len(row) == 2}
+    inside = {row[0]: re.findall(r"`([a-z_0-9]+)`", row[1]) for row in rows(text) if len(row) == 2}
     assert inside == {
         "`attempt`": names(task.Attempt),
         "`rejection`": names(entries.Rejection),

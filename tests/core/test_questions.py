@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from esaa_git.core.canonical import digest
+from esaa_git.core.decision import salted
 from tests.support.story import AGENT, PERSON, Story, definition
 
 BLOB = "0" * 40
 TEXT = "Which of the two?"
+SALTED = salted(bytes(32), TEXT.encode())
 
 
 def asked(task_id: str = "T-1", number: int = 1) -> dict[str, Any]:
@@ -18,14 +19,17 @@ def asked(task_id: str = "T-1", number: int = 1) -> dict[str, Any]:
         "task_id": task_id,
         "attempt_id": f"{task_id}-A1",
         "question_id": f"Q-{number:04d}",
-        "text": TEXT,
+        "exchange": {
+            "salt": BLOB,
+            "text": {"sha256": SALTED, "bytes": 17, "blob": BLOB},
+        },
     }
 
 
 def answered(number: int, text: str = TEXT, task_id: str = "T-1") -> dict[str, Any]:
     return {
         "question_id": "Q-0001",
-        "question_sha256": digest(text.encode()),
+        "question_sha256": salted(bytes(32), text.encode()),
         "task_id": task_id,
         "decision": {"sha256": f"{number:064x}", "document": BLOB, "signature": BLOB},
         "said": {"text": BLOB, "salt": BLOB},

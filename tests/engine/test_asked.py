@@ -8,7 +8,7 @@ import pytest
 
 from esaa_git.core.events import OutputRejected, QuestionAsk
 from esaa_git.core.rejection import RejectCode
-from esaa_git.core.said import beside
+from esaa_git.core.said import beside, words
 from esaa_git.engine.asked import question_in
 from esaa_git.engine.cycle import Options, cycle
 from esaa_git.engine.questions import answer
@@ -57,7 +57,8 @@ def questions(made: MemoryEngine) -> list[QuestionAsk]:
 def test_a_question_blocks_the_task_and_is_not_counted(answering: Answering) -> None:
     made = after(answering)
     (asked,) = questions(made)
-    assert (asked.question_id, asked.text) == ("Q-0001", QUESTION)
+    assert asked.question_id == "Q-0001"
+    assert words(asked.exchange.text.blob, made.blobs.read) == QUESTION
     held = made.task("T-1")
     assert held.attempt is not None
     assert (held.state, held.asks, held.attempts_used) == ("blocked", True, 0)
@@ -131,8 +132,8 @@ def test_one_question_more_than_the_policy_allows_is_refused_and_counted() -> No
     answer(made, "T-1", BOB, "A")
     made.run(Options(steps=1))
     (refused,) = (one.payload for one in made.events if isinstance(one.payload, OutputRejected))
-    words = beside(refused, made.blobs.read)
-    assert words is not None
-    assert (refused.code, words["detail"]) == ("QUESTIONS_SPENT", {"allowed": 1})
-    assert "limits/questions_per_task" in words["message"]
+    said = beside(refused, made.blobs.read)
+    assert said is not None
+    assert (refused.code, said["detail"]) == ("QUESTIONS_SPENT", {"allowed": 1})
+    assert "limits/questions_per_task" in said["message"]
     assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 1)

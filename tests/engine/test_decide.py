@@ -61,7 +61,7 @@ from esaa_git.core.events.fields import (
     KeptPart,
     Raise,
     RefusedExchange,
-    ReviewExchange,
+    SpokenExchange,
     TaskChanges,
     TaskDefinition,
     Usage,
@@ -751,14 +751,15 @@ def test_what_a_person_said_alone_is_acted_on_once() -> None:
 
 def test_what_follows_from_a_question_recorded_alone_is_recorded_once() -> None:
     made = world(task())
+    said = SpokenExchange(salt="a" * 40, text=KEPT)
     question = AskQuestion(
-        actor=AGENT, task_id="T-1", attempt_id=made.opened(), text="A or B?", call=CallResult()
+        actor=AGENT, task_id="T-1", attempt_id=made.opened(), exchange=said, call=CallResult()
     )
     follow = FollowQuestion(task_id="T-1")
     made.ask(question, most=1)
     (blocked,) = made.ask(follow)
     assert isinstance(blocked, TaskUpdate)
-    assert (blocked.cause, blocked.reason) == (Cause.QUESTION, "Q-0001: A or B?")
+    assert (blocked.cause, blocked.reason) == (Cause.QUESTION, "asks Q-0001")
     assert made.ask(follow) == []
 
 
@@ -803,7 +804,7 @@ def lent() -> tuple[World, str]:
 
 def test_a_verdict_is_recorded_by_the_orchestrator_with_who_gave_it() -> None:
     made, approval_id = lent()
-    said = AgentVerdict(reviewer=REVIEWER, exchange=ReviewExchange(salt="a" * 40, text=KEPT))
+    said = AgentVerdict(reviewer=REVIEWER, exchange=SpokenExchange(salt="a" * 40, text=KEPT))
     verdict, back = made.ask(RequestChanges(approval_id=approval_id, verdict=said))
     assert isinstance(verdict, ReviewResult)
     assert (verdict.reviewer, verdict.verdict) == (REVIEWER, "request_changes")

@@ -142,8 +142,8 @@ class RefusedExchange(Exchange):
         return {**super().parts, REFUSAL: self.refusal}
 
 
-class ReviewExchange(Exchange):
-    """What was said, and the reviewer's words."""
+class SpokenExchange(Exchange):
+    """What was said, and the words that count of it: a reviewer's, or a question."""
 
     text: KeptPart
 

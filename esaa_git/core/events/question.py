@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from esaa_git.core.events.base import Line, Payload, Stamp, Text
+from esaa_git.core.events.base import Line, Payload, Stamp
 from esaa_git.core.events.decided import DecisionPayload
 from esaa_git.core.events.fields import (
     Actor,
     AttemptId,
     Decided,
-    Exchange,
     QuestionId,
     Said,
     Sha256,
+    SpokenExchange,
     TaskId,
     Tries,
     Usage,
@@ -30,13 +30,15 @@ ASK = "question.ask"
 
 
 class QuestionAsk(Payload, action=ASK, by={AGENT}):
-    """An agent cannot go on before it knows something; its attempt ends so, and does not count."""
+    """An agent cannot go on before it knows something; its attempt ends so, and does not count.
+
+    What it asks lies in `exchange`.
+    """
 
     question_id: QuestionId
     task_id: TaskId
     attempt_id: AttemptId
-    text: Annotated[str, Text(20_000, 1)]
-    exchange: Exchange | None = None
+    exchange: SpokenExchange
     model: Annotated[str, Line()] | None = None
     usage: Usage | None = None
     latency_ms: int | None = None
@@ -51,7 +53,8 @@ class QuestionAsk(Payload, action=ASK, by={AGENT}):
         if event.actor != attempt.agent:
             raise Violation("INV-002", f"'{attempt.attempt_id}' is held by {attempt.agent}")
         state = draft.step("attempt", attempt.state, ASK)
-        asked = Question(question_id, attempt.attempt_id, self.text)
+        said = self.exchange.text
+        asked = Question(question_id, attempt.attempt_id, said.sha256, said.blob, event.ts)
         draft.change_run(questions=draft.run.questions + 1)
         draft.put_task(
             replace(
@@ -66,7 +69,7 @@ class QuestionAsk(Payload, action=ASK, by={AGENT}):
 
 
 class QuestionAnswer(DecisionPayload, action="question.answer", by={PERSON}):
-    """A person answers: by a document that names the question and the SHA-256 of its text."""
+    """A person answers: by a document that names the question and the salted digest of its text."""
 
     question_id: QuestionId
     question_sha256: Sha256

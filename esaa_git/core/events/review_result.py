@@ -16,7 +16,7 @@ from esaa_git.core.events.fields import (
     Actor,
     ApprovalId,
     AttemptId,
-    ReviewExchange,
+    SpokenExchange,
     TaskId,
     Tries,
     Usage,
@@ -38,7 +38,7 @@ class ReviewResult(Payload, action="review.result", by={ORCHESTRATOR}):
     attempt_id: AttemptId
     reviewer: Actor
     verdict: Verdict
-    exchange: ReviewExchange
+    exchange: SpokenExchange
     model: Annotated[str, Line()] | None = None
     usage: Usage | None = None
     latency_ms: int | None = None

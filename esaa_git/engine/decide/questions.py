@@ -7,7 +7,6 @@ from dataclasses import replace
 from esaa_git.core.event import NewEvent
 from esaa_git.core.events import QuestionAsk
 from esaa_git.core.machine import AttemptState, Cause, TaskState
-from esaa_git.core.rejection import excerpt
 from esaa_git.core.state import State
 from esaa_git.core.task import Task
 from esaa_git.engine.decide.events import Events, by_actor, update
@@ -23,15 +22,14 @@ def ask(state: State, wanted: AskQuestion) -> Events:
         question_id=question_id,
         task_id=task.task_id,
         attempt_id=wanted.attempt_id,
-        text=wanted.text,
-        exchange=wanted.call.exchange,
+        exchange=wanted.exchange,
         model=wanted.call.model,
         usage=wanted.call.usage,
         latency_ms=wanted.call.latency_ms,
         tries=wanted.call.tries,
         agent=wanted.agent,
     )
-    return by_actor(wanted.actor, asked), _blocked(task, question_id, wanted.text)
+    return by_actor(wanted.actor, asked), _blocked(task, question_id)
 
 
 def follow(state: State, wanted: FollowQuestion) -> Events:
@@ -44,8 +42,7 @@ def follow(state: State, wanted: FollowQuestion) -> Events:
         and attempt is not None
         and attempt.state == AttemptState.ASKED
     ):
-        asked = task.questions[-1]
-        events.append(_blocked(task, asked.question_id, asked.text))
+        events.append(_blocked(task, task.questions[-1].question_id))
         task = replace(task, state=TaskState.BLOCKED)
     elif not task.asks:
         return ()
@@ -54,5 +51,5 @@ def follow(state: State, wanted: FollowQuestion) -> Events:
     return tuple(events)
 
 
-def _blocked(task: Task, question_id: str, text: str) -> NewEvent:
-    return update(task, Cause.QUESTION, reason=f"{question_id}: {excerpt(text, 500)}")
+def _blocked(task: Task, question_id: str) -> NewEvent:
+    return update(task, Cause.QUESTION, reason=f"asks {question_id}")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from esaa_git.core.events.base import Record
-from esaa_git.core.events.fields import (
-    Exchange,
-    Severity,
-)
+from esaa_git.core.events.fields import Exchange, Severity, SpokenExchange
 from esaa_git.engine.calls import CallResult
 
 
@@ -35,7 +32,7 @@ class AskQuestion(Record):
     actor: str
     task_id: str
     attempt_id: str
-    text: str
+    exchange: SpokenExchange
     call: CallResult
     agent: str | None = None
 
