@@ -309,8 +309,6 @@ def _spoken(events: Iterable[StoredEvent], read: Read) -> Iterator[tuple[StoredE
         payload = stored.event.payload
         said = beside(payload, read) or {}
         match payload:
-            case QuestionAsk():
-                said = {TEXT: payload.text}
             case PolicyDecision():
                 said = {TEXT: payload.message}
             case OutputRejected():
