@@ -79,8 +79,9 @@ TABLE = {
     "all below `files/` or `exchange/`": f"{limits.FILES_BELOW:,} entries, {limits.TREE_DEPTH} "
     "levels; an after-image what the event and the contracts say",
     "a part of an exchange, and `max_bytes` of STORAGE_POLICY": size(limits.EXCHANGE_PART),
-    "a decision document, its signature, its salt; its words": f"{size(limits.DECISION)} each; "
+    "a decision document, its signature, a salt; `exchange/text`": f"{size(limits.DECISION)} each; "
     f"{size(limits.DECISION_WORDS)}",
+    "`exchange/refusal.json`": size(limits.REFUSAL),
     "events in one push to a hook": f"{limits.EVENTS_IN_A_PUSH:,}",
     "commits of one push that claim events": f"{size(limits.BRANCH_COMMIT)} each, "
     f"{size(program._CLAIMS)} together",

@@ -140,8 +140,8 @@ def test_proposals_are_pushed_fetched_and_go(
         return said
 
     assert "is not over" in refused(f":{ref()}")
-    assert "what a proposal of" in refused(f"+{room.made()}:{ref()}")
-    assert "what a proposal of" in refused(f"{project.head(ref())}:{ref(2)}")
+    assert "it is no proposal of this name" in refused(f"+{room.made()}:{ref()}")
+    assert "it is no proposal of this name" in refused(f"{project.head(ref())}:{ref(2)}")
     said = run("clone", str(server), str(tmp_path / "two"))
     assert said.code == 0, said
     two = Project(tmp_path / "two", git)

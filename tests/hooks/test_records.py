@@ -300,7 +300,7 @@ def test_a_checkpoint_is_taken_with_its_event_and_junk_is_not(full: Shared, tmp_
     forger = full.forger()
     full.project.git("update-ref", LOG, forger.add(health(forger)))
     made, ref = room.put(room.made(12)), "refs/esaa/checkpoints/12"
-    assert "what a checkpoint of" in full.refused(f"{made}:{ref}")
+    assert "it is no checkpoint of this name" in full.refused(f"{made}:{ref}")
     full.taken("--atomic", f"{made}:{ref}", LOG)
     tag = full.project.git("tag", "-a", "-m", "x", "t", made) or full.project.head("refs/tags/t")
     for attack in (
@@ -317,7 +317,7 @@ def test_a_checkpoint_is_taken_with_its_event_and_junk_is_not(full: Shared, tmp_
 
 def test_a_symbolic_ref_to_a_record_is_guarded_as_the_record(full: Shared, git: Git) -> None:
     git(full.server, "symbolic-ref", "refs/heads/mine", "refs/esaa/checkpoints/4")
-    assert "what a checkpoint of" in full.refused(f"{MAIN}:refs/heads/mine")
+    assert "it is no checkpoint of this name" in full.refused(f"{MAIN}:refs/heads/mine")
 
 
 # -- a log on a branch, found by its form ------------------------------------------------------
@@ -341,7 +341,7 @@ def test_a_log_on_a_branch_is_guarded_without_a_setting(moved: Shared) -> None:
         (f"{LOG}:refs/heads/copy", "the log of this repository is"),
         (f"{LOG}:{LOG}", "the log of this repository is"),
         (f"{junk}:refs/heads/esaa/x", "no such name"),
-        (f"{junk}:refs/heads/esaa/checkpoints/1", "what a checkpoint of"),
+        (f"{junk}:refs/heads/esaa/checkpoints/1", "it is no checkpoint of this name"),
     ):
         assert word in moved.refused(attack)
     forger = moved.forger()
