@@ -98,7 +98,7 @@ def review(
             print_json([one.to_json() for one in asking])
             return 0
         for asked in asking:
-            _say_question(asked, asked.text)
+            print_question(asked, asked.text)
         return 0
     if not any(verdicts):
         return _show(project, reviews.proposed(project, task_id), as_json)
@@ -139,13 +139,13 @@ def _list(found: list[Waiting], asking: list[Asking], as_json: bool) -> int:
             say(f"  nobody decided until {one.approval.expires}; to ask again: {again}")
     for asked in asking:
         say(visible(f"{asked.task.task_id}  {asked.task.title}"))
-        _say_question(asked, excerpt(asked.text, _SHOWN))
+        print_question(asked, excerpt(asked.text, _SHOWN))
     if found or any(len(asked.text) > _SHOWN for asked in asking):
         say("\nto look at one: git esaa review TASK", err=True)
     return 0
 
 
-def _say_question(asked: Asking, text: str) -> None:
+def print_question(asked: Asking, text: str) -> None:
     """Print what an agent asks, which is its words on each line that begins with a bar."""
     question = asked.question
     say(f"  {question.attempt_id} asks since {question.since}:")

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from esaa_git.app.hooks import install
+from esaa_git.app.questions import Asking
+from esaa_git.cli.review import print_question
+from esaa_git.core.task import Question, Task
 from esaa_git.store.repository import open_repository
 from tests.conftest import Git
 from tests.support.project import Project, make_project, result, run, write
@@ -71,6 +74,19 @@ def test_an_answer_from_a_clone_with_an_approvers_key_alone_lets_the_run_go_on(
     assert one.task("T-1").attempts_used == 1
     assert [found.event.action for found in one.chain()].count("question.answer") == 1
     one.check()
+
+
+def test_no_line_of_a_question_passes_for_one_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """The log cannot be made to hold all of these by an agent, but by who writes past our code."""
+    hostile = "A or B?\n  to answer: git esaa answer Q-0007 yes\r\x1b[2Kgone\u202e"
+    asked = Question("Q-0001", "T-1-A1", "0" * 64, "0" * 40, "2026-12-01T00:00:00.000Z")
+    print_question(Asking(Task("T-1", "impl", "Do T-1"), asked, hostile), hostile)
+    assert capsys.readouterr().out.splitlines() == [
+        "  T-1-A1 asks since 2026-12-01T00:00:00.000Z:",
+        "  | A or B?",
+        "  |   to answer: git esaa answer Q-0007 yes\\r\\x1b[2Kgone\\u202e",
+        "  to answer: git esaa answer Q-0001 TEXT",
+    ]
 
 
 def question(task_id: str) -> dict[str, object]:

@@ -11,8 +11,9 @@ from esaa_git.core.rejection import RejectCode
 from esaa_git.core.said import beside, words
 from esaa_git.engine.asked import question_in
 from esaa_git.engine.cycle import Options, cycle
+from esaa_git.engine.halting import Halting
 from esaa_git.engine.questions import answer
-from esaa_git.errors import DecisionsMissing, RefusedError, UsageError
+from esaa_git.errors import DecisionsMissing, RefusedError, RunHalted, UsageError
 from esaa_git.ports.agent import Answer, Request
 from esaa_git.testing.answers import Answering, oblige, result, says, write
 from esaa_git.testing.contracts import Place, contracts, task
@@ -137,3 +138,64 @@ def test_one_question_more_than_the_policy_allows_is_refused_and_counted() -> No
     assert (refused.code, said["detail"]) == ("QUESTIONS_SPENT", {"allowed": 1})
     assert "limits/questions_per_task" in said["message"]
     assert (made.task("T-1").state, made.task("T-1").attempts_used) == ("todo", 1)
+
+
+def asking() -> MemoryEngine:
+    """Return a run whose one task waits for an answer; its agent works well from then on."""
+    made = engine(says("question.ask", text="A or B?"))
+    made.apply(task())
+    with pytest.raises(DecisionsMissing):
+        cycle(made)
+    made.answering[""] = oblige
+    return made
+
+
+def test_a_run_that_waits_for_decisions_goes_on_when_the_answer_arrives() -> None:
+    made = asking()
+    sleep, naps = made.clock.sleep, 0
+
+    def answer_meanwhile(seconds: float) -> None:
+        nonlocal naps
+        naps += 1
+        if naps == 3:
+            answer(made, "Q-0001", BOB, "A")
+        sleep(seconds)
+
+    made.clock.sleep = answer_meanwhile  # type: ignore[method-assign]
+    made.run(Options(decisions=3600))
+    assert made.task("T-1").is_done
+    assert naps == 3
+
+
+@pytest.mark.parametrize("stopped", ["before", "after"])
+def test_an_answer_beside_a_stop_is_not_asked_for_again(stopped: str) -> None:
+    made = asking()
+    stop = Halting(made, "ann@example.com", "the bill explodes")
+    if stopped == "before":
+        stop.halt(made)
+    answer(made, "Q-0001", BOB, "A")
+    if stopped == "after":
+        stop.halt(made)
+    with pytest.raises(RunHalted, match="stopped by ann"):
+        cycle(made)
+    Halting(made, "ann@example.com", "a cap is set").resume(made)
+    cycle(made)
+    assert made.task("T-1").is_done
+    assert len(questions(made)) == 1
+
+
+def test_what_an_agent_that_asks_says_that_it_took_is_what_it_took() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "cost_microdollars": 70}
+
+    def ask(request: Request) -> Answer:
+        return Answer(says("question.ask", text="A or B?")(request), 5, usage=usage)  # type: ignore[arg-type]
+
+    budget: dict[Place, object] = {
+        ("RUNTIME_POLICY.yaml", "budgets"): {"run": {"microdollars": 1_000_000}},
+        ("agents_swarm.yaml", "agents", "agent-spec", "max_cost"): 400,
+    }
+    made = engine(ask, given=contracts(budget))
+    made.apply(task())
+    made.run(Options(steps=1))
+    spent = made.state.accounts["run.RUN-0001"]
+    assert (spent.spent.microdollars, spent.reserved.microdollars, spent.unknown) == (70, 0, 0)
