@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from esaa_git.core import canonical
 from esaa_git.core.events import ACTIONS, AnyPayload
@@ -215,6 +215,9 @@ def actor_is_entitled(actor: str, payload: type[Payload] | Payload) -> bool:
 
 # -- time -----------------------------------------------------------------------------------
 
+MINUTES_AHEAD: Final = 5
+"""How far an event's time may be ahead of the clock of a server, or of who appends after it."""
+
 
 def timestamp(moment: datetime) -> str:
     """Return the moment as RFC 3339 in UTC with milliseconds, as in `2026-01-31T09:00:00.000Z`."""
@@ -225,6 +228,11 @@ def timestamp(moment: datetime) -> str:
 def instant(ts: str) -> datetime:
     """Return the moment of a timestamp written by `timestamp`."""
     return datetime.fromisoformat(ts)
+
+
+def is_ahead(ts: str, now: datetime) -> bool:
+    """Answer whether a clock that says `now` cannot believe this time (FORMAT, "Times")."""
+    return instant(ts) - now > timedelta(minutes=MINUTES_AHEAD)
 
 
 def after(ts: str, milliseconds: int) -> str:

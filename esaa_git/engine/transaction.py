@@ -22,7 +22,17 @@ from esaa_git.core.approvals import subject_of
 from esaa_git.core.attachments import kept_decision, kept_exchange
 from esaa_git.core.contract_rules import check_contract_rules
 from esaa_git.core.contracts import Contracts
-from esaa_git.core.event import Event, MalformedEvent, NewEvent, StoredEvent, seal, timestamp
+from esaa_git.core.event import (
+    MINUTES_AHEAD,
+    Event,
+    MalformedEvent,
+    NewEvent,
+    StoredEvent,
+    event_id,
+    is_ahead,
+    seal,
+    timestamp,
+)
 from esaa_git.core.events import FileWrite, PolicyDecision, RunInit
 from esaa_git.core.events.base import decode, encode
 from esaa_git.core.events.decided import document_of
@@ -38,7 +48,7 @@ from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
 from esaa_git.engine.intentions import ActOnIssue, FollowQuestion, Intention, Relink
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
-from esaa_git.errors import ConflictError, RefusedError, RemoteUnreachable
+from esaa_git.errors import ConfigurationError, ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
 from esaa_git.ports.files import FileEntry
 from esaa_git.ports.local import Followup
@@ -267,8 +277,17 @@ def _transact(engine: Engine, step: Callable[[Transaction], T], *, log_id: str |
 
 def _begin(engine: Engine, log_id: str | None) -> Transaction:
     state, contracts = (EMPTY, Contracts({})) if log_id is not None else engine.log.load()
+    now = engine.clock.now()
+    if log_id is None and is_ahead(state.ts, now):
+        raise ConfigurationError(
+            f"{event_id(state.seq)}, the last event of the log, is dated {state.ts}",
+            cause=f"that is more than {MINUTES_AHEAD} minutes ahead of the clock of this machine, "
+            f"which says {timestamp(now)}; what is appended would have that time too",
+            hint="set this machine's clock if it is slow; else nothing is recorded before that "
+            f"time: 'git esaa show {event_id(state.seq)}' names who recorded it",
+        )
     writer = engine.log.begin(log_id=log_id)
-    return Transaction(writer, state, contracts, engine.clock.now(), engine.leases)
+    return Transaction(writer, state, contracts, now, engine.leases)
 
 
 def _settle(engine: Engine, transaction: Transaction, log_id: str | None) -> None:

@@ -18,6 +18,7 @@ from esaa_git.core.event import event_id
 from esaa_git.core.limits import EVENTS_IN_A_PUSH
 from esaa_git.core.state import State
 from esaa_git.errors import ConflictError, CorruptedError, EsaaError, MismatchError, RefusedError
+from esaa_git.hooks.clock import refuse_ahead
 from esaa_git.hooks.commands import BRANCHES, Command, Push, Settings
 from esaa_git.hooks.deadline import Deadline, too_much
 from esaa_git.hooks.inbox import check_halts_first
@@ -197,6 +198,9 @@ class Reception:
             for oid in oids:
                 seq = events.state.seq + 1
                 events.check(oid)
+                refuse_ahead(command.ref, events.state)
+        except RefusedError:
+            raise
         except Failure as failure:
             raise _refused(command.ref, failure) from failure
         except Exception as error:

@@ -274,9 +274,16 @@ def test_a_clock_that_jumps_back(project: Project, monkeypatch: pytest.MonkeyPat
     """No event is before its predecessor; the time stands still until the clock has caught up."""
     clock = Clock("2027-01-01T00:00:00+00:00").install(monkeypatch)
     project.ok("claim", "T-1")
-    clock.moment = clock.moment.replace(year=1999)
+    clock.advance(-299)
     project.ok("complete", "T-1", "--summary", "in the past")
     times = [one.event.ts for one in project.chain()]
     assert times == sorted(times)
+    before = project.refs()
+    clock.moment = clock.moment.replace(year=1999)
+    said = project.fails(4, "run")
+    assert "the last event of the log, is dated 2027-01-01T00:00:00" in said
+    assert "set this machine's clock if it is slow" in said
+    assert project.refs() == before
+    clock.moment = clock.moment.replace(year=2027)
     project.ok("run")
     project.check()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.concurrency.children import together
 from tests.conftest import Git
 from tests.support.forgery import Forger, draft_of
 from tests.support.logs import PERSON, make_log
-from tests.support.project import Project, edit, make_project, result, run, task, write
+from tests.support.project import Clock, Project, edit, make_project, result, run, task, write
 from tests.support.shared import health
 from tests.support.team import LOG, MAIN, Team, build, copy, environment, hook_environment
 
@@ -303,6 +304,23 @@ def test_many_processes_of_one_clone_fetch_at_once(team: Team) -> None:
     assert together(*[fetch] * 4) == [[seq] * 3] * 4
     team.one.ok("fetch")
     team.agree()
+
+
+def test_an_event_ahead_of_the_servers_clock_is_refused(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fast clock would let every lease and every request that waits run out for all."""
+    clock = Clock((datetime.now(UTC) + timedelta(minutes=4)).isoformat()).install(monkeypatch)
+    team.one.ok("task", "note", "T-2", "a little fast")
+    team.one.ok("push")
+    clock.advance(7200)
+    team.one.ok("task", "note", "T-2", "two hours fast")
+    before = team.refs()
+    said = team.one.fails(7, "push")
+    assert "is refused at EV-" in said
+    assert "more than 5 minutes ahead of the clock of this server" in said
+    assert "set the clock of the machine that recorded it" in said
+    assert team.refs() == before
 
 
 # -- what is decided again ---------------------------------------------------------------------
