@@ -17,11 +17,12 @@ from esaa_git.agents.checks import ConfinedChecker
 from esaa_git.app.init import make_example
 from esaa_git.core.events import ApprovalGrant, AttemptCreate, AttemptTimeout, TaskUpdate
 from esaa_git.core.projection import projection_hash
-from esaa_git.engine import cycle
+from esaa_git.engine import atwork
 from esaa_git.engine.pool import JobResult, Pause, WorkerPool
 from esaa_git.errors import AgentError
 from esaa_git.faults import Point
 from esaa_git.ports.checks import CheckResult
+from esaa_git.resources import resource_path
 from esaa_git.sandbox.confinement import choose
 from tests.conftest import Git
 from tests.faults.kills import KILLED, Moment, copied, live
@@ -200,7 +201,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
     Clock().install(monkeypatch)
     fix_log_id(monkeypatch, "0123456789abcdef" * 2, draw=bytes)
-    monkeypatch.setattr(cycle, "WorkerPool", InOrder)
+    monkeypatch.setattr(atwork, "WorkerPool", InOrder)
     timed = ConfinedChecker.run
 
     def untimed(self: ConfinedChecker, *arguments: Any) -> list[CheckResult]:
@@ -221,6 +222,10 @@ def test_a_run_that_is_killed_three_times_ends_with_the_hash_of_one_that_is_not(
 ) -> None:
     make_example("calculator", tmp_path / "calm")
     calm = Project(tmp_path / "calm", git)
+    for name in ("POLICY.yaml", "RUNTIME_POLICY.yaml"):  # so that nobody has to decide
+        default = resource_path("templates", "default", name)
+        calm.write(f".roadmap/{name}", default.read_text())
+    calm.commit("Without rules and budgets")
     killed = copied(calm, tmp_path / "killed", git)
     # Checks on the base wait until nobody is at work, and a new process looks again: with them
     # the order of what is at work at once depends on where a run was killed.
