@@ -35,6 +35,9 @@ from tests.support.wire_form import encode_wire
 
 VIEW = view()
 WIRE = wire_schema(VIEW)
+
+ENDING = ["agent.result", "issue.report", "question.ask"]
+"""The actions of the default contract that end an attempt."""
 OPERATIONS: Place = (CONTRACT, "prohibitions", "operations")
 ACTIONS: Place = (CONTRACT, "actions")
 WRITE: Place = (CONTRACT, "kinds", "spec", "write")
@@ -151,7 +154,7 @@ def test_task_and_attempt_are_the_only_ones_to_name() -> None:
 
 
 def test_the_actions_are_those_of_the_contract_that_can_end_an_attempt() -> None:
-    assert actions_of(WIRE) == ["agent.result", "issue.report"]
+    assert actions_of(WIRE) == ENDING
     alone = wire_schema(view(changes={ACTIONS: ["issue.report", "lesson.record"]}))
     assert actions_of(alone) == ["issue.report"]
     assert WRAPPER not in alone["properties"]
@@ -246,6 +249,7 @@ ISSUE = {
         },
         ISSUE,
         {**ISSUE, "payload": {**ISSUE["payload"], "description": "Hot.\n"}},
+        {**ISSUE, "action": "question.ask", "payload": {"text": "Which of the two?"}},
     ],
     ids=str,
 )
@@ -269,7 +273,7 @@ def test_whatever_the_wire_schema_lets_through_is_an_envelope_but_for_what_it_ca
         assert found.code == RejectCode.SCHEMA_VIOLATION, found
         assert any(part in found.message for part in ("/kinds/", "/edits")), found
         return
-    assert found.action in ("agent.result", "issue.report")
+    assert found.action in ENDING
     assert encode_wire(json.loads(decode(json.dumps(value).encode())), WIRE) == value
 
 
