@@ -574,6 +574,24 @@ def test_a_rejected_answer_is_rejected_again(team: Team) -> None:
     team.agree()
 
 
+def test_a_question_and_its_answer_are_recorded_again(team: Team) -> None:
+    team.one.ok("task", "note", "T-2", "first")
+    team.one.ok("push")
+    address = {"task_id": "T-3", "attempt_id": "T-3-A1"}
+    asks = {"action": "question.ask", **address, "payload": {"text": "Which of the two?"}}
+    team.two.answer("T-3", asks)
+    team.two.esaa("run", "--task", "T-3", "--steps", "1")
+    team.two.git("checkout", "--quiet", "--", ".roadmap")
+    team.two.ok("answer", "T-3", "The second one.")
+    found = outcomes(team.two)
+    assert {kind for kind, _ in found.values()} == {"recorded again", "concluded anew"}
+    task = team.two.task("T-3")
+    assert (task.state, task.attempts_used, task.open_questions) == ("todo", 0, ())
+    assert "The second one." in team.two.ok("show", "T-3")
+    team.one.ok("fetch")
+    team.agree()
+
+
 def test_tasks_of_the_same_id_are_the_same_or_left_out(team: Team) -> None:
     for project, title in ((team.one, "Ours"), (team.two, "Theirs")):
         project.ok("task", "add", "T-9", "--kind", "impl", "--title", title)
