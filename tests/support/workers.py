@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ def shifted(seconds: float) -> Callable[[], None]:
     return lambda: setattr(esaa_git.app.project, "SystemClock", Shifted)
 
 
-def dying(where: str) -> Callable[[], None]:
+def dying(where: str) -> Callable[[], object]:
     """The power fails a worker at a fault point, when it comes there for the nth time."""
     wanted, left = where.split(":")
     met: list[Point] = []
@@ -51,7 +51,8 @@ def dying(where: str) -> Callable[[], None]:
             if len(met) == int(left):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return lambda: arm(die).__enter__()
+    armed = ExitStack()  # it is armed for as long as somebody holds this
+    return lambda: armed.enter_context(arm(die))
 
 
 AGENT = """\
@@ -120,7 +121,7 @@ class Fleet:
         self,
         number: int,
         *options: str,
-        before: Callable[[], None] | None = None,
+        before: Callable[[], object] | None = None,
         shared: bool = True,
     ) -> Worker:
         """Have a worker begin in one of the clones, after what is to come before.
