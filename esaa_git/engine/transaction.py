@@ -46,7 +46,7 @@ from esaa_git.core.state import EMPTY, Carrier, State
 from esaa_git.engine.alone import owed, own_part
 from esaa_git.engine.decide import decide
 from esaa_git.engine.engine import Engine
-from esaa_git.engine.intentions import ActOnIssue, FollowQuestion, Intention, Relink
+from esaa_git.engine.intentions import Intention, Relink
 from esaa_git.engine.lease import WALL_CLOCK, Lease, Leases
 from esaa_git.errors import ConfigurationError, ConflictError, RefusedError, RemoteUnreachable
 from esaa_git.ports.branch import BranchMove, InTheWay
@@ -206,13 +206,14 @@ def _owed(engine: Engine) -> Iterator[Intention]:
 
 
 def settle(engine: Engine) -> None:
-    """Record what follows from issues and answers of people alone, where the orchestrator's key is.
+    """Record what follows from what people said alone, where the orchestrator's key is.
 
-    It is a transaction of its own: a run that one of them halts is over, whatever comes next.
+    A run that finds nothing else to do would come to no transaction that begins with it. It is
+    one of its own: a run that an issue halts is over, whatever comes next.
     """
     if engine.log.tip() is None:
         return
-    if any(isinstance(one, ActOnIssue | FollowQuestion) for one in _owed(engine)):
+    if any(True for _ in _owed(engine)):
         _transact(engine, lambda _: None)
         run = engine.log.load()[0].run
         if run.state == RunState.HALTED:

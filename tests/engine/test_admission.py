@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Literal
+
 import pytest
 
 from esaa_git.core.events import OutputRejected, TaskNote
@@ -17,6 +20,7 @@ from esaa_git.ports.local import Followup
 from esaa_git.testing.answers import Answering, in_turn, oblige, result, says, write
 from esaa_git.testing.contracts import Place, contracts, task
 from esaa_git.testing.engine import MemoryEngine, engine
+from esaa_git.testing.log import MemoryLogTransaction
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 REVIEW: Place = ("AGENT_CONTRACT.yaml", "kinds", "spec", "review")
@@ -89,6 +93,24 @@ def test_what_a_reviewer_wants_changed_reaches_the_attempt_after_an_unblock() ->
         "REVIEW_CHANGES_REQUESTED",
         "the tests are missing",
     )
+
+
+@pytest.mark.parametrize(("answer", "left"), [("request_changes", "done"), ("deny", "blocked")])
+def test_a_run_carries_out_what_a_person_alone_has_denied(
+    answer: Literal["request_changes", "deny"], left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing else that it could do, and so no transaction that begins with it."""
+    made = engine(given=contracts({REVIEW: "required"}))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    with monkeypatch.context() as alone:
+        alone.setattr(MemoryLogTransaction, "alone", property(lambda _: True))
+        operator.review(made, "T-1", BOB, answer, "the tests are missing")
+    assert made.actions[-1] == "approval.deny"
+    with suppress(RunHalted):  # the second answer waits for a review as well
+        cycle(made)
+    assert made.task("T-1").attempts_total == (2 if left == "done" else 1)
+    assert (made.task("T-1").state == "blocked") == (left == "blocked")
 
 
 def test_nobody_approves_their_own_work() -> None:
