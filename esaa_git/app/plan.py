@@ -182,6 +182,7 @@ def apply_plan(
             hint="add --restart to halt it, and to start the next run under those on disk",
         )
     begins = starter(project)
+    begins = _while_stopped(project, wanted, begins)
     stops = is_open and (restart or place.left is not None)
     signer = None
     if stops and begins is not None and not project.log.orchestrates():
@@ -197,6 +198,23 @@ def apply_plan(
     plain_git.refresh(project.repository, project.note)
     note_edited_contracts(project, branch)
     return Applied(done.run_id, done.branch, done.started, done.created, done.amended)
+
+
+def _while_stopped(project: Project, wanted: Plan, begins: Starter | None) -> Starter | None:
+    """Return who begins a run: of a stopped log an admin, who signs and adds no task (rule 32).
+
+    Raises:
+        RunHalted: where that is not so, before anything is recorded.
+    """
+    from esaa_git.engine.halting import require_going
+
+    state = project.log.load()[0] if has_log(project) else None
+    if state is None or state.stop.by is None:
+        return begins
+    if begins is None or any(one["task_id"] not in state.tasks for one in wanted.tasks):
+        require_going(project.engine)
+        return begins
+    return replace(begins, signs=True)
 
 
 def starter(project: Project) -> Starter | None:
