@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from esaa_git.app.inbox import admit, offer
+from esaa_git.app.inbox import admit_halt, offer
 from esaa_git.app.project import Project
 from esaa_git.app.reconcile import reconcile
 from esaa_git.core.duration import duration_ms
@@ -155,7 +155,7 @@ def watch(project: Project) -> None:
         engine.halt_poll = duration_ms(given, POLL_SETTING) / 1000
     if engine.sharing is None:
         remotes = remotes_of(project, in_passing=True)
-        told_of, takes = partial(_told, project), partial(admit, project)
+        told_of, takes = partial(_told, project), partial(admit_halt, project)
         engine.halted_elsewhere = RemoteHalts(remotes, takes, told_of, project.note).look
 
 

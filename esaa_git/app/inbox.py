@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from esaa_git.app.project import Project
 from esaa_git.core import refnames
-from esaa_git.core.event import NewEvent
+from esaa_git.core.event import NewEvent, timestamp
+from esaa_git.core.events import RunHalt
 from esaa_git.core.events.decided import document_of
 from esaa_git.engine.transaction import Transaction, transact
 from esaa_git.errors import ConflictError, EsaaError, RefusedError
@@ -58,6 +59,18 @@ def admit(project: Project, remote: Remote, incoming: Incoming) -> Incoming:
     return incoming
 
 
+def admit_halt(project: Project, remote: Remote, incoming: Incoming) -> Incoming:
+    """Do as `admit` does where a halt waits; all else is left to who follows the remote's log.
+
+    A run of this clone alone would put decisions behind what its own log does not have.
+    """
+    waiting = remote.inbox.entries().items()
+    judged = (_judged(project, remote, ref, oid, incoming.tip)[0] for ref, oid in waiting)
+    if any(new is not None and isinstance(new.payload, RunHalt) for new in judged):
+        return admit(project, remote, incoming)
+    return incoming
+
+
 def _admit_once(project: Project, remote: Remote, tip: str) -> bool | None:
     """Push what can be taken; answer whether anything was, None where others were faster."""
     refs = OverlayRefs(project.refs, moved={remote.log_ref: tip})
@@ -73,7 +86,12 @@ def _admit_once(project: Project, remote: Remote, tip: str) -> bool | None:
             if new is None:
                 reasons[ref] = why
                 continue
-            transact(engine, partial(_record, new))
+            try:
+                transact(engine, partial(_record, new))
+            except RefusedError as error:  # it is no fault of what waits beside it
+                project.note(f"note: '{ref}' stays in the inbox: {error.cause or error.message}")
+                del waiting[ref]
+                continue
             project.note(f"{new.action} by {new.actor} came through the inbox of '{remote.name}'")
             gone.append(ref)
     for ref in [one for one in waiting if one not in gone]:
@@ -102,7 +120,7 @@ def _judged(
         new = read(project.repository, Address(name.key, name.digest), oid, tip)
     except Unfounded as error:
         return None, str(error)
-    why = fault(project.repository, new, tip)
+    why = fault(project.repository, new, tip, timestamp(project.engine.clock.now()))
     return (new, "") if why is None else (None, why)
 
 

@@ -9,6 +9,11 @@ from esaa_git.core.state import State
 from esaa_git.errors import RefusedError
 
 
+def server_time() -> str:
+    """Return what the clock here says, as events write it."""
+    return timestamp(datetime.now(UTC))
+
+
 def refuse_ahead(ref: str, state: State) -> None:
     """Refuse the last event of a state where it is too far ahead: what comes after it is as late.
 

@@ -9,6 +9,7 @@ from esaa_git.core import refnames
 from esaa_git.core.events import RunHalt
 from esaa_git.core.events.decided import document_of
 from esaa_git.errors import RefusedError
+from esaa_git.hooks.clock import server_time
 from esaa_git.hooks.commands import Command, Record
 from esaa_git.store.eventcommit import read_event_commit
 from esaa_git.store.repository import Repository
@@ -47,7 +48,7 @@ def check_entry(
     of_key = sum(1 for ref in kept if ref.rpartition("/")[0].endswith(f"/{at.key}"))
     if of_key > MOST_OF_A_KEY:
         raise Unfounded(f"{MOST_OF_A_KEY} of this key wait already")
-    why = fault(repository, read(repository, at, new, log_tip), log_tip)
+    why = fault(repository, read(repository, at, new, log_tip), log_tip, server_time())
     if why is not None:
         raise Unfounded(f"the log cannot take it: {why}")
 
@@ -55,7 +56,8 @@ def check_entry(
 def _waits(repository: Repository, at: Address, oid: str, log_tip: str | None) -> bool:
     """Answer whether an entry is one that the log could take next."""
     try:
-        return fault(repository, read(repository, at, oid, log_tip), log_tip) is None
+        new = read(repository, at, oid, log_tip)
+        return fault(repository, new, log_tip, server_time()) is None
     except Unfounded:
         return False
 
@@ -88,7 +90,8 @@ def check_halts_first(
             new = read(repository, at, oid, command.old)
         except Unfounded:
             continue
-        if isinstance(new.payload, RunHalt) and fault(repository, new, command.old) is None:
+        is_halt = isinstance(new.payload, RunHalt)
+        if is_halt and fault(repository, new, command.old, server_time()) is None:
             waiting[at.digest] = new.actor
     if not waiting or not appended:
         return

@@ -166,18 +166,24 @@ def _event(data: bytes) -> NewEvent:
     return NewEvent(said["actor"], cast(AnyPayload, decode_payload(form, said["payload"])))
 
 
-def fault(repository: Repository, new: NewEvent, log_tip: str | None) -> str | None:
+def fault(repository: Repository, new: NewEvent, log_tip: str | None, now: str) -> str | None:
     """Return why a log cannot take a decision as its next event; None where it can.
+
+    It would be taken now, whenever it was signed: a key that has run out since the log's last
+    event takes no place any more, and what nobody can give a place holds up nothing.
 
     It is held against what any event of a log is held against: schema, state, contracts, and the
     role of the key that signed the document.
+
+    Args:
+        now: the time of whoever gives it its place, or of the server that keeps it.
     """
     if log_tip is None:
         return "there is no log here"
     last = load_tip(repository, log_tip)
     state = last.state
     try:
-        event = seal(new, after_seq=state.seq, after_ts=state.ts, now=state.ts)
+        event = seal(new, after_seq=state.seq, after_ts=state.ts, now=now)
         check_contract_rules(state, event, last.contracts)
         evolve(state, event)
         _check_words(repository.read, event)

@@ -32,6 +32,10 @@ from tests.support.team import LOG
 RESUME: dict[str, Any] = {**HALT, "action": "run.resume", "recorded": "run.resume"}
 
 
+NOW, LATER = "2026-12-01T00:00:00.000Z", "2041-01-01T00:00:00.000Z"
+"""Before and after EVE's key runs out."""
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return build(tmp_path_factory.mktemp("inbox"))
@@ -195,10 +199,35 @@ def test_while_a_halt_waits_nothing_but_it_is_appended(scene: Scene) -> None:
         GitRefs(made.repository).delete([ref])
 
 
+def test_a_halt_whose_key_has_run_out_freezes_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is older than the key's end: what counts is when it would get its place.
+
+    The server's clock is set, since a test cannot wait for the end of a key.
+    """
+    made = scene.made
+    at, oid = entry(scene, **HALT, signer=EVE, actor=EVE)
+    ref = inbox_ref(LOG, at.key, at.digest)
+    other = scene.asked().write(made.log.begin())
+    push = Command(scene.start, other, LOG)
+    taken(scene, at, oid)
+    made.repository.raw.references.create(ref, oid)
+    try:
+        with pytest.raises(RefusedError, match=f"a halt by {EVE} waits in the inbox"):
+            check_halts_first(made.repository, "", push, [other])
+        monkeypatch.setattr("esaa_git.hooks.inbox.server_time", lambda: LATER)
+        check_halts_first(made.repository, "", push, [other])
+        taken(scene, at, None, old=oid)
+        assert "expired" in refused(scene, at, oid)
+    finally:
+        GitRefs(made.repository).delete([ref])
+
+
 def test_what_a_log_cannot_take_is_said(scene: Scene) -> None:
     at, oid = entry(scene, **HALT)
     new = read(scene.made.repository, at, oid, scene.start)
-    assert fault(scene.made.repository, new, scene.start) is None
-    assert fault(scene.made.repository, new, None) == "there is no log here"
+    assert fault(scene.made.repository, new, scene.start, NOW) is None
+    assert fault(scene.made.repository, new, None, NOW) == "there is no log here"
     with pytest.raises(Unfounded, match="there is no log here"):
         read(scene.made.repository, at, oid, None)

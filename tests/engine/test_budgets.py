@@ -14,7 +14,7 @@ from esaa_git.core.event import Event
 from esaa_git.core.events.base import replace
 from esaa_git.core.events.fields import Raise
 from esaa_git.core.runtime_policy import RUNTIME_POLICY
-from esaa_git.engine import operator
+from esaa_git.engine import operator, run
 from esaa_git.engine.corrections import correct_cost
 from esaa_git.engine.cycle import cycle
 from esaa_git.engine.intentions import AskForBudget
@@ -328,6 +328,23 @@ def test_at_the_cap_the_run_asks_once_for_all_that_is_left_and_goes_on_when_it_i
     made.run()
     assert all(made.task(name).is_done for name in ("T-1", "T-2", "T-3"))
     assert account(made).granted.microdollars == 500
+
+
+def test_other_contracts_void_what_was_asked_of_a_budget() -> None:
+    """What somebody agrees to, they agree to under the rules in which it was asked."""
+    made = under({"day": {"microdollars": 400}})
+    made.apply(task(), task("T-2"))
+    with pytest.raises(BudgetReached):
+        made.run()
+    run.stop(made, "another cap", ADMIN)
+    made.given = under({"day": {"microdollars": 410}}).given
+    made.apply(task(), task("T-2"))
+    assert made.state.approvals["APR-0001"].state == "void"
+    with pytest.raises(RefusedError, match="'APR-0001' is void already"):
+        operator.review(made, "APR-0001", ADMIN, "approve", "it is worth it")
+    with pytest.raises(BudgetReached) as short:
+        made.run()
+    assert "APR-0002 asks an approver" in str(short.value.hint)
 
 
 def test_what_was_denied_is_not_asked_for_again() -> None:

@@ -119,6 +119,26 @@ def test_a_halt_whose_push_loses_the_race_comes_through_the_inbox(made: Fleet) -
     assert "has taken this decision already" in pushed(orchestrator, f"{entry}:{waiting}")
 
 
+def test_a_run_of_its_own_clone_leaves_what_waits_to_who_follows_the_remote(made: Fleet) -> None:
+    """Else it would put a decision behind what its own log does not have, and part from it."""
+    orchestrator, admin = made.clones
+    made.let_go("T-1-A1")
+    orchestrator.ok("task", "add", "T-8", "--kind", "impl", "--title", "x")
+    orchestrator.ok("run", "--sandbox", "none", "--steps", "1")
+    orchestrator.ok("push")
+    admin.ok("fetch")
+    admin.ok("hotfix", "T-1", "--title", "Again", "--reason", "it is wrong")
+    orchestrator.ok("task", "add", "T-9", "--kind", "impl", "--title", "x")
+    orchestrator.ok("push")
+    assert "waits in the inbox" in admin.esaa("push").err
+    tip = made.run(made.server, "rev-parse", LOG)
+    orchestrator.esaa("run", "--sandbox", "none", "--steps", "1")
+    assert made.run(made.server, "rev-parse", LOG) == tip
+    assert len(inbox(made)) == 1
+    orchestrator.ok("sync")
+    assert inbox(made) == []
+
+
 def inbox(made: Fleet) -> list[str]:
     listed = made.run(made.server, "for-each-ref", "--format=%(refname)", "refs/esaa/inbox/")
     return listed.split()

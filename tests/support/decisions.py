@@ -95,6 +95,10 @@ class Asked:
         return transaction.write(event, evolve(made.state, event), made.contracts, beside)
 
 
+EVE_UNTIL = "20400101Z"
+"""When the key of one admin runs out."""
+
+
 def build(folder: Path) -> Scene:
     """Make the log, in which nobody has decided anything yet."""
     keys = {}
@@ -106,7 +110,10 @@ def build(folder: Path) -> Scene:
         public = write_key(folder / person, bytes([number]) * 32)
         keys[person] = load_signer(KeySpec("ssh", str(folder / person)))
         if role:
-            lines += allowed_signers_line((person, role), public) + "\n"
+            line = allowed_signers_line((person, role), public)
+            if person == EVE:
+                line = line.replace(" ", f' valid-before="{EVE_UNTIL}",', 1)
+            lines += line + "\n"
     public = write_key(folder / "orchestrator")
     honest = default_contracts(public)
     signers = honest.files["allowed_signers"] + lines.encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+from esaa_git.core.entries import PENDING, VOID
 from esaa_git.core.events.base import Count, Line, Payload, Stamp, Text
 from esaa_git.core.events.fields import (
     Actor,
@@ -82,6 +84,9 @@ def _void_approvals(draft: Draft) -> None:
         renewed = draft.without_approval(task)
         if renewed is not task:
             draft.put_task(renewed)
+    for approval in tuple(draft.approvals.values()):
+        if approval.raises is not None and approval.state == PENDING:
+            draft.put_approval(replace(approval, state=VOID))
 
 
 def _pinned(pin: ProgramPin) -> PinnedProgram:
