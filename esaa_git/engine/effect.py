@@ -21,7 +21,7 @@ from esaa_git.core.events.facts import file_facts
 from esaa_git.core.events.file_write import AnyFile
 from esaa_git.core.events.spec import ORCHESTRATOR
 from esaa_git.core.events.task_update import approved_by
-from esaa_git.core.policy_rules import Source, facts_of
+from esaa_git.core.policy_rules import Source, facts_of, facts_of_effect
 from esaa_git.core.requirements import needs_review, reviewer_of
 from esaa_git.core.task import Task
 from esaa_git.engine.calls import AgentVerdict
@@ -214,6 +214,11 @@ def finish_task(
         if refused is not None:
             return refused
         task = find_task(tx.state, task_id)
+    if task.effect == "written" and taken is None and not tx.alone:
+        refused = _judge_again(engine, tx, task)
+        if refused is not None:
+            return refused
+        task = find_task(tx.state, task_id)
     if task.pending_approval is None and needs_review(task, tx.contracts):
         # The contract began to ask for one while the result waited for something else.
         return ask_for_review(engine, tx, task_id)
@@ -349,6 +354,23 @@ def _is_held(tx: Transaction, task: Task, verdict: AgentVerdict | None) -> bool:
 def _judge_without_files(engine: Engine, tx: Transaction, task: Task) -> Admission | None:
     """Record what policy decides of a result that writes nothing, or its refusal."""
     facts = facts_of(task, Source.of_task(task))
+    refused = unlawful(tx.contracts, facts)
+    if refused is not None:
+        return take_back(engine, tx, task, refused)
+    tx.ask(Judge(task_id=task.task_id, facts=facts))
+    return None
+
+
+def _judge_again(engine: Engine, tx: Transaction, task: Task) -> Admission | None:
+    """Record what the policy in force decides of an effect that waits, or its refusal.
+
+    It may be stricter than the one under which the effect was recorded: a run that began since
+    pins its own.
+    """
+    if tx.contracts.guard is None or task.attempt is None:
+        return None
+    write, _ = recorded_write(engine, task.attempt.attempt_id)
+    facts = facts_of_effect(task, write)
     refused = unlawful(tx.contracts, facts)
     if refused is not None:
         return take_back(engine, tx, task, refused)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
+from esaa_git.core.contracts import POLICY, Contracts
 from esaa_git.core.events import OutputRejected, TaskNote
 from esaa_git.engine import operator, run, transaction
 from esaa_git.engine.commit import admit
@@ -111,6 +112,44 @@ def test_a_run_carries_out_what_a_person_alone_has_denied(
         cycle(made)
     assert made.task("T-1").attempts_total == (2 if left == "done" else 1)
     assert (made.task("T-1").state == "blocked") == (left == "blocked")
+
+
+def under_rule(effect: Any) -> Contracts:
+    """Contracts with one rule about what the task writes, beside the review it needs anyway."""
+    rule = {"name": "docs", "match": {"paths": ["docs/**"]}, "effect": effect, "message": "no"}
+    return contracts({REVIEW: "required", (POLICY, "rules"): [rule]})
+
+
+@pytest.mark.parametrize("before", ["allow", None], ids=["another rule", "no policy"])
+def test_a_stricter_policy_holds_for_what_waits_already(before: str | None) -> None:
+    made = engine(given=contracts({REVIEW: "required"}) if before is None else under_rule(before))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    run.stop(made, "two have to agree", BOB)
+    made.given = under_rule({"require": {"role": "approver", "count": 2}})
+    made.apply(task())
+    with pytest.raises(RunHalted):
+        cycle(made)
+    asked = made.state.approvals["APR-0002"]
+    (rule,) = (one.rule for one in asked.requirements if one.count == 2)
+    assert rule == "the policy asks for it by 'docs'"
+    assert made.task("T-1").attempts_total == 1
+    assert made.audit().outcome == "ok"
+
+
+def test_what_waits_is_refused_where_the_policy_denies_it_by_now() -> None:
+    made = engine(given=under_rule("allow"))
+    made.apply(task())
+    cycle(made, Options(steps=1))
+    run.stop(made, "nothing there", BOB)
+    made.given = under_rule("deny")
+    made.apply(task())
+    with suppress(RunHalted):
+        cycle(made)
+    codes = [one.payload.code for one in made.events if isinstance(one.payload, OutputRejected)]
+    assert codes[0] == "POLICY_DENIED"
+    assert made.content(PATH) is None
+    assert made.audit().outcome == "ok"
 
 
 def test_nobody_approves_their_own_work() -> None:

@@ -24,7 +24,7 @@ class AcceptResult(Record):
 
 
 class Judge(Record):
-    """Record what policy decides of a result that stands in the log and writes nothing.
+    """Record what policy decides of a result that stands in the log, and was not decided of it yet.
 
     Attributes:
         facts: what policy sees of it.
