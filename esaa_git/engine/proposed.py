@@ -18,6 +18,7 @@ from esaa_git.core.answer import DeleteFile, FileUpdate, WriteFile
 from esaa_git.core.contracts import Contracts
 from esaa_git.core.events import AgentResult
 from esaa_git.core.events.base import encode
+from esaa_git.core.events.facts import file_facts
 from esaa_git.core.policy_rules import Source
 from esaa_git.core.rejection import RejectCode, Rejected, excerpt, of_policy
 from esaa_git.core.task import Task
@@ -74,6 +75,15 @@ def take_proposed(
             RejectCode.INVALID_VALUE,
             "the result names other paths than its proposal changes",
             {"named": len(given.paths), "changed": len(proposal.paths)},
+        )
+        return take_back(engine, tx, task, Unfit(rejected))
+    shown = effect_of(task, proposal, proposal.onto)
+    facts = given.facts
+    if facts and (facts.files, facts.lines) != (file_facts(shown.files), shown.changed_lines):
+        rejected = Rejected(
+            RejectCode.INVALID_VALUE,
+            "the facts that the result records for the policy are not those of its proposal",
+            {"lines": facts.lines, "changed": shown.changed_lines},
         )
         return take_back(engine, tx, task, Unfit(rejected))
     found = fitted(engine, tx, task, proposal, proof, Source.of_task(task))
